@@ -1,0 +1,47 @@
+"""The message classes of Caffe's model files, built from ``caffe.proto``.
+
+The classes come from a compiled descriptor in a pool of their own, so no generated module can
+become stale, and no other package that registers ``caffe.proto`` can clash with this one.
+"""
+
+from importlib import resources
+from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+
+def _load_pool() -> descriptor_pool.DescriptorPool:
+    files = descriptor_pb2.FileDescriptorSet.FromString(
+        resources.files(__package__).joinpath("caffe.binpb").read_bytes()
+    )
+    pool = descriptor_pool.DescriptorPool()
+    for file in files.file:
+        pool.Add(file)  # type: ignore[no-untyped-call]
+    return pool
+
+
+POOL = _load_pool()
+
+
+def _message(name: str) -> Any:
+    return message_factory.GetMessageClass(POOL.FindMessageTypeByName(f"caffe.{name}"))
+
+
+BlobShape = _message("BlobShape")
+BlobProto = _message("BlobProto")
+BlobProtoVector = _message("BlobProtoVector")
+Datum = _message("Datum")
+FillerParameter = _message("FillerParameter")
+NetParameter = _message("NetParameter")
+SolverParameter = _message("SolverParameter")
+SolverState = _message("SolverState")
+NetState = _message("NetState")
+NetStateRule = _message("NetStateRule")
+ParamSpec = _message("ParamSpec")
+LayerParameter = _message("LayerParameter")
+V1LayerParameter = _message("V1LayerParameter")
+V0LayerParameter = _message("V0LayerParameter")
+TransformationParameter = _message("TransformationParameter")
+
+TRAIN = POOL.FindEnumTypeByName("caffe.Phase").values_by_name["TRAIN"].number
+TEST = POOL.FindEnumTypeByName("caffe.Phase").values_by_name["TEST"].number

@@ -1,0 +1,140 @@
+"""Building ONNX graphs: the only caller of ``onnx.helper``.
+
+A :class:`GraphBuilder` collects nodes and constants under unique names. Layers add nodes through
+it and hand tensor names (plain ``str``) around; :class:`Value` pairs a name with a shape where a
+layer needs to know it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import helper, numpy_helper
+
+from vggrepro.errors import FixedShapeError
+
+OPSET = 18
+"""Version of the operator set of every graph: the first with axes as inputs for all reductions."""
+
+IR_VERSION = 8
+
+Shape = tuple[int, ...]
+Dims = tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor of the graph: its name, its shape (None: known only when the graph runs)."""
+
+    name: str
+    dims: Dims
+    dtype: npt.DTypeLike = np.float32
+
+    @property
+    def shape(self) -> Shape:
+        """The shape, for rules that need every size. Raises FixedShapeError if one is symbolic."""
+        fixed = tuple(d for d in self.dims if d is not None)
+        if len(fixed) != len(self.dims):
+            raise FixedShapeError(f"blob {self.name!r}: shape {self.dims} must be fixed here")
+        return fixed
+
+    @property
+    def rank(self) -> int:
+        return len(self.dims)
+
+
+class GraphBuilder:
+    """Nodes, constants and unique names of one ONNX graph under construction."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: dict[str, npt.NDArray[Any]] = {}
+        self._by_content: dict[tuple[str, Shape, bytes], str] = {}
+        self._taken: set[str] = set()
+        self._scope = ""
+
+    def reserve(self, name: str) -> None:
+        """Keep ``name`` for the caller: no generated name will equal it."""
+        self._taken.add(name)
+
+    def fresh(self, hint: str) -> str:
+        """A name nobody has, beginning with the scope and the hint."""
+        base = f"{self._scope}/{hint}" if self._scope else hint
+        name, count = base, 1
+        while name in self._taken:
+            count += 1
+            name = f"{base}_{count}"
+        self._taken.add(name)
+        return name
+
+    @contextmanager
+    def scope(self, name: str) -> Iterator[None]:
+        """Names made inside begin with ``name``: the Caffe layer that the nodes stand for."""
+        outer, self._scope = self._scope, f"{self._scope}/{name}" if self._scope else name
+        try:
+            yield
+        finally:
+            self._scope = outer
+
+    def op(self, op_type: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
+        """Add a node with one output, and return the output's name. ``""`` skips an optional input."""
+        return self.ops(op_type, *inputs, outputs=1, domain=domain, **attributes)[0]
+
+    def ops(
+        self, op_type: str, *inputs: str, outputs: int, domain: str = "", **attributes: Any
+    ) -> tuple[str, ...]:
+        """Add a node with several outputs, and return their names."""
+        names = tuple(self.fresh(op_type) for _ in range(outputs))
+        node = helper.make_node(op_type, inputs, names, domain=domain, **attributes)
+        node.name = names[0]
+        self.nodes.append(node)
+        return names
+
+    def const(self, value: npt.ArrayLike, dtype: npt.DTypeLike = np.float32) -> str:
+        """A constant (float32 unless ``dtype`` says otherwise); equal constants share one name."""
+        array = np.asarray(value, dtype=dtype)
+        array = np.ascontiguousarray(array).reshape(array.shape)  # a scalar must stay a scalar
+        key = (array.dtype.str, array.shape, array.tobytes())
+        if key not in self._by_content:
+            outer, self._scope = self._scope, ""
+            self._by_content[key] = self.fresh(f"const_{len(self.constants)}")
+            self._scope = outer
+            self.constants[self._by_content[key]] = array
+        return self._by_content[key]
+
+    def ints(self, values: Sequence[int] | int) -> str:
+        """An int64 constant: shapes, axes, indices."""
+        return self.const(values, np.int64)
+
+
+def tensor_info(name: str, dims: Sequence[int | str | None], dtype: npt.DTypeLike) -> onnx.ValueInfoProto:
+    """The declaration of a graph input or output."""
+    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), dims)
+
+
+def tensor(name: str, array: npt.NDArray[Any]) -> onnx.TensorProto:
+    """An initializer with its bytes inside."""
+    return numpy_helper.from_array(array, name)
+
+
+def model(
+    name: str,
+    nodes: Sequence[onnx.NodeProto],
+    inputs: Sequence[onnx.ValueInfoProto],
+    outputs: Sequence[onnx.ValueInfoProto],
+    initializers: Sequence[onnx.TensorProto],
+    metadata: Mapping[str, str],
+    domains: Sequence[str] = (),
+) -> onnx.ModelProto:
+    """A model around one graph. ``domains``: custom operator domains that its nodes use."""
+    graph = helper.make_graph(list(nodes), name, list(inputs), list(outputs), list(initializers))
+    opsets = [helper.make_opsetid("", OPSET), *(helper.make_opsetid(d, 1) for d in domains)]
+    result = helper.make_model(graph, producer_name="vggrepro", opset_imports=opsets, ir_version=IR_VERSION)
+    helper.set_model_props(result, dict(metadata))
+    return result

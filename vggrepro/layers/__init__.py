@@ -1,0 +1,1 @@
+"""Caffe's layers, one module for each type or close family."""

@@ -1,0 +1,202 @@
+"""The contract that every Caffe layer fills, and the registry of layer types.
+
+A layer is a frozen dataclass of its parsed parameters. It holds no arrays and remembers nothing
+between calls: parameters and state arrive as arguments, what backward needs leaves as ``saved``.
+One module holds all that is known of a layer: parameters, shape rule, ONNX emission, gradient
+rule and float64 reference, because they share the same facts.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.caffe.messages import FillerParameter
+from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.errors import NetError, UnsupportedError
+
+Array = npt.NDArray[np.float64]
+Shapes = Sequence[Shape]
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many bottoms or tops a layer takes: ``least`` to ``most`` (None: any number)."""
+
+    least: int
+    most: int | None
+
+    def __contains__(self, number: int) -> bool:
+        return number >= self.least and (self.most is None or number <= self.most)
+
+    def __str__(self) -> str:
+        if self.most is None:
+            return f"at least {self.least}"
+        return str(self.least) if self.least == self.most else f"{self.least} to {self.most}"
+
+
+def exactly(number: int) -> Count:
+    return Count(number, number)
+
+
+def at_least(number: int) -> Count:
+    return Count(number, None)
+
+
+@dataclass(frozen=True)
+class ParamDef:
+    """A learned blob of a layer: its shape, and the ``FillerParameter`` that initialises it."""
+
+    shape: Shape
+    filler: Any = field(default_factory=FillerParameter)
+    statistic: bool = False
+    """True for what the forward pass itself updates (BatchNorm): never touched by the solver."""
+
+
+@dataclass(frozen=True)
+class StateDef:
+    """A tensor that a layer carries from one call to the next; ``initial`` is its first value."""
+
+    name: str
+    initial: npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """What ``emit`` leaves: the tops' tensor names and, for the backward rule, what it saved."""
+
+    tops: tuple[str, ...]
+    saved: Any = None
+    next_params: Mapping[int, str] = field(default_factory=dict)
+    """New values of parameters that the forward pass itself moves (BatchNorm in TRAIN), by index."""
+    next_states: tuple[str, ...] = ()
+    """The state after this call, in the order of ``state_defs``."""
+
+
+@dataclass(frozen=True)
+class Referenced:
+    """What ``reference`` leaves: tops, and moved parameters and states as in :class:`Emitted`."""
+
+    tops: tuple[Array, ...]
+    next_params: Mapping[int, Array] = field(default_factory=dict)
+    next_states: tuple[npt.NDArray[Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Needed:
+    """Which gradients a caller of ``grad`` wants, one flag for each bottom and parameter."""
+
+    bottoms: tuple[bool, ...]
+    params: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """Tensor names of gradients, one for each bottom and parameter; None where none flows."""
+
+    bottoms: tuple[str | None, ...] = ()
+    params: tuple[str | None, ...] = ()
+
+
+class Layer(ABC):
+    """One Caffe layer. Shapes are as Caffe's blobs; every blob is float32, labels too."""
+
+    type: ClassVar[str]
+    bottoms: ClassVar[Count] = exactly(1)
+    tops: ClassVar[Count] = exactly(1)
+    source: ClassVar[bool] = False
+    """True for Input and the data layers: their tops are inputs of the graph."""
+    in_place: ClassVar[bool] = False
+    """True where Caffe computes the right thing with the top in the bottom's memory."""
+    loss: ClassVar[bool] = False
+    """True where the first top is a loss, with weight 1 unless ``loss_weight`` says otherwise."""
+    blind_bottoms: ClassVar[frozenset[int]] = frozenset()
+    """Bottoms that never get a gradient: labels, sequence markers, selectors, indices."""
+    has_gradient: ClassVar[bool] = True
+    """False for layers that Caffe declares without a backward pass (ArgMax, Accuracy, Threshold)."""
+
+    @classmethod
+    @abstractmethod
+    def from_param(cls, param: Any, phase: int) -> Layer:
+        """Parse a ``LayerParameter``. Raises UnsupportedError for what is set but not implemented,
+        NetError for what Caffe refuses."""
+
+    @abstractmethod
+    def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
+        """Shapes of the tops. Raises ShapeError where Caffe's ``Reshape`` would stop."""
+
+    def param_defs(self, bottoms: Shapes) -> tuple[ParamDef, ...]:
+        """The parameters that the layer has with these bottoms, in Caffe's order."""
+        return ()
+
+    def state_defs(self, bottoms: Shapes) -> tuple[StateDef, ...]:
+        """What the layer carries from call to call, with its value before the first call."""
+        return ()
+
+    @abstractmethod
+    def emit(
+        self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
+    ) -> Emitted:
+        """Add the forward pass to ``g``. A dimension that is None must stay free in the graph, or
+        ``Value.shape`` raises FixedShapeError and the caller fixes it."""
+
+    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+        """Add the backward pass, as Caffe's ``Backward`` computes it. ``d_tops`` holds None for a
+        top that no gradient reaches; a loss layer gets its loss weight as a scalar there."""
+        raise UnsupportedError(f"layer type {self.type}: no gradient rule")
+
+    @abstractmethod
+    def reference(
+        self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[npt.NDArray[Any]]
+    ) -> Referenced:
+        """The same forward pass in float64 NumPy, written for plainness: the judge of ``emit``."""
+
+    def macs(self, bottoms: Shapes) -> int:
+        """Multiply-accumulates of one forward pass; 0 for layers without matrix products."""
+        return 0
+
+
+_REGISTRY: dict[str, type[Layer]] = {}
+L = TypeVar("L", bound=type[Layer])
+
+
+def register(cls: L) -> L:
+    """Enter a layer class under its ``type``. A type that two classes claim is a bug, and raises."""
+    if cls.type in _REGISTRY:
+        raise ValueError(f"layer type {cls.type!r} is registered twice")
+    _REGISTRY[cls.type] = cls
+    return cls
+
+
+def load_catalogue() -> None:
+    """Import every module of this package, so that each enters its layers."""
+    package = __package__ or ""
+    for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
+        importlib.import_module(f"{package}.{module.name}")
+
+
+def layer_class(type_name: str) -> type[Layer]:
+    """The class of a layer type. Raises UnsupportedError that names an unknown one."""
+    load_catalogue()
+    if type_name not in _REGISTRY:
+        raise UnsupportedError(f"Unknown layer type: {type_name} (known types: {', '.join(known_types())})")
+    return _REGISTRY[type_name]
+
+
+def known_types() -> list[str]:
+    load_catalogue()
+    return sorted(_REGISTRY)
+
+
+def canonical_axis(axis: int, rank: int, what: str) -> int:
+    """Caffe's ``CanonicalAxisIndex``: a negative axis counts from the end."""
+    if not -rank <= axis < rank:
+        raise NetError(f"{what}: axis {axis} out of range for a blob with {rank} axes")
+    return axis % rank

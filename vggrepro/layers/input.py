@@ -1,0 +1,45 @@
+"""Input: a blob that the caller feeds (Caffe's Input layer)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.errors import NetError
+from vggrepro.layers.base import Array, Emitted, Layer, Referenced, Shapes, at_least, exactly, register
+
+
+@register
+@dataclass(frozen=True)
+class Input(Layer):
+    """One shape for each top, or one shape for all (``input_param.shape``)."""
+
+    type = "Input"
+    bottoms = exactly(0)
+    tops = at_least(1)
+    source = True
+
+    shapes: tuple[Shape, ...] = ()
+
+    @classmethod
+    def from_param(cls, param: Any, phase: int) -> Input:
+        shapes = tuple(tuple(int(d) for d in shape.dim) for shape in param.input_param.shape)
+        if len(shapes) not in (0, 1, len(param.top)):
+            raise NetError(
+                f"layer {param.name!r}: Must specify 'shape' once, once per top blob, or not at all:"
+                f" {len(param.top)} tops vs. {len(shapes)} shapes."
+            )
+        return cls(shapes * len(param.top) if len(shapes) == 1 else shapes)
+
+    def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
+        return self.shapes
+
+    def emit(
+        self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
+    ) -> Emitted:
+        raise AssertionError("a source's tops are inputs of the graph")
+
+    def reference(self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]) -> Referenced:
+        raise AssertionError("a source's tops are inputs of the graph")
