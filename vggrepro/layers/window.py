@@ -1,0 +1,153 @@
+"""The arithmetic of sliding windows: sizes, and where each window begins and ends.
+
+Convolution, deconvolution, im2col and pooling share it. Sizes are in elements along one spatial
+axis. The rules are those of Caffe's ``base_conv_layer``, ``conv_layer``, ``deconv_layer`` and
+``pooling_layer``, with the integer division of C++, which truncates toward zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, floor
+from typing import Any, NamedTuple
+
+from vggrepro.emit import Shape
+from vggrepro.errors import ShapeError
+
+
+def extent(kernel: int, dilation: int = 1) -> int:
+    """How far a window reaches: ``dilation * (kernel - 1) + 1``."""
+    return dilation * (kernel - 1) + 1
+
+
+def conv_size(size: int, kernel: int, stride: int = 1, pad: int = 0, dilation: int = 1) -> int:
+    """Windows of a convolution: ``(size + 2 pad - extent) / stride + 1``, rounded toward zero.
+
+    A window that is larger than its padded input by less than the stride still counts once, with
+    zeros beyond the end: (2 - 3) / 2 is 0 in C++.
+    """
+    return int((size + 2 * pad - extent(kernel, dilation)) / stride) + 1
+
+
+def deconv_size(size: int, kernel: int, stride: int = 1, pad: int = 0, dilation: int = 1) -> int:
+    """Size of a deconvolution's top: ``stride * (size - 1) + extent - 2 pad``."""
+    return stride * (size - 1) + extent(kernel, dilation) - 2 * pad
+
+
+def pool_size(size: int, kernel: int, stride: int, pad: int, *, round_up: bool, clip: bool) -> int:
+    """Windows of a pooling: ``(size + 2 pad - kernel) / stride + 1``, rounded up or down.
+
+    ``clip``: drop the last window if it starts at or beyond ``size + pad``. Caffe does so on both
+    axes as soon as either of them is padded, so the caller passes ``pad_h > 0 or pad_w > 0``.
+    """
+    steps = (size + 2 * pad - kernel) / stride
+    count = (ceil(steps) if round_up else floor(steps)) + 1
+    if clip and (count - 1) * stride >= size + pad:
+        count -= 1
+    return count
+
+
+class Span(NamedTuple):
+    """One window of a pooling along one axis."""
+
+    begin: int
+    """First element, inside the input (0 .. size)."""
+    end: int
+    """Behind the last element, inside the input. ``end <= begin``: the window lies wholly outside."""
+    padded: int
+    """Elements counted by an average: up to ``size + pad``, so explicit padding counts."""
+
+
+def pool_spans(size: int, kernel: int, stride: int, pad: int, count: int) -> list[Span]:
+    """The ``count`` windows of a pooling over ``size`` elements, in order."""
+    spans = []
+    for index in range(count):
+        begin = index * stride - pad
+        end = min(begin + kernel, size + pad)
+        spans.append(Span(max(begin, 0), min(end, size), end - begin))
+    return spans
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The windows of a convolution: one entry for each spatial axis, outermost first."""
+
+    kernel: Shape
+    stride: Shape
+    pad: Shape
+    dilation: Shape
+
+    @property
+    def extents(self) -> Shape:
+        return tuple(map(extent, self.kernel, self.dilation))
+
+    @property
+    def pointwise(self) -> bool:
+        """1x1 with stride 1 and no padding: a plain matrix product over the channels."""
+        return all(k == s == 1 and p == 0 for k, s, p in zip(self.kernel, self.stride, self.pad, strict=True))
+
+    def conv_sizes(self, sizes: Sequence[int]) -> Shape:
+        return tuple(map(conv_size, sizes, self.kernel, self.stride, self.pad, self.dilation))
+
+    def deconv_sizes(self, sizes: Sequence[int]) -> Shape:
+        return tuple(map(deconv_size, sizes, self.kernel, self.stride, self.pad, self.dilation))
+
+    def shortfall(self, sizes: Sequence[int | None]) -> Shape:
+        """Zeros that Caffe reads beyond the padded end, where a window is larger than all of its
+        input (see :func:`conv_size`); 0 elsewhere, and where the size is not known."""
+        return tuple(
+            0 if size is None else max(reach - size - 2 * pad, 0)
+            for size, reach, pad in zip(sizes, self.extents, self.pad, strict=True)
+        )
+
+
+@dataclass(frozen=True)
+class WindowParam:
+    """What a ``ConvolutionParameter`` says of its windows, before the number of axes is known."""
+
+    repeated: tuple[tuple[str, Shape], ...]
+    """``kernel_size``, ``stride``, ``pad`` and ``dilation`` as given: never, once, or once per axis."""
+    height_width: tuple[tuple[str, tuple[int, int]], ...]
+    """``kernel``, ``stride`` and ``pad``, where given through the fields with ``_h`` and ``_w``."""
+
+    @classmethod
+    def from_param(cls, param: Any) -> WindowParam:
+        """``param``: a ``ConvolutionParameter`` message."""
+        names = ("kernel_size", "stride", "pad", "dilation")
+        pairs = tuple(
+            (name, (int(getattr(param, f"{name}_h")), int(getattr(param, f"{name}_w"))))
+            for name in ("kernel", "stride", "pad")
+            if param.HasField(f"{name}_h") or param.HasField(f"{name}_w")
+        )
+        return cls(tuple((name, tuple(map(int, getattr(param, name)))) for name in names), pairs)
+
+    def resolve(self, axes: int) -> Windows:
+        """The windows over ``axes`` spatial axes. Raises ShapeError as Caffe's ``LayerSetUp``."""
+        given = dict(self.repeated)
+        kernel = self._field("kernel", "kernel_size", given["kernel_size"], None, axes)
+        if 0 in kernel:
+            raise ShapeError("Filter dimensions must be nonzero.")
+        stride = self._field("stride", "stride", given["stride"], 1, axes)
+        if 0 in stride:
+            raise ShapeError("Stride dimensions must be nonzero.")
+        pad = self._field("pad", "pad", given["pad"], 0, axes)
+        dilation = self._field("dilation", "dilation", given["dilation"], 1, axes)
+        return Windows(kernel, stride, pad, dilation)
+
+    def _field(self, name: str, repeated: str, given: Shape, default: int | None, axes: int) -> Shape:
+        pair = dict(self.height_width).get(name)
+        if pair is not None:
+            if axes != 2:
+                raise ShapeError(f"{name}_h & {name}_w can only be used for 2D convolution.")
+            if given:
+                raise ShapeError(f"Either {repeated} or {name}_h/w should be specified; not both.")
+            return pair
+        if not given and default is not None:
+            return (default,) * axes
+        if len(given) not in (1, axes):
+            raise ShapeError(
+                f"{repeated} must be specified once, or once per spatial dimension"
+                f" ({repeated} specified {len(given)} times; {axes} spatial dims)."
+            )
+        return given * axes if len(given) == 1 else given
