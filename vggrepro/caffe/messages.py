@@ -43,5 +43,6 @@ V1LayerParameter = _message("V1LayerParameter")
 V0LayerParameter = _message("V0LayerParameter")
 TransformationParameter = _message("TransformationParameter")
 
-TRAIN = POOL.FindEnumTypeByName("caffe.Phase").values_by_name["TRAIN"].number
-TEST = POOL.FindEnumTypeByName("caffe.Phase").values_by_name["TEST"].number
+PHASES: dict[str, int] = {v.name: v.number for v in POOL.FindEnumTypeByName("caffe.Phase").values}
+TRAIN = PHASES["TRAIN"]
+TEST = PHASES["TEST"]

@@ -1,0 +1,79 @@
+"""Which layers of a net definition a net state (phase, level, stages) has (Caffe's ``Net::FilterNet``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from vggrepro.caffe.messages import PHASES, NetParameter, NetState
+from vggrepro.errors import NetError
+
+
+def filter_net(net: Any, *, phase: int | str, level: int = 0, stages: Sequence[str] = ()) -> Any:
+    """The net as ``Net(file, phase, level, stages)`` builds it: a new ``NetParameter``.
+
+    ``phase`` is TRAIN or TEST, by name or number. As in Caffe, phase and level replace those of the
+    file's own ``state``, and stages are added to it. Raises NetError.
+    """
+    state = NetState()
+    state.CopyFrom(net.state)
+    state.phase = _phase_number(phase)
+    state.level = level
+    state.stage.extend(stages)
+    return filter_by_state(net, state)
+
+
+def solver_net_state(phase: int | str, net: Any, solver_state: Any = None) -> Any:
+    """The ``NetState`` that a solver gives a net: the phase, overridden by the net's own ``state``,
+    overridden by the solver's ``train_state`` or ``test_state``; stages add up."""
+    state = NetState(phase=_phase_number(phase))
+    state.MergeFrom(net.state)
+    if solver_state is not None:
+        state.MergeFrom(solver_state)
+    return state
+
+
+def filter_by_state(net: Any, state: Any) -> Any:
+    """The net with the layers that ``state`` (a ``NetState``) includes. Every layer has its phase
+    set, the net's unless it has its own. Raises NetError."""
+    filtered = NetParameter()
+    filtered.CopyFrom(net)
+    filtered.ClearField("layer")
+    filtered.state.CopyFrom(state)
+    for layer in net.layer:
+        if is_included(layer, state):
+            kept = filtered.layer.add()
+            kept.CopyFrom(layer)
+            if not layer.HasField("phase"):
+                kept.phase = state.phase
+    return filtered
+
+
+def is_included(layer: Any, state: Any) -> bool:
+    """Whether a ``LayerParameter`` is part of the net in ``state``. Raises NetError."""
+    if layer.include and layer.exclude:
+        raise NetError(f"layer {layer.name!r}: Specify either include rules or exclude rules; not both.")
+    if layer.include:
+        return any(state_meets_rule(state, rule) for rule in layer.include)
+    return not any(state_meets_rule(state, rule) for rule in layer.exclude)
+
+
+def state_meets_rule(state: Any, rule: Any) -> bool:
+    """Caffe's ``StateMeetsRule``: whether a ``NetState`` meets every condition of a ``NetStateRule``."""
+    return (
+        (not rule.HasField("phase") or rule.phase == state.phase)
+        and (not rule.HasField("min_level") or state.level >= rule.min_level)
+        and (not rule.HasField("max_level") or state.level <= rule.max_level)
+        and set(rule.stage) <= set(state.stage)
+        and set(rule.not_stage).isdisjoint(state.stage)
+    )
+
+
+def _phase_number(phase: int | str) -> int:
+    if isinstance(phase, str):
+        if phase not in PHASES:
+            raise NetError(f"phase {phase!r}: expected {' or '.join(PHASES)}")
+        return PHASES[phase]
+    if phase not in PHASES.values():
+        raise NetError(f"phase {phase}: expected {' or '.join(map(str, PHASES.values()))}")
+    return phase

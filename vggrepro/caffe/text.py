@@ -1,0 +1,110 @@
+"""Reading and writing Caffe's text format (prototxt), as strictly as Caffe's own parser.
+
+Every error is one line that begins with ``file:line:column``. A field that BVLC Caffe does not have
+is an error; with ``allow_unknown`` it is left out, and a warning names it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any, TypeVar
+
+from google.protobuf import text_format
+
+from vggrepro.caffe.messages import NetParameter, SolverParameter
+from vggrepro.caffe.unknown_text import blank_unknown_fields
+from vggrepro.errors import ParseError
+
+MAX_BYTES = 256 << 20
+"""Largest text file that is read. The definitions of the deepest published nets take 1 MB."""
+
+_Message = TypeVar("_Message", bound=Any)
+
+
+def parse_net(text: str, source: str = "<string>", *, allow_unknown: bool = False) -> Any:
+    """A ``NetParameter`` from text, as it was written (not upgraded). Raises ParseError."""
+    return _parse(text, NetParameter(), source, allow_unknown)
+
+
+def parse_solver(text: str, source: str = "<string>", *, allow_unknown: bool = False) -> Any:
+    """A ``SolverParameter`` from text, as it was written (not upgraded). Raises ParseError."""
+    return _parse(text, SolverParameter(), source, allow_unknown)
+
+
+def read_net(path: str | Path, *, allow_unknown: bool = False) -> Any:
+    """A ``NetParameter`` from a text file, not upgraded. Raises ParseError."""
+    return _not_empty(parse_net(_read_text(path), str(path), allow_unknown=allow_unknown), path)
+
+
+def read_solver(path: str | Path, *, allow_unknown: bool = False) -> Any:
+    """A ``SolverParameter`` from a text file, not upgraded. Raises ParseError."""
+    return _not_empty(parse_solver(_read_text(path), str(path), allow_unknown=allow_unknown), path)
+
+
+def format_message(message: Any) -> str:
+    """The text of a message, fields in the order of their numbers as Caffe's tools write them."""
+    return text_format.MessageToString(message, as_utf8=True)
+
+
+def _parse(text: str, message: _Message, source: str, allow_unknown: bool) -> _Message:
+    if allow_unknown:
+        text, unknown = blank_unknown_fields(text, message.DESCRIPTOR)
+        for field in unknown:
+            warnings.warn(f"{source}:{field}; left out", stacklevel=3)
+    try:
+        text_format.Parse(text, message)
+    except text_format.ParseError as error:
+        raise ParseError(_located(source, error) + _hint(text, message)) from None
+    except UnicodeEncodeError as error:
+        raise ParseError(f"{source}: a string is not UTF-8: {error.reason}") from None
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ParseError(f"{source}: {_one_line(str(error))}") from None
+    if not message.IsInitialized():
+        missing = ", ".join(message.FindInitializationErrors())
+        raise ParseError(f"{source}: Message missing required fields: {missing}")
+    return message
+
+
+def _located(source: str, error: text_format.ParseError) -> str:
+    """``file:line:column: text``, from an error whose own text begins with the place it knows."""
+    line, column = error.GetLine(), error.GetColumn()
+    if line is None:
+        return f"{source}: {_one_line(str(error))}"
+    where = f"{line}:{column}" if column is not None else f"{line}"
+    text = _one_line(str(error)).removeprefix(where).removeprefix(" : ")
+    return f"{source}:{where}: {text}"
+
+
+def _hint(text: str, message: Any) -> str:
+    """A word on the most common mix-up: a net given for a solver, or the reverse."""
+    other = SolverParameter() if isinstance(message, NetParameter) else NetParameter()
+    try:
+        text_format.Parse(text, other)
+    except (text_format.ParseError, ValueError, TypeError, RecursionError):
+        return ""
+    return f" (this is a {other.DESCRIPTOR.full_name}, not a {message.DESCRIPTOR.full_name})"
+
+
+def _read_text(path: str | Path) -> str:
+    try:
+        with Path(path).open("rb") as file:
+            head = file.read(1 << 16)
+            if b"\0" in head:
+                raise ParseError(f"{path}: a binary file, not a prototxt")
+            data = head + file.read(MAX_BYTES - len(head) + 1)
+    except OSError as error:
+        raise ParseError(f"{path}: {error.strerror}") from None
+    if len(data) > MAX_BYTES:
+        raise ParseError(f"{path}: larger than {MAX_BYTES >> 20} MiB, not a prototxt")
+    return data.decode("utf-8-sig", errors="surrogateescape")  # comments come in any encoding
+
+
+def _not_empty(message: _Message, path: str | Path) -> _Message:
+    if not message.ListFields():
+        raise ParseError(f"{path}: empty, expected a {message.DESCRIPTOR.full_name}")
+    return message
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

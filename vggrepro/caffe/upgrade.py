@@ -1,0 +1,161 @@
+"""Bringing old definitions to the newest format of Caffe, as its own tools do (``upgrade_proto``).
+
+The order is Caffe's: V0 to V1, data transforms, V1 to today's, ``input`` fields to an Input layer,
+and BatchNorm layers that declare three parameters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from vggrepro.caffe.messages import NetParameter, SolverParameter
+from vggrepro.caffe.text import format_message, parse_net, parse_solver
+from vggrepro.caffe.upgrade_v0 import needs_v0_upgrade, upgrade_v0_net
+from vggrepro.caffe.upgrade_v1 import (
+    needs_data_upgrade,
+    needs_v1_upgrade,
+    upgrade_data_transforms,
+    upgrade_v1_net,
+)
+from vggrepro.errors import UpgradeError
+
+_SOLVER_TYPES = {
+    "SGD": "SGD",
+    "NESTEROV": "Nesterov",
+    "ADAGRAD": "AdaGrad",
+    "RMSPROP": "RMSProp",
+    "ADADELTA": "AdaDelta",
+    "ADAM": "Adam",
+}
+
+
+@dataclass(frozen=True)
+class Upgraded:
+    """A definition in the newest format, and how it came about."""
+
+    message: Any
+    """The upgraded ``NetParameter`` or ``SolverParameter``; never the one that was given."""
+    steps: tuple[str, ...] = ()
+    """What was deprecated, in the order of upgrading; empty if the format was the newest."""
+    problems: tuple[str, ...] = ()
+    """What could not be carried over, for Caffe's "upgraded with problems"."""
+
+
+def upgrade_net(text: str) -> str:
+    """A net definition in text, brought to the newest format. Raises ParseError, UpgradeError."""
+    return format_message(upgrade_net_param(parse_net(text)))
+
+
+def upgrade_solver(text: str) -> str:
+    """A solver definition in text, brought to the newest format. Raises ParseError, UpgradeError."""
+    return format_message(upgrade_solver_param(parse_solver(text)))
+
+
+def upgrade_net_param(net: Any, source: str = "<string>") -> Any:
+    """A ``NetParameter`` in the newest format; ``net`` itself is not changed.
+
+    Raises UpgradeError where Caffe's tool stops, and also where it goes on "with problems": a net
+    whose parameters are partly lost is not the net that was meant.
+    """
+    return _complete(upgrade_net_report(net, source), source)
+
+
+def upgrade_solver_param(solver: Any, source: str = "<string>") -> Any:
+    """A ``SolverParameter`` in the newest format; ``solver`` itself is not changed. Raises UpgradeError."""
+    return _complete(upgrade_solver_report(solver, source), source)
+
+
+def _complete(result: Upgraded, source: str) -> Any:
+    if result.problems:
+        raise UpgradeError(f"{source}: {'; '.join(result.problems)}")
+    return result.message
+
+
+def upgrade_net_report(old: Any, source: str = "<string>") -> Upgraded:
+    """Upgrade a ``NetParameter`` as far as Caffe does, problems reported beside the result.
+
+    Raises UpgradeError where Caffe's tool stops.
+    """
+    net = NetParameter()
+    net.CopyFrom(old)
+    steps: list[str] = []
+    problems: tuple[str, ...] = ()
+    try:
+        if needs_v0_upgrade(net):
+            steps.append("V0LayerParameter")
+            net, problems = upgrade_v0_net(net)
+        if needs_data_upgrade(net):
+            steps.append("transformation parameters")
+            net = upgrade_data_transforms(net)
+        if needs_v1_upgrade(net):
+            steps.append("V1LayerParameter")
+            net = upgrade_v1_net(net)
+        if net.input:
+            steps.append("input fields")
+            net = _upgrade_inputs(net)
+        if any(map(_is_old_batch_norm, net.layer)):
+            steps.append("batch norm params")
+            _upgrade_batch_norms(net)
+    except UpgradeError as error:
+        raise UpgradeError(f"{source}: {error}") from None
+    return Upgraded(net, tuple(steps), problems)
+
+
+def _upgrade_inputs(old: Any) -> Any:
+    """The net with an Input layer in front that stands for its ``input`` fields.
+
+    Inputs without any shape, as in published weight files, leave no layer.
+    """
+    net = NetParameter()
+    net.CopyFrom(old)
+    for field in ("input", "input_shape", "input_dim", "layer"):
+        net.ClearField(field)
+    if old.input_shape or old.input_dim:
+        layer = net.layer.add(name="input", type="Input", top=old.input)
+        for index, name in enumerate(old.input):
+            layer.input_param.shape.add().dim.extend(_input_dims(old, index, name))
+    net.layer.extend(old.layer)
+    return net
+
+
+def _input_dims(net: Any, index: int, name: str) -> Any:
+    """``input_shape`` goes before ``input_dim``, of which every input takes four."""
+    if net.input_shape:
+        if index >= len(net.input_shape):
+            raise UpgradeError(
+                f"input {name!r}: {len(net.input_shape)} input_shape for {len(net.input)} input"
+            )
+        return net.input_shape[index].dim
+    dims = net.input_dim[4 * index : 4 * index + 4]
+    if len(dims) < 4:
+        raise UpgradeError(f"input {name!r}: {len(net.input_dim)} input_dim for {len(net.input)} input")
+    return dims
+
+
+def _is_old_batch_norm(layer: Any) -> bool:
+    return layer.type == "BatchNorm" and len(layer.param) == 3
+
+
+def _upgrade_batch_norms(net: Any) -> None:
+    """Statistics are not learned: what old files declare for them becomes a rate of zero."""
+    for layer in filter(_is_old_batch_norm, net.layer):
+        for spec in layer.param:
+            spec.lr_mult = 0
+            spec.decay_mult = 0
+
+
+def upgrade_solver_report(old: Any, source: str = "<string>") -> Upgraded:
+    """Upgrade a ``SolverParameter`` as Caffe does. Raises UpgradeError where Caffe's tool stops."""
+    solver = SolverParameter()
+    solver.CopyFrom(old)
+    if not solver.HasField("solver_type"):
+        return Upgraded(solver)
+    if solver.HasField("type"):
+        raise UpgradeError(
+            f"{source}: Failed to upgrade solver: old solver_type field (enum) and new type field "
+            "(string) cannot be both specified in solver proto text."
+        )
+    solver.type = _SOLVER_TYPES[SolverParameter.SolverType.Name(solver.solver_type)]
+    solver.ClearField("solver_type")
+    return Upgraded(solver, ("'solver_type' field (enum)",))

@@ -1,0 +1,144 @@
+"""The format of 2014: ``layers { type: CONVOLUTION blobs_lr: 1 ... }``, brought to today's ``layer``.
+
+Facts of Caffe's ``UpgradeV1Net`` and ``UpgradeNetDataTransformation``. The published VGG models are
+in this format.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vggrepro.caffe.messages import LayerParameter, NetParameter, V1LayerParameter
+from vggrepro.errors import UpgradeError
+
+_TYPES = {
+    "NONE": "",
+    "ABSVAL": "AbsVal",
+    "ACCURACY": "Accuracy",
+    "ARGMAX": "ArgMax",
+    "BNLL": "BNLL",
+    "CONCAT": "Concat",
+    "CONTRASTIVE_LOSS": "ContrastiveLoss",
+    "CONVOLUTION": "Convolution",
+    "DATA": "Data",
+    "DECONVOLUTION": "Deconvolution",
+    "DROPOUT": "Dropout",
+    "DUMMY_DATA": "DummyData",
+    "EUCLIDEAN_LOSS": "EuclideanLoss",
+    "ELTWISE": "Eltwise",
+    "EXP": "Exp",
+    "FLATTEN": "Flatten",
+    "HDF5_DATA": "HDF5Data",
+    "HDF5_OUTPUT": "HDF5Output",
+    "HINGE_LOSS": "HingeLoss",
+    "IM2COL": "Im2col",
+    "IMAGE_DATA": "ImageData",
+    "INFOGAIN_LOSS": "InfogainLoss",
+    "INNER_PRODUCT": "InnerProduct",
+    "LRN": "LRN",
+    "MEMORY_DATA": "MemoryData",
+    "MULTINOMIAL_LOGISTIC_LOSS": "MultinomialLogisticLoss",
+    "MVN": "MVN",
+    "POOLING": "Pooling",
+    "POWER": "Power",
+    "RELU": "ReLU",
+    "SIGMOID": "Sigmoid",
+    "SIGMOID_CROSS_ENTROPY_LOSS": "SigmoidCrossEntropyLoss",
+    "SILENCE": "Silence",
+    "SOFTMAX": "Softmax",
+    "SOFTMAX_LOSS": "SoftmaxWithLoss",
+    "SPLIT": "Split",
+    "SLICE": "Slice",
+    "TANH": "TanH",
+    "WINDOW_DATA": "WindowData",
+    "THRESHOLD": "Threshold",
+}
+
+_PARAMS = tuple(
+    field.name
+    for field in V1LayerParameter.DESCRIPTOR.fields
+    if field.message_type is not None
+    and field.name in LayerParameter.DESCRIPTOR.fields_by_name
+    and field.name.endswith("_param")
+)
+"""The parameter messages, which both formats share."""
+
+_TRANSFORMED = {"DATA": "data_param", "IMAGE_DATA": "image_data_param", "WINDOW_DATA": "window_data_param"}
+_TRANSFORM_FIELDS = ("scale", "mean_file", "crop_size", "mirror")
+
+BOTH_FORMATS = (
+    "Refusing to upgrade inconsistent NetParameter input; the definition includes both 'layer' and "
+    "'layers' fields. The current format defines 'layer' fields with string type like "
+    "layer { type: 'Layer' ... } and not layers { type: LAYER ... }. "
+    "Manually switch the definition to 'layer' format to continue."
+)
+
+
+def needs_data_upgrade(net: Any) -> bool:
+    """Whether a V1 data layer has its scale, mean, crop or mirror outside ``transform_param``."""
+    return any(
+        param.HasField(field)
+        for layer in net.layers
+        for param in _data_params(layer)
+        for field in _TRANSFORM_FIELDS
+    )
+
+
+def upgrade_data_transforms(old: Any) -> Any:
+    """The net with those fields moved to ``transform_param``."""
+    net = NetParameter()
+    net.CopyFrom(old)
+    for layer in net.layers:
+        for param in _data_params(layer):
+            param.SetInParent()  # Caffe leaves both messages present, if empty
+            layer.transform_param.SetInParent()
+            for field in _TRANSFORM_FIELDS:
+                if param.HasField(field):
+                    setattr(layer.transform_param, field, getattr(param, field))
+                    param.ClearField(field)
+    return net
+
+
+def _data_params(layer: Any) -> tuple[Any, ...]:
+    name = _TRANSFORMED.get(V1LayerParameter.LayerType.Name(layer.type))
+    return () if name is None else (getattr(layer, name),)
+
+
+def needs_v1_upgrade(net: Any) -> bool:
+    """Whether the net has ``layers`` fields."""
+    return len(net.layers) > 0
+
+
+def upgrade_v1_net(old: Any) -> Any:
+    """The net with its ``layers`` as ``layer``. Raises UpgradeError if it has both."""
+    if old.layer:
+        raise UpgradeError(BOTH_FORMATS)
+    net = NetParameter()
+    net.CopyFrom(old)
+    net.ClearField("layers")
+    for layer in old.layers:
+        _upgrade_layer(layer, net.layer.add())
+    return net
+
+
+def _upgrade_layer(old: Any, new: Any) -> None:
+    for field in ("bottom", "top", "include", "exclude", "blobs", "loss_weight"):
+        getattr(new, field).extend(getattr(old, field))
+    if old.HasField("name"):
+        new.name = old.name
+    if old.HasField("type"):
+        new.type = _TYPES[V1LayerParameter.LayerType.Name(old.type)]
+    specs = {
+        "name": old.param,
+        "share_mode": old.blob_share_mode,
+        "lr_mult": old.blobs_lr,
+        "decay_mult": old.weight_decay,
+    }
+    for _ in range(max(map(len, specs.values()))):
+        new.param.add()
+    for field, values in specs.items():
+        for spec, value in zip(new.param, values, strict=False):
+            setattr(spec, field, value)
+    for name in _PARAMS:
+        if old.HasField(name):
+            getattr(new, name).CopyFrom(getattr(old, name))

@@ -1,0 +1,53 @@
+"""What every command shares: errors as one line on stderr and exit code 2, warnings as one line each."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any, TextIO
+
+from vggrepro.errors import VggReproError
+
+FAILED = 2
+"""Exit code of a command that could not do its work; 1 is a result that is not as it should be."""
+
+
+def run(body: Callable[[], int]) -> int:
+    """Call ``body`` and return its exit code, or print what went wrong and return 2.
+
+    Expected failures (VggReproError, OSError, too little memory) become ``error: ...`` in one line.
+    A bug keeps its traceback.
+    """
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            return body()
+        except VggReproError as error:
+            return _fail(str(error))
+        except OSError as error:
+            name = f"{error.filename}: " if error.filename is not None else ""
+            return _fail(f"{name}{error.strerror or error}")
+        except MemoryError as error:
+            return _fail(f"not enough memory: {error}")
+
+
+def _fail(message: str) -> int:
+    print(f"error: {_one_line(message)}", file=sys.stderr)
+    return FAILED
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+    **_: Any,
+) -> None:
+    print(f"warning: {_one_line(str(message))}", file=sys.stderr)
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split())
