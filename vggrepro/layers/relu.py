@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder, Shape, Value
-from vggrepro.layers.base import (
-    Array,
-    Emitted,
-    Gradients,
-    Layer,
-    Needed,
-    Referenced,
-    Shapes,
-    register,
-)
+from vggrepro.emit import GraphBuilder
+from vggrepro.layers.base import Array, register
+from vggrepro.layers.neuron import Neuron, affine, indicator
 
 
 @register
 @dataclass(frozen=True)
-class ReLU(Layer):
+class ReLU(Neuron):
     type = "ReLU"
-    in_place = True
 
     negative_slope: float = 0.0
 
@@ -33,27 +23,21 @@ class ReLU(Layer):
     def from_param(cls, param: Any, phase: int) -> ReLU:
         return cls(negative_slope=param.relu_param.negative_slope)
 
-    def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
-        return (bottoms[0],)
-
-    def emit(
-        self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
-        x = bottoms[0].name
+    def forward(self, g: GraphBuilder, x: str) -> str:
         if self.negative_slope == 0:
-            return Emitted((g.op("Relu", x),), saved=x)
-        return Emitted((g.op("LeakyRelu", x, alpha=self.negative_slope),), saved=x)
+            return g.op("Relu", x)
+        return g.op("LeakyRelu", x, alpha=self.negative_slope)
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
-        """Caffe: the slope at 0 is ``negative_slope``, not 1."""
-        (dy,) = d_tops
-        assert dy is not None
-        positive = g.op("Cast", g.op("Greater", saved, g.const(0)), to=1)
-        if self.negative_slope == 0:
-            return Gradients((g.op("Mul", dy, positive),))
-        slope = g.op("Add", g.op("Mul", positive, g.const(1 - self.negative_slope)), g.const(self.negative_slope))
-        return Gradients((g.op("Mul", dy, slope),))
+    def backward(self, g: GraphBuilder, x: str, y: str, dy: str) -> str:
+        """The slope at 0 is ``negative_slope``, not 1.
 
-    def reference(self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]) -> Referenced:
-        x = bottoms[0]
-        return Referenced((np.maximum(x, 0) + self.negative_slope * np.minimum(x, 0),))
+        The top is positive where the bottom is, unless the slope is negative; reading the top lets the
+        runtime fuse ReLU into the layer before it and drop the bottom."""
+        source = y if self.negative_slope >= 0 else x
+        positive = indicator(g, g.op("Greater", source, g.const(0)))
+        if self.negative_slope != 0:
+            positive = affine(g, positive, 1 - self.negative_slope, self.negative_slope)
+        return g.op("Mul", dy, positive)
+
+    def exact(self, x: Array) -> Array:
+        return np.where(x > 0, x, self.negative_slope * x if self.negative_slope else 0.0)

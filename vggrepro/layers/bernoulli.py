@@ -1,0 +1,99 @@
+"""Random masks that depend on counters alone, and not on who draws them or when.
+
+Whether element ``e`` of sample ``n`` is kept is a function of the layer's name, of the draw's seed, of
+``n`` counted over the whole batch, and of ``e``. So a batch that is split over several ranks gets the
+mask of the whole, and a run that resumes with the same seed goes on as if it had not stopped.
+
+Everything is integer arithmetic without overflow, which is the same on every device and in NumPy. With
+P = 2^31 - 1, in which x -> x^5 is a permutation,
+
+    k1 = (seed + salt1)^5        k2 = (k1 + salt2)^5                      both mod P
+    r(n) = ((n + k1)^5 + k2)^5   c(e) = ((e + k2)^5 + k1)^5               both mod P
+    h(n, e) = (2 r(n) + 1) * c(e)   mod 2^32, as a signed number
+
+and the element is kept where h is below a threshold. The costly powers are taken of one number for each
+sample and one for each element; the whole mask costs one product, one cast and one comparison. In a
+row, c is multiplied by an odd number, which permutes the 2^32 values. Two rows (or columns) are related
+only where small odd multiples of theirs cancel mod 2^32: for one pair in some ten millions, whose masks
+then correlate by a percent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.emit import GraphBuilder, Value
+
+P = 2**31 - 1
+_INT32 = 6
+"""TensorProto.INT32."""
+
+
+@dataclass(frozen=True)
+class Bernoulli:
+    """Masks that are True with probability ``keep``; ``salts`` tell one layer's masks from another's."""
+
+    keep: float
+    salts: tuple[int, int]
+
+    @classmethod
+    def named(cls, keep: float, name: str) -> Bernoulli:
+        """The masks of the layer called ``name``."""
+        digest = hashlib.sha256(name.encode()).digest()
+        return cls(keep, (int.from_bytes(digest[:8], "big") % P, int.from_bytes(digest[8:16], "big") % P))
+
+    @property
+    def threshold(self) -> int:
+        """As an int32: ``keep`` of all int32 values are below it."""
+        return min(round(self.keep * 2**32) - 2**31, 2**31 - 1)
+
+    def emit(self, g: GraphBuilder, x: Value, state: str) -> str:
+        """A bool tensor (N, D) for ``x`` of shape (N, ...), D the product of its other sizes.
+
+        ``state`` is int64 (2,): the seed, and the number of the first sample."""
+        sizes = g.op("Shape", g.op("Flatten", x.name, axis=min(1, x.rank)))  # (N, D)
+        samples, elements = (self._count(g, sizes, axis) for axis in (0, 1))
+        seed, first = (g.op("Gather", state, g.ints([i])) for i in (0, 1))
+        k1 = _fifth(g, _plus(g, seed, g.ints(self.salts[0])))
+        k2 = _fifth(g, _plus(g, k1, g.ints(self.salts[1])))
+        numbers = g.op("Add", samples, first)
+        rows = _fifth(g, _plus(g, _fifth(g, _plus(g, numbers, k1)), k2))  # (N,)
+        columns = _fifth(g, _plus(g, _fifth(g, _plus(g, elements, k2)), k1))  # (D,)
+        odd = g.op("Add", g.op("Add", rows, rows), g.ints(1))
+        product = g.op("Mul", g.op("Unsqueeze", odd, g.ints([1])), columns)  # (N, D), below 2^63
+        low = g.op("Cast", product, to=_INT32)  # ONNX discards the higher bits
+        return g.op("Less", low, g.const(self.threshold, np.int32))
+
+    @staticmethod
+    def _count(g: GraphBuilder, sizes: str, axis: int) -> str:
+        return g.op("Range", g.ints(0), g.op("Gather", sizes, g.ints(axis)), g.ints(1))
+
+    def draw(self, samples: int, elements: int, state: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        """The same mask (N, D) in NumPy."""
+        seed, first = (int(s) for s in state)
+        k1 = pow(seed + self.salts[0], 5, P)
+        k2 = pow(k1 + self.salts[1], 5, P)
+        rows = np.array([_mixed(first + n, k1, k2) for n in range(samples)], np.uint64)
+        columns = np.array([_mixed(e, k2, k1) for e in range(elements)], np.uint64)
+        low = ((2 * rows[:, None] + 1) * columns).astype(np.uint32).view(np.int32)
+        return np.asarray(low < self.threshold)
+
+
+def _mixed(counter: int, first_key: int, second_key: int) -> int:
+    return pow(pow(counter + first_key, 5, P) + second_key, 5, P)
+
+
+def _plus(g: GraphBuilder, a: str, b: str) -> str:
+    return g.op("Mod", g.op("Add", a, b), g.ints(P))
+
+
+def _fifth(g: GraphBuilder, x: str) -> str:
+    """``x^5 mod P``; with x below P no product exceeds 2^62."""
+    square = g.op("Mod", g.op("Mul", x, x), g.ints(P))
+    fourth = g.op("Mod", g.op("Mul", square, square), g.ints(P))
+    return g.op("Mod", g.op("Mul", fourth, x), g.ints(P))

@@ -1,0 +1,79 @@
+"""Bias: ``bottom[0]`` plus a blob that covers some of its axes (Caffe's Bias layer)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from vggrepro.caffe.messages import FillerParameter
+from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.layers.base import (
+    Array,
+    Count,
+    Emitted,
+    Gradients,
+    Layer,
+    Needed,
+    ParamDef,
+    Referenced,
+    Shapes,
+    register,
+)
+from vggrepro.layers.operand import Operand
+
+
+@dataclass(frozen=True)
+class _Saved:
+    rank: int
+    operand_rank: int
+
+
+@register
+@dataclass(frozen=True)
+class Bias(Layer):
+    """The bias is ``bottom[1]``, or with a single bottom the layer's only parameter."""
+
+    type = "Bias"
+    bottoms = Count(1, 2)
+    in_place = True
+
+    operand: Operand
+    filler: Any = field(default_factory=FillerParameter)
+
+    @classmethod
+    def from_param(cls, param: Any, phase: int) -> Bias:
+        p = param.bias_param
+        return cls(Operand("bias", p.axis, p.num_axes), p.filler)
+
+    def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
+        bias = bottoms[1] if len(bottoms) > 1 else self.operand.learned_shape(bottoms[0])
+        self.operand.check(bottoms[0], bias)
+        return (bottoms[0],)
+
+    def param_defs(self, bottoms: Shapes) -> tuple[ParamDef, ...]:
+        if len(bottoms) > 1:
+            return ()
+        return (ParamDef(self.operand.learned_shape(bottoms[0]), self.filler),)
+
+    def emit(
+        self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
+    ) -> Emitted:
+        x, bias = [*bottoms, *params]
+        y = g.op("Add", x.name, self.operand.aligned(g, bias, x))
+        return Emitted((y,), saved=_Saved(x.rank, bias.rank))
+
+    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+        wants_bottom, wants_bias = [*needed.bottoms, *needed.params]
+        dy = d_tops[0]
+        d_bias = None
+        if dy is not None and wants_bias:
+            d_bias = self.operand.summed(g, dy, saved.rank, saved.operand_rank)
+        found = (dy if wants_bottom else None, d_bias)
+        return Gradients(found[: len(needed.bottoms)], found[len(needed.bottoms) :])
+
+    def reference(
+        self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
+    ) -> Referenced:
+        x, bias = [*bottoms, *params]
+        return Referenced((x + self.operand.aligned_array(bias, x.ndim),))

@@ -1,0 +1,89 @@
+"""Dropout: in TRAIN each element is zeroed with probability ``dropout_ratio`` (Caffe's Dropout layer)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vggrepro.caffe.messages import TRAIN
+from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.errors import NetError
+from vggrepro.layers.base import (
+    Array,
+    Emitted,
+    Gradients,
+    Layer,
+    Needed,
+    Referenced,
+    Shapes,
+    StateDef,
+    register,
+)
+from vggrepro.layers.bernoulli import Bernoulli
+from vggrepro.layers.neuron import indicator, times
+
+
+@register
+@dataclass(frozen=True)
+class Dropout(Layer):
+    """What is kept in TRAIN is multiplied by ``1 / (1 - ratio)``; in TEST the layer is the identity.
+
+    The state ``random`` is int64 (2,): a seed, which grows by one with each call, and the number of the
+    batch's first sample, which stays. A caller that holds a part of a batch sets it to where that part
+    begins, and gets the masks that the whole batch would have had there.
+    """
+
+    type = "Dropout"
+    in_place = True
+
+    masks: Bernoulli | None = None
+    """None where nothing is dropped: in TEST, or with a ratio of 0."""
+
+    @classmethod
+    def from_param(cls, param: Any, phase: int) -> Dropout:
+        ratio = param.dropout_param.dropout_ratio
+        if phase != TRAIN or ratio == 0:
+            return cls()
+        if not 0 < ratio < 1:
+            # DEVIATION: a release build of Caffe lets a ratio of 1 pass, and every element becomes 0 * inf.
+            raise NetError(f"layer {param.name!r}: dropout_ratio must be at least 0 and below 1, got {ratio}")
+        return cls(Bernoulli.named(1 - ratio, param.name))
+
+    def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
+        return (bottoms[0],)
+
+    def state_defs(self, bottoms: Shapes) -> tuple[StateDef, ...]:
+        if self.masks is None:
+            return ()
+        return (StateDef("random", np.zeros(2, np.int64)),)
+
+    def emit(
+        self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
+    ) -> Emitted:
+        x = bottoms[0]
+        if self.masks is None:
+            return Emitted((x.name,))
+        state = states[0].name
+        kept = indicator(g, self.masks.emit(g, x, state))
+        factors = g.op("Reshape", times(g, kept, 1 / self.masks.keep), g.op("Shape", x.name))
+        following = g.op("Add", state, g.ints([1, 0]))
+        return Emitted((g.op("Mul", x.name, factors),), saved=factors, next_states=(following,))
+
+    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+        dy = d_tops[0]
+        if dy is None or not needed.bottoms[0]:
+            return Gradients((None,))
+        return Gradients((dy if saved is None else g.op("Mul", dy, saved),))
+
+    def reference(
+        self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
+    ) -> Referenced:
+        x = bottoms[0]
+        if self.masks is None:
+            return Referenced((x,))
+        samples = x.shape[0] if x.ndim else 1
+        mask = self.masks.draw(samples, x.size // samples, states[0]).reshape(x.shape)
+        return Referenced((x * mask / self.masks.keep,), next_states=(states[0] + np.array([1, 0]),))

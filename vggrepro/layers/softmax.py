@@ -1,0 +1,63 @@
+"""Softmax: ``exp(x)`` over its sum along one axis (Caffe's Softmax layer)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.layers.base import (
+    Array,
+    Emitted,
+    Gradients,
+    Layer,
+    Needed,
+    Referenced,
+    Shapes,
+    canonical_axis,
+    register,
+)
+
+
+@register
+@dataclass(frozen=True)
+class Softmax(Layer):
+    """The largest element is subtracted first, as in Caffe, so no exponential overflows.
+    ``softmax_param.engine`` chooses between Caffe's kernels, not between results."""
+
+    type = "Softmax"
+    in_place = True
+
+    axis: int = 1
+
+    @classmethod
+    def from_param(cls, param: Any, phase: int) -> Softmax:
+        return cls(axis=param.softmax_param.axis)
+
+    def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
+        canonical_axis(self.axis, len(bottoms[0]), "softmax_param")
+        return (bottoms[0],)
+
+    def emit(
+        self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
+    ) -> Emitted:
+        y = g.op("Softmax", bottoms[0].name, axis=self.axis)
+        return Emitted((y,), saved=y)
+
+    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+        """``y * (dy - sum(dy * y))``, the sum along the axis."""
+        y, dy = saved, d_tops[0]
+        if dy is None or not needed.bottoms[0]:
+            return Gradients((None,))
+        dot = g.op("ReduceSum", g.op("Mul", dy, y), g.ints([self.axis]), keepdims=1)
+        return Gradients((g.op("Mul", g.op("Sub", dy, dot), y),))
+
+    def reference(
+        self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
+    ) -> Referenced:
+        x = bottoms[0]
+        exponentials = np.exp(x - x.max(self.axis, keepdims=True))
+        return Referenced((exponentials / exponentials.sum(self.axis, keepdims=True),))
