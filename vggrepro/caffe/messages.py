@@ -27,22 +27,13 @@ def _message(name: str) -> Any:
     return message_factory.GetMessageClass(POOL.FindMessageTypeByName(f"caffe.{name}"))
 
 
-BlobShape = _message("BlobShape")
-BlobProto = _message("BlobProto")
-BlobProtoVector = _message("BlobProtoVector")
-Datum = _message("Datum")
-FillerParameter = _message("FillerParameter")
-NetParameter = _message("NetParameter")
-SolverParameter = _message("SolverParameter")
-SolverState = _message("SolverState")
-NetState = _message("NetState")
-NetStateRule = _message("NetStateRule")
-ParamSpec = _message("ParamSpec")
-LayerParameter = _message("LayerParameter")
-V1LayerParameter = _message("V1LayerParameter")
-V0LayerParameter = _message("V0LayerParameter")
-TransformationParameter = _message("TransformationParameter")
+def __getattr__(name: str) -> Any:
+    """The class of any message of the schema: ``messages.NetParameter``, ``messages.LRNParameter`` ..."""
+    try:
+        return _message(name)
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
 
-PHASES: dict[str, int] = {v.name: v.number for v in POOL.FindEnumTypeByName("caffe.Phase").values}
+
 TRAIN = PHASES["TRAIN"]
 TEST = PHASES["TEST"]

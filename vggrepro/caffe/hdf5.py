@@ -1,0 +1,130 @@
+"""Caffe's HDF5 files: weights (``/data/<layer>/<index>``) and solver states.
+
+h5py is asked for only when such a file is (``pip install 'vggrepro[hdf5]'``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.caffe.atomic import replacing_path
+from vggrepro.caffe.blob import MAX_COUNT, Float32
+from vggrepro.errors import ParseError, UnsupportedError, WeightsError
+
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_FAILURES = (OSError, KeyError, ValueError, TypeError, RuntimeError)
+"""What h5py raises for damaged files."""
+
+
+def is_hdf5(path: str | Path) -> bool:
+    """Whether the file begins as HDF5 files do. A file that cannot be read does not."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(len(_SIGNATURE)) == _SIGNATURE
+    except OSError:
+        return False
+
+
+def read_layers(path: str | Path) -> list[tuple[str, dict[int, Float32]]]:
+    """The layers of a weight file and, by index, the arrays that each owns.
+
+    Raises ParseError or WeightsError; UnsupportedError if h5py is not installed.
+    """
+    with _reading(path) as file:
+        if "data" not in file:
+            raise ParseError(f"{path}: has no group 'data', expected weights of Caffe in HDF5")
+        return [(name, _indexed(group, f"{path}: layer {name!r}")) for name, group in file["data"].items()]
+
+
+def read_state(path: str | Path) -> tuple[int, str | None, int, tuple[Float32, ...]]:
+    """Iteration, learned net, current step and history of a solver state. Raises as :func:`read_layers`."""
+    with _reading(path) as file:
+        if "iter" not in file or "history" not in file:
+            raise ParseError(f"{path}: has no 'iter' and 'history', expected a solver state in HDF5")
+        history = _indexed(file["history"], f"{path}: history")
+        if set(history) != set(range(len(history))):
+            raise WeightsError(f"{path}: history {sorted(history)} has gaps")
+        net = file["learned_net"][()] if "learned_net" in file else None
+        learned_net = net.decode() if isinstance(net, bytes) else net
+        blobs = tuple(history[index] for index in range(len(history)))
+        return _integer(file["iter"]), learned_net, _integer(file["current_step"]), blobs
+
+
+def write_layers(path: str | Path, layers: Sequence[tuple[str, Mapping[int, npt.NDArray[Any]]]]) -> None:
+    """Write a weight file: every layer a group, with the arrays that it owns. Raises WeightsError."""
+    with _writing(path) as file:
+        data = file.create_group("data")
+        for name, blobs in layers:
+            if not name or "/" in name or name in data:
+                raise WeightsError(f"{path}: layer {name!r}: HDF5 cannot hold a layer of this name")
+            group = data.create_group(name)
+            for index, array in blobs.items():
+                group.create_dataset(str(index), data=np.asarray(array, "<f4"))
+
+
+def write_state(
+    path: str | Path, iteration: int, learned_net: str, step: int, history: Sequence[npt.NDArray[Any]]
+) -> None:
+    """Write a solver state, in the types that Caffe reads back."""
+    with _writing(path) as file:
+        file.create_dataset("iter", data=np.array([iteration], "<i4"))
+        file.create_dataset("learned_net", data=np.bytes_(learned_net.encode() + b"\0"))
+        file.create_dataset("current_step", data=np.array([step], "<i4"))
+        group = file.create_group("history")
+        for index, array in enumerate(history):
+            group.create_dataset(str(index), data=np.asarray(array, "<f4"))
+
+
+@contextmanager
+def _reading(path: str | Path) -> Iterator[Any]:
+    try:
+        with _h5py().File(path, "r") as file:
+            yield file
+    except _FAILURES as error:
+        raise ParseError(f"{path}: {' '.join(str(error).split())}") from None
+
+
+@contextmanager
+def _writing(path: str | Path) -> Iterator[Any]:
+    h5py = _h5py()
+    with replacing_path(path) as temporary, h5py.File(temporary, "w") as file:
+        yield file
+
+
+def _h5py() -> Any:
+    try:
+        import h5py
+    except ImportError:
+        raise UnsupportedError("HDF5 files need h5py: pip install 'vggrepro[hdf5]'") from None
+    return h5py
+
+
+def _integer(dataset: Any) -> int:
+    return int(np.asarray(dataset[()]).reshape(-1)[0])
+
+
+def _indexed(group: Any, where: str) -> dict[int, Float32]:
+    arrays: dict[int, Float32] = {}
+    for name, dataset in group.items():
+        if not name.isdecimal() or not hasattr(dataset, "shape"):
+            raise ParseError(f"{where}: has {name!r}, expected arrays named by their index")
+        arrays[int(name)] = _array(dataset, f"{where}, blob {name}")
+    return dict(sorted(arrays.items()))
+
+
+def _array(dataset: Any, where: str) -> Float32:
+    if dataset.dtype.kind not in "fiu":
+        raise WeightsError(f"{where}: unsupported datatype {dataset.dtype}")
+    if dataset.size is None or dataset.size > MAX_COUNT:
+        raise WeightsError(f"{where}: shape {dataset.shape}: blob size exceeds INT_MAX")
+    plain = dataset.compression is None
+    if plain and dataset.id.get_storage_size() < dataset.size * dataset.dtype.itemsize:
+        raise WeightsError(f"{where}: shape {dataset.shape}, but the file holds fewer values")
+    values: Float32 = np.asarray(dataset[()]).astype(np.float32, copy=False)
+    return values

@@ -1,0 +1,89 @@
+"""Protobuf's wire format, walked over a buffer without copying or parsing what is inside.
+
+The protobuf libraries copy a whole file into messages, and stop at 2 GB. Weights need neither: a
+packed ``repeated float`` is its values one after another, so its place in the file is enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from vggrepro.errors import ParseError
+
+VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
+_FIXED_SIZE = {FIXED64: 8, FIXED32: 4}
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a message: where it begins, and where its value lies."""
+
+    number: int
+    wire_type: int
+    begin: int
+    """Offset of the tag."""
+    start: int
+    """Offset of the value; for ``LENGTH`` that of the first byte after the length."""
+    end: int
+    """Offset after the value."""
+
+
+def walk(view: memoryview, start: int, end: int) -> Iterator[Field]:
+    """The fields of the message in ``view[start:end]``. Raises ParseError where it is malformed."""
+    place = start
+    while place < end:
+        tag, value = read_varint(view, place, end)
+        number, wire_type = tag >> 3, tag & 7
+        if wire_type == VARINT:
+            _, stop = read_varint(view, value, end)
+        elif wire_type in _FIXED_SIZE:
+            stop = value + _FIXED_SIZE[wire_type]
+        elif wire_type == LENGTH:
+            length, value = read_varint(view, value, end)
+            stop = value + length
+        else:
+            raise ParseError(f"not a protobuf message (wire type {wire_type} at byte {place})")
+        if not 0 < number < 1 << 29:
+            raise ParseError(f"not a protobuf message (field number {number} at byte {place})")
+        if stop > end:
+            raise ParseError(
+                f"truncated: field {number} at byte {place} needs {stop - value} bytes, {end - value} are left"
+            )
+        yield Field(number, wire_type, place, value, stop)
+        place = stop
+
+
+def read_varint(view: memoryview, place: int, end: int) -> tuple[int, int]:
+    """The unsigned 64-bit number at ``place``, and the offset after it. Raises ParseError."""
+    value = 0
+    for shift in range(0, 70, 7):
+        if place >= end:
+            raise ParseError(f"truncated: the data ends within a number at byte {place}")
+        byte = view[place]
+        place += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value & (1 << 64) - 1, place
+    raise ParseError(f"not a protobuf message (a number of more than ten bytes before byte {place})")
+
+
+def signed(value: int) -> int:
+    """An unsigned 64-bit number from the wire as the int64 that it stands for."""
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+def varint(value: int) -> bytes:
+    """A number as it is written on the wire; a negative one takes ten bytes."""
+    value &= (1 << 64) - 1
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def prefix(number: int, length: int) -> bytes:
+    """Tag and length in front of ``length`` bytes that are field ``number``."""
+    return varint(number << 3 | LENGTH) + varint(length)
