@@ -35,5 +35,6 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
 
 
+PHASES: dict[str, int] = {v.name: v.number for v in POOL.FindEnumTypeByName("caffe.Phase").values}
 TRAIN = PHASES["TRAIN"]
 TEST = PHASES["TEST"]

@@ -1,0 +1,167 @@
+"""Writing weights and solver states as Caffe's ``Net::ToProto`` and ``Solver::Snapshot`` do.
+
+Files are streamed: no copy of the weights is made, and 2 GB are no limit. They take their name only
+when they are complete and on the disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.caffe import hdf5
+from vggrepro.caffe.atomic import replacing
+from vggrepro.caffe.binary import open_solver_state
+from vggrepro.caffe.blob import Float32, encoded_size, write_blob_to
+from vggrepro.caffe.messages import LayerParameter, NetParameter, SolverState
+from vggrepro.caffe.splits import insert_splits
+from vggrepro.caffe.wire import prefix, walk
+from vggrepro.errors import WeightsError
+
+Arrays = Sequence[npt.NDArray[Any]]
+
+_LAYER = NetParameter.DESCRIPTOR.fields_by_name["layer"].number
+_BLOBS = LayerParameter.DESCRIPTOR.fields_by_name["blobs"].number
+_HISTORY = SolverState.DESCRIPTOR.fields_by_name["history"].number
+
+_LOSSES = frozenset(
+    {
+        "ContrastiveLoss",
+        "EuclideanLoss",
+        "HingeLoss",
+        "InfogainLoss",
+        "MultinomialLogisticLoss",
+        "SigmoidCrossEntropyLoss",
+        "SoftmaxWithLoss",
+    }
+)
+"""Types whose set-up writes the default loss weight into the layer's definition."""
+
+
+@dataclass(frozen=True)
+class SavedState:
+    """A solver's state: what a resumed run needs beside the weights."""
+
+    iter: int
+    learned_net: str | None
+    """The weight file that was written with it."""
+    current_step: int
+    history: tuple[Float32, ...]
+    """Momentum and other accumulators, in the order of the solver's learnable parameters."""
+
+
+def saved_net(net: Any) -> Any:
+    """What Caffe writes of a net beside its blobs: the name, and every layer as its set-up left it.
+
+    ``net`` is a ``NetParameter`` in the newest format, filtered for a state. The result has Caffe's
+    Split layers, the phase in each layer, and default loss weights. Raises NetError.
+    """
+    split = insert_splits(net)
+    saved = NetParameter(name=split.name, layer=split.layer)
+    for layer in saved.layer:
+        layer.ClearField("blobs")
+        if not layer.HasField("phase"):
+            layer.phase = net.state.phase
+        if layer.type in _LOSSES and not layer.loss_weight:
+            layer.loss_weight.append(1)
+        if layer.type == "BatchNorm":
+            while len(layer.param) < 3:  # mean, variance, factor: statistics that no solver moves
+                layer.param.add(lr_mult=0)
+    return saved
+
+
+def write_caffemodel(path: str | Path, net: Any, blobs: Mapping[str, Arrays]) -> None:
+    """Write a .caffemodel: ``net`` as for :func:`saved_net`, and each layer's arrays by its name.
+
+    Raises WeightsError for arrays of a layer that the net lacks, OSError if the disk is full.
+    """
+    saved = saved_net(net)
+    _check_names(path, saved, blobs)
+    with replacing(path) as file:
+        file.write(NetParameter(name=saved.name).SerializeToString())
+        for layer in saved.layer:
+            _write_with_blobs(file, layer, _BLOBS, blobs.get(layer.name, ()), _LAYER)
+
+
+def write_caffemodel_hdf5(path: str | Path, net: Any, blobs: Mapping[str, Arrays]) -> None:
+    """Write a .caffemodel.h5, with the arguments of :func:`write_caffemodel`.
+
+    A parameter that several layers share by name is written by the first of them only. Raises
+    WeightsError also for layer names that HDF5 cannot hold, UnsupportedError without h5py.
+    """
+    saved = saved_net(net)
+    _check_names(path, saved, blobs)
+    owned: set[str] = set()
+    layers = []
+    for layer in saved.layer:
+        names = [spec.name for spec in layer.param]
+        own = {}
+        for index, array in enumerate(blobs.get(layer.name, ())):
+            name = names[index] if index < len(names) else ""
+            if not name or name not in owned:
+                own[index] = array
+            owned.add(name)
+        layers.append((layer.name, own))
+    hdf5.write_layers(path, layers)
+
+
+def read_solverstate(path: str | Path) -> SavedState:
+    """Read a .solverstate, binary or HDF5. Raises ParseError or WeightsError."""
+    if hdf5.is_hdf5(path):
+        return SavedState(*hdf5.read_state(path))
+    file = open_solver_state(path)
+    state = file.message
+    return SavedState(
+        state.iter,
+        state.learned_net if state.HasField("learned_net") else None,
+        state.current_step,
+        tuple(file.decode(blob, f"history {index}").data for index, blob in enumerate(state.history)),
+    )
+
+
+def write_solverstate(path: str | Path, state: SavedState) -> None:
+    """Write a binary .solverstate. Raises OSError."""
+    head = SolverState(iter=state.iter, learned_net=state.learned_net, current_step=state.current_step)
+    with replacing(path) as file:
+        _write_with_blobs(file, head, _HISTORY, state.history)
+
+
+def write_solverstate_hdf5(path: str | Path, state: SavedState) -> None:
+    """Write a .solverstate.h5. Raises OSError, UnsupportedError without h5py."""
+    hdf5.write_state(path, state.iter, state.learned_net or "", state.current_step, state.history)
+
+
+def write_blob(path: str | Path, array: npt.NDArray[Any]) -> None:
+    """Write a .binaryproto file: one array (a mean image, an infogain matrix). Raises OSError."""
+    with replacing(path) as file:
+        write_blob_to(file, np.asarray(array))
+
+
+def _check_names(path: str | Path, net: Any, blobs: Mapping[str, Arrays]) -> None:
+    unknown = set(blobs) - {layer.name for layer in net.layer}
+    if unknown:
+        raise WeightsError(f"{path}: no layer of the net is called {', '.join(map(repr, sorted(unknown)))}")
+
+
+def _write_with_blobs(
+    file: IO[bytes], message: Any, number: int, blobs: Arrays, outer: int | None = None
+) -> None:
+    """Write a message that holds no blobs, with ``blobs`` as its field ``number``, in field order;
+    as field ``outer`` of the message around it, if there is one."""
+    data = message.SerializePartialToString()
+    view = memoryview(data)
+    cut = next((field.begin for field in walk(view, 0, len(view)) if field.number > number), len(data))
+    heads = [prefix(number, encoded_size(array)) for array in blobs]
+    if outer is not None:
+        size = len(data) + sum(len(head) for head in heads) + sum(map(encoded_size, blobs))
+        file.write(prefix(outer, size))
+    file.write(data[:cut])
+    for head, array in zip(heads, blobs, strict=True):
+        file.write(head)
+        write_blob_to(file, array)
+    file.write(data[cut:])
