@@ -123,6 +123,14 @@ def tensor(name: str, array: npt.NDArray[Any]) -> onnx.TensorProto:
     return numpy_helper.from_array(array, name)
 
 
+def declared_tensor(name: str, array: npt.NDArray[Any]) -> onnx.TensorProto:
+    """An initializer whose bytes are kept elsewhere: only its name, type and shape."""
+    proto = onnx.TensorProto(name=name, dims=array.shape, data_location=onnx.TensorProto.EXTERNAL)
+    proto.data_type = helper.np_dtype_to_tensor_dtype(array.dtype)
+    proto.external_data.add(key="location", value="in-memory")
+    return proto
+
+
 def model(
     name: str,
     nodes: Sequence[onnx.NodeProto],

@@ -1,0 +1,1 @@
+"""From nets to ONNX graphs: forward, backward, update."""

@@ -105,6 +105,14 @@ class Gradients:
     params: tuple[str | None, ...] = ()
 
 
+@dataclass(frozen=True)
+class Reach:
+    """A window in height and width: how far it extends, and by how much the next one is shifted."""
+
+    extent: tuple[int, int]
+    stride: tuple[int, int]
+
+
 class Layer(ABC):
     """One Caffe layer. Shapes are as Caffe's blobs; every blob is float32, labels too."""
 
@@ -162,6 +170,10 @@ class Layer(ABC):
         """Multiply-accumulates of one forward pass; 0 for layers without matrix products."""
         return 0
 
+    def reach(self, bottom: Shape) -> Reach | None:
+        """What one element of the top sees of a (N, C, H, W) bottom; None if that is no window."""
+        return Reach((1, 1), (1, 1))
+
 
 _REGISTRY: dict[str, type[Layer]] = {}
 L = TypeVar("L", bound=type[Layer])
@@ -186,7 +198,7 @@ def layer_class(type_name: str) -> type[Layer]:
     """The class of a layer type. Raises UnsupportedError that names an unknown one."""
     load_catalogue()
     if type_name not in _REGISTRY:
-        raise UnsupportedError(f"Unknown layer type: {type_name} (known types: {', '.join(known_types())})")
+        raise UnsupportedError(f"Unknown layer type: {type_name}")
     return _REGISTRY[type_name]
 
 

@@ -1,0 +1,6 @@
+"""Nets: wiring, shapes, fillers, weights."""
+
+from vggrepro.net.load import build_net, load_net
+from vggrepro.net.net import Net, NetLayer, ParamUse
+
+__all__ = ["Net", "NetLayer", "ParamUse", "build_net", "load_net"]

@@ -1,0 +1,55 @@
+"""Options that several commands take, with one meaning everywhere."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from vggrepro.emit import Shape
+from vggrepro.errors import NetError
+from vggrepro.net import Net, load_net
+
+
+def add_net_options(parser: argparse.ArgumentParser) -> None:
+    """How a prototxt is read: phase, stages, level, input shapes."""
+    parser.add_argument("--phase", choices=["TRAIN", "TEST"], default="TEST", help="phase of the net (default: TEST)")
+    parser.add_argument("--stage", action="append", default=[], metavar="NAME", help="stage for include/exclude rules; repeatable")
+    parser.add_argument("--level", type=int, default=0, metavar="N", help="level for include/exclude rules (default: 0)")
+    parser.add_argument(
+        "--input-shape",
+        action="append",
+        default=[],
+        metavar="BLOB=N,C,H,W",
+        help="shape of an input, in place of the prototxt's; repeatable",
+    )
+    parser.add_argument(
+        "--allow-unknown", action="store_true", help="warn of fields that BVLC Caffe does not know instead of stopping"
+    )
+
+
+def net_from(arguments: argparse.Namespace, weights: str | None) -> Net:
+    """The net that the options of :func:`add_net_options` describe."""
+    return load_net(
+        arguments.prototxt,
+        weights,
+        phase=arguments.phase,
+        stages=arguments.stage,
+        level=arguments.level,
+        input_shapes=parse_shapes(arguments.input_shape),
+        allow_unknown=arguments.allow_unknown,
+    )
+
+
+def parse_shapes(entries: Sequence[str]) -> dict[str, Shape]:
+    """``BLOB=N,C,H,W`` entries to shapes. Raises NetError for anything else."""
+    shapes = {}
+    for entry in entries:
+        name, separator, sizes = entry.rpartition("=")
+        try:
+            shape = tuple(int(size) for size in sizes.split(",")) if sizes else ()
+        except ValueError:
+            shape, separator = (), ""
+        if not separator or not name or any(size < 1 for size in shape):
+            raise NetError(f"--input-shape takes BLOB=N,C,H,W with positive sizes, got {entry!r}")
+        shapes[name] = shape
+    return shapes

@@ -1,0 +1,224 @@
+"""The backward walk: gradients at the level of Caffe's layers, as one ONNX graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+from vggrepro.emit import Dims, GraphBuilder, Value, model, tensor, tensor_info
+from vggrepro.errors import GradientError, NetError
+from vggrepro.graph.forward import (
+    FIXED,
+    Forward,
+    custom_domains,
+    emit_forward,
+    input_infos,
+    new_builder,
+    next_infos,
+    owner_views,
+    state_infos,
+    state_initializers,
+    symbolic_dims,
+)
+from vggrepro.graph.metadata import metadata
+from vggrepro.graph.model import Graph, initializers
+from vggrepro.graph.naming import gradient_name, output_names, rename
+from vggrepro.layers.base import Needed
+from vggrepro.net.net import Net, NetLayer
+
+
+def plan(net: Net, *, params: bool, values: frozenset[str]) -> tuple[Needed, ...]:
+    """Which gradients the walk computes, for each layer: Caffe's need-backward rules (``Net::Init``).
+
+    A bottom needs a gradient if something before it learns, unless ``propagate_down`` says
+    otherwise; a parameter if its lr_mult is not 0. ``force_backward`` overrides both. ``values``
+    are wanted besides.
+    """
+    force = net.message.force_backward
+    needs: set[str] = set(values)
+    needed: list[Needed] = []
+    for placed in net.layers:
+        layer = placed.layer
+        bottoms = tuple(
+            index not in layer.blind_bottoms
+            and (force or _propagates(placed, index, value in needs))
+            for index, value in enumerate(placed.bottoms)
+        )
+        learns = tuple(
+            params and not use.definition.statistic and (force or use.lr_mult != 0) for use in placed.params
+        )
+        needed.append(Needed(bottoms, learns))
+        if any(bottoms) or any(learns):
+            needs.update(placed.tops)
+    return _prune(net, needed, values)
+
+
+def _propagates(placed: NetLayer, index: int, needs: bool) -> bool:
+    """``propagate_down`` decides where it is given: false cuts the branch, true forces it."""
+    return placed.propagate_down[index] if placed.propagate_down else needs
+
+
+def _prune(net: Net, needed: Sequence[Needed], values: frozenset[str]) -> tuple[Needed, ...]:
+    """Leave out bottom gradients that end nowhere: no parameter and no wanted value lies before."""
+    reaches: set[str] = set(values)
+    pruned = []
+    for placed, flags in zip(net.layers, needed, strict=True):
+        bottoms = tuple(
+            wanted and (value in reaches) for wanted, value in zip(flags.bottoms, placed.bottoms, strict=True)
+        )
+        pruned.append(Needed(bottoms, flags.params))
+        if any(bottoms) or any(flags.params):
+            reaches.update(placed.tops)
+    return tuple(pruned)
+
+
+@dataclass(frozen=True)
+class Backward:
+    """Tensors of gradients: of values, and of parameters by key (a shared one's under each key)."""
+
+    values: Mapping[str, str]
+    params: Mapping[str, str]
+
+
+def emit_backward(
+    g: GraphBuilder, net: Net, forward: Forward, flags: Sequence[Needed], seeds: Mapping[str, str]
+) -> Backward:
+    """Add the gradients to ``g``: the layers in reverse, each by its own rule.
+
+    ``seeds`` holds the gradients that come from outside, by value; loss weights are added here.
+    A value with several readers gets the sum of theirs.
+    """
+    arriving: dict[str, list[str]] = {value: [tensor] for value, tensor in seeds.items()}
+    params: dict[str, list[str]] = {}
+    for placed, saved, needed in reversed(list(zip(net.layers, forward.saved, flags, strict=True))):
+        if not any(needed.bottoms) and not any(needed.params):
+            continue
+        with g.scope(f"d:{placed.name}"):
+            d_tops = [
+                _total(g, [*_loss_seed(g, net, placed, i), *arriving.get(top, [])])
+                for i, top in enumerate(placed.tops)
+            ]
+            if all(d is None for d in d_tops):
+                continue
+            _require_rule(placed)
+            gradients = placed.layer.grad(g, saved, d_tops, needed)
+        for value, d in zip(placed.bottoms, gradients.bottoms, strict=False):
+            if d is not None:
+                arriving.setdefault(value, []).insert(0, d)
+        for use, d in zip(placed.params, gradients.params, strict=False):
+            if d is not None:
+                params.setdefault(use.owner, []).append(d)
+    totals = {value: _total(g, ds) for value, ds in arriving.items()}
+    owned = {owner: _total(g, ds[::-1]) for owner, ds in params.items()}
+    return Backward(
+        {value: d for value, d in totals.items() if d is not None},
+        {use.key: d for use in net.param_uses if (d := owned.get(use.owner)) is not None},
+    )
+
+
+def _require_rule(placed: NetLayer) -> None:
+    if not placed.layer.has_gradient:
+        raise GradientError(
+            f"layer {placed.name!r}: {placed.layer.type} has no backward pass in Caffe, but a gradient"
+            " is needed through it"
+        )
+
+
+def _loss_seed(g: GraphBuilder, net: Net, placed: NetLayer, index: int) -> list[str]:
+    weight = placed.loss_weights[index]
+    if weight == 0:
+        return []
+    return [g.const(np.full(net.shapes[placed.tops[index]], weight, np.float32))]
+
+
+def _total(g: GraphBuilder, gradients: Sequence[str]) -> str | None:
+    """The sum, left to right as Caffe's Split adds its tops' gradients."""
+    total: str | None = None
+    for d in gradients:
+        total = d if total is None else g.op("Add", total, d)
+    return total
+
+
+def gradient_model(net: Net, *, params: bool = True, inputs: Sequence[str] = ()) -> onnx.ModelProto:
+    """The gradients of a net as a plain ONNX graph, at the net's own input shapes.
+
+    Graph inputs: the net's inputs, every parameter as ``layer:index``, and ``d:<top>`` for each
+    output that is no loss: its gradient, zero where it is not fed. Graph outputs: ``d:<blob>`` for
+    the blobs named in ``inputs`` (any blob may be; of one that is changed in place, the gradient of
+    its first value, as Caffe leaves it in the blob's diff), and ``d:<layer>:<index>`` for each
+    parameter, zero where none flows (lr_mult 0, ``propagate_down: false``). A shared parameter is read
+    under its owner's name (its other names are optional inputs without effect) and its summed
+    gradient stands under each name. States are as in :func:`vggrepro.to_onnx`.
+
+    Raises NetError for an unknown blob, GradientError where Caffe has no backward pass.
+    """
+    return build_gradient(net, params=params, inputs=inputs).to_model()
+
+
+def build_gradient(net: Net, *, params: bool = True, inputs: Sequence[str] = ()) -> Graph:
+    """As :func:`gradient_model`, with large constants left outside."""
+    for blob in inputs:
+        if blob not in net.blobs:
+            raise NetError(f"net {net.name!r}: no blob {blob!r}; it has {', '.join(net.blobs)}")
+    g = new_builder(net)
+    dims = symbolic_dims(net, FIXED)
+    values = {use.key: Value(use.key, use.definition.shape) for use in net.param_uses}
+    forward = emit_forward(g, net, dims, owner_views(g, net, values))
+    tops = open_tops(net)
+    flags = plan(net, params=params, values=frozenset(inputs))
+    backward = emit_backward(g, net, forward, flags, {net.blobs[t]: gradient_name(t) for t in tops})
+    wanted = {gradient_name(b): (backward.values.get(b), net.shapes[b]) for b in inputs}
+    if params:
+        for use in net.param_uses:
+            wanted[gradient_name(use.key)] = (backward.params.get(use.key), use.definition.shape)
+    return _assemble(g, net, dims, forward, tops, wanted)
+
+
+def open_tops(net: Net) -> list[str]:
+    """The outputs whose gradient comes from outside: those that are no loss."""
+    weights = {top: w for p in net.layers for top, w in zip(p.tops, p.loss_weights, strict=True)}
+    return [blob for blob in net.outputs if weights.get(net.blobs[blob], 0) == 0]
+
+
+def _assemble(
+    g: GraphBuilder,
+    net: Net,
+    dims: Mapping[str, Dims],
+    forward: Forward,
+    tops: Sequence[str],
+    wanted: Mapping[str, tuple[str | None, tuple[int, ...]]],
+) -> Graph:
+    outputs = [
+        (d if d is not None else g.op("Expand", g.const(0), g.ints(shape)), name)
+        for name, (d, shape) in wanted.items()
+    ]
+    blobs = [(forward.tensors[net.blobs[b]], n) for b, n in output_names(net).items()]
+    moved = [(t, n) for n, t in forward.next.items()]
+    nodes = rename(g.nodes, [*outputs, *moved, *blobs])
+    shared = [use for use in net.param_uses if use.owner != use.key]
+    optional = {
+        **{gradient_name(t): np.zeros(net.shapes[net.blobs[t]], np.float32) for t in tops},
+        **{use.key: np.zeros(use.definition.shape, np.float32) for use in shared},
+    }
+    protos, weights = initializers(g.constants)
+    result = model(
+        net.name or "net",
+        nodes,
+        [
+            *input_infos(net, dims),
+            *(tensor_info(u.key, u.definition.shape, np.float32) for u in net.param_uses),
+            *(tensor_info(gradient_name(t), net.shapes[net.blobs[t]], np.float32) for t in tops),
+            *state_infos(forward.states),
+        ],
+        [
+            *(tensor_info(name, shape, np.float32) for name, (_, shape) in wanted.items()),
+            *next_infos(net, forward),
+        ],
+        [*protos, *(tensor(n, a) for n, a in optional.items()), *state_initializers(forward.states)],
+        metadata(net),
+        custom_domains(nodes),
+    )
+    return Graph(result, weights)

@@ -1,0 +1,149 @@
+"""``Graph``: an ONNX model whose weights stay where they are until they are needed.
+
+A caffemodel of half a gigabyte is memory-mapped; copying it into a protobuf message, and that into
+a file or a session, would cost three copies. So the model is kept as a skeleton, in which each
+weight is an initializer stored elsewhere, beside a mapping from names to arrays.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from vggrepro.emit import declared_tensor, tensor, tensor_info
+
+LARGE = 1024
+"""Bytes from which on an array is kept outside the skeleton."""
+
+
+@dataclass(frozen=True)
+class Graph:
+    """``skeleton`` with external initializers, and their arrays in ``weights`` by name."""
+
+    skeleton: onnx.ModelProto
+    weights: Mapping[str, npt.NDArray[Any]]
+
+    @property
+    def input_names(self) -> list[str]:
+        return [i.name for i in self.skeleton.graph.input]
+
+    @property
+    def output_names(self) -> list[str]:
+        return [o.name for o in self.skeleton.graph.output]
+
+    def to_model(self) -> onnx.ModelProto:
+        """The complete model, with a copy of every weight inside."""
+        model = onnx.ModelProto()
+        model.CopyFrom(self.skeleton)
+        for index, initializer in enumerate(model.graph.initializer):
+            if initializer.name in self.weights:
+                model.graph.initializer[index].CopyFrom(tensor(initializer.name, self.weights[initializer.name]))
+        return model
+
+    def check(self) -> None:
+        """Run ``onnx.checker`` in full, with strict shape inference; weights are checked as inputs of
+        their shapes, which costs no copy of them."""
+        model = onnx.ModelProto()
+        model.CopyFrom(self.skeleton)
+        kept = [i for i in model.graph.initializer if i.name not in self.weights]
+        del model.graph.initializer[:]
+        model.graph.initializer.extend(kept)
+        declared = {i.name for i in model.graph.input}
+        model.graph.input.extend(
+            tensor_info(name, array.shape, array.dtype)
+            for name, array in self.weights.items()
+            if name not in declared
+        )
+        onnx.checker.check_model(model, full_check=True)
+        onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the complete model to one file, at once or not at all; each weight is streamed."""
+        target = Path(path)
+        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                self._stream(file)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).chmod(0o666 & ~_umask())
+            Path(temporary).replace(target)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+    def _stream(self, file: BinaryIO) -> None:
+        """The wire format of ModelProto, its graph last, and in it the weights last."""
+        body = onnx.ModelProto()
+        body.CopyFrom(self.skeleton)
+        body.ClearField("graph")
+        graph = onnx.GraphProto()
+        graph.CopyFrom(self.skeleton.graph)
+        headers = [i for i in graph.initializer if i.name in self.weights]
+        small = [i for i in graph.initializer if i.name not in self.weights]
+        del graph.initializer[:]
+        graph.initializer.extend(small)
+        head = graph.SerializeToString()
+        pieces = [_header(i, self.weights[i.name]) for i in headers]
+        total = len(head) + sum(len(p) + self.weights[i.name].nbytes for p, i in zip(pieces, headers, strict=True))
+        file.write(body.SerializeToString())
+        file.write(_key(_MODEL_GRAPH) + _varint(total) + head)
+        for piece, initializer in zip(pieces, headers, strict=True):
+            file.write(piece)
+            for chunk in _chunks(self.weights[initializer.name]):
+                file.write(chunk)
+
+
+_MODEL_GRAPH = onnx.ModelProto.GRAPH_FIELD_NUMBER
+_GRAPH_INITIALIZER = onnx.GraphProto.INITIALIZER_FIELD_NUMBER
+_TENSOR_RAW_DATA = onnx.TensorProto.RAW_DATA_FIELD_NUMBER
+_CHUNK = 1 << 22
+
+
+def _header(initializer: onnx.TensorProto, array: npt.NDArray[Any]) -> bytes:
+    """The bytes of one initializer up to its data, lengths included."""
+    bare = onnx.TensorProto(dims=array.shape, data_type=initializer.data_type, name=initializer.name)
+    inside = bare.SerializeToString() + _key(_TENSOR_RAW_DATA) + _varint(array.nbytes)
+    return _key(_GRAPH_INITIALIZER) + _varint(len(inside) + array.nbytes) + inside
+
+
+def _chunks(array: npt.NDArray[Any]) -> Iterator[memoryview | bytes]:
+    if array.nbytes == 0:
+        return
+    flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    for start in range(0, flat.size, _CHUNK):
+        yield flat[start : start + _CHUNK].data
+
+
+def _key(field: int) -> bytes:
+    return _varint(field << 3 | 2)
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def initializers(arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[list[onnx.TensorProto], dict[str, npt.NDArray[Any]]]:
+    """Initializers for ``arrays``: small ones with their bytes, large ones declared and kept beside."""
+    large = {name: a for name, a in arrays.items() if a.nbytes >= LARGE}
+    protos = [declared_tensor(n, a) if n in large else tensor(n, a) for n, a in arrays.items()]
+    return protos, large

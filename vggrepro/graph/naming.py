@@ -1,0 +1,60 @@
+"""Names in finished graphs: blobs keep Caffe's names, states and gradients get prefixed ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import onnx
+
+from vggrepro.emit import GraphBuilder
+from vggrepro.net.net import Net
+
+
+def state_name(layer: str, state: str) -> str:
+    """The graph input that holds a layer's state: optional, it defaults to the initial value."""
+    return f"state:{layer}:{state}"
+
+
+def next_name(layer: str, what: str | int) -> str:
+    """The graph output with a layer's new state (by name) or moved parameter (by index)."""
+    return f"next:{layer}:{what}"
+
+
+def gradient_name(of: str) -> str:
+    """The gradient of a blob, or of a parameter ``layer:index``."""
+    return f"d:{of}"
+
+
+def output_names(net: Net) -> dict[str, str]:
+    """The graph's name of each blob: its own. An input that layers change in place keeps its name
+    for the input; its last value is called by that value's name (blob, ``#``, layer)."""
+    return {blob: value if blob in net.inputs else blob for blob, value in net.blobs.items()}
+
+
+def rename(nodes: Sequence[onnx.NodeProto], wanted: Iterable[tuple[str, str]]) -> list[onnx.NodeProto]:
+    """The nodes with tensors renamed: (old, new) pairs. The first new name of a tensor replaces its
+    old one; further ones, and names for graph inputs and parameters, become Identity nodes."""
+    made = {output for node in nodes for output in node.output}
+    renamed: dict[str, str] = {}
+    aliases: list[tuple[str, str]] = []
+    for old, new in wanted:
+        if old == new:
+            continue
+        if old in made and old not in renamed:
+            renamed[old] = new
+        else:
+            aliases.append((old, new))
+    tail = GraphBuilder()
+    for old, new in aliases:
+        tail.reserve(new)
+        tail.op("Identity", renamed.get(old, old))
+        tail.nodes[-1].output[0] = new
+    return [_renamed(node, renamed) for node in nodes] + tail.nodes
+
+
+def _renamed(node: onnx.NodeProto, names: Mapping[str, str]) -> onnx.NodeProto:
+    copy = onnx.NodeProto()
+    copy.CopyFrom(node)
+    copy.input[:] = [names.get(i, i) for i in node.input]
+    copy.output[:] = [names.get(o, o) for o in node.output]
+    return copy

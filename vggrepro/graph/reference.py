@@ -1,0 +1,48 @@
+"""The reference walk: a net's forward pass in float64 NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.errors import NetError
+from vggrepro.graph.naming import next_name, state_name
+from vggrepro.net.net import Net
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+def reference_forward(net: Net, inputs: Arrays) -> dict[str, npt.NDArray[np.float64]]:
+    """Every blob of the net, by name, as each layer's float64 reference computes it. A blob that is
+    changed in place means its last value. Raises NetError for a missing or unknown input."""
+    values, _ = reference_walk(net, inputs, {})
+    return {blob: values[value] for blob, value in net.blobs.items()}
+
+
+def reference_walk(net: Net, inputs: Arrays, states: Arrays) -> tuple[dict[str, npt.NDArray[np.float64]], dict[str, npt.NDArray[Any]]]:
+    """Every value of the net, and the new states and moved parameters under their ``next:`` names.
+    ``states`` overrides initial states by their ``state:`` names."""
+    for name in [*net.inputs, *inputs]:
+        if name not in inputs or name not in net.inputs:
+            what = "missing" if name in net.inputs else "unknown"
+            raise NetError(f"net {net.name!r}: {what} input {name!r}; it takes {list(net.inputs)}")
+    shaped = net.reshape({name: np.shape(array) for name, array in inputs.items()})
+    values = {name: np.asarray(array, np.float64) for name, array in inputs.items()}
+    moved: dict[str, npt.NDArray[Any]] = {}
+    for placed in shaped.layers:
+        if placed.layer.source:
+            continue
+        definitions = placed.layer.state_defs([shaped.shapes[b] for b in placed.bottoms])
+        result = placed.layer.reference(
+            [values[b] for b in placed.bottoms],
+            [np.asarray(net.params[use.key], np.float64) for use in placed.params],
+            [states.get(state_name(placed.name, d.name), d.initial) for d in definitions],
+        )
+        values.update(zip(placed.tops, result.tops, strict=True))
+        moved.update({next_name(placed.name, index): array for index, array in result.next_params.items()})
+        named = zip(definitions, result.next_states, strict=True)
+        moved.update({next_name(placed.name, d.name): array for d, array in named})
+    return values, moved

@@ -1,0 +1,99 @@
+"""Caffe's fillers: the values that a parameter has before it is trained or loaded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.emit import Shape
+from vggrepro.errors import NetError
+
+Floats = npt.NDArray[np.float32]
+
+
+def fill(shape: Shape, filler: Any, rng: np.random.Generator) -> Floats:
+    """Values for a parameter of ``shape``, float32, as Caffe's filler of ``filler.type`` draws them.
+
+    Raises NetError for an unknown filler, for ``sparse`` where Caffe has none, and for a shape
+    that ``bilinear`` does not accept.
+    """
+    if filler.type not in _FILLERS:
+        raise NetError(f"Unknown filler name: {filler.type}")
+    if filler.sparse != -1 and filler.type != "gaussian":
+        raise NetError(f"filler {filler.type!r}: Sparsity not supported by this Filler.")
+    return _FILLERS[filler.type](shape, filler, rng)
+
+
+def _constant(shape: Shape, filler: Any, rng: np.random.Generator) -> Floats:
+    return np.full(shape, filler.value, np.float32)
+
+
+def _uniform(shape: Shape, filler: Any, rng: np.random.Generator) -> Floats:
+    return _draw_uniform(shape, filler.min, filler.max, rng)
+
+
+def _gaussian(shape: Shape, filler: Any, rng: np.random.Generator) -> Floats:
+    """``sparse`` keeps that many inputs of each output, on average: the mask is drawn freely."""
+    values = rng.standard_normal(shape, np.float32) * np.float32(filler.std) + np.float32(filler.mean)
+    if filler.sparse < -1:
+        raise NetError(f"filler 'gaussian': sparse must be -1 or more, got {filler.sparse}")
+    if filler.sparse >= 0:
+        values *= rng.random(shape, np.float32) < filler.sparse / shape[0]
+    return values
+
+
+def _positive_unitball(shape: Shape, filler: Any, rng: np.random.Generator) -> Floats:
+    """Uniform in [0, 1), then each output's inputs scaled to the sum 1."""
+    rows = rng.random((shape[0], math.prod(shape[1:])), np.float32)
+    return (rows / rows.sum(axis=1, keepdims=True)).reshape(shape)
+
+
+def _xavier(shape: Shape, filler: Any, rng: np.random.Generator) -> Floats:
+    scale = math.sqrt(3.0 / _fan(shape, filler))
+    return _draw_uniform(shape, -scale, scale, rng)
+
+
+def _msra(shape: Shape, filler: Any, rng: np.random.Generator) -> Floats:
+    return rng.standard_normal(shape, np.float32) * np.float32(math.sqrt(2.0 / _fan(shape, filler)))
+
+
+def _bilinear(shape: Shape, filler: Any, rng: np.random.Generator) -> Floats:
+    """The interpolation kernel that upsamples by Deconvolution; the same for every channel."""
+    if len(shape) != 4:
+        raise NetError(f"filler 'bilinear': Blob must be 4 dim., got shape {shape}")
+    height, width = shape[2:]
+    if height != width:
+        raise NetError(f"filler 'bilinear': Filter must be square, got {height}x{width}")
+    factor = math.ceil(width / 2)
+    centre = (2 * factor - 1 - factor % 2) / (2 * factor)
+    ramp = 1 - np.abs(np.arange(width) / factor - centre)
+    return np.broadcast_to(np.outer(ramp, ramp).astype(np.float32), shape).copy()
+
+
+def _draw_uniform(shape: Shape, low: float, high: float, rng: np.random.Generator) -> Floats:
+    if low > high:
+        raise NetError(f"filler 'uniform': min must not exceed max, got {low} and {high}")
+    return rng.random(shape, np.float32) * np.float32(high - low) + np.float32(low)
+
+
+def _fan(shape: Shape, filler: Any) -> float:
+    """Caffe's fan: count / num inputs, count / channels outputs, or the mean (``variance_norm``)."""
+    count = math.prod(shape)
+    fan_in = count / shape[0] if shape else 1.0
+    fan_out = count / (shape[1] if len(shape) > 1 else 1)
+    return float((fan_in, fan_out, (fan_in + fan_out) / 2)[filler.variance_norm])
+
+
+_FILLERS: dict[str, Callable[[Shape, Any, np.random.Generator], Floats]] = {
+    "constant": _constant,
+    "uniform": _uniform,
+    "gaussian": _gaussian,
+    "positive_unitball": _positive_unitball,
+    "xavier": _xavier,
+    "msra": _msra,
+    "bilinear": _bilinear,
+}

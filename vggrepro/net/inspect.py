@@ -1,0 +1,101 @@
+"""Figures of a net: parameters, multiply-accumulates, memory, receptive fields."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from vggrepro.emit import Shape
+from vggrepro.net.net import Net, NetLayer
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer: its first top's shape, parameters, multiply-accumulates of one forward pass, bytes of
+    its tops in float32 (none in place), and the receptive field and stride (height, width) of
+    one element of the top in pixels of the input; None where that is not a window of an image."""
+
+    name: str
+    type: str
+    shape: Shape
+    parameters: int
+    macs: int
+    bytes: int
+    field: Pair | None
+    stride: Pair | None
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Sums over the layers; a shared parameter counts once."""
+
+    parameters: int
+    macs: int
+    bytes: int
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Field:
+    size: Pair
+    stride: Pair
+
+
+def inspect(net: Net) -> tuple[list[Row], Totals]:
+    """A row for each layer, in order, and the totals."""
+    fields: dict[str, _Field] = {}
+    rows = []
+    for placed in net.layers:
+        field = _field(placed, net.shapes, fields)
+        fields.update({top: field for top in placed.tops if field is not None})
+        rows.append(_row(placed, net, field))
+    return rows, Totals(
+        parameters=sum(row.parameters for row in rows),
+        macs=sum(row.macs for row in rows),
+        bytes=sum(row.bytes for row in rows),
+    )
+
+
+def _row(placed: NetLayer, net: Net, field: _Field | None) -> Row:
+    new = [top for top, blob in zip(placed.tops, placed.message.top, strict=False) if top == blob]
+    return Row(
+        name=placed.name,
+        type=placed.layer.type,
+        shape=net.shapes[placed.tops[0]] if placed.tops else (),
+        parameters=sum(math.prod(u.definition.shape) for u in placed.params if u.owner == u.key),
+        macs=placed.layer.macs([net.shapes[b] for b in placed.bottoms]),
+        bytes=4 * sum(math.prod(net.shapes[top]) for top in new),
+        field=field.size if field else None,
+        stride=field.stride if field else None,
+    )
+
+
+def _field(placed: NetLayer, shapes: Mapping[str, Shape], fields: Mapping[str, _Field]) -> _Field | None:
+    """The largest field of the bottoms, widened by the layer's own window."""
+    if placed.layer.source:
+        return _Field((1, 1), (1, 1)) if len(shapes[placed.tops[0]]) == 4 else None
+    below = [fields[b] for b in placed.bottoms if b in fields]
+    if not below or not placed.tops:
+        return None
+    bottom = shapes[placed.bottoms[0]]
+    if len(bottom) != 4:
+        return below[0]  # behind a fully connected layer every element sees what that one saw
+    window = placed.layer.reach(bottom)
+    if window is None:
+        return None
+    stride = _pair(lambda axis: max(f.stride[axis] for f in below))
+    size = _pair(lambda axis: max(f.size[axis] for f in below) + (window.extent[axis] - 1) * stride[axis])
+    return _Field(size, _pair(lambda axis: stride[axis] * window.stride[axis]))
+
+
+def _pair(of: Callable[[int], int]) -> Pair:
+    return of(0), of(1)

@@ -1,0 +1,93 @@
+"""Which value each layer reads and writes: in-place layers resolved to single assignment.
+
+Caffe lets a layer overwrite its bottom. Here every contents of a blob is a *value* of its own:
+the first bears the blob's name, each later one the blob's name, ``#`` and the layer's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vggrepro.errors import NetError
+from vggrepro.layers.base import Layer
+
+
+@dataclass(frozen=True)
+class Wires:
+    """The values that one layer reads (``bottoms``) and writes (``tops``)."""
+
+    bottoms: tuple[str, ...]
+    tops: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """Wires of each layer in order; the last value of each blob; the blobs that nobody consumes."""
+
+    layers: tuple[Wires, ...]
+    blobs: dict[str, str]
+    outputs: tuple[str, ...]
+
+
+class _Wirer:
+    def __init__(self) -> None:
+        self.current: dict[str, str] = {}
+        self.readers: dict[str, int] = {}
+        self.available: set[str] = set()
+
+    def read(self, message: Any, index: int) -> str:
+        blob = message.bottom[index]
+        if blob not in self.current:
+            raise NetError(f"Unknown bottom blob '{blob}' (layer '{message.name}', bottom index {index})")
+        value = self.current[blob]
+        self.readers[value] = self.readers.get(value, 0) + 1
+        self.available.discard(blob)
+        return value
+
+    def write(self, message: Any, layer: Layer, index: int) -> str:
+        blob = message.top[index]
+        in_place = index < len(message.bottom) and message.bottom[index] == blob
+        if in_place and not layer.in_place:
+            raise NetError(
+                f"layer {message.name!r}: {layer.type} Layer does not allow in-place computation."
+                f" (top and bottom are both {blob!r})"
+            )
+        if blob in self.current and (not in_place or self.readers[self.current[blob]] > 1):
+            raise NetError(f"layer {message.name!r}: Top blob '{blob}' produced by multiple sources.")
+        self.current[blob] = f"{blob}#{message.name}" if in_place else blob
+        self.available.add(blob)
+        return self.current[blob]
+
+    def automatic(self, message: Any, layer: Layer) -> tuple[str, ...]:
+        """Caffe's ``AutoTopBlobs``: a loss layer without a top gets an anonymous one."""
+        missing = max(0, layer.tops.least - len(message.top)) if layer.loss else 0
+        return tuple(f"{message.name}/(automatic)_{i}" for i in range(missing))
+
+
+def wire(messages: Sequence[Any], layers: Sequence[Layer]) -> Wiring:
+    """Resolve the names of a net, as Caffe's ``Net::Init`` does.
+
+    Raises NetError for an unknown bottom (a cycle shows as one too), a blob with two sources, an
+    in-place layer that cannot be one, and wrong numbers of bottoms or tops.
+    """
+    wirer = _Wirer()
+    wires = []
+    for message, layer in zip(messages, layers, strict=True):
+        bottoms = tuple(wirer.read(message, i) for i in range(len(message.bottom)))
+        tops = tuple(wirer.write(message, layer, i) for i in range(len(message.top)))
+        tops += wirer.automatic(message, layer)
+        _check_counts(message, layer, len(bottoms), len(tops))
+        wires.append(Wires(bottoms, tops))
+    return Wiring(tuple(wires), wirer.current, tuple(sorted(wirer.available)))
+
+
+def _check_counts(message: Any, layer: Layer, bottoms: int, tops: int) -> None:
+    for number, count, what in ((bottoms, layer.bottoms, "bottom"), (tops, layer.tops, "top")):
+        if number not in count:
+            raise NetError(
+                f"layer {message.name!r}: {layer.type} Layer takes {count} {what} blob(s) as input, got {number}"
+                if what == "bottom"
+                else f"layer {message.name!r}: {layer.type} Layer produces {count} top blob(s), got {number}"
+            )

@@ -1,0 +1,71 @@
+"""Devices by name, and the execution providers behind them."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+
+from vggrepro.errors import DeviceError
+
+INSTALL_CUDA = 'install the CUDA libraries with: pip install "vggrepro[cuda]"'
+
+
+@dataclass(frozen=True)
+class Device:
+    """``kind`` is ONNX Runtime's name of the memory (cpu, cuda), ``index`` the number of the GPU."""
+
+    kind: str
+    index: int = 0
+
+    def __str__(self) -> str:
+        return self.kind if self.kind == "cpu" else f"{self.kind}:{self.index}"
+
+    def providers(self, tf32: bool) -> list[Any]:
+        """Execution providers for a session on this device. TF32 rounds products to ten bits: off
+        unless asked for."""
+        if self.kind == "cpu":
+            return ["CPUExecutionProvider"]
+        options = {"device_id": str(self.index), "use_tf32": str(int(tf32))}
+        return [("CUDAExecutionProvider", options), "CPUExecutionProvider"]
+
+
+def parse_device(text: str) -> Device:
+    """``cpu``, ``cuda`` or ``cuda:N``. Raises DeviceError for anything else."""
+    match = re.fullmatch(r"(cpu)|cuda(?::(\d+))?", text)
+    if match is None:
+        raise DeviceError(f"device must be cpu, cuda or cuda:N, got {text!r}")
+    return Device("cpu") if match.group(1) else Device("cuda", int(match.group(2) or 0))
+
+
+def prepare(device: Device) -> None:
+    """Load what the device needs. Raises DeviceError that says why it does not work.
+
+    A provider that is listed is not yet one that loads: onnxruntime-gpu lists CUDA on every machine.
+    """
+    if device.kind == "cpu":
+        return
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        raise DeviceError(
+            f"device {device}: this onnxruntime {onnxruntime.__version__} has no CUDA provider;"
+            " uninstall onnxruntime, then: pip install onnxruntime-gpu"
+        )
+    onnxruntime.preload_dlls(directory="")
+    reason = _load_failure()
+    if reason:
+        raise DeviceError(f"device {device}: CUDA does not load: {reason}; {INSTALL_CUDA}")
+
+
+def _load_failure() -> str:
+    """Why the CUDA provider's library cannot be opened, or nothing."""
+    folder = Path(onnxruntime.__file__).parent / "capi"
+    for name in ("libonnxruntime_providers_shared.so", "libonnxruntime_providers_cuda.so"):
+        try:
+            ctypes.CDLL(str(folder / name), mode=ctypes.RTLD_GLOBAL)
+        except OSError as error:
+            return str(error)
+    return ""
