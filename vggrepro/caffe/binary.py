@@ -59,7 +59,8 @@ class BinaryFile:
 
     def raw(self, placeholder: Any) -> memoryview:
         """The bytes of the blob that a placeholder in the message stands for."""
-        return self.blobs[placeholder.num]
+        index: int = placeholder.num
+        return self.blobs[index]
 
     def decode(self, placeholder: Any, where: str) -> SavedBlob:
         """The array that a placeholder stands for. Errors name the file and ``where``."""
@@ -151,8 +152,9 @@ def _with_placeholders(
 
 def _unknown_fields(message: Any) -> Iterator[str]:
     """``Type.number`` of each field, at any depth, that the schema does not have."""
-    for field in UnknownFieldSet(message):
-        yield f"{message.DESCRIPTOR.name} field {field.field_number}"
+    unknown = UnknownFieldSet(message)
+    for index in range(len(unknown)):
+        yield f"{message.DESCRIPTOR.name} field {unknown[index].field_number}"
     for descriptor, value in message.ListFields():
         if descriptor.message_type is None:
             continue

@@ -20,7 +20,6 @@ from vggrepro.caffe.wire import (
     Field,
     prefix,
     read_varint,
-    signed,
     varint,
     walk,
 )
@@ -36,7 +35,10 @@ _NUMBERS: dict[str, int] = {f.name: f.number for f in BlobProto.DESCRIPTOR.field
 _LEGACY = tuple(_NUMBERS[name] for name in ("num", "channels", "height", "width"))
 _SHAPE, _DATA, _DOUBLE_DATA = (_NUMBERS[name] for name in ("shape", "data", "double_data"))
 _KNOWN = frozenset(_NUMBERS.values())
-_ELEMENTS = {_DATA: (np.dtype("<f4"), FIXED32), _DOUBLE_DATA: (np.dtype("<f8"), FIXED64)}
+_ELEMENTS: dict[int, tuple[np.dtype[Any], int]] = {
+    _DATA: (np.dtype("<f4"), FIXED32),
+    _DOUBLE_DATA: (np.dtype("<f8"), FIXED64),
+}
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,8 @@ def _packed(view: memoryview, field: Field) -> npt.NDArray[Any]:
     dtype, _ = _ELEMENTS[field.number]
     if (field.end - field.start) % dtype.itemsize:
         raise ParseError(f"{field.end - field.start} bytes of packed values of {dtype.itemsize} bytes each")
-    return np.frombuffer(view[field.start : field.end], dtype)
+    values: npt.NDArray[Any] = np.frombuffer(view[field.start : field.end], dtype)
+    return values
 
 
 def _unpacked(view: memoryview, field: Field) -> tuple[npt.NDArray[Any], int]:

@@ -16,7 +16,7 @@ def _load_pool() -> descriptor_pool.DescriptorPool:
     )
     pool = descriptor_pool.DescriptorPool()
     for file in files.file:
-        pool.Add(file)  # type: ignore[no-untyped-call]
+        pool.Add(file)
     return pool
 
 

@@ -48,7 +48,8 @@ def walk(view: memoryview, start: int, end: int) -> Iterator[Field]:
             raise ParseError(f"not a protobuf message (field number {number} at byte {place})")
         if stop > end:
             raise ParseError(
-                f"truncated: field {number} at byte {place} needs {stop - value} bytes, {end - value} are left"
+                f"truncated: field {number} at byte {place} takes {stop - value} bytes, "
+                f"but only {end - value} are left"
             )
         yield Field(number, wire_type, place, value, stop)
         place = stop
@@ -66,11 +67,6 @@ def read_varint(view: memoryview, place: int, end: int) -> tuple[int, int]:
         if byte < 0x80:
             return value & (1 << 64) - 1, place
     raise ParseError(f"not a protobuf message (a number of more than ten bytes before byte {place})")
-
-
-def signed(value: int) -> int:
-    """An unsigned 64-bit number from the wire as the int64 that it stands for."""
-    return value - (1 << 64) if value >= 1 << 63 else value
 
 
 def varint(value: int) -> bytes:
