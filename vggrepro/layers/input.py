@@ -11,15 +11,30 @@ from vggrepro.errors import NetError
 from vggrepro.layers.base import Array, Emitted, Layer, Referenced, Shapes, at_least, exactly, register
 
 
+class Source(Layer):
+    """A layer whose tops are inputs of the graph: Input and the data layers."""
+
+    bottoms = exactly(0)
+    source = True
+
+    def emit(
+        self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
+    ) -> Emitted:
+        raise AssertionError("a source's tops are inputs of the graph")
+
+    def reference(
+        self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
+    ) -> Referenced:
+        raise AssertionError("a source's tops are inputs of the graph")
+
+
 @register
 @dataclass(frozen=True)
-class Input(Layer):
+class Input(Source):
     """One shape for each top, or one shape for all (``input_param.shape``)."""
 
     type = "Input"
-    bottoms = exactly(0)
     tops = at_least(1)
-    source = True
 
     shapes: tuple[Shape, ...] = ()
 
@@ -35,11 +50,3 @@ class Input(Layer):
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         return self.shapes
-
-    def emit(
-        self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
-        raise AssertionError("a source's tops are inputs of the graph")
-
-    def reference(self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]) -> Referenced:
-        raise AssertionError("a source's tops are inputs of the graph")

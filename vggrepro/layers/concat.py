@@ -1,0 +1,111 @@
+"""Concat: blobs joined along one axis (Caffe's Concat layer)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.errors import NetError, ShapeError
+from vggrepro.layers.base import (
+    Array,
+    Emitted,
+    Gradients,
+    Layer,
+    Needed,
+    Referenced,
+    Shapes,
+    at_least,
+    canonical_axis,
+    register,
+)
+
+
+@dataclass(frozen=True)
+class LegacyAxis:
+    """The axis of Concat and Slice: ``axis``, which may be negative, or the older unsigned
+    ``concat_dim`` or ``slice_dim``, which must not."""
+
+    value: int
+    legacy: str | None = None
+    """The older field's name, where that one is set."""
+
+    @classmethod
+    def parse(cls, message: Any, legacy: str, layer: str) -> LegacyAxis:
+        if not message.HasField(legacy):
+            return cls(message.axis)
+        if message.HasField("axis"):
+            raise NetError(f"layer {layer!r}: Either axis or {legacy} should be specified; not both.")
+        return cls(getattr(message, legacy), legacy)
+
+    def of(self, shape: Shape, what: str) -> int:
+        if self.legacy is None:
+            return canonical_axis(self.value, len(shape), what)
+        if self.value >= len(shape):
+            raise ShapeError(f"{self.legacy} out of range. ({self.value} vs. {len(shape)} axes)")
+        return self.value
+
+
+@register
+@dataclass(frozen=True)
+class Concat(Layer):
+    """Bottoms agree in all axes but ``axis`` (default 1), where the top has the sum of their sizes.
+
+    A single bottom is passed on.
+    """
+
+    type = "Concat"
+    bottoms = at_least(1)
+
+    axis: LegacyAxis
+
+    @classmethod
+    def from_param(cls, param: Any, phase: int) -> Concat:
+        return cls(LegacyAxis.parse(param.concat_param, "concat_dim", param.name))
+
+    def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
+        first = bottoms[0]
+        axis = self.axis.of(first, "Concat")
+        for index, shape in enumerate(bottoms):
+            if len(shape) != len(first):
+                raise ShapeError(
+                    f"All inputs must have the same #axes. ({len(first)} vs. {len(shape)} of bottom {index})"
+                )
+            if shape[:axis] + shape[axis + 1 :] != first[:axis] + first[axis + 1 :]:
+                raise ShapeError(
+                    "All inputs must have the same shape, except at concat_axis."
+                    f" ({first} vs. {shape} of bottom {index}, concat_axis {axis})"
+                )
+        return ((*first[:axis], sum(shape[axis] for shape in bottoms), *first[axis + 1 :]),)
+
+    def emit(
+        self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
+    ) -> Emitted:
+        if len(bottoms) == 1:
+            return Emitted((bottoms[0].name,), saved=tuple(bottoms))
+        axis = self.axis.value % bottoms[0].rank
+        return Emitted((g.op("Concat", *(b.name for b in bottoms), axis=axis),), saved=tuple(bottoms))
+
+    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+        bottoms: tuple[Value, ...] = saved
+        (dy,) = d_tops
+        assert dy is not None
+        if len(bottoms) == 1:
+            return Gradients((dy,))
+        axis = self.axis.value % bottoms[0].rank
+        stops = np.cumsum([b.shape[axis] for b in bottoms]).tolist()
+        starts = [0, *stops[:-1]]
+        return Gradients(
+            tuple(
+                g.op("Slice", dy, g.ints([start]), g.ints([stop]), g.ints([axis])) if wanted else None
+                for start, stop, wanted in zip(starts, stops, needed.bottoms, strict=True)
+            )
+        )
+
+    def reference(
+        self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
+    ) -> Referenced:
+        return Referenced((np.concatenate(bottoms, axis=self.axis.value),))

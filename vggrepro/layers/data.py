@@ -1,0 +1,156 @@
+"""Data, ImageData, HDF5Data, MemoryData, WindowData: Caffe's data layers as inputs of the graph.
+
+The tops are fed as Caffe's layer would produce them: mean, scale, crop and mirror of
+``transform_param`` are the loader's work. Shapes follow from the parameters as far as these tell;
+what only the files tell must be given as an input shape.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from vggrepro.emit import Shape
+from vggrepro.errors import NetError
+from vggrepro.layers.base import Count, Shapes, at_least, exactly, register
+from vggrepro.layers.input import Source
+
+
+@dataclass(frozen=True)
+class ImageSource(Source):
+    """Images (N, C, H, W), B, G, R, and one label each (N,). Sizes of 0 are unknown."""
+
+    batch: int
+    channels: int
+    height: int
+    width: int
+    labels: bool
+    hint: str
+    """Where Caffe finds what is unknown, and what would tell it here."""
+
+    def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
+        data = (self.batch, self.channels, self.height, self.width)
+        if not all(data):
+            raise NetError(
+                f"{self.type}: the shape of the data is unknown ({self.hint});"
+                " give an input shape for each top"
+            )
+        return (data, (self.batch,)) if self.labels else (data,)
+
+
+def _channels(transform: Any, default: int = 3) -> int:
+    """Several mean values tell the number of channels; ``force_gray`` makes it 1."""
+    if transform.force_gray:
+        return 1
+    return len(transform.mean_value) if len(transform.mean_value) > 1 else default
+
+
+@register
+@dataclass(frozen=True)
+class Data(ImageSource):
+    """Images of a database. Its first record gives the size where there is no crop; colour images are
+    assumed unless ``mean_value`` or ``force_gray`` say otherwise."""
+
+    type = "Data"
+    tops = Count(1, 2)
+
+    @classmethod
+    def from_param(cls, param: Any, phase: int) -> Data:
+        crop = param.transform_param.crop_size
+        return cls(
+            batch=param.data_param.batch_size,
+            channels=_channels(param.transform_param),
+            height=crop,
+            width=crop,
+            labels=len(param.top) > 1,
+            hint="batch_size and transform_param.crop_size tell it, or the database's first record",
+        )
+
+
+@register
+@dataclass(frozen=True)
+class ImageData(ImageSource):
+    """Images of a list of files, resized to ``new_height`` x ``new_width``, then cropped."""
+
+    type = "ImageData"
+    tops = exactly(2)
+
+    @classmethod
+    def from_param(cls, param: Any, phase: int) -> ImageData:
+        p, crop = param.image_data_param, param.transform_param.crop_size
+        if (p.new_height == 0) != (p.new_width == 0):
+            raise NetError(
+                f"layer {param.name!r}: Current implementation requires new_height and new_width to be"
+                f" set at the same time. (got {p.new_height} and {p.new_width})"
+            )
+        if p.batch_size == 0:
+            raise NetError(f"layer {param.name!r}: Positive batch size required")
+        return cls(
+            batch=p.batch_size,
+            channels=3 if p.is_color else 1,
+            height=crop or p.new_height,
+            width=crop or p.new_width,
+            labels=True,
+            hint="new_height and new_width or transform_param.crop_size tell it, or the first image",
+        )
+
+
+@register
+@dataclass(frozen=True)
+class MemoryData(ImageSource):
+    """Images that a program hands over; all four sizes are parameters."""
+
+    type = "MemoryData"
+    tops = exactly(2)
+
+    @classmethod
+    def from_param(cls, param: Any, phase: int) -> MemoryData:
+        p = param.memory_data_param
+        sizes = (p.batch_size, p.channels, p.height, p.width)
+        if not all(sizes):
+            raise NetError(
+                f"layer {param.name!r}: batch_size, channels, height, and width must be specified and"
+                f" positive in memory_data_param; got {sizes}"
+            )
+        return cls(*sizes, labels=True, hint="")
+
+
+@register
+@dataclass(frozen=True)
+class WindowData(ImageSource):
+    """Windows of images, warped to ``transform_param.crop_size``."""
+
+    type = "WindowData"
+    tops = exactly(2)
+
+    @classmethod
+    def from_param(cls, param: Any, phase: int) -> WindowData:
+        crop = param.transform_param.crop_size
+        return cls(
+            batch=param.window_data_param.batch_size,
+            channels=_channels(param.transform_param),
+            height=crop,
+            width=crop,
+            labels=True,
+            hint="batch_size and transform_param.crop_size tell it",
+        )
+
+
+@register
+@dataclass(frozen=True)
+class HDF5Data(Source):
+    """The data sets of HDF5 files, one for each top; only the files know their shapes."""
+
+    type = "HDF5Data"
+    tops = at_least(1)
+
+    @classmethod
+    def from_param(cls, param: Any, phase: int) -> HDF5Data:
+        if param.HasField("transform_param"):
+            raise NetError(f"layer {param.name!r}: HDF5Data does not transform data.")
+        return cls()
+
+    def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
+        raise NetError(
+            "HDF5Data: the shapes are in its files (hdf5_data_param.source); give an input shape for each top"
+        )

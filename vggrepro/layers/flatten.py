@@ -1,0 +1,78 @@
+"""Flatten: neighbouring axes become one (Caffe's Flatten layer)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.errors import ShapeError
+from vggrepro.layers.base import (
+    Array,
+    Emitted,
+    Gradients,
+    Layer,
+    Needed,
+    Referenced,
+    Shapes,
+    canonical_axis,
+    register,
+)
+from vggrepro.layers.reshape import INFER, Replacement
+
+
+@register
+@dataclass(frozen=True)
+class Flatten(Layer):
+    """Axes ``axis`` to ``end_axis`` (included; negative ones count from the end) become one.
+
+    If ``end_axis`` lies just before ``axis``, that one is a new axis of size 1, as in Caffe.
+    """
+
+    type = "Flatten"
+
+    axis: int = 1
+    end_axis: int = -1
+
+    @classmethod
+    def from_param(cls, param: Any, phase: int) -> Flatten:
+        return cls(param.flatten_param.axis, param.flatten_param.end_axis)
+
+    def _range(self, rank: int) -> tuple[int, int]:
+        start = canonical_axis(self.axis, rank, "Flatten axis")
+        end = canonical_axis(self.end_axis, rank, "Flatten end_axis") + 1
+        if start > end:
+            raise ShapeError(f"start_axis <= end_axis ({start} vs. {end}): end_axis lies before axis")
+        return start, end
+
+    def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
+        shape = bottoms[0]
+        start, end = self._range(len(shape))
+        return ((*shape[:start], math.prod(shape[start:end]), *shape[end:]),)
+
+    def emit(
+        self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
+    ) -> Emitted:
+        x = bottoms[0]
+        start, end = self._range(x.rank)
+        known = [size for size in x.dims[start:end] if size is not None]
+        # Axis 0 is always inferred, since a Filter may shorten it; other sizes are asked for where
+        # they are known, which is right for a blob without rows too.
+        fixed = start > 0 and len(known) == end - start
+        replacement = Replacement(x, start, end, (math.prod(known) if fixed else INFER,))
+        return Emitted((replacement.emit(g),), saved=replacement)
+
+    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+        replacement: Replacement = saved
+        (dy,) = d_tops
+        assert dy is not None
+        return Gradients((replacement.gradient(g, dy),))
+
+    def reference(
+        self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
+    ) -> Referenced:
+        return Referenced((np.reshape(bottoms[0], self.out_shapes([bottoms[0].shape])[0]),))

@@ -1,0 +1,55 @@
+"""Split: one blob for several consumers (Caffe's Split layer)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.layers.base import (
+    Array,
+    Emitted,
+    Gradients,
+    Layer,
+    Needed,
+    Referenced,
+    Shapes,
+    at_least,
+    register,
+)
+
+
+@register
+@dataclass(frozen=True)
+class Split(Layer):
+    """Every top is the bottom itself; its gradient is the sum of the tops' gradients."""
+
+    type = "Split"
+    tops = at_least(1)
+
+    count: int = 1
+
+    @classmethod
+    def from_param(cls, param: Any, phase: int) -> Split:
+        return cls(count=len(param.top))
+
+    def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
+        return (bottoms[0],) * self.count
+
+    def emit(
+        self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
+    ) -> Emitted:
+        return Emitted((bottoms[0].name,) * self.count)
+
+    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+        arrived = [d for d in d_tops if d is not None]
+        if not arrived:
+            return Gradients((None,))
+        return Gradients((reduce(lambda total, d: g.op("Add", total, d), arrived),))
+
+    def reference(
+        self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
+    ) -> Referenced:
+        return Referenced((bottoms[0],) * self.count)
