@@ -1,0 +1,1 @@
+"""The paper's test protocols, its tables, and measured numbers beside them."""

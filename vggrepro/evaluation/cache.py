@@ -1,0 +1,246 @@
+"""The view cache: one posterior per image and view, on disk, for resuming and for averaging again.
+
+A cache is a folder that belongs to one listing of images. Each stream (network, kind of view, scale, flip)
+has a subfolder with ``posteriors.npy`` (N, V, K) float32, ``states.npy`` (N,) uint8 and ``manifest.json``
+with everything that the numbers depend on. Rows are written where they belong, so several ranks fill one
+stream and an unfilled part takes no room on disk. A row counts once its state says so, and the state is
+written only after the row has reached the disk: a killed run loses the last second, never a wrong number.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.errors import ProtocolError
+from vggrepro.evaluation.protocols import Stream
+
+FORMAT = 1
+
+PENDING, DONE, BAD = 0, 1, 2
+"""States of a row. BAD: the image cannot be decoded, ``notes.jsonl`` says why."""
+
+_FLUSH_SECONDS = 1.0
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 22):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+class StreamCache:
+    """Rows of one stream. ``path`` is its subfolder; it must exist (see :meth:`ViewCache.create`)."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._rows = _NpyRows(path / "posteriors.npy")
+        self._states = _NpyRows(path / "states.npy")
+        self._states_seen = self._states.map()
+        self._waiting: list[tuple[int, int]] = []
+        self._flushed = time.monotonic()
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one image's posteriors."""
+        return self._rows.row_bytes
+
+    def states(self, indexes: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+        """PENDING, DONE or BAD of the images at ``indexes``."""
+        found: npt.NDArray[np.uint8] = self._states_seen[indexes]
+        return found
+
+    def write(self, index: int, views: npt.NDArray[np.float32]) -> None:
+        """Put image ``index``'s posteriors (V, K) in place; it counts as done from the next flush on."""
+        self._rows.write(index, views)
+        self._mark(index, DONE)
+
+    def write_bad(self, index: int) -> None:
+        """Image ``index`` has no posteriors and never will."""
+        self._mark(index, BAD)
+
+    def _mark(self, index: int, state: int) -> None:
+        self._waiting.append((index, state))
+        if time.monotonic() - self._flushed > _FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Bring rows, and then their states, to the disk."""
+        if self._waiting:
+            self._rows.sync()
+            for index, state in self._waiting:
+                self._states.write(index, np.uint8(state))
+            self._states.sync()
+            self._waiting.clear()
+        self._flushed = time.monotonic()
+
+    def read(self, indexes: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Posteriors (n, V, K) of images that are done. Raises ProtocolError if one is not."""
+        missing = indexes[self.states(indexes) != DONE]
+        if len(missing):
+            raise ProtocolError(f"{self.path}: image number {int(missing[0])} has not been evaluated")
+        rows: npt.NDArray[np.float32] = self._rows.map()[indexes]
+        return rows
+
+    def close(self) -> None:
+        self.flush()
+        self._rows.close()
+        self._states.close()
+
+
+class _NpyRows:
+    """Rows of an .npy file, written in place (pwrite: other processes write other rows meanwhile)."""
+
+    def __init__(self, path: Path) -> None:
+        array = np.load(path, mmap_mode="r")
+        self.path, self.dtype, self.row_shape = path, array.dtype, array.shape[1:]
+        self._offset = int(array.offset)
+        self.row_bytes = int(array.dtype.itemsize * np.prod(array.shape[1:], dtype=np.int64))
+        self._file = os.open(path, os.O_RDWR)
+
+    def map(self) -> npt.NDArray[Any]:
+        """The whole array, mapped anew, so that its pages do not stay with this process."""
+        mapped: npt.NDArray[Any] = np.load(self.path, mmap_mode="r")
+        return mapped
+
+    def write(self, index: int, row: npt.NDArray[Any] | np.generic) -> None:
+        if row.shape != self.row_shape or row.dtype != self.dtype:
+            raise ProtocolError(
+                f"{self.path}: got a row {row.shape} {row.dtype}, expected {self.row_shape} {self.dtype}"
+            )
+        os.pwrite(self._file, row.tobytes(), self._offset + index * self.row_bytes)
+
+    def sync(self) -> None:
+        os.fsync(self._file)
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+class ViewCache:
+    """A cache folder, locked by the run that fills it. Use as a context manager.
+
+    ``header`` identifies the images; ``keep_views`` False keeps one row per image and stream, the mean over
+    its views, which is enough for every result but takes a twenty-fifth of the room for a grid. ``lock``
+    is for the first rank. Raises ProtocolError if the folder belongs to other images or if another run is
+    using it.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        header: Mapping[str, Any],
+        images: int,
+        *,
+        keep_views: bool = True,
+        lock: bool = True,
+    ) -> None:
+        self.root = root
+        self.images = images
+        self.keep_views = keep_views
+        root.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock(root / "lock") if lock else None
+        _agree(root / "manifest.json", {"format": FORMAT, "images": images, **header})
+
+    def __enter__(self) -> ViewCache:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+
+    def create(self, stream: Stream, classes: int, facts: Mapping[str, Any]) -> None:
+        """Make the stream's subfolder, or check that the one there holds the same thing. ``facts`` is what
+        its numbers depend on: hashes of weights and prototxt, preprocessing.
+
+        Raises ProtocolError that names the first difference to a stream from an earlier run.
+        """
+        path = self._path(stream)
+        path.mkdir(exist_ok=True)
+        shape = (self.images, self.views(stream), classes)
+        described = {"format": FORMAT, "net": stream.net, "views": stream.views, "scale": stream.scale}
+        described |= {"flip": stream.flip, "average": stream.average, "shape": list(shape)}
+        _agree(path / "manifest.json", {**described, **facts})
+        for name, dims, dtype in (("posteriors", shape, np.float32), ("states", shape[:1], np.uint8)):
+            if not (path / f"{name}.npy").exists():
+                _create_npy(path / f"{name}.npy", dims, dtype)
+
+    def views(self, stream: Stream) -> int:
+        """Rows per image."""
+        return stream.count if self.keep_views else 1
+
+    def open(self, stream: Stream) -> StreamCache:
+        return StreamCache(self._path(stream))
+
+    def _path(self, stream: Stream) -> Path:
+        return self.root / re.sub(r"[^A-Za-z0-9.-]+", "-", str(stream))
+
+    def note(self, index: int, name: str, kind: str, reason: str) -> None:
+        """Remember something odd about an image: kind "bad" or "truncated", and why. One short line a call:
+        appends of several ranks do not mix."""
+        line = json.dumps({"index": index, "name": name, "kind": kind, "reason": reason}) + "\n"
+        with (self.root / "notes.jsonl").open("a", encoding="utf-8") as file:
+            file.write(line)
+
+    def notes(self, kind: str) -> dict[int, str]:
+        """Reasons by index, of one kind, in the order of the images."""
+        path = self.root / "notes.jsonl"
+        if not path.exists():
+            return {}
+        whole = path.read_text("utf-8").split("\n")[:-1]  # a line that was cut off has no end
+        entries = [entry for entry in map(json.loads, whole) if entry["kind"] == kind]
+        return dict(sorted((entry["index"], entry["reason"]) for entry in entries))
+
+
+def _lock(path: Path) -> int:
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        raise ProtocolError(f"{path.parent}: another run is using this cache") from None
+    return file
+
+
+def _create_npy(path: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
+    """A zeroed .npy that appears whole or not at all; its zeros take no room (a sparse file)."""
+    made = path.with_suffix(".new")
+    np.lib.format.open_memmap(made, mode="w+", dtype=np.dtype(dtype), shape=shape)
+    made.rename(path)
+
+
+def _agree(path: Path, expected: Mapping[str, Any]) -> None:
+    """Write a manifest, or compare with the one there."""
+    if not path.exists():
+        made = path.with_suffix(".new")
+        made.write_text(json.dumps(expected, indent=1, sort_keys=True) + "\n", "utf-8")
+        made.rename(path)
+        return
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ProtocolError(f"{path}: not a cache manifest ({error})") from error
+    if not isinstance(found, dict):
+        raise ProtocolError(f"{path}: not a cache manifest (no JSON object)")
+    for key in sorted({*found, *expected}):
+        if found.get(key) != expected.get(key):
+            raise ProtocolError(
+                f"{path}: the cache was made with {key} = {found.get(key)!r}, this run has"
+                f" {expected.get(key)!r}; use another --cache"
+            )

@@ -1,0 +1,133 @@
+"""A network as the protocols see it: pictures of one size in, class scores out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.errors import NetError, ProtocolError, WeightsError
+from vggrepro.evaluation.cache import file_sha256
+from vggrepro.evaluation.presets import NetFiles
+from vggrepro.graph.forward import build_forward
+from vggrepro.net import load_net
+from vggrepro.net.net import Net
+from vggrepro.runtime.session import Session
+
+Floats = npt.NDArray[np.float32]
+
+MEAN_BGR = (103.939, 116.779, 123.68)
+"""Mean pixel of the published VGG models: blue, green, red, 0-255."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A loaded net with what evaluation needs to know. ``crop`` is the side of its square input in pixels,
+    ``blob`` what it answers with, ``channels`` how many numbers that is (the classes, for scores)."""
+
+    name: str
+    net: Net
+    input: str
+    crop: int
+    blob: str
+    channels: int
+    mean: tuple[float, float, float]
+    weights_sha256: str
+    prototxt_sha256: str
+
+    def facts(self) -> dict[str, Any]:
+        """What the numbers depend on besides the images, for manifests and results."""
+        return {
+            "weights_sha256": self.weights_sha256,
+            "prototxt_sha256": self.prototxt_sha256,
+            "mean_bgr": list(self.mean),
+            "crop": self.crop,
+            "blob": self.blob,
+        }
+
+
+def load(files: NetFiles, mean: Sequence[float], blob: str | None = None) -> Network:
+    """Read a net and its weights. ``blob`` defaults to the scores under the final softmax.
+
+    Raises NetError if the net is not one picture in and one blob of scores out, WeightsError if the file
+    lacks weights of a layer (Caffe would go on with random ones).
+    """
+    net = load_net(files.deploy, files.weights)
+    _check_complete(net, files.weights)
+    name, crop = _picture_input(net)
+    chosen = score_blob(net) if blob is None else blob
+    if chosen not in net.blobs:
+        raise NetError(f"net {net.name!r}: no blob {chosen!r}; it has {', '.join(net.blobs)}")
+    shape = net.shapes[net.blobs[chosen]]
+    if len(shape) not in (2, 4):
+        raise NetError(
+            f"net {net.name!r}: blob {chosen!r} has shape {shape}, expected (N, C) or (N, C, H, W)"
+        )
+    return Network(
+        name=files.name,
+        net=net,
+        input=name,
+        crop=crop,
+        blob=chosen,
+        channels=shape[1],
+        mean=_three(mean),
+        weights_sha256=file_sha256(files.weights),
+        prototxt_sha256=file_sha256(files.deploy),
+    )
+
+
+def _three(mean: Sequence[float]) -> tuple[float, float, float]:
+    if len(mean) != 3:
+        raise ProtocolError(f"mean {tuple(mean)}: expected three numbers (blue, green, red)")
+    blue, green, red = map(float, mean)
+    return blue, green, red
+
+
+def _check_complete(net: Net, weights: Path) -> None:
+    lacking = [p.name for p in net.layers if any(use.owner not in net.loaded for use in p.params)]
+    if lacking:
+        raise WeightsError(f"{weights}: no weights for layer {', '.join(lacking)} of net {net.name!r}")
+
+
+def _picture_input(net: Net) -> tuple[str, int]:
+    pictures = {name: shape for name, shape in net.inputs.items() if len(shape) == 4 and shape[1] == 3}
+    if len(net.inputs) != 1 or not pictures:
+        raise NetError(f"net {net.name!r}: inputs {dict(net.inputs)}; expected one (N, 3, side, side)")
+    ((name, shape),) = pictures.items()
+    if shape[2] != shape[3]:
+        raise NetError(f"net {net.name!r}: input {name!r} is {shape[2]}x{shape[3]}, expected a square")
+    return name, shape[2]
+
+
+def score_blob(net: Net) -> str:
+    """The class scores: the blob under the final softmax, or the only output if none follows it."""
+    if len(net.outputs) != 1:
+        raise NetError(
+            f"net {net.name!r}: outputs {', '.join(net.outputs)}; expected one, as deploy nets have"
+        )
+    (output,) = net.outputs
+    last = next(placed.message for placed in reversed(net.layers) if output in placed.message.top)
+    if last.type != "Softmax":
+        return output
+    if last.bottom[0] == output:
+        raise NetError(f"layer {last.name!r}: works in place; the scores under it need a blob of their own")
+    return str(last.bottom[0])
+
+
+class Scorer:
+    """A network on a device. ``convolutional`` makes it take any size and answer with maps (N, C, h, w)."""
+
+    def __init__(self, network: Network, device: str, *, convolutional: bool, threads: int = 0) -> None:
+        self._network = network
+        graph = build_forward(network.net, outputs=[network.blob], fully_convolutional=convolutional)
+        self._session = Session(graph, device, threads=threads)
+
+    def __call__(self, batch: Floats) -> Floats:
+        """Scores (N, C) or (N, C, h, w) of pictures (N, 3, H, W), BGR 0-255 less the mean."""
+        answers = self._session.run({self._network.input: batch}, [self._network.blob])
+        result: Floats = answers[self._network.blob]
+        return result

@@ -1,0 +1,274 @@
+"""The report as one self-contained HTML page: no script, no file beside it, phone to desktop."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from importlib import resources
+
+from vggrepro.evaluation.metrics import ClassError, Rate
+from vggrepro.evaluation.plots import Point, error_plot
+from vggrepro.evaluation.report import (
+    Report,
+    difference,
+    image_notices,
+    published,
+    signed,
+    with_interval,
+)
+from vggrepro.evaluation.results import Mistake, Outcome
+from vggrepro.evaluation.tables import TITLES, Row, table
+
+Thumbnails = Mapping[int, str]
+"""Data URIs of pictures, by the image's index."""
+
+_WORST_CLASSES = 20
+
+
+def page(report: Report, thumbnails: Thumbnails) -> str:
+    """The page's HTML. Every name that comes from outside is escaped."""
+    style = resources.files("vggrepro.evaluation").joinpath("page.css").read_text("utf-8")
+    title = report.row.label if report.row else report.results.whole.label
+    sections = [
+        _headline(report, title),
+        _paper_table(report) if report.row else "",
+        _replications(report),
+        _comparison(report),
+        _classes(report),
+        _confusions(report),
+        _mistakes(report, thumbnails),
+        _settings(report),
+    ]
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}: top-1 and top-5 error</title>\n<style>\n{style}</style></head>\n<body>\n"
+        + "\n".join(section for section in sections if section)
+        + "\n</body></html>\n"
+    )
+
+
+def _headline(report: Report, title: str) -> str:
+    errors = report.results.whole.errors
+    row = report.row
+    figures = [
+        _figure("top-1 error", errors.top1, row.top1 if row else None),
+        _figure("top-5 error", errors.top5, row.top5 if row else None),
+    ]
+    notices = "".join(f"<p>{escape(text)}</p>" for text in [*report.notices, *image_notices(report.counts)])
+    return (
+        f"<h1>{escape(title)}</h1>"
+        f'<p class="faint">{escape(report.results.whole.label)}</p>'
+        f'<p class="faint">{report.results.images} images of {escape(report.counts.source)}.'
+        " Errors are in percent; intervals are 95% (Wilson).</p>"
+        f'<div class="headline">{"".join(figures)}</div>{notices}'
+    )
+
+
+def _figure(name: str, rate: Rate, paper: float | None) -> str:
+    low, high = rate.interval
+    beside = (
+        f"<br>paper {published(paper)}, difference {signed(difference(rate, paper))}"
+        if paper is not None
+        else ""
+    )
+    return (
+        f'<div class="figure">{name}<b>{rate.percent:.2f}%</b>'
+        f'<span class="faint">95%: {low:.2f} to {high:.2f}{beside}</span></div>'
+    )
+
+
+def _table(heads: Sequence[str], rows: Iterable[str]) -> str:
+    """``heads`` that begin with # are columns of numbers."""
+    cells = "".join(_head(head) for head in heads)
+    body = "".join(rows)
+    return f'<div class="scroll"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _head(head: str) -> str:
+    return (
+        f'<th class="number">{escape(head[1:])}</th>' if head.startswith("#") else f"<th>{escape(head)}</th>"
+    )
+
+
+def _row(cells: Sequence[str], numbers: int, ours: bool = False) -> str:
+    """Cells that are escaped already; the last ``numbers`` of them are numbers."""
+    first = len(cells) - numbers
+    body = "".join(
+        f"<td>{c}</td>" if i < first else f'<td class="number">{c}</td>' for i, c in enumerate(cells)
+    )
+    return f'<tr class="ours">{body}</tr>' if ours else f"<tr>{body}</tr>"
+
+
+def _paper_table(report: Report) -> str:
+    row = report.row
+    if row is None:
+        return ""
+    heads = ["", "#paper top-1", "#paper top-5", "#ours top-1", "#ours top-5", "#difference"]
+    rows = [_paper_row(report, line, line == row) for line in table(row.table)]
+    note = f'<p class="faint">{escape(row.note)}</p>' if row.note else ""
+    return f"<h2>Table {row.table}. {escape(TITLES[row.table])}</h2>{_table(heads, rows)}{note}"
+
+
+def _paper_row(report: Report, line: Row, ours: bool) -> str:
+    cells = [escape(line.label), published(line.top1), published(line.top5)]
+    if not ours:
+        return _row([*cells, "", "", ""], 5)
+    errors = report.results.whole.errors
+    differences = (difference(errors.top1, line.top1), difference(errors.top5, line.top5))
+    measured = [
+        f"{errors.top1.percent:.2f}",
+        f"{errors.top5.percent:.2f}",
+        " / ".join(map(signed, differences)),
+    ]
+    return _row([*cells, *measured], 5, ours=True)
+
+
+def _replications(report: Report) -> str:
+    if not report.replications:
+        return ""
+    errors = report.results.whole.errors
+    heads = ["who", "weights", "protocol", "#top-1", "#top-5", "#our difference"]
+    rows = [
+        _row(
+            [
+                escape(r.source),
+                escape(r.weights),
+                escape(f"{r.protocol} {r.detail}".strip()),
+                published(r.top1),
+                published(r.top5),
+                f"{signed(difference(errors.top1, r.top1))} / {signed(difference(errors.top5, r.top5))}",
+            ],
+            3,
+        )
+        for r in report.replications
+    ]
+    return (
+        f"<h2>Published replications</h2>{_table(heads, rows)}"
+        '<p class="faint">Mostly centre crops: nobody else has published a dense evaluation.</p>'
+    )
+
+
+def _comparison(report: Report) -> str:
+    outcomes = [report.results.whole, *report.results.parts]
+    if len(outcomes) == 1:
+        return ""
+    row = report.row
+    plots = [
+        error_plot(f"{name} error in percent", kind, _points(outcomes, kind, row))
+        for name, kind in (("top-1", "top1"), ("top-5", "top5"))
+    ]
+    heads = ["what", "#top-1", "#top-5"]
+    rows = [
+        _row(
+            [escape(o.label), with_interval(o.errors.top1), with_interval(o.errors.top5)],
+            2,
+            ours=o is outcomes[0],
+        )
+        for o in outcomes
+    ]
+    paper = " The dashed stroke is the paper's." if row else ""
+    return (
+        "<h2>Scales, protocols and networks compared</h2>"
+        f'<p class="faint">Left to right: error in percent, top-1 in the first plot and top-5 in the second,'
+        f" with 95% intervals. All of one run's views, averaged differently.{paper}</p>"
+        f'<div class="plots">{"".join(plots)}</div>'
+        f"<details><summary>The same as a table</summary>{_table(heads, rows)}</details>"
+    )
+
+
+def _points(outcomes: Sequence[Outcome], kind: str, row: Row | None) -> list[Point]:
+    points = []
+    for number, outcome in enumerate(outcomes):
+        rate = outcome.errors.top1 if kind == "top1" else outcome.errors.top5
+        paper = (row.top1 if kind == "top1" else row.top5) if row and number == 0 else None
+        points.append(Point("all together" if number == 0 else outcome.label, rate, paper))
+    return points
+
+
+def _classes(report: Report) -> str:
+    ordered = sorted(report.results.classes, key=lambda c: (-c.errors.top1.percent, c.label))
+    perfect = sum(c.errors.top1.wrong == 0 for c in ordered)
+    everything = ""
+    if len(ordered) > _WORST_CLASSES:
+        everything = (
+            f"<details><summary>All {len(ordered)} classes</summary>{_class_table(report, ordered)}</details>"
+        )
+    return (
+        "<h2>Error per class</h2>"
+        f"<p>{perfect} of {len(ordered)} classes have no top-1 error. The hardest:</p>"
+        f"{_class_table(report, ordered[:_WORST_CLASSES])}{everything}"
+    )
+
+
+def _class_table(report: Report, classes: Sequence[ClassError]) -> str:
+    heads = ["class", "", "#images", "#top-1", "#top-5"]
+    rows = [
+        _row(
+            [
+                escape(report.name(c.label)),
+                f'<span class="bar" style="width:{c.errors.top1.percent * 0.06:.2f}rem"></span>',
+                str(c.errors.top1.total),
+                f"{c.errors.top1.percent:.1f}",
+                f"{c.errors.top5.percent:.1f}",
+            ],
+            3,
+        )
+        for c in classes
+    ]
+    return _table(heads, rows)
+
+
+def _confusions(report: Report) -> str:
+    if not report.results.confusions:
+        return ""
+    rows = [
+        _row(
+            [
+                escape(report.name(c.truth)),
+                escape(report.name(c.guess)),
+                f"{c.count} of {c.total}",
+                f"{100 * c.count / c.total:.0f}%",
+            ],
+            2,
+        )
+        for c in report.results.confusions
+    ]
+    heads = ["truth", "taken for", "#images", "#share of class"]
+    return f"<h2>Most frequent confusions</h2>{_table(heads, rows)}"
+
+
+def _mistakes(report: Report, thumbnails: Thumbnails) -> str:
+    if not report.results.worst:
+        return ""
+    cards = "".join(
+        _mistake(report, mistake, thumbnails.get(mistake.index)) for mistake in report.results.worst
+    )
+    return (
+        "<h2>Most confident mistakes</h2>"
+        '<p class="faint">The images whose best guess is furthest above the truth, with the five guesses.</p>'
+        f'<div class="mistakes">{cards}</div>'
+    )
+
+
+def _mistake(report: Report, mistake: Mistake, picture: str | None) -> str:
+    key = report.keys[mistake.index]
+    image = f'<img alt="{escape(key)}" src="{escape(picture)}" loading="lazy">' if picture else ""
+    guesses = "".join(_guess(report, label, p, label == mistake.truth) for label, p in mistake.guesses)
+    return (
+        f'<div class="mistake">{image}<div><span class="faint">{escape(key)}</span><br>'
+        f'<span class="truth">{escape(report.name(mistake.truth))}</span>'
+        f" {100 * mistake.truth_probability:.1f}%<ol>{guesses}</ol></div></div>"
+    )
+
+
+def _guess(report: Report, label: int, probability: float, right: bool) -> str:
+    mark = ' class="truth"' if right else ""
+    return f"<li{mark}>{escape(report.name(label))} {100 * probability:.1f}%</li>"
+
+
+def _settings(report: Report) -> str:
+    text = json.dumps(dict(report.settings), indent=1, ensure_ascii=False)
+    details = f"<details><summary>Every setting of this run</summary><pre>{escape(text)}</pre></details>"
+    return f"<h2>Settings</h2>{details}"
