@@ -26,6 +26,7 @@ from vggrepro.caffe.messages import (
     V0LayerParameter,
     V1LayerParameter,
 )
+from vggrepro.caffe.text import HEAD, looks_like_text
 from vggrepro.caffe.wire import LENGTH, prefix, walk
 from vggrepro.errors import ParseError, WeightsError
 
@@ -111,8 +112,7 @@ def map_file(path: str | Path) -> memoryview:
         raise ParseError(f"{path}: {error.strerror}") from None
     except ValueError:
         raise ParseError(f"{path}: the file is empty") from None
-    head = bytes(view[:256])
-    if head.isascii() and all(byte >= 32 or byte in b"\t\r\n" for byte in head):
+    if looks_like_text(bytes(view[:HEAD])):
         raise ParseError(f"{path}: a text file, expected one of Caffe's binary files")
     return view
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import IO, Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ from vggrepro.caffe.wire import (
 from vggrepro.errors import ParseError, WeightsError
 
 Float32 = npt.NDArray[np.float32]
+Parts: TypeAlias = "tuple[bytes | memoryview, ...]"
 
 MAX_AXES = 32
 MAX_COUNT = 2**31 - 1
@@ -91,20 +92,19 @@ def decode_blob(view: memoryview) -> tuple[SavedBlob, frozenset[int]]:
     return SavedBlob(_shaped(values, dims), bool(legacy)), frozenset(unknown)
 
 
-def encoded_size(array: npt.NDArray[Any]) -> int:
-    """How many bytes :func:`write_blob_to` writes."""
-    return len(_data_prefix(array)) + 4 * array.size + len(_shape_field(array.shape))
+def blob_parts(array: npt.NDArray[Any]) -> Parts:
+    """An array as a serialised ``BlobProto``, as ``Blob::ToProto``: packed data, then the shape.
+
+    The parts are to be written one after another; a contiguous float32 array is not copied.
+    """
+    values = np.ascontiguousarray(array, "<f4").reshape(-1)
+    data = (prefix(_DATA, values.nbytes), values.view(np.uint8).data) if values.size else ()
+    return (*data, _shape_field(array.shape))
 
 
-def write_blob_to(file: IO[bytes], array: npt.NDArray[Any]) -> None:
-    """Write an array as a ``BlobProto``, as ``Blob::ToProto``: packed data, then the shape."""
-    file.write(_data_prefix(array))
-    file.write(np.ascontiguousarray(array, "<f4").data.cast("B") if array.size else b"")
-    file.write(_shape_field(array.shape))
-
-
-def _data_prefix(array: npt.NDArray[Any]) -> bytes:
-    return prefix(_DATA, 4 * array.size) if array.size else b""
+def known_parts(view: memoryview) -> Parts:
+    """A serialised ``BlobProto`` without the fields that BVLC Caffe lacks. Raises ParseError."""
+    return tuple(view[f.begin : f.end] for f in walk(view, 0, len(view)) if f.number in _KNOWN)
 
 
 def _shape_field(shape: Sequence[int]) -> bytes:

@@ -6,7 +6,7 @@ when they are complete and on the disk.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -16,12 +16,12 @@ import numpy.typing as npt
 
 from vggrepro.caffe import hdf5
 from vggrepro.caffe.atomic import replacing
-from vggrepro.caffe.binary import open_solver_state
-from vggrepro.caffe.blob import Float32, encoded_size, write_blob_to
+from vggrepro.caffe.binary import BinaryFile, open_solver_state
+from vggrepro.caffe.blob import Float32, Parts, blob_parts, known_parts
 from vggrepro.caffe.messages import LayerParameter, NetParameter, SolverState
 from vggrepro.caffe.splits import insert_splits
 from vggrepro.caffe.wire import prefix, walk
-from vggrepro.errors import WeightsError
+from vggrepro.errors import ParseError, WeightsError
 
 Arrays = Sequence[npt.NDArray[Any]]
 
@@ -85,7 +85,26 @@ def write_caffemodel(path: str | Path, net: Any, blobs: Mapping[str, Arrays]) ->
     with replacing(path) as file:
         file.write(NetParameter(name=saved.name).SerializeToString())
         for layer in saved.layer:
-            _write_with_blobs(file, layer, _BLOBS, blobs.get(layer.name, ()), _LAYER)
+            parts = map(blob_parts, blobs.get(layer.name, ()))
+            _write_with_blobs(file, layer, _BLOBS, parts, _LAYER)
+
+
+def write_upgraded(file: IO[bytes], net: Any, source: BinaryFile) -> None:
+    """Write an upgraded ``NetParameter`` whose blobs are placeholders of ``source``, byte for byte.
+
+    Raises ParseError for a malformed blob.
+    """
+    head = NetParameter()
+    head.CopyFrom(net)
+    head.ClearField("layer")
+    file.write(head.SerializePartialToString())
+    for layer in net.layer:
+        try:
+            parts = [known_parts(source.raw(placeholder)) for placeholder in layer.blobs]
+        except ParseError as error:
+            raise ParseError(f"{source.path}: layer {layer.name!r}: {error}") from None
+        layer.ClearField("blobs")
+        _write_with_blobs(file, layer, _BLOBS, parts, _LAYER)
 
 
 def write_caffemodel_hdf5(path: str | Path, net: Any, blobs: Mapping[str, Arrays]) -> None:
@@ -128,7 +147,7 @@ def write_solverstate(path: str | Path, state: SavedState) -> None:
     """Write a binary .solverstate. Raises OSError."""
     head = SolverState(iter=state.iter, learned_net=state.learned_net, current_step=state.current_step)
     with replacing(path) as file:
-        _write_with_blobs(file, head, _HISTORY, state.history)
+        _write_with_blobs(file, head, _HISTORY, map(blob_parts, state.history))
 
 
 def write_solverstate_hdf5(path: str | Path, state: SavedState) -> None:
@@ -139,7 +158,8 @@ def write_solverstate_hdf5(path: str | Path, state: SavedState) -> None:
 def write_blob(path: str | Path, array: npt.NDArray[Any]) -> None:
     """Write a .binaryproto file: one array (a mean image, an infogain matrix). Raises OSError."""
     with replacing(path) as file:
-        write_blob_to(file, np.asarray(array))
+        for part in blob_parts(np.asarray(array)):
+            file.write(part)
 
 
 def _check_names(path: str | Path, net: Any, blobs: Mapping[str, Arrays]) -> None:
@@ -149,19 +169,15 @@ def _check_names(path: str | Path, net: Any, blobs: Mapping[str, Arrays]) -> Non
 
 
 def _write_with_blobs(
-    file: IO[bytes], message: Any, number: int, blobs: Arrays, outer: int | None = None
+    file: IO[bytes], message: Any, number: int, blobs: Iterable[Parts], outer: int | None = None
 ) -> None:
     """Write a message that holds no blobs, with ``blobs`` as its field ``number``, in field order;
     as field ``outer`` of the message around it, if there is one."""
     data = message.SerializePartialToString()
     view = memoryview(data)
     cut = next((field.begin for field in walk(view, 0, len(view)) if field.number > number), len(data))
-    heads = [prefix(number, encoded_size(array)) for array in blobs]
+    parts = [part for blob in blobs for part in (prefix(number, sum(map(len, blob))), *blob)]
     if outer is not None:
-        size = len(data) + sum(len(head) for head in heads) + sum(map(encoded_size, blobs))
-        file.write(prefix(outer, size))
-    file.write(data[:cut])
-    for head, array in zip(heads, blobs, strict=True):
-        file.write(head)
-        write_blob_to(file, array)
-    file.write(data[cut:])
+        file.write(prefix(outer, len(data) + sum(map(len, parts))))
+    for part in (data[:cut], *parts, data[cut:]):
+        file.write(part)

@@ -19,6 +19,9 @@ from vggrepro.errors import ParseError
 MAX_BYTES = 256 << 20
 """Largest text file that is read. The definitions of the deepest published nets take 1 MB."""
 
+HEAD = 1024
+"""How many bytes tell text from a binary file."""
+
 _Message = TypeVar("_Message", bound=Any)
 
 
@@ -45,6 +48,20 @@ def read_solver(path: str | Path, *, allow_unknown: bool = False) -> Any:
 def format_message(message: Any) -> str:
     """The text of a message, fields in the order of their numbers as Caffe's tools write them."""
     return text_format.MessageToString(message, as_utf8=True)
+
+
+def is_text(path: str | Path) -> bool:
+    """Whether a file is text rather than one of Caffe's binary files, by how it begins. Raises ParseError."""
+    try:
+        with Path(path).open("rb") as file:
+            return looks_like_text(file.read(HEAD))
+    except OSError as error:
+        raise ParseError(f"{path}: {error.strerror}") from None
+
+
+def looks_like_text(head: bytes) -> bool:
+    """Text has no control characters; in Caffe's binary files each layer begins with one."""
+    return all(byte >= 32 or byte in b"\t\r\n\f\v" for byte in head)
 
 
 def _parse(text: str, message: _Message, source: str, allow_unknown: bool) -> _Message:
@@ -89,10 +106,9 @@ def _hint(text: str, message: Any) -> str:
 def _read_text(path: str | Path) -> str:
     try:
         with Path(path).open("rb") as file:
-            head = file.read(1 << 16)
-            if b"\0" in head:
+            if not looks_like_text(file.peek(HEAD)[:HEAD]):
                 raise ParseError(f"{path}: a binary file, not a prototxt")
-            data = head + file.read(MAX_BYTES - len(head) + 1)
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ParseError(f"{path}: {error.strerror}") from None
     if len(data) > MAX_BYTES:
