@@ -50,7 +50,8 @@ def emit_step(g: GraphBuilder, c_prev: str, gates: str, cont: str, hidden: int) 
 
 
 def emit_step_gradient(g: GraphBuilder, step: Step, dh: str | None, dc: str | None) -> tuple[str, str]:
-    """Gradients of ``c_prev`` and of ``gates``, from those of ``h`` and ``c`` (not both None).
+    """From the gradients of ``h`` and ``c`` (not both None): that of the new cells on both ways, which
+    times f is that of ``c_prev``, and that of ``gates``.
 
     As in Caffe, ``cont`` counts as part of the forget gate in its slope f (1 - f): no other than
     the derivative where ``cont`` is 0 or 1.
@@ -69,7 +70,7 @@ def emit_step_gradient(g: GraphBuilder, step: Step, dh: str | None, dc: str | No
     df = through(total, step.c_prev, step.f)
     do = g.op("ConstantOfShape", g.op("Shape", step.o)) if dh is None else through(dh, step.tanh_c, step.o)
     dg = g.op("Mul", g.op("Mul", total, step.i), g.op("Sub", one, g.op("Mul", step.g, step.g)))
-    return g.op("Mul", total, step.f), g.op("Concat", di, df, do, dg, axis=-1)
+    return total, g.op("Concat", di, df, do, dg, axis=-1)
 
 
 def _sum(g: GraphBuilder, a: str | None, b: str | None) -> str:
@@ -134,7 +135,8 @@ class LSTMUnit(Layer):
         dc, dh = d_tops
         if dc is None and dh is None:
             return Gradients((None, None, None))
-        return Gradients((*emit_step_gradient(g, step, dh, dc), None))
+        total, d_gates = emit_step_gradient(g, step, dh, dc)
+        return Gradients((g.op("Mul", total, step.f) if needed.bottoms[0] else None, d_gates, None))
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
