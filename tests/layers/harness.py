@@ -44,8 +44,9 @@ def tie_free(rng: np.random.Generator, shape: Sequence[int], low: float = -1, hi
     """Float32 values in random order, evenly spaced between ``low`` and ``high``, so no two are equal
     and (for a symmetric range) none is nearer to 0 than half of the spacing."""
     count = int(np.prod(shape))
-    steps = np.linspace(low, high, 2 * count + 1)[1::2]
-    return rng.permutation(steps).reshape(shape).astype(np.float32)
+    even = count + count % 2  # an odd number of steps would have one in the middle
+    steps = np.linspace(low, high, 2 * even + 1)[1::2]
+    return rng.permutation(steps)[:count].reshape(shape).astype(np.float32)
 
 
 def check_forward(
