@@ -48,6 +48,22 @@ def pool_size(size: int, kernel: int, stride: int, pad: int, *, round_up: bool, 
     return count
 
 
+def pool_end_pad(size: int | None, kernel: int, stride: int, pad: int, *, round_up: bool, clip: bool) -> int:
+    """Padding behind the end with which plain rounding down finds exactly the windows of Caffe.
+
+    Window i begins at i * stride - pad. Rounding up keeps it if i * stride <= size + 2 pad - kernel +
+    stride - 1, the clip rule if i * stride <= size + pad - 1; rounding down with an end padding e keeps
+    it if i * stride <= size + pad + e - kernel. So e is the lesser of pad + stride - 1 and kernel - 1,
+    whatever the size: None is a size that is not known. A known size gets no more than its last window
+    needs. From ``kernel`` on, the last window lies wholly behind the end.
+    """
+    if size is None:
+        reach = pad + stride - 1 if round_up else pad
+        return min(reach, kernel - 1) if clip else reach
+    count = pool_size(size, kernel, stride, pad, round_up=round_up, clip=clip)
+    return max((count - 1) * stride + kernel - pad - size, 0)
+
+
 class Span(NamedTuple):
     """One window of a pooling along one axis."""
 

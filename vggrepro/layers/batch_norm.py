@@ -1,0 +1,156 @@
+"""BatchNorm: subtract the mean and divide by the standard deviation of each channel (Caffe's BatchNorm
+layer, which leaves scale and shift to a Scale layer behind it)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vggrepro.caffe.messages import TEST
+from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.errors import NetError, ShapeError
+from vggrepro.layers.base import (
+    Array,
+    Emitted,
+    Gradients,
+    Layer,
+    Needed,
+    ParamDef,
+    Referenced,
+    Shapes,
+    register,
+)
+
+
+@register
+@dataclass(frozen=True)
+class BatchNorm(Layer):
+    """Bottom and top (N, C, ...). Blobs: means (C), variances (C) and a factor (1) that both are
+    multiplied with: the sum of the weights of a moving average that began at 0.
+
+    With global statistics the blobs normalise, otherwise the batch's own mean and variance do, and the
+    forward pass moves the blobs toward them.
+    """
+
+    type = "BatchNorm"
+    in_place = True
+
+    use_global_stats: bool
+    moving_average_fraction: float = 0.999
+    eps: float = 1e-5
+
+    @classmethod
+    def from_param(cls, param: Any, phase: int) -> BatchNorm:
+        for spec in param.param[:3]:
+            if spec.lr_mult != 0:
+                raise NetError(
+                    f"layer {param.name!r}: Check failed: this->layer_param_.param(i).lr_mult() == 0.f"
+                    f" ({spec.lr_mult:g} vs. 0)"
+                    " Cannot configure batch normalization statistics as layer parameters."
+                )
+        p = param.batch_norm_param
+        given = p.HasField("use_global_stats")
+        return cls(p.use_global_stats if given else phase == TEST, p.moving_average_fraction, p.eps)
+
+    def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
+        (shape,) = bottoms
+        if len(shape) < 2:
+            raise ShapeError(f"axis 1 out of range for {len(shape)}-D Blob with shape {shape}")
+        return (shape,)
+
+    def param_defs(self, bottoms: Shapes) -> tuple[ParamDef, ...]:
+        channels = bottoms[0][1]
+        return tuple(ParamDef((size,), statistic=True) for size in (channels, channels, 1))
+
+    def emit(
+        self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
+    ) -> Emitted:
+        (x,) = bottoms
+        if self.use_global_stats:
+            mean, variance = self._global(g, x, params)
+            moved = {}
+        else:
+            axes = g.ints(_statistic_axes(x.rank))
+            mean = g.op("ReduceMean", x.name, axes)
+        centred = g.op("Sub", x.name, mean)
+        if not self.use_global_stats:
+            variance = g.op("ReduceMean", g.op("Mul", centred, centred), axes)
+            moved = self._moved(g, x, mean, variance, params)
+        deviation = g.op("Sqrt", g.op("Add", variance, g.const(self.eps)))
+        y = g.op("Div", centred, deviation)
+        return Emitted((y,), saved=(x.rank, y, deviation), next_params=moved)
+
+    def _global(self, g: GraphBuilder, x: Value, params: Sequence[Value]) -> list[str]:
+        """Mean and variance of the blobs, as (C, 1, ...), to broadcast. A factor of 0 makes both 0."""
+        factor = params[2].name
+        none = g.op("Equal", factor, g.const(0))
+        some = g.op("Where", none, g.const(1), factor)
+        weight = g.op("Div", g.op("Where", none, g.const(0), g.const(1)), some)
+        column = g.ints([-1, *[1] * (x.rank - 2)])
+        return [g.op("Reshape", g.op("Mul", p.name, weight), column) for p in params[:2]]
+
+    def _moved(
+        self, g: GraphBuilder, x: Value, mean: str, variance: str, params: Sequence[Value]
+    ) -> dict[int, str]:
+        """The blobs after this pass: the variance without bias, m / (m - 1) of the batch's."""
+        channels = params[0].shape[0]
+        m = g.op("Div", g.op("Cast", g.op("Size", x.name), to=1), g.const(channels))
+        correction = g.op("Div", m, g.op("Max", g.op("Sub", m, g.const(1)), g.const(1)))
+        flat = g.ints([-1])
+        news = (
+            g.op("Reshape", mean, flat),
+            g.op("Mul", g.op("Reshape", variance, flat), correction),
+            g.const([1]),
+        )
+        fraction = g.const(self.moving_average_fraction)
+        return {
+            index: g.op("Add", g.op("Mul", old.name, fraction), new)
+            for index, (old, new) in enumerate(zip(params, news, strict=True))
+        }
+
+    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+        """(dy - mean(dy) - y * mean(dy * y)) / deviation; with global statistics dy / deviation."""
+        rank, y, deviation = saved
+        dy = d_tops[0]
+        if dy is None or not needed.bottoms[0]:
+            return Gradients((None,), (None,) * 3)
+        if not self.use_global_stats:
+            axes = g.ints(_statistic_axes(rank))
+            along = g.op("Mul", y, g.op("ReduceMean", g.op("Mul", dy, y), axes))
+            dy = g.op("Sub", g.op("Sub", dy, g.op("ReduceMean", dy, axes)), along)
+        return Gradients((g.op("Div", dy, deviation),), (None,) * 3)
+
+    def reference(
+        self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
+    ) -> Referenced:
+        (x,) = bottoms
+        channels = np.moveaxis(x, 1, 0).reshape(x.shape[1], -1)
+        if self.use_global_stats:
+            scale, shift = global_affine(params, self.eps)
+            normal = channels * scale[:, None] + shift[:, None]
+            moved = {}
+        else:
+            mean, variance = channels.mean(1), channels.var(1)
+            normal = (channels - mean[:, None]) / np.sqrt(variance + self.eps)[:, None]
+            m = channels.shape[1]
+            batch = (mean, variance * m / max(m - 1, 1), 1)
+            moved = {i: self.moving_average_fraction * params[i] + new for i, new in enumerate(batch)}
+        y = np.moveaxis(normal.reshape(x.shape[1], x.shape[0], *x.shape[2:]), 0, 1)
+        return Referenced((y,), moved)
+
+
+def global_affine(blobs: Sequence[Array], eps: float) -> tuple[Array, Array]:
+    """The scale and shift (both (C), float64) that BatchNorm with global statistics comes to:
+    y = scale * x + shift. ``blobs``: its means, variances and factor."""
+    means, variances, (factor,) = (np.asarray(blob, np.float64) for blob in blobs)
+    weight = 0 if factor == 0 else 1 / factor
+    scale = 1 / np.sqrt(variances * weight + eps)
+    return scale, -means * weight * scale
+
+
+def _statistic_axes(rank: int) -> list[int]:
+    """All axes but the channels'."""
+    return [axis for axis in range(rank) if axis != 1]

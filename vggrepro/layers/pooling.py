@@ -1,0 +1,269 @@
+"""Pooling: the maximum or the average of each window (Caffe's Pooling layer)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vggrepro.emit import Dims, GraphBuilder, Shape, Value
+from vggrepro.errors import NetError, ShapeError, UnsupportedError
+from vggrepro.layers.base import (
+    Array,
+    Count,
+    Emitted,
+    Gradients,
+    Layer,
+    Needed,
+    Reach,
+    Referenced,
+    Shapes,
+    register,
+)
+from vggrepro.layers.pool_nodes import LOWEST, SPATIAL, AxisWindows, average_pool, max_pool
+from vggrepro.layers.taps import Taps, first_maximum, total
+from vggrepro.layers.window import Span, pool_end_pad, pool_size, pool_spans
+
+
+@register
+@dataclass(frozen=True)
+class Pooling(Layer):
+    """Bottom (N, C, H, W), top (N, C, H', W').
+
+    MAX pooling may have a second top of the same shape: the index in the H x W plane of each maximum,
+    the first one in scan order if there are several, -1 where Caffe finds none.
+    """
+
+    type = "Pooling"
+    tops = Count(1, 2)
+
+    method: str
+    """MAX or AVE."""
+    kernel: tuple[int, int] | None
+    """Height and width; None: global pooling."""
+    stride: tuple[int, int] = (1, 1)
+    pad: tuple[int, int] = (0, 0)
+    round_up: bool = True
+    masked: bool = False
+
+    @classmethod
+    def from_param(cls, param: Any, phase: int) -> Pooling:
+        p = param.pooling_param
+        try:
+            return cls.checked(
+                method=p.PoolMethod.Name(p.pool),
+                kernel=_kernel(p),
+                stride=_pair(p, "stride", "Stride is stride OR stride_h and stride_w are required."),
+                pad=_pair(p, "pad", "pad is pad OR pad_h and pad_w are required."),
+                round_up=p.round_mode == p.CEIL,
+                tops=len(param.top),
+            )
+        except (NetError, UnsupportedError) as error:
+            raise type(error)(f"layer {param.name!r}: {error}") from None
+
+    @classmethod
+    def checked(
+        cls,
+        method: str,
+        kernel: tuple[int, int] | None,
+        stride: tuple[int, int],
+        pad: tuple[int, int],
+        round_up: bool = True,
+        tops: int = 1,
+    ) -> Pooling:
+        """A layer with the checks of Caffe's ``LayerSetUp``."""
+        if method == "STOCHASTIC":
+            raise UnsupportedError("pooling_param: pool STOCHASTIC is not implemented")
+        if tops > 1 and method != "MAX":
+            raise NetError(f"Pooling Layer produces at most 1 top blob(s) as output. ({method}, {tops} tops)")
+        if kernel is None and (pad != (0, 0) or stride != (1, 1)):
+            raise NetError("With Global_pooling: true; only pad = 0 and stride = 1")
+        if 0 in stride:
+            raise NetError(f"pooling_param: stride must be positive, got {stride}")
+        for axis, p, k in zip("hw", pad, kernel or (), strict=False) if any(pad) else ():
+            if p >= k:
+                raise NetError(f"Check failed: pad_{axis}_ < kernel_{axis}_ ({p} vs. {k})")
+        return cls(method, kernel, stride, pad, round_up, masked=tops > 1)
+
+    def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
+        """DEVIATION: where no window fits, Caffe goes on with an empty blob; here it is an error."""
+        (shape,) = bottoms
+        if len(shape) != 4:
+            raise ShapeError(
+                f"Check failed: 4 == bottom[0]->num_axes() (4 vs. {len(shape)})"
+                " Input must have 4 axes, corresponding to (num, channels, height, width)"
+            )
+        sizes = tuple(self._counts(shape))
+        if min(sizes) < 1:
+            raise ShapeError(f"no window of {self.kernel} fits in {shape[2:]}: the top would be {sizes}")
+        return ((*shape[:2], *sizes),) * (2 if self.masked else 1)
+
+    def _counts(self, shape: Shape) -> list[int]:
+        if self.kernel is None:
+            return [1, 1]
+        rule = {"round_up": self.round_up, "clip": any(self.pad)}
+        axes = zip(SPATIAL, self.kernel, self.stride, self.pad, strict=True)
+        return [pool_size(shape[axis], k, s, p, **rule) for axis, k, s, p in axes]
+
+    def windows(self, dims: Dims) -> tuple[AxisWindows, ...]:
+        """The windows along height and width of a bottom, whose sizes may be None."""
+        if self.kernel is None:
+            height, width = Value("global pooling", dims[2:]).shape
+            return AxisWindows(height, 1, 0, 0), AxisWindows(width, 1, 0, 0)
+        rule = {"round_up": self.round_up, "clip": any(self.pad)}
+        axes = zip(SPATIAL, self.kernel, self.stride, self.pad, strict=True)
+        return tuple(
+            AxisWindows(k, s, p, pool_end_pad(dims[axis], k, s, p, **rule)) for axis, k, s, p in axes
+        )
+
+    def reach(self, bottom: Shape) -> Reach | None:
+        height, width = self.windows(bottom)
+        return Reach((height.kernel, width.kernel), (height.stride, width.stride))
+
+    def emit(
+        self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
+    ) -> Emitted:
+        (x,) = bottoms
+        if self.kernel is None:
+            y = g.op("GlobalMaxPool" if self.method == "MAX" else "GlobalAveragePool", x.name)
+        elif self.method == "MAX":
+            y = max_pool(g, x.name, self.windows(x.dims))
+        else:
+            y = average_pool(g, x.name, self.windows(x.dims))
+        tops = (y, self._mask(g, x, y)) if self.masked else (y,)
+        return Emitted(tops, saved=(x, y))
+
+    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+        """MAX: all of it to the first maximum. AVE: equal shares, of what the average divided by."""
+        x, y = saved
+        dy = d_tops[0]
+        if dy is None or not needed.bottoms[0]:
+            return Gradients((None,))
+        rows, columns = self._taps(x.shape)
+        if self.method == "MAX":
+            row_best = self._row_maxima(g, x)
+            taken = rows.take(g, row_best, rows.kernel - 1)
+            shares = first_maximum(g, taken, rows.each(g, y), rows.each(g, dy))
+            d_rows = columns.each(g, rows.put(g, shares))
+            taken = columns.take(g, x.name, columns.kernel - 1)
+            return Gradients((columns.put(g, first_maximum(g, taken, columns.each(g, row_best), d_rows)),))
+        share = g.op("Div", dy, g.const(self._divisors(x.shape)))
+        d_rows = columns.each(g, rows.put(g, [rows.each(g, share)] * rows.kernel))
+        return Gradients((columns.put(g, [d_rows] * columns.kernel),))
+
+    def _taps(self, shape: Shape) -> tuple[Taps, Taps]:
+        """The windows of rows, over the maxima of the windows of columns, which come second."""
+        height, width = self.windows(shape)
+        counts = self._counts(shape)
+        columns = Taps(shape, 3, width.kernel, width.stride, width.pad, counts[1])
+        return Taps(columns.pooled, 2, height.kernel, height.stride, height.pad, counts[0]), columns
+
+    def _row_maxima(self, g: GraphBuilder, x: Value) -> str:
+        """The maxima of each row's windows, (N, C, H, W').
+
+        The first maximum of a window in scan order is the first one in the first row that has one.
+        One channel a picture keeps ONNX Runtime's CPU from copying it to a blocked layout and back.
+        """
+        n, c, h, w = x.shape
+        columns = self._taps(x.shape)[1]
+        planes = g.op("Reshape", x.name, g.ints([n * c, 1, h, w]))
+        best = max_pool(g, planes, (AxisWindows(1, 1, 0, 0), self.windows(x.dims)[1]))
+        return columns.whole(g, best)
+
+    def _mask(self, g: GraphBuilder, x: Value, y: str) -> str:
+        """The index of each maximum, from the same search as the gradient's: MaxPool's own indices
+        prefer the first column to the first row on CUDA. Needs fixed sizes."""
+        rows, columns = self._taps(x.shape)
+        row_best = self._row_maxima(g, x)
+        ones = g.op("Expand", g.const(1), g.ints(columns.pooled))
+        found = first_maximum(
+            g,
+            columns.take(g, x.name, columns.kernel - 1),
+            columns.each(g, row_best),
+            columns.each(g, ones),
+        )
+        column = columns.whole(g, _position(g, found, columns))
+        ones = g.op("Expand", g.const(1), g.ints(rows.pooled))
+        found = first_maximum(g, rows.take(g, row_best, rows.kernel - 1), rows.each(g, y), rows.each(g, ones))
+        row = rows.whole(g, _position(g, found, rows))
+        inside = rows.take(g, column, rows.kernel)
+        chosen = total(g, [g.op("Mul", f, i) for f, i in zip(found, inside, strict=True)])
+        index = g.op("Add", g.op("Mul", row, g.const(x.shape[3])), rows.whole(g, chosen))
+        return g.op("Where", g.op("Greater", y, g.const(LOWEST)), index, g.const(-1))
+
+    def _divisors(self, shape: Shape) -> Array:
+        """What each window's sum is divided by, (H', W'); infinite where a window has no element."""
+        heights, widths = self._spans(shape)
+        padded = np.outer([s.padded for s in heights], [s.padded for s in widths]).astype(np.float64)
+        empty = np.logical_or.outer([s.end <= s.begin for s in heights], [s.end <= s.begin for s in widths])
+        return np.where(empty, np.inf, padded)
+
+    def _spans(self, shape: Shape) -> list[list[Span]]:
+        return [
+            pool_spans(shape[axis], w.kernel, w.stride, w.pad, count)
+            for axis, w, count in zip(SPATIAL, self.windows(shape), self._counts(shape), strict=True)
+        ]
+
+    def reference(
+        self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
+    ) -> Referenced:
+        (x,) = bottoms
+        tops = [np.empty(shape) for shape in self.out_shapes([x.shape])]
+        rows, columns = self._spans(x.shape)
+        for i, row in enumerate(rows):
+            for j, column in enumerate(columns):
+                window = x[:, :, row.begin : row.end, column.begin : column.end]
+                if self.method == "AVE":
+                    with np.errstate(invalid="ignore"):
+                        tops[0][:, :, i, j] = window.sum((2, 3)) / np.float64(row.padded * column.padded)
+                    continue
+                tops[0][:, :, i, j] = window.max((2, 3), initial=LOWEST)
+                if self.masked:
+                    tops[1][:, :, i, j] = _first_index(window, row, column, x.shape[3])
+        return Referenced(tuple(tops))
+
+
+def _kernel(p: Any) -> tuple[int, int] | None:
+    square, pair = p.HasField("kernel_size"), p.HasField("kernel_h") and p.HasField("kernel_w")
+    if p.global_pooling:
+        if square or p.HasField("kernel_h") or p.HasField("kernel_w"):
+            raise NetError("With Global_pooling: true Filter size cannot specified")
+        return None
+    if square and pair:
+        raise NetError("Filter size is kernel_size OR kernel_h and kernel_w; not both")
+    if not square and not pair:
+        raise NetError("For non-square filters both kernel_h and kernel_w are required.")
+    kernel = (p.kernel_size, p.kernel_size) if square else (p.kernel_h, p.kernel_w)
+    if 0 in kernel:
+        raise NetError("Filter dimensions cannot be zero.")
+    return kernel
+
+
+def _pair(p: Any, name: str, refusal: str) -> tuple[int, int]:
+    """``name``, or ``name_h`` and ``name_w``."""
+    pair = [p.HasField(f"{name}_h"), p.HasField(f"{name}_w")]
+    if any(pair) and (not all(pair) or p.HasField(name)):
+        raise NetError(refusal)
+    if any(pair):
+        return getattr(p, f"{name}_h"), getattr(p, f"{name}_w")
+    return getattr(p, name), getattr(p, name)
+
+
+def _position(g: GraphBuilder, found: Sequence[str], taps: Taps) -> str:
+    """The place along the axis of the tap that is found (1; the others are 0) in each window."""
+    offsets = [g.op("Mul", f, g.const(b)) for b, f in enumerate(found)]
+    begins = np.arange(taps.count) * taps.stride - taps.pad
+    return g.op("Add", total(g, offsets), g.const(begins.reshape(1, -1, 1, 1)))
+
+
+def _first_index(window: Array, row: Span, column: Span, width: int) -> Array:
+    """Caffe's mask of one window of each plane."""
+    n, c, _, columns = window.shape
+    if window.size == 0:
+        return np.full((n, c), -1.0)
+    flat = window.reshape(n, c, -1)
+    down, right = np.divmod(flat.argmax(2), columns)
+    index = (row.begin + down) * width + column.begin + right
+    return np.where(flat.max(2) > LOWEST, index, -1)
