@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from google.protobuf import text_format
 
 from vggrepro.caffe.messages import NetParameter, SolverParameter
-from vggrepro.caffe.unknown_text import blank_unknown_fields
+from vggrepro.caffe.text_scan import blank_unknown_fields, undecodable_string
 from vggrepro.errors import ParseError
 
 MAX_BYTES = 256 << 20
@@ -65,6 +65,10 @@ def looks_like_text(head: bytes) -> bool:
 
 
 def _parse(text: str, message: _Message, source: str, allow_unknown: bool) -> _Message:
+    undecodable = undecodable_string(text)
+    if undecodable is not None:
+        # DEVIATION: Caffe takes names in any encoding; protobuf's Python strings are Unicode.
+        raise ParseError(f"{source}:{undecodable[0]}:{undecodable[1]}: String is not UTF-8.")
     if allow_unknown:
         text, unknown = blank_unknown_fields(text, message.DESCRIPTOR)
         for field in unknown:
@@ -73,8 +77,6 @@ def _parse(text: str, message: _Message, source: str, allow_unknown: bool) -> _M
         text_format.Parse(text, message)
     except text_format.ParseError as error:
         raise ParseError(_located(source, error) + _hint(text, message)) from None
-    except UnicodeEncodeError as error:
-        raise ParseError(f"{source}: a string is not UTF-8: {error.reason}") from None
     except (ValueError, TypeError, RecursionError) as error:
         raise ParseError(f"{source}: {_one_line(str(error))}") from None
     if not message.IsInitialized():

@@ -1,4 +1,4 @@
-"""Finding the fields of a text message that its schema does not have."""
+"""Looking over text messages before they are parsed: unknown fields, strings that are not UTF-8."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _CLOSING = {"{": "}", "<": ">", "[": "]"}
 
 _Tokens = Sequence["re.Match[str]"]
@@ -34,6 +35,19 @@ class UnknownField:
     def __str__(self) -> str:
         text = f'Message type "{self.message_type}" has no field named "{self.name}".'
         return f"{self.line}:{self.column}: {text}"
+
+
+def undecodable_string(text: str) -> tuple[int, int] | None:
+    """Line and column (from 1) of the first string with bytes that are not UTF-8.
+
+    ``text`` was decoded with ``surrogateescape``. Such bytes do no harm in comments.
+    """
+    if text.isascii() or not _SURROGATE.search(text):
+        return None
+    for token in _TOKEN.finditer(text):
+        if token.lastgroup != "space" and _SURROGATE.search(token.group()):
+            return text.count("\n", 0, token.start()) + 1, token.start() - text.rfind("\n", 0, token.start())
+    return None
 
 
 def blank_unknown_fields(text: str, descriptor: Any) -> tuple[str, tuple[UnknownField, ...]]:
