@@ -1,0 +1,78 @@
+"""Options that commands over many images share: where the images are, and how they are read."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from vggrepro.data.labels import read_list
+from vggrepro.data.parallel import default_threads
+from vggrepro.data.reading import BadImages, Reader
+from vggrepro.data.sources import Source, listed, open_images, select
+from vggrepro.data.streams import sample
+
+
+def add_image_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--tar-index``, ``--exif``, ``--on-bad-image`` and ``--threads``."""
+    parser.add_argument(
+        "--tar-index",
+        type=Path,
+        metavar="FILE",
+        help="keep the places of a tar's members here, and use them again (default: walk the tar each time)",
+    )
+    parser.add_argument(
+        "--exif",
+        choices=["ignore", "apply"],
+        default="ignore",
+        help="EXIF orientation: ignored as by the OpenCV of 2014, or applied (default: ignore)",
+    )
+    parser.add_argument(
+        "--on-bad-image",
+        choices=["error", "skip"],
+        default="error",
+        help="an image that cannot be decoded ends the run, or is left out and named (default: error);"
+        " one that ends early is used as Caffe would use it, and named",
+    )
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=default_threads(),
+        metavar="N",
+        help="threads that decode (default: all processors, %(default)s here)",
+    )
+
+
+def add_sample_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--limit`` and ``--seed``."""
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help="use N images drawn at random (default: all images)"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="seed of --limit (default: 0)")
+
+
+def open_listed(arguments: argparse.Namespace) -> Source:
+    """The images of ``arguments.images``, only those of ``arguments.list`` if that is given."""
+    source = open_images(arguments.images, tar_index=arguments.tar_index)
+    if arguments.list is None:
+        return source
+    return listed(source, read_list(arguments.list), str(arguments.list))
+
+
+def limited(source: Source, arguments: argparse.Namespace) -> Source:
+    """As many images as ``--limit`` says."""
+    if arguments.limit is None:
+        return source
+    return select(source, sample(arguments.seed, len(source), arguments.limit))
+
+
+def reader_of(source: Source, arguments: argparse.Namespace) -> Reader:
+    """How ``--exif`` and ``--on-bad-image`` say that images are read."""
+    return Reader(source, BadImages(arguments.on_bad_image), arguments.exif)
+
+
+def warn_of_bad_images(bad: BadImages) -> None:
+    """One line on stderr, if there were any."""
+    summary = bad.summary()
+    if summary is not None:
+        print(f"warning: {summary}", file=sys.stderr)

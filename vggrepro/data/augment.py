@@ -1,0 +1,126 @@
+"""The paper's preprocessing at training time (section 3.1).
+
+An image is rescaled isotropically to a smaller side S, fixed or drawn anew each time; one crop is
+taken at random, flipped with probability one half; one random shift of its colour is added, and the
+mean subtracted. Crop and flip yield uint8; shift and mean are the same for every pixel of a crop, so
+they are kept as one 3-vector, which the training graph adds. What the paper leaves open is an option
+here, with the most literal reading first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.data.decode import Pixels
+from vggrepro.data.opencv import opencv
+from vggrepro.data.preprocess import Kernel, cut, rescale
+from vggrepro.errors import DataError
+
+Vector = npt.NDArray[np.float32]
+
+Reading = Literal["unit-eigenvalue", "root", "byte-eigenvalue"]
+"""How large the colour shift is. Krizhevsky's formula adds p_i * a_i * l_i, with l_i the eigenvalues
+of the covariance of RGB values, and does not say in which units the values are.
+
+``unit-eigenvalue``: the formula, on values in [0, 1]: a shift of 3.2 grey levels standard deviation
+with ILSVRC's statistics. ``root``: the square roots of the eigenvalues, which are the standard
+deviations along the axes and the same in all units (7.2 grey levels). ``byte-eigenvalue``: the
+formula, on values in [0, 255] (807 to 830 grey levels: not meant, but what the words may say).
+"""
+
+Offsets = Literal["all", "caffe2013"]
+"""Which crop offsets are drawn: every one (0 to the margin), or as the Caffe of December 2013 drew
+them, ``rand() % margin``, which never takes the last one."""
+
+
+@dataclass(frozen=True)
+class ColourPCA:
+    """Principal components of RGB pixels in [0, 1]: variances, and unit vectors as rows R, G, B by
+    column (``vectors[c][i]`` is channel c of component i)."""
+
+    eigenvalues: tuple[float, float, float]
+    vectors: tuple[tuple[float, float, float], ...]
+
+    def shift_bgr(self, amounts: npt.NDArray[np.float64], reading: Reading) -> npt.NDArray[np.float64]:
+        """The shift (3,) in B, G, R, grey levels of 255, for ``amounts`` a_1, a_2, a_3."""
+        values = np.array(self.eigenvalues)
+        lengths = {
+            "unit-eigenvalue": values * 255,
+            "root": np.sqrt(values) * 255,
+            "byte-eigenvalue": values * 255 * 255,
+        }[reading]
+        rgb: npt.NDArray[np.float64] = np.array(self.vectors) @ (amounts * lengths)
+        return rgb[::-1]
+
+
+ILSVRC_PCA = ColourPCA(
+    eigenvalues=(0.2175, 0.0188, 0.0045),
+    vectors=((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203)),
+)
+"""Of the ILSVRC-2012 training set, as published in fb.resnet.torch (datasets/imagenet.lua)."""
+
+ILSVRC_MEAN_BGR = (103.939, 116.779, 123.68)
+"""The mean pixel of the ILSVRC-2012 training set, as published with the VGG models."""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Section 3.1 for one training run. Raises DataError for sizes that do not fit each other."""
+
+    smallest: tuple[int, int] = (256, 256)
+    """S is drawn uniformly from these two and all between; equal for a fixed S."""
+    crop: int = 224
+    mean_bgr: tuple[float, float, float] = ILSVRC_MEAN_BGR
+    flip: bool = True
+    colour: ColourPCA | None = field(default=ILSVRC_PCA)
+    """None leaves the colours alone."""
+    colour_std: float = 0.1
+    reading: Reading = "unit-eigenvalue"
+    offsets: Offsets = "all"
+    kernel: Kernel = "linear"
+
+    def __post_init__(self) -> None:
+        least, most = self.smallest
+        if not 0 < self.crop <= least <= most:
+            raise DataError(
+                f"a crop of {self.crop} from images with a smaller side of {least} to {most}:"
+                " expected 0 < crop <= least <= most"
+            )
+        if self.offsets == "caffe2013" and self.crop == least:
+            raise DataError(f"offsets caffe2013 draw below the margin, which is 0 at S = crop = {self.crop}")
+
+    def __call__(
+        self, pixels: Pixels, rng: np.random.Generator, out: Pixels | None = None
+    ) -> tuple[Pixels, Vector]:
+        """Draw one training example from a decoded image, uint8 (H, W, 3) in B, G, R.
+
+        Returns the crop, uint8 (crop, crop, 3), written to ``out`` if given, and what to add to every
+        pixel of it: colour shift minus mean, float32 (3,). The draws are S, top, left, flip, a_1 to a_3,
+        in this order and whatever is switched off.
+        """
+        least, most = self.smallest
+        scaled = rescale(pixels, int(rng.integers(least, most + 1)), self.kernel)
+        offset = self._offset(scaled.shape[0], rng), self._offset(scaled.shape[1], rng)
+        flipped = bool(rng.integers(2)) and self.flip
+        amounts = rng.normal(0.0, self.colour_std, 3)
+        window = cut(scaled, offset, self.crop)
+        crop = np.empty(window.shape, np.uint8) if out is None else out
+        if flipped:
+            opencv().flip(window, 1, dst=crop)
+        else:
+            np.copyto(crop, window)
+        return crop, self.shift(amounts)
+
+    def shift(self, amounts: npt.NDArray[np.float64]) -> Vector:
+        """Colour shift minus mean, float32 (3,) in B, G, R."""
+        mean = np.array(self.mean_bgr)
+        shift = 0.0 if self.colour is None else self.colour.shift_bgr(amounts, self.reading)
+        return (shift - mean).astype(np.float32)
+
+    def _offset(self, side: int, rng: np.random.Generator) -> int:
+        margin = side - self.crop
+        return int(rng.integers(margin + 1 if self.offsets == "all" else margin))

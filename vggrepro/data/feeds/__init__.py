@@ -1,0 +1,38 @@
+"""What Caffe's data layers put into their tops: Data, ImageData, HDF5Data and MemoryData.
+
+A feed gives the batch of any iteration as a function of (seed, iteration) alone, so that training
+goes on after a restart where it was. (Caffe begins at the start of its data again.) Where Caffe
+draws at random - shuffling, skipping, crops and mirrors - the draws are our own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from vggrepro.data.decode import Exif
+from vggrepro.data.feeds.base import Feed
+from vggrepro.data.feeds.image import ImageFeed, open_data, open_image_data, read_mean_image
+from vggrepro.data.feeds.rows import RowFeed, memory_feed, open_hdf5
+from vggrepro.errors import UnsupportedError
+
+__all__ = ["Feed", "ImageFeed", "RowFeed", "memory_feed", "open_feed", "read_mean_image"]
+
+
+def open_feed(
+    param: Any, phase: int, *, seed: int = 0, folder: Path | None = None, exif: Exif = "ignore"
+) -> Feed:
+    """The feed of a ``LayerParameter`` in the current format.
+
+    Relative paths are taken from ``folder``, or from the working directory as in Caffe. ``exif``
+    concerns ImageData. Raises UnsupportedError for other layer types, DataError where Caffe would stop.
+    """
+    where = f"layer {param.name!r}"
+    folder = Path() if folder is None else folder
+    if param.type == "Data":
+        return open_data(param, phase, seed, folder, where)
+    if param.type == "ImageData":
+        return open_image_data(param, phase, seed, folder, where, exif)
+    if param.type == "HDF5Data":
+        return open_hdf5(param, seed, folder, where)
+    raise UnsupportedError(f"{where}: reading data for layer type {param.type}")

@@ -1,0 +1,115 @@
+"""Data and ImageData: batches of transformed images and their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.caffe.binary import read_blob
+from vggrepro.data.datum import datum_array
+from vggrepro.data.decode import Exif
+from vggrepro.data.feeds.base import Feed, Float32, batch_size, random_skip
+from vggrepro.data.labels import read_list
+from vggrepro.data.sources import FolderSource, LmdbSource
+from vggrepro.data.streams import Purpose, epoch_order, stream
+from vggrepro.data.transform import Transform, resize
+from vggrepro.errors import DataError, UnsupportedError
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFeed(Feed):
+    """Images in turn, from the start again at the end, also within a batch."""
+
+    where: str
+    tops: tuple[str, ...]
+    image: Callable[[int], tuple[npt.NDArray[Any], int]]
+    """The untransformed (C, H, W) and the label of an image."""
+    images: int
+    batch_size: int
+    transform: Transform
+    seed: int
+    skip: int
+    shuffle: bool = False
+
+    def batch(self, iteration: int) -> dict[str, Float32]:
+        rng = stream(self.seed, Purpose.BATCH, iteration)
+        first = self.skip + iteration * self.batch_size
+        blobs, labels = [], []
+        for place in range(first, first + self.batch_size):
+            array, label = self.image(self._index(place))
+            blobs.append(self.transform(array, rng))
+            labels.append(label)
+            if blobs[-1].shape != blobs[0].shape:
+                raise DataError(
+                    f"{self.where}: images of {blobs[0].shape} and {blobs[-1].shape} in one batch:"
+                    " set crop_size, new_height and new_width, or batch_size: 1"
+                )
+        arrays = np.stack(blobs), np.array(labels, np.float32)
+        return dict(zip(self.tops, arrays, strict=False))  # the label's top may be left out
+
+    def _index(self, place: int) -> int:
+        epoch, index = divmod(place, self.images)
+        return int(epoch_order(self.seed, epoch, self.images)[index]) if self.shuffle else index
+
+
+def read_mean_image(path: Path) -> Float32:
+    """The (C, H, W) image of a ``mean_file``, as compute_image_mean writes it."""
+    blob = read_blob(path)
+    if blob.ndim != 4 or blob.shape[0] != 1:
+        raise DataError(f"{path}: holds an array of {blob.shape}, expected a mean image (1, C, H, W)")
+    mean: Float32 = blob[0]
+    return mean
+
+
+def open_data(param: Any, phase: int, seed: int, folder: Path, where: str) -> ImageFeed:
+    """The feed of a Data layer: Datums of an LMDB in the order of their keys."""
+    data = param.data_param
+    if data.backend != data.LMDB:
+        raise UnsupportedError(f"{where}: data_param.backend LEVELDB (only LMDB is read)")
+    size = batch_size(data, where)
+    transform = _transform(param, phase, folder, where)
+    source = LmdbSource.open(folder / data.source)
+
+    def image(index: int) -> tuple[npt.NDArray[Any], int]:
+        datum = source.datum(index)
+        name = f"{source.name}: {source.key(index)}"
+        forced = {"force_color": transform.force_color, "force_gray": transform.force_gray}
+        return datum_array(datum, name, **forced), datum.label
+
+    return ImageFeed(
+        where, tuple(param.top), image, len(source), size, transform, seed, random_skip(data, seed)
+    )
+
+
+def open_image_data(param: Any, phase: int, seed: int, folder: Path, where: str, exif: Exif) -> ImageFeed:
+    """The feed of an ImageData layer: the files of a list, warped to one size if it says so."""
+    data = param.image_data_param
+    if (data.new_height == 0) != (data.new_width == 0):
+        raise DataError(
+            f"{where}: Current implementation requires new_height and new_width to be set at the same time."
+        )
+    size = batch_size(data, where)
+    transform = _transform(param, phase, folder, where)
+    entries = read_list(folder / data.source)
+    # Caffe joins the strings without a separator, so root_folder may be the beginning of a name.
+    source = FolderSource(folder, tuple(data.root_folder + key for key, _ in entries))
+    skip = random_skip(data, seed)
+    if skip >= len(entries):
+        raise DataError(f"{where}: Not enough points to skip: {skip} of {len(entries)} images")
+
+    def image(index: int) -> tuple[npt.NDArray[Any], int]:
+        decoded = source.decoded(index, grey=not data.is_color, exif=exif)
+        return resize(decoded.pixels, data.new_height, data.new_width).transpose(2, 0, 1), entries[index][1]
+
+    return ImageFeed(where, tuple(param.top), image, len(entries), size, transform, seed, skip, data.shuffle)
+
+
+def _transform(param: Any, phase: int, folder: Path, where: str) -> Transform:
+    return Transform.from_param(
+        param.transform_param, phase, where, lambda name: read_mean_image(folder / name)
+    )

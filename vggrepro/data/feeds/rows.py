@@ -1,0 +1,124 @@
+"""HDF5Data and MemoryData: batches of rows of arrays, untransformed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vggrepro.data.extras import extra
+from vggrepro.data.feeds.base import Feed, Float32, batch_size
+from vggrepro.data.streams import epoch_order
+from vggrepro.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class RowFeed(Feed):
+    """Rows in turn, from one file on to the next and from the last to the first, also within a batch."""
+
+    tops: tuple[str, ...]
+    rows: tuple[int, ...]
+    """Rows of each file."""
+    load: Callable[[int], Sequence[Float32]]
+    """The arrays of a file, one for each top, all with the same number of rows."""
+    batch_size: int
+    seed: int = 0
+    shuffle: bool = False
+
+    def batch(self, iteration: int) -> dict[str, Float32]:
+        first, total = iteration * self.batch_size, sum(self.rows)
+        picked: list[list[Float32]] = [[] for _ in self.tops]
+        for place in range(first, first + self.batch_size):
+            file, row = self._file_and_row(*divmod(place, total))
+            for column, array in zip(picked, self.load(file), strict=True):
+                column.append(array[row])
+        return {top: np.stack(column) for top, column in zip(self.tops, picked, strict=True)}
+
+    def _file_and_row(self, epoch: int, place: int) -> tuple[int, int]:
+        """Where the ``place``-th example of an epoch is. Caffe shuffles the files, and the rows within
+        each file, and reads one file after the other."""
+        files: Sequence[int] = range(len(self.rows))
+        if self.shuffle:
+            files = [int(file) for file in epoch_order(self.seed, epoch, len(self.rows))]
+        for file in files:
+            if place < self.rows[file]:
+                break
+            place -= self.rows[file]
+        if self.shuffle:
+            place = int(epoch_order(self.seed, epoch, self.rows[file], part=1 + file)[place])
+        return file, place
+
+
+def open_hdf5(param: Any, seed: int, folder: Path, where: str) -> RowFeed:
+    """The feed of an HDF5Data layer: the datasets named as its tops, in the files that a list names
+    (extra ``hdf5``)."""
+    if param.HasField("transform_param"):
+        raise DataError(f"{where}: HDF5Data does not transform data.")
+    data, tops = param.hdf5_data_param, tuple(param.top)
+    listing = folder / data.source
+    try:
+        paths = [folder / name for name in listing.read_text(encoding="utf-8").split()]
+    except OSError as error:
+        raise DataError(f"{where}: Failed to open source file: {listing}: {error.strerror}") from error
+    if not paths:
+        raise DataError(f"{where}: Must have at least 1 HDF5 filename listed in {listing}")
+    rows = tuple(_hdf5_rows(path, tops) for path in paths)
+
+    @lru_cache(maxsize=1)  # Caffe too holds one file at a time
+    def load(file: int) -> tuple[Float32, ...]:
+        with _hdf5(paths[file]) as handle:
+            return tuple(np.asarray(handle[top][()], np.float32) for top in tops)
+
+    return RowFeed(tops, rows, load, batch_size(data, where), seed, data.shuffle)
+
+
+def memory_feed(param: Any, data: Float32, labels: Float32) -> RowFeed:
+    """The feed of a MemoryData layer over ``data`` (n, C, H, W) and n ``labels``.
+
+    Raises DataError unless the shapes are those of ``memory_data_param`` and n is a multiple of its
+    batch_size.
+    """
+    where, memory = f"layer {param.name!r}", param.memory_data_param
+    size, shape = memory.batch_size, (memory.channels, memory.height, memory.width)
+    if min(size, *shape) < 1:
+        raise DataError(
+            f"{where}: batch_size, channels, height, and width must be specified and positive"
+            " in memory_data_param"
+        )
+    if data.shape[1:] != shape or labels.size != len(data):
+        raise DataError(
+            f"{where}: data of {data.shape} and {labels.size} labels, expected (n, *{shape}) and n labels"
+        )
+    if len(data) == 0 or len(data) % size:
+        raise DataError(f"{where}: n must be a multiple of batch size ({len(data)} vs. {size})")
+    arrays = data.astype(np.float32), labels.astype(np.float32).reshape(len(data), 1, 1, 1)
+    return RowFeed(tuple(param.top), (len(data),), lambda _: arrays, size)
+
+
+def _hdf5_rows(path: Path, tops: tuple[str, ...]) -> int:
+    """The number of rows that every dataset of a file has."""
+    with _hdf5(path) as handle:
+        for top in tops:
+            if top not in handle:
+                raise DataError(f"{path}: Failed to find HDF5 dataset {top}")
+            if handle[top].ndim < 1 or handle[top].dtype.kind not in "fiu":
+                raise DataError(
+                    f"{path}: dataset {top} of {handle[top].shape}, {handle[top].dtype}:"
+                    " expected numbers with at least one axis"
+                )
+        rows = {top: handle[top].shape[0] for top in tops}
+    if len(set(rows.values())) > 1 or 0 in rows.values():
+        raise DataError(f"{path}: the datasets need the same number of rows, got {rows}")
+    return int(rows[tops[0]])
+
+
+def _hdf5(path: Path) -> Any:
+    h5py = extra("h5py", "hdf5", f"reading {path}")
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise DataError(f"{path}: Failed opening HDF5 file: {' '.join(str(error).split())}") from error

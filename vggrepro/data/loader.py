@@ -1,0 +1,141 @@
+"""The training loader: shuffled, augmented batches of uint8 crops, decoded ahead in threads.
+
+What an iteration gets is a function of (seed, iteration) alone. The images of all epochs, each
+shuffled anew, form one endless row; iteration t takes places t * batch to (t + 1) * batch of it, and
+of these each rank takes its share. An image's draws come from the stream (seed, epoch, image).
+So threads, ranks and restarts change nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.data.augment import Augmentation
+from vggrepro.data.decode import Pixels
+from vggrepro.data.labels import Labels
+from vggrepro.data.parallel import default_threads
+from vggrepro.data.reading import Reader
+from vggrepro.data.streams import Purpose, epoch_order, stream
+from vggrepro.errors import DataError
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One rank's share of an iteration, n images."""
+
+    iteration: int
+    images: Pixels
+    """uint8 (n, crop, crop, 3), B, G, R."""
+    shifts: npt.NDArray[np.float32]
+    """(n, 3): what to add to each pixel of each image: colour shift minus mean."""
+    labels: Labels
+    """int64 (n,)."""
+    indices: npt.NDArray[np.int64]
+    """(n,): the images' places in the source."""
+
+
+class TrainingLoader:
+    """Batches for training, from a labelled source.
+
+    ``batch`` is the global batch, of which each of ``ranks`` gets an equal part. ``ahead`` batches
+    are prepared while one is in use. Raises DataError where the numbers do not fit.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        augmentation: Augmentation,
+        *,
+        batch: int,
+        seed: int,
+        rank: int = 0,
+        ranks: int = 1,
+        threads: int | None = None,
+        ahead: int = 2,
+    ) -> None:
+        if batch < 1 or batch % ranks:
+            raise DataError(f"a batch of {batch} images does not divide among {ranks} ranks")
+        if not 0 <= rank < ranks:
+            raise DataError(f"rank {rank}, but there are {ranks} ranks")
+        self.waited = 0.0
+        """Seconds that ``batches`` kept its caller waiting for data."""
+        self._reader = reader
+        self._augmentation = augmentation
+        self._batch = batch
+        self._seed = seed
+        self._rank, self._ranks = rank, ranks
+        self._threads = default_threads() if threads is None else threads
+        self._ahead = max(ahead, 1)
+
+    @property
+    def iterations_per_epoch(self) -> float:
+        return len(self._reader.source) / self._batch
+
+    def batches(self, start: int = 0, stop: int | None = None) -> Iterator[Batch]:
+        """Yield the batches of iterations ``start``, ``start + 1``, ... up to ``stop`` (None: no end)."""
+        pool = ThreadPoolExecutor(max(self._threads, 1), thread_name_prefix="loader")
+        pending: deque[tuple[Batch, list[Future[None]]]] = deque()
+        coming = start
+        try:
+            while True:
+                while len(pending) <= self._ahead and (stop is None or coming < stop):
+                    pending.append(self._begin(pool, coming))
+                    coming += 1
+                if not pending:
+                    return
+                batch, images = pending.popleft()
+                asked = time.perf_counter()
+                for image in images:
+                    image.result()
+                self.waited += time.perf_counter() - asked
+                yield batch
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def places(self, iteration: int) -> list[tuple[int, int]]:
+        """(epoch, image) of each example that this rank takes in an iteration."""
+        size = len(self._reader.source)
+        share = self._batch // self._ranks
+        first = iteration * self._batch + self._rank * share
+        places = (divmod(place, size) for place in range(first, first + share))
+        return [(epoch, int(epoch_order(self._seed, epoch, size)[index])) for epoch, index in places]
+
+    def _begin(self, pool: ThreadPoolExecutor, iteration: int) -> tuple[Batch, list[Future[None]]]:
+        places = self.places(iteration)
+        crop = self._augmentation.crop
+        batch = Batch(
+            iteration,
+            images=np.empty((len(places), crop, crop, 3), np.uint8),
+            shifts=np.empty((len(places), 3), np.float32),
+            labels=np.empty(len(places), np.int64),
+            indices=np.empty(len(places), np.int64),
+        )
+        return batch, [pool.submit(self._fill, batch, row, *place) for row, place in enumerate(places)]
+
+    def _fill(self, batch: Batch, row: int, epoch: int, image: int) -> None:
+        index, pixels = self._readable(image)
+        label = self._reader.source.label(index)
+        if label is None:
+            raise DataError(
+                f"{self._reader.source.name}: {self._reader.source.key(index)}: the image has no label"
+            )
+        rng = stream(self._seed, Purpose.IMAGE, epoch, image)
+        _, batch.shifts[row] = self._augmentation(pixels, rng, out=batch.images[row])
+        batch.labels[row] = label
+        batch.indices[row] = index
+
+    def _readable(self, image: int) -> tuple[int, Pixels]:
+        """The image, or where it is to be skipped the next readable one, so that batches stay full."""
+        size = len(self._reader.source)
+        for index in (*range(image, size), *range(image)):
+            pixels = self._reader.pixels(index)
+            if pixels is not None:
+                return index, pixels
+        raise DataError(f"{self._reader.source.name}: none of the {size} images can be read")

@@ -1,0 +1,42 @@
+"""Doing work ahead in threads, with results in order and bounded memory."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def default_threads() -> int:
+    """The processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def ordered_map(
+    function: Callable[[T], R], items: Iterable[T], *, threads: int, ahead: int | None = None
+) -> Iterator[R]:
+    """Yield ``function(item)`` for every item, in order, computed in ``threads`` threads.
+
+    At most ``ahead`` results (twice the threads if None) are under way or wait to be taken, so
+    memory does not grow with the number of items. An exception of ``function`` comes out at its
+    item's turn; what is not begun by then is dropped.
+    """
+    ahead = max(ahead if ahead is not None else 2 * threads, 1)
+    pool = ThreadPoolExecutor(max(threads, 1), thread_name_prefix="ordered_map")
+    pending: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            pending.append(pool.submit(function, item))
+            if len(pending) >= ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,123 @@
+"""The paper's preprocessing at test time (sections 2.1 and 3.2): rescale, views, mean. Pure functions.
+
+Images are uint8 (H, W, 3) in B, G, R order. The paper rescales isotropically, so that the smaller
+side becomes Q, and looks either at the whole image or at crops of it. What it leaves open is an
+argument here: the interpolation kernel, and where the crops of an odd margin lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.data.decode import Pixels
+from vggrepro.data.matlab import imresize
+from vggrepro.data.opencv import opencv
+from vggrepro.errors import DataError
+
+Kernel = Literal["linear", "cubic", "area", "lanczos", "matlab"]
+"""``linear``: OpenCV's bilinear, not anti-aliased, which Caffe uses. ``cubic``, ``area``, ``lanczos``:
+OpenCV's. ``matlab``: ``imresize``'s anti-aliased bicubic, which the authors' demo used."""
+
+Centre = Literal["floor", "matcaffe"]
+"""Where the centre crop begins if the margin d is odd: (d-1)/2, or (d+1)/2 as in the authors' demo."""
+
+Offset = tuple[int, int]
+"""Top and left of a crop."""
+
+
+def rescaled_size(height: int, width: int, smallest: int) -> tuple[int, int]:
+    """Height and width after isotropic rescaling to a smaller side of ``smallest``.
+
+    The longer side is rounded half up: ``int(side * smallest / smaller + 0.5)``.
+    """
+    smaller = min(height, width)
+    if smaller < 1 or smallest < 1:
+        raise DataError(f"cannot rescale an image of {height} x {width} to a smaller side of {smallest}")
+    return int(height * smallest / smaller + 0.5), int(width * smallest / smaller + 0.5)
+
+
+def rescale(pixels: Pixels, smallest: int, kernel: Kernel = "linear") -> Pixels:
+    """Rescale (H, W, C) isotropically so that the smaller side is ``smallest``; uint8 again."""
+    height, width = rescaled_size(pixels.shape[0], pixels.shape[1], smallest)
+    if (height, width) == pixels.shape[:2]:
+        return pixels
+    if kernel == "matlab":
+        return imresize(pixels, height, width)
+    cv2 = opencv()
+    flags = {
+        "linear": cv2.INTER_LINEAR,
+        "cubic": cv2.INTER_CUBIC,
+        "area": cv2.INTER_AREA,
+        "lanczos": cv2.INTER_LANCZOS4,
+    }
+    resized: Pixels = cv2.resize(pixels, (width, height), interpolation=flags[kernel])
+    return resized.reshape(height, width, -1)
+
+
+def centre_offset(height: int, width: int, crop: int, rule: Centre = "floor") -> Offset:
+    """The offset of the central crop. Raises DataError where the image is smaller than the crop."""
+    _check_fits(height, width, crop)
+    odd = 1 if rule == "matcaffe" else 0
+    return (height - crop + odd) // 2, (width - crop + odd) // 2
+
+
+def five_crop_offsets(height: int, width: int, crop: int, rule: Centre = "floor") -> tuple[Offset, ...]:
+    """Top left, top right, bottom left, bottom right, centre: half of the ten crops.
+
+    The other half are the same offsets in the mirrored crops, in this order too (the authors' demo
+    and ``caffe.io.oversample``, whose centre is ``floor``).
+    """
+    centre = centre_offset(height, width, crop, rule)
+    bottom, right = height - crop, width - crop
+    return (0, 0), (0, right), (bottom, 0), (bottom, right), centre
+
+
+def grid_offsets(height: int, width: int, crop: int, side: int = 5) -> tuple[Offset, ...]:
+    """A regular grid of ``side`` x ``side`` crops over the whole image, row by row (section 3.2: 5 x 5).
+
+    The i-th offset along a margin d is round(i * d / (side - 1)), halves to the even neighbour; the
+    paper names the grid but not its offsets.
+    """
+    _check_fits(height, width, crop)
+    if side < 2:
+        raise DataError(f"a grid of crops has at least 2 x 2 of them, not {side} x {side}")
+    tops = [round(i * (height - crop) / (side - 1)) for i in range(side)]
+    lefts = [round(i * (width - crop) / (side - 1)) for i in range(side)]
+    return tuple((top, left) for top in tops for left in lefts)
+
+
+def cut(pixels: Pixels, offset: Offset, crop: int) -> Pixels:
+    """The ``crop`` x ``crop`` view of (H, W, C) at ``offset``."""
+    top, left = offset
+    height, width = pixels.shape[:2]
+    if top < 0 or left < 0 or top + crop > height or left + crop > width:
+        raise DataError(f"a crop of {crop} at {offset} leaves the image of {height} x {width}")
+    return pixels[top : top + crop, left : left + crop]
+
+
+def mirror(pixels: Pixels) -> Pixels:
+    """(..., H, W, C) flipped left to right, as a view."""
+    return pixels[..., ::-1, :]
+
+
+def views(pixels: Pixels, offsets: Iterable[Offset], crop: int, *, flip: bool) -> Pixels:
+    """The crops at ``offsets``, uint8 (V, crop, crop, C); with ``flip`` their mirror images follow."""
+    crops = np.stack([cut(pixels, offset, crop) for offset in offsets])  # V h w C
+    return np.concatenate([crops, mirror(crops)]) if flip else crops
+
+
+def to_blob(images: Pixels, mean_bgr: Sequence[float]) -> npt.NDArray[np.float32]:
+    """Subtract the mean pixel of (N, H, W, 3) uint8 and bring it to Caffe's (N, 3, H, W) float32."""
+    mean = np.asarray(mean_bgr, np.float32)
+    if mean.shape != images.shape[-1:]:
+        raise DataError(f"a mean of {mean.size} values for images of {images.shape[-1]} channels")
+    return np.ascontiguousarray((images.astype(np.float32) - mean).transpose(0, 3, 1, 2))
+
+
+def _check_fits(height: int, width: int, crop: int) -> None:
+    if height < crop or width < crop:
+        raise DataError(f"an image of {height} x {width} is smaller than a crop of {crop}")

@@ -1,0 +1,38 @@
+"""Sets of images: a folder, a tar (nested or not) read in place, Caffe's LMDB."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vggrepro.data.sources.base import Source, View, listed, select, with_labels
+from vggrepro.data.sources.folder import FolderSource
+from vggrepro.data.sources.lmdb import LmdbSource, is_lmdb
+from vggrepro.data.sources.tar import TarSource
+from vggrepro.errors import DataError
+
+__all__ = [
+    "FolderSource",
+    "LmdbSource",
+    "Source",
+    "TarSource",
+    "View",
+    "listed",
+    "open_images",
+    "select",
+    "with_labels",
+]
+
+
+def open_images(path: str | Path, *, tar_index: Path | None = None) -> Source:
+    """Open what ``path`` holds: a folder of images, a folder with an LMDB, or a tar.
+
+    ``tar_index`` is where the index of a tar is kept (see TarSource). Raises DataError for anything else.
+    """
+    path = Path(path)
+    if is_lmdb(path):
+        return LmdbSource.open(path)
+    if path.is_dir():
+        return FolderSource.open(path)
+    if path.is_file():
+        return TarSource.open(path, tar_index)
+    raise DataError(f"{path}: no such folder or tar of images")

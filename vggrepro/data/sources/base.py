@@ -1,0 +1,143 @@
+"""What every set of images offers, whatever holds the files: a folder, a tar, a database."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.data.decode import Decoded, Exif, Pixels, decode
+from vggrepro.errors import DataError
+
+IMAGE_SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp"})
+
+
+class Source(ABC):
+    """An ordered set of images. Immutable, and safe to read from any number of threads."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Where the images are, for messages."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """The number of images."""
+
+    @abstractmethod
+    def key(self, index: int) -> str:
+        """The name of an image inside the set: a path with ``/``, or a database key."""
+
+    @abstractmethod
+    def label(self, index: int) -> int | None:
+        """The class of an image, from 0; None where the set itself does not know it."""
+
+    @abstractmethod
+    def read(self, index: int) -> bytes | Pixels:
+        """The encoded file, or the pixels (H, W, C), uint8, where they are stored bare.
+
+        Raises DataError where they cannot be read.
+        """
+
+    def decoded(self, index: int, *, grey: bool = False, exif: Exif = "ignore") -> Decoded:
+        """Read and decode an image to (H, W, 3), or (H, W, 1) where ``grey``."""
+        content = self.read(index)
+        name = f"{self.name}: {self.key(index)}"
+        if isinstance(content, bytes):
+            return decode(content, name, grey=grey, exif=exif)
+        wanted = 1 if grey else 3
+        if content.shape[2] != wanted:
+            raise DataError(f"{name}: stored with {content.shape[2]} channels, {wanted} are needed")
+        return Decoded(content, truncated=False)
+
+
+@dataclass(frozen=True, eq=False)
+class View(Source):
+    """Some images of another source, in an order of its own, with labels of its own if given."""
+
+    base: Source
+    indices: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.base.name
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def key(self, index: int) -> str:
+        return self.base.key(int(self.indices[index]))
+
+    def label(self, index: int) -> int | None:
+        if self.labels is None:
+            return self.base.label(int(self.indices[index]))
+        return int(self.labels[index])
+
+    def read(self, index: int) -> bytes | Pixels:
+        return self.base.read(int(self.indices[index]))
+
+
+def with_labels(source: Source, labels: Sequence[int] | npt.NDArray[np.int64]) -> View:
+    """All images of ``source`` with one label each. Raises DataError where the numbers differ."""
+    if len(labels) != len(source):
+        raise DataError(f"{source.name}: {len(source)} images, but {len(labels)} labels")
+    return View(source, np.arange(len(source)), np.asarray(labels, np.int64))
+
+
+def select(source: Source, indices: Sequence[int] | npt.NDArray[np.int64]) -> View:
+    """The images at ``indices``, in that order, with the labels they have."""
+    return View(source, np.asarray(indices, np.int64))
+
+
+def listed(source: Source, entries: Sequence[tuple[str, int]], list_name: str) -> View:
+    """The images that a list of ``(key, label)`` names, in the list's order.
+
+    A key that the source lacks is looked up by its last part, where that is unique on both sides: a
+    set may lie one folder deeper or flatter than its list says. Raises DataError naming what is missing.
+    """
+    places = {source.key(index): index for index in range(len(source))}
+    by_name: dict[str, str] | None = None
+    indices = np.empty(len(entries), np.int64)
+    missing = []
+    for number, (key, _) in enumerate(entries):
+        index = places.get(key)
+        if index is None:
+            by_name = _unique_names(places) if by_name is None else by_name
+            index = places.get(by_name.get(_last_part(key), ""))
+        if index is None:
+            missing.append(key)
+        else:
+            indices[number] = index
+    if by_name and not missing:
+        # Found by its last part, an image must not stand for two different keys of the list.
+        names = _unique_names({key for key, _ in entries})
+        missing = [key for key, _ in entries if key not in places and _last_part(key) not in names]
+    if missing:
+        raise DataError(
+            f"{list_name}: {len(missing)} of {len(entries)} images are not in {source.name}: {missing[0]}"
+            + (f", {missing[1]}, ..." if len(missing) > 1 else "")
+        )
+    return View(source, indices, np.array([label for _, label in entries], np.int64))
+
+
+def _last_part(key: str) -> str:
+    return key.rpartition("/")[2]
+
+
+def _unique_names(keys: Iterable[str]) -> dict[str, str]:
+    """From last part to key, for those last parts that only one key has."""
+    names = [(_last_part(key), key) for key in keys]
+    count = Counter(name for name, _ in names)
+    return {name: key for name, key in names if count[name] == 1}
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file in a folder or tar counts as an image: by suffix, and not a hidden file."""
+    path = PurePosixPath(name)
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")

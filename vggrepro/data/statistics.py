@@ -1,0 +1,110 @@
+"""Mean pixel and principal colour components of a training set, in one pass.
+
+Two weightings: by image (the default), where each picture counts the same whatever its size, which
+is what a mean over Caffe's equally large images is; or by pixel, the literal mean over all pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.data.augment import ColourPCA
+from vggrepro.data.decode import Pixels
+from vggrepro.errors import DataError
+
+Float64 = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Sums over the pixels of one image, B, G, R, grey levels 0-255."""
+
+    pixels: int
+    first: Float64
+    """(3,): sums of the channels."""
+    second: Float64
+    """(3, 3): sums of products of channels."""
+
+
+def moments(pixels: Pixels) -> Moments:
+    """The sums of uint8 (H, W, 3). They are whole numbers below 2^53, so float64 adds them exactly."""
+    values = pixels.reshape(-1, 3).astype(np.float64)  # HW 3
+    return Moments(len(values), values.sum(axis=0), values.T @ values)
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Mean (B, G, R, grey levels) and covariance (B, G, R, squared grey levels) of a set of images."""
+
+    images: int
+    pixels: int
+    weighting: str
+    mean_bgr: Float64
+    covariance_bgr: Float64
+
+    @property
+    def pca(self) -> ColourPCA:
+        """Components in the order of decreasing variance, on values in [0, 1]. A vector's sign means
+        nothing; here its largest element is positive."""
+        rgb = self.covariance_bgr[::-1, ::-1] / 255**2
+        values, vectors = np.linalg.eigh(rgb)
+        values, vectors = values[::-1].clip(min=0), vectors[:, ::-1]
+        largest = np.abs(vectors).argmax(axis=0)
+        vectors = vectors * np.sign(vectors[largest, range(3)])
+        return ColourPCA(tuple(values.tolist()), tuple(map(tuple, vectors.tolist())))
+
+    def as_json(self) -> dict[str, Any]:
+        """The result file: also what :func:`from_json` reads."""
+        pca = self.pca
+        return {
+            "images": self.images,
+            "pixels": self.pixels,
+            "weighting": self.weighting,
+            "mean_bgr": self.mean_bgr.tolist(),
+            "std_bgr": np.sqrt(np.diag(self.covariance_bgr)).tolist(),
+            "pca": {
+                "note": "of RGB values in [0, 1]; a column of vectors_rgb is a component",
+                "eigenvalues": list(pca.eigenvalues),
+                "vectors_rgb": [list(row) for row in pca.vectors],
+            },
+        }
+
+
+def collect(images: Iterable[Moments], *, per_pixel: bool = False) -> Statistics:
+    """Add up the images' moments, in order. Raises DataError if there are none."""
+    count, pixels, weight = 0, 0, 0.0
+    first, second = np.zeros(3), np.zeros((3, 3))
+    for image in images:
+        share = 1.0 if per_pixel else 1.0 / image.pixels
+        count += 1
+        pixels += image.pixels
+        weight += share * image.pixels
+        first += share * image.first
+        second += share * image.second
+    if not count:
+        raise DataError("no readable images: there is nothing to take the mean of")
+    mean = first / weight
+    covariance = second / weight - np.outer(mean, mean)
+    return Statistics(count, pixels, "pixel" if per_pixel else "image", mean, covariance)
+
+
+def from_json(content: Any, where: str) -> tuple[tuple[float, float, float], ColourPCA]:
+    """Mean pixel (B, G, R) and components from a result file's content. Raises DataError."""
+    try:
+        mean = _three(content["mean_bgr"])
+        values = _three(content["pca"]["eigenvalues"])
+        rows = content["pca"]["vectors_rgb"]
+        vectors = (_three(rows[0]), _three(rows[1]), _three(rows[2]))
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise DataError(f"{where}: not a result of compute_statistics: {error!r}") from error
+    return mean, ColourPCA(values, vectors)
+
+
+def _three(values: Any) -> tuple[float, float, float]:
+    first, second, third = values
+    return float(first), float(second), float(third)

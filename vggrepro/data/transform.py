@@ -1,0 +1,116 @@
+"""Caffe's DataTransformer: crop, mirror, mean and scale, as ``transform_param`` of a data layer says.
+
+This is what Caffe's own nets were trained and tested with. The paper's preprocessing, which keeps
+the aspect ratio, is in :mod:`vggrepro.data.preprocess` and :mod:`vggrepro.data.augment`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.caffe.messages import TRAIN
+from vggrepro.data.decode import Pixels
+from vggrepro.data.opencv import opencv
+from vggrepro.errors import DataError
+
+Blob = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Transform:
+    """A parsed ``TransformationParameter``. Calling it turns (C, H, W) into a float32 (C, h, w)."""
+
+    where: str = "transform_param"
+    """The layer, for messages."""
+    train: bool = False
+    scale: float = 1.0
+    mirror: bool = False
+    crop_size: int = 0
+    mean_values: tuple[float, ...] = ()
+    mean_image: Blob | None = None
+    """(C, H, W), the size of the images before the crop."""
+    force_color: bool = False
+    force_gray: bool = False
+
+    @classmethod
+    def from_param(cls, param: Any, phase: int, where: str, read_mean: Callable[[str], Blob]) -> Transform:
+        """Parse a message. ``read_mean`` gives the (C, H, W) mean image that a ``mean_file`` holds.
+
+        Raises DataError where Caffe's constructor stops.
+        """
+        if param.HasField("mean_file") and param.mean_value:
+            raise DataError(f"{where}: Cannot specify mean_file and mean_value at the same time")
+        if param.force_color and param.force_gray:
+            raise DataError(f"{where}: cannot set both force_color and force_gray")
+        return cls(
+            where=where,
+            train=phase == TRAIN,
+            scale=param.scale,
+            mirror=param.mirror,
+            crop_size=param.crop_size,
+            mean_values=tuple(param.mean_value),
+            mean_image=read_mean(param.mean_file) if param.HasField("mean_file") else None,
+            force_color=param.force_color,
+            force_gray=param.force_gray,
+        )
+
+    @property
+    def random(self) -> bool:
+        """Whether calls draw from the generator: crops in TRAIN, mirroring in both phases."""
+        return self.mirror or (self.train and self.crop_size > 0)
+
+    def __call__(self, image: npt.NDArray[Any], rng: np.random.Generator | None = None) -> Blob:
+        """Crop, subtract the mean, scale and mirror ``image``, uint8 or float32 (C, H, W).
+
+        The crop is random in TRAIN and central in TEST; mirroring is a coin's flip in both, as in
+        Caffe. Raises DataError where the image does not fit the crop or the mean.
+        """
+        if rng is None and self.random:
+            raise DataError(f"{self.where}: mirroring and random crops need a random generator")
+        mirrored = rng is not None and self.mirror and bool(rng.integers(2))
+        top, left, height, width = self._window(image.shape, rng)
+        window = (slice(None), slice(top, top + height), slice(left, left + width))
+        blob = (image[window].astype(np.float32) - self._mean(image.shape, window)) * np.float32(self.scale)
+        return np.ascontiguousarray(blob[:, :, ::-1] if mirrored else blob)
+
+    def _window(self, shape: tuple[int, ...], rng: np.random.Generator | None) -> tuple[int, int, int, int]:
+        _, height, width = shape
+        size = self.crop_size
+        if not size:
+            return 0, 0, height, width
+        if height < size or width < size:
+            raise DataError(f"{self.where}: an image of {height} x {width} is smaller than crop_size {size}")
+        if self.train and rng is not None:
+            return int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1)), size, size
+        return (height - size) // 2, (width - size) // 2, size, size
+
+    def _mean(self, shape: tuple[int, ...], window: tuple[slice, ...]) -> Blob:
+        channels = shape[0]
+        if self.mean_image is not None:
+            if self.mean_image.shape != shape:
+                raise DataError(
+                    f"{self.where}: mean_file holds {self.mean_image.shape}, an image has {shape}"
+                )
+            return self.mean_image[window]
+        if len(self.mean_values) not in (0, 1, channels):
+            raise DataError(
+                f"{self.where}: Specify either 1 mean_value or as many as channels: {channels}"
+                f" (got {len(self.mean_values)})"
+            )
+        return np.asarray(self.mean_values or (0.0,), np.float32)[:, None, None]
+
+
+def resize(pixels: Pixels, height: int, width: int) -> Pixels:
+    """Warp (H, W, C) to ``height`` x ``width``, as ``new_height`` and ``new_width`` do: bilinear,
+    no anti-aliasing, aspect ratio not kept. Both 0 leave the image as it is."""
+    if height == 0 and width == 0:
+        return pixels
+    cv2 = opencv()
+    resized = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
+    warped: Pixels = resized.reshape(height, width, -1)  # OpenCV drops the axis of a single channel
+    return warped
