@@ -7,12 +7,13 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
 from typing import IO
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+def replacing(path: str | PathLike[str]) -> Iterator[IO[bytes]]:
     """A file open for writing that takes the place of ``path`` when the block ends well.
 
     Until then it is a hidden neighbour of ``path``; if the block raises, it is removed and ``path``
@@ -23,7 +24,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def replacing_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+def replacing_path(path: str | PathLike[str]) -> Iterator[Path]:
     """As :func:`replacing`, for libraries that open the file themselves: the path to write to."""
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():  # a device or a pipe: nothing to replace

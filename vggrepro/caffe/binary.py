@@ -11,6 +11,7 @@ import mmap
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -75,7 +76,7 @@ class BinaryFile:
         return blob
 
 
-def open_net(path: str | Path) -> BinaryFile:
+def open_net(path: str | PathLike[str]) -> BinaryFile:
     """Open a .caffemodel: a ``NetParameter`` as it was written, in any of Caffe's formats.
 
     One warning names the fields that BVLC Caffe does not have. Raises ParseError.
@@ -86,7 +87,7 @@ def open_net(path: str | Path) -> BinaryFile:
     return file
 
 
-def open_solver_state(path: str | Path) -> BinaryFile:
+def open_solver_state(path: str | PathLike[str]) -> BinaryFile:
     """Open a binary .solverstate. Raises ParseError."""
     file = _open(path, SolverState(), _STATE)
     if not file.message.HasField("iter"):
@@ -94,7 +95,7 @@ def open_solver_state(path: str | Path) -> BinaryFile:
     return file
 
 
-def read_blob(path: str | Path) -> Float32:
+def read_blob(path: str | PathLike[str]) -> Float32:
     """The array of a .binaryproto file (a mean image, an infogain matrix), in the shape it has there.
 
     Raises ParseError or WeightsError.
@@ -103,7 +104,7 @@ def read_blob(path: str | Path) -> Float32:
     return BinaryFile(str(path), None, (view,)).decode(BlobProto(num=0), "BlobProto").data
 
 
-def map_file(path: str | Path) -> memoryview:
+def map_file(path: str | PathLike[str]) -> memoryview:
     """A file's bytes, mapped rather than read. Raises ParseError if it is missing, empty or text."""
     try:
         with Path(path).open("rb") as file:
@@ -117,7 +118,7 @@ def map_file(path: str | Path) -> memoryview:
     return view
 
 
-def _open(path: str | Path, message: Any, nesting: _Nesting) -> BinaryFile:
+def _open(path: str | PathLike[str], message: Any, nesting: _Nesting) -> BinaryFile:
     view = map_file(path)
     blobs: list[memoryview] = []
     try:

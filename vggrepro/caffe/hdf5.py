@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ _FAILURES = (OSError, KeyError, ValueError, TypeError, RuntimeError)
 """What h5py raises for damaged files."""
 
 
-def is_hdf5(path: str | Path) -> bool:
+def is_hdf5(path: str | PathLike[str]) -> bool:
     """Whether the file begins as HDF5 files do. A file that cannot be read does not."""
     try:
         with Path(path).open("rb") as file:
@@ -31,7 +32,7 @@ def is_hdf5(path: str | Path) -> bool:
         return False
 
 
-def read_layers(path: str | Path) -> list[tuple[str, dict[int, Float32]]]:
+def read_layers(path: str | PathLike[str]) -> list[tuple[str, dict[int, Float32]]]:
     """The layers of a weight file and, by index, the arrays that each owns.
 
     Raises ParseError or WeightsError; UnsupportedError if h5py is not installed.
@@ -39,10 +40,10 @@ def read_layers(path: str | Path) -> list[tuple[str, dict[int, Float32]]]:
     with _reading(path) as file:
         if "data" not in file:
             raise ParseError(f"{path}: has no group 'data', expected weights of Caffe in HDF5")
-        return [(name, _indexed(group, f"{path}: layer {name!r}")) for name, group in file["data"].items()]
+        return list(_layers(file["data"], "", str(path)))
 
 
-def read_state(path: str | Path) -> tuple[int, str | None, int, tuple[Float32, ...]]:
+def read_state(path: str | PathLike[str]) -> tuple[int, str | None, int, tuple[Float32, ...]]:
     """Iteration, learned net, current step and history of a solver state. Raises as :func:`read_layers`."""
     with _reading(path) as file:
         if "iter" not in file or "history" not in file:
@@ -56,7 +57,9 @@ def read_state(path: str | Path) -> tuple[int, str | None, int, tuple[Float32, .
         return _integer(file["iter"]), learned_net, _integer(file["current_step"]), blobs
 
 
-def write_layers(path: str | Path, layers: Sequence[tuple[str, Mapping[int, npt.NDArray[Any]]]]) -> None:
+def write_layers(
+    path: str | PathLike[str], layers: Sequence[tuple[str, Mapping[int, npt.NDArray[Any]]]]
+) -> None:
     """Write a weight file: every layer a group, with the arrays that it owns. Raises WeightsError."""
     with _writing(path) as file:
         data = file.create_group("data")
@@ -69,12 +72,16 @@ def write_layers(path: str | Path, layers: Sequence[tuple[str, Mapping[int, npt.
 
 
 def write_state(
-    path: str | Path, iteration: int, learned_net: str, step: int, history: Sequence[npt.NDArray[Any]]
+    path: str | PathLike[str],
+    iteration: int,
+    learned_net: str,
+    step: int,
+    history: Sequence[npt.NDArray[Any]],
 ) -> None:
     """Write a solver state, in the types that Caffe reads back."""
     with _writing(path) as file:
         file.create_dataset("iter", data=np.array([iteration], "<i4"))
-        file.create_dataset("learned_net", data=np.bytes_(learned_net.encode() + b"\0"))
+        _write_string(file, "learned_net", learned_net)
         file.create_dataset("current_step", data=np.array([step], "<i4"))
         group = file.create_group("history")
         for index, array in enumerate(history):
@@ -82,7 +89,7 @@ def write_state(
 
 
 @contextmanager
-def _reading(path: str | Path) -> Iterator[Any]:
+def _reading(path: str | PathLike[str]) -> Iterator[Any]:
     try:
         with _h5py().File(path, "r") as file:
             yield file
@@ -91,7 +98,7 @@ def _reading(path: str | Path) -> Iterator[Any]:
 
 
 @contextmanager
-def _writing(path: str | Path) -> Iterator[Any]:
+def _writing(path: str | PathLike[str]) -> Iterator[Any]:
     h5py = _h5py()
     with replacing_path(path) as temporary, h5py.File(temporary, "w") as file:
         yield file
@@ -105,11 +112,33 @@ def _h5py() -> Any:
     return h5py
 
 
+def _write_string(file: Any, name: str, text: str) -> None:
+    """A string as ``H5LTmake_dataset_string`` writes it: a scalar of C characters with a NUL at the end."""
+    h5py = _h5py()
+    data = text.encode() + b"\0"
+    kind = h5py.h5t.C_S1.copy()
+    kind.set_size(len(data))
+    dataset = h5py.h5d.create(file.id, name.encode(), kind, h5py.h5s.create(h5py.h5s.SCALAR))
+    dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, np.array(data), mtype=kind)
+
+
+def _layers(group: Any, prefix: str, path: str) -> Iterator[tuple[str, dict[int, Float32]]]:
+    """Every group is a layer. A name with slashes, which Caffe cannot write, is a group in a group."""
+    for key, inner in group.items():
+        name = prefix + key
+        if not hasattr(inner, "items"):
+            raise ParseError(f"{path}: has an array {name!r} where layers are expected")
+        groups = {key: item for key, item in inner.items() if hasattr(item, "items")}
+        arrays = {key: item for key, item in inner.items() if key not in groups}
+        yield name, _indexed(arrays, f"{path}: layer {name!r}")
+        yield from _layers(groups, f"{name}/", path)
+
+
 def _integer(dataset: Any) -> int:
     return int(np.asarray(dataset[()]).reshape(-1)[0])
 
 
-def _indexed(group: Any, where: str) -> dict[int, Float32]:
+def _indexed(group: Mapping[str, Any], where: str) -> dict[int, Float32]:
     arrays: dict[int, Float32] = {}
     for name, dataset in group.items():
         if not name.isdecimal() or not hasattr(dataset, "shape"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from os import PathLike
 from typing import IO, Any
 
 import numpy as np
@@ -75,7 +75,7 @@ def saved_net(net: Any) -> Any:
     return saved
 
 
-def write_caffemodel(path: str | Path, net: Any, blobs: Mapping[str, Arrays]) -> None:
+def write_caffemodel(path: str | PathLike[str], net: Any, blobs: Mapping[str, Arrays]) -> None:
     """Write a .caffemodel: ``net`` as for :func:`saved_net`, and each layer's arrays by its name.
 
     Raises WeightsError for arrays of a layer that the net lacks, OSError if the disk is full.
@@ -107,7 +107,7 @@ def write_upgraded(file: IO[bytes], net: Any, source: BinaryFile) -> None:
         _write_with_blobs(file, layer, _BLOBS, parts, _LAYER)
 
 
-def write_caffemodel_hdf5(path: str | Path, net: Any, blobs: Mapping[str, Arrays]) -> None:
+def write_caffemodel_hdf5(path: str | PathLike[str], net: Any, blobs: Mapping[str, Arrays]) -> None:
     """Write a .caffemodel.h5, with the arguments of :func:`write_caffemodel`.
 
     A parameter that several layers share by name is written by the first of them only. Raises
@@ -129,7 +129,7 @@ def write_caffemodel_hdf5(path: str | Path, net: Any, blobs: Mapping[str, Arrays
     hdf5.write_layers(path, layers)
 
 
-def read_solverstate(path: str | Path) -> SavedState:
+def read_solverstate(path: str | PathLike[str]) -> SavedState:
     """Read a .solverstate, binary or HDF5. Raises ParseError or WeightsError."""
     if hdf5.is_hdf5(path):
         return SavedState(*hdf5.read_state(path))
@@ -143,26 +143,26 @@ def read_solverstate(path: str | Path) -> SavedState:
     )
 
 
-def write_solverstate(path: str | Path, state: SavedState) -> None:
+def write_solverstate(path: str | PathLike[str], state: SavedState) -> None:
     """Write a binary .solverstate. Raises OSError."""
     head = SolverState(iter=state.iter, learned_net=state.learned_net, current_step=state.current_step)
     with replacing(path) as file:
         _write_with_blobs(file, head, _HISTORY, map(blob_parts, state.history))
 
 
-def write_solverstate_hdf5(path: str | Path, state: SavedState) -> None:
+def write_solverstate_hdf5(path: str | PathLike[str], state: SavedState) -> None:
     """Write a .solverstate.h5. Raises OSError, UnsupportedError without h5py."""
     hdf5.write_state(path, state.iter, state.learned_net or "", state.current_step, state.history)
 
 
-def write_blob(path: str | Path, array: npt.NDArray[Any]) -> None:
+def write_blob(path: str | PathLike[str], array: npt.NDArray[Any]) -> None:
     """Write a .binaryproto file: one array (a mean image, an infogain matrix). Raises OSError."""
     with replacing(path) as file:
         for part in blob_parts(np.asarray(array)):
             file.write(part)
 
 
-def _check_names(path: str | Path, net: Any, blobs: Mapping[str, Arrays]) -> None:
+def _check_names(path: str | PathLike[str], net: Any, blobs: Mapping[str, Arrays]) -> None:
     unknown = set(blobs) - {layer.name for layer in net.layer}
     if unknown:
         raise WeightsError(f"{path}: no layer of the net is called {', '.join(map(repr, sorted(unknown)))}")

@@ -7,6 +7,7 @@ is an error; with ``allow_unknown`` it is left out, and a warning names it.
 from __future__ import annotations
 
 import warnings
+from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,12 +36,12 @@ def parse_solver(text: str, source: str = "<string>", *, allow_unknown: bool = F
     return _parse(text, SolverParameter(), source, allow_unknown)
 
 
-def read_net(path: str | Path, *, allow_unknown: bool = False) -> Any:
+def read_net(path: str | PathLike[str], *, allow_unknown: bool = False) -> Any:
     """A ``NetParameter`` from a text file, not upgraded. Raises ParseError."""
     return _not_empty(parse_net(_read_text(path), str(path), allow_unknown=allow_unknown), path)
 
 
-def read_solver(path: str | Path, *, allow_unknown: bool = False) -> Any:
+def read_solver(path: str | PathLike[str], *, allow_unknown: bool = False) -> Any:
     """A ``SolverParameter`` from a text file, not upgraded. Raises ParseError."""
     return _not_empty(parse_solver(_read_text(path), str(path), allow_unknown=allow_unknown), path)
 
@@ -50,7 +51,7 @@ def format_message(message: Any) -> str:
     return text_format.MessageToString(message, as_utf8=True)
 
 
-def is_text(path: str | Path) -> bool:
+def is_text(path: str | PathLike[str]) -> bool:
     """Whether a file is text rather than one of Caffe's binary files, by how it begins. Raises ParseError."""
     try:
         with Path(path).open("rb") as file:
@@ -105,7 +106,7 @@ def _hint(text: str, message: Any) -> str:
     return f" (this is a {other.DESCRIPTOR.full_name}, not a {message.DESCRIPTOR.full_name})"
 
 
-def _read_text(path: str | Path) -> str:
+def _read_text(path: str | PathLike[str]) -> str:
     try:
         with Path(path).open("rb") as file:
             if not looks_like_text(file.peek(HEAD)[:HEAD]):
@@ -118,7 +119,7 @@ def _read_text(path: str | Path) -> str:
     return data.decode("utf-8-sig", errors="surrogateescape")  # comments come in any encoding
 
 
-def _not_empty(message: _Message, path: str | Path) -> _Message:
+def _not_empty(message: _Message, path: str | PathLike[str]) -> _Message:
     if not message.ListFields():
         raise ParseError(f"{path}: empty, expected a {message.DESCRIPTOR.full_name}")
     return message

@@ -33,7 +33,7 @@ class UnknownField:
     name: str
 
     def __str__(self) -> str:
-        text = f'Message type "{self.message_type}" has no field named "{self.name}".'
+        text = f'Message type "{self.message_type}" has no field named "{self.name}"'
         return f"{self.line}:{self.column}: {text}"
 
 

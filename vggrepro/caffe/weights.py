@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from os import PathLike
 
 from vggrepro.caffe.binary import open_net
 from vggrepro.caffe.blob import SavedBlob
@@ -43,7 +43,7 @@ class SavedLayer:
         return dict(zip(indices, self.blobs, strict=True))
 
 
-def read_weights(path: str | Path) -> tuple[SavedLayer, ...]:
+def read_weights(path: str | PathLike[str]) -> tuple[SavedLayer, ...]:
     """The layers of a .caffemodel (V0, V1 or today's) or .h5 file, in the file's order.
 
     The arrays of a .caffemodel are views of the mapped file, which must not change while they are in

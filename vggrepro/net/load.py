@@ -48,10 +48,8 @@ def load_net(
     source = os.fspath(prototxt)
     message = upgrade_net_param(read_net(source, allow_unknown=allow_unknown), source)
     net = build_net(
-        message,
-        phase=phase,
-        stages=stages,
-        level=level,
+        filter_net(message, phase=phase, level=level, stages=stages),
+        phase,
         input_shapes=input_shapes,
         folder=Path(source).parent,
         seed=seed,
@@ -63,20 +61,17 @@ def load_net(
 
 def build_net(
     message: Any,
-    *,
     phase: str,
-    stages: Sequence[str] = (),
-    level: int = 0,
+    *,
     input_shapes: Mapping[str, Shape] | None = None,
     folder: Path = Path(),
     seed: int = 0,
     weights: Sequence[PathLike] = (),
 ) -> Net:
-    """A net from an upgraded ``NetParameter``. Files that layers name are sought in the working
+    """A net from an upgraded and filtered ``NetParameter``. Files that layers name are sought in the working
     directory, as in Caffe, and then in ``folder``. Several weight files are copied one after another."""
-    filtered = filter_net(message, phase=PHASES[phase], level=level, stages=stages)
-    _resolve_sources(filtered, folder)
-    net = build(filtered, phase, input_shapes)
+    _resolve_sources(message, folder)
+    net = build(message, phase, input_shapes)
     loaded: dict[str, npt.NDArray[np.float32]] = {}
     for path in weights:
         loaded.update(match_weights(net, read_weights(path), os.fspath(path)))
@@ -110,12 +105,12 @@ def match_weights(
         if layer.name not in layers:
             continue
         uses = layers[layer.name].params
-        if len(uses) != len(layer.blobs):
-            raise WeightsError(
-                f"{source}: Incompatible number of blobs for layer {layer.name}:"
-                f" the file has {len(layer.blobs)}, the net {len(uses)}"
-            )
-        for index, (use, blob) in enumerate(zip(uses, layer.blobs, strict=True)):
+        try:
+            blobs = layer.by_index([use.owner == use.key for use in uses])
+        except WeightsError as error:
+            raise WeightsError(f"{source}: {error}") from None
+        for index, blob in blobs.items():
+            use = uses[index]
             shape = use.definition.shape
             if not blob.fits(shape):
                 raise WeightsError(
