@@ -246,9 +246,14 @@ def _check_shared(p: NetLayer, spec: Any, definition: ParamDef, owner: ParamUse)
     if mine != theirs and not (permissive and math.prod(mine) == math.prod(theirs)):
         raise ShapeError(
             f"Cannot share param '{spec.name}' owned by layer '{owner.key.rsplit(':', 1)[0]}' with layer"
-            f" '{p.name}'; shape mismatch.  Owner layer param shape is {theirs};"
-            f" sharing layer expects shape {mine}"
+            f" '{p.name}'; shape mismatch.  Owner layer param shape is {_shape_string(theirs)};"
+            f" sharing layer expects shape {_shape_string(mine)}"
         )
+
+
+def _shape_string(shape: Shape) -> str:
+    """A shape as Caffe prints it: its sizes, and their product in parentheses."""
+    return " ".join(map(str, (*shape, f"({math.prod(shape)})")))
 
 
 def _agree(spec: Any, owner: ParamUse, name: str, layer: str) -> float:

@@ -1,0 +1,75 @@
+"""Fillers against what Caffe draws: statistics of random ones, values of exact ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from golden_suite import ROOT
+
+from vggrepro.caffe.messages import FillerParameter
+from vggrepro.errors import NetError
+from vggrepro.net import load_net
+from vggrepro.net.fillers import fill
+
+FILLERS = json.loads((ROOT / "fillers" / "case.json").read_text())["fillers"]
+
+
+def draw(case: dict[str, Any], folder: Path, seed: int) -> np.ndarray:
+    dims = " ".join(f"dim: {d}" for d in case["input_shape"])
+    path = folder / "net.prototxt"
+    path.write_text(
+        f'layer {{ name: "x" type: "Input" top: "x" input_param {{ shape {{ {dims} }} }} }}\n{case["layer"]}'
+    )
+    return load_net(path, seed=seed).params["l:0"]
+
+
+@pytest.mark.parametrize("name", [n for n, c in FILLERS.items() if c.get("exact")])
+def test_exact(name: str, tmp_path: Path) -> None:
+    with np.load(ROOT / "fillers" / "exact.npz") as arrays:
+        np.testing.assert_allclose(draw(FILLERS[name], tmp_path, 0), arrays[name], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", [n for n, c in FILLERS.items() if not c.get("exact")])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_statistics(name: str, seed: int, tmp_path: Path) -> None:
+    case = FILLERS[name]
+    values = draw(case, tmp_path, seed).astype(np.float64)
+    caffe = {key: np.array([d[key] for d in case["draws"]]) for key in case["draws"][0]}
+    std, count = caffe["std"].mean(), values.size
+    # Five standard errors of a mean and of a deviation of ``count`` values, for ours and Caffe's draws.
+    assert abs(values.mean() - caffe["mean"].mean()) < 5 * std * np.sqrt(2 / count)
+    assert abs(values.std() / std - 1) < 0.03
+    assert abs((values == 0).mean() - caffe["zero_fraction"].mean()) < 0.01
+    if "gaussian" not in name and "msra" not in name:
+        width = caffe["max"].max() - caffe["min"].min()
+        slack = 0.1 if "unitball" in name else 0.002
+        assert abs(values.max() - caffe["max"].max()) < slack * width
+        assert abs(values.min() - caffe["min"].min()) < slack * width
+    if "unitball" in name:
+        np.testing.assert_allclose(values.reshape(len(values), -1).sum(axis=1), 1, rtol=1e-5)
+
+
+def test_seeds_give_other_values_and_the_same_again(tmp_path: Path) -> None:
+    case = FILLERS["ip_xavier"]
+    first, again, other = (draw(case, tmp_path, seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).mean() > 0.99
+
+
+@pytest.mark.parametrize(
+    ("filler", "shape", "text"),
+    [
+        ({"type": "sobol"}, (3, 4), "Unknown filler name: sobol"),
+        ({"type": "xavier", "sparse": 2}, (3, 4), "Sparsity not supported by this Filler"),
+        ({"type": "bilinear"}, (3, 4), "Blob must be 4 dim."),
+        ({"type": "bilinear"}, (1, 1, 3, 4), "Filter must be square"),
+        ({"type": "uniform", "min": 2.0}, (3,), "min must not exceed max"),
+    ],
+)
+def test_refused(filler: dict[str, Any], shape: tuple[int, ...], text: str) -> None:
+    with pytest.raises(NetError, match=text):
+        fill(shape, FillerParameter(**filler), np.random.default_rng(0))
