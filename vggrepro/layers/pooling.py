@@ -23,7 +23,7 @@ from vggrepro.layers.base import (
     register,
 )
 from vggrepro.layers.pool_nodes import LOWEST, SPATIAL, AxisWindows, average_pool, max_pool
-from vggrepro.layers.taps import Taps, first_maximum, total
+from vggrepro.layers.taps import Taps, total
 from vggrepro.layers.window import Span, pool_end_pad, pool_size, pool_spans
 
 
@@ -141,20 +141,21 @@ class Pooling(Layer):
         dy = d_tops[0]
         if dy is None or not needed.bottoms[0]:
             return Gradients((None,))
-        rows, columns = self._taps(x.shape)
+        rows, columns = self._taps(x)
         if self.method == "MAX":
             row_best = self._row_maxima(g, x)
-            taken = rows.take(g, row_best, rows.kernel - 1)
-            shares = first_maximum(g, taken, rows.each(g, y), rows.each(g, dy))
+            shares = rows.first_maximum(g, row_best, rows.each(g, y), rows.each(g, dy))
             d_rows = columns.each(g, rows.put(g, shares))
-            taken = columns.take(g, x.name, columns.kernel - 1)
-            return Gradients((columns.put(g, first_maximum(g, taken, columns.each(g, row_best), d_rows)),))
-        share = g.op("Div", dy, g.const(self._divisors(x.shape)))
-        d_rows = columns.each(g, rows.put(g, [rows.each(g, share)] * rows.kernel))
-        return Gradients((columns.put(g, [d_rows] * columns.kernel),))
+            shares = columns.first_maximum(g, x.name, columns.each(g, row_best), d_rows)
+        else:
+            share = g.op("Div", dy, g.const(self._divisors(x.shape)))
+            d_rows = rows.put(g, [rows.each(g, share)] * rows.kernel)
+            shares = [columns.each(g, d_rows)] * columns.kernel
+        return Gradients((columns.put(g, shares),))
 
-    def _taps(self, shape: Shape) -> tuple[Taps, Taps]:
+    def _taps(self, x: Value) -> tuple[Taps, Taps]:
         """The windows of rows, over the maxima of the windows of columns, which come second."""
+        shape = (-1, *Value(x.name, x.dims[1:]).shape)
         height, width = self.windows(shape)
         counts = self._counts(shape)
         columns = Taps(shape, 3, width.kernel, width.stride, width.pad, counts[1])
@@ -166,31 +167,22 @@ class Pooling(Layer):
         The first maximum of a window in scan order is the first one in the first row that has one.
         One channel a picture keeps ONNX Runtime's CPU from copying it to a blocked layout and back.
         """
-        n, c, h, w = x.shape
-        columns = self._taps(x.shape)[1]
-        planes = g.op("Reshape", x.name, g.ints([n * c, 1, h, w]))
+        columns = self._taps(x)[1]
+        planes = g.op("Reshape", x.name, g.ints([-1, 1, *columns.shape[2:]]))
         best = max_pool(g, planes, (AxisWindows(1, 1, 0, 0), self.windows(x.dims)[1]))
         return columns.whole(g, best)
 
     def _mask(self, g: GraphBuilder, x: Value, y: str) -> str:
         """The index of each maximum, from the same search as the gradient's: MaxPool's own indices
-        prefer the first column to the first row on CUDA. Needs fixed sizes."""
-        rows, columns = self._taps(x.shape)
+        prefer the first column to the first row on CUDA. Needs a fixed height and width."""
+        rows, columns = self._taps(x)
         row_best = self._row_maxima(g, x)
-        ones = g.op("Expand", g.const(1), g.ints(columns.pooled))
-        found = first_maximum(
-            g,
-            columns.take(g, x.name, columns.kernel - 1),
-            columns.each(g, row_best),
-            columns.each(g, ones),
-        )
-        column = columns.whole(g, _position(g, found, columns))
-        ones = g.op("Expand", g.const(1), g.ints(rows.pooled))
-        found = first_maximum(g, rows.take(g, row_best, rows.kernel - 1), rows.each(g, y), rows.each(g, ones))
-        row = rows.whole(g, _position(g, found, rows))
+        column = columns.whole(g, _position(g, columns, _found(g, columns, x.name, row_best)))
+        found = _found(g, rows, row_best, y)
         inside = rows.take(g, column, rows.kernel)
         chosen = total(g, [g.op("Mul", f, i) for f, i in zip(found, inside, strict=True)])
-        index = g.op("Add", g.op("Mul", row, g.const(x.shape[3])), rows.whole(g, chosen))
+        begins = g.op("Mul", _position(g, rows, found), g.const(columns.shape[3]))
+        index = rows.whole(g, g.op("Add", begins, chosen))
         return g.op("Where", g.op("Greater", y, g.const(LOWEST)), index, g.const(-1))
 
     def _divisors(self, shape: Shape) -> Array:
@@ -251,8 +243,15 @@ def _pair(p: Any, name: str, refusal: str) -> tuple[int, int]:
     return getattr(p, name), getattr(p, name)
 
 
-def _position(g: GraphBuilder, found: Sequence[str], taps: Taps) -> str:
-    """The place along the axis of the tap that is found (1; the others are 0) in each window."""
+def _found(g: GraphBuilder, taps: Taps, x: str, best: str) -> list[str]:
+    """For each tap 1 where it is the first maximum of its window, 0 elsewhere."""
+    best = taps.each(g, best)
+    ones = g.op("Expand", g.const(1), g.op("Shape", best))
+    return taps.first_maximum(g, x, best, ones)
+
+
+def _position(g: GraphBuilder, taps: Taps, found: Sequence[str]) -> str:
+    """The place along the axis of what is found in each window."""
     offsets = [g.op("Mul", f, g.const(b)) for b, f in enumerate(found)]
     begins = np.arange(taps.count) * taps.stride - taps.pad
     return g.op("Add", total(g, offsets), g.const(begins.reshape(1, -1, 1, 1)))

@@ -20,9 +20,9 @@ from vggrepro.layers.pool_nodes import LOWEST, pad
 
 @dataclass(frozen=True)
 class Taps:
-    """``count`` windows along ``axis`` of a tensor of fixed ``shape``.
+    """``count`` windows along ``axis`` of a tensor of ``shape``, which begins with -1: any batch.
 
-    Taps and tensors with one element for each window have the shape (outer, count, 1, inner), where
+    Taps, and tensors with one element for each window, have the shape (outer, count, 1, inner), where
     outer and inner are the products of the sizes before and behind the axis.
     """
 
@@ -50,7 +50,7 @@ class Taps:
         return -(-behind // self._step)
 
     def _around(self, middle: Shape) -> Shape:
-        return (prod(self.shape[: self.axis]), *middle, prod(self.shape[self.axis + 1 :]))
+        return (-1, *middle, prod(self.shape[self.axis + 1 :]))
 
     def each(self, g: GraphBuilder, pooled: str) -> str:
         """A tensor of shape ``pooled``, as (outer, count, 1, inner)."""
@@ -77,6 +77,19 @@ class Taps:
             return phase
         return g.op("Slice", phase, g.ints([start]), g.ints([start + self.count]), g.ints([1]))
 
+    def first_maximum(self, g: GraphBuilder, x: str, best: str, share: str) -> list[str]:
+        """For each tap ``share`` where it is the first to equal ``best``, 0 elsewhere.
+
+        The last tap needs no comparison: it gets what no earlier one has taken. Exact: a share minus
+        itself is 0, a share minus 0 is the share. All but ``x`` are as :meth:`each` makes them.
+        """
+        shares = []
+        for tap in self.take(g, x, self.kernel - 1):
+            taken = g.op("Mul", share, g.op("Cast", g.op("Equal", tap, best), to=1))
+            share = g.op("Sub", share, taken)
+            shares.append(taken)
+        return [*shares, share]
+
     def put(self, g: GraphBuilder, taps: Sequence[str]) -> str:
         """A tensor of ``shape`` in which every element is the sum of the taps that hold it."""
         step, blocks = self._step, self._blocks
@@ -95,20 +108,6 @@ class Taps:
             return padded
         end = self.pad + self.shape[self.axis]
         return g.op("Slice", padded, g.ints([self.pad]), g.ints([end]), g.ints([self.axis]))
-
-
-def first_maximum(g: GraphBuilder, taps: Sequence[str], best: str, share: str) -> list[str]:
-    """For each tap ``share`` where it is the first to equal ``best``, 0 elsewhere.
-
-    ``taps``: all but the last, which needs no comparison: it gets what no earlier tap has taken.
-    Exact: a share minus itself is 0, a share minus 0 is the share.
-    """
-    shares = []
-    for tap in taps:
-        taken = g.op("Mul", share, g.op("Cast", g.op("Equal", tap, best), to=1))
-        share = g.op("Sub", share, taken)
-        shares.append(taken)
-    return [*shares, share]
 
 
 def total(g: GraphBuilder, summands: Sequence[str]) -> str:
