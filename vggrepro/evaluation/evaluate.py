@@ -17,28 +17,79 @@ from tqdm import tqdm
 
 from vggrepro.errors import DataError, ProtocolError
 from vggrepro.evaluation.cache import ViewCache
+from vggrepro.evaluation.feed import Running
+from vggrepro.evaluation.goals import Goal
 from vggrepro.evaluation.listing import identity
-from vggrepro.evaluation.measure import Running, Task, bad_images, fill, finished
+from vggrepro.evaluation.measure import Task, bad_images, fill, finished
 from vggrepro.evaluation.metrics import Ints
 from vggrepro.evaluation.network import MEAN_BGR, Network, load
 from vggrepro.evaluation.presets import NetFiles
 from vggrepro.evaluation.protocols import Stream, weights
 from vggrepro.evaluation.ranks import Ranks
-from vggrepro.evaluation.results import Members
+from vggrepro.evaluation.report import Counts, Report
+from vggrepro.evaluation.results import collect
+from vggrepro.evaluation.truth import Truth
 from vggrepro.net.surgery import fully_convolutional
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Which networks under which protocols: ``members`` name the nets of ``files``."""
+    """What to find out, and the networks for it: the goals' members name the nets of ``files``."""
 
-    members: Members
+    goals: Sequence[Goal]
     files: Sequence[NetFiles]
     mean: Sequence[float] = MEAN_BGR
     score_blob: str | None = None
 
-    def streams(self, net: str) -> list[Stream]:
-        return sorted(stream for stream in weights(self.members) if stream.net == net)
+    @property
+    def streams(self) -> list[Stream]:
+        """All that must be measured."""
+        return sorted({stream for goal in self.goals for stream in weights(goal.members)})
+
+
+def evaluate(
+    plan: Plan, truth: Truth, task: Task, running: Running, ranks: Ranks, folder: Path | None
+) -> Report | None:
+    """Measure what ``folder`` (a view cache, or None for a temporary one) lacks, and report on every goal;
+    the best of them in detail. Every rank calls this, and the first gets the report.
+
+    Raises DataError, NetError, WeightsError, DeviceError or ProtocolError for what cannot be evaluated.
+    """
+    with measured(plan, task, running, ranks, folder, truth.check) as found:
+        if ranks.rank:
+            return None
+        labels = truth.labels[found.indexes]
+        results = [collect(found.cache, goal.members, found.indexes, labels) for goal in plan.goals]
+        best = min(range(len(results)), key=lambda i: results[i].whole.errors.top1.wrong)
+        diagnosis = truth.diagnosis(results[best].best, found.indexes, found.classes)
+        return Report(
+            goal=plan.goals[best],
+            results=results[best],
+            found=[(goal, r.whole) for goal, r in zip(plan.goals, results, strict=True)],
+            counts=_counts(truth, task, found),
+            names=truth.names,
+            keys={m.index: truth.source.key(m.index) for m in results[best].worst},
+            settings=settings(plan, truth, task, running, ranks, found.networks),
+            seconds=found.seconds,
+            notices=[diagnosis] if diagnosis else [],
+        )
+
+
+def _counts(truth: Truth, task: Task, found: Measured) -> Counts:
+    chosen = {int(index) for index in task.indexes}
+
+    def notes(kind: str) -> dict[str, str]:
+        noted = found.cache.notes(kind)
+        return {truth.source.key(index): reason for index, reason in noted.items() if index in chosen}
+
+    return Counts(
+        source=truth.source.name,
+        listed=len(truth.source),
+        blacklisted=len(truth.left_out),
+        selected=len(task.indexes),
+        bad=notes("bad"),
+        truncated=notes("truncated"),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +98,7 @@ class Measured:
 
     cache: ViewCache
     indexes: Ints
-    bad: Ints
+    classes: int
     networks: tuple[dict[str, Any], ...]
     seconds: float
 
@@ -72,22 +123,21 @@ def measured(
             if not ranks.rank:
                 ranks.barrier()
             began = time.monotonic()
-            networks = []
+            networks, classes = [], 0
             for number, files in enumerate(plan.files):
                 network = load(files, plan.mean, plan.score_blob)
                 check(network.channels)
+                classes = network.channels
                 label = (
                     f"{files.name} ({number + 1}/{len(plan.files)})" if len(plan.files) > 1 else files.name
                 )
-                _measure(cache, network, plan.streams(files.name), task, running, ranks, label)
+                streams = [stream for stream in plan.streams if stream.net == files.name]
+                _measure(cache, network, streams, task, running, ranks, label)
                 networks.append({"name": files.name, "weights": str(files.weights), **network.facts()})
-            streams = list(weights(plan.members))
-            bad = bad_images(cache, streams, task.indexes)
+            bad = bad_images(cache, plan.streams, task.indexes)
             if bad.any() and task.on_bad == "error":
                 raise DataError(_first_bad(cache, task, int(task.indexes[bad][0])))
-            yield Measured(
-                cache, task.indexes[~bad], task.indexes[bad], tuple(networks), time.monotonic() - began
-            )
+            yield Measured(cache, task.indexes[~bad], classes, tuple(networks), time.monotonic() - began)
             ranks.barrier()  # the first rank removes a temporary folder
 
 
@@ -180,12 +230,16 @@ def _progress(
 
 
 def settings(
-    plan: Plan, task: Task, running: Running, ranks: Ranks, networks: Sequence[dict[str, Any]]
+    plan: Plan, truth: Truth, task: Task, running: Running, ranks: Ranks, networks: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
     """Everything that was chosen, ready for JSON."""
     return {
-        "members": [str(member) for member in plan.members],
+        "goals": {goal.name: [str(member) for member in goal.members] for goal in plan.goals},
         "networks": list(networks),
+        "images": truth.source.name,
+        "labels": truth.where,
+        "class_order": truth.synsets.source if truth.synsets else None,
+        "devkit_order": truth.devkit.source if truth.devkit else None,
         "reading": task.reading.facts(),
         "on_bad_image": task.on_bad,
         "running": {**asdict(running), "ranks": ranks.size},

@@ -12,6 +12,7 @@ from vggrepro.evaluation.plots import Point, error_plot
 from vggrepro.evaluation.report import (
     Report,
     difference,
+    differences,
     image_notices,
     published,
     signed,
@@ -29,10 +30,10 @@ _WORST_CLASSES = 20
 def page(report: Report, thumbnails: Thumbnails) -> str:
     """The page's HTML. Every name that comes from outside is escaped."""
     style = resources.files("vggrepro.evaluation").joinpath("page.css").read_text("utf-8")
-    title = report.row.label if report.row else report.results.whole.label
+    title = report.row.label if report.row else report.goal.name
     sections = [
         _headline(report, title),
-        _paper_table(report) if report.row else "",
+        _paper_table(report, report.row) if report.row else "",
         _replications(report),
         _comparison(report),
         _classes(report),
@@ -51,10 +52,10 @@ def page(report: Report, thumbnails: Thumbnails) -> str:
 
 def _headline(report: Report, title: str) -> str:
     errors = report.results.whole.errors
-    row = report.row
+    wanted = report.goal.expectation
     figures = [
-        _figure("top-1 error", errors.top1, row.top1 if row else None),
-        _figure("top-5 error", errors.top5, row.top5 if row else None),
+        _figure("top-1 error", errors.top1, wanted.whose if wanted else "", wanted.top1 if wanted else None),
+        _figure("top-5 error", errors.top5, wanted.whose if wanted else "", wanted.top5 if wanted else None),
     ]
     notices = "".join(f"<p>{escape(text)}</p>" for text in [*report.notices, *image_notices(report.counts)])
     return (
@@ -66,13 +67,11 @@ def _headline(report: Report, title: str) -> str:
     )
 
 
-def _figure(name: str, rate: Rate, paper: float | None) -> str:
+def _figure(name: str, rate: Rate, whose: str, wanted: float | None) -> str:
     low, high = rate.interval
-    beside = (
-        f"<br>paper {published(paper)}, difference {signed(difference(rate, paper))}"
-        if paper is not None
-        else ""
-    )
+    beside = ""
+    if wanted is not None:
+        beside = f"<br>{escape(whose)} {published(wanted)}, difference {signed(difference(rate, wanted))}"
     return (
         f'<div class="figure">{name}<b>{rate.percent:.2f}%</b>'
         f'<span class="faint">95%: {low:.2f} to {high:.2f}{beside}</span></div>'
@@ -101,28 +100,22 @@ def _row(cells: Sequence[str], numbers: int, ours: bool = False) -> str:
     return f'<tr class="ours">{body}</tr>' if ours else f"<tr>{body}</tr>"
 
 
-def _paper_table(report: Report) -> str:
-    row = report.row
-    if row is None:
-        return ""
+def _paper_table(report: Report, row: Row) -> str:
+    """The paper's table, with our column beside the rows that this run measured."""
     heads = ["", "#paper top-1", "#paper top-5", "#ours top-1", "#ours top-5", "#difference"]
-    rows = [_paper_row(report, line, line == row) for line in table(row.table)]
+    measured = {goal.row: outcome for goal, outcome in report.found if goal.row is not None}
+    rows = [_paper_row(line, measured.get(line)) for line in table(row.table)]
     note = f'<p class="faint">{escape(row.note)}</p>' if row.note else ""
     return f"<h2>Table {row.table}. {escape(TITLES[row.table])}</h2>{_table(heads, rows)}{note}"
 
 
-def _paper_row(report: Report, line: Row, ours: bool) -> str:
+def _paper_row(line: Row, outcome: Outcome | None) -> str:
     cells = [escape(line.label), published(line.top1), published(line.top5)]
-    if not ours:
+    if outcome is None:
         return _row([*cells, "", "", ""], 5)
-    errors = report.results.whole.errors
-    differences = (difference(errors.top1, line.top1), difference(errors.top5, line.top5))
-    measured = [
-        f"{errors.top1.percent:.2f}",
-        f"{errors.top5.percent:.2f}",
-        " / ".join(map(signed, differences)),
-    ]
-    return _row([*cells, *measured], 5, ours=True)
+    errors = outcome.errors
+    ours = [with_interval(errors.top1), with_interval(errors.top5), differences(errors, line.top1, line.top5)]
+    return _row([*cells, *ours], 5, ours=True)
 
 
 def _replications(report: Report) -> str:
@@ -138,7 +131,7 @@ def _replications(report: Report) -> str:
                 escape(f"{r.protocol} {r.detail}".strip()),
                 published(r.top1),
                 published(r.top5),
-                f"{signed(difference(errors.top1, r.top1))} / {signed(difference(errors.top5, r.top5))}",
+                differences(errors, r.top1, r.top5),
             ],
             3,
         )
@@ -151,40 +144,30 @@ def _replications(report: Report) -> str:
 
 
 def _comparison(report: Report) -> str:
-    outcomes = [report.results.whole, *report.results.parts]
-    if len(outcomes) == 1:
+    compared = report.compared
+    if len(compared) == 1:
         return ""
-    row = report.row
-    plots = [
-        error_plot(f"{name} error in percent", kind, _points(outcomes, kind, row))
-        for name, kind in (("top-1", "top1"), ("top-5", "top5"))
-    ]
+    wanted = {outcome.members: goal.expectation for goal, outcome in report.found}
+    plots = []
+    for name, kind in (("top-1", "top1"), ("top-5", "top5")):
+        points = [
+            Point(label, getattr(outcome.errors, kind), getattr(wanted.get(outcome.members), kind, None))
+            for label, outcome in compared
+        ]
+        plots.append(error_plot(f"{name} error in percent", kind, points))
     heads = ["what", "#top-1", "#top-5"]
     rows = [
-        _row(
-            [escape(o.label), with_interval(o.errors.top1), with_interval(o.errors.top5)],
-            2,
-            ours=o is outcomes[0],
-        )
-        for o in outcomes
+        _row([escape(label), with_interval(o.errors.top1), with_interval(o.errors.top5)], 2)
+        for label, o in compared
     ]
-    paper = " The dashed stroke is the paper's." if row else ""
+    dashes = " Dashed strokes are the expected errors." if any(wanted.values()) else ""
     return (
         "<h2>Scales, protocols and networks compared</h2>"
-        f'<p class="faint">Left to right: error in percent, top-1 in the first plot and top-5 in the second,'
-        f" with 95% intervals. All of one run's views, averaged differently.{paper}</p>"
+        f'<p class="faint">Errors in percent with 95% intervals, top-1 and then top-5: the same views,'
+        f" averaged differently.{dashes}</p>"
         f'<div class="plots">{"".join(plots)}</div>'
         f"<details><summary>The same as a table</summary>{_table(heads, rows)}</details>"
     )
-
-
-def _points(outcomes: Sequence[Outcome], kind: str, row: Row | None) -> list[Point]:
-    points = []
-    for number, outcome in enumerate(outcomes):
-        rate = outcome.errors.top1 if kind == "top1" else outcome.errors.top5
-        paper = (row.top1 if kind == "top1" else row.top5) if row and number == 0 else None
-        points.append(Point("all together" if number == 0 else outcome.label, rate, paper))
-    return points
 
 
 def _classes(report: Report) -> str:

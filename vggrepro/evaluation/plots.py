@@ -17,15 +17,15 @@ _Scale = Callable[[float], float]
 
 @dataclass(frozen=True)
 class Point:
-    """One line of a plot: what was measured, its error, and the paper's error where there is one."""
+    """One line of a plot: what was measured, its error, and the error that was expected, where one was."""
 
     label: str
     rate: Rate
-    paper: float | None = None
+    expected: float | None = None
 
 
 def error_plot(title: str, kind: str, points: Sequence[Point]) -> str:
-    """Errors in percent with their 95% intervals, one line each, and the paper's as dashed strokes.
+    """Errors in percent with their 95% intervals, one line each, and expected ones as dashed strokes.
     ``kind`` ("top1", "top5") is the style's class."""
     low, high = _limits(points)
     ticks = _ticks(low, high)
@@ -46,8 +46,8 @@ def error_plot(title: str, kind: str, points: Sequence[Point]) -> str:
 
 
 def _limits(points: Sequence[Point]) -> tuple[float, float]:
-    lows = [p.rate.interval[0] for p in points] + [p.paper for p in points if p.paper is not None]
-    highs = [p.rate.interval[1] for p in points] + [p.paper for p in points if p.paper is not None]
+    lows = [p.rate.interval[0] for p in points] + [p.expected for p in points if p.expected is not None]
+    highs = [p.rate.interval[1] for p in points] + [p.expected for p in points if p.expected is not None]
     low, high = min(lows), max(highs)
     space = max(high - low, 0.5) * 0.04
     return max(0.0, low - space), min(100.0, high + space)
@@ -73,14 +73,14 @@ def _tick(x: float, bottom: float, text: str) -> str:
 def _line(point: Point, kind: str, x: _Scale, top: float) -> str:
     low, high = point.rate.interval
     y = top + 25
-    paper = ""
-    if point.paper is not None:
-        at = x(point.paper)
-        paper = f'<line class="paper" x1="{at:.1f}" x2="{at:.1f}" y1="{y - 7}" y2="{y + 7}"/>'
+    stroke = ""
+    if point.expected is not None:
+        at = x(point.expected)
+        stroke = f'<line class="expected" x1="{at:.1f}" x2="{at:.1f}" y1="{y - 7}" y2="{y + 7}"/>'
     return (
         f'<text x="{_MARGIN}" y="{top + 13}">{escape(_short(point.label))}'
         f' <tspan class="tick">{point.rate.percent:.2f}%</tspan></text>'
-        f'<line class="{kind}" x1="{x(low):.1f}" x2="{x(high):.1f}" y1="{y}" y2="{y}"/>{paper}'
+        f'<line class="{kind}" x1="{x(low):.1f}" x2="{x(high):.1f}" y1="{y}" y2="{y}"/>{stroke}'
         f'<circle class="{kind}" cx="{x(point.rate.percent):.1f}" cy="{y}" r="4"/>'
     )
 

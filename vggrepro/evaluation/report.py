@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from vggrepro.evaluation.goals import Goal
 from vggrepro.evaluation.metrics import Errors, Rate
 from vggrepro.evaluation.replications import Replication, beside
 from vggrepro.evaluation.results import Outcome, Results
@@ -27,23 +28,36 @@ class Counts:
     truncated: Mapping[str, str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Report:
-    """All that is told of one evaluation. ``names`` are the classes' WNIDs and words, by label; ``keys`` the
+    """All that is told of a run. ``results`` and ``goal`` are the combination told in detail, ``found`` all
+    that were to be evaluated, it included. ``names`` are the classes' WNIDs and words, by label; ``keys`` the
     images' names by index, for the worst mistakes; ``settings`` is ready for JSON."""
 
+    goal: Goal
     results: Results
-    row: Row | None
+    found: Sequence[tuple[Goal, Outcome]]
     counts: Counts
     names: Sequence[str]
     keys: Mapping[int, str]
     settings: Mapping[str, Any]
     seconds: float = 0.0
-    notices: Sequence[str] = field(default_factory=tuple)
+    notices: Sequence[str] = ()
+
+    @property
+    def row(self) -> Row | None:
+        return self.goal.row
 
     @property
     def replications(self) -> tuple[Replication, ...]:
         return beside(self.row.tested) if self.row else ()
+
+    @property
+    def compared(self) -> list[tuple[str, Outcome]]:
+        """Everything measured, once each, in words: what was asked for, then the detailed one's parts."""
+        named = [(goal.name, outcome) for goal, outcome in self.found]
+        known = {outcome.members for _, outcome in named}
+        return named + [(part.label, part) for part in self.results.parts if part.members not in known]
 
     def name(self, label: int) -> str:
         """A class in words; its number alone where the names are not known."""
@@ -55,21 +69,16 @@ def difference(measured: Rate, published: float | None) -> float | None:
     return None if published is None else measured.percent - published
 
 
-def agrees(found: Errors, top1: float | None, top5: float | None, tolerance: float) -> bool:
-    """Whether both errors are within ``tolerance`` percentage points of the expected ones; an error of which
-    nothing is expected agrees. A thousandth of a point is forgiven to decimal fractions."""
-    differences = (difference(found.top1, top1), difference(found.top5, top5))
-    return all(d is None or abs(d) <= tolerance + 1e-9 for d in differences)
-
-
 def to_json(report: Report) -> dict[str, Any]:
     """The whole report as JSON data. Errors are in percent."""
     results = report.results
     return {
         "format": FORMAT,
+        "name": report.goal.name,
         **outcome_json(results.whole),
+        "results": {goal.name: goal_json(goal, outcome) for goal, outcome in report.found},
         "images": {**asdict(report.counts), "evaluated": results.images},
-        "paper": _paper_json(report),
+        "paper": asdict(report.row) if report.row else None,
         "replications": [asdict(r) for r in report.replications],
         "parts": [outcome_json(part) for part in results.parts],
         "classes": [
@@ -106,22 +115,18 @@ def errors_json(errors: Errors) -> dict[str, Any]:
     return found
 
 
-def _paper_json(report: Report) -> dict[str, Any] | None:
-    row = report.row
-    if row is None:
-        return None
-    errors = report.results.whole.errors
-    return {
-        "table": row.table,
-        "row": row.key,
-        "label": row.label,
-        "note": row.note,
-        "top1_error_percent": row.top1,
-        "top5_error_percent": row.top5,
-        "test_top5_error_percent": row.test_top5,
-        "top1_difference": difference(errors.top1, row.top1),
-        "top5_difference": difference(errors.top5, row.top5),
-    }
+def goal_json(goal: Goal, outcome: Outcome) -> dict[str, Any]:
+    """A combination's errors with what was expected of them."""
+    found = outcome_json(outcome)
+    if goal.expectation is not None:
+        found["expected"] = {
+            "whose": goal.expectation.whose,
+            "top1_error_percent": goal.expectation.top1,
+            "top5_error_percent": goal.expectation.top5,
+            "top1_difference": difference(outcome.errors.top1, goal.expectation.top1),
+            "top5_difference": difference(outcome.errors.top5, goal.expectation.top5),
+        }
+    return found
 
 
 def with_interval(rate: Rate) -> str:
@@ -139,43 +144,52 @@ def signed(value: float | None) -> str:
 
 
 def to_markdown(report: Report) -> str:
-    """The result beside the paper's and the replications', then its parts."""
-    errors = report.results.whole.errors
+    """What was asked for beside what was expected, the replications, and the parts, as aligned tables."""
     lines = [
-        f"{report.results.whole.label}",
-        "",
         f"{report.results.images} images; errors in percent, with 95% confidence intervals",
         "",
-        "| | top-1 | top-5 | difference |",
-        "|---|---|---|---|",
-        f"| this run | {with_interval(errors.top1)} | {with_interval(errors.top5)} | |",
-        *_paper_lines(report),
-        *(
-            f"| {r.source}, {r.weights} weights, {r.protocol} {r.detail}".rstrip()
-            + f" | {published(r.top1)} | {published(r.top5)} | {_differences(errors, r.top1, r.top5)} |"
-            for r in report.replications
-        ),
+        *_aligned(["", "top-1", "top-5", "expected", "difference"], _goal_rows(report)),
     ]
-    if report.results.parts:
-        lines += ["", "| part | top-1 | top-5 |", "|---|---|---|"]
-        lines += [
-            f"| {p.label} | {with_interval(p.errors.top1)} | {with_interval(p.errors.top5)} |"
-            for p in report.results.parts
-        ]
-    lines += ["", *(f"- {text}" for text in [*report.notices, *image_notices(report.counts)])]
-    return "\n".join(lines).rstrip() + "\n"
+    errors = report.results.whole.errors
+    if report.replications:
+        rows = [_replication_row(r, errors) for r in report.replications]
+        lines += ["", *_aligned(["published replications", "top-1", "top-5", "our difference"], rows)]
+    parts = report.compared[len(report.found) :]
+    if parts:
+        rows = [[label, with_interval(o.errors.top1), with_interval(o.errors.top5)] for label, o in parts]
+        lines += ["", *_aligned(["parts", "top-1", "top-5"], rows)]
+    notices = [*report.notices, *image_notices(report.counts)]
+    return "\n".join([*lines, *([""] if notices else []), *(f"- {text}" for text in notices)]) + "\n"
 
 
-def _paper_lines(report: Report) -> list[str]:
-    row = report.row
-    if row is None:
-        return []
-    differences = _differences(report.results.whole.errors, row.top1, row.top5)
-    label = f"paper, table {row.table}: {row.label}" + (f" ({row.note})" if row.note else "")
-    return [f"| {label} | {published(row.top1)} | {published(row.top5)} | {differences} |"]
+def _goal_rows(report: Report) -> list[list[str]]:
+    rows = []
+    for goal, outcome in report.found:
+        top1, top5 = outcome.errors.top1, outcome.errors.top5
+        wanted = goal.expectation
+        row = [goal.name, with_interval(top1), with_interval(top5), "-", "-"]
+        if wanted is not None:
+            row[3] = f"{wanted.whose}: {published(wanted.top1)} / {published(wanted.top5)}"
+            row[4] = differences(outcome.errors, wanted.top1, wanted.top5)
+        rows.append(row)
+    return rows
 
 
-def _differences(errors: Errors, top1: float | None, top5: float | None) -> str:
+def _replication_row(r: Replication, errors: Errors) -> list[str]:
+    who = f"{r.source}, {r.weights} weights, {r.protocol} {r.detail}".rstrip()
+    return [who, published(r.top1), published(r.top5), differences(errors, r.top1, r.top5)]
+
+
+def _aligned(heads: list[str], rows: list[list[str]]) -> list[str]:
+    """A Markdown table whose columns line up in a terminal too."""
+    widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(len(heads))]
+    lines = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in [heads, *rows]]
+    lines.insert(1, ["-" * width for width in widths])
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def differences(errors: Errors, top1: float | None, top5: float | None) -> str:
+    """Measured minus published, top-1 and top-5."""
     return f"{signed(difference(errors.top1, top1))} / {signed(difference(errors.top5, top5))}"
 
 
@@ -200,9 +214,3 @@ def image_notices(counts: Counts) -> list[str]:
 def _some(names: Mapping[str, str], most: int = 5) -> str:
     shown = ", ".join(list(names)[:most])
     return shown if len(names) <= most else f"{shown}, ..."
-
-
-def table_lines(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns padded to their widest cell, for a terminal."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]

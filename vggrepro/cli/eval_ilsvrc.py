@@ -1,0 +1,271 @@
+"""eval_ilsvrc: top-1 and top-5 error by the paper's protocols, beside the paper's own numbers."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from vggrepro.caffe.atomic import replacing
+from vggrepro.cli.evaluation_options import (
+    add_network_options,
+    add_protocol_options,
+    add_reading_options,
+    add_running_options,
+    mean_from,
+    positive,
+    reading_from,
+    running_from,
+)
+from vggrepro.cli.run import FAILED, run
+from vggrepro.errors import ProtocolError
+from vggrepro.evaluation import demo
+from vggrepro.evaluation.evaluate import Plan, evaluate
+from vggrepro.evaluation.goals import CAFFE, PAPER, Goal, parse_expectation, row_goals
+from vggrepro.evaluation.listing import choose
+from vggrepro.evaluation.measure import Task
+from vggrepro.evaluation.page import page
+from vggrepro.evaluation.presets import NetFiles, find_row, for_names, for_options, list_rows
+from vggrepro.evaluation.protocols import Member
+from vggrepro.evaluation.ranks import Alone, Ranks, find_ranks
+from vggrepro.evaluation.report import Report, to_json, to_markdown
+from vggrepro.evaluation.tables import Row, table
+from vggrepro.evaluation.thumbnails import thumbnails
+from vggrepro.evaluation.truth import Truth, open_truth
+
+_EPILOG = """examples:
+  eval_ilsvrc --demo
+  eval_ilsvrc --table 4 --row "D:256;512" --weights D=VGG_ILSVRC_16_layers.caffemodel \\
+      --images ILSVRC2012_img_val.tar --labels val.txt --synsets synset_words.txt --html report.html
+  eval_ilsvrc --protocol dense --scales 256,384 --deploy my.prototxt --weights my.caffemodel ...
+  mpirun -n 4 python tools/eval_ilsvrc.py --device cuda ...    (one rank a device)
+
+Exit codes: 0 done, 1 an expected error was missed, 2 it could not be done."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 done, 1 an expected error was missed, 2 an error."""
+    arguments = _parser().parse_args(argv)
+    if arguments.list_rows:
+        print(list_rows())
+        return 0
+    ranks: Ranks = Alone()
+
+    def body() -> int:
+        nonlocal ranks
+        ranks = find_ranks()
+        return _evaluate(arguments, ranks)
+
+    code = run(body)
+    if code == FAILED and ranks.size > 1:
+        sys.stderr.flush()
+        ranks.abort()
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="eval_ilsvrc",
+        description="Top-1 and top-5 error in percent by the paper's test protocols.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_goals(parser)
+    add_protocol_options(parser)
+    add_network_options(parser)
+    _add_images(parser)
+    add_reading_options(parser)
+    add_running_options(parser)
+    _add_results(parser)
+    return parser
+
+
+def _add_goals(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what to evaluate")
+    group.add_argument(
+        "--demo", action="store_true", help="the embedded miniature of ILSVRC: images, labels and network"
+    )
+    group.add_argument(
+        "--table", type=int, metavar="N", help="a table of the paper, 3 to 7: every row, or --row"
+    )
+    group.add_argument("--row", metavar="KEY", help='a row of the table, as "D:256;512" (see --list-rows)')
+    group.add_argument("--list-rows", action="store_true", help="list the rows of all tables, and stop")
+
+
+def _add_images(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("images and ground truth")
+    group.add_argument(
+        "--images", type=Path, metavar="PATH", help="a folder, a tar (read in place) or an LMDB"
+    )
+    group.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="Caffe's list ('file label'), or the devkit's ground truth; without it an LMDB's labels or"
+        " the WNIDs in the paths count",
+    )
+    group.add_argument(
+        "--synsets", type=Path, metavar="FILE", help="the network's class order and names: synset_words.txt"
+    )
+    group.add_argument(
+        "--devkit",
+        type=Path,
+        metavar="FILE",
+        help="the devkit's class order: meta.mat, or a list of WNIDs by ILSVRC2012_ID",
+    )
+    group.add_argument(
+        "--blacklist", type=Path, metavar="FILE", help="the devkit's list of images to leave out"
+    )
+    group.add_argument(
+        "--limit", type=positive, metavar="N", help="a random sample of N images (default: all)"
+    )
+    group.add_argument("--seed", type=int, default=0, metavar="S", help="seed of that sample (default: 0)")
+    group.add_argument(
+        "--on-bad-image",
+        choices=["error", "skip"],
+        default="error",
+        help="stop at an image that cannot be decoded, or name it and count it in no error (default: error)",
+    )
+
+
+def _add_results(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("results")
+    group.add_argument(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="keep every view's posterior here: a killed run goes on, other averages need no inference",
+    )
+    group.add_argument(
+        "--json", type=Path, metavar="FILE", help="write everything, settings included, as JSON"
+    )
+    group.add_argument("--markdown", type=Path, metavar="FILE", help="write what is printed")
+    group.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained page")
+    group.add_argument(
+        "--expect",
+        metavar="paper|TOP1,TOP5",
+        help="exit with 1 unless both errors are as in the paper's row, or as given in percent",
+    )
+    group.add_argument(
+        "--tolerance",
+        type=float,
+        default=0.2,
+        metavar="POINTS",
+        help="largest difference that --expect allows, in percentage points (default: 0.2)",
+    )
+
+
+def _evaluate(arguments: argparse.Namespace, ranks: Ranks) -> int:
+    goals, files = _demo(arguments) if arguments.demo else _goals(arguments)
+    truth = _truth(arguments)
+    indexes = choose(len(truth.source), truth.left_out, arguments.limit, arguments.seed)
+    task = Task(truth.source, indexes, reading_from(arguments), arguments.on_bad_image)
+    mean = demo.mean_bgr() if arguments.demo else mean_from(arguments)
+    plan = Plan(goals, files, mean, arguments.score_blob)
+    report = evaluate(plan, truth, task, running_from(arguments, ranks), ranks, arguments.cache)
+    if report is None:
+        return 0
+    _write(arguments, report, task)
+    return _verdict(arguments, report)
+
+
+def _goals(arguments: argparse.Namespace) -> tuple[list[Goal], list[NetFiles]]:
+    """What to evaluate and with which files, from the options."""
+    folder = arguments.prototxt_dir
+    if arguments.table is None:
+        if arguments.row is not None:
+            raise ProtocolError(f"--row {arguments.row}: expected --table N with it")
+        if arguments.expect == PAPER:
+            raise ProtocolError("--expect paper: expected --table N and --row KEY with it")
+        files = for_options(arguments.weights, arguments.deploy, folder)
+        return [_free_goal(arguments, [f.name for f in files])], files
+    for flag in ("protocol", "scales", "flip"):
+        if getattr(arguments, flag) is not None:
+            raise ProtocolError(f"--{flag}: the rows of a table fix it; leave out --table or --{flag}")
+    rows = _rows(arguments)
+    goals = row_goals(rows, arguments.average)
+    names = list(dict.fromkeys(member.net for goal in goals for member in goal.members))
+    return goals, for_names(names, arguments.weights, arguments.deploy, folder)
+
+
+def _rows(arguments: argparse.Namespace) -> list[Row]:
+    if arguments.row is not None:
+        return [find_row(arguments.table, arguments.row)]
+    rows = [row for row in table(arguments.table) if row.tested]
+    if not rows:
+        raise ProtocolError(f"--table {arguments.table}: the paper's results are in tables 3 to 7")
+    return rows
+
+
+def _free_goal(arguments: argparse.Namespace, names: Sequence[str]) -> Goal:
+    """The protocol that the options describe, with all networks fused."""
+    members = tuple(_member(arguments, name) for name in names)
+    expectation = parse_expectation(arguments.expect) if arguments.expect is not None else None
+    return Goal(" + ".join(map(str, members)), members, expectation=expectation)
+
+
+def _member(arguments: argparse.Namespace, name: str) -> Member:
+    protocol = arguments.protocol or "dense"
+    if arguments.scales is None:
+        raise ProtocolError("no scales: expected --scales Q,... (the smallest side, in pixels)")
+    flip = protocol != "centre" if arguments.flip is None else arguments.flip
+    return Member(name, protocol, arguments.scales, flip, arguments.average)
+
+
+def _demo(arguments: argparse.Namespace) -> tuple[list[Goal], list[NetFiles]]:
+    """Every protocol that Caffe was asked about, or the one that the options describe."""
+    for flag in ("table", "images", "labels", "synsets", "devkit", "blacklist", "mean"):
+        if getattr(arguments, flag) is not None:
+            raise ProtocolError(f"--{flag.replace('_', '-')}: --demo brings its own")
+    if arguments.weights or arguments.deploy:
+        raise ProtocolError("--weights and --deploy: --demo brings its own")
+    if arguments.protocol is None and arguments.scales is None:
+        return demo.goals(), [demo.FILES]
+    if arguments.scales is None:
+        arguments.scales = (72,)
+    return [_free_goal(arguments, [demo.NET])], [demo.FILES]
+
+
+def _truth(arguments: argparse.Namespace) -> Truth:
+    if arguments.demo:
+        return demo.truth()
+    if arguments.images is None:
+        raise ProtocolError("no images: expected --images PATH (or --demo)")
+    return open_truth(
+        arguments.images, arguments.labels, arguments.synsets, arguments.devkit, arguments.blacklist
+    )
+
+
+def _write(arguments: argparse.Namespace, report: Report, task: Task) -> None:
+    text = to_markdown(report)
+    print(text, end="")
+    for notice in report.notices:
+        print(f"warning: {notice}", file=sys.stderr)
+    if arguments.json is not None:
+        _save(arguments.json, json.dumps(to_json(report), indent=1, ensure_ascii=False) + "\n")
+    if arguments.markdown is not None:
+        _save(arguments.markdown, text)
+    if arguments.html is not None:
+        pictures = thumbnails(task.source, [m.index for m in report.results.worst], task.reading.exif)
+        _save(arguments.html, page(report, pictures))
+
+
+def _save(path: Path, text: str) -> None:
+    with replacing(path) as file:
+        file.write(text.encode("utf-8"))
+
+
+def _verdict(arguments: argparse.Namespace, report: Report) -> int:
+    """1 if an expectation that counts is missed: --expect, and Caffe's own numbers on the whole demo."""
+    code = 0
+    for goal, outcome in report.found:
+        wanted = goal.expectation
+        if wanted is None or (wanted.whose == PAPER and arguments.expect is None):
+            continue
+        tolerance = 0.0 if wanted.whose == CAFFE else arguments.tolerance
+        if not wanted.met(outcome.errors, tolerance):
+            print(f"missed: {goal.name}: {wanted.whose} has {wanted.top1} / {wanted.top5}", file=sys.stderr)
+            code = 1
+    return code

@@ -1,0 +1,65 @@
+"""The embedded miniature of ILSVRC: its files, and what real Caffe answers on them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.evaluation.goals import CAFFE, Expectation, Goal
+from vggrepro.evaluation.presets import NetFiles
+from vggrepro.evaluation.protocols import Member
+from vggrepro.evaluation.truth import Truth, open_truth
+
+FOLDER = Path(__file__).resolve().parents[1] / "demo"
+NET = "VGG_A_digits"
+FILES = NetFiles(NET, FOLDER / f"{NET}_deploy.prototxt", FOLDER / f"{NET}.caffemodel")
+SYNSETS = FOLDER / "synset_words.txt"
+IMAGES = FOLDER / "img_val.tar"
+LABELS = FOLDER / "val.txt"
+
+
+def _facts() -> Mapping[str, Any]:
+    facts: Mapping[str, Any] = json.loads((FOLDER / "expected.json").read_text("utf-8"))
+    return facts
+
+
+def mean_bgr() -> tuple[float, ...]:
+    return tuple(_facts()["mean_bgr"])
+
+
+def truth() -> Truth:
+    """The 500 validation images, read from their tar."""
+    return open_truth(IMAGES, LABELS, SYNSETS)
+
+
+def goals() -> list[Goal]:
+    """Every protocol that Caffe was asked about, with its errors."""
+    return [
+        Goal(
+            name,
+            (_member(name),),
+            expectation=Expectation(CAFFE, errors["top1_error_percent"], errors["top5_error_percent"]),
+        )
+        for name, errors in _facts()["protocols"].items()
+    ]
+
+
+def expected_posteriors() -> dict[str, npt.NDArray[np.float32]]:
+    """Caffe's posteriors (500, 10) by protocol."""
+    with np.load(FOLDER / "expected_posteriors.npz") as stored:
+        return {name: stored[name] for name in stored}
+
+
+def _member(name: str) -> Member:
+    """From a name such as ``dense_Q64,72,80_flip``."""
+    match = re.fullmatch(r"(\w+)_Q([\d,]+)_(no)?flip", name)
+    if match is None:
+        raise ValueError(f"{FOLDER / 'expected.json'}: protocol {name!r}")
+    scales = tuple(int(scale) for scale in match.group(2).split(","))
+    return Member(NET, match.group(1), scales, flip=match.group(3) is None)

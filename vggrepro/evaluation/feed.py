@@ -1,0 +1,188 @@
+"""Images in, one answer per image and stream out: decoding, batching and the device kept busy together.
+
+Images go through in windows. A window is decoded by threads while the one before it is on the device; its
+views are batched across images by size, and made into blobs a few batches ahead. Nothing held here grows
+with the number of images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.data.decode import Pixels
+from vggrepro.data.parallel import ordered_map
+from vggrepro.data.preprocess import to_blob
+from vggrepro.data.sources.base import Source
+from vggrepro.errors import DataError
+from vggrepro.evaluation.batches import Batch, plan
+from vggrepro.evaluation.protocols import Stream
+from vggrepro.evaluation.views import Reading, Rescaled, load
+
+Indexes = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+OnBad = Literal["error", "skip"]
+
+_BLOBS_AHEAD = 3
+
+
+@dataclass(frozen=True)
+class Running:
+    """How to run; none of it changes a result. ``batch`` counts views of the network's own input size: larger
+    views go in smaller batches, of the same number of pixels. ``window`` counts images."""
+
+    device: str = "cpu"
+    threads: int = 0
+    batch: int = 8
+    window: int = 128
+    workers: int = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a network says about all views of one image in one stream: ``rows`` (V, D)."""
+
+    stream: Stream
+    index: int
+    rows: Floats
+
+
+@dataclass(frozen=True)
+class Odd:
+    """An image that is "bad" (it cannot be decoded: it gets no answers) or "truncated" (it gets them)."""
+
+    index: int
+    kind: Literal["bad", "truncated"]
+    reason: str
+
+
+Score = Callable[[Stream, Floats], Floats]
+"""A blob of views (n, 3, h, w) to one row each (n, D)."""
+
+Wanted = Callable[[Stream, Indexes], npt.NDArray[np.bool_]]
+"""Which images of a window still need an answer in a stream."""
+
+
+def every(_stream: Stream, indexes: Indexes) -> npt.NDArray[np.bool_]:
+    """A ``Wanted`` that wants everything."""
+    return np.ones(len(indexes), np.bool_)
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """One batch of a window: the pictures of its views, (h, w, 3) each."""
+
+    stream: Stream
+    batch: Batch
+    pictures: list[Pixels]
+    window: Indexes
+
+
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    """A batch as the network takes it: (n, 3, h, w)."""
+
+    work: _Work
+    blob: Floats
+
+
+@dataclass(frozen=True)
+class Feed:
+    """Which views of which images, for a network with ``crop`` pixels input and a ``mean`` pixel (BGR)."""
+
+    source: Source
+    streams: tuple[Stream, ...]
+    crop: int
+    mean: Sequence[float]
+    running: Running
+    reading: Reading
+    on_bad: OnBad = "error"
+
+    def answers(
+        self, windows: Sequence[Indexes], score: Score, wanted: Wanted = every
+    ) -> Iterator[Answer | Odd]:
+        """Answers for the images of ``windows`` (places in the source), window by window, stream by stream.
+
+        A batch goes to ``score`` if one of its images is wanted, so images that are not may get answers too.
+        Raises DataError for an image that cannot be decoded, unless ``on_bad`` says to skip it.
+        """
+        gather = _Gather()
+        works = self._works(windows, wanted)
+        for item in ordered_map(self._prepared, works, threads=1, ahead=_BLOBS_AHEAD):
+            if isinstance(item, Odd):
+                yield item
+            else:
+                yield from gather.add(item.work, score(item.work.stream, item.blob))
+
+    def _prepared(self, item: _Work | Odd) -> _Prepared | Odd:
+        if isinstance(item, Odd):
+            return item
+        return _Prepared(item, to_blob(np.stack(item.pictures), self.mean))
+
+    def _works(self, windows: Sequence[Indexes], wanted: Wanted) -> Iterator[_Work | Odd]:
+        indexes = (int(index) for window in windows for index in window)
+        loaded = ordered_map(self._load, indexes, threads=self.running.workers, ahead=self.running.window)
+        for window in windows:
+            images, odd = _settled(window, list(islice(loaded, len(window))))
+            yield from odd
+            for stream in self.streams:
+                yield from self._batches(stream, window, images, wanted(stream, window))
+
+    def _load(self, index: int) -> Rescaled | DataError:
+        try:
+            return load(self.source, index, sorted({s.scale for s in self.streams}), self.reading)
+        except DataError as error:
+            if self.on_bad == "error":
+                raise
+            return error
+
+    def _batches(
+        self, stream: Stream, window: Indexes, images: Mapping[int, Rescaled], wanted: npt.NDArray[np.bool_]
+    ) -> Iterator[_Work]:
+        sizes = [images[p].size(stream, self.crop) if p in images else None for p in range(len(window))]
+        for batch in plan(sizes, stream.count, self.running.batch * self.crop**2):
+            if any(wanted[position] for position in batch.positions):
+                pictures = [images[v.position].view(stream, v.number, self.crop) for v in batch.views]
+                yield _Work(stream, batch, pictures, window)
+
+
+def _settled(
+    window: Indexes, loaded: Sequence[Rescaled | DataError]
+) -> tuple[dict[int, Rescaled], list[Odd]]:
+    """The window's images by position, without the bad ones, and what is odd."""
+    images: dict[int, Rescaled] = {}
+    odd: list[Odd] = []
+    for position, (index, image) in enumerate(zip(window, loaded, strict=True)):
+        if isinstance(image, DataError):
+            odd.append(Odd(int(index), "bad", str(image)))
+            continue
+        images[position] = image
+        if image.truncated:
+            odd.append(Odd(int(index), "truncated", "ends early: what is missing is grey"))
+    return images, odd
+
+
+class _Gather:
+    """Puts the rows of batches together by image. An image whose views are split over batches of which only
+    some are scored stays incomplete, and is forgotten when its window and stream are over."""
+
+    def __init__(self) -> None:
+        self._partial: dict[int, dict[int, Floats]] = {}
+        self._current: tuple[Stream, int] | None = None
+
+    def add(self, work: _Work, rows: Floats) -> Iterator[Answer]:
+        current = (work.stream, int(work.window[0]))
+        if current != self._current:
+            self._current, self._partial = current, {}
+        for view, row in zip(work.batch.views, rows, strict=True):
+            index = int(work.window[view.position])
+            views = self._partial.setdefault(index, {})
+            views[view.number] = row
+            if len(views) == work.stream.count:
+                del self._partial[index]
+                yield Answer(work.stream, index, np.stack([views[n] for n in range(len(views))]))  # (V, D)
