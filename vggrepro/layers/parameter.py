@@ -24,7 +24,11 @@ from vggrepro.layers.base import (
 @register
 @dataclass(frozen=True)
 class Parameter(Layer):
-    """The top is the parameter itself, of ``parameter_param.shape``; it begins as zeros."""
+    """The top is the parameter itself, of ``parameter_param.shape``; it begins as zeros.
+
+    DEVIATION: with ``iter_size`` above 1 Caffe keeps the last pass's gradient alone, because each
+    pass overwrites the top's; here the passes are summed, as for every other parameter.
+    """
 
     type = "Parameter"
     bottoms = exactly(0)
