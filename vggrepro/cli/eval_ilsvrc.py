@@ -224,7 +224,7 @@ def _demo(arguments: argparse.Namespace) -> tuple[list[Goal], list[NetFiles]]:
     if arguments.protocol is None and arguments.scales is None:
         return demo.goals(), [demo.FILES]
     if arguments.scales is None:
-        arguments.scales = (72,)
+        arguments.scales = (demo.SCALE,)
     return [_free_goal(arguments, [demo.NET])], [demo.FILES]
 
 

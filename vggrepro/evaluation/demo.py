@@ -21,6 +21,8 @@ NET = "VGG_A_digits"
 FILES = NetFiles(NET, FOLDER / f"{NET}_deploy.prototxt", FOLDER / f"{NET}.caffemodel")
 SYNSETS = FOLDER / "synset_words.txt"
 IMAGES = FOLDER / "img_val.tar"
+SCALE = 72
+"""The smallest side of images that goes with the crops of 64 pixels."""
 LABELS = FOLDER / "val.txt"
 
 

@@ -1,0 +1,174 @@
+"""extract_features: any blob of a network for every image, or the descriptor of the paper's appendix B."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from vggrepro.cli.evaluation_options import (
+    add_network_options,
+    add_reading_options,
+    add_running_options,
+    mean_from,
+    reading_from,
+    running_from,
+    sizes,
+)
+from vggrepro.cli.run import run
+from vggrepro.data.labels import read_list
+from vggrepro.data.sources import listed, open_images
+from vggrepro.evaluation import demo
+from vggrepro.evaluation.feature_files import check_name, feature_file
+from vggrepro.evaluation.features import Descriptor, extract, shape
+from vggrepro.evaluation.network import Network, load
+from vggrepro.evaluation.presets import for_options
+from vggrepro.evaluation.ranks import Alone
+from vggrepro.evaluation.truth import own_labels
+
+_EPILOG = """The output holds one row per image, in the order of their names (or of --labels).
+FILE.npy: float32 (N, D), or (N, C, h, w) without pooling; FILE.json beside it has names and settings.
+FILE.h5: the same as "features", "names" and (with --labels) "labels", settings as an attribute."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 done, 2 an error."""
+    arguments = _parser().parse_args(argv)
+    return run(lambda: _extract(arguments))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="extract_features",
+        description="A blob of a network as image descriptors: dense, averaged over positions and flips,"
+        " at several scales, of Euclidean length 1 (the paper's appendix B).",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("images", type=Path, metavar="IMAGES", help="a folder, a tar or an LMDB")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="FILE", help="FILE.npy or FILE.h5"
+    )
+    parser.add_argument("--demo", action="store_true", help="use the embedded network for handwritten digits")
+    parser.add_argument("--labels", type=Path, metavar="FILE", help="Caffe's list of the images to take")
+    parser.add_argument(
+        "--blob", default="fc7", help="the blob to take (default: fc7, the penultimate layer)"
+    )
+    _add_descriptor(parser)
+    parser.add_argument(
+        "--on-bad-image",
+        choices=["error", "skip"],
+        default="error",
+        help="stop at an image that cannot be decoded, or give it a row of NaN (default: error)",
+    )
+    add_network_options(parser)
+    add_reading_options(parser)
+    add_running_options(parser)
+    return parser
+
+
+def _add_descriptor(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("descriptor (appendix B)")
+    group.add_argument(
+        "--protocol",
+        choices=["dense", "centre", "tencrop", "multicrop"],
+        default="dense",
+        help="how an image is looked at (default: dense)",
+    )
+    group.add_argument(
+        "--scales",
+        type=sizes,
+        default=(256,),
+        metavar="Q,...",
+        help="smallest sides in pixels (default: 256)",
+    )
+    group.add_argument(
+        "--flip",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="average with mirror images (default: yes)",
+    )
+    group.add_argument(
+        "--combine",
+        choices=["average", "stack", "max"],
+        default="average",
+        help="how scales are combined; the paper averages for VOC, stacks for Caltech (default: average)",
+    )
+    group.add_argument(
+        "--normalise",
+        choices=["end", "each", "none"],
+        default="end",
+        help="divide by the Euclidean norm: all together, each scale and net, or not (default: end)",
+    )
+    group.add_argument(
+        "--pool",
+        choices=["average", "none"],
+        default="average",
+        help="average a blob over positions, or keep its map (default: average)",
+    )
+
+
+def _extract(arguments: argparse.Namespace) -> int:
+    check_name(arguments.output)
+    source = open_images(arguments.images)
+    if arguments.labels is not None:
+        source = listed(source, read_list(arguments.labels), str(arguments.labels))
+    descriptor = _descriptor(arguments)
+    networks = _networks(arguments)
+    whole = (len(source), *shape(networks, descriptor))
+    with feature_file(arguments.output, whole) as file:
+        with tqdm(total=len(source) * len(networks), unit="img", file=sys.stderr) as bar:
+            bad = extract(
+                source,
+                networks,
+                descriptor,
+                reading_from(arguments),
+                running_from(arguments, Alone()),
+                file.features,
+                on_bad=arguments.on_bad_image,
+                advance=bar.update,
+            )
+        keys = [source.key(index) for index in range(len(source))]
+        labels = own_labels(source) if arguments.labels is not None else None
+        file.describe(keys, labels, _facts(arguments, networks, descriptor, bad))
+    print(f"{arguments.output}: {' x '.join(map(str, whole))}", file=sys.stderr)
+    for index, reason in bad.items():
+        print(f"warning: row {index} is NaN: {reason}", file=sys.stderr)
+    return 0
+
+
+def _descriptor(arguments: argparse.Namespace) -> Descriptor:
+    return Descriptor(
+        arguments.protocol,
+        arguments.scales,
+        arguments.flip,
+        arguments.combine,
+        arguments.normalise,
+        arguments.pool,
+    )
+
+
+def _facts(
+    arguments: argparse.Namespace,
+    networks: Sequence[Network],
+    descriptor: Descriptor,
+    bad: Mapping[int, str],
+) -> dict[str, Any]:
+    return {
+        "images": str(arguments.images),
+        "networks": [{"name": network.name, **network.facts()} for network in networks],
+        "descriptor": descriptor.facts(),
+        "reading": reading_from(arguments).facts(),
+        "bad_images": {str(index): reason for index, reason in bad.items()},
+    }
+
+
+def _networks(arguments: argparse.Namespace) -> list[Network]:
+    if arguments.demo:
+        return [load(demo.FILES, demo.mean_bgr(), arguments.blob)]
+    chosen = for_options(arguments.weights, arguments.deploy, arguments.prototxt_dir)
+    return [load(one, mean_from(arguments), arguments.blob) for one in chosen]

@@ -1,0 +1,70 @@
+"""Descriptors on disk: .npy with a JSON file beside it, or HDF5."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.caffe.atomic import replacing, replacing_path
+from vggrepro.data.extras import extra
+from vggrepro.errors import ProtocolError
+from vggrepro.evaluation.metrics import Ints
+
+_HDF5 = (".h5", ".hdf5")
+_ROWS = 1024
+
+
+def check_name(path: Path) -> None:
+    """Raise ProtocolError for a name of an unknown kind, DataError if h5py is missing for HDF5."""
+    if path.suffix in _HDF5:
+        extra("h5py", "hdf5", f"writing {path}")
+    elif path.suffix != ".npy":
+        raise ProtocolError(f"{path}: expected a name that ends in .npy, {' or '.join(_HDF5)}")
+
+
+class FeatureFile:
+    """A file in the making: ``features`` is a float32 array mapped from disk, to be filled."""
+
+    def __init__(self, target: Path, path: Path, features: npt.NDArray[np.float32]) -> None:
+        self.features = features
+        self._target, self._path = target, path
+
+    def describe(self, keys: Sequence[str], labels: Ints | None, facts: Mapping[str, Any]) -> None:
+        """Finish the file, once ``features`` are complete, with the images' names and labels."""
+        if self._target.suffix in _HDF5:
+            self._write_hdf5(keys, labels, facts)
+            return
+        named = {"names": list(keys), "labels": None if labels is None else labels.tolist(), **facts}
+        with replacing(self._target.with_suffix(".json")) as file:
+            file.write((json.dumps(named, indent=1, ensure_ascii=False) + "\n").encode("utf-8"))
+
+    def _write_hdf5(self, keys: Sequence[str], labels: Ints | None, facts: Mapping[str, Any]) -> None:
+        h5py = extra("h5py", "hdf5", f"writing {self._target}")
+        with h5py.File(self._path, "w") as file:
+            stored = file.create_dataset("features", self.features.shape, np.float32)
+            for at in range(0, len(self.features), _ROWS):
+                stored[at : at + _ROWS] = self.features[at : at + _ROWS]
+            file.create_dataset("names", data=list(keys), dtype=h5py.string_dtype())
+            if labels is not None:
+                file.create_dataset("labels", data=labels)
+            file.attrs["settings"] = json.dumps(dict(facts))
+
+
+@contextmanager
+def feature_file(target: Path, shape: tuple[int, ...]) -> Iterator[FeatureFile]:
+    """A file of descriptors (N, ...) that appears when the block ends well."""
+    with replacing_path(target) as path:
+        if target.suffix == ".npy":
+            yield FeatureFile(target, path, np.lib.format.open_memmap(path, "w+", np.float32, shape))
+            return
+        scratch = path.with_suffix(".npy")
+        try:
+            yield FeatureFile(target, path, np.lib.format.open_memmap(scratch, "w+", np.float32, shape))
+        finally:
+            scratch.unlink(missing_ok=True)

@@ -1,0 +1,168 @@
+"""Image descriptors from any blob, as the paper's appendix B makes them from the penultimate layer.
+
+The network is applied densely at scale Q; the blob's map is averaged over positions, and over the image and
+its mirror image. Several scales are averaged, stacked or maximised over; several networks are stacked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.data.sources.base import Source
+from vggrepro.errors import ProtocolError
+from vggrepro.evaluation.classify import all_windows
+from vggrepro.evaluation.evaluate import check_scales
+from vggrepro.evaluation.feed import Answer, Feed, Floats, OnBad, Running
+from vggrepro.evaluation.network import Network, Scorer
+from vggrepro.evaluation.protocols import Member, Stream, weights
+from vggrepro.evaluation.views import Reading
+
+Combine = Literal["average", "stack", "max"]
+Normalise = Literal["end", "each", "none"]
+Pool = Literal["average", "none"]
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """How a descriptor is made.
+
+    ``protocol`` is one of the views of section 3.2 (not "both"); the mean over views and mirror images is
+    taken. ``pool`` "none" keeps a blob's map (C, h, w), for crops at one scale. ``normalise`` divides by the
+    Euclidean norm: the whole ("end", as the paper tells it), each scale and network before they are
+    combined ("each", the other reading), or nothing. Raises ProtocolError for what does not go together.
+    """
+
+    protocol: str = "dense"
+    scales: tuple[int, ...] = (256,)
+    flip: bool = True
+    combine: Combine = "average"
+    normalise: Normalise = "end"
+    pool: Pool = "average"
+
+    def __post_init__(self) -> None:
+        if self.protocol == "both":
+            raise ProtocolError("protocol both is a mean of posteriors: expected one kind of views")
+        if self.pool == "none" and (self.protocol == "dense" or len(self.scales) > 1):
+            raise ProtocolError("maps without pooling differ in size: expected crops at one scale")
+
+    def streams(self, net: str) -> tuple[Stream, ...]:
+        return tuple(sorted(weights([Member(net, self.protocol, self.scales, self.flip)])))
+
+    def facts(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def shape(networks: Sequence[Network], descriptor: Descriptor) -> tuple[int, ...]:
+    """The shape of one image's descriptor: (D,), or (C, h, w) without pooling. Raises ProtocolError if the
+    networks' maps differ in size."""
+    parts = [_part(network, descriptor) for network in networks]
+    if len({part[1:] for part in parts}) != 1:
+        raise ProtocolError(f"maps of sizes {', '.join(map(str, parts))} cannot be stacked")
+    return sum(part[0] for part in parts), *parts[0][1:]
+
+
+def _part(network: Network, descriptor: Descriptor) -> tuple[int, ...]:
+    if descriptor.pool == "none":
+        return network.net.shapes[network.net.blobs[network.blob]][1:]
+    return (network.channels * (len(descriptor.scales) if descriptor.combine == "stack" else 1),)
+
+
+def extract(
+    source: Source,
+    networks: Sequence[Network],
+    descriptor: Descriptor,
+    reading: Reading,
+    running: Running,
+    out: npt.NDArray[np.float32],
+    *,
+    on_bad: OnBad = "error",
+    advance: Callable[[float], None] = lambda _: None,
+) -> dict[int, str]:
+    """Write the descriptors of all images into ``out`` (N, D), or (N, C, h, w) without pooling.
+
+    ``out`` may be mapped from a file: one network at a time fills its columns. Returns the reasons for which
+    images could not be decoded, by index; their rows are NaN. Raises DataError for them instead, unless
+    ``on_bad`` is "skip".
+    """
+    bad: dict[int, str] = {}
+    at = 0
+    for network in networks:
+        width = _part(network, descriptor)[0]
+        columns = out[:, at : at + width]
+        at += width
+        bad |= _fill(source, network, descriptor, reading, running, columns, on_bad, advance)
+    if descriptor.normalise == "end":
+        for window in all_windows(source, running):
+            out[window] = normalised(out[window])
+    return bad
+
+
+def _fill(
+    source: Source,
+    network: Network,
+    descriptor: Descriptor,
+    reading: Reading,
+    running: Running,
+    columns: npt.NDArray[np.float32],
+    on_bad: OnBad,
+    advance: Callable[[float], None],
+) -> dict[int, str]:
+    streams = descriptor.streams(network.name)
+    check_scales(network, streams)
+    scorer = Scorer(
+        network, running.device, convolutional=descriptor.protocol == "dense", threads=running.threads
+    )
+
+    def score(stream: Stream, blob: Floats) -> Floats:
+        found = scorer(blob)
+        if found.ndim == 2 or descriptor.pool == "none":
+            return found
+        pooled: Floats = found.mean(axis=(2, 3), dtype=np.float64).astype(
+            np.float32
+        )  # (n, C, h, w) -> (n, C)
+        return pooled
+
+    feed = Feed(source, streams, network.crop, network.mean, running, reading, on_bad)
+    waiting: dict[int, dict[Stream, Floats]] = {}
+    bad: dict[int, str] = {}
+    for found in feed.answers(all_windows(source, running), score):
+        if isinstance(found, Answer):
+            of_image = waiting.setdefault(found.index, {})
+            of_image[found.stream] = found.rows.mean(axis=0, dtype=np.float64)  # (V, D) -> (D,)
+            if len(of_image) == len(streams):
+                columns[found.index] = _combined(waiting.pop(found.index), descriptor)
+                advance(1.0)
+        elif found.kind == "bad":
+            bad[found.index] = found.reason
+            columns[found.index] = np.nan
+            advance(1.0)
+    return bad
+
+
+def _combined(vectors: dict[Stream, Any], descriptor: Descriptor) -> npt.NDArray[Any]:
+    """The mean over flips of each scale, then the scales in the order asked for."""
+    scales = [
+        np.mean([vector for stream, vector in vectors.items() if stream.scale == scale], axis=0)
+        for scale in descriptor.scales
+    ]
+    if descriptor.normalise == "each":
+        scales = [normalised(vector[None])[0] for vector in scales]
+    if descriptor.combine == "stack":
+        return np.concatenate(scales)
+    reduced: npt.NDArray[Any] = (
+        np.max(scales, axis=0) if descriptor.combine == "max" else np.mean(scales, axis=0)
+    )
+    return reduced
+
+
+def normalised(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Rows (n, ...) divided by their Euclidean norms; a row of zeros stays."""
+    flat = rows.reshape(len(rows), -1).astype(np.float64)
+    norms = np.sqrt((flat * flat).sum(axis=1))
+    norms[norms == 0] = 1.0
+    return rows / norms.reshape(-1, *([1] * (rows.ndim - 1)))
