@@ -91,7 +91,7 @@ class LRN(Layer):
         return g.op("Conv", values, g.const(band[:, :, None, None]), g.const(np.full(channels, shift)))
 
     def _power(self, g: GraphBuilder, scale: str) -> str:
-        """scale^-beta. For 0.75, everybody's choice, two roots take a third of the time of Pow."""
+        """scale^-beta. For 0.75, everybody's choice, two roots take less than half the time of Pow."""
         if self.beta != 0.75:
             return g.op("Pow", scale, g.const(-self.beta))
         root = g.op("Sqrt", g.op("Reciprocal", scale))

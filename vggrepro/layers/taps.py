@@ -2,10 +2,10 @@
 
 Tap b of a tensor holds element b of every window. A window operation along one axis becomes a few
 elementwise nodes on its taps, and putting taps back, summing where windows overlap, is the backward
-pass of taking them. All nodes work on blocks of memory (Split, Slice, Concat, Pad), which on two CPU
-cores measured 37 ms for the whole gradient of VGG's first pooling, where scattering by index took 49
-without finding the indices (40 more); and ONNX Runtime's CUDA indices are not those of the first
-maximum.
+pass of taking them. All nodes work on blocks of memory (Split, Slice, Concat, Pad): on two CPU cores the
+gradient of VGG's first pooling, (8, 64, 224, 224), takes some 40 ms, where scattering by MaxPool's
+indices took 49 after 40 to find them. On CUDA those indices are not even the first maximum's: the kernel
+searches column by column.
 """
 
 from __future__ import annotations
