@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import mmap
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -81,18 +81,12 @@ def open_net(path: str | PathLike[str]) -> BinaryFile:
 
     One warning names the fields that BVLC Caffe does not have. Raises ParseError.
     """
-    file = _open(path, NetParameter(), _NET)
-    if not file.message.layer and not file.message.layers:
-        raise ParseError(f"{path}: holds no layers, expected a caffe.NetParameter")
-    return file
+    return _open(path, NetParameter(), _NET, essential=("layer", "layers"))
 
 
 def open_solver_state(path: str | PathLike[str]) -> BinaryFile:
     """Open a binary .solverstate. Raises ParseError."""
-    file = _open(path, SolverState(), _STATE)
-    if not file.message.HasField("iter"):
-        raise ParseError(f"{path}: has no iteration number, expected a caffe.SolverState")
-    return file
+    return _open(path, SolverState(), _STATE, essential=("iter",))
 
 
 def read_blob(path: str | PathLike[str]) -> Float32:
@@ -118,13 +112,17 @@ def map_file(path: str | PathLike[str]) -> memoryview:
     return view
 
 
-def _open(path: str | PathLike[str], message: Any, nesting: _Nesting) -> BinaryFile:
+def _open(path: str | PathLike[str], message: Any, nesting: _Nesting, essential: Sequence[str]) -> BinaryFile:
+    """``essential``: fields one of which every file of this type has, and files of others seldom."""
     view = map_file(path)
     blobs: list[memoryview] = []
     try:
         message.MergeFromString(_with_placeholders(view, 0, len(view), nesting, blobs))
     except (ParseError, DecodeError, UnicodeDecodeError) as error:
         raise ParseError(f"{path}: {error}") from None
+    if not {field.name for field, _ in message.ListFields()} & set(essential):
+        expected = message.DESCRIPTOR.full_name
+        raise ParseError(f"{path}: has no field {' or '.join(essential)}, expected a {expected}")
     unknown = tuple(dict.fromkeys(_unknown_fields(message)))
     if unknown:
         warnings.warn(f"{path}: left out what BVLC Caffe does not know: {', '.join(unknown)}", stacklevel=3)

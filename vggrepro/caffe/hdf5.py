@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,8 @@ import numpy.typing as npt
 from vggrepro.caffe.atomic import replacing_path
 from vggrepro.caffe.blob import MAX_COUNT, Float32
 from vggrepro.errors import ParseError, UnsupportedError, WeightsError
+
+Array: TypeAlias = npt.NDArray[Any]
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _FAILURES = (OSError, KeyError, ValueError, TypeError, RuntimeError)
@@ -38,17 +40,13 @@ def read_layers(path: str | PathLike[str]) -> list[tuple[str, dict[int, Float32]
     Raises ParseError or WeightsError; UnsupportedError if h5py is not installed.
     """
     with _reading(path) as file:
-        if "data" not in file:
-            raise ParseError(f"{path}: has no group 'data', expected weights of Caffe in HDF5")
-        return list(_layers(file["data"], "", str(path)))
+        return list(_layers(_group(file, "data", path), "", str(path)))
 
 
 def read_state(path: str | PathLike[str]) -> tuple[int, str | None, int, tuple[Float32, ...]]:
     """Iteration, learned net, current step and history of a solver state. Raises as :func:`read_layers`."""
     with _reading(path) as file:
-        if "iter" not in file or "history" not in file:
-            raise ParseError(f"{path}: has no 'iter' and 'history', expected a solver state in HDF5")
-        history = _indexed(file["history"], f"{path}: history")
+        history = _indexed(_group(file, "history", path), f"{path}: history")
         if set(history) != set(range(len(history))):
             raise WeightsError(f"{path}: history {sorted(history)} has gaps")
         net = file["learned_net"][()] if "learned_net" in file else None
@@ -57,9 +55,7 @@ def read_state(path: str | PathLike[str]) -> tuple[int, str | None, int, tuple[F
         return _integer(file["iter"]), learned_net, _integer(file["current_step"]), blobs
 
 
-def write_layers(
-    path: str | PathLike[str], layers: Sequence[tuple[str, Mapping[int, npt.NDArray[Any]]]]
-) -> None:
+def write_layers(path: str | PathLike[str], layers: Sequence[tuple[str, Mapping[int, Array]]]) -> None:
     """Write a weight file: every layer a group, with the arrays that it owns. Raises WeightsError."""
     with _writing(path) as file:
         data = file.create_group("data")
@@ -74,14 +70,15 @@ def write_layers(
 def write_state(
     path: str | PathLike[str],
     iteration: int,
-    learned_net: str,
+    learned_net: str | None,
     step: int,
-    history: Sequence[npt.NDArray[Any]],
+    history: Sequence[Array],
 ) -> None:
     """Write a solver state, in the types that Caffe reads back."""
     with _writing(path) as file:
         file.create_dataset("iter", data=np.array([iteration], "<i4"))
-        _write_string(file, "learned_net", learned_net)
+        if learned_net is not None:
+            _write_string(file, "learned_net", learned_net)
         file.create_dataset("current_step", data=np.array([step], "<i4"))
         group = file.create_group("history")
         for index, array in enumerate(history):
@@ -132,6 +129,13 @@ def _layers(group: Any, prefix: str, path: str) -> Iterator[tuple[str, dict[int,
         arrays = {key: item for key, item in inner.items() if key not in groups}
         yield name, _indexed(arrays, f"{path}: layer {name!r}")
         yield from _layers(groups, f"{name}/", path)
+
+
+def _group(file: Any, name: str, path: str | PathLike[str]) -> Any:
+    group = file.get(name)
+    if not hasattr(group, "items"):
+        raise ParseError(f"{path}: has no group {name!r}, which Caffe's file would have")
+    return group
 
 
 def _integer(dataset: Any) -> int:

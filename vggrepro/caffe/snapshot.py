@@ -152,7 +152,7 @@ def write_solverstate(path: str | PathLike[str], state: SavedState) -> None:
 
 def write_solverstate_hdf5(path: str | PathLike[str], state: SavedState) -> None:
     """Write a .solverstate.h5. Raises OSError, UnsupportedError without h5py."""
-    hdf5.write_state(path, state.iter, state.learned_net or "", state.current_step, state.history)
+    hdf5.write_state(path, state.iter, state.learned_net, state.current_step, state.history)
 
 
 def write_blob(path: str | PathLike[str], array: npt.NDArray[Any]) -> None:

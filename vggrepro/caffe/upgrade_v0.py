@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from vggrepro.caffe.messages import NetParameter, V1LayerParameter
+from vggrepro.caffe.upgrade_v1 import BOTH_FORMATS
 from vggrepro.errors import UpgradeError
 
 _TYPES = {
@@ -76,12 +77,6 @@ _BY_TYPE: dict[str, tuple[str, dict[str, str]]] = {
 _TRANSFORM = {"scale": "scale", "meanfile": "mean_file", "cropsize": "crop_size", "mirror": "mirror"}
 """V0 field -> field of ``transform_param``; Caffe moves these whatever the layer's type is."""
 
-_REPEATED_TODAY = frozenset(
-    field.name
-    for field in V1LayerParameter().convolution_param.DESCRIPTOR.fields
-    if field.name in ("pad", "kernel_size", "stride")
-)
-
 
 def needs_v0_upgrade(net: Any) -> bool:
     """Whether a layer of the net is in the V0 format."""
@@ -97,7 +92,7 @@ def upgrade_v0_net(old: Any) -> tuple[Any, tuple[str, ...]]:
     """
     if old.layer:
         # DEVIATION: Caffe drops the `layer` fields here without a word.
-        raise UpgradeError("the definition includes both V0 'layers' and 'layer' fields")
+        raise UpgradeError(BOTH_FORMATS)
     net = NetParameter(input=old.input, input_dim=old.input_dim)
     if old.HasField("name"):
         net.name = old.name
@@ -183,11 +178,13 @@ def _upgrade_layer(connection: Any, new: Any) -> list[str]:
 
 
 def _set(param: Any, field: str, value: Any) -> None:
-    """Set, append to or copy into a field, whichever its kind asks for."""
+    """Append to, copy into or set a field, whichever its kind asks for."""
     target = getattr(param, field)
-    if field in ("weight_filler", "bias_filler"):
-        target.CopyFrom(value)
-    elif field in _REPEATED_TODAY and param.DESCRIPTOR.name == "ConvolutionParameter":
+    if hasattr(target, "append"):
         target.append(value)
+    elif hasattr(target, "CopyFrom"):
+        target.CopyFrom(value)
+    elif field in ("new_height", "new_width"):
+        setattr(param, field, value % 2**32)  # signed in V0, unsigned today
     else:
-        setattr(param, field, value % 2**32 if field in ("new_height", "new_width") else value)
+        setattr(param, field, value)

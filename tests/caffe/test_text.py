@@ -1,0 +1,150 @@
+"""Text: strictness, places of errors, unknown fields, encodings, files that are something else."""
+
+import warnings
+from pathlib import Path
+
+import pytest
+
+from vggrepro.caffe import text
+from vggrepro.errors import ParseError
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+UNKNOWN = """\
+name: "n"
+layer {
+  name: "r"  # a comment with "quotes" and { braces
+  shape_hint: [1, 2,
+    3]
+  type: "ReLU"
+  relu_param { slope: 0.1 negative_slope: 0.2 }
+  fork_param < inner { deep: "}" 'and "more"' } x: -1.5e3 > top: "t"
+  include: [{ phase: TEST colour: RED }, { stage: "s" sign: - 3 }]
+}
+"""
+
+
+def test_a_text_survives_parsing_and_formatting():
+    net = text.parse_net((GOLDEN / "nets" / "googlenet_like" / "net.prototxt").read_text())
+    assert len(net.layer) > 20
+    assert text.parse_net(text.format_message(net)) == net
+
+
+def test_a_name_in_any_script_survives():
+    net = text.parse_net('layer { name: "卷积一" top: "\\"q\\"\\n" }')
+    assert "卷积一" in text.format_message(net)
+    assert text.parse_net(text.format_message(net)) == net
+
+
+def test_caffes_text_for_an_unknown_field(tmp_path):
+    path = GOLDEN / "errors" / "unknown_field.prototxt"
+    with pytest.raises(ParseError) as caught:
+        text.read_net(path)
+    assert str(caught.value) == (
+        f'{path}:2:66: Message type "caffe.ReLUParameter" has no field named "slope".'
+    )
+
+
+def test_unknown_fields_are_left_out_with_a_warning_each():
+    with pytest.warns(UserWarning) as caught:
+        net = text.parse_net(UNKNOWN, "fork.prototxt", allow_unknown=True)
+    assert [str(warning.message) for warning in caught] == [
+        f'fork.prototxt:{place}: Message type "caffe.{owner}" has no field named "{name}"; left out'
+        for place, owner, name in (
+            ("4:3", "LayerParameter", "shape_hint"),
+            ("7:16", "ReLUParameter", "slope"),
+            ("8:3", "LayerParameter", "fork_param"),
+            ("9:27", "NetStateRule", "colour"),
+            ("9:55", "NetStateRule", "sign"),
+        )
+    ]
+    expected = (
+        'name: "n" layer { name: "r" type: "ReLU" relu_param { negative_slope: 0.2 } top: "t"'
+        ' include { phase: TEST } include { stage: "s" } }'
+    )
+    assert net == text.parse_net(expected)
+
+
+def test_a_known_text_gives_no_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for file in sorted((GOLDEN / "nets").glob("*/net.prototxt"))[:20]:
+            assert text.read_net(file, allow_unknown=True) == text.read_net(file)
+
+
+@pytest.mark.parametrize("allow_unknown", [False, True])
+@pytest.mark.parametrize(
+    ("written", "place", "problem"),
+    [
+        ('name: "a\n', "1:7", "String missing ending quote"),
+        ('layer {\n  name: "a"\n  name: "b"\n}', "3:9", "multiple"),
+        ("layer {\n  type: ReLU\n}", "2:9", "Expected string"),
+        ("layers {\n  type: RELUS\n}", "2:9", "no value named RELUS"),
+        ("layer {\n  convolution_param { num_output: 1.5 }\n}", "2:35", "parse integer"),
+        ("layer {\n  name: 'a'\n", "", "Expected"),
+        ("layer {}\n}", "2:1", "Expected identifier"),
+        ("layer { clip_param { min: 0 } }", "", "missing required fields: layer[0].clip_param.max"),
+        ("layer { relu_param { slope } }", "1:22", 'no field named "slope"'),
+    ],
+)
+def test_errors_are_one_line_with_file_line_and_column(written, place, problem, allow_unknown):
+    with pytest.raises(ParseError) as caught:
+        text.parse_net(written, "x.prototxt", allow_unknown=allow_unknown)
+    message = str(caught.value)
+    assert message.startswith(f"x.prototxt:{place}" if place else "x.prototxt:")
+    assert problem in message
+    assert "\n" not in message
+
+
+def test_a_mix_up_of_net_and_solver_is_named():
+    solver = GOLDEN / "train" / "adam" / "solver.prototxt"
+    with pytest.raises(ParseError, match=r"this is a caffe.SolverParameter, not a caffe.NetParameter"):
+        text.read_net(solver)
+    assert text.read_solver(solver).type == "Adam"
+    with pytest.raises(ParseError, match=r"this is a caffe.NetParameter, not a caffe.SolverParameter"):
+        text.read_solver(GOLDEN / "train" / "adam" / "train_net.prototxt")
+
+
+def test_comments_come_in_any_encoding_but_names_in_utf8(tmp_path):
+    path = tmp_path / "gbk.prototxt"
+    path.write_bytes(b'name: "a" # \xc4\xe3\nlayer { name: "x" }')
+    assert text.read_net(path).layer[0].name == "x"
+    path.write_bytes(b'name: "a" # \xc4\xe3\nlayer { name: "\xc4\xe3" }')
+    with pytest.raises(ParseError, match=r"gbk.prototxt:2:15: String is not UTF-8"):
+        text.read_net(path)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
+    path = tmp_path / "bom.prototxt"
+    path.write_bytes(b'\xef\xbb\xbfname: "a"')
+    assert text.read_net(path).name == "a"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "empty, expected a caffe.NetParameter"),
+        (b"# nothing\n", "empty, expected a caffe.NetParameter"),
+        (b"\x0a\x04VGG!\xa2\x06\x02\x0a\x00", "a binary file, not a prototxt"),
+        ("name: 'x'".encode("utf-16"), "a binary file, not a prototxt"),
+    ],
+)
+def test_files_that_are_no_prototxt(tmp_path, content, problem):
+    path = tmp_path / "x.prototxt"
+    path.write_bytes(content)
+    with pytest.raises(ParseError) as caught:
+        text.read_net(path)
+    assert str(caught.value) == f"{path}: {problem}"
+
+
+def test_missing_files_folders_and_huge_files(tmp_path):
+    with pytest.raises(ParseError, match=r"absent.prototxt: No such file"):
+        text.read_net(tmp_path / "absent.prototxt")
+    with pytest.raises(ParseError, match="Is a directory"):
+        text.read_solver(tmp_path)
+    huge = tmp_path / "huge.prototxt"
+    with huge.open("wb") as file:
+        file.write(b" " * text.HEAD)
+        file.truncate(text.MAX_BYTES + 1)  # sparse: takes no room
+    with pytest.raises(ParseError, match="larger than 256 MiB"):
+        text.read_net(huge)

@@ -1,0 +1,189 @@
+"""Upgrading: equal to Caffe's own tools on every golden case, and rule by rule where those are silent."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from vggrepro.caffe import messages, text, upgrade, upgrade_v1
+from vggrepro.errors import ParseError, UpgradeError
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+CASES = sorted(path.name for path in (GOLDEN / "upgrade").iterdir())
+
+
+def test_there_are_24_golden_cases():
+    assert len(CASES) == 24
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_golden(case):
+    folder = GOLDEN / "upgrade" / case
+    facts = json.loads((folder / "case.json").read_text())
+    if facts["tool"] == "upgrade_net_proto_binary":
+        old, new = (
+            messages.NetParameter.FromString((folder / f"{name}.caffemodel").read_bytes())
+            for name in ("old", "new")
+        )
+        result = upgrade.upgrade_net_report(old)
+    elif facts["tool"] == "upgrade_solver_proto_text":
+        old, new = (text.read_solver(folder / f"{name}.prototxt") for name in ("old", "new"))
+        result = upgrade.upgrade_solver_report(old)
+        assert text.parse_solver(upgrade.upgrade_solver((folder / "old.prototxt").read_text())) == new
+    else:
+        old, new = (text.read_net(folder / f"{name}.prototxt") for name in ("old", "new"))
+        result = upgrade.upgrade_net_report(old)
+        assert text.parse_net(upgrade.upgrade_net((folder / "old.prototxt").read_text())) == new
+    assert result.message == new
+    assert bool(result.problems) == (facts["exit_code"] == 1)
+    already_newest = any("already in latest" in line for line in facts["message"])
+    assert (result.steps == ()) == already_newest
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if not case.startswith(("solver", "binary"))])
+def test_upgrading_twice_is_upgrading_once_and_changes_nothing_given(case):
+    old = text.read_net(GOLDEN / "upgrade" / case / "old.prototxt")
+    before = messages.NetParameter.FromString(old.SerializeToString())
+    new = upgrade.upgrade_net_param(old)
+    assert old == before
+    again = upgrade.upgrade_net_report(new)
+    assert again.message == new
+    # Caffe's test for old BatchNorm layers also finds those that it has upgraded
+    assert set(again.steps) <= {"batch norm params"}
+
+
+def test_a_mix_of_formats_is_refused_in_caffes_words():
+    path = GOLDEN / "errors" / "both_formats.prototxt"
+    printed = next(
+        case["message"][0]
+        for case in json.loads((GOLDEN / "errors" / "errors.json").read_text())["cases"]
+        if case["name"] == "both_formats"
+    )
+    with pytest.raises(UpgradeError) as caught:
+        upgrade.upgrade_net_param(text.read_net(path), "net")
+    assert str(caught.value) == f"net: {printed.split('] ', 1)[1]}"
+    with pytest.raises(UpgradeError, match="both 'layer' and 'layers'"):
+        upgrade.upgrade_net('layers { layer { type: "relu" } } layer { type: "ReLU" }')
+
+
+def test_every_v1_type_has_its_name_and_every_v1_field_its_place():
+    types = messages.V1LayerParameter.LayerType
+    for name, number in types.items():
+        layer = messages.V1LayerParameter(type=number)
+        (new,) = upgrade.upgrade_net_param(messages.NetParameter(layers=[layer])).layer
+        assert new.HasField("type")
+        assert new.type.replace("WithLoss", "Loss").lower() == (
+            "" if name == "NONE" else name.replace("_", "").lower()
+        )
+    handled = {"bottom", "top", "name", "include", "exclude", "type", "blobs", "loss_weight", "layer"}
+    handled |= {"param", "blob_share_mode", "blobs_lr", "weight_decay", *upgrade_v1._PARAMS}
+    assert handled == {field.name for field in messages.V1LayerParameter.DESCRIPTOR.fields}
+
+
+def test_every_v1_parameter_message_comes_along():
+    layer = messages.V1LayerParameter()
+    for name in upgrade_v1._PARAMS:
+        getattr(layer, name).SetInParent()
+    layer.relu_param.negative_slope = 0.5
+    (new,) = upgrade.upgrade_net_param(messages.NetParameter(layers=[layer])).layer
+    assert {field.name for field, _ in new.ListFields()} == set(upgrade_v1._PARAMS)
+    assert new.relu_param.negative_slope == 0.5
+    assert len(upgrade_v1._PARAMS) == 30
+
+
+def test_v1_multipliers_without_names():
+    old = """layers { blob_share_mode: STRICT blob_share_mode: PERMISSIVE
+                      weight_decay: 1 loss_weight: 2 param: "w" }"""
+    new = """layer { param { name: "w" share_mode: STRICT decay_mult: 1 }
+                     param { share_mode: PERMISSIVE } loss_weight: 2 }"""
+    assert upgrade.upgrade_net_param(text.parse_net(old)) == text.parse_net(new)
+
+
+@pytest.mark.parametrize("field", ["scale: 2", 'mean_file: "m"', "crop_size: 3", "mirror: true"])
+@pytest.mark.parametrize(
+    ("old_type", "new_type", "param"),
+    [
+        ("DATA", "Data", "data_param"),
+        ("IMAGE_DATA", "ImageData", "image_data_param"),
+        ("WINDOW_DATA", "WindowData", "window_data_param"),
+    ],
+)
+def test_one_old_transform_field_is_enough_and_touches_every_data_layer(field, old_type, new_type, param):
+    old = (
+        f"layers {{ type: {old_type} {param} {{ {field} batch_size: 1 }} }}"
+        " layers { type: DATA } layers { type: RELU }"
+    )
+    new = (
+        f'layer {{ type: "{new_type}" {param} {{ batch_size: 1 }} transform_param {{ {field} }} }}'
+        ' layer { type: "Data" data_param {} transform_param {} } layer { type: "ReLU" }'
+    )
+    result = upgrade.upgrade_net_report(text.parse_net(old))
+    assert result.message == text.parse_net(new)
+    assert result.steps == ("transformation parameters", "V1LayerParameter")
+
+
+def test_input_shapes_go_before_input_dims_and_the_rest_is_left_over():
+    old = (
+        'input: "a" input: "b" input_dim: 9 input_shape { dim: 1 } input_shape {} input_shape { dim: 5 }'
+        ' layer { name: "l" }'
+    )
+    new = (
+        'layer { name: "input" type: "Input" top: "a" top: "b" input_param { shape { dim: 1 } shape {} } }'
+        ' layer { name: "l" }'
+    )
+    assert upgrade.upgrade_net_param(text.parse_net(old)) == text.parse_net(new)
+
+
+def test_dims_without_input_are_none_of_caffes_business():
+    old = text.parse_net("input_dim: 1 input_dim: 2")
+    assert upgrade.upgrade_net_report(old) == upgrade.Upgraded(old)
+
+
+@pytest.mark.parametrize(
+    ("old", "problem"),
+    [
+        ('input: "a" input: "b" input_shape { dim: 1 }', "input 'b': 1 input_shape for 2 input"),
+        (
+            'input: "a" input: "b" input_dim: 1 input_dim: 2 input_dim: 3 input_dim: 4 input_dim: 5',
+            "input 'b': 5 input_dim",
+        ),
+    ],
+)
+def test_too_few_input_shapes_are_an_error_where_caffe_reads_beyond_the_end(old, problem):
+    with pytest.raises(UpgradeError, match=problem):
+        upgrade.upgrade_net(old)
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_only_three_batch_norm_params_are_old(count):
+    net = text.parse_net('layer { type: "BatchNorm" ' + "param { lr_mult: 1 } " * count + "}")
+    assert upgrade.upgrade_net_report(net) == upgrade.Upgraded(net)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("SGD", "SGD"),
+        ("NESTEROV", "Nesterov"),
+        ("ADAGRAD", "AdaGrad"),
+        ("RMSPROP", "RMSProp"),
+        ("ADADELTA", "AdaDelta"),
+        ("ADAM", "Adam"),
+    ],
+)
+def test_every_solver_type(old, new):
+    assert text.parse_solver(upgrade.upgrade_solver(f"solver_type: {old}")) == text.parse_solver(
+        f'type: "{new}"'
+    )
+
+
+def test_two_solver_types_are_refused():
+    with pytest.raises(UpgradeError, match="cannot be both specified"):
+        upgrade.upgrade_solver('solver_type: SGD type: "SGD"')
+
+
+def test_text_that_is_no_net_is_a_parse_error():
+    with pytest.raises(ParseError, match="<string>:1:1"):
+        upgrade.upgrade_net("}")
+    with pytest.raises(ParseError, match="<string>:1:1"):
+        upgrade.upgrade_solver('layer { name: "x" }')

@@ -1,0 +1,334 @@
+"""Reading weights: against protobuf's own parse, every way to write an array, and files that are damaged."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vggrepro.caffe import messages, weights
+from vggrepro.caffe.binary import read_blob
+from vggrepro.caffe.blob import SavedBlob, decode_blob
+from vggrepro.caffe.wire import prefix, varint
+from vggrepro.errors import ParseError, UpgradeError, VggReproError, WeightsError
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+FILES = sorted(GOLDEN.glob("*/*/*.caffemodel"))
+
+
+def shape_of(proto):
+    legacy = any(proto.HasField(name) for name in ("num", "channels", "height", "width"))
+    return (proto.num, proto.channels, proto.height, proto.width) if legacy else tuple(proto.shape.dim)
+
+
+def layers_of(net):
+    """(name, blobs) of a net of any format, V0's padding layers apart."""
+    for layer in net.layers or net.layer:
+        inner = layer.layer if net.layers and layer.HasField("layer") else layer
+        if inner.type != "padding":
+            yield inner.name, inner.blobs
+
+
+def write(path, *layers, **fields):
+    path.write_bytes(messages.NetParameter(layer=layers, **fields).SerializeToString())
+    return path
+
+
+def layer_with(*blobs, name="fc", type="InnerProduct"):
+    return messages.LayerParameter(name=name, type=type, blobs=blobs)
+
+
+def blob(*data, dims=None, **fields):
+    proto = messages.BlobProto(data=data, **fields)
+    proto.shape.dim.extend([len(data)] if dims is None else dims)
+    return proto
+
+
+def test_golden_files_of_every_format_read_as_protobuf_parses_them():
+    blobs = 0
+    for file in FILES:
+        net = messages.NetParameter.FromString(file.read_bytes())
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            read = weights.read_weights(file)
+        has_input_layer = bool(net.layers) and bool(net.input_dim)
+        expected = list(layers_of(net))
+        assert [layer.name for layer in read] == ["input"] * has_input_layer + [name for name, _ in expected]
+        for layer, (_, protos) in zip(read[has_input_layer:], expected, strict=True):
+            for saved, proto in zip(layer.blobs, protos, strict=True):
+                assert saved.data.dtype == np.float32
+                assert saved.data.shape == shape_of(proto)
+                assert saved.data.tobytes() == np.array(proto.data, np.float32).tobytes()
+                blobs += 1
+    assert blobs > 1900
+
+
+def test_old_files_get_todays_types():
+    for case in ("binary_v0", "binary_v1"):
+        read = weights.read_weights(GOLDEN / "upgrade" / case / "old.caffemodel")
+        assert {"Convolution", "InnerProduct", "Softmax"} <= {layer.type for layer in read}
+
+
+def test_arrays_are_views_of_the_file(tmp_path):
+    read = weights.read_weights(write(tmp_path / "w", layer_with(blob(*range(100), dims=[10, 10]))))
+    (saved,) = read[0].blobs
+    assert not saved.data.flags.owndata
+    assert not saved.data.flags.writeable
+    with pytest.raises(ValueError, match="read-only"):
+        saved.data[0, 0] = 1
+
+
+@pytest.mark.parametrize(
+    ("dims", "target", "fits"),
+    [
+        ((1, 1, 3, 5), (3, 5), True),
+        ((1, 1, 1, 5), (5,), True),
+        ((1, 1, 1, 1), (), True),
+        ((2, 3, 4, 5), (2, 3, 4, 5), True),
+        ((1, 1, 3, 5), (1, 3, 5), True),
+        ((1, 1, 3, 5), (1, 1, 1, 3, 5), False),
+        ((3, 5, 1, 1), (3, 5), False),
+        ((1, 1, 5, 3), (3, 5), False),
+    ],
+)
+def test_legacy_shapes_pad_with_ones_in_front(dims, target, fits):
+    assert SavedBlob(np.zeros(dims, np.float32), legacy=True).fits(target) == fits
+
+
+def test_shapes_of_today_must_be_equal():
+    assert SavedBlob(np.zeros((3, 5), np.float32)).fits([3, 5])
+    assert not SavedBlob(np.zeros((1, 1, 3, 5), np.float32)).fits((3, 5))
+
+
+def test_any_legacy_size_makes_the_shape_legacy():
+    proto = blob(1, 2, 3, 4, dims=[4], num=1, channels=1, width=4)
+    proto.height = 1
+    saved, _ = decode_blob(memoryview(proto.SerializeToString()))
+    assert (saved.data.shape, saved.legacy) == ((1, 1, 1, 4), True)
+    with pytest.raises(WeightsError, match="needs 0 values, the file has 1"):
+        decode_blob(memoryview(messages.BlobProto(data=[1], width=1).SerializeToString()))
+
+
+def test_doubles_are_preferred_and_rounded():
+    proto = blob(9, 9, double_data=[0.1, 1e300])
+    saved, _ = decode_blob(memoryview(proto.SerializeToString()))
+    assert saved.data.dtype == np.float32
+    assert saved.data.tolist() == [np.float32(0.1), np.inf]
+
+
+def floats(*values):
+    return np.array(values, "<f4").tobytes()
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        prefix(5, 16) + floats(1, 2, 3, 4),
+        prefix(5, 4) + floats(1) + prefix(5, 12) + floats(2, 3, 4),
+        b"".join(b"\x2d" + floats(value) for value in (1, 2, 3, 4)),
+        b"\x2d" + floats(1) + prefix(5, 8) + floats(2, 3) + b"\x2d" + floats(4),
+        b"\x2d"
+        + floats(1)
+        + prefix(6, 4)
+        + floats(7)
+        + b"\x2d"
+        + floats(2)
+        + b"\x2d"
+        + floats(3)
+        + b"\x2d"
+        + floats(4),
+        b"".join(b"\x41" + np.array(value, "<f8").tobytes() for value in (1, 2, 3, 4)),
+        prefix(8, 32) + np.array([1, 2, 3, 4], "<f8").tobytes(),
+    ],
+    ids=["packed", "two packs", "unpacked", "mixed", "interrupted", "unpacked doubles", "packed doubles"],
+)
+@pytest.mark.parametrize("shape_first", [True, False])
+@pytest.mark.parametrize(
+    "shape", [prefix(1, 2) + b"\x02\x02", b"\x08\x02\x08\x02"], ids=["packed", "unpacked"]
+)
+def test_every_way_to_write_an_array(wire, shape_first, shape):
+    shape = prefix(7, len(shape)) + shape
+    data = shape + wire if shape_first else wire + shape
+    saved, unknown = decode_blob(memoryview(data))
+    assert saved.data.tolist() == [[1, 2], [3, 4]]
+    assert saved.data.dtype == np.float32
+    assert not unknown
+    proto = messages.BlobProto.FromString(data)
+    assert list(proto.data or proto.double_data) == [1, 2, 3, 4], "protobuf reads the same"
+
+
+def test_scalars_and_empty_arrays():
+    saved, _ = decode_blob(memoryview(messages.BlobProto(data=[5]).SerializeToString()))
+    assert saved.data.shape == ()
+    saved, _ = decode_blob(memoryview(blob(dims=[0, 3]).SerializeToString()))
+    assert saved.data.shape == (0, 3)
+
+
+def test_fields_of_forks_are_left_out_with_one_warning(tmp_path):
+    layer = layer_with(blob(1)).SerializeToString()
+    layer += prefix(8266711, 3) + b"abc" + varint(200 << 3) + b"\x01"
+    inner = varint(99 << 3) + b"\x01"
+    layer += prefix(117, len(inner)) + inner  # inside inner_product_param
+    path = tmp_path / "fork.caffemodel"
+    path.write_bytes(prefix(100, len(layer)) + layer + varint(77 << 3) + b"\x05")
+    with pytest.warns(UserWarning) as caught:
+        (read,) = weights.read_weights(path)
+    assert [str(warning.message) for warning in caught] == [
+        f"{path}: left out what BVLC Caffe does not know: NetParameter field 77, "
+        "LayerParameter field 8266711, LayerParameter field 200, InnerProductParameter field 99"
+    ]
+    assert (read.name, read.blobs[0].data.tolist()) == ("fc", [1])
+
+
+def test_a_v1_type_of_a_fork_is_left_out_with_a_warning(tmp_path):
+    layer = varint(5 << 3) + b"\xe7\x07" + prefix(4, 1) + b"x"
+    path = tmp_path / "fork.caffemodel"
+    path.write_bytes(prefix(2, len(layer)) + layer)
+    with pytest.warns(UserWarning, match="V1LayerParameter field 5"):
+        (read,) = weights.read_weights(path)
+    assert (read.name, read.type) == ("x", "")
+
+
+def test_unknown_fields_of_a_blob_are_named(tmp_path):
+    data = blob(1).SerializeToString() + varint(50 << 3) + b"\x01"
+    layer = prefix(1, 1) + b"x" + prefix(7, len(data)) + data
+    path = tmp_path / "fork.caffemodel"
+    path.write_bytes(prefix(100, len(layer)) + layer)
+    with pytest.warns(UserWarning, match=r"layer 'x', blob 0: left out BlobProto fields 50"):
+        (read,) = weights.read_weights(path)
+    assert read.blobs[0].data.tolist() == [1]
+
+
+def test_v0_settings_that_do_not_matter_to_weights_are_warnings(tmp_path):
+    v0 = messages.V0LayerParameter(name="r", type="relu", pad=1)
+    path = tmp_path / "w.caffemodel"
+    path.write_bytes(messages.NetParameter(layers=[messages.V1LayerParameter(layer=v0)]).SerializeToString())
+    with pytest.warns(UserWarning, match="Unknown parameter pad"):
+        (read,) = weights.read_weights(path)
+    assert read == weights.SavedLayer("r", "ReLU", ())
+
+
+@pytest.mark.parametrize(
+    ("proto", "problem"),
+    [
+        (blob(1, 2, dims=[3]), "layer 'fc', blob 1: shape (3,) needs 3 values, the file has 2"),
+        (blob(1, dims=[10**10]), "layer 'fc', blob 1: shape (10000000000,): blob size exceeds INT_MAX"),
+        (blob(1, dims=[1 << 20, 1 << 20]), "blob size exceeds INT_MAX"),
+        (blob(1, dims=[-1, -1]), "layer 'fc', blob 1: shape (-1, -1) has a negative size"),
+        (blob(1, dims=[1] * 33), "layer 'fc', blob 1: 33 axes, expected at most 32"),
+        (blob(1, dims=[1] * 10000), "layer 'fc', blob 1: a shape of 10003 bytes, expected at most 32 axes"),
+        (blob(1, num=-1, channels=-1, height=1, width=1), "(-1, -1, 1, 1) has a negative size"),
+        (blob(dims=[5]), "layer 'fc', blob 1: shape (5,) needs 5 values, the file has 0"),
+    ],
+)
+def test_shapes_that_cannot_be(tmp_path, proto, problem):
+    path = write(tmp_path / "w.caffemodel", layer_with(blob(1), proto))
+    with pytest.raises(WeightsError) as caught:
+        weights.read_weights(path)
+    assert str(caught.value).startswith(f"{path}: layer 'fc', blob 1: ")
+    assert problem in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_packed_values_of_a_broken_length(tmp_path):
+    data = prefix(5, 3) + b"abc"
+    layer = prefix(1, 1) + b"x" + prefix(7, len(data)) + data
+    path = tmp_path / "w.caffemodel"
+    path.write_bytes(prefix(100, len(layer)) + layer)
+    with pytest.raises(ParseError, match="layer 'x', blob 0: 3 bytes of packed values of 4 bytes each"):
+        weights.read_weights(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "the file is empty"),
+        (b'name: "VGG"\nlayer { name: "x" }\n', "a text file"),
+        (b"PK\x03\x04" + bytes(100), "not a protobuf message (wire type 3 at byte 2)"),
+        (b"\x08\x05" + bytes(100), "not a protobuf message (field number 0 at byte 2)"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "not a protobuf message"),
+        (b"\x1f\x8b\x08\x00" + bytes(range(100)), "not a protobuf message"),
+        (b"\x80\x02}q\x00X\x05" + bytes(50), "not a protobuf message"),
+        (b"\x08" + b"\xff" * 40, "a number of more than ten bytes"),
+        (b"\x0a\x03VGG", "has no field layer or layers, expected a caffe.NetParameter"),
+        (b"\xa2\x06\x04\x0a\x02", "truncated: field 100 at byte 0 takes 4 bytes, but only 2 are left"),
+        (b"\xa2\x06\x02\x0a\x04", "truncated: field 1 at byte 3 takes 4 bytes, but only 0 are left"),
+        (b"\xa2\x06\x85", "truncated: the data ends within a number"),
+        (b"\xa2\x06\x03\x42\x01\xff", "Error parsing message"),
+    ],
+)
+def test_files_that_are_no_weights(tmp_path, content, problem):
+    path = tmp_path / "w.caffemodel"
+    path.write_bytes(content)
+    with pytest.raises(ParseError) as caught:
+        weights.read_weights(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert problem in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_files_and_folders(tmp_path):
+    with pytest.raises(ParseError, match=r"absent.caffemodel: No such file"):
+        weights.read_weights(tmp_path / "absent.caffemodel")
+    with pytest.raises(ParseError, match="Is a directory"):
+        weights.read_weights(tmp_path)
+
+
+def test_every_truncation_of_a_file_is_an_error_or_ends_between_layers(tmp_path):
+    whole = (GOLDEN / "layers" / "ip_2d" / "weights.caffemodel").read_bytes()
+    expected = weights.read_weights(GOLDEN / "layers" / "ip_2d" / "weights.caffemodel")
+    path = tmp_path / "cut.caffemodel"
+    whole_layers = 0
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        try:
+            read = weights.read_weights(path)
+        except VggReproError as error:
+            assert str(error).startswith(f"{path}: ")
+        else:
+            whole_layers += 1
+            assert [layer.name for layer in read] == [layer.name for layer in expected[: len(read)]]
+    assert whole_layers == len(expected) - 1
+
+
+def test_a_mix_of_formats_is_refused(tmp_path):
+    path = tmp_path / "w.caffemodel"
+    layer, old = messages.LayerParameter(name="a"), messages.V1LayerParameter(name="b")
+    path.write_bytes(messages.NetParameter(layer=[layer], layers=[old]).SerializeToString())
+    with pytest.raises(UpgradeError, match=r"w.caffemodel: .*both 'layer' and 'layers'"):
+        weights.read_weights(path)
+
+
+def test_blobs_are_handed_out_by_index():
+    one, two = SavedBlob(np.zeros(1, np.float32)), SavedBlob(np.zeros(2, np.float32))
+    binary = weights.SavedLayer("l", "", (one, two))
+    assert binary.by_index([True, False]) == {0: one, 1: two}
+    for owned in ([True], [True, True, False]):
+        with pytest.raises(WeightsError, match=r"Incompatible number of blobs for layer l: .*2, the net"):
+            binary.by_index(owned)
+    hdf5 = weights.SavedLayer("l", "", (two,), (1,))
+    assert hdf5.by_index([False, True]) == {1: two}
+    for owned in ([True, True], [True]):
+        with pytest.raises(WeightsError, match="Incompatible number of blobs"):
+            hdf5.by_index(owned)
+
+
+def test_mean_and_infogain_files():
+    for file, shape in (
+        ("lmdb/mean.binaryproto", (1, 3, 24, 28)),
+        ("layers/infogain_file/H.binaryproto", (1, 1, 7, 7)),
+    ):
+        proto = messages.BlobProto.FromString((GOLDEN / file).read_bytes())
+        array = read_blob(GOLDEN / file)
+        assert array.shape == shape
+        assert array.tobytes() == np.array(proto.data, np.float32).tobytes()
+
+
+def test_a_mean_file_that_is_something_else(tmp_path):
+    path = tmp_path / "mean.binaryproto"
+    path.write_bytes(blob(1, 2, dims=[7]).SerializeToString())
+    with pytest.raises(WeightsError, match=r"mean.binaryproto: BlobProto: shape \(7,\) needs 7 values"):
+        read_blob(path)
+    path.write_bytes(b"\x00\x01")
+    with pytest.raises(ParseError, match=r"mean.binaryproto: BlobProto: not a protobuf message"):
+        read_blob(path)
