@@ -37,9 +37,16 @@ FRAGMENTS = st.one_of(SIGNS, WORDS, st.sampled_from(['"\\377"', "net_param {"]))
 FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
+class Damaged(bytes):
+    """Bytes of a file, too many to print when a test fails: hypothesis prints how to make them again."""
+
+    def __repr__(self):
+        return f"<{len(self)} bytes>"
+
+
 @st.composite
 def damaged_bytes(draw):
-    data = bytearray(draw(st.sampled_from(BINARIES)))
+    data = bytearray(draw(st.sampled_from(list(map(Damaged, BINARIES)))))
     # most damage belongs near the front, where the structure is
     place = st.one_of(st.integers(0, min(300, len(data) - 1)), st.integers(0, len(data) - 1))
     for _ in range(draw(st.integers(0, 3))):
@@ -49,7 +56,7 @@ def damaged_bytes(draw):
     if draw(st.booleans()):
         at = draw(st.integers(0, len(data)))
         data[at:at] = draw(st.binary(max_size=12))
-    return bytes(data)
+    return Damaged(data)
 
 
 @st.composite

@@ -267,6 +267,18 @@ def test_files_that_are_no_weights(tmp_path, content, problem):
     assert "\n" not in str(caught.value)
 
 
+def test_names_that_are_not_utf8(tmp_path):
+    path = tmp_path / "w.caffemodel"
+    for layer in (
+        b"\x0a\x02\xc4\xe3",
+        b"\x1a\x02\xc4\xe3",
+        b"\x32\x04\x0a\x02\xc4\xe3",
+    ):  # name, bottom, param's name
+        path.write_bytes(prefix(100, len(layer)) + layer)
+        with pytest.raises(ParseError, match=r"w.caffemodel: 'utf-8' codec can't decode"):
+            weights.read_weights(path)
+
+
 def test_missing_files_and_folders(tmp_path):
     with pytest.raises(ParseError, match=r"absent.caffemodel: No such file"):
         weights.read_weights(tmp_path / "absent.caffemodel")

@@ -118,12 +118,12 @@ def _open(path: str | PathLike[str], message: Any, nesting: _Nesting, essential:
     blobs: list[memoryview] = []
     try:
         message.MergeFromString(_with_placeholders(view, 0, len(view), nesting, blobs))
+        unknown = tuple(dict.fromkeys(_unknown_fields(message)))
     except (ParseError, DecodeError, UnicodeDecodeError) as error:
         raise ParseError(f"{path}: {error}") from None
     if not {field.name for field, _ in message.ListFields()} & set(essential):
         expected = message.DESCRIPTOR.full_name
         raise ParseError(f"{path}: has no field {' or '.join(essential)}, expected a {expected}")
-    unknown = tuple(dict.fromkeys(_unknown_fields(message)))
     if unknown:
         warnings.warn(f"{path}: left out what BVLC Caffe does not know: {', '.join(unknown)}", stacklevel=3)
         message.DiscardUnknownFields()
@@ -150,13 +150,17 @@ def _with_placeholders(
 
 
 def _unknown_fields(message: Any) -> Iterator[str]:
-    """``Type.number`` of each field, at any depth, that the schema does not have."""
+    """``Type.number`` of each field, at any depth, that the schema does not have.
+
+    Raises UnicodeDecodeError for a string that is not UTF-8: C++ takes it, Python cannot.
+    """
     unknown = UnknownFieldSet(message)
     for index in range(len(unknown)):
         yield f"{message.DESCRIPTOR.name} field {unknown[index].field_number}"
     for descriptor, value in message.ListFields():
-        if descriptor.message_type is None:
-            continue
-        is_message = hasattr(value, "DESCRIPTOR")
-        for inner in (value,) if is_message else value:
-            yield from _unknown_fields(inner)
+        single = hasattr(value, "DESCRIPTOR") or isinstance(value, (str, bytes, int, float))
+        for inner in (value,) if single else value:
+            if descriptor.message_type is not None:
+                yield from _unknown_fields(inner)
+            elif isinstance(inner, bytes):
+                inner.decode()  # some releases hand out the bytes of what is no text
