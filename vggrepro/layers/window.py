@@ -7,12 +7,12 @@ axis. The rules are those of Caffe's ``base_conv_layer``, ``conv_layer``, ``deco
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, floor
 from typing import Any, NamedTuple
 
-from vggrepro.emit import Shape
+from vggrepro.emit import Dims, Shape
 from vggrepro.errors import ShapeError
 
 
@@ -103,13 +103,19 @@ class Windows:
         """1x1 with stride 1 and no padding: a plain matrix product over the channels."""
         return all(k == s == 1 and p == 0 for k, s, p in zip(self.kernel, self.stride, self.pad, strict=True))
 
-    def conv_sizes(self, sizes: Sequence[int]) -> Shape:
-        return tuple(map(conv_size, sizes, self.kernel, self.stride, self.pad, self.dilation))
+    def conv_sizes(self, sizes: Dims) -> Dims:
+        """Sizes of a convolution's top; None for None."""
+        return self._sizes(conv_size, sizes)
 
-    def deconv_sizes(self, sizes: Sequence[int]) -> Shape:
-        return tuple(map(deconv_size, sizes, self.kernel, self.stride, self.pad, self.dilation))
+    def deconv_sizes(self, sizes: Dims) -> Dims:
+        """Sizes of a deconvolution's top; None for None."""
+        return self._sizes(deconv_size, sizes)
 
-    def shortfall(self, sizes: Sequence[int | None]) -> Shape:
+    def _sizes(self, rule: Callable[[int, int, int, int, int], int], sizes: Dims) -> Dims:
+        windows = zip(sizes, self.kernel, self.stride, self.pad, self.dilation, strict=True)
+        return tuple(None if size is None else rule(size, *window) for size, *window in windows)
+
+    def shortfall(self, sizes: Dims) -> Shape:
         """Zeros that Caffe reads beyond the padded end, where a window is larger than all of its
         input (see :func:`conv_size`); 0 elsewhere, and where the size is not known."""
         return tuple(
@@ -137,6 +143,11 @@ class WindowParam:
             if param.HasField(f"{name}_h") or param.HasField(f"{name}_w")
         )
         return cls(tuple((name, tuple(map(int, getattr(param, name)))) for name in names), pairs)
+
+    @classmethod
+    def of_kernel(cls, *kernel: int) -> WindowParam:
+        """Windows of this kernel with stride 1, without padding or dilation."""
+        return cls((("kernel_size", kernel), ("stride", ()), ("pad", ()), ("dilation", ())), ())
 
     def resolve(self, axes: int) -> Windows:
         """The windows over ``axes`` spatial axes. Raises ShapeError as Caffe's ``LayerSetUp``."""

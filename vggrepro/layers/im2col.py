@@ -1,0 +1,122 @@
+"""Im2col: the input of every window of a convolution, as channels (Caffe's Im2col layer)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from vggrepro.emit import Dims, GraphBuilder, Shape, Value
+from vggrepro.errors import ShapeError, UnsupportedError
+from vggrepro.layers.base import (
+    Array,
+    Emitted,
+    Gradients,
+    Layer,
+    Needed,
+    Reach,
+    Referenced,
+    Shapes,
+    register,
+)
+from vggrepro.layers.correlation import Correlation
+from vggrepro.layers.frame import Frame
+from vggrepro.layers.unfold import pad_widths, tap_slices, unfold
+from vggrepro.layers.window import WindowParam, Windows
+
+
+@register
+@dataclass(frozen=True)
+class Im2col(Layer):
+    """Bottom (..., C, sizes...), top (..., C * taps, windows...), with the taps of a channel together.
+
+    ``force_nd_im2col`` chooses among Caffe's implementations of the same copy, and is ignored.
+    """
+
+    type = "Im2col"
+
+    window: WindowParam
+    axis: int = 1
+
+    @classmethod
+    def from_param(cls, param: Any, phase: int) -> Im2col:
+        p = param.convolution_param
+        if 0 in p.dilation:
+            raise UnsupportedError(f"layer {param.name!r}: dilation 0 is not supported")
+        return cls(WindowParam.from_param(p), p.axis)
+
+    def _windows(self, rank: int) -> tuple[Frame, Windows]:
+        frame = Frame.of(self.axis, rank, self.type)
+        if not frame.spatial:
+            raise ShapeError(f"axis {self.axis} of a blob with {rank} axes leaves no spatial axis")
+        return frame, self.window.resolve(frame.spatial)
+
+    def _top(self, dims: Dims) -> Dims:
+        frame, windows = self._windows(len(dims))
+        channels = dims[frame.axis]
+        columns = None if channels is None else channels * prod(windows.kernel)
+        return (*dims[: frame.axis], columns, *windows.conv_sizes(frame.sizes(dims)))
+
+    def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
+        top = Value("top", self._top(bottoms[0])).shape
+        frame, windows = self._windows(len(top))
+        if min(top[frame.axis + 1 :]) < 1:
+            raise ShapeError(
+                f"{windows} over a bottom of shape {tuple(bottoms[0])} leave a top of shape {top}"
+            )
+        return (top,)
+
+    def reach(self, bottom: Shape) -> Reach | None:
+        _, windows = self._windows(len(bottom))
+        (height, width), (down, right) = windows.extents, windows.stride
+        return Reach((height, width), (down, right))
+
+    def emit(
+        self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
+    ) -> Emitted:
+        frame, windows = self._windows(bottoms[0].rank)
+        x = frame.enter(g, bottoms[0])
+        columns = unfold(g, x.name, x.dims, windows)  # (N, C, taps, windows...)
+        dims = (x.dims[0], *self._top(bottoms[0].dims)[frame.axis :])
+        y = Value(_join_taps(g, columns, dims), dims)
+        return Emitted((frame.leave(g, y, bottoms[0]),), (bottoms[0].dims, x.dims, dims))
+
+    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+        """Every element of the bottom gets the sum over the windows that saw it: the gradient of a
+        convolution within each channel, whose filters each pick one tap."""
+        (d_top,) = d_tops
+        if d_top is None:
+            return Gradients((None,))
+        bottom, x, y = (Value("", dims).shape for dims in saved)
+        frame, windows = self._windows(len(bottom))
+        taps = prod(windows.kernel)
+        picking = np.tile(np.eye(taps, dtype=np.float32), (x[1], 1)).reshape(-1, 1, *windows.kernel)
+        picked = Correlation(x, y, windows, group=x[1])
+        dx = picked.input_gradient(g, frame.enter_fixed(g, d_top, y), g.const(picking))
+        return Gradients((frame.leave_fixed(g, dx, bottom),))
+
+    def reference(
+        self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
+    ) -> Referenced:
+        (bottom,) = bottoms
+        frame, windows = self._windows(bottom.ndim)
+        top = Value("top", self._top(bottom.shape)).shape
+        leading = prod(top[: frame.axis])
+        x = bottom.reshape(leading, *bottom.shape[frame.axis :])
+        x = np.pad(x, pad_widths(x.shape, windows))
+        y = np.zeros((leading, x.shape[1], prod(windows.kernel), *top[frame.axis + 1 :]))
+        for index, tap in enumerate(product(*map(range, windows.kernel))):
+            y[:, :, index] = x[tap_slices(tap, top[frame.axis + 1 :], windows)]
+        return Referenced((y.reshape(top),))
+
+
+def _join_taps(g: GraphBuilder, columns: str, dims: Dims) -> str:
+    """(N, C, taps, windows...) as (N, C * taps, windows...)."""
+    if dims.count(None) < 2:
+        return g.op("Reshape", columns, g.ints([-1 if d is None else d for d in dims]))
+    windows = g.op("Shape", columns, start=3)
+    return g.op("Reshape", columns, g.op("Concat", g.ints([0, dims[1] or -1]), windows, axis=0))

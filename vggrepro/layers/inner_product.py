@@ -1,0 +1,161 @@
+"""Fully connected layer (Caffe's InnerProduct layer)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+from vggrepro.caffe.messages import FillerParameter
+from vggrepro.emit import Dims, GraphBuilder, Shape, Value
+from vggrepro.errors import NetError, UnsupportedError
+from vggrepro.layers.base import (
+    Array,
+    Emitted,
+    Gradients,
+    Layer,
+    Needed,
+    ParamDef,
+    Reach,
+    Referenced,
+    Shapes,
+    canonical_axis,
+    register,
+)
+from vggrepro.layers.convolution import Convolution
+from vggrepro.layers.window import WindowParam
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What backward needs: the bottom as a matrix (M, inputs), its dims as a blob, and the weight."""
+
+    matrix: str
+    bottom: Dims
+    weight: str
+
+
+@register
+@dataclass(frozen=True)
+class InnerProduct(Layer):
+    """y = x W^T + b, with x the bottom as a matrix (M, inputs) and W (num_output, inputs).
+
+    The axes from ``axis`` on make up the inputs; the axes before it stay, so the top is
+    (leading axes..., num_output). With ``transpose`` the weight is stored as (inputs, num_output).
+    """
+
+    type = "InnerProduct"
+
+    num_output: int
+    bias_term: bool = True
+    axis: int = 1
+    transpose: bool = False
+    weight_filler: Any = field(default_factory=FillerParameter)
+    bias_filler: Any = field(default_factory=FillerParameter)
+
+    @classmethod
+    def from_param(cls, param: Any, phase: int) -> InnerProduct:
+        p = param.inner_product_param
+        if p.num_output == 0:
+            raise NetError(f"layer {param.name!r}: num_output 0: must be > 0")
+        return cls(p.num_output, p.bias_term, p.axis, p.transpose, p.weight_filler, p.bias_filler)
+
+    def _axis(self, rank: int) -> int:
+        return canonical_axis(self.axis, rank, self.type)
+
+    def _inputs(self, dims: Dims) -> int:
+        return prod(Value("inputs", dims[self._axis(len(dims)) :]).shape)
+
+    def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
+        return ((*bottoms[0][: self._axis(len(bottoms[0]))], self.num_output),)
+
+    def param_defs(self, bottoms: Shapes) -> tuple[ParamDef, ...]:
+        shape = (self.num_output, self._inputs(bottoms[0]))
+        weight = ParamDef(shape[::-1] if self.transpose else shape, self.weight_filler)
+        return (weight, ParamDef((self.num_output,), self.bias_filler)) if self.bias_term else (weight,)
+
+    def reach(self, bottom: Shape) -> Reach | None:
+        """All of a map (N, C, H, W), if the layer is fully connected over it."""
+        return Reach((bottom[2], bottom[3]), (1, 1)) if self._axis(len(bottom)) == 1 else None
+
+    def emit(
+        self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
+    ) -> Emitted:
+        (x,) = bottoms
+        axis = self._axis(x.rank)
+        matrix = self._matrix(g, x, axis)
+        y = g.op("Gemm", matrix, *(p.name for p in params), transB=int(not self.transpose))
+        top = y if axis == 1 else self._restore(g, y, x, axis)
+        return Emitted((top,), Saved(matrix, x.dims, params[0].name))
+
+    def _matrix(self, g: GraphBuilder, x: Value, axis: int) -> str:
+        inputs = self._inputs(x.dims)
+        return x.name if axis == 1 and x.rank == 2 else g.op("Reshape", x.name, g.ints([-1, inputs]))
+
+    def _restore(self, g: GraphBuilder, y: str, x: Value, axis: int) -> str:
+        """(M, num_output) as (leading axes of x..., num_output)."""
+        leading = x.dims[:axis]
+        if leading.count(None) < 2:
+            sizes = [-1 if d is None else d for d in leading]
+            return g.op("Reshape", y, g.ints([*sizes, self.num_output]))
+        shape = g.op("Shape", x.name, start=0, end=axis)
+        return g.op("Reshape", y, g.op("Concat", shape, g.ints([self.num_output]), axis=0))
+
+    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+        (d_top,) = d_tops
+        if d_top is None:
+            return Gradients((None,), (None,) * (1 + self.bias_term))
+        plain = len(saved.bottom) == 2 and self._axis(2) == 1
+        dy = (
+            d_top
+            if self._axis(len(saved.bottom)) == 1
+            else g.op("Reshape", d_top, g.ints([-1, self.num_output]))
+        )
+        d_bottom = d_weight = d_bias = None
+        if needed.bottoms[0]:
+            dx = g.op("Gemm", dy, saved.weight, transB=int(self.transpose))  # (M, inputs)
+            shape = Value("bottom", saved.bottom).shape
+            d_bottom = dx if plain else g.op("Reshape", dx, g.ints(shape))
+        if needed.params[0]:
+            factors = (saved.matrix, dy) if self.transpose else (dy, saved.matrix)
+            d_weight = g.op("Gemm", *factors, transA=1)
+        if self.bias_term and needed.params[1]:
+            d_bias = g.op("ReduceSum", dy, g.ints([0]), keepdims=0)
+        return Gradients((d_bottom,), (d_weight, d_bias)[: 1 + self.bias_term])
+
+    def reference(
+        self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
+    ) -> Referenced:
+        (x,) = bottoms
+        weight, *bias = params
+        y = x.reshape(-1, self._inputs(x.shape)) @ (weight if self.transpose else weight.T)
+        for b in bias:
+            y = y + b
+        return Referenced((y.reshape(*x.shape[: self._axis(x.ndim)], self.num_output),))
+
+    def macs(self, bottoms: Shapes) -> int:
+        return prod(bottoms[0]) * self.num_output
+
+    def as_convolution(self, bottom: Shape) -> Convolution:
+        """The convolution that does the same on a bottom (N, C, H, W), and goes on to larger ones: with
+        a kernel of H x W, or 1 x 1 on (N, C). Section 3.2 of the paper: "the fully-connected layers
+        are first converted to convolutional layers". Its weight is the layer's own, not transposed, in
+        the shape (num_output, C, H, W).
+
+        Raises UnsupportedError where the inputs are not the channels, height and width of an image.
+        """
+        if len(bottom) not in (2, 4) or self._axis(len(bottom)) != 1:
+            raise UnsupportedError(
+                f"{self.type} with axis {self.axis} over a bottom of shape {tuple(bottom)} is no"
+                " convolution; expected (N, C, H, W) or (N, C), and axis 1"
+            )
+        height, width = bottom[2:] or (1, 1)
+        window = WindowParam.of_kernel(height, width)
+        return Convolution(
+            self.num_output,
+            window,
+            bias_term=self.bias_term,
+            weight_filler=self.weight_filler,
+            bias_filler=self.bias_filler,
+        )
