@@ -13,7 +13,7 @@ from vggrepro import emit
 from vggrepro.errors import NetError, ShapeError
 from vggrepro.graph.backward import build_gradient
 from vggrepro.graph.forward import build_forward
-from vggrepro.layers.base import Layer, Needed, Shapes
+from vggrepro.layers.base import Layer, Shapes
 from vggrepro.layers.filter import Filter
 from vggrepro.net import load_net
 from vggrepro.runtime.session import Session
@@ -41,11 +41,10 @@ def test_any_selector(n: int, items: list[tuple[int, ...]], seed: int, data: st.
     ones = data.draw(st.integers(0, 2))
     selector = np.array(marks, np.float32).reshape(n, *[1] * ones)
     bottoms = [*(values(seed + i, (n, *shape)) for i, shape in enumerate(items)), selector]
-    layer = Filtered()
+    layer = Filtered(len(items))
     object.__setattr__(layer, "rows", np.count_nonzero(marks))
     check_forward(layer, bottoms, dims=[data.draw(freed(b.shape)) for b in bottoms])
-    needed = Needed((*[True] * len(items), False), ())
-    check_gradient(layer, bottoms, needed=needed)
+    check_gradient(layer, bottoms)
 
 
 def test_the_declared_shape_is_that_of_all_items() -> None:

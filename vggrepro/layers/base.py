@@ -125,10 +125,14 @@ class Layer(ABC):
     """True where Caffe computes the right thing with the top in the bottom's memory."""
     loss: ClassVar[bool] = False
     """True where the first top is a loss, with weight 1 unless ``loss_weight`` says otherwise."""
-    blind_bottoms: ClassVar[frozenset[int]] = frozenset()
-    """Bottoms that never get a gradient: labels, sequence markers, selectors, indices."""
     has_gradient: ClassVar[bool] = True
     """False for layers that Caffe declares without a backward pass (ArgMax, Accuracy, Threshold)."""
+
+    @property
+    def blind_bottoms(self) -> frozenset[int]:
+        """Bottoms that never get a gradient: labels, sequence markers, selectors, indices. A layer
+        sets them as a class attribute, or overrides this where they depend on its parameters."""
+        return frozenset()
 
     @classmethod
     @abstractmethod

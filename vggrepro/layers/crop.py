@@ -28,12 +28,11 @@ class Crop(Layer):
     """Axes from ``axis`` (default 2) on are cut to the sizes of the second bottom.
 
     ``offset``: where the window begins, once for all cut axes or once for each; default 0. The
-    second bottom gives its shape alone and never gets a gradient.
+    second bottom gives its shape alone: no gradient flows to it.
     """
 
     type = "Crop"
     bottoms = exactly(2)
-    blind_bottoms = frozenset({1})
 
     axis: int = 2
     offset: tuple[int, ...] = ()

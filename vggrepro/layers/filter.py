@@ -35,6 +35,13 @@ class Filter(Layer):
     bottoms = at_least(2)
     tops = at_least(1)
 
+    items: int = 1
+    """How many bottoms are filtered: all but the last."""
+
+    @property
+    def blind_bottoms(self) -> frozenset[int]:
+        return frozenset({self.items})
+
     @classmethod
     def from_param(cls, param: Any, phase: int) -> Filter:
         if len(param.top) != len(param.bottom) - 1:
@@ -42,7 +49,7 @@ class Filter(Layer):
                 f"layer {param.name!r}: top.size() == bottom.size() - 1"
                 f" ({len(param.top)} vs. {len(param.bottom) - 1}): one top for each bottom but the selector"
             )
-        return cls()
+        return cls(items=len(param.top))
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         *items, selector = bottoms
