@@ -254,7 +254,7 @@ def test_packed_values_of_a_broken_length(tmp_path):
         (b"\xa2\x06\x04\x0a\x02", "truncated: field 100 at byte 0 takes 4 bytes, but only 2 are left"),
         (b"\xa2\x06\x02\x0a\x04", "truncated: field 1 at byte 3 takes 4 bytes, but only 0 are left"),
         (b"\xa2\x06\x85", "truncated: the data ends within a number"),
-        (b"\xa2\x06\x03\x42\x01\xff", "Error parsing message"),
+        (b"\xa2\x06\x03\x42\x01\xff", "not a caffe.NetParameter"),
     ],
 )
 def test_files_that_are_no_weights(tmp_path, content, problem):
@@ -275,7 +275,9 @@ def test_names_that_are_not_utf8(tmp_path):
         b"\x32\x04\x0a\x02\xc4\xe3",
     ):  # name, bottom, param's name
         path.write_bytes(prefix(100, len(layer)) + layer)
-        with pytest.raises(ParseError, match=r"w.caffemodel: 'utf-8' codec can't decode"):
+        with pytest.raises(
+            ParseError, match=r"w.caffemodel: not a caffe.NetParameter: 'utf-8' codec can't decode"
+        ):
             weights.read_weights(path)
 
 

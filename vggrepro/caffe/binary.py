@@ -119,8 +119,11 @@ def _open(path: str | PathLike[str], message: Any, nesting: _Nesting, essential:
     try:
         message.MergeFromString(_with_placeholders(view, 0, len(view), nesting, blobs))
         unknown = tuple(dict.fromkeys(_unknown_fields(message)))
-    except (ParseError, DecodeError, UnicodeDecodeError) as error:
+    except ParseError as error:
         raise ParseError(f"{path}: {error}") from None
+    except (DecodeError, UnicodeDecodeError) as error:
+        # DEVIATION: Caffe takes names in any encoding; protobuf's Python strings are Unicode.
+        raise ParseError(f"{path}: not a {message.DESCRIPTOR.full_name}: {error}") from None
     if not {field.name for field, _ in message.ListFields()} & set(essential):
         expected = message.DESCRIPTOR.full_name
         raise ParseError(f"{path}: has no field {' or '.join(essential)}, expected a {expected}")

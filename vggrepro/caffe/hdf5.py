@@ -120,7 +120,11 @@ def _write_string(file: Any, name: str, text: str) -> None:
 
 
 def _layers(group: Any, prefix: str, path: str) -> Iterator[tuple[str, dict[int, Float32]]]:
-    """Every group is a layer. A name with slashes, which Caffe cannot write, is a group in a group."""
+    """Every group is a layer.
+
+    DEVIATION: a layer with slashes in its name, which Caffe cannot write, is read from groups in
+    groups, as other tools write it; Caffe would ignore it.
+    """
     for key, inner in group.items():
         name = prefix + key
         if not hasattr(inner, "items"):

@@ -55,8 +55,8 @@ def upgrade_solver(text: str) -> str:
 def upgrade_net_param(net: Any, source: str = "<string>") -> Any:
     """A ``NetParameter`` in the newest format; ``net`` itself is not changed.
 
-    Raises UpgradeError where Caffe's tool stops, and also where it goes on "with problems": a net
-    whose parameters are partly lost is not the net that was meant.
+    Raises UpgradeError where Caffe's tool stops. DEVIATION: also where it goes on "with problems": a
+    net whose parameters are partly lost is not the net that was meant.
     """
     return _complete(upgrade_net_report(net, source), source)
 

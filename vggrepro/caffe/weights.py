@@ -47,7 +47,8 @@ def read_weights(path: str | PathLike[str]) -> tuple[SavedLayer, ...]:
     """The layers of a .caffemodel (V0, V1 or today's) or .h5 file, in the file's order.
 
     The arrays of a .caffemodel are views of the mapped file, which must not change while they are in
-    use. Raises ParseError, UpgradeError or WeightsError.
+    use. DEVIATION: every blob is checked, not only those of layers that a net turns out to have.
+    Raises ParseError, UpgradeError or WeightsError.
     """
     if is_hdf5(path):
         return tuple(
