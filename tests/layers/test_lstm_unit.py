@@ -45,15 +45,15 @@ def test_a_fraction_of_cont_scales_the_forget_gate_and_its_slope_as_caffe_has_it
 
 
 @pytest.mark.parametrize(
-    "shapes",
+    ("shapes", "message"),
     [
-        ((2, 3, 4), (2, 3, 16), (2, 3)),
-        ((1, 3, 4), (1, 3, 12), (1, 3)),
-        ((1, 3, 4), (1, 3, 16), (1, 4)),
-        ((1, 3, 4), (1, 3, 16), (1, 3, 1)),
-        ((3, 4), (3, 16), (1, 3)),
+        (((2, 3, 4), (2, 3, 16), (2, 3)), r"1 == bottom\[0\]->shape\(0\) \(1 vs. 2\)"),
+        (((1, 3, 4), (1, 3, 12), (1, 3)), r"4 \* hidden_dim_ == bottom\[1\]->shape\(2\) \(16 vs. 12\)"),
+        (((1, 3, 4), (1, 3, 16), (1, 4)), r"num_instances == bottom\[2\]->shape\(1\) \(3 vs. 4\)"),
+        (((1, 3, 4), (1, 3, 16), (1, 3, 1)), r"2 == bottom\[2\]->num_axes\(\) \(2 vs. 3\)"),
+        (((3, 4), (3, 16), (1, 3)), r"3 == bottom\[0\]->num_axes\(\) \(3 vs. 2\)"),
     ],
 )
-def test_shapes_that_do_not_fit(shapes: tuple[tuple[int, ...], ...]) -> None:
-    with pytest.raises(ShapeError, match="LSTMUnit takes shapes"):
+def test_shapes_that_do_not_fit(shapes: tuple[tuple[int, ...], ...], message: str) -> None:
+    with pytest.raises(ShapeError, match=message):
         LAYER.out_shapes(shapes)

@@ -147,7 +147,8 @@ def test_only_the_gradients_that_are_needed(kind: str) -> None:
     [
         ([(3, 2), (3, 2)], r"bottom\[0\] must have at least 2 axes"),
         ([(3, 2, 4), (3, 2, 1)], r"bottom\[1\] must have exactly 2 axes"),
-        ([(3, 2, 4), (2, 2)], r"bottom\[1\] must have the #timesteps"),
+        ([(3, 2, 4), (2, 2)], r"T_ == bottom\[1\]->shape\(0\) \(3 vs. 2\)"),
+        ([(3, 2, 4), (3, 1)], r"N_ == bottom\[1\]->shape\(1\) \(2 vs. 1\)"),
         ([(3, 2, 4), (3, 2), (3, 5)], "static input"),
         ([(3, 2, 4), (3, 2), (2,)], "static input"),
     ],

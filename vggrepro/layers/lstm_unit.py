@@ -92,6 +92,13 @@ def _sigmoid(x: Array) -> Array:
     return 0.5 * (1 + np.tanh(0.5 * x))
 
 
+def _require(condition: str, expected: int, got: int) -> None:
+    if expected != got:
+        raise ShapeError(
+            f"{condition} ({expected} vs. {got}): LSTMUnit takes shapes (1, N, D), (1, N, 4 * D) and (1, N)"
+        )
+
+
 @register
 @dataclass(frozen=True)
 class LSTMUnit(Layer):
@@ -111,14 +118,14 @@ class LSTMUnit(Layer):
         return cls()
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
-        cells, gates, cont = bottoms
-        expected: Any = None
-        if len(cells) == 3:
-            expected = ((1, *cells[1:]), (1, cells[1], 4 * cells[2]), (1, cells[1]))
-        if expected != (cells, gates, cont):
-            raise ShapeError(
-                f"LSTMUnit takes shapes (1, N, D), (1, N, 4 * D) and (1, N); got {cells}, {gates}, {cont}"
-            )
+        cells = bottoms[0]
+        for index, shape in enumerate(bottoms):
+            place = f"bottom[{index}]"
+            axes = 2 if index == 2 else 3
+            _require(f"{axes} == {place}->num_axes()", axes, len(shape))
+            _require(f"1 == {place}->shape(0)", 1, shape[0])
+            _require(f"num_instances == {place}->shape(1)", cells[1], shape[1])
+        _require("4 * hidden_dim_ == bottom[1]->shape(2)", 4 * cells[2], bottoms[1][2])
         return (cells, cells)
 
     def emit(

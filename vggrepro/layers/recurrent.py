@@ -129,13 +129,13 @@ class Recurrent(Layer):
             raise ShapeError(
                 f"bottom[1] must have exactly 2 axes -- (#timesteps, #streams); got shape {cont}"
             )
-        if cont != x[:2]:
-            raise ShapeError(
-                f"bottom[1] must have the #timesteps and #streams of bottom[0], {x[:2]}; got {cont}"
-            )
+        for axis, (name, size) in enumerate(zip(("T_", "N_"), x, strict=False)):
+            if cont[axis] != size:
+                raise ShapeError(f"{name} == bottom[1]->shape({axis}) ({size} vs. {cont[axis]})")
         if self._has_static(bottoms) and (len(bottoms[2]) < 2 or bottoms[2][0] != x[1]):
             raise ShapeError(
-                f"bottom[2], the static input, must have shape ({x[1]}, inputs...); got {bottoms[2]}"
+                f"N_ == bottom[2]->shape(0) ({x[1]} vs. {bottoms[2][:1]}): the static input must have shape"
+                f" ({x[1]}, inputs...); got {bottoms[2]}"
             )
         state = (1, x[1], self.num_output)
         for index in range(len(bottoms) - self._exposed, len(bottoms)):

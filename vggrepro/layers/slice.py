@@ -71,7 +71,10 @@ class Slice(Layer):
         if self.count > whole:
             raise ShapeError(f"top.size() <= bottom_slice_axis ({self.count} vs. {whole}): too many tops")
         if self.points[-1] > whole:
-            raise ShapeError(f"slice_point {self.points[-1]} lies beyond the axis of size {whole}")
+            raise ShapeError(
+                f"shape[i] >= 0 ({whole - self.points[-1]} vs. 0): slice_point {self.points[-1]} lies beyond"
+                f" the axis of size {whole}"
+            )
         return [b - a for a, b in pairwise((0, *self.points, whole))]
 
     def emit(
