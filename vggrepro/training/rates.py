@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from vggrepro.errors import SolverError
 
@@ -12,23 +14,31 @@ POLICIES = ("fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid", "plat
 
 def learning_rate(param: Any, iteration: int, current_step: int) -> float:
     """The rate of the coming iteration. ``param`` is a ``SolverParameter``; ``current_step`` counts
-    the drops so far of ``multistep`` and ``plateau`` (see :func:`next_step`). Raises SolverError
-    for an unknown policy or a missing parameter."""
-    base, policy = param.base_lr, param.lr_policy
+    the drops so far of ``multistep`` and ``plateau`` (see :func:`next_step`, :func:`plateau_drops`).
+
+    Rounded to float32 where Caffe rounds: near the end of ``poly`` that shows in the sixth digit. Raises
+    SolverError for an unknown policy or a missing parameter.
+    """
+    return float(np.float32(_rate(param, iteration, current_step)))
+
+
+def _rate(param: Any, iteration: int, current_step: int) -> Any:
+    base, gamma, power = (np.float32(getattr(param, name)) for name in ("base_lr", "gamma", "power"))
+    policy, one, t = param.lr_policy, np.float32(1), np.float32(iteration)
     if policy == "fixed":
-        return float(base)
+        return base
     if policy == "step":
-        return float(base * param.gamma ** (iteration // _positive(param, "stepsize")))
+        return float(base) * float(gamma) ** (iteration // _positive(param, "stepsize"))
     if policy == "exp":
-        return float(base * param.gamma**iteration)
+        return float(base) * float(gamma) ** iteration
     if policy == "inv":
-        return float(base * (1 + param.gamma * iteration) ** -param.power)
+        return base * (one + gamma * t) ** -power
     if policy in ("multistep", "plateau"):
-        return float(base * param.gamma**current_step)
+        return float(base) * float(gamma) ** current_step
     if policy == "poly":
-        return float(base * (1 - iteration / _positive(param, "max_iter")) ** param.power)
+        return base * (one - t / np.float32(_positive(param, "max_iter"))) ** power
     if policy == "sigmoid":
-        return float(base / (1 + math.exp(-param.gamma * (iteration - param.stepsize))))
+        return base * (one / (one + np.exp(-gamma * (t - np.float32(param.stepsize)))))
     raise SolverError(f"Unknown learning rate policy: {policy!r}; known are {', '.join(POLICIES)}")
 
 
@@ -51,13 +61,17 @@ PLATEAU_DROPS = 3
 """Section 3.1: the rate is decreased three times in all."""
 
 
-def plateau_step(param: Any, accuracies: list[float], current_step: int, patience: int = 1) -> bool:
-    """The paper's policy: whether to divide the rate by 10 (multiply by ``gamma``) now.
+def plateau_drops(accuracies: Sequence[float], patience: int) -> int:
+    """The paper's policy: how often the rate has been divided by 10 (multiplied by ``gamma``) after these
+    validation accuracies, which are all so far, in order.
 
-    True if the last ``patience`` validation accuracies since the last drop did not exceed the best
-    before them, and fewer than three drops were made. ``accuracies`` are those since the last drop,
-    with the best of all earlier ones in front.
+    A drop follows when ``patience`` accuracies in a row have not exceeded the best one before them; they
+    are counted anew after each drop, and there are three drops at most.
     """
-    if param.lr_policy != "plateau" or current_step >= PLATEAU_DROPS or len(accuracies) <= patience:
-        return False
-    return max(accuracies[-patience:]) <= max(accuracies[:-patience])
+    best, idle, drops = -np.inf, 0, 0
+    for accuracy in accuracies:
+        idle = 0 if accuracy > best else idle + 1
+        best = max(best, accuracy)
+        if idle == patience and drops < PLATEAU_DROPS:
+            drops, idle = drops + 1, 0
+    return drops

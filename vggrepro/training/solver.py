@@ -4,104 +4,118 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.caffe.snapshot import (
-    SavedState,
-    read_solverstate,
-    write_caffemodel,
-    write_caffemodel_hdf5,
-    write_solverstate,
-    write_solverstate_hdf5,
-)
-from vggrepro.caffe.weights import read_weights
 from vggrepro.emit import Shape
 from vggrepro.errors import NetError, SolverError
 from vggrepro.graph.naming import gradient_name, next_name, state_name
 from vggrepro.graph.train import LOSS, build_train
 from vggrepro.graph.update import RULES
-from vggrepro.net import Net
-from vggrepro.net.load import match_weights
-from vggrepro.runtime.buffers import BoundRun, FlatBuffer, Layout
+from vggrepro.net import Net, build_net
+from vggrepro.runtime.buffers import BoundRun, FlatBuffer, Slice
+from vggrepro.runtime.ranks import Alone, Ranks
 from vggrepro.runtime.session import Session
+from vggrepro.training import snapshots
 from vggrepro.training.definition import Definition, read_definition
+from vggrepro.training.initialise import Fillers
+from vggrepro.training.memory import Memory
+from vggrepro.training.ranks import begin_sum
 from vggrepro.training.rates import learning_rate, next_step
-from vggrepro.training.updater import Memory, Updater
+from vggrepro.training.updater import Updater
 
-Feeds = Mapping[str, npt.NDArray[Any]]
-Reduce = Callable[[FlatBuffer], None]
+Feeds = Mapping[str, npt.NDArray[Any] | Slice]
+"""Values of a net's inputs: arrays, or what is on the device already."""
+
+PathLike = str | os.PathLike[str]
 
 
 class Solver:
-    """Trains a net as Caffe's solver of ``solver_prototxt`` does.
+    """Trains a net as Caffe's solver of ``solver_prototxt`` (a path, or what was read from one) does.
 
-    ``weights`` (a path or several) are copied by layer name. The ``net`` path is taken from the working
-    directory, as in Caffe, else from the solver file's folder. Parameters, histories and gradients
-    stay on ``device`` from step to step.
+    ``weights`` (a path or several) are copied by layer name; without them those that the solver itself
+    names. The ``net`` path is taken from the working directory, as in Caffe, else from the solver file's
+    folder. Parameters, histories and gradients stay on ``device`` from step to step. ``threads``
+    bounds the CPU threads (0: all cores). ``seed`` takes the place of ``random_seed``, ``fillers``
+    that of the net's fillers, ``input_shapes`` that of input shapes.
 
-    ``input_shapes`` replaces input shapes (a rank's part of the batch); ``reduce`` is called with the
-    gradients of each iteration before they are used (averaging over ranks); ``first_sample`` is
-    the place of this solver's samples in the whole batch, on which dropout masks depend.
+    With several ``ranks`` each has one such solver, on its part of every batch: all begin with the first
+    one's parameters, gradients and losses are averaged over them, and dropout draws what it would draw
+    for the whole batch. (BatchNorm's statistics are of each rank's part, as in Caffe.)
 
     Raises SolverError for a definition that Caffe would refuse, and all that ``load_net`` raises.
     """
 
     def __init__(
         self,
-        solver_prototxt: str | os.PathLike[str],
+        solver_prototxt: PathLike | Definition,
         *,
-        weights: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
+        weights: PathLike | Sequence[PathLike] | None = None,
         device: str = "cpu",
         threads: int = 0,
         seed: int | None = None,
+        fillers: Fillers | None = None,
         input_shapes: Mapping[str, Shape] | None = None,
-        reduce: Reduce | None = None,
-        first_sample: int = 0,
+        ranks: Ranks | None = None,
     ) -> None:
-        self.definition: Definition = read_definition(solver_prototxt)
+        given = isinstance(solver_prototxt, Definition)
+        self.definition = solver_prototxt if given else read_definition(solver_prototxt)
         self.param = self.definition.param
-        self.seed = _seed(self.param.random_seed if seed is None else seed)
+        self.ranks: Ranks = Alone() if ranks is None else ranks
+        self.seed = self.ranks.broadcast(_seed(self.param.random_seed if seed is None else seed))
+        self.threads = threads
         self.iteration = 0
         self.current_step = 0
-        self.net: Net = self.definition.train_net(self.seed, _paths(weights), input_shapes)
-        self._reduce = reduce
-        self._first_sample = first_sample
+        self.net = self._build_net(_paths(weights) or list(self.param.weights), fillers, input_shapes)
         self._train = build_train(self.net)
         session = Session(self._train.graph, device, threads=threads)
         self.device = session.device
-        self._memory = self._allocate()
-        self._states = self._initial_states()
-        self._pass = self._bind(session)
-        self._updater = Updater(self.definition, self.net, self._memory, self.device, threads)
-        self._write(self._memory.values, self.net.params)
-
-    def _allocate(self) -> Memory:
-        layout = Layout({u.key: u.definition.shape for u in self.net.param_uses if u.owner == u.key})
-        values, gradients, *histories = (
-            FlatBuffer(layout.size, self.device) for _ in range(2 + RULES[self.param.type].histories)
+        self.memory = Memory.allocate(
+            self.net,
+            self.device,
+            histories=RULES[self.param.type].histories,
+            accumulates=self.param.iter_size > 1,
         )
-        total = FlatBuffer(layout.size, self.device) if self.param.iter_size > 1 else gradients
-        return Memory(layout, values, gradients, total, tuple(histories))
+        self._states = self._initial_states()
+        self._first_pass = self._bind(session, self.memory.total)
+        self._other_passes = self._bind(session, self.memory.gradients)
+        self._updater = Updater(self.definition, self.net, self.memory, self.device, threads, self.ranks.size)
+        self.memory.write(self.memory.values, self.net.params)
+        self._share(self.memory.values)
+
+    def _build_net(
+        self, weights: Sequence[str], fillers: Fillers | None, input_shapes: Mapping[str, Shape] | None
+    ) -> Net:
+        message = self.definition.train_message()
+        if fillers is not None:
+            fillers.apply(message)
+        return build_net(
+            message,
+            "TRAIN",
+            input_shapes=input_shapes,
+            folder=self.definition.folder,
+            seed=self.seed,
+            weights=weights,
+        )
 
     @property
     def learning_rate(self) -> float:
         """The rate of the coming iteration."""
-        return learning_rate(self.param, self.iteration, next_step(self.param, self.iteration, self.current_step))
+        step = next_step(self.param, self.iteration, self.current_step)
+        return learning_rate(self.param, self.iteration, step)
 
     @property
     def params(self) -> dict[str, npt.NDArray[np.float32]]:
         """Every parameter as ``"layer:index"``; on the CPU views of the memory that training moves."""
-        flat = self._memory.values.read()
+        owned = self.memory.read(self.memory.values)
         views = {}
         for use in self.net.param_uses:
-            view = self._memory.layout.view(flat, use.owner).reshape(use.definition.shape)
-            view.flags.writeable = False
-            views[use.key] = view
+            views[use.key] = owned[use.owner].reshape(use.definition.shape)
+            views[use.key].flags.writeable = False
         return views
 
     def step(self, feeds: Sequence[Feeds]) -> float:
@@ -110,40 +124,53 @@ class Solver:
         Returns the loss as Caffe reports it: the mean over the passes of the weighted sum of losses.
         Raises SolverError for a wrong number of dicts, NetError for missing or unknown inputs.
         """
-        return self.step_outputs(feeds)[LOSS]
-
-    def step_outputs(self, feeds: Sequence[Feeds]) -> dict[str, float]:
-        """As :meth:`step`, with the means of the net's scalar outputs besides, by blob."""
         if len(feeds) != self.param.iter_size:
             raise SolverError(f"iter_size is {self.param.iter_size}, got {len(feeds)} dicts of inputs")
-        self.current_step = next_step(self.param, self.iteration, self.current_step)
-        totals: dict[str, float] = {}
-        for index, feed in enumerate(feeds):
-            for name, value in self._forward_backward(feed, index).items():
-                totals[name] = totals.get(name, 0.0) + value
-            if self.param.iter_size > 1:
-                self._updater.accumulate(first=index == 0)
-        if self._reduce is not None:
-            self._reduce(self._memory.total)
-        self._updater.update(self.learning_rate, self.iteration)
-        self.iteration += 1
-        return {name: total / len(feeds) for name, total in totals.items()}
+        return self.step_passes(feeds)[LOSS]
 
-    def _forward_backward(self, feeds: Feeds, index: int) -> dict[str, float]:
+    def step_passes(self, feeds: Iterable[Feeds]) -> dict[str, float]:
+        """As :meth:`step`, taking each pass's inputs when the one before is done. Returns the means of
+        the net's scalar outputs, by blob, and of the whole loss, as ``loss:total``."""
+        self.current_step = next_step(self.param, self.iteration, self.current_step)
+        coming = iter(feeds)
+        names = (LOSS, *self._train.scalars)
+        totals = np.zeros(len(names))
+        for index in range(self.param.iter_size):
+            try:
+                feed = next(coming)
+            except StopIteration:
+                raise SolverError(f"iteration {self.iteration}: the inputs end at pass {index}") from None
+            results = self._forward_backward(feed, index)
+            totals += [float(results[name]) for name in names]
+        wait = begin_sum(self.ranks, self.memory.total)
+        self._updater.update(self.learning_rate, self.iteration, wait)
+        self.iteration += 1
+        self.ranks.add_up(totals)
+        means = totals / (self.param.iter_size * self.ranks.size)
+        return dict(zip(names, means.tolist(), strict=True))
+
+    def _forward_backward(self, feeds: Feeds, index: int) -> dict[str, npt.NDArray[Any]]:
         self._check(feeds)
-        for name, array in feeds.items():
-            self._pass.feed(name, np.asarray(array, np.float32))
+        run = self._first_pass if index == 0 else self._other_passes
+        for name, value in feeds.items():
+            if isinstance(value, Slice):
+                run.bind_input(name, value)
+            else:
+                run.feed(name, np.asarray(value, np.float32))
         for name, array in self._states.items():
-            self._pass.feed(name, self._random(index) if name.endswith(":random") else array)
-        results = self._pass.run()
+            run.feed(name, self._random(index) if name.endswith(":random") else array)
+        results = run.run()
         self._keep(results)
-        return {name: float(results[name]) for name in (LOSS, *self._train.scalars)}
+        if index > 0:
+            self._updater.accumulate()
+        return results
 
     def _random(self, index: int) -> npt.NDArray[np.int64]:
         """The state of every Dropout: the pass's number on top of the seed, so that it is the same
         after a resume and on any number of ranks."""
         number = self.iteration * int(self.param.iter_size) + index
-        return np.array([(self.seed + number) % 2**31, self._first_sample], np.int64)
+        batch = next(iter(self.net.inputs.values()), (0,))[0]
+        return np.array([(self.seed + number) % 2**31, self.ranks.rank * batch], np.int64)
 
     def _keep(self, results: Mapping[str, npt.NDArray[Any]]) -> None:
         """Carry states over to the next pass, and moved statistics into the parameters."""
@@ -156,15 +183,18 @@ class Solver:
             if next_name(placed.name, index) in results
         ]
         if moved:
-            self._write(self._memory.values, dict(moved))
+            self.memory.write(self.memory.values, dict(moved))
 
     def _check(self, feeds: Feeds) -> None:
-        for name in {*feeds, *self.net.inputs}:
-            if name not in feeds or name not in self.net.inputs:
-                what = "missing" if name in self.net.inputs else "unknown"
-                raise NetError(f"net {self.net.name!r}: {what} input {name!r}; it takes {list(self.net.inputs)}")
-            if np.shape(feeds[name]) != self.net.inputs[name]:
-                raise NetError(f"input {name!r}: shape {np.shape(feeds[name])}, expected {self.net.inputs[name]}")
+        inputs = self.net.inputs
+        for name in {*feeds, *inputs}:
+            if name not in feeds or name not in inputs:
+                what = "missing" if name in inputs else "unknown"
+                raise NetError(f"net {self.net.name!r}: {what} input {name!r}; it takes {list(inputs)}")
+            value = feeds[name]
+            shape = value.shape if isinstance(value, Slice) else np.shape(value)
+            if shape != inputs[name]:
+                raise NetError(f"input {name!r}: shape {shape}, expected {inputs[name]}")
 
     def _initial_states(self) -> dict[str, npt.NDArray[Any]]:
         return {
@@ -173,68 +203,54 @@ class Solver:
             for state in placed.layer.state_defs([self.net.shapes[b] for b in placed.bottoms])
         }
 
-    def _bind(self, session: Session) -> BoundRun:
-        run = BoundRun(session.raw, self.device)
-        for key in self._memory.layout.shapes:
-            run.bind_input(key, self._memory.layout.slice(self._memory.values, key))
+    def _bind(self, session: Session, gradients: FlatBuffer) -> BoundRun:
+        """A pass whose parameters are read, and whose gradients are written, in place."""
+        run, layout = BoundRun(session.raw, self.device), self.memory.layout
+        for key in layout.shapes:
+            run.bind_input(key, layout.slice(self.memory.values, key))
         for key in self._train.learned:
-            run.bind_output(gradient_name(key), self._memory.layout.slice(self._memory.gradients, key))
+            run.bind_output(gradient_name(key), layout.slice(gradients, key))
         for name in session.outputs:
             if not name.startswith("d:"):
                 run.return_output(name)
         return run
 
-    def _write(self, buffer: FlatBuffer, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        flat = buffer.read()
-        for key, array in arrays.items():
-            if key in self._memory.layout.shapes:
-                self._memory.layout.view(flat, key)[...] = array
-        buffer.write(flat)
+    def _share(self, buffer: FlatBuffer) -> None:
+        """Give every rank the first one's contents of a buffer."""
+        if self.ranks.size > 1:
+            flat = buffer.read()
+            self.ranks.copy_first(flat)
+            buffer.write(flat)
 
     def snapshot(self) -> tuple[Path, Path]:
         """Write Caffe's own ``<prefix>_iter_<n>`` .caffemodel and .solverstate (or .h5), each at once
         or not at all, and return their paths."""
-        stem = f"{self.definition.snapshot_prefix}_iter_{self.iteration}"
-        hdf5 = self.param.snapshot_format == type(self.param).HDF5
-        model, state = Path(stem + ".caffemodel" + ".h5" * hdf5), Path(stem + ".solverstate" + ".h5" * hdf5)
-        (write_caffemodel_hdf5 if hdf5 else write_caffemodel)(model, self.net.message, self._blobs())
-        histories = [buffer.read() for buffer in self._memory.histories]
-        saved = SavedState(
-            iter=self.iteration,
-            learned_net=str(model),
-            current_step=self.current_step,
-            history=tuple(self._memory.layout.view(h, key) for h in histories for key in self._memory.layout.shapes),
-        )
-        (write_solverstate_hdf5 if hdf5 else write_solverstate)(state, saved)
-        return model, state
+        paths = snapshots.paths(self.definition, self.iteration)
+        snapshots.write(paths, self.definition, self.net, self.memory, self.iteration, self.current_step)
+        return paths.model, paths.state
 
-    def _blobs(self) -> dict[str, list[npt.NDArray[np.float32]]]:
-        params = self.params
-        return {p.name: [params[use.key] for use in p.params] for p in self.net.layers if p.params}
-
-    def restore(self, solverstate: str | os.PathLike[str]) -> None:
+    def restore(self, solverstate: PathLike) -> None:
         """Go on from a .solverstate (or .h5) of ours or of Caffe's. Its weight file is sought where
-        it says, and then beside it.
+        it says, and then beside it. States of recurrent layers begin anew, as in Caffe.
 
         Raises SolverError if histories are missing or of other shapes, WeightsError, ParseError.
         """
-        path = Path(solverstate)
-        saved = read_solverstate(path)
-        keys = [(buffer, key) for buffer in self._memory.histories for key in self._memory.layout.shapes]
-        if len(saved.history) != len(keys):
-            raise SolverError(f"{path}: Incorrect length of history blobs: {len(saved.history)}, expected {len(keys)}")
-        for array, (_, key) in zip(saved.history, keys, strict=True):
-            if array.shape != self._memory.layout.shapes[key]:
-                raise SolverError(f"{path}: history of {key} has shape {array.shape}, expected {self._memory.layout.shapes[key]}")
+        saved = snapshots.read(Path(solverstate), self.memory)
         if saved.learned_net:
-            self.copy_weights(_beside(path, saved.learned_net))
-        for buffer in self._memory.histories:
-            self._write(buffer, {k: a for a, (b, k) in zip(saved.history, keys, strict=True) if b is buffer})
-        self.iteration, self.current_step = saved.iter, saved.current_step
+            self.copy_weights(snapshots.beside(Path(solverstate), saved.learned_net))
+        for buffer, arrays in zip(self.memory.histories, saved.histories, strict=True):
+            self.memory.write(buffer, arrays)
+            self._share(buffer)
+        self.iteration, self.current_step = self.ranks.broadcast((saved.iteration, saved.current_step))
+        self._states = self._initial_states()
 
-    def copy_weights(self, path: str | os.PathLike[str]) -> None:
-        """Copy parameters by layer name from a weight file. Raises WeightsError."""
-        self._write(self._memory.values, match_weights(self.net, read_weights(path), os.fspath(path)))
+    def copy_weights(self, path: PathLike, layers: Sequence[str] | None = None) -> list[str]:
+        """Copy parameters by layer name from a weight file, all or those of ``layers``. Returns the names
+        of the layers that were copied. Raises WeightsError, also if the file or the net lacks one of ``layers``."""
+        found = snapshots.weights_of(self.net, path, layers)
+        self.memory.write(self.memory.values, found)
+        self._share(self.memory.values)
+        return [p.name for p in self.net.layers if any(use.owner in found for use in p.params)]
 
 
 def _paths(weights: Any) -> list[str]:
@@ -248,8 +264,3 @@ def _paths(weights: Any) -> list[str]:
 def _seed(random_seed: int) -> int:
     """Caffe: a negative seed means another one in every run."""
     return int(random_seed) if random_seed >= 0 else secrets.randbits(31)
-
-
-def _beside(state: Path, learned_net: str) -> Path:
-    named = Path(learned_net)
-    return named if named.exists() else state.parent / named.name

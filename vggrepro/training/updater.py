@@ -4,39 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from vggrepro.graph.update import accumulate_graph, square_graph, update_graph
 from vggrepro.net import Net, ParamUse
-from vggrepro.runtime.buffers import BoundRun, FlatBuffer, Layout, Scalar, Slice
+from vggrepro.runtime.buffers import BoundRun, Scalar, Slice
 from vggrepro.runtime.device import Device
 from vggrepro.runtime.session import Session
 from vggrepro.training.definition import Definition
+from vggrepro.training.memory import Memory
+from vggrepro.training.ranks import Wait, ready
 
 PIECE = {"cpu": 1 << 18, "cuda": 1 << 26}
 """Elements of one run. On a CPU a piece of every array stays in the cache while the rule's nodes run
 over it (123 ms against 220 ms for 103M parameters); a GPU wants few launches."""
 
 
-@dataclass(frozen=True)
-class Memory:
-    """A solver's flat buffers: values, one pass's gradients, the iteration's sum of them (the same
-    buffer unless iter_size is above 1), histories."""
-
-    layout: Layout
-    values: FlatBuffer
-    gradients: FlatBuffer
-    total: FlatBuffer
-    histories: tuple[FlatBuffer, ...]
-
-
 class Updater:
-    """Caffe's ``ApplyUpdate``: clip, normalise, regularise, move; and the sum over iter_size passes."""
+    """Caffe's ``ApplyUpdate``: clip, normalise, regularise, move; and the sum over iter_size passes.
 
-    def __init__(self, definition: Definition, net: Net, memory: Memory, device: Device, threads: int) -> None:
+    ``ranks`` is how many ranks' gradients are in the sum.
+    """
+
+    def __init__(
+        self, definition: Definition, net: Net, memory: Memory, device: Device, threads: int, ranks: int = 1
+    ) -> None:
         self._param = definition.param
+        self._ranks = ranks
         self._memory = memory
         self._device = device
         self._rates: dict[float, Scalar] = {}
@@ -50,28 +45,30 @@ class Updater:
     def _clips(self) -> bool:
         return bool(self._param.clip_gradients >= 0)
 
-    def accumulate(self, *, first: bool) -> None:
+    def accumulate(self) -> None:
         """Add a pass's gradients to the iteration's."""
-        if first:
-            self._memory.total.clear()
         for run in self._sums:
             run.run()
 
-    def update(self, rate: float, iteration: int) -> None:
-        """Move every parameter by the iteration's gradients."""
-        self._scale.set(self._clip_factor() / self._param.iter_size)
+    def update(self, rate: float, iteration: int, wait: Wait = ready) -> None:
+        """Move every parameter by the iteration's gradients. ``wait`` is asked for each stretch of them."""
+        if self._clips:
+            wait(self._memory.layout.size)
+        self._scale.set(self._clip_factor() / (self._param.iter_size * self._ranks))
         for lr_mult, scalar in self._rates.items():
             scalar.set(np.float32(rate * self._correction(iteration)) * np.float32(lr_mult))
         for decay_mult, scalar in self._decays.items():
             scalar.set(np.float32(self._param.weight_decay) * np.float32(decay_mult))
-        for run in self._moves:
+        for end, run in self._moves:
+            wait(end)
             run.run()
 
     def _clip_factor(self) -> float:
-        """Caffe clips the global L2 norm of the accumulated gradient, before dividing by iter_size."""
+        """Caffe clips the global L2 norm of the accumulated gradient, averaged over ranks but not yet
+        divided by iter_size."""
         if not self._clips:
             return 1.0
-        norm = math.sqrt(sum(float(run.run()["s"]) for run in self._squares))
+        norm = math.sqrt(sum(float(run.run()["s"]) for run in self._squares)) / self._ranks
         limit = float(self._param.clip_gradients)
         return limit / norm if norm > limit else 1.0
 
@@ -81,20 +78,18 @@ class Updater:
         t = iteration + 1
         return math.sqrt(1 - self._param.momentum2**t) / (1 - self._param.momentum**t)
 
-    def _bind_moves(self, definition: Definition, net: Net, threads: int) -> list[BoundRun]:
-        sessions = {
-            decayed: Session(
-                update_graph(self._param.type, definition.hyper, decayed=decayed), str(self._device), threads=threads
-            )
-            for decayed in (False, True)
-        }
+    def _bind_moves(self, definition: Definition, net: Net, threads: int) -> list[tuple[int, BoundRun]]:
+        """Each run with the end of its gradients in their buffer, in this order."""
+        graphs = {d: update_graph(self._param.type, definition.hyper, decayed=d) for d in (False, True)}
+        sessions = {d: Session(graph, str(self._device), threads=threads) for d, graph in graphs.items()}
         runs = []
         for use in net.param_uses:
             if use.owner != use.key or self._idle(use):
                 continue
             decayed = bool(self._param.weight_decay * use.decay_mult)
             for start, count in self._pieces(math.prod(use.definition.shape)):
-                runs.append(self._move(sessions[decayed], use, start, count, decayed))
+                end = self._memory.layout.offsets[use.key] + start + count
+                runs.append((end, self._move(sessions[decayed], use, start, count, decayed)))
         return runs
 
     def _idle(self, use: ParamUse) -> bool:
@@ -104,7 +99,8 @@ class Updater:
     def _move(self, session: Session, use: ParamUse, start: int, count: int, decayed: bool) -> BoundRun:
         run = BoundRun(session.raw, self._device)
         memory = self._memory
-        for name, buffer in {"w": memory.values, **{f"h{i}": h for i, h in enumerate(memory.histories)}}.items():
+        histories = {f"h{index}": history for index, history in enumerate(memory.histories)}
+        for name, buffer in {"w": memory.values, **histories}.items():
             place = memory.layout.slice(buffer, use.key).part(start, count)
             run.bind_input(name, place)
             run.bind_output(f"{name}'", place)

@@ -1,0 +1,135 @@
+"""Snapshots: Caffe's two files, what a run remembers beside them, and which of them are kept."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vggrepro.caffe.snapshot import (
+    SavedState,
+    read_solverstate,
+    write_caffemodel,
+    write_caffemodel_hdf5,
+    write_solverstate,
+    write_solverstate_hdf5,
+)
+from vggrepro.caffe.weights import read_weights
+from vggrepro.errors import SolverError, WeightsError
+from vggrepro.net import Net
+from vggrepro.net.load import match_weights
+from vggrepro.training.definition import Definition
+from vggrepro.training.memory import Floats, Memory
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The files of one snapshot: weights, solver state, and ``record``, what only the training loop knows."""
+
+    model: Path
+    state: Path
+    record: Path
+
+    @property
+    def all(self) -> tuple[Path, Path, Path]:
+        """In the order in which they are removed: what a resume looks for goes first."""
+        return self.state, self.record, self.model
+
+
+def paths(definition: Definition, iteration: int) -> Paths:
+    """``<prefix>_iter_<n>`` .caffemodel and .solverstate, with .h5 for HDF5, and .json."""
+    stem = f"{definition.snapshot_prefix}_iter_{iteration}"
+    h5 = ".h5" if definition.param.snapshot_format == type(definition.param).HDF5 else ""
+    return Paths(Path(f"{stem}.caffemodel{h5}"), Path(f"{stem}.solverstate{h5}"), Path(f"{stem}.json"))
+
+
+def write(
+    files: Paths, definition: Definition, net: Net, memory: Memory, iteration: int, current_step: int
+) -> None:
+    """Write Caffe's two files, the state last: it stands for a complete snapshot."""
+    hdf5 = files.model.suffix == ".h5"
+    owned = memory.read(memory.values)
+    blobs = {
+        p.name: [owned[use.owner].reshape(use.definition.shape) for use in p.params]
+        for p in net.layers
+        if p.params
+    }
+    (write_caffemodel_hdf5 if hdf5 else write_caffemodel)(files.model, net.message, blobs)
+    histories = [array for buffer in memory.histories for array in memory.read(buffer).values()]
+    saved = SavedState(iteration, str(files.model), current_step, tuple(histories))
+    (write_solverstate_hdf5 if hdf5 else write_solverstate)(files.state, saved)
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A solver state with its histories by parameter, one mapping for each of the solver's buffers."""
+
+    iteration: int
+    current_step: int
+    learned_net: str | None
+    histories: tuple[Mapping[str, Floats], ...]
+
+
+def read(path: Path, memory: Memory) -> Restored:
+    """Read a .solverstate that fits ``memory``. Raises SolverError if it does not, ParseError."""
+    saved = read_solverstate(path)
+    shapes = memory.layout.shapes
+    if len(saved.history) != len(memory.histories) * len(shapes):
+        raise SolverError(
+            f"{path}: Incorrect length of history blobs: {len(saved.history)},"
+            f" expected {len(memory.histories) * len(shapes)}"
+        )
+    histories = []
+    for index in range(len(memory.histories)):
+        arrays = saved.history[index * len(shapes) : (index + 1) * len(shapes)]
+        histories.append(dict(zip(shapes, arrays, strict=True)))
+        for key, array in histories[-1].items():
+            if array.shape != shapes[key]:
+                raise SolverError(f"{path}: history of {key} has shape {array.shape}, expected {shapes[key]}")
+    return Restored(saved.iter, saved.current_step, saved.learned_net, tuple(histories))
+
+
+def beside(state: Path, learned_net: str) -> Path:
+    """The weight file of a state: where it says, else in the state's own folder."""
+    named = Path(learned_net)
+    return named if named.exists() else state.parent / named.name
+
+
+def weights_of(
+    net: Net, path: str | os.PathLike[str], layers: Sequence[str] | None = None
+) -> dict[str, Floats]:
+    """The parameters of a weight file that belong to ``net``, all or those of ``layers``, by owner's key.
+
+    Raises WeightsError for shapes that do not fit, and if the file or the net lacks one of ``layers``.
+    """
+    saved = read_weights(path)
+    if layers is not None:
+        saved = tuple(layer for layer in saved if layer.name in layers)
+        for where, names in (
+            (os.fspath(path), {layer.name for layer in saved}),
+            (f"net {net.name!r}", {placed.name for placed in net.layers}),
+        ):
+            missing = [name for name in layers if name not in names]
+            if missing:
+                raise WeightsError(f"{where}: no layer {', '.join(missing)} to copy weights of")
+    return match_weights(net, saved, os.fspath(path))
+
+
+def existing(prefix: str, *, last: int | None = None) -> dict[int, Path]:
+    """Solver states of a prefix by iteration, ascending; only those up to iteration ``last``."""
+    name = re.compile(re.escape(Path(prefix).name) + r"_iter_(\d+)\.solverstate(\.h5)?")
+    folder = Path(prefix).parent
+    found = {}
+    for path in folder.iterdir() if folder.is_dir() else ():
+        match = name.fullmatch(path.name)
+        if match and (last is None or int(match.group(1)) <= last):
+            found[int(match.group(1))] = path
+    return dict(sorted(found.items()))
+
+
+def surplus(iterations: Iterable[int], keep: int, best: int | None) -> list[int]:
+    """Which snapshots to remove: all but the last ``keep`` (0: none is) and the best."""
+    ordered = sorted(iterations)
+    return [i for i in ordered[:-keep] if i != best] if keep else []
