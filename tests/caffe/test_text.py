@@ -96,6 +96,12 @@ def test_errors_are_one_line_with_file_line_and_column(written, place, problem, 
     assert "\n" not in message
 
 
+def test_a_long_line_is_not_repeated_in_the_message():
+    with pytest.raises(ParseError) as caught:
+        text.parse_net("layer {}\n" + "layer {} " * 10_000 + "input_dim: many")
+    assert str(caught.value) == "<string>:2:90012: Couldn't parse integer: many"
+
+
 def test_a_mix_up_of_net_and_solver_is_named():
     solver = GOLDEN / "train" / "adam" / "solver.prototxt"
     with pytest.raises(ParseError, match=r"this is a caffe.SolverParameter, not a caffe.NetParameter"):

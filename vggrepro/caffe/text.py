@@ -77,7 +77,7 @@ def _parse(text: str, message: _Message, source: str, allow_unknown: bool) -> _M
     try:
         text_format.Parse(text, message)
     except text_format.ParseError as error:
-        raise ParseError(_located(source, error) + _hint(text, message)) from None
+        raise ParseError(_located(source, error, text) + _hint(text, message)) from None
     except (ValueError, TypeError, RecursionError) as error:
         raise ParseError(f"{source}: {_one_line(str(error))}") from None
     if not message.IsInitialized():
@@ -86,14 +86,16 @@ def _parse(text: str, message: _Message, source: str, allow_unknown: bool) -> _M
     return message
 
 
-def _located(source: str, error: text_format.ParseError) -> str:
-    """``file:line:column: text``, from an error whose own text begins with the place it knows."""
+def _located(source: str, error: text_format.ParseError, text: str) -> str:
+    """``file:line:column: problem``, from an error whose own text begins with the place it knows, and
+    sometimes goes on with the whole line there, however long that is."""
     line, column = error.GetLine(), error.GetColumn()
     if line is None:
         return f"{source}: {_one_line(str(error))}"
     where = f"{line}:{column}" if column is not None else f"{line}"
-    text = _one_line(str(error)).removeprefix(where).removeprefix(" : ")
-    return f"{source}:{where}: {text}"
+    quoted = f"'{text.splitlines()[line - 1]}': " if line <= len(text.splitlines()) else ""
+    problem = str(error).removeprefix(where).removeprefix(" : ").removeprefix(quoted)
+    return f"{source}:{where}: {_one_line(problem)}"
 
 
 def _hint(text: str, message: Any) -> str:
