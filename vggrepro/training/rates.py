@@ -53,7 +53,7 @@ def next_step(param: Any, iteration: int, current_step: int) -> int:
     """Caffe's ``multistep``: one step further once ``iteration`` has reached the next stepvalue, at
     most one at a time. The steps of ``plateau`` are taken by the training loop, not by time."""
     if param.lr_policy == "multistep" and current_step < len(param.stepvalue):
-        return current_step + (iteration >= param.stepvalue[current_step])
+        return current_step + int(iteration >= param.stepvalue[current_step])
     return current_step
 
 

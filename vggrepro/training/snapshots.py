@@ -45,9 +45,7 @@ def paths(definition: Definition, iteration: int) -> Paths:
     return Paths(Path(f"{stem}.caffemodel{h5}"), Path(f"{stem}.solverstate{h5}"), Path(f"{stem}.json"))
 
 
-def write(
-    files: Paths, definition: Definition, net: Net, memory: Memory, iteration: int, current_step: int
-) -> None:
+def write(files: Paths, net: Net, memory: Memory, iteration: int, current_step: int) -> None:
     """Write Caffe's two files, the state last: it stands for a complete snapshot."""
     hdf5 = files.model.suffix == ".h5"
     owned = memory.read(memory.values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,7 @@ class Solver:
         input_shapes: Mapping[str, Shape] | None = None,
         ranks: Ranks | None = None,
     ) -> None:
-        given = isinstance(solver_prototxt, Definition)
-        self.definition = solver_prototxt if given else read_definition(solver_prototxt)
+        self.definition = _definition(solver_prototxt)
         self.param = self.definition.param
         self.ranks: Ranks = Alone() if ranks is None else ranks
         self.seed = self.ranks.broadcast(_seed(self.param.random_seed if seed is None else seed))
@@ -85,6 +85,7 @@ class Solver:
         self._other_passes = self._bind(session, self.memory.gradients)
         self._updater = Updater(self.definition, self.net, self.memory, self.device, threads, self.ranks.size)
         self.memory.write(self.memory.values, self.net.params)
+        self.net = replace(self.net, params={})  # the device has them now
         self._share(self.memory.values)
 
     def _build_net(
@@ -226,7 +227,7 @@ class Solver:
         """Write Caffe's own ``<prefix>_iter_<n>`` .caffemodel and .solverstate (or .h5), each at once
         or not at all, and return their paths."""
         paths = snapshots.paths(self.definition, self.iteration)
-        snapshots.write(paths, self.definition, self.net, self.memory, self.iteration, self.current_step)
+        snapshots.write(paths, self.net, self.memory, self.iteration, self.current_step)
         return paths.model, paths.state
 
     def restore(self, solverstate: PathLike) -> None:
@@ -245,12 +246,17 @@ class Solver:
         self._states = self._initial_states()
 
     def copy_weights(self, path: PathLike, layers: Sequence[str] | None = None) -> list[str]:
-        """Copy parameters by layer name from a weight file, all or those of ``layers``. Returns the names
-        of the layers that were copied. Raises WeightsError, also if the file or the net lacks one of ``layers``."""
+        """Copy parameters by layer name from a weight file, all or those of ``layers``, and return the names
+        of the layers that got some. Raises WeightsError, also where the file or the net lacks one of
+        ``layers``."""
         found = snapshots.weights_of(self.net, path, layers)
         self.memory.write(self.memory.values, found)
         self._share(self.memory.values)
         return [p.name for p in self.net.layers if any(use.owner in found for use in p.params)]
+
+
+def _definition(solver: PathLike | Definition) -> Definition:
+    return solver if isinstance(solver, Definition) else read_definition(solver)
 
 
 def _paths(weights: Any) -> list[str]:

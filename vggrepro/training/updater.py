@@ -76,7 +76,7 @@ class Updater:
         if self._param.type != "Adam":
             return 1.0
         t = iteration + 1
-        return math.sqrt(1 - self._param.momentum2**t) / (1 - self._param.momentum**t)
+        return float(math.sqrt(1 - self._param.momentum2**t) / (1 - self._param.momentum**t))
 
     def _bind_moves(self, definition: Definition, net: Net, threads: int) -> list[tuple[int, BoundRun]]:
         """Each run with the end of its gradients in their buffer, in this order."""
