@@ -23,9 +23,9 @@ WITHOUT_TEXT = {
 def said(case: dict[str, object]) -> str:
     """What Caffe's first line says, without the place and the condition."""
     line = str(case["message"][0])  # type: ignore[index]
-    line = re.sub(r"^.*?\] ", "", line)
-    line = re.sub(r"^Error parsing text-format caffe.NetParameter: ", "", line)
+    line = re.sub(r"^.*?\] (Error parsing text-format caffe.NetParameter: \d+:\d+: )?", "", line)
     line = re.sub(r"^Check failed: .*? \(.*? vs\. .*?\) ", "", line)
+    line = re.sub(r"^Check failed: (\S+ [!=]= \S+|\S+) +", "", line)
     return re.sub(r" \(known types: .*", "", line).strip()
 
 

@@ -1,3 +1,44 @@
 """vggrepro: Caffe models to ONNX, and the VGG paper's training and evaluation on ONNX Runtime."""
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Net": "vggrepro.net",
+    "Session": "vggrepro.runtime.session",
+    "Solver": "vggrepro.training.solver",
+    "VggReproError": "vggrepro.errors",
+    "gradient_model": "vggrepro.graph.backward",
+    "load_net": "vggrepro.net",
+    "reference_forward": "vggrepro.graph.reference",
+    "to_onnx": "vggrepro.graph.forward",
+    "upgrade_net": "vggrepro.caffe.upgrade",
+    "upgrade_solver": "vggrepro.caffe.upgrade",
+}
+
+__all__ = [*_HOMES]
+
+if TYPE_CHECKING:
+    from vggrepro.caffe.upgrade import upgrade_net, upgrade_solver
+    from vggrepro.errors import VggReproError
+    from vggrepro.graph.backward import gradient_model
+    from vggrepro.graph.forward import to_onnx
+    from vggrepro.graph.reference import reference_forward
+    from vggrepro.net import Net, load_net
+    from vggrepro.runtime.session import Session
+    from vggrepro.training.solver import Solver
+
+
+def __getattr__(name: str) -> Any:
+    """The public names, each imported when it is first used: reading a prototxt needs no runtime."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

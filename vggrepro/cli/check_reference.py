@@ -28,7 +28,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("case", nargs="+", type=Path, metavar="CASE", help="the folder of a case")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
-    parser.add_argument("--rtol", type=float, default=1e-5, help="where no index.json above the case gives tolerances (default: 1e-5)")
+    parser.add_argument(
+        "--rtol",
+        type=float,
+        default=1e-5,
+        help="where no index.json above the case gives tolerances (default: 1e-5)",
+    )
     parser.add_argument(
         "--relative-atol",
         type=float,

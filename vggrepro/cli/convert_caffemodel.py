@@ -33,16 +33,48 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("caffemodel", help="its weights: .caffemodel or Caffe's .h5")
     parser.add_argument("-o", "--output", required=True, metavar="MODEL.onnx", help="the file to write")
     add_net_options(parser)
-    parser.add_argument("--fully-conv", action="store_true", help="fully connected layers become convolutions: any image size")
-    parser.add_argument("--deploy", action="store_true", help="make a train_val net a deploy net: no data, label, loss, accuracy")
-    parser.add_argument("--fold-batchnorm", action="store_true", help="fold BatchNorm and Scale into the convolution before them")
-    parser.add_argument("--allow-missing", action="store_true", help="layers without weights in the file keep their fillers' values")
-    parser.add_argument("--outputs", metavar="BLOB,...", help="blobs to return (default: those that no layer consumes)")
+    parser.add_argument(
+        "--fully-conv", action="store_true", help="fully connected layers become convolutions: any image size"
+    )
+    parser.add_argument(
+        "--deploy",
+        action="store_true",
+        help="make a train_val net a deploy net: no data, label, loss, accuracy",
+    )
+    parser.add_argument(
+        "--fold-batchnorm",
+        action="store_true",
+        help="fold BatchNorm and Scale into the convolution before them",
+    )
+    parser.add_argument(
+        "--allow-missing",
+        action="store_true",
+        help="layers without weights in the file keep their fillers' values",
+    )
+    parser.add_argument(
+        "--outputs", metavar="BLOB,...", help="blobs to return (default: those that no layer consumes)"
+    )
     parser.add_argument("--mean", metavar="B,G,R", help="mean pixel, kept in the model's metadata")
-    parser.add_argument("--channel-order", choices=["BGR", "RGB"], default="BGR", help="kept in the model's metadata (default: BGR)")
-    parser.add_argument("--verify", action="store_true", help="compare every blob with the float64 reference before writing")
-    parser.add_argument("--input", metavar="FILE.npy", help="input for --verify, float32 (default: normal noise, std 50, seed 0)")
-    parser.add_argument("--tolerance", type=float, default=2e-5, help="for --verify, relative to each blob's largest magnitude (default: 2e-5)")
+    parser.add_argument(
+        "--channel-order",
+        choices=["BGR", "RGB"],
+        default="BGR",
+        help="kept in the model's metadata (default: BGR)",
+    )
+    parser.add_argument(
+        "--verify", action="store_true", help="compare every blob with the float64 reference before writing"
+    )
+    parser.add_argument(
+        "--input",
+        metavar="FILE.npy",
+        help="input for --verify, float32 (default: normal noise, std 50, seed 0)",
+    )
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        default=2e-5,
+        help="for --verify, relative to each blob's largest magnitude (default: 2e-5)",
+    )
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N, for --verify (default: cpu)")
     return parser
 
@@ -101,7 +133,10 @@ def _verified(net: Net, arguments: argparse.Namespace) -> bool:
     print(table(differences))
     failed = [d.blob for d in differences if not d.passed]
     if failed:
-        print(f"error: {arguments.output}: not written: {len(failed)} blobs beyond tolerance, first {failed[0]!r}", file=sys.stderr)
+        print(
+            f"error: {arguments.output}: not written: {len(failed)} blobs beyond tolerance, first {failed[0]!r}",
+            file=sys.stderr,
+        )
     return not failed
 
 
@@ -109,7 +144,9 @@ def _inputs(net: Net, file: str | None) -> dict[str, npt.NDArray[Any]]:
     """The given array, or noise of the range of pixels minus their mean; one image of a batch suffices."""
     if file is not None:
         if len(net.inputs) != 1:
-            raise NetError(f"--input: the net has {len(net.inputs)} inputs ({', '.join(net.inputs)}), not one")
+            raise NetError(
+                f"--input: the net has {len(net.inputs)} inputs ({', '.join(net.inputs)}), not one"
+            )
         try:
             array = np.load(file, allow_pickle=False)
         except ValueError as error:
@@ -117,3 +154,7 @@ def _inputs(net: Net, file: str | None) -> dict[str, npt.NDArray[Any]]:
         return {next(iter(net.inputs)): array.astype(np.float32)}
     rng = np.random.default_rng(0)
     return {name: 50 * rng.standard_normal(shape, np.float32) for name, shape in net.inputs.items()}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -55,7 +55,16 @@ def _table(rows: Sequence[Row], totals: Totals) -> str:
         )
         for row in rows
     ]
-    last = ("total", f"{len(rows)} layers", "", f"{totals.parameters:,}", f"{totals.macs:,}", f"{totals.bytes / 2**20:.2f} MiB", "", "")
+    last = (
+        "total",
+        f"{len(rows)} layers",
+        "",
+        f"{totals.parameters:,}",
+        f"{totals.macs:,}",
+        f"{totals.bytes / 2**20:.2f} MiB",
+        "",
+        "",
+    )
     lines = [header, *body, last]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     return "\n".join(

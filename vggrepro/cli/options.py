@@ -12,9 +12,19 @@ from vggrepro.net import Net, load_net
 
 def add_net_options(parser: argparse.ArgumentParser) -> None:
     """How a prototxt is read: phase, stages, level, input shapes."""
-    parser.add_argument("--phase", choices=["TRAIN", "TEST"], default="TEST", help="phase of the net (default: TEST)")
-    parser.add_argument("--stage", action="append", default=[], metavar="NAME", help="stage for include/exclude rules; repeatable")
-    parser.add_argument("--level", type=int, default=0, metavar="N", help="level for include/exclude rules (default: 0)")
+    parser.add_argument(
+        "--phase", choices=["TRAIN", "TEST"], default="TEST", help="phase of the net (default: TEST)"
+    )
+    parser.add_argument(
+        "--stage",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="stage for include/exclude rules; repeatable",
+    )
+    parser.add_argument(
+        "--level", type=int, default=0, metavar="N", help="level for include/exclude rules (default: 0)"
+    )
     parser.add_argument(
         "--input-shape",
         action="append",
@@ -23,7 +33,9 @@ def add_net_options(parser: argparse.ArgumentParser) -> None:
         help="shape of an input, in place of the prototxt's; repeatable",
     )
     parser.add_argument(
-        "--allow-unknown", action="store_true", help="warn of fields that BVLC Caffe does not know instead of stopping"
+        "--allow-unknown",
+        action="store_true",
+        help="warn of fields that BVLC Caffe does not know instead of stopping",
     )
 
 

@@ -38,21 +38,26 @@ def plan(net: Net, *, params: bool, values: frozenset[str]) -> tuple[Needed, ...
     are wanted besides.
     """
     force = net.message.force_backward
-    needs: set[str] = set(values)
+    learned: set[str] = set()  # what depends on a parameter that learns
+    needs: set[str] = set(values)  # that, and what depends on a wanted value
     needed: list[Needed] = []
     for placed in net.layers:
-        layer = placed.layer
         bottoms = tuple(
-            index not in layer.blind_bottoms
-            and (force or _propagates(placed, index, value in needs))
+            _propagates(placed, index, value in learned)
+            or (
+                index not in placed.layer.blind_bottoms
+                and (force or _propagates(placed, index, value in needs))
+            )
             for index, value in enumerate(placed.bottoms)
         )
         learns = tuple(
             params and not use.definition.statistic and (force or use.lr_mult != 0) for use in placed.params
         )
         needed.append(Needed(bottoms, learns))
-        if any(bottoms) or any(learns):
+        if any(learns) or any(bottoms):
             needs.update(placed.tops)
+        if any(learns) or any(value in learned for value in placed.bottoms):
+            learned.update(placed.tops)
     return _prune(net, needed, values)
 
 
@@ -103,7 +108,7 @@ def emit_backward(
             ]
             if all(d is None for d in d_tops):
                 continue
-            _require_rule(placed)
+            _require_rule(placed, needed)
             gradients = placed.layer.grad(g, saved, d_tops, needed)
         for value, d in zip(placed.bottoms, gradients.bottoms, strict=False):
             if d is not None:
@@ -119,7 +124,13 @@ def emit_backward(
     )
 
 
-def _require_rule(placed: NetLayer) -> None:
+def _require_rule(placed: NetLayer, needed: Needed) -> None:
+    blind = [i for i in sorted(placed.layer.blind_bottoms) if i < len(placed.bottoms) and needed.bottoms[i]]
+    if blind:
+        raise GradientError(
+            f"layer {placed.name!r}: {placed.layer.type} Layer cannot backpropagate to bottom {blind[0]}"
+            f" ({placed.bottoms[blind[0]]!r}), which depends on something that learns"
+        )
     if not placed.layer.has_gradient:
         raise GradientError(
             f"layer {placed.name!r}: {placed.layer.type} has no backward pass in Caffe, but a gradient"
@@ -153,7 +164,8 @@ def gradient_model(net: Net, *, params: bool = True, inputs: Sequence[str] = ())
     under its owner's name (its other names are optional inputs without effect) and its summed
     gradient stands under each name. States are as in :func:`vggrepro.to_onnx`.
 
-    Raises NetError for an unknown blob, GradientError where Caffe has no backward pass.
+    Raises NetError for an unknown blob, GradientError where Caffe has no backward pass and for a
+    blob that is such an output itself.
     """
     return build_gradient(net, params=params, inputs=inputs).to_model()
 
@@ -163,13 +175,17 @@ def build_gradient(net: Net, *, params: bool = True, inputs: Sequence[str] = ())
     for blob in inputs:
         if blob not in net.blobs:
             raise NetError(f"net {net.name!r}: no blob {blob!r}; it has {', '.join(net.blobs)}")
+    tops = open_tops(net)
+    if set(inputs) & set(tops):
+        raise GradientError(
+            f"blob {min(set(inputs) & set(tops))!r} is an output: its gradient is fed, not computed"
+        )
     g = new_builder(net)
     dims = symbolic_dims(net, FIXED)
     values = {use.key: Value(use.key, use.definition.shape) for use in net.param_uses}
     forward = emit_forward(g, net, dims, owner_views(g, net, values))
-    tops = open_tops(net)
     flags = plan(net, params=params, values=frozenset(inputs))
-    backward = emit_backward(g, net, forward, flags, {net.blobs[t]: gradient_name(t) for t in tops})
+    backward = emit_backward(g, net, forward, flags, _seeds(net, tops))
     wanted = {gradient_name(b): (backward.values.get(b), net.shapes[b]) for b in inputs}
     if params:
         for use in net.param_uses:
@@ -178,9 +194,15 @@ def build_gradient(net: Net, *, params: bool = True, inputs: Sequence[str] = ())
 
 
 def open_tops(net: Net) -> list[str]:
-    """The outputs whose gradient comes from outside: those that are no loss."""
-    weights = {top: w for p in net.layers for top, w in zip(p.tops, p.loss_weights, strict=True)}
-    return [blob for blob in net.outputs if weights.get(net.blobs[blob], 0) == 0]
+    """The outputs whose gradient may come from outside: those that are no loss."""
+    losses = {top for p in net.layers for top, w in zip(p.tops, p.loss_weights, strict=True) if w != 0}
+    return [blob for blob in net.outputs if net.blobs[blob] not in losses]
+
+
+def _seeds(net: Net, tops: Sequence[str]) -> dict[str, str]:
+    """The outside gradients that go anywhere: Caffe runs no backward for an Accuracy that is only watched."""
+    watched = {top for p in net.layers if not p.layer.has_gradient for top in p.tops}
+    return {net.blobs[top]: gradient_name(top) for top in tops if net.blobs[top] not in watched}
 
 
 def _assemble(

@@ -35,8 +35,6 @@ class Forward:
     states: tuple[tuple[str, StateDef], ...]
 
 
-
-
 def to_onnx(
     net: Net, *, outputs: Sequence[str] | None = None, fully_convolutional: bool = False
 ) -> onnx.ModelProto:
@@ -122,9 +120,7 @@ def owner_views(g: GraphBuilder, net: Net, params: Mapping[str, Value]) -> dict[
     return views
 
 
-def emit_forward(
-    g: GraphBuilder, net: Net, dims: Mapping[str, Dims], params: Mapping[str, Value]
-) -> Forward:
+def emit_forward(g: GraphBuilder, net: Net, dims: Mapping[str, Dims], params: Mapping[str, Value]) -> Forward:
     """Add every layer of the net to ``g``, in order."""
     tensors = {top: top for placed in net.layers if placed.layer.source for top in placed.tops}
     saved: list[Any] = []
@@ -154,7 +150,10 @@ def emit_forward(
 def _states(net: Net, placed: NetLayer, dims: Mapping[str, Dims]) -> tuple[StateDef, ...]:
     """A layer's states; their sizes are part of the graph, so they fix the sizes they come from."""
     definitions = placed.layer.state_defs([net.shapes[b] for b in placed.bottoms])
-    probed = [tuple(s + 1 if d is None else s for s, d in zip(net.shapes[b], dims[b], strict=True)) for b in placed.bottoms]
+    probed = [
+        tuple(s + 1 if d is None else s for s, d in zip(net.shapes[b], dims[b], strict=True))
+        for b in placed.bottoms
+    ]
     if any(net.shapes[b] != p for b, p in zip(placed.bottoms, probed, strict=True)):
         changed = placed.layer.state_defs(probed)
         if any(a.initial.shape != b.initial.shape for a, b in zip(definitions, changed, strict=True)):
@@ -214,10 +213,11 @@ def output_dims(net: Net, dims: Mapping[str, Dims], blob: str) -> list[int | str
     first = next(iter(net.inputs), None)
     leads = first is not None and dims[first][:1] == (None,)
     return [
-        "N" if axis == 0 and size is None and leads and net.shapes[value][0] == net.inputs[first or ""][0] else size
+        "N"
+        if axis == 0 and size is None and leads and net.shapes[value][0] == net.inputs[first or ""][0]
+        else size
         for axis, size in enumerate(dims[value])
     ]
-
 
 
 def blob_names(net: Net, forward: Forward, names: Mapping[str, str]) -> list[tuple[str, str]]:

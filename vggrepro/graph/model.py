@@ -8,16 +8,16 @@ weight is an initializer stored elsewhere, beside a mapping from names to arrays
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 
+from vggrepro.caffe.atomic import replacing
+from vggrepro.caffe.wire import prefix
 from vggrepro.emit import declared_tensor, tensor, tensor_info
 
 LARGE = 1024
@@ -45,7 +45,9 @@ class Graph:
         model.CopyFrom(self.skeleton)
         for index, initializer in enumerate(model.graph.initializer):
             if initializer.name in self.weights:
-                model.graph.initializer[index].CopyFrom(tensor(initializer.name, self.weights[initializer.name]))
+                model.graph.initializer[index].CopyFrom(
+                    tensor(initializer.name, self.weights[initializer.name])
+                )
         return model
 
     def check(self) -> None:
@@ -67,20 +69,10 @@ class Graph:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the complete model to one file, at once or not at all; each weight is streamed."""
-        target = Path(path)
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                self._stream(file)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).chmod(0o666 & ~_umask())
-            Path(temporary).replace(target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with replacing(path) as file:
+            self._stream(file)
 
-    def _stream(self, file: BinaryIO) -> None:
+    def _stream(self, file: IO[bytes]) -> None:
         """The wire format of ModelProto, its graph last, and in it the weights last."""
         body = onnx.ModelProto()
         body.CopyFrom(self.skeleton)
@@ -93,9 +85,11 @@ class Graph:
         graph.initializer.extend(small)
         head = graph.SerializeToString()
         pieces = [_header(i, self.weights[i.name]) for i in headers]
-        total = len(head) + sum(len(p) + self.weights[i.name].nbytes for p, i in zip(pieces, headers, strict=True))
+        total = len(head) + sum(
+            len(p) + self.weights[i.name].nbytes for p, i in zip(pieces, headers, strict=True)
+        )
         file.write(body.SerializeToString())
-        file.write(_key(_MODEL_GRAPH) + _varint(total) + head)
+        file.write(prefix(_MODEL_GRAPH, total) + head)
         for piece, initializer in zip(pieces, headers, strict=True):
             file.write(piece)
             for chunk in _chunks(self.weights[initializer.name]):
@@ -111,8 +105,8 @@ _CHUNK = 1 << 22
 def _header(initializer: onnx.TensorProto, array: npt.NDArray[Any]) -> bytes:
     """The bytes of one initializer up to its data, lengths included."""
     bare = onnx.TensorProto(dims=array.shape, data_type=initializer.data_type, name=initializer.name)
-    inside = bare.SerializeToString() + _key(_TENSOR_RAW_DATA) + _varint(array.nbytes)
-    return _key(_GRAPH_INITIALIZER) + _varint(len(inside) + array.nbytes) + inside
+    inside = bare.SerializeToString() + prefix(_TENSOR_RAW_DATA, array.nbytes)
+    return prefix(_GRAPH_INITIALIZER, len(inside) + array.nbytes) + inside
 
 
 def _chunks(array: npt.NDArray[Any]) -> Iterator[memoryview | bytes]:
@@ -123,26 +117,9 @@ def _chunks(array: npt.NDArray[Any]) -> Iterator[memoryview | bytes]:
         yield flat[start : start + _CHUNK].data
 
 
-def _key(field: int) -> bytes:
-    return _varint(field << 3 | 2)
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def initializers(arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[list[onnx.TensorProto], dict[str, npt.NDArray[Any]]]:
+def initializers(
+    arrays: Mapping[str, npt.NDArray[Any]],
+) -> tuple[list[onnx.TensorProto], dict[str, npt.NDArray[Any]]]:
     """Initializers for ``arrays``: small ones with their bytes, large ones declared and kept beside."""
     large = {name: a for name, a in arrays.items() if a.nbytes >= LARGE}
     protos = [declared_tensor(n, a) if n in large else tensor(n, a) for n, a in arrays.items()]

@@ -22,7 +22,9 @@ def reference_forward(net: Net, inputs: Arrays) -> dict[str, npt.NDArray[np.floa
     return {blob: values[value] for blob, value in net.blobs.items()}
 
 
-def reference_walk(net: Net, inputs: Arrays, states: Arrays) -> tuple[dict[str, npt.NDArray[np.float64]], dict[str, npt.NDArray[Any]]]:
+def reference_walk(
+    net: Net, inputs: Arrays, states: Arrays
+) -> tuple[dict[str, npt.NDArray[np.float64]], dict[str, npt.NDArray[Any]]]:
     """Every value of the net, and the new states and moved parameters under their ``next:`` names.
     ``states`` overrides initial states by their ``state:`` names."""
     for name in [*net.inputs, *inputs]:

@@ -122,7 +122,13 @@ def update_graph(solver_type: str, hyper: Hyper, *, decayed: bool) -> Graph:
         d = g.op("Add", d, g.op("Mul", pull, "decay"))
     step, moved = rule.emit(g, hyper, d)
     w = g.op("Sub", "w", step)
-    return _flat_graph("update", g, ["w", "g", *histories], SCALARS, {"w'": w, **{f"{h}'": m for h, m in zip(histories, moved, strict=True)}})
+    return _flat_graph(
+        "update",
+        g,
+        ["w", "g", *histories],
+        SCALARS,
+        {"w'": w, **{f"{h}'": m for h, m in zip(histories, moved, strict=True)}},
+    )
 
 
 def accumulate_graph() -> Graph:

@@ -69,7 +69,7 @@ def _bilinear(shape: Shape, filler: Any, rng: np.random.Generator) -> Floats:
     if height != width:
         raise NetError(f"filler 'bilinear': Filter must be square, got {height}x{width}")
     factor = math.ceil(width / 2)
-    centre = (2 * factor - 1 - factor % 2) / (2 * factor)
+    centre = (width - 1) / (2 * factor)
     ramp = 1 - np.abs(np.arange(width) / factor - centre)
     return np.broadcast_to(np.outer(ramp, ramp).astype(np.float32), shape).copy()
 

@@ -112,7 +112,9 @@ def _folded(net: Net, chain: _Chain) -> dict[str, Floats]:
     }
 
 
-def _affine(net: Net, placed: NetLayer, channels: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _affine(
+    net: Net, placed: NetLayer, channels: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     blobs = [net.params[use.key].astype(np.float64) for use in placed.params]
     if isinstance(placed.layer, BatchNorm):
         return global_affine(blobs, placed.layer.eps)

@@ -91,9 +91,7 @@ def initial_params(
     }
 
 
-def match_weights(
-    net: Net, saved: Sequence[SavedLayer], source: str
-) -> dict[str, npt.NDArray[np.float32]]:
+def match_weights(net: Net, saved: Sequence[SavedLayer], source: str) -> dict[str, npt.NDArray[np.float32]]:
     """The saved blobs that belong to the net's layers, by owner's key (Caffe's
     ``CopyTrainedLayersFrom``): layers the net lacks are ignored, of a shared blob the last one stays.
 
@@ -128,4 +126,3 @@ def _resolve_sources(message: Any, folder: Path) -> None:
         source = layer.infogain_loss_param.source
         if source and not Path(source).exists() and (folder / source).exists():
             layer.infogain_loss_param.source = str(folder / source)
-

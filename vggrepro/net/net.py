@@ -119,6 +119,7 @@ def build(message: Any, phase: str, input_shapes: Mapping[str, Shape] | None = N
     ]
     overrides = dict(input_shapes or {})
     shapes = infer_shapes(placed, overrides)
+    check_sizes(placed, shapes)
     finished = _attach_params(placed, shapes)
     inputs = {top: shapes[top] for p in finished if p.layer.source for top in p.tops}
     if set(overrides) - set(inputs):
@@ -142,15 +143,22 @@ def infer_shapes(layers: Sequence[NetLayer], inputs: Mapping[str, Shape]) -> dic
     for placed in layers:
         with _naming(placed.name):
             shapes.update(zip(placed.tops, _top_shapes(placed, shapes, inputs), strict=True))
+    return shapes
+
+
+def check_sizes(layers: Sequence[NetLayer], shapes: Mapping[str, Shape]) -> None:
+    """Caffe's limit on blobs: at most 2^31 - 1 elements. Raises ShapeError beyond it."""
+    for placed in layers:
         for top in placed.tops:
             if math.prod(shapes[top]) > 2**31 - 1 or min(shapes[top], default=0) < 0:
                 raise ShapeError(
                     f"layer {placed.name!r}: blob size exceeds INT_MAX: top {top!r} would have shape {shapes[top]}"
                 )
-    return shapes
 
 
-def _top_shapes(placed: NetLayer, shapes: Mapping[str, Shape], inputs: Mapping[str, Shape]) -> Sequence[Shape]:
+def _top_shapes(
+    placed: NetLayer, shapes: Mapping[str, Shape], inputs: Mapping[str, Shape]
+) -> Sequence[Shape]:
     if placed.layer.source and all(top in inputs for top in placed.tops):
         return [tuple(inputs[top]) for top in placed.tops]
     known = placed.layer.out_shapes([shapes[b] for b in placed.bottoms])
@@ -184,7 +192,9 @@ def _parse_layers(message: Any, phase: str) -> list[Layer]:
         except UnsupportedError as error:
             unsupported.append(str(error))
     if unsupported:
-        known = f" (known types: {', '.join(known_types())})" if "Unknown layer type" in str(unsupported) else ""
+        known = (
+            f" (known types: {', '.join(known_types())})" if "Unknown layer type" in str(unsupported) else ""
+        )
         raise UnsupportedError("; ".join(unsupported) + known)
     return layers
 
@@ -262,7 +272,9 @@ def _agree(spec: Any, owner: ParamUse, name: str, layer: str) -> float:
     if not spec.HasField(name) or mine == theirs:
         return float(theirs)
     if theirs != 1.0:
-        raise NetError(f"layer {layer!r}: Shared param '{spec.name}' has mismatched {name}: {mine} vs. {theirs}")
+        raise NetError(
+            f"layer {layer!r}: Shared param '{spec.name}' has mismatched {name}: {mine} vs. {theirs}"
+        )
     return float(mine)
 
 

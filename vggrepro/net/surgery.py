@@ -12,6 +12,8 @@ import numpy.typing as npt
 from vggrepro.emit import Shape
 from vggrepro.errors import UnsupportedError
 from vggrepro.layers.base import Layer
+from vggrepro.layers.flatten import Flatten
+from vggrepro.layers.inner_product import InnerProduct
 from vggrepro.net.net import Net, NetLayer, infer_shapes
 
 
@@ -27,24 +29,28 @@ def fully_convolutional(net: Net) -> Net:
     params: dict[str, npt.NDArray[np.float32]] = {}
     forwarded: dict[str, str] = {}
     for placed in net.layers:
-        if placed.layer.type == "InnerProduct":
+        if isinstance(placed.layer, InnerProduct):
             bottom = maps.get(placed.bottoms[0], net.shapes[placed.bottoms[0]])
             replaced[placed.name] = _convolution(placed, bottom)
             params.update(_kernels(net, placed, bottom))
             maps[placed.tops[0]] = (*bottom[:1], placed.layer.num_output, 1, 1)
-        elif placed.layer.type == "Flatten" and len(net.shapes[placed.bottoms[0]]) == 4:
+        elif isinstance(placed.layer, Flatten) and len(net.shapes[placed.bottoms[0]]) == 4:
             maps[placed.tops[0]] = maps.get(placed.bottoms[0], net.shapes[placed.bottoms[0]])
             forwarded[placed.tops[0]] = placed.bottoms[0]
         else:
             _follow(placed, net.shapes, maps)
     if not replaced:
         return net
-    layers = tuple(_rewire(p, replaced, forwarded) for p in net.layers if p.tops[:1] and p.tops[0] not in forwarded or not p.tops)
+    layers = tuple(
+        _rewire(p, replaced, forwarded)
+        for p in net.layers
+        if p.tops[:1] and p.tops[0] not in forwarded or not p.tops
+    )
     return _rebuilt(net, layers, params, forwarded)
 
 
 def _convolution(placed: NetLayer, bottom: Shape) -> Layer:
-    assert placed.layer.type == "InnerProduct"
+    assert isinstance(placed.layer, InnerProduct)
     try:
         return placed.layer.as_convolution(bottom)
     except UnsupportedError as error:
@@ -53,7 +59,7 @@ def _convolution(placed: NetLayer, bottom: Shape) -> Layer:
 
 def _kernels(net: Net, placed: NetLayer, bottom: Shape) -> dict[str, npt.NDArray[np.float32]]:
     """The layer's weights (K, C*H*W) as kernels (K, C, H, W), by the owner's key."""
-    assert placed.layer.type == "InnerProduct"
+    assert isinstance(placed.layer, InnerProduct)
     weight, *bias = placed.params
     matrix = net.params[weight.key]
     rows = matrix.T if placed.layer.transpose else matrix
@@ -80,7 +86,9 @@ def _source(value: str, forwarded: Mapping[str, str]) -> str:
     return value
 
 
-def _rebuilt(net: Net, layers: tuple[NetLayer, ...], params: Mapping[str, Any], forwarded: Mapping[str, str]) -> Net:
+def _rebuilt(
+    net: Net, layers: tuple[NetLayer, ...], params: Mapping[str, Any], forwarded: Mapping[str, str]
+) -> Net:
     """The net around changed layers: shapes and parameter definitions follow from the layers."""
     shapes = infer_shapes(layers, net.inputs)
     placed = tuple(

@@ -99,7 +99,9 @@ class Scalar:
     """One float32 on a device, bound into many runs and changed between them."""
 
     def __init__(self, device: Device) -> None:
-        self.value = onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros((), np.float32), device.kind, device.index)
+        self.value = onnxruntime.OrtValue.ortvalue_from_numpy(
+            np.zeros((), np.float32), device.kind, device.index
+        )
 
     def set(self, number: float) -> None:
         self.value.update_inplace(np.array(number, np.float32))

@@ -24,9 +24,7 @@ class Session:
     Raises DeviceError if the device does not work: there is no fallback.
     """
 
-    def __init__(
-        self, graph: Graph, device: str = "cpu", *, threads: int = 0, tf32: bool = False
-    ) -> None:
+    def __init__(self, graph: Graph, device: str = "cpu", *, threads: int = 0, tf32: bool = False) -> None:
         self.device: Device = parse_device(device)
         prepare(self.device)
         options = session_options(threads)
@@ -38,7 +36,9 @@ class Session:
             graph.skeleton.SerializeToString(), options, providers=self.device.providers(tf32)
         )
         if self.device.kind == "cuda" and "CUDAExecutionProvider" not in self.raw.get_providers():
-            raise DeviceError(f"device {self.device}: ONNX Runtime could not start CUDA there (is there such a GPU?)")
+            raise DeviceError(
+                f"device {self.device}: ONNX Runtime could not start CUDA there (is there such a GPU?)"
+            )
         self.inputs = {i.name for i in self.raw.get_inputs()} | {
             i.name for i in self.raw.get_overridable_initializers()
         }
