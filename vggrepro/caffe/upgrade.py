@@ -6,6 +6,7 @@ and BatchNorm layers that declare three parameters.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,20 +44,30 @@ class Upgraded:
 
 
 def upgrade_net(text: str) -> str:
-    """A net definition in text, brought to the newest format. Raises ParseError, UpgradeError."""
-    return format_message(upgrade_net_param(parse_net(text)))
+    """A net definition in text, brought to the newest format, as Caffe's ``upgrade_net_proto_text`` writes it.
+
+    What could not be carried over ("upgraded with problems") is warned of. Raises ParseError, and
+    UpgradeError where Caffe's tool stops.
+    """
+    return _written(upgrade_net_report(parse_net(text)))
 
 
 def upgrade_solver(text: str) -> str:
     """A solver definition in text, brought to the newest format. Raises ParseError, UpgradeError."""
-    return format_message(upgrade_solver_param(parse_solver(text)))
+    return _written(upgrade_solver_report(parse_solver(text)))
+
+
+def _written(result: Upgraded) -> str:
+    for problem in result.problems:
+        warnings.warn(problem, stacklevel=3)
+    return format_message(result.message)
 
 
 def upgrade_net_param(net: Any, source: str = "<string>") -> Any:
     """A ``NetParameter`` in the newest format; ``net`` itself is not changed.
 
-    Raises UpgradeError where Caffe's tool stops. DEVIATION: also where it goes on "with problems": a
-    net whose parameters are partly lost is not the net that was meant.
+    Raises UpgradeError where Caffe stops. DEVIATION: also where it goes on "with problems": a net whose
+    parameters are partly lost is not the net that was meant, and must not be run.
     """
     return _complete(upgrade_net_report(net, source), source)
 
