@@ -106,10 +106,10 @@ def test_every_v0_field_goes_where_its_type_wants_it_or_is_a_problem(setting, ty
 
 
 def test_problems_are_warned_of_and_the_rest_is_upgraded():
-    old = 'layers { layer { name: "l" type: "relu" stride: 2 } bottom: "x" top: "t" }'
+    old = 'layers { layer { name: "l" type: "relu" stride: 2 } top: "t" }'
     with pytest.warns(UserWarning, match="Unknown parameter stride for layer type relu"):
         new = upgrade.upgrade_net(old)
-    assert text.parse_net(new) == text.parse_net('layer { name: "l" type: "ReLU" bottom: "x" top: "t" }')
+    assert text.parse_net(new) == text.parse_net('layer { name: "l" type: "ReLU" top: "t" }')
 
 
 def test_the_v0_tables_cover_every_field_of_the_schema():
