@@ -101,7 +101,8 @@ def check_gradient(
 
     ``d_tops``: by default random, or for a loss layer weight 1 on its first top and None on others.
     ``needed``: by default all bottoms but the blind ones, all parameters but the statistics.
-    ``atol``: by default 2e-5 of an array's largest magnitude.
+    ``atol``: by default 2e-5 of an array's largest magnitude, and 1e-6 of the largest in ``d_tops``,
+    for what cancels out.
     ``most``: elements checked in each array, drawn with ``seed``. A gradient that the rule leaves
     None counts as zeros. The data must be ``step`` away from kinks: see :func:`tie_free`.
     """
@@ -112,8 +113,11 @@ def check_gradient(
     elif d_tops is None:
         d_tops = [tie_free(rng, shape) for shape in shapes]
     needed = needed or _everything(layer, bottoms)
-    got = _run_gradient(layer, bottoms, params, states, d_tops, needed, without_kernel)
+    got = run_gradient(
+        layer, bottoms, params, d_tops, states=states, needed=needed, without_kernel=without_kernel
+    )
     arrays = _doubles([*bottoms, *params])
+    floor = 1e-6 * max((float(np.abs(d).max(initial=0)) for d in d_tops if d is not None), default=0)
 
     def objective() -> float:
         tops = layer.reference(arrays[: len(bottoms)], arrays[len(bottoms) :], list(states)).tops
@@ -130,7 +134,7 @@ def check_gradient(
         at = rng.permutation(x.size)[:most]
         expected = np.array([_slope(objective, x, i, step) for i in at])
         actual = np.zeros(len(at)) if found is None else found.reshape(-1)[at]
-        _compare(f"gradient of input {index}", actual, expected, rtol, atol, share=2e-5)
+        _compare(f"gradient of input {index}", actual, expected, rtol, atol, share=2e-5, floor=floor)
     return got
 
 
@@ -142,9 +146,19 @@ def run_gradient(
     *,
     states: Sequence[np.ndarray] = (),
     needed: Needed | None = None,
+    without_kernel: Sequence[str] = (),
 ) -> list[np.ndarray | None]:
     """The gradients of bottoms, then parameters, for a test with its own expectation."""
-    return _run_gradient(layer, bottoms, params, states, d_tops, needed or _everything(layer, bottoms), ())
+    needed = needed or _everything(layer, bottoms)
+    built = _Built(layer, bottoms, params, states)
+    fed = iter(built.inputs("d_top", [d for d in d_tops if d is not None]))
+    names = [None if d is None else next(fed).name for d in d_tops]
+    gradients = layer.grad(built.g, built.emitted.saved, names, needed)
+    assert len(gradients.bottoms) in (0, len(bottoms))
+    assert len(gradients.params) in (0, len(params))
+    found = [*(gradients.bottoms or [None] * len(bottoms)), *(gradients.params or [None] * len(params))]
+    arrays = iter(built.run([name for name in found if name is not None], without_kernel))
+    return [None if name is None else next(arrays) for name in found]
 
 
 def missing_kernels(model: onnx.ModelProto) -> set[str]:
@@ -255,26 +269,6 @@ class _Built:
         return session.run(outputs, self.feeds)
 
 
-def _run_gradient(
-    layer: Layer,
-    bottoms: Sequence[np.ndarray],
-    params: Sequence[np.ndarray],
-    states: Sequence[np.ndarray],
-    d_tops: Sequence[np.ndarray | None],
-    needed: Needed,
-    without_kernel: Sequence[str],
-) -> list[np.ndarray | None]:
-    built = _Built(layer, bottoms, params, states)
-    fed = iter(built.inputs("d_top", [d for d in d_tops if d is not None]))
-    names = [None if d is None else next(fed).name for d in d_tops]
-    gradients = layer.grad(built.g, built.emitted.saved, names, needed)
-    assert len(gradients.bottoms) in (0, len(bottoms))
-    assert len(gradients.params) in (0, len(params))
-    found = [*(gradients.bottoms or [None] * len(bottoms)), *(gradients.params or [None] * len(params))]
-    arrays = iter(built.run([name for name in found if name is not None], without_kernel))
-    return [None if name is None else next(arrays) for name in found]
-
-
 def _everything(layer: Layer, bottoms: Sequence[np.ndarray]) -> Needed:
     defs = layer.param_defs([b.shape for b in bottoms])
     return Needed(
@@ -299,11 +293,18 @@ def _slope(objective: Any, x: np.ndarray, index: int, step: float) -> float:
 
 
 def _compare(
-    what: str, got: np.ndarray, expected: np.ndarray, rtol: float, atol: float | None, share: float
+    what: str,
+    got: np.ndarray,
+    expected: np.ndarray,
+    rtol: float,
+    atol: float | None,
+    *,
+    share: float,
+    floor: float = 1e-7,
 ) -> None:
-    """``share``: the default of ``atol``, as a share of the largest magnitude."""
+    """``atol`` is by default a share of the largest magnitude, or ``floor`` if that is more."""
     assert got.shape == expected.shape, f"{what}: shape {got.shape}, expected {expected.shape}"
     if atol is None:
         finite = np.abs(expected[np.isfinite(expected)])
-        atol = max(share * float(finite.max(initial=0)), 1e-7)
+        atol = max(share * float(finite.max(initial=0)), floor)
     np.testing.assert_allclose(got, expected, rtol, atol, err_msg=what)

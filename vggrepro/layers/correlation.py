@@ -51,7 +51,7 @@ class Correlation:
         """The gradient of x. With stride 1 it is a correlation itself, which Conv nodes compute
         faster than ConvTranspose nodes do (121 ms against 146 for VGG-A's conv3_2, one thread)."""
         w = self.windows
-        if winograd.applies(self.x[1:], self.y[1:], w, self.group):
+        if self._minimal(self.x[2:], winograd.LEAST_FOR_INPUT):
             return winograd.input_gradient(g, dy, weight, self.x, self.y, w.pad)
         if all(s == 1 and p < e for s, p, e in zip(w.stride, w.pad, w.extents, strict=True)):
             pad = tuple(e - 1 - p for p, e in zip(w.pad, w.extents, strict=True))
@@ -62,6 +62,9 @@ class Correlation:
         unread = [(size + 2 * p + b - e) % s for size, p, e, s, b in sizes]
         attributes = {"output_padding": unread, **conv_attributes(w, beyond)}
         return g.op("ConvTranspose", dy, weight, group=self.group, **attributes)
+
+    def _minimal(self, tiled: Shape, least: int) -> bool:
+        return winograd.holds(self.windows, self.group) and winograd.saves_time(self.x, self.y, tiled, least)
 
     def _turned(self, g: GraphBuilder, weight: str) -> str:
         """(K, C / group, kernel...) as (C, K / group, kernel...), reversed along each kernel axis."""
@@ -78,7 +81,7 @@ class Correlation:
 
     def weight_gradient(self, g: GraphBuilder, x: str, dy: str) -> str:
         """The gradient of the weight: the product of dy and the unfolded x over images and positions."""
-        if winograd.applies(self.x[1:], self.y[1:], self.windows, self.group):
+        if self._minimal(self.y[2:], winograd.LEAST_FOR_WEIGHT):
             return winograd.weight_gradient(g, x, dy, self.x, self.y, self.windows.pad)
         unfolded = self.x[1] * prod(self.windows.kernel) * prod(self.y[2:])
         parts = split_images(g, [x, dy], self.x[0], max(CHUNK // unfolded, 1))

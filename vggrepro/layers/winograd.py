@@ -30,7 +30,9 @@ from vggrepro.layers.window import Windows
 CHUNK = 2**25
 """Elements of transformed tensors (128 MiB) that are alive at a time."""
 
-LEAST_CHANNELS = 64
+LEAST_FOR_INPUT = 48
+LEAST_FOR_WEIGHT = 16
+"""C * K / (C + K) from which on the two gradients are faster here than by direct summation."""
 
 TILE = (4, 2)
 """Rows and columns of a tile."""
@@ -92,15 +94,24 @@ def _transforms(outputs: tuple[int, int], taps: tuple[int, int]) -> Transforms:
     return Transforms(a, g, b)
 
 
-def applies(x: Shape, y: Shape, windows: Windows, group: int) -> bool:
-    """Whether the rules here hold, and save time, for x (C, sizes...) and y (K, sizes...)."""
-    holds = (
+def holds(windows: Windows, group: int) -> bool:
+    """Whether the rules here are those of a convolution."""
+    return (
         windows.kernel == FILTER
         and windows.stride == windows.dilation == (1, 1)
         and max(windows.pad) < max(FILTER)
         and group == 1
     )
-    return holds and min(x[0], y[0]) >= LEAST_CHANNELS
+
+
+def saves_time(x: Shape, y: Shape, tiled: Shape, least: int) -> bool:
+    """Whether it is faster than direct summation for x (N, C, H, W) and y (N, K, H', W').
+
+    The transforms cost time in proportion to C + K, the products that they spare to C * K; and tiles
+    that stand over the edges of the tiled sizes must not eat up what is won.
+    """
+    products = POINTS * prod(_tiles(tiled))
+    return x[1] * y[1] >= least * (x[1] + y[1]) and 2 * products <= prod(FILTER) * prod(tiled)
 
 
 def input_gradient(g: GraphBuilder, dy: str, weight: str, x: Shape, y: Shape, pad: Shape) -> str:
