@@ -36,7 +36,9 @@ def test_image_data_layer_equals_caffe(tmp_path, key):
     settings = CASE["variants"][variant]
     layer = text_format.Parse(
         f"""name: "data" type: "ImageData" top: "data" top: "label"
-        image_data_param {{ source: "{tmp_path}/list.txt" root_folder: "{IMAGES}/" {settings["image_data_param"]} }}
+        image_data_param {{
+            source: "{tmp_path}/list.txt" root_folder: "{IMAGES}/" {settings["image_data_param"]}
+        }}
         transform_param {{ {settings["transform_param"]} }}""",
         LayerParameter(),
     )

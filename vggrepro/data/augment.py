@@ -10,6 +10,7 @@ here, with the most literal reading first.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -47,14 +48,21 @@ class ColourPCA:
 
     def shift_bgr(self, amounts: npt.NDArray[np.float64], reading: Reading) -> npt.NDArray[np.float64]:
         """The shift (3,) in B, G, R, grey levels of 255, for ``amounts`` a_1, a_2, a_3."""
-        values = np.array(self.eigenvalues)
-        lengths = {
-            "unit-eigenvalue": values * 255,
-            "root": np.sqrt(values) * 255,
-            "byte-eigenvalue": values * 255 * 255,
-        }[reading]
-        rgb: npt.NDArray[np.float64] = np.array(self.vectors) @ (amounts * lengths)
-        return rgb[::-1]
+        shift: npt.NDArray[np.float64] = _axes_bgr(self, reading) @ amounts
+        return shift
+
+
+@cache
+def _axes_bgr(colour: ColourPCA, reading: Reading) -> npt.NDArray[np.float64]:
+    """(3, 3): column i is the shift in B, G, R, grey levels, for a_i = 1."""
+    values = np.array(colour.eigenvalues)
+    lengths = {
+        "unit-eigenvalue": values * 255,
+        "root": np.sqrt(values) * 255,
+        "byte-eigenvalue": values * 255 * 255,
+    }[reading]
+    axes: npt.NDArray[np.float64] = (np.array(colour.vectors) * lengths)[::-1]
+    return axes
 
 
 ILSVRC_PCA = ColourPCA(
@@ -102,11 +110,11 @@ class Augmentation:
         pixel of it: colour shift minus mean, float32 (3,). The draws are S, top, left, flip, a_1 to a_3,
         in this order and whatever is switched off.
         """
-        least, most = self.smallest
-        scaled = rescale(pixels, int(rng.integers(least, most + 1)), self.kernel)
-        offset = self._offset(scaled.shape[0], rng), self._offset(scaled.shape[1], rng)
-        flipped = bool(rng.integers(2)) and self.flip
+        size, top, left, coin = rng.random(4).tolist()
         amounts = rng.normal(0.0, self.colour_std, 3)
+        scaled = rescale(pixels, self.drawn_smallest(size), self.kernel)
+        offset = self._offset(scaled.shape[0], top), self._offset(scaled.shape[1], left)
+        flipped = self.flip and coin < 0.5
         window = cut(scaled, offset, self.crop)
         crop = np.empty(window.shape, np.uint8) if out is None else out
         if flipped:
@@ -117,10 +125,14 @@ class Augmentation:
 
     def shift(self, amounts: npt.NDArray[np.float64]) -> Vector:
         """Colour shift minus mean, float32 (3,) in B, G, R."""
-        mean = np.array(self.mean_bgr)
-        shift = 0.0 if self.colour is None else self.colour.shift_bgr(amounts, self.reading)
-        return (shift - mean).astype(np.float32)
+        shift = np.zeros(3) if self.colour is None else self.colour.shift_bgr(amounts, self.reading)
+        return (shift - self.mean_bgr).astype(np.float32)
 
-    def _offset(self, side: int, rng: np.random.Generator) -> int:
+    def drawn_smallest(self, fraction: float) -> int:
+        """S for a fraction drawn uniformly from [0, 1)."""
+        least, most = self.smallest
+        return least + int(fraction * (most - least + 1))
+
+    def _offset(self, side: int, fraction: float) -> int:
         margin = side - self.crop
-        return int(rng.integers(margin + 1 if self.offsets == "all" else margin))
+        return int(fraction * (margin + 1 if self.offsets == "all" else margin))

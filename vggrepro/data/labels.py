@@ -72,7 +72,14 @@ def read_devkit_meta(path: Path) -> Synsets:
             for row in synsets
             if int(row["num_children"]) == 0
         )
-    except (ValueError, KeyError, IndexError, TypeError, NotImplementedError) as error:
+    except (
+        loader.matlab.MatReadError,
+        ValueError,
+        KeyError,
+        IndexError,
+        TypeError,
+        NotImplementedError,
+    ) as error:
         raise DataError(f"{path}: not the meta.mat of an ILSVRC devkit: {error}") from error
     if [number for number, _, _ in rows] != list(range(1, len(rows) + 1)):
         raise DataError(

@@ -18,12 +18,16 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.data.augment import Augmentation
+from vggrepro.data.buffers import Buffers
 from vggrepro.data.decode import Pixels
 from vggrepro.data.labels import Labels
 from vggrepro.data.parallel import default_threads
 from vggrepro.data.reading import Reader
 from vggrepro.data.streams import Purpose, epoch_order, stream
 from vggrepro.errors import DataError
+
+_TASK = 8
+"""Most images that a thread takes at once."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ class TrainingLoader:
         self._batch = batch
         self._seed = seed
         self._rank, self._ranks = rank, ranks
-        self._threads = default_threads() if threads is None else threads
+        self._threads = max(default_threads() if threads is None else threads, 1)
         self._ahead = max(ahead, 1)
 
     @property
@@ -80,20 +84,22 @@ class TrainingLoader:
 
     def batches(self, start: int = 0, stop: int | None = None) -> Iterator[Batch]:
         """Yield the batches of iterations ``start``, ``start + 1``, ... up to ``stop`` (None: no end)."""
-        pool = ThreadPoolExecutor(max(self._threads, 1), thread_name_prefix="loader")
+        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="loader")
         pending: deque[tuple[Batch, list[Future[None]]]] = deque()
+        crop = self._augmentation.crop
+        buffers = Buffers((self._batch // self._ranks, crop, crop, 3))
         coming = start
         try:
             while True:
                 while len(pending) <= self._ahead and (stop is None or coming < stop):
-                    pending.append(self._begin(pool, coming))
+                    pending.append(self._begin(pool, coming, buffers.take()))
                     coming += 1
                 if not pending:
                     return
-                batch, images = pending.popleft()
+                batch, tasks = pending.popleft()
                 asked = time.perf_counter()
-                for image in images:
-                    image.result()
+                for task in tasks:
+                    task.result()
                 self.waited += time.perf_counter() - asked
                 yield batch
         finally:
@@ -107,17 +113,25 @@ class TrainingLoader:
         places = (divmod(place, size) for place in range(first, first + share))
         return [(epoch, int(epoch_order(self._seed, epoch, size)[index])) for epoch, index in places]
 
-    def _begin(self, pool: ThreadPoolExecutor, iteration: int) -> tuple[Batch, list[Future[None]]]:
+    def _begin(
+        self, pool: ThreadPoolExecutor, iteration: int, images: Pixels
+    ) -> tuple[Batch, list[Future[None]]]:
         places = self.places(iteration)
-        crop = self._augmentation.crop
         batch = Batch(
             iteration,
-            images=np.empty((len(places), crop, crop, 3), np.uint8),
+            images=images,
             shifts=np.empty((len(places), 3), np.float32),
             labels=np.empty(len(places), np.int64),
             indices=np.empty(len(places), np.int64),
         )
-        return batch, [pool.submit(self._fill, batch, row, *place) for row, place in enumerate(places)]
+        # A few images a task: handing over each by itself costs as much as cropping it.
+        size = max(1, min(_TASK, len(places) // (4 * self._threads)))
+        rows = [range(first, min(first + size, len(places))) for first in range(0, len(places), size)]
+        return batch, [pool.submit(self._fill_rows, batch, places, part) for part in rows]
+
+    def _fill_rows(self, batch: Batch, places: list[tuple[int, int]], rows: range) -> None:
+        for row in rows:
+            self._fill(batch, row, *places[row])
 
     def _fill(self, batch: Batch, row: int, epoch: int, image: int) -> None:
         index, pixels = self._readable(image)

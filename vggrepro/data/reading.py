@@ -42,7 +42,9 @@ class BadImages:
         with self._lock:
             self._truncated.add(key)
 
-    def __len__(self) -> int:
+    @property
+    def count(self) -> int:
+        """How many images were noted."""
         return len(self._unreadable) + len(self._truncated)
 
     def report(self) -> dict[str, Any]:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
+from weakref import WeakValueDictionary
 
 from vggrepro.data.datum import datum_pixels, parse_datum
 from vggrepro.data.decode import Pixels
@@ -29,13 +34,10 @@ class LmdbSource(Source):
     @classmethod
     def open(cls, path: Path) -> LmdbSource:
         """Open a database and list its keys. Raises DataError if it is none, or empty."""
-        lmdb = extra("lmdb", "lmdb", f"reading {path}")
-        try:
-            environment = lmdb.open(str(path), readonly=True, lock=False, readahead=False, max_readers=512)
+        with _naming(path):
+            environment = _environment(path)
             with environment.begin() as transaction:
                 keys = tuple(transaction.cursor().iternext(keys=True, values=False))
-        except lmdb.Error as error:
-            raise DataError(f"{path}: not a readable LMDB: {error}") from error
         if not keys:
             raise DataError(f"{path}: the database is empty")
         return cls(path, keys, environment)
@@ -52,7 +54,7 @@ class LmdbSource(Source):
 
     def datum(self, index: int) -> Any:
         """The Datum message of a record."""
-        with self.environment.begin() as transaction:
+        with _naming(self.path), self.environment.begin() as transaction:
             value = transaction.get(self.keys[index])
         return parse_datum(value, f"{self.path}: {self.key(index)}")
 
@@ -62,6 +64,26 @@ class LmdbSource(Source):
     def read(self, index: int) -> bytes | Pixels:
         return datum_pixels(self.datum(index), f"{self.path}: {self.key(index)}")
 
-    def close(self) -> None:
-        """Close the database; nothing can be read afterwards."""
-        self.environment.close()
+
+_OPEN: WeakValueDictionary[str, Any] = WeakValueDictionary()
+_LOCK = Lock()
+
+
+def _environment(path: Path) -> Any:
+    """The open database: LMDB allows a process to open it once, so all who read it share it."""
+    lmdb = extra("lmdb", "lmdb", f"reading {path}")
+    place = os.path.realpath(path)
+    with _LOCK:
+        environment = _OPEN.get(place)
+        if environment is None:
+            environment = _OPEN[place] = lmdb.open(place, readonly=True, lock=False, readahead=False)
+        return environment
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """LMDB's errors as DataError with the database's path."""
+    try:
+        yield
+    except extra("lmdb", "lmdb", f"reading {path}").Error as error:
+        raise DataError(f"{path}: not a readable LMDB: {error}") from error

@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+"""The training loader against a bare loop of cv2 decode and resize on the same threads.
+
+    python benchmarks/input_pipeline.py --threads 2 --json input_pipeline.json
+
+Pictures of 500 x 375 pixels and about 110 kB, ILSVRC's averages, are made and packed into a tar. The bare
+loop has the encoded bytes in memory and does nothing but ``imdecode`` and ``resize``; the loader reads the
+tar, draws, decodes, rescales, crops, flips, and fills batches. Both see the same images at the same sizes,
+in turns, and the medians over the rounds are compared. Exit code 1 if a ratio is below --at-least.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import statistics
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from vggrepro.data.augment import Augmentation
+from vggrepro.data.loader import TrainingLoader
+from vggrepro.data.opencv import opencv
+from vggrepro.data.preprocess import rescaled_size
+from vggrepro.data.reading import BadImages, Reader
+from vggrepro.data.sources import Source, TarSource, with_labels
+from vggrepro.data.streams import Purpose, stream
+
+HEIGHT, WIDTH = 375, 500
+QUALITY = 95
+SEED = 1
+
+
+def picture(rng: np.random.Generator) -> bytes:
+    """A JPEG with a photograph's spectrum: noise at all scales, its amplitude falling with frequency."""
+    image = np.zeros((HEIGHT, WIDTH, 3), np.float32)
+    for cells in (3, 6, 12, 24, 48, 96, 192, 384):
+        noise = rng.normal(size=(cells, cells * 4 // 3, 3)).astype(np.float32)
+        image += cv2.resize(noise, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC) * (110 / cells**0.5)
+    pixels = np.clip(image + 118, 0, 255).astype(np.uint8)
+    encoded: bytes = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+    return encoded
+
+
+def write_tar(path: Path, pictures: Sequence[bytes]) -> None:
+    with tarfile.open(path, "w") as archive:
+        for number, data in enumerate(pictures):
+            member = tarfile.TarInfo(f"n00000001_{number:06d}.JPEG")
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+
+
+def bare_rate(work: Sequence[tuple[bytes, int]], threads: int) -> float:
+    """Images per second of decode and resize alone; the threads take them off one list."""
+    remaining = iter(work)  # taking the next item is atomic in CPython
+
+    def loop(_: int) -> None:
+        for data, smallest in remaining:
+            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+            height, width = rescaled_size(pixels.shape[0], pixels.shape[1], smallest)
+            cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
+
+    with ThreadPoolExecutor(threads) as pool:
+        begin = time.perf_counter()
+        list(pool.map(loop, range(threads)))
+        return len(work) / (time.perf_counter() - begin)
+
+
+def loader_rate(loader: TrainingLoader, start: int, iterations: int) -> float:
+    """Images per second from the first batch's request to the last one's arrival."""
+    begin = time.perf_counter()
+    images = sum(len(batch.labels) for batch in loader.batches(start, start + iterations))
+    return images / (time.perf_counter() - begin)
+
+
+def compare(source: Source, smallest: tuple[int, int], arguments: argparse.Namespace) -> dict[str, Any]:
+    """Both rates in turns, over the same images and sizes."""
+    augmentation = Augmentation(smallest)
+    reader = Reader(source, BadImages())
+    loader = TrainingLoader(
+        reader, augmentation, batch=arguments.batch, seed=SEED, threads=arguments.threads, ahead=2
+    )
+    bare, loaded = [], []
+    for turn in range(arguments.rounds + 1):
+        start = turn * arguments.iterations
+        work = []
+        for iteration in range(start, start + arguments.iterations):
+            for epoch, image in loader.places(iteration):
+                drawn = stream(SEED, Purpose.IMAGE, epoch, image).random()
+                data = source.read(image)
+                assert isinstance(data, bytes)
+                work.append((data, augmentation.drawn_smallest(drawn)))
+        bare.append(bare_rate(work, arguments.threads))
+        loaded.append(loader_rate(loader, start, arguments.iterations))
+    bare, loaded = bare[1:], loaded[1:]  # the first round warms caches
+    ratios = [ours / theirs for ours, theirs in zip(loaded, bare, strict=True)]
+    return {
+        "smallest": list(smallest),
+        "bare_images_per_s": statistics.median(bare),
+        "loader_images_per_s": statistics.median(loaded),
+        "ratio": statistics.median(ratios),
+        "ratios": ratios,
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--threads", type=int, default=2, help="threads of both (default: 2)")
+    parser.add_argument("--images", type=int, default=256, help="different pictures (default: 256)")
+    parser.add_argument("--batch", type=int, default=64, help="images a batch (default: 64)")
+    parser.add_argument("--iterations", type=int, default=8, help="batches a round (default: 8)")
+    parser.add_argument("--rounds", type=int, default=7, help="rounds, after one to warm up (default: 7)")
+    parser.add_argument("--at-least", type=float, default=0.9, help="ratio to reach (default: 0.9)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result here too")
+    arguments = parser.parse_args(argv)
+    opencv()  # one thread for each call of OpenCV, in both loops
+    rng = np.random.default_rng(SEED)
+    pictures = [picture(rng) for _ in range(arguments.images)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "train.tar"
+        write_tar(path, pictures)
+        source = with_labels(TarSource.open(path), [0] * len(pictures))
+        results = [compare(source, smallest, arguments) for smallest in ((256, 256), (256, 512))]
+    report = {
+        "threads": arguments.threads,
+        "picture": f"{WIDTH} x {HEIGHT}, {sum(map(len, pictures)) / len(pictures) / 1000:.0f} kB",
+        "opencv": cv2.__version__,
+        "results": results,
+        "at_least": arguments.at_least,
+        "passed": all(result["ratio"] >= arguments.at_least for result in results),
+    }
+    text = json.dumps(report, indent=1)
+    print(text)
+    if arguments.json:
+        arguments.json.write_text(text + "\n")
+    return 0 if report["passed"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
