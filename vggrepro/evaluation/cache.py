@@ -1,7 +1,7 @@
-"""The view cache: one posterior per image and view, on disk, for resuming and for averaging again.
+"""The view cache: log posteriors per image and view, on disk, for resuming and for averaging again.
 
 A cache is a folder that belongs to one listing of images. Each stream (network, kind of view, scale, flip)
-has a subfolder with ``posteriors.npy`` (N, V, K) float32, ``states.npy`` (N,) uint8 and ``manifest.json``
+has a subfolder with ``log_posteriors.npy`` (N, V, K) float32, ``states.npy`` (N,) uint8 and ``manifest.json``
 with everything that the numbers depend on. Rows are written where they belong, so several ranks fill one
 stream and an unfilled part takes no room on disk. A row counts once its state says so, and the state is
 written only after the row has reached the disk: a killed run loses the last second, never a wrong number.
@@ -48,7 +48,7 @@ class StreamCache:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._rows = _NpyRows(path / "posteriors.npy")
+        self._rows = _NpyRows(path / "log_posteriors.npy")
         self._states = _NpyRows(path / "states.npy")
         self._states_seen = self._states.map()
         self._waiting: list[tuple[int, int]] = []
@@ -65,7 +65,7 @@ class StreamCache:
         return found
 
     def write(self, index: int, views: npt.NDArray[np.float32]) -> None:
-        """Put image ``index``'s posteriors (V, K) in place; it counts as done from the next flush on."""
+        """Put image ``index``'s log posteriors (V, K) in place; it counts as done from the next flush on."""
         self._rows.write(index, views)
         self._mark(index, DONE)
 
@@ -89,7 +89,7 @@ class StreamCache:
         self._flushed = time.monotonic()
 
     def read(self, indexes: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        """Posteriors (n, V, K) of images that are done. Raises ProtocolError if one is not."""
+        """Log posteriors (n, V, K) of images that are done. Raises ProtocolError if one is not."""
         missing = indexes[self.states(indexes) != DONE]
         if len(missing):
             raise ProtocolError(f"{self.path}: image number {int(missing[0])} has not been evaluated")
@@ -152,18 +152,32 @@ class ViewCache:
         self.root = root
         self.images = images
         self.keep_views = keep_views
-        root.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(root / "lock") if lock else None
-        _agree(root / "manifest.json", {"format": FORMAT, "images": images, **header})
+        self._header = {"format": FORMAT, "images": images, **header}
+        self._wants_lock = lock
+        self._lock: int | None = None
 
     def __enter__(self) -> ViewCache:
+        self.root.mkdir(parents=True, exist_ok=True)
+        if self._wants_lock:
+            self._lock = _lock(self.root / "lock")
+        try:
+            _agree(self.root / "manifest.json", self._header)
+            if self._wants_lock:
+                self._drop_cut_note()
+        except BaseException:
+            self._release()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._release()
+
+    def _release(self) -> None:
         if self._lock is not None:
             os.close(self._lock)
+            self._lock = None
 
     def create(self, stream: Stream, classes: int, facts: Mapping[str, Any]) -> None:
         """Make the stream's subfolder, or check that the one there holds the same thing. ``facts`` is what
@@ -177,7 +191,7 @@ class ViewCache:
         described = {"format": FORMAT, "net": stream.net, "views": stream.views, "scale": stream.scale}
         described |= {"flip": stream.flip, "average": stream.average, "shape": list(shape)}
         _agree(path / "manifest.json", {**described, **facts})
-        for name, dims, dtype in (("posteriors", shape, np.float32), ("states", shape[:1], np.uint8)):
+        for name, dims, dtype in (("log_posteriors", shape, np.float32), ("states", shape[:1], np.uint8)):
             if not (path / f"{name}.npy").exists():
                 _create_npy(path / f"{name}.npy", dims, dtype)
 
@@ -203,9 +217,17 @@ class ViewCache:
         path = self.root / "notes.jsonl"
         if not path.exists():
             return {}
-        whole = path.read_text("utf-8").split("\n")[:-1]  # a line that was cut off has no end
-        entries = [entry for entry in map(json.loads, whole) if entry["kind"] == kind]
-        return dict(sorted((entry["index"], entry["reason"]) for entry in entries))
+        entries = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        return dict(sorted((e["index"], e["reason"]) for e in entries if e["kind"] == kind))
+
+    def _drop_cut_note(self) -> None:
+        """Take away what a killed run has left of a line: the image is still pending, and noted again."""
+        path = self.root / "notes.jsonl"
+        if path.exists():
+            content = path.read_bytes()
+            whole = content.rfind(b"\n") + 1
+            if whole < len(content):
+                os.truncate(path, whole)
 
 
 def _lock(path: Path) -> int:

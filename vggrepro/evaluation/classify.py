@@ -17,7 +17,7 @@ from vggrepro.evaluation.feed import Feed, Indexes, Odd, Running
 from vggrepro.evaluation.feed import Floats as Singles
 from vggrepro.evaluation.metrics import guesses
 from vggrepro.evaluation.network import Network, Scorer
-from vggrepro.evaluation.protocols import Floats, Member, Stream, posteriors, weights
+from vggrepro.evaluation.protocols import Floats, Member, Stream, log_posteriors, view_means, weights
 from vggrepro.evaluation.views import Reading
 
 
@@ -55,12 +55,12 @@ def classify(
         scorer = Scorer(network, running.device, convolutional=dense, threads=running.threads)
 
         def score(stream: Stream, blob: Singles, scorer: Scorer = scorer) -> Singles:
-            return posteriors(scorer(blob), stream.average)
+            return log_posteriors(scorer(blob), stream.average)
 
         feed = Feed(source, streams, network.crop, network.mean, running, reading)
         for found in feed.answers(all_windows(source, running), score):
             if not isinstance(found, Odd):
-                total[found.index] += shares[found.stream] * found.rows.mean(axis=0, dtype=np.float64)
+                total[found.index] += shares[found.stream] * view_means(found.rows[None])[0]
     return total
 
 

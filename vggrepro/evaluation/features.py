@@ -118,14 +118,12 @@ def _fill(
         network, running.device, convolutional=descriptor.protocol == "dense", threads=running.threads
     )
 
-    def score(stream: Stream, blob: Floats) -> Floats:
+    def score(_stream: Stream, blob: Floats) -> Floats:
         found = scorer(blob)
         if found.ndim == 2 or descriptor.pool == "none":
             return found
-        pooled: Floats = found.mean(axis=(2, 3), dtype=np.float64).astype(
-            np.float32
-        )  # (n, C, h, w) -> (n, C)
-        return pooled
+        pooled: Floats = found.mean(axis=(2, 3), dtype=np.float64).astype(np.float32)
+        return pooled  # (n, C, h, w) -> (n, C)
 
     feed = Feed(source, streams, network.crop, network.mean, running, reading, on_bad)
     waiting: dict[int, dict[Stream, Floats]] = {}
@@ -154,9 +152,8 @@ def _combined(vectors: dict[Stream, Any], descriptor: Descriptor) -> npt.NDArray
         scales = [normalised(vector[None])[0] for vector in scales]
     if descriptor.combine == "stack":
         return np.concatenate(scales)
-    reduced: npt.NDArray[Any] = (
-        np.max(scales, axis=0) if descriptor.combine == "max" else np.mean(scales, axis=0)
-    )
+    reduce = np.max if descriptor.combine == "max" else np.mean
+    reduced: npt.NDArray[Any] = reduce(scales, axis=0)
     return reduced
 
 
@@ -165,4 +162,5 @@ def normalised(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
     flat = rows.reshape(len(rows), -1).astype(np.float64)
     norms = np.sqrt((flat * flat).sum(axis=1))
     norms[norms == 0] = 1.0
-    return rows / norms.reshape(-1, *([1] * (rows.ndim - 1)))
+    result: npt.NDArray[Any] = rows / norms.reshape(-1, *([1] * (rows.ndim - 1)))
+    return result

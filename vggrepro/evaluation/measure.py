@@ -13,7 +13,7 @@ from vggrepro.evaluation.batches import windows
 from vggrepro.evaluation.cache import BAD, PENDING, StreamCache, ViewCache
 from vggrepro.evaluation.feed import Answer, Feed, Floats, Indexes, Odd, OnBad, Running
 from vggrepro.evaluation.network import Network, Scorer
-from vggrepro.evaluation.protocols import Stream, posteriors
+from vggrepro.evaluation.protocols import Stream, log_mean, log_posteriors
 from vggrepro.evaluation.ranks import Ranks
 from vggrepro.evaluation.views import Reading
 
@@ -54,7 +54,7 @@ def fill(
         scorer = Scorer(network, running.device, convolutional=dense, threads=running.threads)
 
         def score(stream: Stream, blob: Floats) -> Floats:
-            return posteriors(scorer(blob), stream.average)
+            return log_posteriors(scorer(blob), stream.average)
 
         keep = _Keep(stores, task.source, shares(streams, network.crop), advance)
         feed = Feed(
@@ -109,7 +109,7 @@ class _Keep:
     def answer(self, answer: Answer) -> None:
         rows = answer.rows
         if not self.stores.cache.keep_views:
-            rows = rows.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)  # (V, K) -> (1, K)
+            rows = log_mean(rows, axis=0)[None].astype(np.float32)  # (V, K) -> (1, K)
         if self.stores.pending(answer.stream, np.asarray([answer.index]))[0]:
             self.advance(self.shares[answer.stream])
         self.stores.open[answer.stream].write(answer.index, rows)

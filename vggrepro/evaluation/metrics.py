@@ -64,7 +64,10 @@ class Rate:
         centre = p + _Z * _Z / (2 * n)
         spread = _Z * math.sqrt(p * (1 - p) / n + _Z * _Z / (4 * n * n))
         scale = 100.0 / (1 + _Z * _Z / n)
-        return max(0.0, (centre - spread) * scale), min(100.0, (centre + spread) * scale)
+        # At the ends the formula gives 0 and 100 but for rounding.
+        low = (centre - spread) * scale if self.wrong else 0.0
+        high = (centre + spread) * scale if self.wrong < n else 100.0
+        return low, high
 
 
 @dataclass(frozen=True)

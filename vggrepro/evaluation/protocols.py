@@ -133,37 +133,52 @@ def parts(members: Sequence[Member]) -> list[tuple[Member, ...]]:
     return list(found)
 
 
-def softmax(scores: npt.NDArray[Any]) -> Floats:
-    """Caffe's softmax over axis 1: the maximum is subtracted before the exponential. Float64 inside."""
+def log_softmax(scores: npt.NDArray[Any]) -> Floats:
+    """Logarithm of Caffe's softmax over axis 1, float64."""
     shifted = scores.astype(np.float64)
     shifted -= shifted.max(axis=1, keepdims=True)
-    np.exp(shifted, out=shifted)
-    shifted /= shifted.sum(axis=1, keepdims=True)
+    shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return shifted
 
 
-def posteriors(scores: npt.NDArray[np.float32], average: str) -> npt.NDArray[np.float32]:
-    """Class posteriors (N, K) of score maps (N, K, h, w), or of scores (N, K) of plain crops.
+def log_posteriors(scores: npt.NDArray[np.float32], average: str) -> npt.NDArray[np.float32]:
+    """Logarithms of posteriors (N, K) from score maps (N, K, h, w), or from scores (N, K) of plain crops.
 
     ``average`` BEFORE takes the spatial mean of the scores and then the softmax; AFTER takes the softmax at
-    every position and then the mean.
+    every position and then the mean. The logarithm is what float32 can keep: sure views have posteriors
+    within 1e-8 of 1, and which of two is surer decides between their classes when they are averaged.
     """
     if scores.ndim == 2:
-        found = softmax(scores)
+        found = log_softmax(scores)
     elif average == AFTER:
-        found = softmax(scores).mean(axis=(2, 3))  # (N, K, h, w) -> (N, K)
+        found = log_mean(log_softmax(scores).reshape(*scores.shape[:2], -1), axis=2)  # (N, K, h, w) -> (N, K)
     else:
-        found = softmax(scores.mean(axis=(2, 3), dtype=np.float64))  # (N, K, h, w) -> (N, K)
+        found = log_softmax(scores.mean(axis=(2, 3), dtype=np.float64))  # (N, K, h, w) -> (N, K)
     single: npt.NDArray[np.float32] = found.astype(np.float32)
     return single
 
 
-def fuse(views: Mapping[Stream, npt.NDArray[Any]], shares: Mapping[Stream, float]) -> Floats:
-    """Posteriors (N, K) of the weighted streams. ``views[stream]``: (N, V, K), one posterior per view."""
+def log_mean(logarithms: npt.NDArray[Any], axis: int) -> Floats:
+    """Logarithm of the mean over one axis of what has these logarithms, float64."""
+    exact = logarithms.astype(np.float64)
+    largest = exact.max(axis=axis, keepdims=True)
+    mean: Floats = np.exp(exact - largest).mean(axis=axis)
+    result: Floats = np.log(mean) + largest.squeeze(axis)
+    return result
+
+
+def view_means(logarithms: npt.NDArray[np.float32]) -> Floats:
+    """Posteriors (N, K), the mean over the views' (N, V, K) log posteriors."""
+    means: Floats = np.exp(logarithms.astype(np.float64)).mean(axis=1)
+    return means
+
+
+def fuse(means: Mapping[Stream, Floats], shares: Mapping[Stream, float]) -> Floats:
+    """Posteriors (N, K) of the weighted streams, from each stream's (N, K)."""
     total: Floats | None = None
     for stream in sorted(shares):  # a fixed order, so that the same result has the same bits
-        mean = views[stream].mean(axis=1, dtype=np.float64)  # (N, V, K) -> (N, K)
-        total = shares[stream] * mean if total is None else total + shares[stream] * mean
+        part = shares[stream] * means[stream]
+        total = part if total is None else total + part
     if total is None:
         raise ProtocolError("no streams to average: expected at least one network and scale")
     return total

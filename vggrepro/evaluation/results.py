@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from vggrepro.evaluation.cache import ViewCache
 from vggrepro.evaluation.metrics import (
@@ -20,7 +19,7 @@ from vggrepro.evaluation.metrics import (
     per_class,
     truth_ranks,
 )
-from vggrepro.evaluation.protocols import Floats, Member, Stream, fuse, parts, weights
+from vggrepro.evaluation.protocols import Floats, Member, Stream, fuse, parts, view_means, weights
 
 Members = tuple[Member, ...]
 
@@ -106,24 +105,18 @@ def collect(
     )
 
 
-Means = dict[Stream, npt.NDArray[np.float64]]
+Means = dict[Stream, Floats]
 
 
 def _pieces(cache: ViewCache, streams: Sequence[Stream], indexes: Ints) -> Iterator[tuple[slice, Means]]:
-    """Means over views, (n, 1, K) for each stream, of a piece of the images at a time."""
+    """Means over views, (n, K) for each stream, of a piece of the images at a time."""
     open_streams = {stream: cache.open(stream) for stream in streams}
     try:
         row = max(store.row_bytes for store in open_streams.values())
         step = max(1, _CHUNK_BYTES // row)
         for at in range(0, len(indexes), step):
             place = slice(at, at + step)
-            yield (
-                place,
-                {
-                    stream: store.read(indexes[place]).mean(axis=1, keepdims=True, dtype=np.float64)
-                    for stream, store in open_streams.items()
-                },
-            )
+            yield place, {s: view_means(store.read(indexes[place])) for s, store in open_streams.items()}
     finally:
         for store in open_streams.values():
             store.close()
