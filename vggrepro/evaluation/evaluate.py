@@ -218,7 +218,9 @@ def _progress(
     total = len(task.indexes) / ranks.size
     text = label if ranks.size == 1 else f"{label}, 1 of {ranks.size} ranks"
     count = done
-    with tqdm(total=round(total), initial=round(done), desc=text, unit="img", file=sys.stderr) as bar:
+    with tqdm(
+        total=round(total), initial=round(done), desc=text, unit="img", mininterval=0.5, file=sys.stderr
+    ) as bar:
 
         def advance(images: float) -> None:
             nonlocal count

@@ -57,13 +57,18 @@ def _headline(report: Report, title: str) -> str:
         _figure("top-1 error", errors.top1, wanted.whose if wanted else "", wanted.top1 if wanted else None),
         _figure("top-5 error", errors.top5, wanted.whose if wanted else "", wanted.top5 if wanted else None),
     ]
-    notices = "".join(f"<p>{escape(text)}</p>" for text in [*report.notices, *image_notices(report.counts)])
+    notices = [*report.notices, *image_notices(report.counts)]
+    if len(report.found) > 1:
+        notices.append(
+            f"The best of {len(report.found)} combinations is told in detail; all are compared below."
+        )
+    paragraphs = "".join(f"<p>{escape(text)}</p>" for text in notices)
     return (
         f"<h1>{escape(title)}</h1>"
         f'<p class="faint">{escape(report.results.whole.label)}</p>'
         f'<p class="faint">{report.results.images} images of {escape(report.counts.source)}.'
         " Errors are in percent; intervals are 95% (Wilson).</p>"
-        f'<div class="headline">{"".join(figures)}</div>{notices}'
+        f'<div class="headline">{"".join(figures)}</div>{paragraphs}'
     )
 
 
@@ -154,7 +159,8 @@ def _comparison(report: Report) -> str:
             Point(label, getattr(outcome.errors, kind), getattr(wanted.get(outcome.members), kind, None))
             for label, outcome in compared
         ]
-        plots.append(error_plot(f"{name} error in percent", kind, points))
+        title = f"{name} error in percent"
+        plots.append(f"<div><h3>{title}</h3>{error_plot(title, kind, points)}</div>")
     heads = ["what", "#top-1", "#top-5"]
     rows = [
         _row([escape(label), with_interval(o.errors.top1), with_interval(o.errors.top5)], 2)
@@ -163,8 +169,8 @@ def _comparison(report: Report) -> str:
     dashes = " Dashed strokes are the expected errors." if any(wanted.values()) else ""
     return (
         "<h2>Scales, protocols and networks compared</h2>"
-        f'<p class="faint">Errors in percent with 95% intervals, top-1 and then top-5: the same views,'
-        f" averaged differently.{dashes}</p>"
+        f'<p class="faint">The same views, averaged differently, with 95%'
+        f" intervals.{dashes}</p>"
         f'<div class="plots">{"".join(plots)}</div>'
         f"<details><summary>The same as a table</summary>{_table(heads, rows)}</details>"
     )
@@ -218,7 +224,7 @@ def _confusions(report: Report) -> str:
         )
         for c in report.results.confusions
     ]
-    heads = ["truth", "taken for", "#images", "#share of class"]
+    heads = ["truth", "taken for", "#images", "#share"]
     return f"<h2>Most frequent confusions</h2>{_table(heads, rows)}"
 
 
@@ -241,14 +247,14 @@ def _mistake(report: Report, mistake: Mistake, picture: str | None) -> str:
     guesses = "".join(_guess(report, label, p, label == mistake.truth) for label, p in mistake.guesses)
     return (
         f'<div class="mistake">{image}<div><span class="faint">{escape(key)}</span><br>'
-        f'<span class="truth">{escape(report.name(mistake.truth))}</span>'
+        f'<span class="truth">{escape(report.short_name(mistake.truth))}</span>'
         f" {100 * mistake.truth_probability:.1f}%<ol>{guesses}</ol></div></div>"
     )
 
 
 def _guess(report: Report, label: int, probability: float, right: bool) -> str:
     mark = ' class="truth"' if right else ""
-    return f"<li{mark}>{escape(report.name(label))} {100 * probability:.1f}%</li>"
+    return f"<li{mark}>{escape(report.short_name(label))} {100 * probability:.1f}%</li>"
 
 
 def _settings(report: Report) -> str:

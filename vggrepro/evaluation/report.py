@@ -63,6 +63,11 @@ class Report:
         """A class in words; its number alone where the names are not known."""
         return self.names[label] if label < len(self.names) else f"class {label}"
 
+    def short_name(self, label: int) -> str:
+        """The first of a class's words, without its WNID: for pictures, where there is little room."""
+        wnid, _, words = self.name(label).partition(" ")
+        return words.split(",")[0] if words else wnid
+
 
 def difference(measured: Rate, published: float | None) -> float | None:
     """Measured minus published error, in percentage points."""
