@@ -10,6 +10,7 @@ from typing import Any
 
 from vggrepro.caffe.atomic import replacing
 from vggrepro.cli.evaluation_options import (
+    add_decoding_options,
     add_network_options,
     add_protocol_options,
     add_reading_options,
@@ -47,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--demo",
         action="store_true",
-        help="use the embedded network for handwritten digits (default without --weights)",
+        help="use the embedded digit network (default without --weights)",
     )
     parser.add_argument("--synsets", type=Path, metavar="FILE", help="class names: synset_words.txt")
     parser.add_argument("--top", type=positive, default=5, metavar="K", help="classes to show (default: 5)")
@@ -55,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     add_protocol_options(parser)
     add_network_options(parser)
     add_reading_options(parser)
+    add_decoding_options(parser)
     add_running_options(parser)
     return parser
 

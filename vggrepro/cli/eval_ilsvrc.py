@@ -15,10 +15,10 @@ from vggrepro.cli.evaluation_options import (
     add_reading_options,
     add_running_options,
     mean_from,
-    positive,
     reading_from,
     running_from,
 )
+from vggrepro.cli.image_options import add_image_options, add_sample_options
 from vggrepro.cli.run import FAILED, run
 from vggrepro.errors import ProtocolError
 from vggrepro.evaluation import demo
@@ -34,6 +34,7 @@ from vggrepro.evaluation.report import Report, to_json, to_markdown
 from vggrepro.evaluation.tables import Row, table
 from vggrepro.evaluation.thumbnails import thumbnails
 from vggrepro.evaluation.truth import Truth, open_truth
+from vggrepro.evaluation.views import Reading
 
 _EPILOG = """examples:
   eval_ilsvrc --demo
@@ -76,6 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     add_protocol_options(parser)
     add_network_options(parser)
     _add_images(parser)
+    add_sample_options(parser)
+    add_image_options(parser)
     add_reading_options(parser)
     add_running_options(parser)
     _add_results(parser)
@@ -117,16 +120,6 @@ def _add_images(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--blacklist", type=Path, metavar="FILE", help="the devkit's list of images to leave out"
-    )
-    group.add_argument(
-        "--limit", type=positive, metavar="N", help="a random sample of N images (default: all)"
-    )
-    group.add_argument("--seed", type=int, default=0, metavar="S", help="seed of that sample (default: 0)")
-    group.add_argument(
-        "--on-bad-image",
-        choices=["error", "skip"],
-        default="error",
-        help="stop at an image that cannot be decoded, or name it and count it in no error (default: error)",
     )
 
 
@@ -222,7 +215,9 @@ def _demo(arguments: argparse.Namespace) -> tuple[list[Goal], list[NetFiles]]:
     if arguments.weights or arguments.deploy:
         raise ProtocolError("--weights and --deploy: --demo brings its own")
     if arguments.protocol is None and arguments.scales is None:
-        return demo.goals(), [demo.FILES]
+        # Caffe answered for all images, read in one way and averaged before the softmax.
+        whole = arguments.limit is None and reading_from(arguments) == Reading()
+        return demo.goals(arguments.average, expected=whole), [demo.FILES]
     if arguments.scales is None:
         arguments.scales = (demo.SCALE,)
     return [_free_goal(arguments, [demo.NET])], [demo.FILES]
@@ -234,7 +229,12 @@ def _truth(arguments: argparse.Namespace) -> Truth:
     if arguments.images is None:
         raise ProtocolError("no images: expected --images PATH (or --demo)")
     return open_truth(
-        arguments.images, arguments.labels, arguments.synsets, arguments.devkit, arguments.blacklist
+        arguments.images,
+        arguments.labels,
+        arguments.synsets,
+        arguments.devkit,
+        arguments.blacklist,
+        arguments.tar_index,
     )
 
 

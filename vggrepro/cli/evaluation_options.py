@@ -86,14 +86,25 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--score-blob", metavar="BLOB", help="class scores (default: under the final softmax)")
 
 
-def add_reading_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("how images are read")
-    group.add_argument(
+def add_decoding_options(parser: argparse.ArgumentParser) -> None:
+    """``--exif`` and ``--threads`` as in :mod:`vggrepro.cli.image_options`, for images given one by one."""
+    parser.add_argument(
         "--exif",
         choices=["ignore", "apply"],
         default="ignore",
-        help="the orientation that a camera noted; ignored in 2014 (default: ignore)",
+        help="EXIF orientation: ignored as by the OpenCV of 2014, or applied (default: ignore)",
     )
+    parser.add_argument(
+        "--threads",
+        type=positive,
+        default=default_threads(),
+        metavar="N",
+        help="threads that decode (default: all processors, %(default)s here)",
+    )
+
+
+def add_reading_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("how images are read")
     group.add_argument(
         "--kernel",
         choices=["linear", "cubic", "area", "lanczos", "matlab"],
@@ -112,7 +123,7 @@ def add_running_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("running (changes no result)")
     group.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
     group.add_argument(
-        "--threads",
+        "--network-threads",
         type=int,
         default=0,
         metavar="N",
@@ -131,13 +142,6 @@ def add_running_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="images decoded ahead and batched by size; ranks share out whole windows (default: 128)",
     )
-    group.add_argument(
-        "--workers",
-        type=positive,
-        default=default_threads(),
-        metavar="N",
-        help="threads that decode images (default: the processors, here %(default)s)",
-    )
 
 
 def reading_from(arguments: argparse.Namespace) -> Reading:
@@ -148,10 +152,10 @@ def running_from(arguments: argparse.Namespace, ranks: Ranks) -> Running:
     """``--device cuda`` with several ranks: one GPU each."""
     running = Running(
         device=arguments.device,
-        threads=arguments.threads,
+        threads=arguments.network_threads,
         batch=arguments.batch or (8 if arguments.device == "cpu" else 64),
         window=arguments.window,
-        workers=arguments.workers,
+        workers=arguments.threads,
     )
     if ranks.size > 1 and arguments.device == "cuda":
         return replace(running, device=f"cuda:{ranks.local_rank}")

@@ -19,9 +19,8 @@ from vggrepro.cli.evaluation_options import (
     running_from,
     sizes,
 )
+from vggrepro.cli.image_options import add_image_options, open_listed
 from vggrepro.cli.run import run
-from vggrepro.data.labels import read_list
-from vggrepro.data.sources import listed, open_images
 from vggrepro.evaluation import demo
 from vggrepro.evaluation.feature_files import check_name, feature_file
 from vggrepro.evaluation.features import Descriptor, extract, shape
@@ -30,9 +29,9 @@ from vggrepro.evaluation.presets import for_options
 from vggrepro.evaluation.ranks import Alone
 from vggrepro.evaluation.truth import own_labels
 
-_EPILOG = """The output holds one row per image, in the order of their names (or of --labels).
+_EPILOG = """The output holds one row per image, in the order of their names (or of --list).
 FILE.npy: float32 (N, D), or (N, C, h, w) without pooling; FILE.json beside it has names and settings.
-FILE.h5: the same as "features", "names" and (with --labels) "labels", settings as an attribute."""
+FILE.h5: the same as "features", "names" and (with --list) "labels", settings as an attribute."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,23 +49,14 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("images", type=Path, metavar="IMAGES", help="a folder, a tar or an LMDB")
-    parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="FILE", help="FILE.npy or FILE.h5"
-    )
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=".npy or .h5")
     parser.add_argument("--demo", action="store_true", help="use the embedded network for handwritten digits")
-    parser.add_argument("--labels", type=Path, metavar="FILE", help="Caffe's list of the images to take")
-    parser.add_argument(
-        "--blob", default="fc7", help="the blob to take (default: fc7, the penultimate layer)"
-    )
+    parser.add_argument("--list", type=Path, metavar="FILE", help="Caffe's list of the images to take")
+    parser.add_argument("--blob", default="fc7", help="the blob to take (default: fc7, the penultimate)")
     _add_descriptor(parser)
-    parser.add_argument(
-        "--on-bad-image",
-        choices=["error", "skip"],
-        default="error",
-        help="stop at an image that cannot be decoded, or give it a row of NaN (default: error)",
-    )
     add_network_options(parser)
     add_reading_options(parser)
+    add_image_options(parser)
     add_running_options(parser)
     return parser
 
@@ -114,9 +104,7 @@ def _add_descriptor(parser: argparse.ArgumentParser) -> None:
 
 def _extract(arguments: argparse.Namespace) -> int:
     check_name(arguments.output)
-    source = open_images(arguments.images)
-    if arguments.labels is not None:
-        source = listed(source, read_list(arguments.labels), str(arguments.labels))
+    source = open_listed(arguments)
     descriptor = _descriptor(arguments)
     networks = _networks(arguments)
     whole = (len(source), *shape(networks, descriptor))
@@ -133,7 +121,7 @@ def _extract(arguments: argparse.Namespace) -> int:
                 advance=bar.update,
             )
         keys = [source.key(index) for index in range(len(source))]
-        labels = own_labels(source) if arguments.labels is not None else None
+        labels = own_labels(source) if arguments.list is not None else None
         file.describe(keys, labels, _facts(arguments, networks, descriptor, bad))
     print(f"{arguments.output}: {' x '.join(map(str, whole))}", file=sys.stderr)
     for index, reason in bad.items():

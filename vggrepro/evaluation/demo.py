@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from vggrepro.evaluation.goals import CAFFE, Expectation, Goal
 from vggrepro.evaluation.presets import NetFiles
-from vggrepro.evaluation.protocols import Member
+from vggrepro.evaluation.protocols import BEFORE, Member
 from vggrepro.evaluation.truth import Truth, open_truth
 
 FOLDER = Path(__file__).resolve().parents[1] / "demo"
@@ -40,13 +41,16 @@ def truth() -> Truth:
     return open_truth(IMAGES, LABELS, SYNSETS)
 
 
-def goals() -> list[Goal]:
-    """Every protocol that Caffe was asked about, with its errors."""
+def goals(average: str = BEFORE, *, expected: bool = True) -> list[Goal]:
+    """Every protocol that Caffe was asked about, with its errors where they can be ``expected``: of all images,
+    averaged before the softmax."""
     return [
         Goal(
             name,
-            (_member(name),),
-            expectation=Expectation(CAFFE, errors["top1_error_percent"], errors["top5_error_percent"]),
+            (replace(_member(name), average=average),),
+            expectation=Expectation(CAFFE, errors["top1_error_percent"], errors["top5_error_percent"])
+            if expected and average == BEFORE
+            else None,
         )
         for name, errors in _facts()["protocols"].items()
     ]

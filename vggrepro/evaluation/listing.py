@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vggrepro.data.sources.base import Source
+from vggrepro.data.streams import sample
 from vggrepro.errors import DataError, ProtocolError
 from vggrepro.evaluation.metrics import Ints
 
@@ -45,8 +46,8 @@ def choose(images: int, without: Collection[int], limit: int | None, seed: int) 
     Raises ProtocolError if none is left.
     """
     left = np.asarray([place for place in range(images) if place not in without], np.int64)
-    if limit is not None and limit < len(left):
-        left = np.sort(np.random.default_rng(seed).choice(left, limit, replace=False))
+    if limit is not None:
+        left = left[sample(seed, len(left), max(limit, 0))]
     if not len(left):
         raise ProtocolError(f"no images to evaluate: {images} listed, {len(without)} left out, limit {limit}")
     return left

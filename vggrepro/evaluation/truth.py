@@ -74,17 +74,19 @@ def open_truth(
     synsets: Path | None = None,
     devkit: Path | None = None,
     blacklist: Path | None = None,
+    tar_index: Path | None = None,
 ) -> Truth:
     """Open a folder, a tar or an LMDB of images, with its ground truth.
 
     ``labels`` is Caffe's ``file label`` list, which then says which images are meant and in which order, or
     the devkit's ground truth. Without it an LMDB's own labels count, or the WNIDs in the images' paths.
     ``synsets`` is the network's order of the classes (synset_words.txt); ``devkit`` the devkit's (meta.mat,
-    or a list of WNIDs by ILSVRC2012_ID). Raises DataError for what does not fit together.
+    or a list of WNIDs by ILSVRC2012_ID); ``tar_index`` where the index of a tar is kept. Raises DataError
+    for what does not fit together.
     """
     order = read_synsets(synsets) if synsets is not None else None
     ids = _devkit_order(devkit) if devkit is not None else None
-    truth = _truth(open_images(images), labels, order or _sorted(ids), ids)
+    truth = _truth(open_images(images, tar_index=tar_index), labels, order or _sorted(ids), ids)
     if blacklist is None:
         return truth
     places = alphabetical(truth.source)
