@@ -72,7 +72,7 @@ class Solver:
         self.current_step = 0
         self.net = self._build_net(_paths(weights) or list(self.param.weights), fillers, input_shapes)
         self._train = build_train(self.net)
-        session = Session(self._train.graph, device, threads=threads)
+        session = Session(self._train.graph, device, threads=threads, training=True)
         self.device = session.device
         self.memory = Memory.allocate(
             self.net,
