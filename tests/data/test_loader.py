@@ -265,3 +265,17 @@ def test_ordered_map_raises_at_the_item_s_turn():
     assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(DataError, match="item 3"):
         next(results)
+
+
+@pytest.mark.parametrize("kind", ["raw", "encoded", "encoded_asis"])
+def test_caffes_databases_train_too(kind):
+    source = open_images(Path(__file__).parents[1] / "golden" / "lmdb" / f"{kind}_lmdb")
+    augmentation = Augmentation((24, 30), crop=20, colour=None, mean_bgr=(0, 0, 0))
+    batch = next(
+        TrainingLoader(Reader(source, BadImages()), augmentation, batch=12, seed=0, threads=2).batches()
+    )
+    assert sorted(batch.indices.tolist()) == list(range(12))
+    assert_array_equal(batch.labels, batch.indices % 4)
+    means = np.array([source.decoded(int(i)).pixels.mean() for i in batch.indices])
+    # A crop is most of the image, so bright pictures give bright crops.
+    assert np.corrcoef(means, batch.images.reshape(12, -1).mean(axis=1))[0, 1] > 0.8

@@ -23,7 +23,7 @@ from vggrepro.data.decode import Pixels
 from vggrepro.data.labels import Labels
 from vggrepro.data.parallel import default_threads
 from vggrepro.data.reading import Reader
-from vggrepro.data.streams import Purpose, epoch_order, stream
+from vggrepro.data.streams import Purpose, epoch_order, passing_stream
 from vggrepro.errors import DataError
 
 _TASK = 8
@@ -140,7 +140,7 @@ class TrainingLoader:
             raise DataError(
                 f"{self._reader.source.name}: {self._reader.source.key(index)}: the image has no label"
             )
-        rng = stream(self._seed, Purpose.IMAGE, epoch, image)
+        rng = passing_stream(self._seed, Purpose.IMAGE, epoch, image)
         _, batch.shifts[row] = self._augmentation(pixels, rng, out=batch.images[row])
         batch.labels[row] = label
         batch.indices[row] = index

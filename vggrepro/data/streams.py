@@ -6,6 +6,7 @@ come before it, so neither threads nor ranks nor a restart can change what an im
 
 from __future__ import annotations
 
+import threading
 from enum import IntEnum
 from functools import lru_cache
 
@@ -28,11 +29,42 @@ def stream(seed: int, purpose: Purpose, major: int = 0, minor: int = 0) -> np.ra
 
     All are taken modulo 2^64, which makes Caffe's ``random_seed: -1`` a seed like any other.
     """
+    key, counter = _key_and_counter(seed, purpose, major, minor)
+    return np.random.Generator(np.random.Philox(key=key, counter=counter))
+
+
+def passing_stream(seed: int, purpose: Purpose, major: int = 0, minor: int = 0) -> np.random.Generator:
+    """The same stream as :func:`stream`, good until this thread asks for the next one.
+
+    Setting the state of one generator takes a tenth of the time of making another, and a training
+    loader asks once for every image.
+    """
+    if not hasattr(_THREAD, "generator"):
+        _THREAD.generator = np.random.Generator(np.random.Philox())
+    key, counter = _key_and_counter(seed, purpose, major, minor)
+    _THREAD.generator.bit_generator.state = {
+        "bit_generator": "Philox",
+        "state": {"counter": counter, "key": key},
+        "buffer": _EMPTY,
+        "buffer_pos": len(_EMPTY),  # all used: the next draw makes new ones
+        "has_uint32": 0,
+        "uinteger": 0,
+    }
+    generator: np.random.Generator = _THREAD.generator
+    return generator
+
+
+def _key_and_counter(
+    seed: int, purpose: Purpose, major: int, minor: int
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
     mask = (1 << 64) - 1
     # A stream is 2^64 blocks of the counter's lowest word long: no image ever draws that many.
     counter = np.array([0, 0, minor & mask, major & mask], np.uint64)
-    key = np.array([seed & mask, purpose], np.uint64)
-    return np.random.Generator(np.random.Philox(key=key, counter=counter))
+    return np.array([seed & mask, purpose], np.uint64), counter
+
+
+_THREAD = threading.local()
+_EMPTY = np.zeros(4, np.uint64)
 
 
 @lru_cache(maxsize=4)
