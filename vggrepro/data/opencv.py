@@ -20,9 +20,17 @@ def opencv() -> Any:
     except ImportError as error:
         raise DataError(_advice(error)) from error
     cv2.setNumThreads(0)
-    # Files that cannot be read are named by our own errors, without OpenCV's lines between them.
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    _silence(cv2)
     return cv2
+
+
+def _silence(cv2: Any) -> None:
+    """Files that cannot be read are named by our own errors, without OpenCV's lines between them.
+    OpenCV 5 moved the function."""
+    if hasattr(cv2, "setLogLevel"):
+        cv2.setLogLevel(0)
+    else:
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 def _advice(error: ImportError) -> str:
