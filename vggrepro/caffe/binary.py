@@ -13,13 +13,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from vggrepro.caffe.blob import Float32, SavedBlob, decode_blob
 from vggrepro.caffe.messages import (
+    FORK_FIELDS,
+    PRIVATE_FIELDS,
     BlobProto,
     LayerParameter,
     NetParameter,
@@ -28,7 +30,7 @@ from vggrepro.caffe.messages import (
     V1LayerParameter,
 )
 from vggrepro.caffe.text import HEAD, looks_like_text
-from vggrepro.caffe.wire import LENGTH, prefix, walk
+from vggrepro.caffe.wire import LENGTH, Field, prefix, walk
 from vggrepro.errors import ParseError, WeightsError
 
 _Nesting: TypeAlias = "Mapping[int, _Nesting | None]"
@@ -40,8 +42,9 @@ def _number(message_class: Any, field: str) -> int:
     return number
 
 
+_LAYER: _Nesting = {_number(LayerParameter, "blobs"): None}
 _NET: _Nesting = {
-    _number(NetParameter, "layer"): {_number(LayerParameter, "blobs"): None},
+    _number(NetParameter, "layer"): _LAYER,
     _number(NetParameter, "layers"): {
         _number(V1LayerParameter, "blobs"): None,
         _number(V1LayerParameter, "layer"): {_number(V0LayerParameter, "blobs"): None},
@@ -115,10 +118,10 @@ def map_file(path: str | PathLike[str]) -> memoryview:
 def _open(path: str | PathLike[str], message: Any, nesting: _Nesting, essential: Sequence[str]) -> BinaryFile:
     """``essential``: fields one of which every file of this type has, and files of others seldom."""
     view = map_file(path)
-    blobs: list[memoryview] = []
+    taken = _Taken([], [])
     try:
-        message.MergeFromString(_with_placeholders(view, 0, len(view), nesting, blobs))
-        unknown = tuple(dict.fromkeys(_unknown_fields(message)))
+        message.MergeFromString(_with_placeholders(view, 0, len(view), nesting, taken))
+        unknown = tuple(dict.fromkeys((*taken.foreign, *_unknown_fields(message))))
     except ParseError as error:
         raise ParseError(f"{path}: {error}") from None
     except (DecodeError, UnicodeDecodeError) as error:
@@ -130,26 +133,50 @@ def _open(path: str | PathLike[str], message: Any, nesting: _Nesting, essential:
     if unknown:
         warnings.warn(f"{path}: left out what BVLC Caffe does not know: {', '.join(unknown)}", stacklevel=3)
         message.DiscardUnknownFields()
-    return BinaryFile(str(path), message, tuple(blobs))
+    return BinaryFile(str(path), message, tuple(taken.blobs))
 
 
-def _with_placeholders(
-    view: memoryview, start: int, end: int, nesting: _Nesting, blobs: list[memoryview]
-) -> bytes:
-    """The message in ``view[start:end]`` with each blob moved to ``blobs``."""
+class _Taken(NamedTuple):
+    """What is taken out of a file before it is parsed: blobs, and names of what :func:`_is_foreign` tells."""
+
+    blobs: list[memoryview]
+    foreign: list[str]
+
+
+def _with_placeholders(view: memoryview, start: int, end: int, nesting: _Nesting, taken: _Taken) -> bytes:
+    """The message in ``view[start:end]`` with each blob moved to ``taken``, and without foreign fields."""
     out = bytearray()
     for field in walk(view, start, end):
+        if nesting is _LAYER and field.number in FORK_FIELDS and _is_foreign(field, view):
+            taken.foreign.append(f"{LayerParameter.DESCRIPTOR.name} field {field.number}")
+            continue
         if field.wire_type != LENGTH or field.number not in nesting:
             out += view[field.begin : field.end]
             continue
         inside = nesting[field.number]
         if inside is None:
-            body = BlobProto(num=len(blobs)).SerializeToString()
-            blobs.append(view[field.start : field.end])
+            body = BlobProto(num=len(taken.blobs)).SerializeToString()
+            taken.blobs.append(view[field.start : field.end])
         else:
-            body = _with_placeholders(view, field.start, field.end, inside, blobs)
+            body = _with_placeholders(view, field.start, field.end, inside, taken)
         out += prefix(field.number, len(body)) + body
     return bytes(out)
+
+
+def _is_foreign(field: Field, view: memoryview) -> bool:
+    """Whether a LayerParameter's field has a fork's number, and is not what ``forks.proto`` calls by it.
+
+    Forks give one number to different messages. What has SSD's number, and reads as SSD's message to
+    the last byte, is taken for it.
+    """
+    if field.number in PRIVATE_FIELDS:
+        return True
+    layer = LayerParameter()
+    try:
+        layer.MergeFromString(bytes(view[field.begin : field.end]))
+        return any(True for _ in _unknown_fields(layer))
+    except (DecodeError, UnicodeDecodeError):
+        return True
 
 
 def _unknown_fields(message: Any) -> Iterator[str]:

@@ -18,7 +18,7 @@ from vggrepro.caffe import hdf5
 from vggrepro.caffe.atomic import replacing
 from vggrepro.caffe.binary import BinaryFile, open_solver_state
 from vggrepro.caffe.blob import Float32, Parts, blob_parts, known_parts
-from vggrepro.caffe.messages import LayerParameter, NetParameter, SolverState
+from vggrepro.caffe.messages import PRIVATE_FIELDS, LayerParameter, NetParameter, SolverState
 from vggrepro.caffe.splits import insert_splits
 from vggrepro.caffe.wire import prefix, walk
 from vggrepro.errors import ParseError, WeightsError
@@ -59,12 +59,16 @@ def saved_net(net: Any) -> Any:
     """What Caffe writes of a net beside its blobs: the name, and every layer as its set-up left it.
 
     ``net`` is a ``NetParameter`` in the newest format, filtered for a state. The result has Caffe's
-    Split layers, the phase in each layer, and default loss weights. Raises NetError.
+    Split layers, the phase in each layer, and default loss weights; fields of forks whose numbers are
+    of this package alone are left out. Raises NetError.
     """
     split = insert_splits(net)
     saved = NetParameter(name=split.name, layer=split.layer)
     for layer in saved.layer:
         layer.ClearField("blobs")
+        for field, _ in layer.ListFields():
+            if field.number in PRIVATE_FIELDS:
+                layer.ClearField(field.name)
         if not layer.HasField("phase"):
             layer.phase = net.state.phase
         if layer.type in _LOSSES and not layer.loss_weight:

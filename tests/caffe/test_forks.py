@@ -1,0 +1,158 @@
+"""Fields of forks: in text as strict as BVLC's own, in binary files only where the number is SSD's own."""
+
+import re
+import warnings
+from importlib import resources
+
+import pytest
+from google.protobuf import descriptor_pb2 as pb
+from test_schema import facts, parse_proto
+
+from vggrepro.caffe import messages, snapshot, text, weights
+from vggrepro.caffe.upgrade import upgrade_net
+from vggrepro.caffe.wire import prefix, varint
+from vggrepro.errors import ParseError
+
+FOLDER = resources.files("vggrepro.caffe")
+
+
+def compiled(name):
+    (file,) = pb.FileDescriptorSet.FromString(FOLDER.joinpath(name).read_bytes()).file
+    return file
+
+
+def short(fields):
+    return {key: (*f[:2], f[2].split(".")[-1], *f[3:]) for key, f in fields.items()}
+
+
+def weight_file(path, *fields):
+    """A .caffemodel whose one layer, x, has one blob with the value 1, and the given bytes behind it."""
+    blob = messages.BlobProto(data=[1], shape=messages.BlobShape(dim=[1])).SerializeToString()
+    layer = prefix(1, 1) + b"x" + prefix(7, len(blob)) + blob + b"".join(fields)
+    path.write_bytes(prefix(100, len(layer)) + layer)
+    return path
+
+
+def field(number, value):
+    return prefix(number, len(value)) + value
+
+
+def value_of(path):
+    (layer,) = weights.read_weights(path)
+    (blob,) = layer.blobs
+    return blob.data.tolist()
+
+
+def test_the_proto_text_says_what_the_compiled_schema_says():
+    written = FOLDER.joinpath("forks.proto").read_text().replace('import "caffe.proto";', "")
+    written_fields, written_values = parse_proto(written)
+    fields, values = facts(compiled("forks.binpb"))
+    # the text names nested types by their short names
+    assert short(written_fields) == short(fields)
+    assert written_values == values
+
+
+def test_layer_parameter_has_bvlcs_fields_and_those_of_the_forks():
+    own = {f.name: f.number for f in message("caffe.binpb", "LayerParameter").field}
+    lent = {f.name: f.number for f in message("forks.binpb", "ForkFields").field}
+    assert not set(own) & set(lent)
+    assert not set(own.values()) & set(lent.values())
+    found = messages.LayerParameter.DESCRIPTOR.fields_by_name
+    assert {name: f.number for name, f in found.items()} == {**own, **lent}
+    assert set(lent.values()) == messages.FORK_FIELDS > messages.PRIVATE_FIELDS
+    names = {m.name for m in compiled("caffe.binpb").message_type}
+    assert not names & {m.name for m in compiled("forks.binpb").message_type}
+
+
+def message(file, name):
+    (found,) = (m for m in compiled(file).message_type if m.name == name)
+    return found
+
+
+def test_text_knows_the_fields_and_what_is_inside():
+    net = text.parse_net(
+        'layer { type: "PriorBox" prior_box_param { min_size: 30 step: 8 } }'
+        'layer { type: "Interp" interp_param { zoom_factor: 8 } }'
+    )
+    assert net.layer[0].prior_box_param.flip is True
+    assert net.layer[1].interp_param.zoom_factor == 8
+    assert text.parse_net(text.format_message(net)) == net
+    assert "zoom_factor: 8" in upgrade_net(text.format_message(net))
+
+
+@pytest.mark.parametrize(
+    ("written", "place", "problem"),
+    [
+        ("layer { permute_param { order: 1.5 } }", "1:32", "parse integer"),
+        ("layer { norm_param { axis: 1 } }", "1:22", 'Message type "caffe.NormalizeParameter" has no field'),
+        ("layer { relu_param { slope: 1 } }", "1:22", 'Message type "caffe.ReLUParameter" has no field'),
+        ("layer { unpooling_param { } }", "1:9", 'Message type "caffe.LayerParameter" has no field'),
+        ("layers { norm_param { } }", "1:10", 'Message type "caffe.V1LayerParameter" has no field'),
+    ],
+)
+def test_text_stays_strict(written, place, problem):
+    with pytest.raises(ParseError) as caught:
+        text.parse_net(written, "x.prototxt")
+    assert str(caught.value).startswith(f"x.prototxt:{place}")
+    assert problem in str(caught.value)
+
+
+def test_binary_files_may_have_ssds_own_fields(tmp_path):
+    permute = messages.PermuteParameter(order=[0, 2, 3, 1]).SerializeToString()
+    path = weight_file(tmp_path / "ssd.caffemodel", field(202, permute))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert value_of(path) == [1]
+
+
+@pytest.mark.parametrize(
+    ("extra", "named"),
+    [
+        # another fork's message under a number of SSD's: it does not parse, or not to its end
+        (field(202, b"\x0a\x02\xff\xff"), "LayerParameter field 202"),
+        (field(204, b"\xfa\x06\x01\x00"), "LayerParameter field 204"),
+        (field(204, field(5, field(1, b"\xff"))), "LayerParameter field 204"),
+        (varint(203 << 3) + b"\x01", "LayerParameter field 203"),
+        # numbers of this package alone: whatever is there is not ours
+        (field(100001, b"\x0d\x00\x00\x80\x3f"), "LayerParameter field 100001"),
+        # Fast R-CNN's RoIs under the number of BVLC's Swish, as some forks have it
+        (field(147, b"\x08\x06\x10\x06\x1d\x00\x00\x80\x3d"), "SwishParameter field 1"),
+        # Fast R-CNN's own number
+        (field(8266711, b"\x08\x06"), "LayerParameter field 8266711"),
+    ],
+)
+def test_what_only_looks_like_a_known_field_is_left_out(tmp_path, extra, named):
+    path = weight_file(tmp_path / "fork.caffemodel", extra)
+    with pytest.warns(UserWarning, match=rf"left out what BVLC Caffe does not know: .*{named}\b"):
+        assert value_of(path) == [1]
+
+
+def test_a_foreign_message_under_a_bvlc_number_is_an_error_where_caffe_has_one(tmp_path):
+    path = weight_file(tmp_path / "fork.caffemodel", field(147, b"\xff"))
+    with pytest.raises(ParseError, match=r"fork\.caffemodel: not a caffe\.NetParameter"):
+        weights.read_weights(path)
+
+
+def test_weight_files_get_no_private_field(tmp_path):
+    net = text.parse_net(
+        'layer { name: "up" type: "Upsample" upsample_param { scale: 2 } }'
+        'layer { name: "p" type: "Permute" permute_param { order: 1 } }'
+    )
+    saved = snapshot.saved_net(net)
+    assert [[f.name for f, _ in layer.ListFields() if f.number > 200] for layer in saved.layer] == [
+        [],
+        ["permute_param"],
+    ]
+    assert net.layer[0].HasField("upsample_param")  # the definition itself keeps it
+    path = tmp_path / "w.caffemodel"
+    snapshot.write_caffemodel(path, net, {})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert [layer.name for layer in weights.read_weights(path)] == ["up", "p"]
+
+
+def test_the_proto_names_only_messages_that_exist():
+    lent = message("forks.binpb", "ForkFields")
+    for f in lent.field:
+        kind = re.sub(r"^\.caffe\.", "", f.type_name)
+        assert getattr(messages, kind).DESCRIPTOR.full_name == f"caffe.{kind}"
