@@ -16,7 +16,9 @@ from vggrepro.graph.metadata import metadata
 from vggrepro.graph.model import Graph, initializers
 from vggrepro.graph.naming import next_name, output_names, rename, state_name
 from vggrepro.layers.base import StateDef
-from vggrepro.net.net import Net, NetLayer
+from vggrepro.net.net import Net
+from vggrepro.net.placed import NetLayer
+from vggrepro.net.shapes import probe
 from vggrepro.net.surgery import fully_convolutional as to_fully_convolutional
 
 BATCH = frozenset({0})
@@ -161,10 +163,6 @@ def _states(net: Net, placed: NetLayer, dims: Mapping[str, Dims]) -> tuple[State
     return definitions
 
 
-_PROBE = 1009
-"""Added to a size to see which others depend on it: more than any stride, so that no rounding hides it."""
-
-
 def symbolic_dims(net: Net, free: frozenset[int]) -> dict[str, Dims]:
     """The dims of every value when the ``free`` axes of the inputs are symbolic.
 
@@ -174,16 +172,11 @@ def symbolic_dims(net: Net, free: frozenset[int]) -> dict[str, Dims]:
     """
     if not free:
         return {value: tuple(shape) for value, shape in net.shapes.items()}
-    probed = net.reshape({name: _probe(shape, free) for name, shape in net.inputs.items()})
+    probed = net.reshape(probe(net.inputs, free))
     return {
         value: tuple(a if a == b else None for a, b in zip(shape, probed.shapes[value], strict=True))
         for value, shape in net.shapes.items()
     }
-
-
-def _probe(shape: Sequence[int], free: frozenset[int]) -> tuple[int, ...]:
-    axes = free if len(shape) == 4 else free & BATCH
-    return tuple(size + _PROBE if axis in axes else size for axis, size in enumerate(shape))
 
 
 def input_infos(net: Net, dims: Mapping[str, Dims]) -> list[onnx.ValueInfoProto]:

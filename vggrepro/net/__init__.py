@@ -1,6 +1,7 @@
 """Nets: wiring, shapes, fillers, weights."""
 
 from vggrepro.net.load import build_net, load_net
-from vggrepro.net.net import Net, NetLayer, ParamUse
+from vggrepro.net.net import Net
+from vggrepro.net.placed import NetLayer, ParamUse
 
 __all__ = ["Net", "NetLayer", "ParamUse", "build_net", "load_net"]

@@ -7,7 +7,8 @@ from typing import Any
 
 from vggrepro.caffe.messages import LayerParameter, NetParameter
 from vggrepro.errors import NetError
-from vggrepro.net.net import Net, NetLayer, build
+from vggrepro.net.net import Net, build
+from vggrepro.net.placed import NetLayer
 
 PREDICTIONS = {"SoftmaxWithLoss": "Softmax", "SigmoidCrossEntropyLoss": "Sigmoid"}
 """Loss layers that have a prediction inside, and the layer that makes it."""

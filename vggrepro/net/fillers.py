@@ -12,10 +12,10 @@ import numpy.typing as npt
 from vggrepro.emit import Shape
 from vggrepro.errors import NetError
 
-Floats = npt.NDArray[np.float32]
+Values = npt.NDArray[Any]
 
 
-def fill(shape: Shape, filler: Any, rng: np.random.Generator) -> Floats:
+def fill(shape: Shape, filler: Any, rng: np.random.Generator) -> npt.NDArray[np.float32]:
     """Values for a parameter of ``shape``, float32, as Caffe's filler of ``filler.type`` draws them.
 
     Raises NetError for an unknown filler, for ``sparse`` where Caffe has none, and for a shape
@@ -25,18 +25,18 @@ def fill(shape: Shape, filler: Any, rng: np.random.Generator) -> Floats:
         raise NetError(f"Unknown filler name: {filler.type}")
     if filler.sparse != -1 and filler.type != "gaussian":
         raise NetError(f"filler {filler.type!r}: Sparsity not supported by this Filler.")
-    return _FILLERS[filler.type](shape, filler, rng)
+    return np.asarray(_FILLERS[filler.type](shape, filler, rng), np.float32)
 
 
-def _constant(shape: Shape, filler: Any, rng: np.random.Generator) -> Floats:
+def _constant(shape: Shape, filler: Any, _rng: np.random.Generator) -> Values:
     return np.full(shape, filler.value, np.float32)
 
 
-def _uniform(shape: Shape, filler: Any, rng: np.random.Generator) -> Floats:
+def _uniform(shape: Shape, filler: Any, rng: np.random.Generator) -> Values:
     return _draw_uniform(shape, filler.min, filler.max, rng)
 
 
-def _gaussian(shape: Shape, filler: Any, rng: np.random.Generator) -> Floats:
+def _gaussian(shape: Shape, filler: Any, rng: np.random.Generator) -> Values:
     """``sparse`` keeps that many inputs of each output, on average: the mask is drawn freely."""
     values = rng.standard_normal(shape, np.float32) * np.float32(filler.std) + np.float32(filler.mean)
     if filler.sparse < -1:
@@ -46,22 +46,22 @@ def _gaussian(shape: Shape, filler: Any, rng: np.random.Generator) -> Floats:
     return values
 
 
-def _positive_unitball(shape: Shape, filler: Any, rng: np.random.Generator) -> Floats:
+def _positive_unitball(shape: Shape, _filler: Any, rng: np.random.Generator) -> Values:
     """Uniform in [0, 1), then each output's inputs scaled to the sum 1."""
     rows = rng.random((shape[0], math.prod(shape[1:])), np.float32)
     return (rows / rows.sum(axis=1, keepdims=True)).reshape(shape)
 
 
-def _xavier(shape: Shape, filler: Any, rng: np.random.Generator) -> Floats:
+def _xavier(shape: Shape, filler: Any, rng: np.random.Generator) -> Values:
     scale = math.sqrt(3.0 / _fan(shape, filler))
     return _draw_uniform(shape, -scale, scale, rng)
 
 
-def _msra(shape: Shape, filler: Any, rng: np.random.Generator) -> Floats:
+def _msra(shape: Shape, filler: Any, rng: np.random.Generator) -> Values:
     return rng.standard_normal(shape, np.float32) * np.float32(math.sqrt(2.0 / _fan(shape, filler)))
 
 
-def _bilinear(shape: Shape, filler: Any, rng: np.random.Generator) -> Floats:
+def _bilinear(shape: Shape, _filler: Any, _rng: np.random.Generator) -> Values:
     """The interpolation kernel that upsamples by Deconvolution; the same for every channel."""
     if len(shape) != 4:
         raise NetError(f"filler 'bilinear': Blob must be 4 dim., got shape {shape}")
@@ -74,7 +74,7 @@ def _bilinear(shape: Shape, filler: Any, rng: np.random.Generator) -> Floats:
     return np.broadcast_to(np.outer(ramp, ramp).astype(np.float32), shape).copy()
 
 
-def _draw_uniform(shape: Shape, low: float, high: float, rng: np.random.Generator) -> Floats:
+def _draw_uniform(shape: Shape, low: float, high: float, rng: np.random.Generator) -> Values:
     if low > high:
         raise NetError(f"filler 'uniform': min must not exceed max, got {low} and {high}")
     return rng.random(shape, np.float32) * np.float32(high - low) + np.float32(low)
@@ -88,7 +88,7 @@ def _fan(shape: Shape, filler: Any) -> float:
     return float((fan_in, fan_out, (fan_in + fan_out) / 2)[filler.variance_norm])
 
 
-_FILLERS: dict[str, Callable[[Shape, Any, np.random.Generator], Floats]] = {
+_FILLERS: dict[str, Callable[[Shape, Any, np.random.Generator], Values]] = {
     "constant": _constant,
     "uniform": _uniform,
     "gaussian": _gaussian,

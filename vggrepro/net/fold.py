@@ -14,7 +14,8 @@ from vggrepro.layers.batch_norm import BatchNorm, global_affine
 from vggrepro.layers.convolution import Convolution
 from vggrepro.layers.inner_product import InnerProduct
 from vggrepro.layers.scale import Scale
-from vggrepro.net.net import Net, NetLayer, build
+from vggrepro.net.net import Net, build
+from vggrepro.net.placed import NetLayer
 
 Floats = npt.NDArray[np.float32]
 

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from vggrepro.emit import Shape
-from vggrepro.net.net import Net, NetLayer
+from vggrepro.net.net import Net
+from vggrepro.net.placed import NetLayer
 
 Pair = tuple[int, int]
 

@@ -1,114 +1,204 @@
-"""Net surgery: pure functions from Net to Net."""
+"""Net surgery: fully connected layers become convolutions (section 3.2 of the paper)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from vggrepro.caffe.messages import TEST, LayerParameter, ParamSpec
 from vggrepro.emit import Shape
-from vggrepro.errors import UnsupportedError
+from vggrepro.errors import NetError, UnsupportedError
 from vggrepro.layers.base import Layer
 from vggrepro.layers.flatten import Flatten
 from vggrepro.layers.inner_product import InnerProduct
-from vggrepro.net.net import Net, NetLayer, infer_shapes
+from vggrepro.layers.reshape import Reshape
+from vggrepro.net.net import Net
+from vggrepro.net.placed import NetLayer
+from vggrepro.net.rewrite import copy_of, rewritten
+from vggrepro.net.shapes import infer_shapes, probe
+
+Arrays = Sequence[npt.NDArray[np.float64]]
 
 
 def fully_convolutional(net: Net) -> Net:
-    """Fully connected layers become convolutions, so that the net applies to images of any size.
+    """The net that can be applied to images of any size: its fully connected layers as convolutions.
 
-    The first one, over maps of H x W, becomes an H x W convolution, the following ones 1x1
-    (section 3.2 of the paper). A Flatten between maps and a fully connected layer disappears.
-    Raises UnsupportedError for a fully connected layer that is not over channels, height and width.
+    The first one, over maps of H x W, becomes an H x W convolution, the following ones 1 x 1. A Flatten
+    or Reshape between maps and a fully connected layer becomes a Split, which changes nothing. At
+    the size of the net itself all values stay as they were, in the shape (N, K, 1, 1) instead of
+    (N, K); on larger images each output is a map, and each of its places holds what the net gives on
+    the window of the image that it sees.
+
+    Raises UnsupportedError, naming the layer, for a fully connected layer that is not over channels,
+    height and width, and for a layer behind one that would not do in every place of a map what it
+    does to the vector (a loss, an accuracy, a Softmax over another axis).
     """
-    maps: dict[str, Shape] = {}  # what a value's shape is once its layer is convolutional
-    replaced: dict[str, Layer] = {}
-    params: dict[str, npt.NDArray[np.float32]] = {}
-    forwarded: dict[str, str] = {}
-    for placed in net.layers:
-        if isinstance(placed.layer, InnerProduct):
-            bottom = maps.get(placed.bottoms[0], net.shapes[placed.bottoms[0]])
-            replaced[placed.name] = _convolution(placed, bottom)
-            params.update(_kernels(net, placed, bottom))
-            maps[placed.tops[0]] = (*bottom[:1], placed.layer.num_output, 1, 1)
-        elif isinstance(placed.layer, Flatten) and len(net.shapes[placed.bottoms[0]]) == 4:
-            maps[placed.tops[0]] = maps.get(placed.bottoms[0], net.shapes[placed.bottoms[0]])
-            forwarded[placed.tops[0]] = placed.bottoms[0]
-        else:
-            _follow(placed, net.shapes, maps)
-    if not replaced:
+    if not any(isinstance(placed.layer, InnerProduct) for placed in net.layers):
         return net
-    layers = tuple(
-        _rewire(p, replaced, forwarded)
-        for p in net.layers
-        if p.tops[:1] and p.tops[0] not in forwarded or not p.tops
-    )
-    return _rebuilt(net, layers, params, forwarded)
+    surgeon = _Surgeon(net)
+    layers = [message for placed in net.layers for message in surgeon.operate(placed)]
+    return rewritten(net, layers, surgeon.kernels)
 
 
-def _convolution(placed: NetLayer, bottom: Shape) -> Layer:
-    assert isinstance(placed.layer, InnerProduct)
+class _Surgeon:
+    def __init__(self, net: Net) -> None:
+        self.net = net
+        self.maps: dict[str, Shape] = {}
+        """(C, H, W) of each value that was a vector of C * H * W elements, and is a map now."""
+        self.kernels: dict[str, npt.NDArray[np.float32]] = {}
+        self.flattened = _before_products(net)
+        self.growing = _growing(net)
+        """Values that are larger where the image is."""
+
+    def operate(self, placed: NetLayer) -> list[Any]:
+        """The messages that take this layer's place."""
+        layer, changed = placed.layer, [bottom in self.maps for bottom in placed.bottoms]
+        if isinstance(layer, InnerProduct) and (changed[0] or not self._over_vectors(placed)):
+            return [self._convolution(placed, layer)]
+        if isinstance(layer, Flatten | Reshape) and self._keeps_values(placed, changed[0]):
+            return [_split(placed)]
+        return self._follow(placed) if any(changed) else [placed.message]
+
+    def _shape(self, value: str) -> Shape:
+        """What a value's shape is behind the surgery, at the net's own input size."""
+        shape = self.net.shapes[value]
+        return (shape[0], *self.maps[value]) if value in self.maps else shape
+
+    def _enter(self, placed: NetLayer, tops: Sequence[Shape]) -> None:
+        """Note that the tops are maps now, and grow if a bottom does."""
+        self.maps.update(zip(placed.tops, tops, strict=True))
+        if self.growing.intersection(placed.bottoms):
+            self.growing.update(placed.tops)
+
+    def _over_vectors(self, placed: NetLayer) -> bool:
+        """Whether a fully connected layer is over (N, K), whatever the size of the image: it may stay."""
+        shape = self.net.shapes[placed.bottoms[0]]
+        return len(shape) == 2 and placed.layer.out_shapes([shape])[0][0] == shape[0]
+
+    def _convolution(self, placed: NetLayer, layer: InnerProduct) -> Any:
+        try:
+            layer.as_convolution(self.net.shapes[placed.bottoms[0]])
+        except UnsupportedError as error:
+            raise UnsupportedError(f"layer {placed.name!r}: {error}") from None
+        weight = placed.params[0]
+        if layer.transpose and sum(use.owner == weight.owner for use in self.net.param_uses) > 1:
+            raise UnsupportedError(
+                f"layer {placed.name!r}: a transposed weight that other layers share cannot become a kernel"
+            )
+        matrix = self.net.params[weight.key]
+        kernel = (layer.num_output, *self._shape(placed.bottoms[0])[1:])
+        self.kernels[weight.owner] = (matrix.T if layer.transpose else matrix).reshape(kernel)
+        self._enter(placed, [(layer.num_output, 1, 1)])
+        return _convolution_message(placed.message, kernel)
+
+    def _keeps_values(self, placed: NetLayer, changed: bool) -> bool:
+        """Whether a Flatten or Reshape has nothing to do on maps; what its top is, is noted then."""
+        shape, flat = self._shape(placed.bottoms[0]), self.net.shapes[placed.tops[0]]
+        if not changed and (len(shape) != 4 or placed.tops[0] not in self.flattened):
+            return False
+        if flat == (shape[0], math.prod(shape[1:])):
+            self._enter(placed, [shape[1:]])
+        return placed.tops[0] in self.maps or flat == shape
+
+    def _follow(self, placed: NetLayer) -> list[Any]:
+        """Let a layer read maps where it read vectors, or give it the vectors of maps that never grow."""
+        tops = self._tops_on_maps(placed)
+        if tops is not None:
+            self._enter(placed, tops)
+            return [placed.message]
+        changed = [bottom for bottom in placed.bottoms if bottom in self.maps]
+        if self.growing.intersection(changed):
+            raise UnsupportedError(
+                f"layer {placed.name!r}: {placed.message.type} does not do in every place of a map what it"
+                " does to the vector of a fully connected layer; the net cannot become fully convolutional"
+            )
+        message = copy_of(placed.message)
+        flattens = []
+        for index, (value, blob) in enumerate(zip(placed.bottoms, message.bottom, strict=True)):
+            if value in self.maps:
+                vector = f"{blob}/{placed.name}"
+                flattens.append(LayerParameter(name=vector, type="Flatten", bottom=[blob], top=[vector]))
+                message.bottom[index] = vector
+        return [*flattens, message]
+
+    def _tops_on_maps(self, placed: NetLayer) -> list[Shape] | None:
+        """(C, H, W) of the tops, if the layer, given maps, computes in each window of H x W what it
+        computes from that window as a vector. It is tried, by the layer's own reference."""
+        bottoms = [self.maps.get(bottom, ()) for bottom in placed.bottoms]
+        if () in bottoms or len({shape[1:] for shape in bottoms}) > 1:
+            return None
+        height, width = bottoms[0][1:]
+        layer = type(placed.layer).from_param(placed.message, TEST)  # without chance or batch statistics
+        rng = np.random.default_rng(0)
+        maps = [rng.standard_normal((1, c, height + 1, width + 2)) for c, _, _ in bottoms]
+        params = [self.net.params[use.key].astype(np.float64) for use in placed.params]
+        whole = _apply(layer, maps, params)
+        if whole is None or any(top.ndim != 4 or top.shape[2:] != maps[0].shape[2:] for top in whole):
+            return None
+        for y, x in ((0, 0), (1, 0), (1, 2)):
+            window = np.s_[:, :, y : y + height, x : x + width]
+            vectors = _apply(layer, [m[window].reshape(1, -1) for m in maps], params)
+            if vectors is None or not all(
+                np.allclose(top[window].reshape(1, -1), vector, rtol=1e-9, atol=1e-12)
+                for top, vector in zip(whole, vectors, strict=True)
+            ):
+                return None
+        return [(top.shape[1], height, width) for top in whole]
+
+
+def _apply(layer: Layer, bottoms: Arrays, params: Arrays) -> Arrays | None:
+    """The layer's tops by its reference, or None if it does not take such bottoms with these parameters."""
+    shapes = [bottom.shape for bottom in bottoms]
     try:
-        return placed.layer.as_convolution(bottom)
-    except UnsupportedError as error:
-        raise UnsupportedError(f"layer {placed.name!r}: {error}") from error
+        layer.out_shapes(shapes)
+        definitions = layer.param_defs(shapes)
+    except NetError:
+        return None
+    if [d.shape for d in definitions] != [p.shape for p in params] or layer.state_defs(shapes):
+        return None
+    return layer.reference(bottoms, params, ()).tops
 
 
-def _kernels(net: Net, placed: NetLayer, bottom: Shape) -> dict[str, npt.NDArray[np.float32]]:
-    """The layer's weights (K, C*H*W) as kernels (K, C, H, W), by the owner's key."""
-    assert isinstance(placed.layer, InnerProduct)
-    weight, *bias = placed.params
-    matrix = net.params[weight.key]
-    rows = matrix.T if placed.layer.transpose else matrix
-    shape = (placed.layer.num_output, *(bottom[1:] if len(bottom) == 4 else (bottom[1], 1, 1)))
-    return {weight.owner: rows.reshape(shape), **{use.owner: net.params[use.key] for use in bias}}
+def _before_products(net: Net) -> frozenset[str]:
+    """Values that a fully connected layer reads, at once or behind other layers."""
+    found: set[str] = set()
+    for placed in reversed(net.layers):
+        if isinstance(placed.layer, InnerProduct) or found.intersection(placed.tops):
+            found.update(placed.bottoms)
+    return frozenset(found)
 
 
-def _follow(placed: NetLayer, shapes: Mapping[str, Shape], maps: dict[str, Shape]) -> None:
-    """Carry the knowledge through a layer that keeps its bottom's shape: ReLU, Dropout, Softmax."""
-    if placed.bottoms and placed.bottoms[0] in maps:
-        for top in placed.tops:
-            if shapes[top] == shapes[placed.bottoms[0]]:
-                maps[top] = maps[placed.bottoms[0]]
+def _growing(net: Net) -> set[str]:
+    """Values whose shape follows from the height or the width of the inputs."""
+    try:
+        grown = infer_shapes(net.layers, probe(net.inputs, frozenset({2, 3})))
+    except NetError:
+        return set(net.shapes)
+    return {value for value, shape in net.shapes.items() if grown[value] != shape}
 
 
-def _rewire(placed: NetLayer, replaced: Mapping[str, Layer], forwarded: Mapping[str, str]) -> NetLayer:
-    bottoms = tuple(_source(b, forwarded) for b in placed.bottoms)
-    return replace(placed, bottoms=bottoms, layer=replaced.get(placed.name, placed.layer))
+def _split(placed: NetLayer) -> Any:
+    message = copy_of(placed.message)
+    message.type = "Split"
+    message.ClearField("flatten_param")
+    message.ClearField("reshape_param")
+    return message
 
 
-def _source(value: str, forwarded: Mapping[str, str]) -> str:
-    while value in forwarded:
-        value = forwarded[value]
-    return value
-
-
-def _rebuilt(
-    net: Net, layers: tuple[NetLayer, ...], params: Mapping[str, Any], forwarded: Mapping[str, str]
-) -> Net:
-    """The net around changed layers: shapes and parameter definitions follow from the layers."""
-    shapes = infer_shapes(layers, net.inputs)
-    placed = tuple(
-        replace(
-            p,
-            params=tuple(
-                replace(use, definition=definition)
-                for use, definition in zip(
-                    p.params, p.layer.param_defs([shapes[b] for b in p.bottoms]), strict=True
-                )
-            ),
-        )
-        for p in layers
-    )
-    blobs = {blob: _source(value, forwarded) for blob, value in net.blobs.items()}
-    changed = replace(
-        net,
-        layers=placed,
-        shapes=shapes,
-        blobs=blobs,
-        outputs={blob: shapes[blobs[blob]] for blob in net.outputs},
-    )
-    return changed.with_params(params)
+def _convolution_message(product: Any, shape: Shape) -> Any:
+    """The message of an InnerProduct as that of the Convolution with a weight of ``shape`` (K, C, H, W)."""
+    message = copy_of(product)
+    message.type = "Convolution"
+    message.ClearField("inner_product_param")
+    old, new = product.inner_product_param, message.convolution_param
+    new.num_output, _, new.kernel_h, new.kernel_w = shape
+    new.bias_term = old.bias_term
+    new.weight_filler.CopyFrom(old.weight_filler)
+    new.bias_filler.CopyFrom(old.bias_filler)
+    for spec in message.param[:1]:  # the weight's
+        spec.share_mode = ParamSpec.PERMISSIVE  # (K, C * H * W) may be shared as (K, C', H', W')
+    return message

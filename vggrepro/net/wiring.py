@@ -84,10 +84,10 @@ def wire(messages: Sequence[Any], layers: Sequence[Layer]) -> Wiring:
 
 
 def _check_counts(message: Any, layer: Layer, bottoms: int, tops: int) -> None:
-    for number, count, what in ((bottoms, layer.bottoms, "bottom"), (tops, layer.tops, "top")):
+    checks = (
+        (bottoms, layer.bottoms, "takes", "bottom blob(s) as input"),
+        (tops, layer.tops, "produces", "top blob(s) as output"),
+    )
+    for number, count, verb, what in checks:
         if number not in count:
-            raise NetError(
-                f"layer {message.name!r}: {layer.type} Layer takes {count} {what} blob(s) as input, got {number}"
-                if what == "bottom"
-                else f"layer {message.name!r}: {layer.type} Layer produces {count} top blob(s), got {number}"
-            )
+            raise NetError(f"layer {message.name!r}: {layer.type} Layer {verb} {count} {what}, got {number}")

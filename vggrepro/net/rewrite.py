@@ -1,0 +1,41 @@
+"""From one Net to another: the same net with some of its layers replaced, added or gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.caffe.messages import NetParameter
+from vggrepro.net.net import Net, build
+
+
+def copy_of(message: Any) -> Any:
+    """A message of its own, to be changed."""
+    copy = type(message)()
+    copy.CopyFrom(message)
+    return copy
+
+
+def rewritten(
+    net: Net, layers: Iterable[Any], params: Mapping[str, npt.NDArray[np.float32]] | None = None
+) -> Net:
+    """The net that these layers (``LayerParameter`` messages) make, in the phase and at the input shapes of
+    ``net``. ``params`` holds new values by owner's key; every other parameter keeps those of ``net``.
+
+    Raises what :func:`vggrepro.net.net.build` raises.
+    """
+    message = NetParameter()
+    message.CopyFrom(net.message)
+    message.ClearField("layer")
+    message.layer.extend(layers)
+    tops = {top for layer in message.layer for top in layer.top}
+    inputs = {name: shape for name, shape in net.inputs.items() if name in tops}
+    built = build(message, net.phase, inputs, net.custom)
+    owned = {use.owner: use.definition.shape for use in built.param_uses}
+    values = {**net.params, **(params or {})}
+    filled = built.with_params({key: values[key] for key in owned})
+    return replace(filled, sources=net.sources, loaded=net.loaded & owned.keys())

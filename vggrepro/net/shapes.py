@@ -1,0 +1,58 @@
+"""The shapes of a net's values, by the rules of its layers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence, Set
+
+from vggrepro.emit import Shape
+from vggrepro.errors import ShapeError
+from vggrepro.net.placed import NetLayer, naming
+
+
+def infer_shapes(layers: Sequence[NetLayer], inputs: Mapping[str, Shape]) -> dict[str, Shape]:
+    """The shape of every value, by each layer's own rule; ``inputs`` overrides those of sources."""
+    shapes: dict[str, Shape] = {}
+    for placed in layers:
+        with naming(placed.name):
+            shapes.update(zip(placed.tops, _top_shapes(placed, shapes, inputs), strict=True))
+    return shapes
+
+
+PROBE = 1009
+"""Added to a size to see which others depend on it: more than any stride, so that no rounding hides it."""
+
+
+def probe(inputs: Mapping[str, Shape], axes: Set[int]) -> dict[str, Shape]:
+    """Input shapes with larger sizes along ``axes``. Only images have free axes besides the first."""
+    return {
+        name: tuple(
+            size + PROBE if axis in axes and (axis == 0 or len(shape) == 4) else size
+            for axis, size in enumerate(shape)
+        )
+        for name, shape in inputs.items()
+    }
+
+
+def check_sizes(layers: Sequence[NetLayer], shapes: Mapping[str, Shape]) -> None:
+    """Caffe's limit on blobs: at most 2^31 - 1 elements. Raises ShapeError beyond it."""
+    for placed in layers:
+        for top in placed.tops:
+            if math.prod(shapes[top]) > 2**31 - 1 or min(shapes[top], default=0) < 0:
+                raise ShapeError(
+                    f"layer {placed.name!r}: blob size exceeds INT_MAX:"
+                    f" top {top!r} would have shape {shapes[top]}"
+                )
+
+
+def _top_shapes(
+    placed: NetLayer, shapes: Mapping[str, Shape], inputs: Mapping[str, Shape]
+) -> Sequence[Shape]:
+    if placed.layer.source and all(top in inputs for top in placed.tops):
+        return [tuple(inputs[top]) for top in placed.tops]
+    known = placed.layer.out_shapes([shapes[b] for b in placed.bottoms])
+    if placed.layer.source:
+        known = tuple(tuple(inputs.get(top, s)) for top, s in zip(placed.tops, known, strict=False))
+    if len(known) < len(placed.tops):
+        raise ShapeError(f"no shape for input {placed.tops[len(known)]!r}: give it as an input shape")
+    return known
