@@ -55,7 +55,7 @@ def build_train(net: Net) -> TrainGraph:
     forward = emit_forward(g, net, dims, owner_views(g, net, values))
     flags = plan(net, params=True, values=frozenset())
     backward = emit_backward(g, net, forward, flags, {})
-    total = _total_loss(g, net, forward)
+    total = total_loss(g, net, forward)
     learned = [use for use in owned if use.key in backward.params]
     names = output_names(net)
     scalars = tuple(b for b in net.outputs if net.outputs[b] == () and b not in net.inputs)
@@ -90,7 +90,9 @@ def build_train(net: Net) -> TrainGraph:
     return TrainGraph(Graph(result, weights), tuple(u.key for u in learned), scalars)
 
 
-def _total_loss(g: GraphBuilder, net: Net, forward: Forward) -> str:
+def total_loss(g: GraphBuilder, net: Net, forward: Forward) -> str:
+    """The sum of every loss times its weight, as Caffe's ``Net::Forward`` returns it. Raises NetError if
+    nothing has a loss weight."""
     terms: Sequence[str] = [
         g.op("Mul", _sum(g, forward.tensors[top], net.shapes[top]), g.const(weight))
         for placed in net.layers

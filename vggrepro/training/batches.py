@@ -1,0 +1,152 @@
+"""What a training run feeds its net: the paper's augmented crops, or what the net's own data layers give."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from itertools import count
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.data.feeds import Feed, open_feed
+from vggrepro.data.loader import TrainingLoader
+from vggrepro.data.parallel import ordered_map
+from vggrepro.emit import Shape
+from vggrepro.errors import DataError, NetError
+from vggrepro.graph.prepare import BLOB, IMAGES, SHIFTS, prepare_graph
+from vggrepro.net import Net
+from vggrepro.runtime.buffers import BoundRun, FlatBuffer, Slice
+from vggrepro.runtime.device import Device
+from vggrepro.runtime.ranks import Ranks
+from vggrepro.runtime.session import Session
+from vggrepro.training.solver import Feeds
+
+Pixels = npt.NDArray[np.uint8]
+
+CHANNELS = 3
+
+DATA_LAYERS = ("Data", "ImageData", "HDF5Data")
+"""Layer types whose data Caffe reads itself."""
+
+
+class Batches(Protocol):
+    """Inputs for each pass in turn. ``waited`` counts the seconds that the caller had to wait for data."""
+
+    @property
+    def waited(self) -> float: ...
+
+    def passes(self, start: int) -> Iterator[Feeds]:
+        """The inputs of pass ``start``, ``start + 1``, and so on without end."""
+
+
+class ImageInputs:
+    """Which input of a net takes the pictures and which the labels.
+
+    Raises NetError unless it has one input (N, 3, side, side) and one (N) or (N, 1, 1, 1).
+    """
+
+    def __init__(self, net: Net) -> None:
+        pictures = [n for n, s in net.inputs.items() if len(s) == 4 and s[1] == CHANNELS and s[2] == s[3]]
+        labels = [n for n, s in net.inputs.items() if set(s[1:]) <= {1} and n not in pictures]
+        if len(net.inputs) != 2 or len(pictures) != 1 or len(labels) != 1:
+            raise NetError(
+                f"net {net.name!r}: inputs {dict(net.inputs)}; expected pictures (N, {CHANNELS}, side, side)"
+                " and labels (N)"
+            )
+        self.data, self.label = pictures[0], labels[0]
+        self.batch, _, self.side, _ = net.inputs[self.data]
+        self._label_rank = len(net.inputs[self.label])
+
+    def feeds(self, pictures: Slice, labels: npt.NDArray[np.int64]) -> Feeds:
+        """``pictures`` on the device and their ``labels``, as the net takes them."""
+        shape = (len(labels), *[1] * (self._label_rank - 1))
+        return {self.data: pictures, self.label: labels.astype(np.float32).reshape(shape)}
+
+
+class Preparer:
+    """Brings uint8 crops to a device as a net's input: cast, transposed, shifted there.
+
+    ``most`` is the largest number of crops of ``side`` x ``side`` at a time. The result stays valid until
+    the next call.
+    """
+
+    def __init__(self, device: Device, most: int, side: int, threads: int) -> None:
+        self._session = Session(prepare_graph(CHANNELS, side), str(device), threads=threads)
+        self._buffer = FlatBuffer(most * CHANNELS * side * side, device)
+        self._side = side
+
+    def __call__(self, crops: Pixels, shifts: npt.NDArray[np.float32]) -> Slice:
+        """The blob (n, 3, side, side) of ``crops`` (n, side, side, 3) and ``shifts`` (n, 3)."""
+        place = Slice(self._buffer, 0, (len(crops), CHANNELS, self._side, self._side))
+        run = BoundRun(self._session.raw, self._session.device)
+        run.feed(IMAGES, crops)
+        run.feed(SHIFTS, shifts)
+        run.bind_output(BLOB, place)
+        run.run()
+        return place
+
+
+class ImageBatches:
+    """The loader's crops, prepared on the device. One loader batch is one pass of one rank."""
+
+    def __init__(self, loader: TrainingLoader, inputs: ImageInputs, prepare: Preparer) -> None:
+        self._loader = loader
+        self._inputs = inputs
+        self._prepare = prepare
+
+    @property
+    def waited(self) -> float:
+        return self._loader.waited
+
+    def passes(self, start: int) -> Iterator[Feeds]:
+        for batch in self._loader.batches(start):
+            yield self._inputs.feeds(self._prepare(batch.images, batch.shifts), batch.labels)
+
+
+class LayerBatches:
+    """What the data layers of a ``NetParameter`` read, as Caffe feeds them (without ``--data``).
+
+    Each rank takes its part of the rows of every batch.
+    """
+
+    def __init__(self, message: Any, phase: int, seed: int, folder: Path, ranks: Ranks) -> None:
+        layers = [layer for layer in message.layer if layer.type in DATA_LAYERS]
+        if not layers:
+            raise DataError(f"net {message.name!r}: no layer reads data ({', '.join(DATA_LAYERS)})")
+        self._feeds: list[Feed] = [
+            open_feed(p, phase, seed=seed, folder=_folder_of(p, folder)) for p in layers
+        ]
+        self._ranks = ranks
+        self.waited = 0.0
+
+    def shapes(self) -> dict[str, Shape]:
+        """The shapes of the inputs on one rank, from the first batch."""
+        return {name: array.shape for name, array in self._batch(0).items()}
+
+    def passes(self, start: int) -> Iterator[Feeds]:
+        batches = ordered_map(self._batch, count(start), threads=1, ahead=2)
+        asked = time.perf_counter()
+        for batch in batches:
+            self.waited += time.perf_counter() - asked
+            yield batch
+            asked = time.perf_counter()
+
+    def _batch(self, number: int) -> Mapping[str, npt.NDArray[np.float32]]:
+        whole = {name: array for feed in self._feeds for name, array in feed.batch(number).items()}
+        return {name: self._part(name, array) for name, array in whole.items()}
+
+    def _part(self, name: str, array: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        size, ranks = len(array), self._ranks.size
+        if size % ranks:
+            raise DataError(f"input {name!r}: a batch of {size} does not divide among {ranks} ranks")
+        share = size // ranks
+        return array[self._ranks.rank * share : (self._ranks.rank + 1) * share]
+
+
+def _folder_of(layer: Any, folder: Path) -> Path:
+    """Where a layer's paths begin: in the working directory, as in Caffe, else in ``folder``."""
+    sources = (layer.data_param.source, layer.image_data_param.source, layer.hdf5_data_param.source)
+    return Path() if any(source and Path(source).exists() for source in sources) else folder
