@@ -151,6 +151,7 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace, ranks: Ranks) -> int:
+    _check_outputs(arguments)
     goals, files = _demo(arguments) if arguments.demo else _goals(arguments)
     truth = _truth(arguments)
     indexes = choose(len(truth.source), truth.left_out, arguments.limit, arguments.seed)
@@ -164,14 +165,19 @@ def _evaluate(arguments: argparse.Namespace, ranks: Ranks) -> int:
     return _verdict(arguments, report)
 
 
+def _check_outputs(arguments: argparse.Namespace) -> None:
+    """Hours of evaluation must not end at a folder that is not there."""
+    for path in (arguments.json, arguments.markdown, arguments.html):
+        if path is not None and not path.parent.is_dir():
+            raise ProtocolError(f"{path}: no folder {path.parent} to write to")
+
+
 def _goals(arguments: argparse.Namespace) -> tuple[list[Goal], list[NetFiles]]:
     """What to evaluate and with which files, from the options."""
     folder = arguments.prototxt_dir
     if arguments.table is None:
         if arguments.row is not None:
             raise ProtocolError(f"--row {arguments.row}: expected --table N with it")
-        if arguments.expect == PAPER:
-            raise ProtocolError("--expect paper: expected --table N and --row KEY with it")
         files = for_options(arguments.weights, arguments.deploy, folder)
         return [_free_goal(arguments, [f.name for f in files])], files
     for flag in ("protocol", "scales", "flip"):
@@ -195,6 +201,8 @@ def _rows(arguments: argparse.Namespace) -> list[Row]:
 def _free_goal(arguments: argparse.Namespace, names: Sequence[str]) -> Goal:
     """The protocol that the options describe, with all networks fused."""
     members = tuple(_member(arguments, name) for name in names)
+    if arguments.expect == PAPER:
+        raise ProtocolError("--expect paper: expected --table N with it")
     expectation = parse_expectation(arguments.expect) if arguments.expect is not None else None
     return Goal(" + ".join(map(str, members)), members, expectation=expectation)
 

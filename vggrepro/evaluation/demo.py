@@ -42,8 +42,8 @@ def truth() -> Truth:
 
 
 def goals(average: str = BEFORE, *, expected: bool = True) -> list[Goal]:
-    """Every protocol that Caffe was asked about, with its errors where they can be ``expected``: of all images,
-    averaged before the softmax."""
+    """Every protocol that Caffe was asked about, with its errors where they can be ``expected``: of all
+    images, averaged before the softmax."""
     return [
         Goal(
             name,
