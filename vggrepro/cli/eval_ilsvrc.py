@@ -222,13 +222,16 @@ def _demo(arguments: argparse.Namespace) -> tuple[list[Goal], list[NetFiles]]:
             raise ProtocolError(f"--{flag.replace('_', '-')}: --demo brings its own")
     if arguments.weights or arguments.deploy:
         raise ProtocolError("--weights and --deploy: --demo brings its own")
+    # Caffe answered for all images, read in one way and averaged before the softmax.
+    whole = arguments.limit is None and reading_from(arguments) == Reading()
+    goals = demo.goals(arguments.average, expected=whole)
     if arguments.protocol is None and arguments.scales is None:
-        # Caffe answered for all images, read in one way and averaged before the softmax.
-        whole = arguments.limit is None and reading_from(arguments) == Reading()
-        return demo.goals(arguments.average, expected=whole), [demo.FILES]
+        return goals, [demo.FILES]
     if arguments.scales is None:
         arguments.scales = (demo.SCALE,)
-    return [_free_goal(arguments, [demo.NET])], [demo.FILES]
+    asked = _free_goal(arguments, [demo.NET])
+    known = [goal for goal in goals if goal.members == asked.members and asked.expectation is None]
+    return known or [asked], [demo.FILES]
 
 
 def _truth(arguments: argparse.Namespace) -> Truth:
