@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from vggrepro.version import __version__ as __version__
 
 _HOMES = {
     "Net": "vggrepro.net",
@@ -20,7 +20,18 @@ _HOMES = {
     "upgrade_solver": "vggrepro.caffe.upgrade",
 }
 
-__all__ = [*_HOMES]
+__all__ = [
+    "Net",
+    "Session",
+    "Solver",
+    "VggReproError",
+    "gradient_model",
+    "load_net",
+    "reference_forward",
+    "to_onnx",
+    "upgrade_net",
+    "upgrade_solver",
+]
 
 if TYPE_CHECKING:
     from vggrepro.caffe.upgrade import upgrade_net, upgrade_solver

@@ -44,7 +44,7 @@ class Upgraded:
 
 
 def upgrade_net(text: str) -> str:
-    """A net definition in text, brought to the newest format, as Caffe's ``upgrade_net_proto_text`` writes it.
+    """A net definition in text, brought to the newest format as by Caffe's ``upgrade_net_proto_text``.
 
     What could not be carried over ("upgraded with problems") is warned of. Raises ParseError, and
     UpgradeError where Caffe's tool stops.

@@ -2,8 +2,8 @@
 
 A case is a folder: ``net.prototxt``, ``weights.caffemodel`` if the net has parameters, ``case.json``
 (phase, level, stages) and ``io.npz`` with ``in:<blob>``, ``out:<blob>``, ``blob:<blob>``, for
-gradients ``dout:``, ``din:``, ``dparam:``, ``dblob:``, after the pass ``param_after:``. An ``index.json`` in a
-folder above may give tolerances for the case; else those of the caller hold.
+gradients ``dout:``, ``din:``, ``dparam:``, ``dblob:``, after the pass ``param_after:``. An ``index.json``
+in a folder above may give tolerances for the case; else those of the caller hold.
 """
 
 from __future__ import annotations

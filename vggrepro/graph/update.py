@@ -3,8 +3,8 @@
 A rule moves one stretch of parameters: inputs ``w`` (values), ``g`` (gradient) and the histories
 ``h0``, ``h1``; the scalars ``rate`` (learning rate times lr_mult), ``decay`` (weight decay times
 decay_mult) and ``scale`` (what the accumulated gradient is multiplied by: clipping over iter_size);
-outputs ``w'``, ``h0'``, ``h1'``. All float32, all elementwise, so that outputs can be bound onto their inputs:
-in every rule an old value is last read before, or by the very node that writes, its new one.
+outputs ``w'``, ``h0'``, ``h1'``. All float32, all elementwise, so that outputs can be bound onto their
+inputs: in every rule an old value is last read before, or by the very node that writes, its new one.
 """
 
 from __future__ import annotations
