@@ -25,7 +25,7 @@ def fill(shape: Shape, filler: Any, rng: np.random.Generator) -> npt.NDArray[np.
         raise NetError(f"Unknown filler name: {filler.type}")
     if filler.sparse != -1 and filler.type != "gaussian":
         raise NetError(f"filler {filler.type!r}: Sparsity not supported by this Filler.")
-    return np.asarray(_FILLERS[filler.type](shape, filler, rng), np.float32)
+    return np.asarray(_FILLERS[filler.type](shape, filler, rng), np.float32, order="C")
 
 
 def _constant(shape: Shape, filler: Any, _rng: np.random.Generator) -> Values:
@@ -38,7 +38,7 @@ def _uniform(shape: Shape, filler: Any, rng: np.random.Generator) -> Values:
 
 def _gaussian(shape: Shape, filler: Any, rng: np.random.Generator) -> Values:
     """``sparse`` keeps that many inputs of each output, on average: the mask is drawn freely."""
-    values = rng.standard_normal(shape, np.float32) * np.float32(filler.std) + np.float32(filler.mean)
+    values: Values = rng.standard_normal(shape, np.float32) * np.float32(filler.std) + np.float32(filler.mean)
     if filler.sparse < -1:
         raise NetError(f"filler 'gaussian': sparse must be -1 or more, got {filler.sparse}")
     if filler.sparse >= 0:
@@ -49,7 +49,8 @@ def _gaussian(shape: Shape, filler: Any, rng: np.random.Generator) -> Values:
 def _positive_unitball(shape: Shape, _filler: Any, rng: np.random.Generator) -> Values:
     """Uniform in [0, 1), then each output's inputs scaled to the sum 1."""
     rows = rng.random((shape[0], math.prod(shape[1:])), np.float32)
-    return (rows / rows.sum(axis=1, keepdims=True)).reshape(shape)
+    values: Values = rows / rows.sum(axis=1, keepdims=True)
+    return values.reshape(shape)
 
 
 def _xavier(shape: Shape, filler: Any, rng: np.random.Generator) -> Values:
@@ -58,7 +59,8 @@ def _xavier(shape: Shape, filler: Any, rng: np.random.Generator) -> Values:
 
 
 def _msra(shape: Shape, filler: Any, rng: np.random.Generator) -> Values:
-    return rng.standard_normal(shape, np.float32) * np.float32(math.sqrt(2.0 / _fan(shape, filler)))
+    values: Values = rng.standard_normal(shape, np.float32) * math.sqrt(2.0 / _fan(shape, filler))
+    return values
 
 
 def _bilinear(shape: Shape, _filler: Any, _rng: np.random.Generator) -> Values:
@@ -71,13 +73,14 @@ def _bilinear(shape: Shape, _filler: Any, _rng: np.random.Generator) -> Values:
     factor = math.ceil(width / 2)
     centre = (width - 1) / (2 * factor)
     ramp = 1 - np.abs(np.arange(width) / factor - centre)
-    return np.broadcast_to(np.outer(ramp, ramp).astype(np.float32), shape).copy()
+    return np.broadcast_to(np.outer(ramp, ramp), shape)
 
 
 def _draw_uniform(shape: Shape, low: float, high: float, rng: np.random.Generator) -> Values:
     if low > high:
         raise NetError(f"filler 'uniform': min must not exceed max, got {low} and {high}")
-    return rng.random(shape, np.float32) * np.float32(high - low) + np.float32(low)
+    values: Values = rng.random(shape, np.float32) * np.float32(high - low) + np.float32(low)
+    return values
 
 
 def _fan(shape: Shape, filler: Any) -> float:

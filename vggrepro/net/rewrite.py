@@ -35,7 +35,8 @@ def rewritten(
     tops = {top for layer in message.layer for top in layer.top}
     inputs = {name: shape for name, shape in net.inputs.items() if name in tops}
     built = build(message, net.phase, inputs, net.custom)
-    owned = {use.owner: use.definition.shape for use in built.param_uses}
     values = {**net.params, **(params or {})}
+    owned = {use.owner for use in built.param_uses}
     filled = built.with_params({key: values[key] for key in owned})
-    return replace(filled, sources=net.sources, loaded=net.loaded & owned.keys())
+    unloaded = {use.key for use in net.param_uses if use.owner not in net.loaded}
+    return replace(filled, sources=net.sources, loaded=frozenset(owned - unloaded))

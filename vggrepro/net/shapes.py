@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence, Set
 
 from vggrepro.emit import Shape
 from vggrepro.errors import ShapeError
+from vggrepro.layers.input import Input
 from vggrepro.net.placed import NetLayer, naming
 
 
@@ -50,9 +51,18 @@ def _top_shapes(
 ) -> Sequence[Shape]:
     if placed.layer.source and all(top in inputs for top in placed.tops):
         return [tuple(inputs[top]) for top in placed.tops]
-    known = placed.layer.out_shapes([shapes[b] for b in placed.bottoms])
+    known: Sequence[Shape] = placed.layer.out_shapes([shapes[b] for b in placed.bottoms])
     if placed.layer.source:
-        known = tuple(tuple(inputs.get(top, s)) for top, s in zip(placed.tops, known, strict=False))
+        known = _given(placed, known, inputs)
     if len(known) < len(placed.tops):
         raise ShapeError(f"no shape for input {placed.tops[len(known)]!r}: give it as an input shape")
     return known
+
+
+def _given(placed: NetLayer, known: Sequence[Shape], inputs: Mapping[str, Shape]) -> Sequence[Shape]:
+    """The tops of a source with those shapes that are given. A data layer's tops share their batch: a
+    given size of the first one holds for the others."""
+    first, batch = placed.tops[0], known[0][:1] if known else ()
+    if not isinstance(placed.layer, Input) and first in inputs:
+        known = [(*inputs[first][:1], *s[1:]) if s[:1] == batch else s for s in known]
+    return [tuple(inputs.get(top, shape)) for top, shape in zip(placed.tops, known, strict=False)]

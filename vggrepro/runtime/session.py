@@ -98,4 +98,4 @@ def _owned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """An aligned array, as ONNX Runtime needs it: a view of a mapped file may lie at any byte."""
     if array.flags.c_contiguous and array.ctypes.data % array.itemsize == 0:
         return array
-    return np.array(array)
+    return np.array(array, order="C")
