@@ -127,7 +127,7 @@ def test_bad_images_are_named_and_counted_in_no_error(nets, images, tmp_path, ca
     assert sorted(result["images"]["bad"]) == ["val_003.png", "val_007.png"]
     assert list(result["images"]["truncated"]) == ["val_009.png"]
     printed = capsys.readouterr().out
-    assert "2 images could not be decoded and count in no error: val_003.png, val_007.png" in printed
+    assert "could not be decoded and count in no error (2): val_003.png, val_007.png" in printed
 
 
 def cut_jpeg(path):

@@ -14,6 +14,7 @@ from vggrepro.evaluation.report import (
     difference,
     differences,
     image_notices,
+    interval,
     published,
     signed,
     with_interval,
@@ -107,7 +108,7 @@ def _row(cells: Sequence[str], numbers: int, ours: bool = False) -> str:
 
 def _paper_table(report: Report, row: Row) -> str:
     """The paper's table, with our column beside the rows that this run measured."""
-    heads = ["", "#paper top-1", "#paper top-5", "#ours top-1", "#ours top-5", "#difference"]
+    heads = ["top-1 / top-5 error", "#paper", "#ours", "#difference"]
     measured = {goal.row: outcome for goal, outcome in report.found if goal.row is not None}
     rows = [_paper_row(line, measured.get(line)) for line in table(row.table)]
     note = f'<p class="faint">{escape(row.note)}</p>' if row.note else ""
@@ -115,30 +116,30 @@ def _paper_table(report: Report, row: Row) -> str:
 
 
 def _paper_row(line: Row, outcome: Outcome | None) -> str:
-    cells = [escape(line.label), published(line.top1), published(line.top5)]
+    cells = [escape(line.label), f"{published(line.top1)} / {published(line.top5)}"]
     if outcome is None:
-        return _row([*cells, "", "", ""], 5)
-    errors = outcome.errors
-    ours = [with_interval(errors.top1), with_interval(errors.top5), differences(errors, line.top1, line.top5)]
-    return _row([*cells, *ours], 5, ours=True)
+        return _row([*cells, "", ""], 3)
+    found = outcome.errors
+    ours = (
+        f"{found.top1.percent:.2f} / {found.top5.percent:.2f}"
+        f'<br><span class="faint">{interval(found.top1)}<br>{interval(found.top5)}</span>'
+    )
+    return _row([*cells, ours, differences(found, line.top1, line.top5)], 3, ours=True)
 
 
 def _replications(report: Report) -> str:
     if not report.replications:
         return ""
     errors = report.results.whole.errors
-    heads = ["who", "weights", "protocol", "#top-1", "#top-5", "#our difference"]
+    heads = ["who", "#top-1 / top-5", "#our difference"]
     rows = [
         _row(
             [
-                escape(r.source),
-                escape(r.weights),
-                escape(f"{r.protocol} {r.detail}".strip()),
-                published(r.top1),
-                published(r.top5),
+                f'{escape(r.source)}<br><span class="faint">{escape(r.what)}</span>',
+                f"{published(r.top1)} / {published(r.top5)}",
                 differences(errors, r.top1, r.top5),
             ],
-            3,
+            2,
         )
         for r in report.replications
     ]
@@ -197,7 +198,7 @@ def _class_table(report: Report, classes: Sequence[ClassError]) -> str:
         _row(
             [
                 escape(report.name(c.label)),
-                f'<span class="bar" style="width:{c.errors.top1.percent * 0.06:.2f}rem"></span>',
+                f'<span class="bar" style="width:calc({c.errors.top1.percent:.1f} * var(--bar))"></span>',
                 str(c.errors.top1.total),
                 f"{c.errors.top1.percent:.1f}",
                 f"{c.errors.top5.percent:.1f}",

@@ -24,6 +24,11 @@ class Replication:
     top5: float | None
     detail: str = ""
 
+    @property
+    def what(self) -> str:
+        """Weights and protocol in words."""
+        return f"{self.weights} weights, {self.protocol} {self.detail}".strip()
+
 
 def _original(config: str, source: str, top1: float | None, top5: float | None, **more: str) -> Replication:
     return Replication(

@@ -135,9 +135,14 @@ def goal_json(goal: Goal, outcome: Outcome) -> dict[str, Any]:
 
 
 def with_interval(rate: Rate) -> str:
-    """ "25.61 (25.2-26.0)": the error in percent and its 95% interval."""
+    """ "25.61 (25.20-26.03)": the error in percent and its 95% interval."""
+    return f"{rate.percent:.2f} ({interval(rate)})"
+
+
+def interval(rate: Rate) -> str:
+    """The 95% interval in percent."""
     low, high = rate.interval
-    return f"{rate.percent:.2f} ({low:.2f}-{high:.2f})"
+    return f"{low:.2f}-{high:.2f}"
 
 
 def published(value: float | None) -> str:
@@ -181,7 +186,7 @@ def _goal_rows(report: Report) -> list[list[str]]:
 
 
 def _replication_row(r: Replication, errors: Errors) -> list[str]:
-    who = f"{r.source}, {r.weights} weights, {r.protocol} {r.detail}".rstrip()
+    who = f"{r.source}, {r.what}"
     return [who, published(r.top1), published(r.top5), differences(errors, r.top1, r.top5)]
 
 
@@ -206,12 +211,10 @@ def image_notices(counts: Counts) -> list[str]:
     if counts.blacklisted:
         found.append(f"{counts.blacklisted} blacklisted images are left out")
     if counts.bad:
-        found.append(
-            f"{len(counts.bad)} images could not be decoded and count in no error: {_some(counts.bad)}"
-        )
+        found.append(f"could not be decoded and count in no error ({len(counts.bad)}): {_some(counts.bad)}")
     if counts.truncated:
         found.append(
-            f"{len(counts.truncated)} files end early and were decoded as far: {_some(counts.truncated)}"
+            f"end early, what is missing is grey ({len(counts.truncated)}): {_some(counts.truncated)}"
         )
     return found
 

@@ -1,0 +1,64 @@
+"""The HTML report in a real browser, at the width of a phone and of a desktop."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+from report_case import make_page
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--allow-file-access-from-files",
+    "--disable-web-security",
+    "--virtual-time-budget=5000",
+    "--window-size=1400,3000",
+    "--dump-dom",
+]
+
+# Runs in the page: what sticks out to the right, tables that do not fit, pictures that are missing, the smallest type of a plot.
+PROBE = """<script>onload = () => {
+  const seen = [...document.querySelectorAll('body *')].filter(e => !e.closest('.scroll, pre'));
+  const wide = seen.filter(e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML);
+  const missing = [...document.images].filter(i => !i.complete || !i.naturalWidth).length;
+  const texts = [...document.querySelectorAll('svg text')].map(t => t.getBoundingClientRect().height);
+  const cut = [...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth).length;
+  const found = {inner: innerWidth, scroll: document.documentElement.scrollWidth, wide, cut, missing};
+  document.body.innerText = JSON.stringify({...found, type: Math.min(...texts), plots: texts.length});
+}</script>"""
+
+# A window cannot be as narrow as a phone everywhere; a frame can.
+FRAME = """<!doctype html><body style="margin:0">
+<iframe src="page.html" style="border:0;width:{width}px;height:3000px"></iframe>
+<script>onload = () => setTimeout(() => {{
+  const probed = document.querySelector('iframe').contentDocument.body.innerText;
+  document.body.innerHTML = '<pre></pre>';
+  document.querySelector('pre').innerText = probed;
+}}, 500)</script>"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium to look at the page with: apt-get install chromium")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_browser_shows_the_page_on_a_phone_and_on_a_desk(tmp_path, width):
+    probed = make_page().replace(' loading="lazy"', "").replace("</head>", f"{PROBE}</head>")
+    (tmp_path / "page.html").write_text(probed)
+    (tmp_path / "frame.html").write_text(FRAME.format(width=width))
+    profile = f"--user-data-dir={tmp_path / 'profile'}"
+    command = [CHROMIUM, *FLAGS, profile, str(tmp_path / "frame.html")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    found = json.loads(re.search(r"<pre>(\{.*\})</pre>", done.stdout).group(1))
+    assert found["inner"] == width
+    assert found["scroll"] <= width
+    assert found["wide"] == []
+    assert found["cut"] == 0  # no table must be scrolled to be read
+    assert found["missing"] == 0
+    assert found["plots"] > 20
+    assert found["type"] >= 9
