@@ -23,7 +23,7 @@ FLAGS = [
     "--dump-dom",
 ]
 
-# Runs in the page: what sticks out to the right, tables that do not fit, pictures that are missing, the smallest type of a plot.
+# Runs in the page: what sticks out to the right, tables that do not fit, missing pictures, smallest type.
 PROBE = """<script>onload = () => {
   const seen = [...document.querySelectorAll('body *')].filter(e => !e.closest('.scroll, pre'));
   const wide = seen.filter(e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML);
