@@ -49,7 +49,8 @@ class TrainingLoader:
     """Batches for training, from a labelled source.
 
     ``batch`` is the global batch, of which each of ``ranks`` gets an equal part. ``ahead`` batches
-    are prepared while one is in use. Raises DataError where the numbers do not fit.
+    are prepared while one is in use. To be iterated by one thread at a time. Raises DataError where the
+    numbers do not fit.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class TrainingLoader:
         self._rank, self._ranks = rank, ranks
         self._threads = max(default_threads() if threads is None else threads, 1)
         self._ahead = max(ahead, 1)
+        self._buffers = Buffers((batch // ranks, augmentation.crop, augmentation.crop, 3))
 
     @property
     def iterations_per_epoch(self) -> float:
@@ -86,13 +88,11 @@ class TrainingLoader:
         """Yield the batches of iterations ``start``, ``start + 1``, ... up to ``stop`` (None: no end)."""
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="loader")
         pending: deque[tuple[Batch, list[Future[None]]]] = deque()
-        crop = self._augmentation.crop
-        buffers = Buffers((self._batch // self._ranks, crop, crop, 3))
         coming = start
         try:
             while True:
                 while len(pending) <= self._ahead and (stop is None or coming < stop):
-                    pending.append(self._begin(pool, coming, buffers.take()))
+                    pending.append(self._begin(pool, coming, self._buffers.take()))
                     coming += 1
                 if not pending:
                     return
