@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.data.feeds import Feed, open_feed
+from vggrepro.data.labels import check_labels
 from vggrepro.data.loader import TrainingLoader
 from vggrepro.data.parallel import ordered_map
 from vggrepro.emit import Shape
@@ -38,7 +39,7 @@ class Batches(Protocol):
     @property
     def waited(self) -> float: ...
 
-    def passes(self, start: int) -> Iterator[Feeds]:
+    def passes(self, start: int) -> Generator[Feeds, None, None]:
         """The inputs of pass ``start``, ``start + 1``, and so on without end."""
 
 
@@ -59,9 +60,14 @@ class ImageInputs:
         self.data, self.label = pictures[0], labels[0]
         self.batch, _, self.side, _ = net.inputs[self.data]
         self._label_rank = len(net.inputs[self.label])
+        readers = net.readers(self.label)
+        self._classes = min((net.shapes[p.bottoms[0]][1] for p in readers), default=None)
 
     def feeds(self, pictures: Slice, labels: npt.NDArray[np.int64]) -> Feeds:
-        """``pictures`` on the device and their ``labels``, as the net takes them."""
+        """``pictures`` on the device and their ``labels``, as the net takes them. Raises DataError for a
+        label that is no class of the net."""
+        if self._classes is not None:
+            check_labels(labels, self._classes, "training and validation images")
         shape = (len(labels), *[1] * (self._label_rank - 1))
         return {self.data: pictures, self.label: labels.astype(np.float32).reshape(shape)}
 
@@ -101,7 +107,7 @@ class ImageBatches:
     def waited(self) -> float:
         return self._loader.waited
 
-    def passes(self, start: int) -> Iterator[Feeds]:
+    def passes(self, start: int) -> Generator[Feeds, None, None]:
         for batch in self._loader.batches(start):
             yield self._inputs.feeds(self._prepare(batch.images, batch.shifts), batch.labels)
 
@@ -126,7 +132,7 @@ class LayerBatches:
         """The shapes of the inputs on one rank, from the first batch."""
         return {name: array.shape for name, array in self._batch(0).items()}
 
-    def passes(self, start: int) -> Iterator[Feeds]:
+    def passes(self, start: int) -> Generator[Feeds, None, None]:
         batches = ordered_map(self._batch, count(start), threads=1, ahead=2)
         asked = time.perf_counter()
         for batch in batches:

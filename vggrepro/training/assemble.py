@@ -1,0 +1,216 @@
+"""Putting a run together: solver, data and test nets, from what a command or a script asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vggrepro.caffe.messages import PHASES
+from vggrepro.data.augment import Augmentation
+from vggrepro.data.loader import TrainingLoader
+from vggrepro.data.reading import Reader
+from vggrepro.emit import Shape
+from vggrepro.errors import DataError, SolverError
+from vggrepro.net.net import build
+from vggrepro.runtime.ranks import Alone, Ranks
+from vggrepro.training.batches import Batches, ImageBatches, ImageInputs, LayerBatches, Preparer
+from vggrepro.training.definition import Definition
+from vggrepro.training.initialise import PRETRAINED, Fillers, describe_copy
+from vggrepro.training.journal import Journal
+from vggrepro.training.loop import Settings, Training, record_beside
+from vggrepro.training.record import Record, read_record
+from vggrepro.training.solver import Solver
+from vggrepro.training.testing import ImageTest, LayerTest, Portions, TestNet
+
+
+@dataclass(frozen=True)
+class Images:
+    """The paper's pipeline: what is trained on, what is tested on, and how images become crops."""
+
+    train: Reader
+    val: Reader | None
+    augmentation: Augmentation
+    val_smallest: int
+    """Smaller side of the validation images, of which the centre is cut."""
+    workers: int | None = None
+    """Threads that decode; None: all processors."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where the weights come from: ``fillers``; over them the layers of ``init_from`` that section 3.1
+    names, or all layers of ``weights``, by name; or everything from the solver state ``resume``."""
+
+    fillers: Fillers = field(default_factory=Fillers)
+    init_from: Path | None = None
+    weights: Sequence[Path] = ()
+    resume: Path | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run. Without ``images`` the net's own data layers are read. ``batch`` (None: the prototxt's, times
+    its iter_size) is the number of images an iteration, on all ranks and in all passes together."""
+
+    definition: Definition
+    images: Images | None
+    start: Start = field(default_factory=Start)
+    batch: int | None = None
+    seed: int | None = None
+    device: str = "cpu"
+    threads: int = 0
+    tests: bool = True
+    watch: str | None = None
+    patience: int = 3
+    keep: int = 3
+    keep_best: bool = True
+    ranks: Ranks = field(default_factory=Alone)
+
+
+def assemble(plan: Plan, journal: Journal) -> Training:
+    """Build the solver and all around it, and load what the plan starts from.
+
+    Raises DataError, NetError, SolverError, WeightsError, DeviceError for what does not fit together.
+    """
+    seed = _seed(plan)
+    shapes, images = _train_shapes(plan, seed)
+    solver = Solver(
+        plan.definition,
+        weights=list(plan.start.weights) or None,
+        device=plan.device,
+        threads=plan.threads,
+        seed=seed,
+        fillers=plan.start.fillers,
+        input_shapes=shapes,
+        ranks=plan.ranks,
+    )
+    _initialise(plan, solver, journal)
+    batches = _batches(plan, solver)
+    tests = _tests(plan, solver)
+    watch = plan.watch or (tests[0][0].accuracy if tests else None)
+    settings = Settings(images, watch, plan.patience, plan.keep, plan.keep_best)
+    record = Record(solver.seed, _facts(plan, images))
+    training = Training(solver, batches, tests, settings, journal, record)
+    if plan.start.resume is not None:
+        training.resume(plan.start.resume)
+    return training
+
+
+def _seed(plan: Plan) -> int | None:
+    """That of the run that is resumed; it must not be given another one."""
+    given = plan.definition.param.random_seed if plan.seed is None else plan.seed
+    if plan.start.resume is None or not record_beside(plan.start.resume).exists():
+        return plan.seed
+    stored = read_record(record_beside(plan.start.resume)).seed
+    if given not in (-1, stored):
+        raise SolverError(f"{plan.start.resume}: the run has seed {stored}; it cannot go on with {given}")
+    return stored
+
+
+def _train_shapes(plan: Plan, seed: int | None) -> tuple[dict[str, Shape], int]:
+    """Input shapes of one pass on one rank, and the images of an iteration."""
+    passes, ranks = int(plan.definition.param.iter_size), plan.ranks.size
+    message = plan.definition.train_message()
+    if plan.images is None:
+        if plan.batch is not None:
+            raise SolverError("a batch can be given for images alone; data layers have a batch_size")
+        shapes = _layer_batches(plan, message, "TRAIN", plan.ranks, seed or 0).shapes()
+        return shapes, next(iter(shapes.values()))[0] * passes * ranks
+    inputs = build(message, "TRAIN").inputs
+    images = plan.batch or images_per_iteration(plan.definition)
+    if images % (passes * ranks):
+        raise SolverError(
+            f"a batch of {images} images does not divide into {passes} passes on {ranks} ranks:"
+            " see batch and iter_size"
+        )
+    share = images // (passes * ranks)
+    return {name: (share, *shape[1:]) for name, shape in inputs.items()}, images
+
+
+def images_per_iteration(definition: Definition) -> int:
+    """The prototxt's batch times its iter_size."""
+    inputs = build(definition.train_message(), "TRAIN").inputs
+    return next(iter(inputs.values()))[0] * int(definition.param.iter_size)
+
+
+def _initialise(plan: Plan, solver: Solver, journal: Journal) -> None:
+    """Say what was copied; copy what section 3.1 copies."""
+    layers = [p.name for p in solver.net.layers if p.params]
+    if plan.start.init_from is not None:
+        copied = solver.copy_weights(plan.start.init_from, PRETRAINED)
+        journal.say(describe_copy(str(plan.start.init_from), copied, layers))
+    elif plan.start.weights:
+        loaded = [p.name for p in solver.net.layers if any(u.owner in solver.net.loaded for u in p.params)]
+        journal.say(describe_copy(", ".join(map(str, plan.start.weights)), loaded, layers))
+
+
+def _batches(plan: Plan, solver: Solver) -> Batches:
+    if plan.images is None:
+        message = plan.definition.train_message()
+        return _layer_batches(plan, message, "TRAIN", solver.ranks, solver.seed)
+    inputs = ImageInputs(solver.net)
+    loader = TrainingLoader(
+        plan.images.train,
+        plan.images.augmentation,
+        batch=inputs.batch * solver.ranks.size,
+        seed=solver.seed,
+        rank=solver.ranks.rank,
+        ranks=solver.ranks.size,
+        threads=plan.images.workers,
+    )
+    prepare = Preparer(solver.device, inputs.batch, inputs.side, plan.threads)
+    return ImageBatches(loader, inputs, prepare)
+
+
+def _tests(plan: Plan, solver: Solver) -> list[tuple[TestNet, Portions]]:
+    messages = plan.definition.test_messages() if plan.tests else []
+    tests: list[tuple[TestNet, Portions]] = []
+    for message, test_iter in zip(messages, plan.definition.param.test_iter, strict=False):
+        if plan.images is None:
+            layers = _layer_batches(plan, message, "TEST", Alone(), solver.seed)
+            tests.append((TestNet(solver, message, layers.shapes()), LayerTest(layers, test_iter)))
+            continue
+        if plan.images.val is None:
+            raise DataError(
+                f"{plan.definition.path}: the solver tests every {plan.definition.param.test_interval}"
+                " iterations, but there is no validation set"
+            )
+        net = TestNet(solver, message)
+        inputs = ImageInputs(net.net)
+        test = ImageTest(
+            plan.images.val,
+            inputs,
+            Preparer(solver.device, inputs.batch, inputs.side, plan.threads),
+            plan.images.augmentation.mean_bgr,
+            plan.images.val_smallest,
+            plan.images.augmentation.kernel,
+            plan.images.workers,
+        )
+        tests.append((net, test))
+    return tests
+
+
+def _layer_batches(plan: Plan, message: Any, phase: str, ranks: Ranks, seed: int) -> LayerBatches:
+    return LayerBatches(message, PHASES[phase], seed, plan.definition.folder, ranks)
+
+
+def _facts(plan: Plan, images: int) -> Mapping[str, Any]:
+    """What the run's numbers depend on besides solver, net and seed."""
+    facts: dict[str, Any] = {"batch": images, "iter_size": int(plan.definition.param.iter_size)}
+    if plan.images is None:
+        return facts
+    augmentation = plan.images.augmentation
+    colour = augmentation.colour
+    return {
+        **facts,
+        "data": plan.images.train.source.name,
+        "images": len(plan.images.train.source),
+        "smallest": list(augmentation.smallest),
+        "mean_bgr": list(augmentation.mean_bgr),
+        "flip": augmentation.flip,
+        "colour": None if colour is None else [augmentation.reading, augmentation.colour_std],
+        "kernel": augmentation.kernel,
+        "offsets": augmentation.offsets,
+    }

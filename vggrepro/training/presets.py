@@ -1,0 +1,84 @@
+"""The training runs behind Table 3: ``--preset D:384``.
+
+What section 3.1 says: net A is trained from random weights; deeper nets begin with A's first four
+convolutions and its fully connected layers; S = 384 begins with the weights of S = 256 and a rate of 10^-3;
+a jittered net, S from [256; 512], fine-tunes all layers of the same configuration's S = 384 net.
+
+Inferred, since the paper does not say it: A-LRN begins at random too; the jittered run has a rate of 10^-3,
+as the other run that begins with trained weights; and all runs have one schedule, plateaus with three drops
+and 370K iterations, which section 3.1 gives for training in general.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from vggrepro.errors import SolverError
+
+Start = Literal["random", "net A", "trained"]
+
+FINE_TUNING_RATE = 1e-3
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One row of Table 3: a configuration and its training scale S, from ``smallest[0]`` to ``smallest[1]``.
+
+    ``start``: with random weights, with layers of net A (``--init-from``), or with all weights of the net
+    that ``trained_from`` names (``--weights``).
+    """
+
+    config: str
+    smallest: tuple[int, int]
+    start: Start
+    trained_from: str | None = None
+
+    @property
+    def name(self) -> str:
+        least, most = self.smallest
+        return f"{self.config}:{least}" if least == most else f"{self.config}:{least};{most}"
+
+    @property
+    def settings(self) -> list[str]:
+        """Fields of the solver that differ from the configuration's own file."""
+        stem = re.sub(r"\W", "_", self.name).lower()
+        rate = [f"base_lr: {FINE_TUNING_RATE}"] if self.start == "trained" else []
+        return [f'snapshot_prefix: "vgg_{stem}"', *rate]
+
+    @property
+    def needs(self) -> str:
+        """What must be given besides the data."""
+        if self.start == "trained":
+            return f"--weights, the caffemodel of {self.trained_from}"
+        return "--init-from, the caffemodel of A:256" if self.start == "net A" else "nothing"
+
+
+def _rows() -> list[Preset]:
+    rows = [Preset("A", (256, 256), "random"), Preset("A-LRN", (256, 256), "random")]
+    rows.append(Preset("B", (256, 256), "net A"))
+    for config in ("C", "D", "E"):
+        rows.append(Preset(config, (256, 256), "net A"))
+        rows.append(Preset(config, (384, 384), "trained", f"{config}:256"))
+        rows.append(Preset(config, (256, 512), "trained", f"{config}:384"))
+    return rows
+
+
+PRESETS = {preset.name: preset for preset in _rows()}
+
+
+def find_preset(text: str) -> Preset:
+    """A preset by name; ``D:[256;512]`` and ``D:256-512`` are ``D:256;512``. Raises SolverError."""
+    name = re.sub(r"\[?(\d+)[;-](\d+)\]?$", r"\1;\2", text.strip())
+    if name not in PRESETS:
+        raise SolverError(f"no preset {text!r}: expected one of {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def list_presets() -> str:
+    """All presets, for ``--list-presets``."""
+    width = max(map(len, PRESETS))
+    return "\n".join(
+        f"  {p.name:{width}}  {p.config}/solver.prototxt, needs {p.needs}" for p in PRESETS.values()
+    )
