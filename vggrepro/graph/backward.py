@@ -27,7 +27,8 @@ from vggrepro.graph.metadata import metadata
 from vggrepro.graph.model import Graph, initializers
 from vggrepro.graph.naming import gradient_name, output_names, rename
 from vggrepro.layers.base import Needed
-from vggrepro.net.net import Net, NetLayer
+from vggrepro.net.net import Net
+from vggrepro.net.placed import NetLayer
 
 
 def plan(net: Net, *, params: bool, values: frozenset[str]) -> tuple[Needed, ...]:
@@ -51,7 +52,7 @@ def plan(net: Net, *, params: bool, values: frozenset[str]) -> tuple[Needed, ...
             for index, value in enumerate(placed.bottoms)
         )
         learns = tuple(
-            params and not use.definition.statistic and (force or use.lr_mult != 0) for use in placed.params
+            params and not use.definition.statistic and (force or use.needs_gradient) for use in placed.params
         )
         needed.append(Needed(bottoms, learns))
         if any(learns) or any(bottoms):

@@ -13,13 +13,18 @@ from vggrepro.layers.base import Layer, ParamDef
 
 @dataclass(frozen=True)
 class ParamUse:
-    """One parameter of one layer. ``owner`` is the key of the layer that holds a shared one."""
+    """One parameter of one layer. ``owner`` is the key of the layer that holds a shared one.
+
+    ``needs_gradient`` is this layer's own say (its lr_mult is not 0); the multipliers of a shared
+    parameter are those that all its layers agree on.
+    """
 
     key: str
     owner: str
     definition: ParamDef
     lr_mult: float
     decay_mult: float
+    needs_gradient: bool
 
 
 @dataclass(frozen=True)

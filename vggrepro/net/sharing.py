@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from vggrepro.caffe.messages import ParamSpec
 from vggrepro.emit import Shape
 from vggrepro.errors import NetError, ShapeError
 from vggrepro.layers.base import ParamDef
 from vggrepro.net.placed import NetLayer, ParamUse, naming
 
 
+@dataclass
+class _Shared:
+    """One parameter with a name: its owner, and what each layer that uses it says of it."""
+
+    owner: ParamUse
+    specs: list[tuple[str, Any]] = field(default_factory=list)
+
+
 def attach_params(placed: Sequence[NetLayer], shapes: Mapping[str, Shape]) -> tuple[NetLayer, ...]:
-    owners: dict[str, ParamUse] = {}
+    """The layers with their parameters (Caffe's ``Net::AppendParam``).
+
+    Raises NetError for too many ``param`` entries or multipliers that differ, ShapeError for a shared
+    parameter that does not fit.
+    """
+    shared: dict[str, _Shared] = {}
     finished = []
     for p in placed:
         with naming(p.name):
@@ -24,32 +38,27 @@ def attach_params(placed: Sequence[NetLayer], shapes: Mapping[str, Shape]) -> tu
                 f"layer {p.name!r}: Too many params specified for layer: {len(p.message.param)} specs,"
                 f" {len(definitions)} parameters"
             )
-        uses = tuple(_use_param(p, index, definition, owners) for index, definition in enumerate(definitions))
-        finished.append(replace(p, params=uses))
-    return _owners_multipliers(finished, owners)
+        uses = [_use_param(p, index, definition, shared) for index, definition in enumerate(definitions)]
+        finished.append(replace(p, params=tuple(uses)))
+    multipliers = {
+        s.owner.key: (_agreed(name, s, "lr_mult"), _agreed(name, s, "decay_mult"))
+        for name, s in shared.items()
+    }
+    return tuple(replace(p, params=tuple(_multiplied(u, multipliers) for u in p.params)) for p in finished)
 
 
-def _use_param(p: NetLayer, index: int, definition: ParamDef, owners: dict[str, ParamUse]) -> ParamUse:
+def _use_param(p: NetLayer, index: int, definition: ParamDef, shared: dict[str, _Shared]) -> ParamUse:
     key = f"{p.name}:{index}"
-    if index >= len(p.message.param):
-        # Caffe's statistics are parameters with a learning rate of zero that only forward moves.
-        rate = 0.0 if definition.statistic else 1.0
-        return ParamUse(key, key, definition, rate, rate)
-    spec = p.message.param[index]
-    use = ParamUse(key, key, definition, spec.lr_mult, spec.decay_mult)
+    spec = p.message.param[index] if index < len(p.message.param) else ParamSpec()
+    # Caffe's statistics are parameters with a learning rate of zero that only forward moves.
+    rate = 0.0 if definition.statistic else spec.lr_mult
+    use = ParamUse(key, key, definition, rate, spec.decay_mult, needs_gradient=rate != 0)
     if not spec.name:
         return use
-    if spec.name not in owners:
-        owners[spec.name] = use
-        return use
-    owner = owners[spec.name]
-    _check_shared(p, spec, definition, owner)
-    owners[spec.name] = replace(
-        owner,
-        lr_mult=_agree(spec, owner, "lr_mult", p.name),
-        decay_mult=_agree(spec, owner, "decay_mult", p.name),
-    )
-    return replace(use, owner=owner.key)
+    known = shared.setdefault(spec.name, _Shared(use))
+    known.specs.append((p.name, spec))
+    _check_shared(p, spec, definition, known.owner)
+    return replace(use, owner=known.owner.key)
 
 
 def _check_shared(p: NetLayer, spec: Any, definition: ParamDef, owner: ParamUse) -> None:
@@ -68,29 +77,17 @@ def _shape_string(shape: Shape) -> str:
     return " ".join(map(str, (*shape, f"({math.prod(shape)})")))
 
 
-def _agree(spec: Any, owner: ParamUse, name: str, layer: str) -> float:
-    """A multiplier of a shared parameter may be given anywhere, but must not be given twice differently."""
-    mine, theirs = getattr(spec, name), getattr(owner, name)
-    if not spec.HasField(name) or mine == theirs:
-        return float(theirs)
-    if theirs != 1.0:
-        raise NetError(
-            f"layer {layer!r}: Shared param '{spec.name}' has mismatched {name}: {mine} vs. {theirs}"
-        )
-    return float(mine)
+def _agreed(name: str, shared: _Shared, multiplier: str) -> float:
+    """A multiplier of a shared parameter may be given by any of its layers, but not differently by two."""
+    given = [(layer, getattr(spec, multiplier)) for layer, spec in shared.specs if spec.HasField(multiplier)]
+    for layer, value in given:
+        if value != given[0][1]:
+            raise NetError(
+                f"layer {layer!r}: Shared param '{name}' has mismatched {multiplier}: {value} vs. {given[0][1]}"
+            )
+    return float(given[0][1]) if given else float(getattr(shared.owner, multiplier))
 
 
-def _owners_multipliers(placed: Sequence[NetLayer], owners: Mapping[str, ParamUse]) -> tuple[NetLayer, ...]:
-    final = {use.key: use for use in owners.values()}
-    return tuple(
-        replace(
-            p,
-            params=tuple(
-                replace(u, lr_mult=final[u.owner].lr_mult, decay_mult=final[u.owner].decay_mult)
-                if u.owner in final
-                else u
-                for u in p.params
-            ),
-        )
-        for p in placed
-    )
+def _multiplied(use: ParamUse, multipliers: Mapping[str, tuple[float, float]]) -> ParamUse:
+    lr_mult, decay_mult = multipliers.get(use.owner, (use.lr_mult, use.decay_mult))
+    return replace(use, lr_mult=lr_mult, decay_mult=decay_mult)

@@ -1,0 +1,69 @@
+"""Parameters that layers share by name (Caffe's AppendParam)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vggrepro.errors import NetError, ShapeError
+from vggrepro.net import Net, load_net
+
+INPUT = 'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 4 } } }\n'
+
+
+def shared(tmp_path: Path, first: str, second: str, outputs: int = 4) -> Net:
+    def layer(name: str, spec: str, num_output: int) -> str:
+        return f"""layer {{ name: "{name}" type: "InnerProduct" bottom: "x" top: "{name}"
+            inner_product_param {{ num_output: {num_output} bias_term: false weight_filler {{ type: "xavier" }} }}
+            param {{ name: "w" {spec} }} }}\n"""
+
+    path = tmp_path / "net.prototxt"
+    path.write_text(INPUT + layer("a", first, 4) + layer("b", second, outputs))
+    return load_net(path)
+
+
+def multipliers(net: Net) -> set[tuple[str, float, float]]:
+    return {(use.owner, use.lr_mult, use.decay_mult) for use in net.param_uses}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "lr", "decay"),
+    [
+        ("", "", 1, 1),
+        ("lr_mult: 3", "", 3, 1),
+        ("", "lr_mult: 3 decay_mult: 0", 3, 0),
+        ("lr_mult: 1", "lr_mult: 1 decay_mult: 2", 1, 2),
+    ],
+)
+def test_a_multiplier_may_be_given_anywhere(
+    tmp_path: Path, first: str, second: str, lr: float, decay: float
+) -> None:
+    net = shared(tmp_path, first, second)
+    assert multipliers(net) == {("a:0", lr, decay)}
+    np.testing.assert_array_equal(net.params["a:0"], net.params["b:0"])
+
+
+@pytest.mark.parametrize("name", ["lr_mult", "decay_mult"])
+def test_two_layers_must_not_differ(tmp_path: Path, name: str) -> None:
+    """An explicit 1 counts, although 1 is the default."""
+    with pytest.raises(NetError, match=f"layer 'b': Shared param 'w' has mismatched {name}: 2.0 vs. 1.0"):
+        shared(tmp_path, f"{name}: 1", f"{name}: 2")
+
+
+def test_each_layer_says_for_itself_whether_it_needs_a_gradient(tmp_path: Path) -> None:
+    net = shared(tmp_path, "lr_mult: 0", "")
+    assert [use.needs_gradient for use in net.param_uses] == [False, True]
+    assert {use.lr_mult for use in net.param_uses} == {0}
+
+
+def test_shapes_must_fit(tmp_path: Path) -> None:
+    with pytest.raises(ShapeError, match=r"Owner layer param shape is 4 4 \(16\);.* shape 3 4 \(12\)"):
+        shared(tmp_path, "", "", outputs=3)
+
+
+def test_statistics_are_not_learned_but_decay_as_in_caffe(tmp_path: Path) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_text(INPUT + 'layer { name: "n" type: "BatchNorm" bottom: "x" top: "n" }')
+    assert multipliers(load_net(path)) == {(f"n:{i}", 0, 1) for i in range(3)}
