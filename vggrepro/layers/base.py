@@ -117,6 +117,8 @@ class Layer(ABC):
     """One Caffe layer. Shapes are as Caffe's blobs; every blob is float32, labels too."""
 
     type: ClassVar[str]
+    origin: ClassVar[str] = "BVLC Caffe"
+    """Whose layer it is; for a layer that BVLC Caffe lacks, the fork that its rules are from."""
     bottoms: ClassVar[Count] = exactly(1)
     tops: ClassVar[Count] = exactly(1)
     source: ClassVar[bool] = False

@@ -1,0 +1,67 @@
+"""How SSD codes a box relative to a prior box: the decoders, as nodes and in NumPy.
+
+A box is two corners: (xmin, ymin) and (xmax, ymax). What a net predicts for it are two pairs as well.
+Source: weiliu89/caffe, branch ssd, ``DecodeBBox``.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from vggrepro.emit import GraphBuilder
+from vggrepro.layers.base import Array
+
+
+class Pairs(NamedTuple):
+    """Names of two tensors whose last axis is (x, y)."""
+
+    first: str
+    second: str
+
+
+def split_pairs(g: GraphBuilder, boxes: str) -> Pairs:
+    """The two halves of a last axis of 4."""
+    return Pairs(*g.ops("Split", boxes, outputs=2, axis=-1, num_outputs=2))
+
+
+def join_pairs(g: GraphBuilder, pairs: Pairs) -> str:
+    return g.op("Concat", *pairs, axis=-1)
+
+
+def emit_decoded(g: GraphBuilder, code: str, coded: Pairs, prior: Pairs) -> Pairs:
+    """The box of a prediction; ``coded`` is already multiplied by its variance. ``code``: CORNER,
+    CENTER_SIZE or CORNER_SIZE."""
+    if code == "CORNER":
+        return Pairs(g.op("Add", prior.first, coded.first), g.op("Add", prior.second, coded.second))
+    size = g.op("Sub", prior.second, prior.first)
+    shift = g.op("Mul", coded.first, size)
+    if code == "CORNER_SIZE":
+        stretch = g.op("Mul", coded.second, size)
+        return Pairs(g.op("Add", prior.first, shift), g.op("Add", prior.second, stretch))
+    middle = g.op("Mul", g.op("Add", prior.first, prior.second), g.const(0.5))
+    centre = g.op("Add", shift, middle)
+    half = g.op("Mul", g.op("Mul", g.op("Exp", coded.second), size), g.const(0.5))
+    return Pairs(g.op("Sub", centre, half), g.op("Add", centre, half))
+
+
+def decoded(code: str, coded: Array, prior: Array) -> Array:
+    """The same for one box: arrays (4,)."""
+    if code == "CORNER":
+        return prior + coded
+    size = prior[2:] - prior[:2]
+    if code == "CORNER_SIZE":
+        return prior + coded * np.tile(size, 2)
+    centre = (prior[:2] + prior[2:]) / 2 + coded[:2] * size
+    side = np.exp(coded[2:]) * size
+    return np.concatenate([centre - side / 2, centre + side / 2])
+
+
+def overlap(a: Array, b: Array) -> float:
+    """Intersection over union of two boxes (4,); 0 where one has no area."""
+    common = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
+    if min(common) <= 0:
+        return 0.0
+    areas = [float(np.prod(box[2:] - box[:2])) for box in (a, b)]
+    return float(np.prod(common)) / (sum(areas) - float(np.prod(common)))

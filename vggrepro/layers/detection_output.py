@@ -1,0 +1,291 @@
+"""DetectionOutput: boxes that a net is sure of, without those that overlap a surer one (SSD's layer; not
+from BVLC Caffe).
+
+Source: weiliu89/caffe, branch ssd, field ``detection_output_param``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.errors import NetError, ShapeError, UnsupportedError
+from vggrepro.layers.base import Array, Emitted, Layer, Reach, Referenced, Shapes, exactly, register
+from vggrepro.layers.box_code import (
+    Pairs,
+    decoded,
+    emit_decoded,
+    join_pairs,
+    overlap,
+    split_pairs,
+)
+from vggrepro.layers.pool_nodes import LOWEST
+
+LAST = np.iinfo(np.int64).max
+"""Where what is no detection stands when detections are sorted."""
+
+ROW = 7
+"""Image, label, confidence, xmin, ymin, xmax, ymax."""
+
+
+@register
+@dataclass(frozen=True)
+class DetectionOutput(Layer):
+    """Bottoms: predicted places (N, P * 4), or (N, P * C * 4) without ``share_location``; confidences
+    (N, P * C); P prior boxes (1, 2, P * 4). Top (1, 1, M, 7), a row for each detection: index of the image,
+    label, confidence, xmin, ymin, xmax, ymax in units of the image. Images, labels and falling confidences.
+
+    In each class but the background, the ``top_k`` surest boxes above the threshold are candidates. From
+    the surest down, one stays unless it overlaps one that stayed by more than ``nms_threshold``. Of
+    an image's boxes the ``keep_top_k`` surest stay.
+
+    DEVIATION: the number of detections depends on the data, a top's shape here does not. M is the largest
+    number possible; the detections come first, all that is behind them is -1. SSD's own answer where there
+    are none, one row with its index for each image, is kept. Nothing is written to files, whatever
+    ``save_output_param`` says. Of equal confidences the lower label and prior stay, where SSD does not say.
+
+    NonMaxSuppression has no CUDA kernel; SSD's layer, too, suppresses on the host.
+    """
+
+    type = "DetectionOutput"
+    origin = "SSD"
+    bottoms = exactly(3)
+    has_gradient = False
+
+    classes: int
+    share_location: bool = True
+    background: int = 0
+    """The label that no detection gets; none if no class has it."""
+    code: str = "CORNER"
+    variance_in_target: bool = False
+    nms_threshold: float = 0.3
+    top_k: int | None = None
+    keep_top_k: int | None = None
+    confidence_threshold: float = LOWEST  # as if there were none
+
+    @classmethod
+    def from_param(cls, param: Any, phase: int) -> DetectionOutput:
+        try:
+            return cls._parsed(param.detection_output_param)
+        except (NetError, UnsupportedError) as error:
+            raise type(error)(f"layer {param.name!r}: {error}") from None
+
+    @classmethod
+    def _parsed(cls, p: Any) -> DetectionOutput:
+        nms = p.nms_param
+        if p.num_classes < 1:
+            raise NetError("Must specify num_classes")
+        if nms.nms_threshold < 0:
+            raise NetError(f"nms_threshold must be non negative. (got {nms.nms_threshold})")
+        if not 0 < nms.eta <= 1:
+            raise NetError(f"Check failed: eta > 0, eta <= 1 (got {nms.eta})")
+        if nms.eta < 1 and nms.nms_threshold > 0.5:  # below, the threshold never changes
+            raise UnsupportedError(f"nms_param: eta {nms.eta} is not implemented, only 1")
+        if p.visualize:
+            raise UnsupportedError("detection_output_param: visualize is not implemented")
+        if (nms.HasField("top_k") and nms.top_k == 0) or p.keep_top_k == 0:
+            raise UnsupportedError("detection_output_param: a top_k of 0, which keeps nothing")
+        if set(range(p.num_classes)) == {p.background_label_id}:
+            raise UnsupportedError("detection_output_param: no class but the background")
+        return cls(
+            classes=p.num_classes,
+            share_location=p.share_location,
+            background=p.background_label_id,
+            code=p.DESCRIPTOR.fields_by_name["code_type"].enum_type.values_by_number[p.code_type].name,
+            variance_in_target=p.variance_encoded_in_target,
+            nms_threshold=nms.nms_threshold,
+            top_k=nms.top_k if nms.HasField("top_k") and nms.top_k > 0 else None,
+            keep_top_k=p.keep_top_k if p.keep_top_k > 0 else None,
+            confidence_threshold=p.confidence_threshold if p.HasField("confidence_threshold") else LOWEST,
+        )
+
+    @property
+    def labels(self) -> list[int]:
+        """The classes without the background."""
+        return [label for label in range(self.classes) if label != self.background]
+
+    def _candidates(self, priors: int) -> int:
+        """How many boxes of each class take part."""
+        return min(self.top_k or priors, priors)
+
+    def _kept(self, priors: int) -> int:
+        """How many detections an image can have."""
+        most = len(self.labels) * self._candidates(priors)
+        return min(self.keep_top_k or most, most)
+
+    def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
+        places, confidences, boxes = bottoms
+        if len(boxes) < 3 or boxes[1] != 2 or boxes[2] % 4 or boxes[2] == 0:
+            raise ShapeError(f"bottom[2] must be prior boxes of shape (1, 2, 4 * boxes), got {boxes}")
+        priors = boxes[2] // 4
+        if places[:1] != confidences[:1]:
+            raise ShapeError(
+                f"Check failed: bottom[0]->num() == bottom[1]->num() ({places} vs. {confidences})"
+            )
+        if prod(places[1:]) != priors * self._place_classes * 4:
+            raise ShapeError(
+                "Number of priors must match number of location predictions."
+                f" ({priors} priors, bottom[0] has shape {places})"
+            )
+        if prod(confidences[1:]) != priors * self.classes:
+            raise ShapeError(
+                "Number of priors must match number of confidence predictions."
+                f" ({priors} priors, bottom[1] has shape {confidences})"
+            )
+        return ((1, 1, places[0] * self._kept(priors), ROW),)
+
+    @property
+    def _place_classes(self) -> int:
+        return 1 if self.share_location else self.classes
+
+    def reach(self, bottom: Shape) -> Reach | None:
+        return None
+
+    def emit(
+        self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
+    ) -> Emitted:
+        places, confidences, prior = bottoms
+        (size,) = Value(prior.name, prior.dims[2:3]).shape
+        priors = size // 4
+        many, classes = self._candidates(priors), len(self.labels)
+        boxes = self._boxes(g, places.name, prior.name, priors)
+        scores = g.op("Reshape", confidences.name, g.ints([0, priors, self.classes]))
+        scores = self._foreground(g, g.op("Transpose", scores, perm=[0, 2, 1]))
+        scores, chosen = g.ops("TopK", scores, g.ints([many]), outputs=2, axis=2)  # (N, classes, many)
+        if self.share_location:
+            flat = g.op("Reshape", chosen, g.ints([0, classes * many, 1]))
+            boxes = g.op("GatherND", g.op("Reshape", boxes, g.ints([0, priors, 4])), flat, batch_dims=1)
+            boxes = g.op("Reshape", boxes, g.ints([0, classes, many, 4]))
+        else:
+            index = g.op("Unsqueeze", chosen, g.ints([3]))
+            boxes = g.op("GatherND", self._foreground(g, boxes), index, batch_dims=2)
+        stays = self._suppressed(g, boxes, scores, many)
+        keys = self._sorted(g, scores, stays, classes * many, self._kept(priors))
+        return Emitted((self._rows(g, boxes, scores, keys),))
+
+    def _foreground(self, g: GraphBuilder, by_class: str) -> str:
+        """(N, all classes, ...) without the background."""
+        if len(self.labels) == self.classes:
+            return by_class
+        return g.op("Gather", by_class, g.ints(self.labels), axis=1)
+
+    def _boxes(self, g: GraphBuilder, places: str, prior: str, priors: int) -> str:
+        """What the net predicts, decoded: (N, 1 or all classes, P, 4)."""
+        parts = g.op("Reshape", prior, g.ints([2, priors, 1, 4]))
+        corners, variances = g.ops("Split", parts, outputs=2, axis=0, num_outputs=2)  # (1, P, 1, 4)
+        coded = g.op("Reshape", places, g.ints([0, priors, self._place_classes, 4]))
+        if not self.variance_in_target:
+            coded = g.op("Mul", coded, variances)
+        pairs = emit_decoded(g, self.code, split_pairs(g, coded), split_pairs(g, corners))
+        return g.op("Transpose", join_pairs(g, pairs), perm=[0, 2, 1, 3])
+
+    def _suppressed(self, g: GraphBuilder, boxes: str, scores: str, many: int) -> str:
+        """Which candidates stay: bool, of the scores' shape.
+
+        Ranks stand for the scores, so that ties are settled already. Boxes whose corners are the wrong
+        way round overlap nothing in SSD, and so without an area.
+        """
+        first, second = split_pairs(g, boxes)
+        sane = join_pairs(g, Pairs(first, g.op("Max", first, second)))
+        sure = g.op("Greater", scores, g.const(self.confidence_threshold))
+        ranks = g.op("Where", sure, g.const(np.arange(many, 0, -1)), g.const(0))
+        flat = g.op("Reshape", ranks, g.ints([-1, many]))  # (N * classes, many)
+        selected = g.op(
+            "NonMaxSuppression",
+            g.op("Reshape", sane, g.ints([-1, many, 4])),
+            g.op("Unsqueeze", flat, g.ints([1])),
+            g.ints([many]),
+            g.const([min(self.nms_threshold, 1.0)]),
+            g.const([0.5]),
+        )
+        where = g.op("Gather", selected, g.ints([0, 2]), axis=1)
+        ones = g.op("Expand", g.const(1), g.op("Shape", where, end=1))
+        zeros = g.op("Expand", g.const(0), g.op("Shape", flat))
+        stays = g.op("Reshape", g.op("ScatterND", zeros, where, ones), g.op("Shape", scores))
+        return g.op("Greater", stays, g.const(0))
+
+    def _sorted(self, g: GraphBuilder, scores: str, stays: str, each: int, kept: int) -> str:
+        """(N * kept,): which candidates, out of all images', are detections, in order, then LAST.
+
+        The surest of each image, then all by image, class and rank, which is their place in memory.
+        """
+        ranked = g.op("Reshape", g.op("Where", stays, scores, g.const(LOWEST)), g.ints([-1, each]))
+        best, index = g.ops("TopK", ranked, g.ints([kept]), outputs=2, axis=1)
+        begins = g.op("Mul", self._images(g, scores), g.ints(each))
+        place = g.op("Add", index, g.op("Unsqueeze", begins, g.ints([1])))
+        place = g.op("Where", g.op("Greater", best, g.const(LOWEST)), place, g.ints(int(LAST)))
+        flat = g.op("Reshape", place, g.ints([-1]))
+        return g.ops("TopK", flat, g.op("Shape", flat), outputs=2, axis=0, largest=0)[0]
+
+    def _images(self, g: GraphBuilder, like: str) -> str:
+        """The indices of the images: (N,), int64."""
+        number = g.op("Squeeze", g.op("Shape", like, end=1), g.ints([0]))
+        return g.op("Range", g.ints(0), number, g.ints(1))
+
+    def _rows(self, g: GraphBuilder, boxes: str, scores: str, keys: str) -> str:
+        """The top: rows of the candidates at ``keys``, -1 behind them."""
+        column = g.op("Unsqueeze", scores, g.ints([3]))  # (N, classes, many, 1)
+        shape = g.op("Shape", column)
+        images = g.op("Cast", g.op("Unsqueeze", self._images(g, scores), g.ints([1, 2, 3])), to=1)
+        labels = g.const(np.reshape(self.labels, (1, -1, 1, 1)))
+        parts = [g.op("Expand", part, shape) for part in (images, labels)]
+        every = g.op("Reshape", g.op("Concat", *parts, column, boxes, axis=3), g.ints([-1, ROW]))
+        real = g.op("Less", keys, g.ints(int(LAST)))
+        found = g.op("Gather", every, g.op("Where", real, keys, g.ints(0)), axis=0)
+        rows = g.op("Where", g.op("Unsqueeze", real, g.ints([1])), found, self._padding(g, scores, real))
+        return g.op("Unsqueeze", rows, g.ints([0, 1]))
+
+    def _padding(self, g: GraphBuilder, scores: str, real: str) -> str:
+        """Rows of -1. If nothing is real, the first rows begin with the images' indices."""
+        rows = g.op("Squeeze", g.op("Shape", real), g.ints([0]))
+        index = g.op("Range", g.ints(0), rows, g.ints(1))
+        number = g.op("Shape", scores, end=1)
+        nothing = g.op("Not", g.op("Gather", real, g.ints([0]), axis=0))  # real ones come first
+        named = g.op("And", g.op("Less", index, number), nothing)
+        image = g.op("Unsqueeze", g.op("Cast", g.op("Where", named, index, g.ints(-1)), to=1), g.ints([1]))
+        return g.op("Concat", image, g.op("Expand", g.const([[-1] * (ROW - 1)]), self._tall(g, rows)), axis=1)
+
+    def _tall(self, g: GraphBuilder, rows: str) -> str:
+        return g.op("Concat", g.op("Unsqueeze", rows, g.ints([0])), g.ints([ROW - 1]), axis=0)
+
+    def reference(
+        self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
+    ) -> Referenced:
+        (shape,) = self.out_shapes([b.shape for b in bottoms])
+        corners, variances = bottoms[2].reshape(2, -1, 4)
+        images, priors = bottoms[0].shape[0], len(corners)
+        coded = bottoms[0].reshape(images, priors, self._place_classes, 4)
+        if not self.variance_in_target:
+            coded = coded * variances[:, None]
+        confidences = bottoms[1].reshape(images, priors, self.classes)
+        rows: list[list[float]] = []
+        for image in range(images):
+            found: list[list[float]] = []
+            for label in self.labels:
+                places = coded[image, :, 0 if self.share_location else label]
+                boxes = [decoded(self.code, c, p) for c, p in zip(places, corners, strict=True)]
+                scores = confidences[image, :, label]
+                stays = self._greedy(boxes, scores)
+                found += [[image, label, scores[index], *boxes[index]] for index in stays]
+            surest = sorted(range(len(found)), key=lambda index: -found[index][2])[: self.keep_top_k]
+            rows += [found[index] for index in sorted(surest)]
+        top = np.full(shape, -1.0)
+        if rows:
+            top[0, 0, : len(rows)] = rows
+        else:
+            top[0, 0, :images, 0] = np.arange(images)
+        return Referenced((top,))
+
+    def _greedy(self, boxes: Sequence[Array], scores: Array) -> list[int]:
+        """The boxes of one class that stay, the surest first."""
+        order = [int(i) for i in np.argsort(-scores, kind="stable") if scores[i] > self.confidence_threshold]
+        stays: list[int] = []
+        for index in order[: self.top_k]:
+            if all(overlap(boxes[index], boxes[other]) <= self.nms_threshold for other in stays):
+                stays.append(index)
+        return stays

@@ -1,0 +1,99 @@
+"""ROIPooling: the maxima of a grid over each region of interest (Fast R-CNN's layer; not from BVLC Caffe).
+
+Source: rbgirshick/caffe-fast-rcnn, field ``roi_pooling_param``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.errors import NetError, ShapeError
+from vggrepro.layers.base import Array, Emitted, Layer, Reach, Referenced, Shapes, exactly, register
+
+
+@register
+@dataclass(frozen=True)
+class ROIPooling(Layer):
+    """Bottoms: features (N, C, H, W) and regions (R, 5): index of the image, x1, y1, x2, y2 in pixels of the
+    input, last ones included. Top (R, C, pooled_h, pooled_w).
+
+    The corners times ``spatial_scale``, rounded to whole places, bound the region; neighbouring cells may
+    share a row or column. A cell outside of the features gives 0.
+
+    No gradient: it would need each maximum's place, which MaxRoiPool does not tell. MaxRoiPool has no
+    CUDA kernel: on a device, features and regions are copied to the host and back.
+    """
+
+    type = "ROIPooling"
+    origin = "Fast R-CNN"
+    bottoms = exactly(2)
+    has_gradient = False
+
+    pooled: tuple[int, int]
+    spatial_scale: float = 1.0
+
+    @classmethod
+    def from_param(cls, param: Any, phase: int) -> ROIPooling:
+        p = param.roi_pooling_param
+        if p.pooled_h < 1 or p.pooled_w < 1:
+            raise NetError(f"layer {param.name!r}: pooled_h must be > 0, pooled_w must be > 0")
+        return cls((p.pooled_h, p.pooled_w), p.spatial_scale)
+
+    def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
+        features, regions = bottoms
+        if len(features) != 4:
+            raise ShapeError(f"bottom[0] must have 4 axes, got shape {features}")
+        if len(regions) < 2 or prod(regions[1:]) != 5:
+            raise ShapeError(f"ROI layer C x W x H must be == 5, got shape {regions}")
+        return ((regions[0], features[1], *self.pooled),)
+
+    def reach(self, bottom: Shape) -> Reach | None:
+        return None
+
+    def emit(
+        self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
+    ) -> Emitted:
+        features, regions = bottoms
+        rows = regions.name if regions.rank == 2 else g.op("Reshape", regions.name, g.ints([-1, 5]))
+        top = g.op(
+            "MaxRoiPool", features.name, rows, pooled_shape=self.pooled, spatial_scale=self.spatial_scale
+        )
+        return Emitted((top,))
+
+    def reference(
+        self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
+    ) -> Referenced:
+        features, regions = bottoms
+        rows = regions.reshape(-1, 5)
+        top = np.zeros((len(rows), features.shape[1], *self.pooled))
+        for region, pooled in zip(rows, top, strict=True):
+            image = features[int(region[0])]
+            x1, y1, x2, y2 = (_rounded(corner, self.spatial_scale) for corner in region[1:])
+            for i, (above, below) in enumerate(_cells(y1, y2, self.pooled[0], image.shape[1])):
+                for j, (left, right) in enumerate(_cells(x1, x2, self.pooled[1], image.shape[2])):
+                    cell = image[:, above:below, left:right]
+                    pooled[:, i, j] = cell.max((1, 2)) if cell.size else 0
+        return Referenced((top,))
+
+
+def _rounded(corner: float, scale: float) -> int:
+    """Half away from zero, in float32 as the layer computes it."""
+    scaled = np.float32(corner) * np.float32(scale)
+    return int(np.copysign(np.floor(np.abs(scaled) + np.float32(0.5)), scaled))
+
+
+def _cells(first: int, last: int, number: int, size: int) -> list[tuple[int, int]]:
+    """Where each cell begins and ends, within ``size``; cells are computed in float32 as in the layer."""
+    length = np.float32(max(last - first + 1, 1)) / np.float32(number)
+    begins = (int(np.floor(np.float32(cell) * length)) for cell in range(number))
+    ends = (int(np.ceil(np.float32(cell + 1) * length)) for cell in range(number))
+    return [
+        (min(max(begin + first, 0), size), min(max(end + first, 0), size))
+        for begin, end in zip(begins, ends, strict=True)
+    ]
