@@ -172,7 +172,7 @@ def _train(arguments: argparse.Namespace, ranks: Ranks) -> int:
 
 def _plan(arguments: argparse.Namespace, definition: Definition, ranks: Ranks) -> Plan:
     fillers = Fillers(arguments.init, arguments.init_std)
-    resume = _resume(arguments, definition)
+    resume = ranks.broadcast(_resume(arguments, definition) if ranks.rank == 0 else None)
     return Plan(
         definition,
         images_from(arguments, definition.train_message()),

@@ -198,7 +198,8 @@ def _layer_batches(plan: Plan, message: Any, phase: str, ranks: Ranks, seed: int
 
 def _facts(plan: Plan, images: int) -> Mapping[str, Any]:
     """What the run's numbers depend on besides solver, net and seed."""
-    facts: dict[str, Any] = {"batch": images, "iter_size": int(plan.definition.param.iter_size)}
+    passes = int(plan.definition.param.iter_size)
+    facts: dict[str, Any] = {"batch": images, "iter_size": passes, "patience": plan.patience}
     if plan.images is None:
         return facts
     augmentation = plan.images.augmentation

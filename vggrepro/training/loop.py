@@ -88,9 +88,9 @@ class Training:
             self.record = replace(stored, facts=self.record.facts)
         else:
             self.record = replace(self.record, drops_before=self.solver.current_step)
+        self._set_step()
         self._written = self.solver.iteration
-        self._journal.event("resume", self.solver.iteration, file=str(state))
-        self._journal.say(f"resumed from {state}")
+        self._journal.say(f"going on from {state}")
 
     def run(self, signals: Signals) -> bool:
         """Train up to max_iter. False if a signal stopped it before that; a snapshot was made then.
@@ -100,6 +100,8 @@ class Training:
         self._signals = signals
         param, solver = self._param, self.solver
         meter = Meter(self._settings.images, solver.iteration, param.max_iter)
+        start = {"max_iter": param.max_iter, "seed": self.record.seed, "facts": dict(self.record.facts)}
+        self._journal.event("start", solver.iteration, **start)
         finished = True
         with closing(self._batches.passes(solver.iteration * param.iter_size)) as passes:
             while finished and solver.iteration < param.max_iter:
@@ -170,15 +172,20 @@ class Training:
         """Note a validation accuracy: it can drop the rate, and make a snapshot the best one."""
         before, solver = self.record.best, self.solver
         self.record = self.record.with_accuracy(solver.iteration, accuracy)
-        if self._param.lr_policy == "plateau":
-            old, solver.current_step = solver.learning_rate, self.record.drops(self._settings.patience)
-            if solver.learning_rate != old:
-                self._journal.say(f"rate {old:g} -> {solver.learning_rate:g}: no better accuracy lately")
+        old = solver.learning_rate
+        self._set_step()
+        if solver.learning_rate != old:
+            self._journal.say(f"rate {old:g} -> {solver.learning_rate:g}: no better accuracy lately")
         better = before is None or accuracy > before[1]
         if self._settings.keep_best and better and solver.iteration > 0:
             self._snapshot()
         elif self._written == solver.iteration:
             self._write_record()
+
+    def _set_step(self) -> None:
+        """The plateau policy's drops follow from the accuracies alone."""
+        if self._param.lr_policy == "plateau":
+            self.solver.current_step = self.record.drops(self._settings.patience)
 
     def _write_record(self) -> None:
         """Bring the record of a snapshot that was made before its test up to date."""

@@ -1,0 +1,128 @@
+"""plot_training: curves of loss and accuracy from training logs, ours and Caffe's."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from vggrepro.caffe.atomic import replacing_path
+from vggrepro.cli.run import run
+from vggrepro.data.extras import extra
+from vggrepro.errors import DataError
+from vggrepro.training.curves import Curves, Points, is_accuracy, read_curves
+
+FORMATS = (".png", ".svg", ".pdf")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 done, 2 an error."""
+    arguments = _parser().parse_args(argv)
+    return run(lambda: _plot(arguments))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="plot_training",
+        description="Plot training loss, test loss and accuracy by iteration. Needs the extra plot.",
+    )
+    parser.add_argument(
+        "logs",
+        nargs="+",
+        metavar="[NAME=]LOG",
+        help="logs of train_ilsvrc (.jsonl), or what Caffe printed; drawn into one another",
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="FILE", help=f"picture, {', '.join(FORMATS)}"
+    )
+    parser.add_argument("--title", metavar="TEXT", help="above the picture (default: none)")
+    parser.add_argument(
+        "--error", action="store_true", help="plot 100 (1 - accuracy), the error in percent, as the paper"
+    )
+    parser.add_argument("--size", default="9x4", metavar="WxH", help="in inches (default: 9x4)")
+    return parser
+
+
+def _plot(arguments: argparse.Namespace) -> int:
+    if arguments.output.suffix not in FORMATS:
+        raise DataError(f"{arguments.output}: expected one of {', '.join(FORMATS)}")
+    curves = [_read(log) for log in arguments.logs]
+    matplotlib = extra("matplotlib", "plot", "plotting")
+    matplotlib.use("agg")
+    pyplot = extra("matplotlib.pyplot", "plot", "plotting")
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=_size(arguments.size), layout="constrained")
+    colours = pyplot.rcParams["axes.prop_cycle"].by_key()["color"]
+    for index, curve in enumerate(curves):
+        colour = colours[index % len(colours)]
+        _draw_losses(left, curve, colour)
+        _draw_accuracies(right, curve, colour, as_error=arguments.error)
+    _finish(left, "loss")
+    _finish(right, "error in %" if arguments.error else "accuracy")
+    if arguments.title:
+        figure.suptitle(arguments.title)
+    with replacing_path(arguments.output) as temporary:
+        pyplot.savefig(temporary, format=arguments.output.suffix[1:], dpi=150)
+    pyplot.close(figure)
+    print(f"{arguments.output}: {', '.join(curve.name for curve in curves)}")
+    return 0
+
+
+def _read(log: str) -> Curves:
+    """``NAME=LOG``, or ``LOG`` where such a file exists."""
+    name, separator, path = log.partition("=")
+    if separator and not Path(log).exists():
+        return read_curves(Path(path), name)
+    return read_curves(Path(log))
+
+
+def _size(text: str) -> tuple[float, float]:
+    try:
+        width, height = map(float, text.split("x"))
+    except ValueError as error:
+        raise DataError(f"--size {text}: expected WxH, as 9x4") from error
+    return width, height
+
+
+def _draw_losses(axes: Any, curve: Curves, colour: str) -> None:
+    """The training loss, the test losses dashed, and dots where the rate was lowered."""
+    if curve.loss:
+        axes.plot(*_columns(curve.loss), color=colour, linewidth=1, label=curve.name)
+    for (net, name), points in curve.scores.items():
+        if not is_accuracy(name):
+            label = f"{curve.name}: test {name}" + (f" ({net})" if net else "")
+            axes.plot(*_columns(points), color=colour, linestyle="--", linewidth=1, label=label)
+    for iteration in _drops(curve.rate):
+        axes.axvline(iteration, color=colour, linestyle=":", linewidth=0.8)
+
+
+def _draw_accuracies(axes: Any, curve: Curves, colour: str, *, as_error: bool) -> None:
+    styles = ("-", "--", "-.", ":")
+    shown = [(key, points) for key, points in curve.scores.items() if is_accuracy(key[1])]
+    for index, ((net, name), points) in enumerate(shown):
+        label = curve.name if len(shown) == 1 else f"{curve.name}: {name}" + (f" ({net})" if net else "")
+        iterations, values = _columns(points)
+        if as_error:
+            values = [100 * (1 - value) for value in values]
+        axes.plot(iterations, values, color=colour, linestyle=styles[index % 4], linewidth=1.2, label=label)
+    for iteration in _drops(curve.rate):
+        axes.axvline(iteration, color=colour, linestyle=":", linewidth=0.8)
+
+
+def _drops(rate: Points) -> list[int]:
+    """Iterations at which the rate fell to less than half of what it was: steps, not slopes."""
+    return [later[0] for earlier, later in pairwise(rate) if later[1] < earlier[1] / 2]
+
+
+def _columns(points: Points) -> tuple[list[int], list[float]]:
+    return [iteration for iteration, _ in points], [value for _, value in points]
+
+
+def _finish(axes: Any, label: str) -> None:
+    axes.set_xlabel("iteration")
+    axes.set_ylabel(label)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize="small", frameon=False)

@@ -1,0 +1,121 @@
+"""A training's course, read from our own log (JSON lines) or from the text that Caffe's tools print."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vggrepro.errors import ParseError
+
+Points = list[tuple[int, float]]
+"""(iteration, value), iterations ascending."""
+
+
+@dataclass
+class Curves:
+    """``loss`` is the displayed training loss, ``rate`` the learning rate, ``scores`` each test net's
+    outputs by (net, name)."""
+
+    name: str
+    loss: Points = field(default_factory=list)
+    rate: Points = field(default_factory=list)
+    scores: dict[tuple[int, str], Points] = field(default_factory=dict)
+
+    def score(self, net: int, name: str, iteration: int, value: float) -> None:
+        _add(self.scores.setdefault((net, name), []), iteration, value)
+
+    def begin(self, iteration: int) -> None:
+        """The run begins at ``iteration``, anew or once more: what was there from then on did not last."""
+        for points in (self.loss, self.rate, *self.scores.values()):
+            _cut(points, iteration)
+
+
+def _add(points: Points, iteration: int, value: float) -> None:
+    _cut(points, iteration)
+    points.append((iteration, value))
+
+
+def _cut(points: Points, iteration: int) -> None:
+    while points and points[-1][0] >= iteration:
+        points.pop()
+
+
+def read_curves(path: Path, name: str | None = None) -> Curves:
+    """Read a log of either kind. Raises ParseError where there is no course of a training in it."""
+    try:
+        text = path.read_text("utf-8", errors="replace")
+    except OSError as error:
+        raise ParseError(f"{path}: {error.strerror}") from error
+    lines = text.splitlines()
+    curves = Curves(path.stem if name is None else name)
+    if text.lstrip().startswith("{"):
+        _read_journal(path, lines, curves, complete=text.endswith("\n"))
+    else:
+        _read_caffe(lines, curves)
+    if not curves.loss and not curves.scores:
+        raise ParseError(f"{path}: no losses and no test scores: neither our log nor Caffe's")
+    return curves
+
+
+def _read_journal(path: Path, lines: Iterable[str], curves: Curves, *, complete: bool) -> None:
+    entries = list(lines)
+    for number, line in enumerate(entries, 1):
+        try:
+            _journal_event(json.loads(line), curves)
+        except (ValueError, KeyError, TypeError) as error:
+            if number == len(entries) and not complete:
+                return  # what a killed run wrote of its last line
+            raise ParseError(f"{path}:{number}: not a line of a training log: {error!r}") from error
+
+
+def _journal_event(entry: Any, curves: Curves) -> None:
+    iteration = int(entry["iteration"])
+    if entry["event"] == "start":
+        curves.begin(iteration)
+    elif entry["event"] == "train":
+        _add(curves.loss, iteration, float(entry["loss"]))
+        _add(curves.rate, iteration, float(entry["rate"]))
+    elif entry["event"] == "test":
+        for name, value in entry["scores"].items():
+            curves.score(int(entry["net"]), name, iteration, float(value))
+
+
+_NUMBER = r"([-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|inf|nan))"
+_LOSS = re.compile(rf"Iteration (\d+)(?: \([^)]*\))?, loss = {_NUMBER}")
+_RATE = re.compile(rf"Iteration (\d+), lr = {_NUMBER}")
+_TESTING = re.compile(r"Iteration (\d+), Testing net(?: \(#(\d+)\))?")
+_OUTPUT = re.compile(rf"Test net output #\d+: (\S+) = {_NUMBER}")
+_OLD_OUTPUT = re.compile(rf"Test score #(\d+): {_NUMBER}")
+
+
+def _read_caffe(lines: Iterable[str], curves: Curves) -> None:
+    """Caffe's lines, of all its versions: those of 2013 number the outputs of a test net and do not name
+    them."""
+    net, iteration = 0, 0
+    for line in lines:
+        if match := _TESTING.search(line):
+            iteration, net = int(match.group(1)), int(match.group(2) or 0)
+        elif match := _OUTPUT.search(line):
+            _add_element(curves, net, match.group(1), iteration, float(match.group(2)))
+        elif match := _OLD_OUTPUT.search(line):
+            curves.score(net, f"score {match.group(1)}", iteration, float(match.group(2)))
+        elif match := _LOSS.search(line):
+            _add(curves.loss, int(match.group(1)), float(match.group(2)))
+        elif match := _RATE.search(line):
+            _add(curves.rate, int(match.group(1)), float(match.group(2)))
+
+
+def _add_element(curves: Curves, net: int, name: str, iteration: int, value: float) -> None:
+    """A blob of several elements prints one line for each, all with its name: the first counts."""
+    points = curves.scores.get((net, name))
+    if not points or points[-1][0] != iteration:
+        curves.score(net, name, iteration, value)
+
+
+def is_accuracy(name: str) -> bool:
+    """Whether a test score is one that grows: by its name, as people give them."""
+    return "acc" in name.lower() or name.lower().startswith(("score", "top"))
