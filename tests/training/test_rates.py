@@ -1,0 +1,48 @@
+"""Learning-rate policies, beyond what the golden trajectories show."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vggrepro.caffe.text import parse_solver
+from vggrepro.errors import SolverError
+from vggrepro.training.rates import PLATEAU_DROPS, learning_rate, next_step, plateau_drops
+
+
+def test_plateau_divides_by_ten_per_drop() -> None:
+    param = parse_solver('base_lr: 0.01 lr_policy: "plateau" gamma: 0.1')
+    rates = [learning_rate(param, 7, step) for step in range(4)]
+    assert rates == pytest.approx([1e-2, 1e-3, 1e-4, 1e-5], rel=1e-6)
+
+
+def test_plateau_drops_after_patience_tests_without_a_better_accuracy() -> None:
+    assert plateau_drops([0.1, 0.2, 0.3], 1) == 0
+    assert plateau_drops([0.1, 0.2, 0.2], 1) == 1  # equal is not better
+    assert plateau_drops([0.1, 0.3, 0.2, 0.25], 2) == 1
+    assert plateau_drops([0.1, 0.3, 0.2, 0.31, 0.2], 2) == 0  # counted anew after a better one
+    assert plateau_drops([0.3, 0.2, 0.2, 0.2, 0.2], 2) == 2  # counted anew after a drop
+    assert plateau_drops([0.3] + [0.2] * 50, 2) == 3  # three times in all
+
+
+@given(st.lists(st.floats(0, 1), max_size=30), st.integers(1, 5))
+def test_drops_never_shrink_as_accuracies_come(accuracies: list[float], patience: int) -> None:
+    drops = [plateau_drops(accuracies[:n], patience) for n in range(len(accuracies) + 1)]
+    assert all(0 <= b - a <= 1 for a, b in zip(drops, drops[1:], strict=False))
+    assert drops[-1] <= min(PLATEAU_DROPS, len(accuracies) // patience)
+
+
+def test_multistep_goes_one_step_at_a_time() -> None:
+    param = parse_solver('base_lr: 1 lr_policy: "multistep" gamma: 0.5 stepvalue: 5 stepvalue: 5')
+    assert next_step(param, 4, 0) == 0
+    assert next_step(param, 5, 0) == 1
+    assert next_step(param, 5, 1) == 2
+    assert next_step(param, 9, 2) == 2
+
+
+def test_missing_parameters_are_named() -> None:
+    with pytest.raises(SolverError, match="needs stepsize > 0, got 0"):
+        learning_rate(parse_solver('base_lr: 1 lr_policy: "step" gamma: 0.5'), 3, 0)
+    with pytest.raises(SolverError, match="'poly' needs max_iter > 0"):
+        learning_rate(parse_solver('base_lr: 1 lr_policy: "poly" power: 2'), 3, 0)
