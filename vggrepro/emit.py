@@ -131,6 +131,13 @@ def declared_tensor(name: str, array: npt.NDArray[Any]) -> onnx.TensorProto:
     return proto
 
 
+def properties(entries: Mapping[str, str]) -> onnx.ModelProto:
+    """A model of nothing but metadata, to be merged into another."""
+    result = onnx.ModelProto()
+    helper.set_model_props(result, dict(entries))
+    return result
+
+
 def model(
     name: str,
     nodes: Sequence[onnx.NodeProto],
@@ -144,5 +151,5 @@ def model(
     graph = helper.make_graph(list(nodes), name, list(inputs), list(outputs), list(initializers))
     opsets = [helper.make_opsetid("", OPSET), *(helper.make_opsetid(d, 1) for d in domains)]
     result = helper.make_model(graph, producer_name="vggrepro", opset_imports=opsets, ir_version=IR_VERSION)
-    helper.set_model_props(result, dict(metadata))
+    result.MergeFrom(properties(metadata))
     return result

@@ -38,12 +38,12 @@ def parse_solver(text: str, source: str = "<string>", *, allow_unknown: bool = F
 
 def read_net(path: str | PathLike[str], *, allow_unknown: bool = False) -> Any:
     """A ``NetParameter`` from a text file, not upgraded. Raises ParseError."""
-    return _not_empty(parse_net(_read_text(path), str(path), allow_unknown=allow_unknown), path)
+    return _not_empty(parse_net(read_text(path), str(path), allow_unknown=allow_unknown), path)
 
 
 def read_solver(path: str | PathLike[str], *, allow_unknown: bool = False) -> Any:
     """A ``SolverParameter`` from a text file, not upgraded. Raises ParseError."""
-    return _not_empty(parse_solver(_read_text(path), str(path), allow_unknown=allow_unknown), path)
+    return _not_empty(parse_solver(read_text(path), str(path), allow_unknown=allow_unknown), path)
 
 
 def format_message(message: Any) -> str:
@@ -108,7 +108,8 @@ def _hint(text: str, message: Any) -> str:
     return f" (this is a {other.DESCRIPTOR.full_name}, not a {message.DESCRIPTOR.full_name})"
 
 
-def _read_text(path: str | PathLike[str]) -> str:
+def read_text(path: str | PathLike[str]) -> str:
+    """The text of a file, bytes that are no UTF-8 as surrogates. Raises ParseError if it is no text."""
     try:
         with Path(path).open("rb") as file:
             if not looks_like_text(file.peek(HEAD)[:HEAD]):

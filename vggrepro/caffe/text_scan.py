@@ -50,16 +50,21 @@ def undecodable_string(text: str) -> tuple[int, int] | None:
     return None
 
 
-def blank_unknown_fields(text: str, descriptor: Any) -> tuple[str, tuple[UnknownField, ...]]:
+def blank_unknown_fields(
+    text: str, descriptor: Any, within: Sequence[range] | None = None
+) -> tuple[str, tuple[UnknownField, ...]]:
     """The text with unknown fields replaced by spaces, and those fields.
 
-    ``descriptor`` is that of the message type. Lines and columns stay, so that the parser that
+    ``descriptor`` is that of the message type. ``within`` holds the stretches of the text in which fields
+    are replaced (default: everywhere). Lines and columns stay, so that the parser that
     comes after reports true places; what is not well formed is left for that parser to refuse.
     """
     pieces: list[str] = []
     unknown: list[UnknownField] = []
     done, line = 0, 1
     for start, end, message_type, name in _unknown_spans(text, descriptor):
+        if within is not None and not any(start in stretch for stretch in within):
+            continue
         line += text.count("\n", done, start)
         column = start - text.rfind("\n", 0, start)
         unknown.append(UnknownField(line, column, message_type, name))
@@ -67,6 +72,19 @@ def blank_unknown_fields(text: str, descriptor: Any) -> tuple[str, tuple[Unknown
         pieces += (text[done:start], re.sub(r"[^\n]", " ", text[start:end]))
         done = end
     return "".join(pieces) + text[done:], tuple(unknown)
+
+
+def field_spans(text: str, name: str) -> list[range]:
+    """Where the outermost fields called ``name`` lie in a text, names and values, in order."""
+    tokens = [token for token in _TOKEN.finditer(text) if token.lastgroup != "space"]
+    spans = []
+    index = 0
+    while index < len(tokens):
+        end = max(_after_value(tokens, index + 1), index + 1)
+        if tokens[index].group() == name:
+            spans.append(range(tokens[index].start(), tokens[end - 1].end()))
+        index = end
+    return spans
 
 
 def _unknown_spans(text: str, descriptor: Any) -> Iterator[tuple[int, int, str, str]]:

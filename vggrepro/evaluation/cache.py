@@ -10,7 +10,6 @@ written only after the row has reached the disk: a killed run loses the last sec
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import re
@@ -32,15 +31,6 @@ PENDING, DONE, BAD = 0, 1, 2
 """States of a row. BAD: the image cannot be decoded, ``notes.jsonl`` says why."""
 
 _FLUSH_SECONDS = 1.0
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, read in pieces."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 22):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 class StreamCache:
@@ -93,8 +83,7 @@ class StreamCache:
         missing = indexes[self.states(indexes) != DONE]
         if len(missing):
             raise ProtocolError(f"{self.path}: image number {int(missing[0])} has not been evaluated")
-        rows: npt.NDArray[np.float32] = self._rows.map()[indexes]
-        return rows
+        return self._rows.read(indexes)
 
     def close(self) -> None:
         self.flush()
@@ -113,7 +102,7 @@ class _NpyRows:
         self._file = os.open(path, os.O_RDWR)
 
     def map(self) -> npt.NDArray[Any]:
-        """The whole array, mapped anew, so that its pages do not stay with this process."""
+        """The whole array, which shows what others write."""
         mapped: npt.NDArray[Any] = np.load(self.path, mmap_mode="r")
         return mapped
 
@@ -123,6 +112,13 @@ class _NpyRows:
                 f"{self.path}: got a row {row.shape} {row.dtype}, expected {self.row_shape} {self.dtype}"
             )
         os.pwrite(self._file, row.tobytes(), self._offset + index * self.row_bytes)
+
+    def read(self, indexes: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """Copies of rows: of a map, the pages would stay with this process."""
+        rows = np.empty((len(indexes), *self.row_shape), self.dtype)
+        for row, index in zip(rows, indexes, strict=True):
+            os.preadv(self._file, [row], self._offset + int(index) * self.row_bytes)
+        return rows
 
     def sync(self) -> None:
         os.fsync(self._file)

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.errors import NetError, ProtocolError, WeightsError
-from vggrepro.evaluation.cache import file_sha256
 from vggrepro.evaluation.presets import NetFiles
 from vggrepro.graph.forward import build_forward
+from vggrepro.graph.metadata import file_sha256
 from vggrepro.net import load_net
 from vggrepro.net.net import Net
 from vggrepro.runtime.session import Session

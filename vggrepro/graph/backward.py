@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 import onnx
@@ -110,7 +111,8 @@ def emit_backward(
             if all(d is None for d in d_tops):
                 continue
             _require_rule(placed, needed)
-            gradients = placed.layer.grad(g, saved, d_tops, needed)
+            found = placed.layer.reread(saved, *_last_contents(net, forward, placed))
+            gradients = placed.layer.grad(g, found, d_tops, needed)
         for value, d in zip(placed.bottoms, gradients.bottoms, strict=False):
             if d is not None:
                 arriving.setdefault(value, []).insert(0, d)
@@ -123,6 +125,20 @@ def emit_backward(
         {value: d for value, d in totals.items() if d is not None},
         {use.key: d for use in net.param_uses if (d := owned.get(use.owner)) is not None},
     )
+
+
+def _last_contents(net: Net, forward: Forward, placed: NetLayer) -> tuple[list[str], list[str]]:
+    """The tensors that a layer's bottoms and tops hold after the whole forward pass: as Caffe's backward
+    finds them, which reads a blob that later layers changed in place.
+
+    DEVIATION: Caffe's Reshape, Flatten and Split share memory with their bottom, so a layer that works
+    in place on their top changes that bottom too. Here it does not."""
+    message = placed.message
+    last = [
+        [forward.tensors[net.blobs.get(blob, value)] for blob, value in zip_longest(blobs, values)]
+        for blobs, values in ((message.bottom, placed.bottoms), (message.top, placed.tops))
+    ]
+    return last[0], last[1]
 
 
 def _require_rule(placed: NetLayer, needed: Needed) -> None:
@@ -244,4 +260,4 @@ def _assemble(
         metadata(net),
         custom_domains(nodes),
     )
-    return Graph(result, weights)
+    return Graph(result, weights, net.sources)

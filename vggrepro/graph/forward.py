@@ -14,7 +14,7 @@ from vggrepro.emit import Dims, GraphBuilder, Value, model, tensor, tensor_info
 from vggrepro.errors import FixedShapeError, NetError, ShapeError
 from vggrepro.graph.metadata import metadata
 from vggrepro.graph.model import Graph, initializers
-from vggrepro.graph.naming import next_name, output_names, rename, state_name
+from vggrepro.graph.naming import needed_nodes, next_name, output_names, rename, state_name
 from vggrepro.layers.base import StateDef
 from vggrepro.net.net import Net
 from vggrepro.net.placed import NetLayer
@@ -86,19 +86,36 @@ def _build(net: Net, dims: Mapping[str, Dims], wanted: Sequence[str], extra: Map
     params = {use.key: Value(use.key, use.definition.shape) for use in net.param_uses}
     forward = emit_forward(g, net, dims, owner_views(g, net, params))
     names = output_names(net)
-    arrays = {use.key: net.params[use.key] for use in net.param_uses if use.owner == use.key}
-    protos, weights = initializers({**arrays, **g.constants})
     outputs = [tensor_info(names[b], output_dims(net, dims, b), np.float32) for b in dict.fromkeys(wanted)]
+    moved = next_infos(net, forward)
+    renamed = rename(g.nodes, [*blob_names(net, forward, names), *((t, n) for n, t in forward.next.items())])
+    nodes, used = needed_nodes(renamed, [info.name for info in (*outputs, *moved)])
+    arrays = {use.key: net.params[use.key] for use in net.param_uses if use.owner == use.key}
+    protos, weights = initializers({n: a for n, a in {**arrays, **g.constants}.items() if n in used})
     result = model(
         net.name or "net",
-        rename(g.nodes, [*blob_names(net, forward, names), *((t, n) for n, t in forward.next.items())]),
+        nodes,
         [*input_infos(net, dims), *state_infos(forward.states)],
-        [*outputs, *next_infos(net, forward)],
+        [*outputs, *moved],
         [*protos, *state_initializers(forward.states)],
         {**metadata(net), **extra},
-        custom_domains(g.nodes),
+        custom_domains(nodes),
     )
-    return Graph(result, weights)
+    result.graph.value_info.extend(_custom_infos(net, dims, names, nodes, wanted))
+    return Graph(result, weights, net.sources)
+
+
+def _custom_infos(
+    net: Net,
+    dims: Mapping[str, Dims],
+    names: Mapping[str, str],
+    nodes: Iterable[onnx.NodeProto],
+    outputs: Sequence[str],
+) -> list[onnx.ValueInfoProto]:
+    """Declarations of what custom nodes give, which no shape inference can find."""
+    blobs = {names[blob]: blob for blob in net.blobs if blob not in outputs}
+    made = [name for node in nodes if node.domain for name in node.output if name in blobs]
+    return [tensor_info(name, output_dims(net, dims, blobs[name]), np.float32) for name in made]
 
 
 def new_builder(net: Net) -> GraphBuilder:

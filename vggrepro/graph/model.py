@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import IO, Any
 
 import numpy as np
@@ -18,7 +19,8 @@ import onnx
 
 from vggrepro.caffe.atomic import replacing
 from vggrepro.caffe.wire import prefix
-from vggrepro.emit import declared_tensor, tensor, tensor_info
+from vggrepro.emit import declared_tensor, properties, tensor, tensor_info
+from vggrepro.graph.metadata import digests
 
 LARGE = 1024
 """Bytes from which on an array is kept outside the skeleton."""
@@ -30,6 +32,8 @@ class Graph:
 
     skeleton: onnx.ModelProto
     weights: Mapping[str, npt.NDArray[Any]]
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Files that the net came from, by kind: a finished model tells their SHA-256."""
 
     @property
     def input_names(self) -> list[str]:
@@ -48,6 +52,7 @@ class Graph:
                 model.graph.initializer[index].CopyFrom(
                     tensor(initializer.name, self.weights[initializer.name])
                 )
+        model.MergeFrom(properties(digests(self.sources)))
         return model
 
     def check(self) -> None:
@@ -68,12 +73,15 @@ class Graph:
         onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the complete model to one file, at once or not at all; each weight is streamed."""
-        with replacing(path) as file:
+        """Write the complete model to one file, at once or not at all. Each weight is streamed, and the
+        sources are digested meanwhile: the digests come last. Raises OSError, WeightsError."""
+        with replacing(path) as file, ThreadPoolExecutor(1) as pool:
+            found = pool.submit(digests, self.sources)
             self._stream(file)
+            file.write(properties(found.result()).SerializeToString())
 
     def _stream(self, file: IO[bytes]) -> None:
-        """The wire format of ModelProto, its graph last, and in it the weights last."""
+        """The wire format of ModelProto: its graph comes last, and in it the weights."""
         body = onnx.ModelProto()
         body.CopyFrom(self.skeleton)
         body.ClearField("graph")

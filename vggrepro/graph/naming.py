@@ -52,6 +52,19 @@ def rename(nodes: Sequence[onnx.NodeProto], wanted: Iterable[tuple[str, str]]) -
     return [_renamed(node, renamed) for node in nodes] + tail.nodes
 
 
+def needed_nodes(
+    nodes: Sequence[onnx.NodeProto], outputs: Iterable[str]
+) -> tuple[list[onnx.NodeProto], set[str]]:
+    """The nodes that ``outputs`` depend on, in order, and the names of all tensors that these read."""
+    used = set(outputs)
+    kept = []
+    for node in reversed(nodes):
+        if used.intersection(node.output):
+            used.update(node.input)
+            kept.append(node)
+    return kept[::-1], used
+
+
 def _renamed(node: onnx.NodeProto, names: Mapping[str, str]) -> onnx.NodeProto:
     copy = onnx.NodeProto()
     copy.CopyFrom(node)

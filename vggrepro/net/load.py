@@ -11,13 +11,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vggrepro.caffe.foreign import ForeignNet, foreign_types, read_foreign_net
 from vggrepro.caffe.messages import PHASES
 from vggrepro.caffe.state import filter_net
 from vggrepro.caffe.text import read_net
 from vggrepro.caffe.upgrade import upgrade_net_param
 from vggrepro.caffe.weights import SavedLayer, read_weights
 from vggrepro.emit import Shape
-from vggrepro.errors import NetError, WeightsError
+from vggrepro.errors import NetError, ParseError, WeightsError
+from vggrepro.layers.base import Layer, known_types
+from vggrepro.net.custom import custom_layers, warn_of_custom_nodes
 from vggrepro.net.fillers import fill
 from vggrepro.net.net import Net, build
 
@@ -34,29 +37,56 @@ def load_net(
     input_shapes: Mapping[str, Shape] | None = None,
     seed: int = 0,
     allow_unknown: bool = False,
+    allow_custom: bool = False,
+    custom_shapes: Mapping[str, Shape] | None = None,
 ) -> Net:
     """Read a net, of any of Caffe's formats, in one phase.
 
     Weights (.caffemodel or .h5) are copied by layer name as Caffe does; a layer that the file lacks
     keeps its filler's values, drawn from ``seed``. ``input_shapes`` gives or replaces the shapes of
     inputs. ``allow_unknown`` turns fields that BVLC Caffe does not know into warnings.
+    ``allow_custom`` makes Python layers and layers of unknown types nodes of a custom operator domain
+    (:class:`vggrepro.layers.custom.Custom`), with a warning for each; ``custom_shapes`` gives the shapes of
+    their tops, where they are not the first bottom's (a 0 copies the first bottom's size).
 
     Raises ParseError, UpgradeError, UnsupportedError, NetError, ShapeError or WeightsError.
     """
     if phase not in PHASES:
         raise NetError(f"phase must be TRAIN or TEST, got {phase!r}")
+    if custom_shapes and not allow_custom:
+        raise NetError(f"custom shape of {min(custom_shapes)!r}: given without allow_custom")
     source = os.fspath(prototxt)
-    message = upgrade_net_param(read_net(source, allow_unknown=allow_unknown), source)
-    net = build_net(
-        filter_net(message, phase=phase, level=level, stages=stages),
-        phase,
-        input_shapes=input_shapes,
-        folder=Path(source).parent,
-        seed=seed,
-        weights=[weights] if weights is not None else [],
-    )
-    sources = {"prototxt": source} | ({"weights": os.fspath(weights)} if weights is not None else {})
-    return replace(net, sources=sources)
+    foreign = _read(source, allow_unknown, allow_custom)
+    upgraded = upgrade_net_param(foreign.message, source)
+    message = filter_net(upgraded, phase=phase, level=level, stages=stages)
+    saved = {os.fspath(weights): read_weights(weights)} if weights is not None else {}
+    blobs = [layer for layers in saved.values() for layer in layers]
+    custom = custom_layers(message, foreign, custom_shapes or {}, blobs) if allow_custom else {}
+    net = _built(message, phase, input_shapes, Path(source).parent, seed, saved, custom)
+    warn_of_custom_nodes(net)
+    files = zip(("prototxt", "weights"), (source, *saved), strict=False)
+    return replace(net, sources=dict(files))
+
+
+def _read(source: str, allow_unknown: bool, allow_custom: bool) -> ForeignNet:
+    if allow_custom:
+        return read_foreign_net(source, known_types(), allow_unknown=allow_unknown)
+    try:
+        return ForeignNet(read_net(source, allow_unknown=allow_unknown), {})
+    except ParseError as error:
+        types = _foreign_types(source) if "has no field named" in str(error) else []
+        if not types:
+            raise
+        raise ParseError(
+            f"{error} (unknown layer types: {', '.join(types)}; --allow-custom (allow_custom) makes custom nodes of them)"
+        ) from None
+
+
+def _foreign_types(source: str) -> list[str]:
+    try:
+        return foreign_types(source, known_types())
+    except ParseError:  # the definition has other faults as well
+        return []
 
 
 def build_net(
@@ -70,11 +100,24 @@ def build_net(
 ) -> Net:
     """A net from an upgraded and filtered ``NetParameter``. Files that layers name are sought in the working
     directory, as in Caffe, and then in ``folder``. Several weight files are copied one after another."""
+    saved = {os.fspath(path): read_weights(path) for path in weights}
+    return _built(message, phase, input_shapes, folder, seed, saved, {})
+
+
+def _built(
+    message: Any,
+    phase: str,
+    input_shapes: Mapping[str, Shape] | None,
+    folder: Path,
+    seed: int,
+    saved: Mapping[str, Sequence[SavedLayer]],
+    custom: Mapping[str, Layer],
+) -> Net:
     _resolve_sources(message, folder)
-    net = build(message, phase, input_shapes)
+    net = build(message, phase, input_shapes, custom)
     loaded: dict[str, npt.NDArray[np.float32]] = {}
-    for path in weights:
-        loaded.update(match_weights(net, read_weights(path), os.fspath(path)))
+    for path, layers in saved.items():
+        loaded.update(match_weights(net, layers, path))
     filled = net.with_params({**initial_params(net, seed, skip=loaded), **loaded})
     return replace(filled, loaded=frozenset(loaded))
 

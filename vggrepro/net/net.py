@@ -130,13 +130,20 @@ def _parse_layers(message: Any, phase: str, custom: Mapping[str, Layer]) -> list
             with naming(m.name):
                 layers.append(layer_class(m.type).from_param(m, PHASES[phase]))
         except UnsupportedError as error:
-            unsupported.append(str(error))
-    if unsupported:
-        known = (
-            f" (known types: {', '.join(known_types())})" if "Unknown layer type" in str(unsupported) else ""
+            unsupported.append(str(error) + _python_class(m))
+    if any("Unknown layer type" in text for text in unsupported):
+        unsupported[-1] += (
+            f" (known types: {', '.join(known_types())}); --allow-custom (allow_custom) makes custom nodes of them"
         )
-        raise UnsupportedError("; ".join(unsupported) + known)
+    if unsupported:
+        raise UnsupportedError("; ".join(unsupported))
     return layers
+
+
+def _python_class(message: Any) -> str:
+    if message.type != "Python":
+        return ""
+    return f" (class {message.python_param.layer!r} of module {message.python_param.module!r})"
 
 
 def _loss_weights(message: Any, layer: Layer, tops: int) -> tuple[float, ...]:

@@ -83,7 +83,8 @@ def _agreed(name: str, shared: _Shared, multiplier: str) -> float:
     for layer, value in given:
         if value != given[0][1]:
             raise NetError(
-                f"layer {layer!r}: Shared param '{name}' has mismatched {multiplier}: {value} vs. {given[0][1]}"
+                f"layer {layer!r}: Shared param '{name}' has mismatched {multiplier}:"
+                f" {value} vs. {given[0][1]}"
             )
     return float(given[0][1]) if given else float(getattr(shared.owner, multiplier))
 
