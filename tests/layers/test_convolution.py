@@ -77,6 +77,8 @@ def test_work_and_window() -> None:
     assert layer.macs([(2, 6, 9, 9), (2, 6, 9, 9)]) == 2 * 2 * (4 * 3) * 4 * (3 * 15)
     assert layer.reach((2, 6, 9, 9)).extent == (3, 5)
     assert layer.reach((2, 6, 9, 9)).stride == (2, 2)
+    rows = parse('type: "Convolution" convolution_param { num_output: 4 kernel_size: 3 axis: 2 }')
+    assert rows.reach((2, 6, 9, 9)) is None
 
 
 REFUSED = {

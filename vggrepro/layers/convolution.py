@@ -160,7 +160,9 @@ class BaseConvolution(Layer):
         return (weight, ParamDef((self.num_output,), self.bias_filler)) if self.bias_term else (weight,)
 
     def reach(self, bottom: Shape) -> Reach | None:
-        _, windows = self.windows(len(bottom))
+        frame, windows = self.windows(len(bottom))
+        if frame.spatial != 2:
+            return None
         (height, width), (down, right) = windows.extents, windows.stride
         return Reach((height, width), (down, right))
 

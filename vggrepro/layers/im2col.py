@@ -71,7 +71,9 @@ class Im2col(Layer):
         return (top,)
 
     def reach(self, bottom: Shape) -> Reach | None:
-        _, windows = self._windows(len(bottom))
+        frame, windows = self._windows(len(bottom))
+        if frame.spatial != 2:
+            return None
         (height, width), (down, right) = windows.extents, windows.stride
         return Reach((height, width), (down, right))
 
