@@ -120,9 +120,11 @@ class BoundRun:
 
     def bind_input(self, name: str, place: Slice) -> None:
         self._binding.bind_input(name, *self._at(place))
+        self._held[name] = place.buffer  # the binding knows only its address
 
     def bind_output(self, name: str, place: Slice) -> None:
         self._binding.bind_output(name, *self._at(place))
+        self._held[name] = place.buffer
         self._outputs.append(name)
 
     def return_output(self, name: str) -> None:
