@@ -112,8 +112,8 @@ def _pieces(cache: ViewCache, streams: Sequence[Stream], indexes: Ints) -> Itera
     """Means over views, (n, K) for each stream, of a piece of the images at a time."""
     open_streams = {stream: cache.open(stream) for stream in streams}
     try:
-        row = max(store.row_bytes for store in open_streams.values())
-        step = max(1, _CHUNK_BYTES // row)
+        image = sum(3 * store.row_bytes for store in open_streams.values())  # float32, and float64 of it
+        step = max(1, _CHUNK_BYTES // image)
         for at in range(0, len(indexes), step):
             place = slice(at, at + step)
             yield place, {s: view_means(store.read(indexes[place])) for s, store in open_streams.items()}
