@@ -41,10 +41,10 @@ from vggrepro.evaluation.feed import Feed, Running
 from vggrepro.evaluation.measure import Task, fill
 from vggrepro.evaluation.network import MEAN_BGR, Network, Scorer, score_blob
 from vggrepro.evaluation.protocols import Stream
-from vggrepro.evaluation.ranks import Alone
 from vggrepro.evaluation.truth import Truth
 from vggrepro.evaluation.views import Reading
 from vggrepro.net import load_net
+from vggrepro.runtime.ranks import Alone
 
 DEPLOY = Path(__file__).parent.parent / "prototxt" / "D" / "deploy.prototxt"
 STREAM = Stream("D", "dense", 256, flip=False)

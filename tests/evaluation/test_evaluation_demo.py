@@ -11,9 +11,9 @@ from vggrepro.evaluation.evaluate import Plan, measured
 from vggrepro.evaluation.feed import Running
 from vggrepro.evaluation.measure import Task
 from vggrepro.evaluation.protocols import fuse, view_means, weights
-from vggrepro.evaluation.ranks import Alone
 from vggrepro.evaluation.results import collect
 from vggrepro.evaluation.views import Reading
+from vggrepro.runtime.ranks import Alone
 
 
 @pytest.fixture(scope="module")

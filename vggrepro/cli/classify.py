@@ -28,7 +28,7 @@ from vggrepro.evaluation.classify import Guess, best_guesses, classify, files
 from vggrepro.evaluation.network import Network, load
 from vggrepro.evaluation.presets import for_options
 from vggrepro.evaluation.protocols import Member
-from vggrepro.evaluation.ranks import Alone
+from vggrepro.runtime.ranks import Alone
 
 _SCALE = 256
 """The smallest side Q that goes with the paper's crops of 224 pixels."""

@@ -29,12 +29,12 @@ from vggrepro.evaluation.measure import Task
 from vggrepro.evaluation.page import page
 from vggrepro.evaluation.presets import NetFiles, find_row, for_names, for_options, list_rows
 from vggrepro.evaluation.protocols import Member
-from vggrepro.evaluation.ranks import Alone, Ranks, find_ranks
 from vggrepro.evaluation.report import Report, to_json, to_markdown
 from vggrepro.evaluation.tables import Row, table
 from vggrepro.evaluation.thumbnails import thumbnails
 from vggrepro.evaluation.truth import Truth, open_truth
 from vggrepro.evaluation.views import Reading
+from vggrepro.runtime.ranks import Alone, Ranks, find_ranks
 
 _EPILOG = """examples:
   eval_ilsvrc --demo

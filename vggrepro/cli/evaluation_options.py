@@ -13,8 +13,8 @@ from vggrepro.evaluation.feed import Running
 from vggrepro.evaluation.network import MEAN_BGR
 from vggrepro.evaluation.presets import PROTOTXT
 from vggrepro.evaluation.protocols import AVERAGES, BEFORE, PROTOCOLS
-from vggrepro.evaluation.ranks import Ranks
 from vggrepro.evaluation.views import Reading
+from vggrepro.runtime.ranks import Ranks
 
 
 def positive(text: str) -> int:

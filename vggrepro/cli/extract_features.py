@@ -26,8 +26,8 @@ from vggrepro.evaluation.feature_files import check_name, feature_file
 from vggrepro.evaluation.features import Descriptor, extract, shape
 from vggrepro.evaluation.network import Network, load
 from vggrepro.evaluation.presets import for_options
-from vggrepro.evaluation.ranks import Alone
 from vggrepro.evaluation.truth import own_labels
+from vggrepro.runtime.ranks import Alone
 
 _EPILOG = """The output holds one row per image, in the order of their names (or of --list).
 FILE.npy: float32 (N, D), or (N, C, h, w) without pooling; FILE.json beside it has names and settings.

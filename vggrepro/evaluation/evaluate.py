@@ -25,11 +25,11 @@ from vggrepro.evaluation.metrics import Ints
 from vggrepro.evaluation.network import MEAN_BGR, Network, load
 from vggrepro.evaluation.presets import NetFiles
 from vggrepro.evaluation.protocols import Stream, weights
-from vggrepro.evaluation.ranks import Ranks
 from vggrepro.evaluation.report import Counts, Report
 from vggrepro.evaluation.results import collect
 from vggrepro.evaluation.truth import Truth
 from vggrepro.net.surgery import fully_convolutional
+from vggrepro.runtime.ranks import Ranks
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from vggrepro.evaluation.cache import BAD, PENDING, StreamCache, ViewCache
 from vggrepro.evaluation.feed import Answer, Feed, Floats, Indexes, Odd, OnBad, Running
 from vggrepro.evaluation.network import Network, Scorer
 from vggrepro.evaluation.protocols import Stream, log_mean, log_posteriors
-from vggrepro.evaluation.ranks import Ranks
 from vggrepro.evaluation.views import Reading
+from vggrepro.runtime.ranks import Ranks
 
 
 @dataclass(frozen=True)
