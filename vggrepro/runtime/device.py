@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import io
+import os
 import re
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +60,8 @@ def prepare(device: Device) -> None:
             f"device {device}: this onnxruntime {onnxruntime.__version__} has no CUDA provider;"
             " uninstall onnxruntime, then: pip install onnxruntime-gpu"
         )
-    onnxruntime.preload_dlls(directory="")
+    with redirect_stdout(io.StringIO()):  # it prints what it misses; the error below says it
+        onnxruntime.preload_dlls(directory="")
     reason = _load_failure()
     if reason:
         raise DeviceError(f"device {device}: CUDA does not load: {reason}; {INSTALL_CUDA}")
@@ -66,9 +70,10 @@ def prepare(device: Device) -> None:
 def _load_failure() -> str:
     """Why the CUDA provider's library cannot be opened, or nothing."""
     folder = Path(onnxruntime.__file__).parent / "capi"
-    for name in ("libonnxruntime_providers_shared.so", "libonnxruntime_providers_cuda.so"):
+    form = "{}.dll" if os.name == "nt" else "lib{}.so"
+    for name in ("onnxruntime_providers_shared", "onnxruntime_providers_cuda"):
         try:
-            ctypes.CDLL(str(folder / name), mode=ctypes.RTLD_GLOBAL)
+            ctypes.CDLL(str(folder / form.format(name)), mode=ctypes.RTLD_GLOBAL)
         except OSError as error:
             return str(error)
     return ""

@@ -9,11 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from vggrepro.errors import DeviceError, NetError
+from vggrepro.errors import DeviceError, NetError, ShapeError, UnsupportedError
 from vggrepro.graph.model import Graph
 from vggrepro.runtime.device import Device, parse_device, prepare
 
 Arrays = Mapping[str, npt.NDArray[Any]]
+
+_DTYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(uint8)": np.uint8}
+"""ONNX Runtime's names of the dtypes that graphs take."""
 
 
 class Session:
@@ -22,7 +25,8 @@ class Session:
 
     ``device`` is ``cpu``, ``cuda`` or ``cuda:N``; ``threads`` bounds the CPU threads (0: all cores);
     ``training`` is for a graph that must give the same bits in every run, with little memory.
-    Raises DeviceError if the device does not work: there is no fallback.
+    Raises DeviceError if the device does not work (there is no fallback), UnsupportedError for a graph
+    with custom nodes.
     """
 
     def __init__(
@@ -41,37 +45,76 @@ class Session:
         for name, array in graph.weights.items():
             self._weights.append(onnxruntime.OrtValue.ortvalue_from_numpy(_owned(array)))
             options.add_external_initializers([name], self._weights[-1:])
-        providers = self.device.providers(tf32, repeatable=training)
-        self.raw = onnxruntime.InferenceSession(
-            graph.skeleton.SerializeToString(), options, providers=providers
-        )
-        if self.device.kind == "cuda" and "CUDAExecutionProvider" not in self.raw.get_providers():
+        self.raw = self._started(graph, options, self.device.providers(tf32, repeatable=training))
+        declared = [*self.raw.get_inputs(), *self.raw.get_overridable_initializers()]
+        self.inputs = {i.name for i in declared}
+        self.outputs = [o.name for o in self.raw.get_outputs()]
+        self._declared = {i.name: i for i in declared}
+        read = {name for node in graph.skeleton.graph.node for name in node.input}
+        self._required = [i.name for i in self.raw.get_inputs() if i.name in read]
+
+    def _started(self, graph: Graph, options: Any, providers: list[Any]) -> Any:
+        custom = sorted({f"{n.domain}::{n.op_type}" for n in graph.skeleton.graph.node if n.domain})
+        if custom:
+            raise UnsupportedError(f"custom nodes cannot be run: ONNX Runtime has no {', '.join(custom)}")
+        skeleton = graph.skeleton.SerializeToString()
+        try:
+            raw = onnxruntime.InferenceSession(skeleton, options, providers=providers, enable_fallback=0)
+        except (ValueError, RuntimeError) as error:
+            self._explain(error)
+            raise
+        if self.device.kind == "cuda" and "CUDAExecutionProvider" not in raw.get_providers():
             raise DeviceError(
                 f"device {self.device}: ONNX Runtime could not start CUDA there (is there such a GPU?)"
             )
-        self.inputs = {i.name for i in self.raw.get_inputs()} | {
-            i.name for i in self.raw.get_overridable_initializers()
-        }
-        self.outputs = [o.name for o in self.raw.get_outputs()]
+        return raw
+
+    def _explain(self, error: Exception) -> None:
+        """Raise DeviceError where a GPU's driver or memory may be the reason; on the CPU it is a bug."""
+        if self.device.kind != "cpu":
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            raise DeviceError(f"device {self.device}: ONNX Runtime failed: {lines[0]}") from error
 
     def run(self, feeds: Arrays, outputs: Sequence[str] | None = None) -> dict[str, npt.NDArray[Any]]:
         """Feed arrays by name, get arrays by name (default: every output).
 
-        Raises NetError for a name the graph does not have.
+        Raises NetError for a name that the graph does not have, an input that is missing or of another
+        dtype, ShapeError for one of another shape, DeviceError if a GPU fails.
         """
         names = list(self.outputs if outputs is None else outputs)
+        self._check(feeds, names)
         binding = self.raw.io_binding()
-        held = []
-        for name, array in feeds.items():
-            if name not in self.inputs:
-                raise NetError(f"the graph has no input {name!r}; it takes {sorted(self.inputs)}")
-            value = self.to_device(array)
-            held.append(value)
+        held = {name: self.to_device(array) for name, array in feeds.items()}
+        for name, value in held.items():
             binding.bind_ortvalue_input(name, value)
         for name in names:
             binding.bind_output(name, self.device.kind, self.device.index)
-        self.raw.run_with_iobinding(binding)
+        try:
+            self.raw.run_with_iobinding(binding)
+        except RuntimeError as error:
+            self._explain(error)
+            raise
         return dict(zip(names, binding.copy_outputs_to_cpu(), strict=True))
+
+    def _check(self, feeds: Arrays, names: Sequence[str]) -> None:
+        for name in names:
+            if name not in self.outputs:
+                raise NetError(f"the graph has no output {name!r}; it gives {self.outputs}")
+        for name in self._required:
+            if name not in feeds:
+                raise NetError(f"no array for input {name!r}; the graph takes {sorted(self.inputs)}")
+        for name, array in feeds.items():
+            if name not in self._declared:
+                raise NetError(f"the graph has no input {name!r}; it takes {sorted(self.inputs)}")
+            declared = self._declared[name]
+            if _DTYPES.get(declared.type, array.dtype) != array.dtype:
+                raise NetError(f"input {name!r}: dtype {array.dtype}, expected {declared.type}")
+            free = [isinstance(size, str) or size is None for size in declared.shape]
+            if len(free) != array.ndim or not all(
+                any_size or size == got
+                for any_size, size, got in zip(free, declared.shape, array.shape, strict=True)
+            ):
+                raise ShapeError(f"input {name!r}: shape {array.shape}, expected {tuple(declared.shape)}")
 
     def to_device(self, array: npt.NDArray[Any]) -> Any:
         """An OrtValue in the device's memory; on the CPU it shares the array's."""
