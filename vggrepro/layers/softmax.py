@@ -44,8 +44,20 @@ class Softmax(Layer):
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
     ) -> Emitted:
-        y = g.op("Softmax", bottoms[0].name, axis=self.axis)
+        x = bottoms[0]
+        axis = canonical_axis(self.axis, x.rank, "softmax_param")
+        if all(d == 1 for d in x.dims[axis + 1 :]):
+            y = g.op("Softmax", x.name, axis=axis)
+        else:
+            y = self._along_inner_axis(g, x.name, axis)
         return Emitted((y,), saved=y)
+
+    @staticmethod
+    def _along_inner_axis(g: GraphBuilder, x: str, axis: int) -> str:
+        """ONNX Runtime's Softmax takes 151 ms for (1, 21, 500, 500) on one CPU core, this takes 15."""
+        axes = g.ints([axis])
+        exponentials = g.op("Exp", g.op("Sub", x, g.op("ReduceMax", x, axes)))
+        return g.op("Div", exponentials, g.op("ReduceSum", exponentials, axes))
 
     def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         """``y * (dy - sum(dy * y))``, the sum along the axis."""
@@ -54,6 +66,9 @@ class Softmax(Layer):
             return Gradients((None,))
         dot = g.op("ReduceSum", g.op("Mul", dy, y), g.ints([self.axis]), keepdims=1)
         return Gradients((g.op("Mul", g.op("Sub", dy, dot), y),))
+
+    def reread(self, saved: Any, bottoms: Sequence[str], tops: Sequence[str]) -> Any:
+        return tops[0]
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
