@@ -81,7 +81,7 @@ def test_the_same_blob_twice() -> None:
             "eltwise_param { operation: PROD coeff: 1 coeff: 1 coeff: 1 }",
             "only takes coefficients for summation",
         ),
-        ('top: "a"', "cannot be computed in place"),
+        ('top: "a"', "SUM cannot work in place"),
     ],
 )
 def test_refused(text: str, message: str) -> None:

@@ -123,12 +123,16 @@ class Layer(ABC):
     tops: ClassVar[Count] = exactly(1)
     source: ClassVar[bool] = False
     """True for Input and the data layers: their tops are inputs of the graph."""
-    in_place: ClassVar[bool] = False
-    """True where Caffe computes the right thing with the top in the bottom's memory."""
     loss: ClassVar[bool] = False
     """True where the first top is a loss, with weight 1 unless ``loss_weight`` says otherwise."""
     has_gradient: ClassVar[bool] = True
     """False for layers that Caffe declares without a backward pass (ArgMax, Accuracy, Threshold)."""
+
+    @property
+    def in_place(self) -> bool:
+        """True where Caffe computes the right thing with the top in the bottom's memory. A layer sets it
+        as a class attribute, or overrides this where it depends on its parameters."""
+        return False
 
     @property
     def blind_bottoms(self) -> frozenset[int]:
@@ -165,6 +169,12 @@ class Layer(ABC):
         """Add the backward pass, as Caffe's ``Backward`` computes it. ``d_tops`` holds None for a
         top that no gradient reaches; a loss layer gets its loss weight as a scalar there."""
         raise UnsupportedError(f"layer type {self.type}: no gradient rule")
+
+    def reread(self, saved: Any, bottoms: Sequence[str], tops: Sequence[str]) -> Any:
+        """``saved`` as Caffe's ``Backward`` finds it. Caffe reads bottoms and tops again then, and a layer
+        behind that worked in place has overwritten them: ``bottoms`` and ``tops`` are the tensors that
+        these blobs hold in the end. Layers that read copies of their own leave ``saved`` as it is."""
+        return saved
 
     @abstractmethod
     def reference(

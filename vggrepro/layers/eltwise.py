@@ -61,9 +61,10 @@ class Eltwise(Layer):
             )
         if p.operation == PROD and p.coeff:
             raise NetError(f"{place}: Eltwise layer only takes coefficients for summation.")
-        if p.operation == SUM and list(param.top[:1]) == list(param.bottom[:1]):
-            # DEVIATION: Caffe clears the top before it adds the bottoms, so its sum lacks this one.
-            raise NetError(f"{place}: Eltwise SUM cannot be computed in place (blob {param.top[0]!r})")
+        if p.operation != PROD and list(param.top[:1]) == list(param.bottom[:1]):
+            # DEVIATION: Caffe clears the top before it reads the bottoms, so its result lacks this one.
+            operation = p.EltwiseOp.Name(p.operation)
+            raise NetError(f"{place}: Eltwise {operation} cannot work in place (blob {param.top[0]!r})")
         return cls(p.operation, tuple(p.coeff), p.stable_prod_grad)
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
@@ -112,6 +113,13 @@ class Eltwise(Layer):
             return g.op("Mul", reduce(lambda a, b: g.op("Mul", a, b), others), dy)
         # Caffe's cheaper form, which is not a number where the bottom is 0.
         return g.op("Mul", g.op("Div", saved.partial[-1], saved.bottoms[index]), dy)
+
+    def reread(self, saved: Any, bottoms: Sequence[str], tops: Sequence[str]) -> Any:
+        """PROD may divide its top. DEVIATION: in place, Caffe's PROD loses the top's gradient, because the
+        first bottom's is written over it; here it has the gradient that Caffe computes out of place."""
+        if self.operation != PROD or bottoms[0] == tops[0]:
+            return saved
+        return _Saved(saved.bottoms, (*saved.partial[:-1], tops[0]))
 
     @staticmethod
     def _shares(g: GraphBuilder, saved: _Saved, dy: str, wanted: Sequence[bool]) -> tuple[str | None, ...]:

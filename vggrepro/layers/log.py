@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,9 @@ class Log(Neuron):
     def backward(self, g: GraphBuilder, x: str, y: str, dy: str) -> str:
         inner = affine(g, x, self.scale, self.shift)
         return times(g, g.op("Div", dy, inner), self.scale / self.log_base)
+
+    def reread(self, saved: Any, bottoms: Sequence[str], tops: Sequence[str]) -> Any:
+        return saved if bottoms[0] == tops[0] else (bottoms[0], tops[0])
 
     def exact(self, x: Array) -> Array:
         with np.errstate(invalid="ignore", divide="ignore"):

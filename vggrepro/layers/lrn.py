@@ -31,6 +31,10 @@ class LRN(Layer):
 
     A averages over a neighbourhood: ``local_size`` channels, or a square of that side in the same
     channel, where what lies outside counts as 0. Within a channel Caffe takes 1 for k, whatever k says.
+
+    Across channels Caffe overwrites a bottom before it has been read, so that is refused in place.
+    DEVIATION: within a channel and in place, Caffe's backward takes the top for the bottom; here the
+    gradient is the one that it computes out of place.
     """
 
     type = "LRN"
@@ -40,6 +44,10 @@ class LRN(Layer):
     beta: float = 0.75
     k: float = 1.0
     within_channel: bool = False
+
+    @property
+    def in_place(self) -> bool:
+        return self.within_channel
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> LRN:
@@ -106,6 +114,11 @@ class LRN(Layer):
         ratio = g.op("Div", g.op("Mul", dy, y), scale)
         through = g.op("Mul", x.name, self._spread(g, x, ratio, 2 * self.alpha * self.beta))
         return Gradients((g.op("Sub", g.op("Mul", dy, power), through),))
+
+    def reread(self, saved: Any, bottoms: Sequence[str], tops: Sequence[str]) -> Any:
+        """Within a channel Caffe composes the layer of others, with tops of their own."""
+        x, y, scale, power = saved
+        return x, y if self.within_channel else tops[0], scale, power
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]

@@ -95,6 +95,10 @@ class MVN(Layer):
             dx = g.op("Reshape", dx, g.ints(x.shape))
         return Gradients((dx,))
 
+    def reread(self, saved: Any, bottoms: Sequence[str], tops: Sequence[str]) -> Any:
+        x, _, divisor = saved
+        return saved if bottoms[0] == tops[0] else (x, tops[0], divisor)
+
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
     ) -> Referenced:

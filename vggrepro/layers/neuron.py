@@ -3,9 +3,12 @@
 A neuron layer states its formula three times: as nodes, as the gradient that Caffe's ``Backward``
 computes, and in float64. Everything else is here.
 
-DEVIATION: run in place, Caffe's backward of BNLL, Clip, Log and Power reads the bottom after the top
-has overwritten it, and so computes another gradient than the same layer does out of place. Here every
-value keeps a name of its own, and the gradient is the one that Caffe computes out of place.
+Caffe's backward reads bottom and top again, whatever they hold by then. So BNLL, Clip, and ReLU and ELU
+with a negative slope get another gradient in place than out of place, and Sigmoid, TanH, ELU, Exp, Power
+and Swish another one where the next layer works in place on their top. It is the same here.
+
+DEVIATION: Log and Power in place lose the top's gradient in Caffe, because the bottom's is written over it
+too early. Here they have the gradient that Caffe computes out of place.
 """
 
 from __future__ import annotations
@@ -52,6 +55,9 @@ class Neuron(Layer):
         if dy is None or not needed.bottoms[0]:
             return Gradients((None,))
         return Gradients((self.backward(g, x, y, dy),))
+
+    def reread(self, saved: Any, bottoms: Sequence[str], tops: Sequence[str]) -> Any:
+        return bottoms[0], tops[0]
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]

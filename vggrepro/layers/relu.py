@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,12 +33,16 @@ class ReLU(Neuron):
         """The slope at 0 is ``negative_slope``, not 1.
 
         The top is positive where the bottom is, unless the slope is negative; reading the top lets the
-        runtime fuse ReLU into the layer before it and drop the bottom."""
+        runtime fuse ReLU into the layer before it and drop the bottom. Caffe reads the bottom."""
         source = y if self.negative_slope >= 0 else x
         positive = indicator(g, g.op("Greater", source, g.const(0)))
         if self.negative_slope != 0:
             positive = affine(g, positive, 1 - self.negative_slope, self.negative_slope)
         return g.op("Mul", dy, positive)
+
+    def reread(self, saved: Any, bottoms: Sequence[str], tops: Sequence[str]) -> Any:
+        """Only in place is the bottom overwritten."""
+        return (bottoms[0], tops[0]) if bottoms[0] == tops[0] else saved
 
     def exact(self, x: Array) -> Array:
         return np.where(x > 0, x, self.negative_slope * x if self.negative_slope else 0.0)

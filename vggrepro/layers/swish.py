@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,11 @@ class Swish(Neuron):
 
     def _gate(self, g: GraphBuilder, x: str) -> str:
         return g.op("Sigmoid", times(g, x, self.beta))
+
+    def reread(self, saved: Any, bottoms: Sequence[str], tops: Sequence[str]) -> Any:
+        """Caffe keeps the gate, which is made of the bottom here, and reads the top again."""
+        x, _ = saved
+        return x, tops[0]
 
     def exact(self, x: Array) -> Array:
         return x * (0.5 * np.tanh(0.5 * self.beta * x) + 0.5)
