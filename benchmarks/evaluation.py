@@ -36,8 +36,9 @@ import numpy.typing as npt
 from vggrepro.data.sources import TarSource, select
 from vggrepro.evaluation import demo
 from vggrepro.evaluation.cache import ViewCache
-from vggrepro.evaluation.evaluate import Plan, evaluate
+from vggrepro.evaluation.evaluate import evaluate
 from vggrepro.evaluation.feed import Feed, Running
+from vggrepro.evaluation.goals import Plan
 from vggrepro.evaluation.measure import Task, fill
 from vggrepro.evaluation.network import MEAN_BGR, Network, Scorer, score_blob
 from vggrepro.evaluation.protocols import Stream

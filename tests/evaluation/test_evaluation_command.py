@@ -97,6 +97,42 @@ def test_the_blacklist_leaves_images_out(nets, images, tmp_path, capsys):
     assert "3 blacklisted images are left out" in capsys.readouterr().out
 
 
+def test_the_blacklist_counts_by_the_numbers_in_ilsvrcs_names(nets, images, tmp_path, capsys):
+    """A list that holds a part of the images: the third file is image 41 of the real set, not 3."""
+    lines = []
+    for number, line in zip((7, 30, 41, 50_000), (images / "val.txt").read_text().splitlines(), strict=False):
+        name, label = line.split()
+        renamed = f"ILSVRC2012_val_{number:08}.png"
+        (images / "images" / name).rename(images / "images" / renamed)
+        lines.append(f"{renamed} {label}\n")
+    (images / "val.txt").write_text("".join(lines))
+    (tmp_path / "blacklist.txt").write_text("3\n41\n49999\n")
+    result = run(nets, tmp_path, *folder_options(images), "--blacklist", str(tmp_path / "blacklist.txt"))
+    assert (result["images_counted"], result["images"]["blacklisted"]) == (3, 1)
+    assert "ILSVRC2012_val_00000041.png" not in {w["image"] for w in result["worst"]}
+
+
+def test_several_rows_of_a_table(images, tmp_path, capsys):
+    """Row after row with a stand-in for the nets: the report has each beside the paper's number."""
+    from conftest import write_net
+
+    net = write_net(tmp_path, "stand_in", 4)
+    rows = ["--row", "D:256", "--row", "D:384"]
+    files = [o for key in ("D:256", "D:384") for o in ("--weights", f"{key}={net.weights}")]
+    files += [o for key in ("D:256", "D:384") for o in ("--deploy", f"{key}={net.deploy}")]
+    out = [["--json", str(tmp_path / "r.json")], ["--html", str(tmp_path / "r.html")]]
+    command = ["--table", "3", *rows, *files, *folder_options(images), "--limit", "3", *out[0], *out[1]]
+    assert main(command) == 0
+    found = json.loads((tmp_path / "r.json").read_text())
+    assert list(found["results"]) == ["table 3, D:256", "table 3, D:384"]
+    assert found["results"]["table 3, D:384"]["members"][0]["scales"] == [384]
+    assert found["results"]["table 3, D:384"]["members"][0]["flip"] is True
+    assert found["results"]["table 3, D:384"]["expected"]["top1_error_percent"] == 26.8
+    assert (tmp_path / "r.html").read_text().count('class="ours"') == 2
+    assert main([*command, "--expect", "paper"]) == 1
+    assert "missed: table 3, D:256: paper has 27.0 / 8.8" in capsys.readouterr().err
+
+
 def test_a_wrong_class_order_is_diagnosed(tmp_path, capsys):
     """Labels that are ILSVRC2012_ID less 1, taken for places among the sorted WNIDs."""
     names = demo.SYNSETS.read_text().splitlines()

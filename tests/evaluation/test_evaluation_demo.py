@@ -7,9 +7,10 @@ import pytest
 
 from vggrepro.cli.eval_ilsvrc import main
 from vggrepro.evaluation import demo
-from vggrepro.evaluation.evaluate import Plan, measured
 from vggrepro.evaluation.feed import Running
+from vggrepro.evaluation.goals import Plan
 from vggrepro.evaluation.measure import Task
+from vggrepro.evaluation.measured import measured
 from vggrepro.evaluation.protocols import fuse, view_means, weights
 from vggrepro.evaluation.results import collect
 from vggrepro.evaluation.views import Reading

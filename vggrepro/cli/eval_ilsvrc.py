@@ -22,8 +22,8 @@ from vggrepro.cli.image_options import add_image_options, add_sample_options
 from vggrepro.cli.run import FAILED, run
 from vggrepro.errors import ProtocolError
 from vggrepro.evaluation import demo
-from vggrepro.evaluation.evaluate import Plan, evaluate
-from vggrepro.evaluation.goals import CAFFE, PAPER, Goal, parse_expectation, row_goals
+from vggrepro.evaluation.evaluate import evaluate
+from vggrepro.evaluation.goals import CAFFE, PAPER, Goal, Plan, parse_expectation, row_goals
 from vggrepro.evaluation.listing import choose
 from vggrepro.evaluation.measure import Task
 from vggrepro.evaluation.page import page
@@ -93,7 +93,13 @@ def _add_goals(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--table", type=int, metavar="N", help="a table of the paper, 3 to 7: every row, or --row"
     )
-    group.add_argument("--row", metavar="KEY", help='a row of the table, as "D:256;512" (see --list-rows)')
+    group.add_argument(
+        "--row",
+        action="append",
+        default=[],
+        metavar="KEY",
+        help='a row of the table, as "D:256;512" (see --list-rows); repeatable',
+    )
     group.add_argument("--list-rows", action="store_true", help="list the rows of all tables, and stop")
 
 
@@ -176,8 +182,8 @@ def _goals(arguments: argparse.Namespace) -> tuple[list[Goal], list[NetFiles]]:
     """What to evaluate and with which files, from the options."""
     folder = arguments.prototxt_dir
     if arguments.table is None:
-        if arguments.row is not None:
-            raise ProtocolError(f"--row {arguments.row}: expected --table N with it")
+        if arguments.row:
+            raise ProtocolError(f"--row {arguments.row[0]}: expected --table N with it")
         files = for_options(arguments.weights, arguments.deploy, folder)
         return [_free_goal(arguments, [f.name for f in files])], files
     for flag in ("protocol", "scales", "flip"):
@@ -190,8 +196,8 @@ def _goals(arguments: argparse.Namespace) -> tuple[list[Goal], list[NetFiles]]:
 
 
 def _rows(arguments: argparse.Namespace) -> list[Row]:
-    if arguments.row is not None:
-        return [find_row(arguments.table, arguments.row)]
+    if arguments.row:
+        return [find_row(arguments.table, key) for key in arguments.row]
     rows = [row for row in table(arguments.table) if row.tested]
     if not rows:
         raise ProtocolError(f"--table {arguments.table}: the paper's results are in tables 3 to 7")

@@ -12,11 +12,10 @@ from vggrepro.data.sources.base import Source
 from vggrepro.data.sources.folder import FolderSource
 from vggrepro.errors import ProtocolError
 from vggrepro.evaluation.batches import windows
-from vggrepro.evaluation.evaluate import check_scales
 from vggrepro.evaluation.feed import Feed, Indexes, Odd, Running
 from vggrepro.evaluation.feed import Floats as Singles
 from vggrepro.evaluation.metrics import guesses
-from vggrepro.evaluation.network import Network, Scorer
+from vggrepro.evaluation.network import Network, Scorer, check_scales
 from vggrepro.evaluation.protocols import Floats, Member, Stream, log_posteriors, view_means, weights
 from vggrepro.evaluation.views import Reading
 

@@ -16,9 +16,8 @@ import numpy.typing as npt
 from vggrepro.data.sources.base import Source
 from vggrepro.errors import ProtocolError
 from vggrepro.evaluation.classify import all_windows
-from vggrepro.evaluation.evaluate import check_scales
 from vggrepro.evaluation.feed import Answer, Feed, Floats, OnBad, Running
-from vggrepro.evaluation.network import Network, Scorer
+from vggrepro.evaluation.network import Network, Scorer, check_scales
 from vggrepro.evaluation.protocols import Member, Stream, weights
 from vggrepro.evaluation.views import Reading
 

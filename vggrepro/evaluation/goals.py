@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from vggrepro.errors import ProtocolError
 from vggrepro.evaluation.metrics import Errors
-from vggrepro.evaluation.presets import members
-from vggrepro.evaluation.protocols import Member
+from vggrepro.evaluation.network import MEAN_BGR
+from vggrepro.evaluation.presets import NetFiles, members
+from vggrepro.evaluation.protocols import Member, Stream, weights
 from vggrepro.evaluation.tables import Row
 
 PAPER, CAFFE = "paper", "Caffe"
@@ -37,6 +38,21 @@ class Goal:
     members: tuple[Member, ...]
     row: Row | None = None
     expectation: Expectation | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to find out, and the networks for it: the goals' members name the nets of ``files``."""
+
+    goals: Sequence[Goal]
+    files: Sequence[NetFiles]
+    mean: Sequence[float] = MEAN_BGR
+    score_blob: str | None = None
+
+    @property
+    def streams(self) -> list[Stream]:
+        """All that must be measured."""
+        return sorted({stream for goal in self.goals for stream in weights(goal.members)})
 
 
 def row_goals(rows: Sequence[Row], average: str) -> list[Goal]:

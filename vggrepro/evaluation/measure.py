@@ -131,6 +131,15 @@ def finished(cache: ViewCache, streams: Sequence[Stream], indexes: Indexes, crop
         )
 
 
+def missing_bytes(cache: ViewCache, streams: Sequence[Stream], indexes: Indexes) -> int:
+    """What the rows of pending images will take on the disk."""
+    with _Stores(cache, streams) as stores:
+        return sum(
+            int(np.count_nonzero(stores.pending(stream, indexes))) * store.row_bytes
+            for stream, store in stores.open.items()
+        )
+
+
 def bad_images(cache: ViewCache, streams: Sequence[Stream], indexes: Indexes) -> npt.NDArray[np.bool_]:
     """Which of the images could not be decoded: (n,)."""
     with _Stores(cache, streams) as stores:

@@ -12,10 +12,12 @@ import numpy.typing as npt
 
 from vggrepro.errors import NetError, ProtocolError, WeightsError
 from vggrepro.evaluation.presets import NetFiles
+from vggrepro.evaluation.protocols import Stream
 from vggrepro.graph.forward import build_forward
 from vggrepro.graph.metadata import file_sha256
 from vggrepro.net import load_net
 from vggrepro.net.net import Net
+from vggrepro.net.surgery import fully_convolutional
 from vggrepro.runtime.session import Session
 
 Floats = npt.NDArray[np.float32]
@@ -116,6 +118,20 @@ def score_blob(net: Net) -> str:
     if last.bottom[0] == output:
         raise NetError(f"layer {last.name!r}: works in place; the scores under it need a blob of their own")
     return str(last.bottom[0])
+
+
+def check_scales(network: Network, streams: Sequence[Stream]) -> None:
+    """Raise ProtocolError for scales smaller than the crop, ShapeError for those that the fully convolutional
+    net cannot take."""
+    for stream in streams:
+        if stream.views != "dense" and stream.scale < network.crop:
+            raise ProtocolError(
+                f"scale {stream.scale}: smaller than {network.name}'s crops of {network.crop} pixels"
+            )
+    dense = sorted({stream.scale for stream in streams if stream.views == "dense"})
+    if dense:
+        shape = (1, 3, dense[0], dense[0])
+        fully_convolutional(network.net).reshape({network.input: shape})
 
 
 class Scorer:

@@ -6,6 +6,7 @@ it by WNID, and a mix-up of orders is told from the answers.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,9 @@ from vggrepro.data.sources import Source, View, listed, open_images, with_labels
 from vggrepro.errors import DataError
 from vggrepro.evaluation.listing import alphabetical
 from vggrepro.evaluation.metrics import Ints
+
+_NUMBER = re.compile(r"ILSVRC2012_val_(\d{8})\.")
+_VALIDATION_IMAGES = 50_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,9 +93,22 @@ def open_truth(
     truth = _truth(open_images(images, tar_index=tar_index), labels, order or _sorted(ids), ids)
     if blacklist is None:
         return truth
-    places = alphabetical(truth.source)
-    left_out = frozenset(int(places[number]) for number in read_blacklist(blacklist, len(truth.source)))
+    left_out = _blacklisted(truth.source, blacklist)
     return Truth(truth.source, truth.labels, truth.where, truth.synsets, truth.devkit, left_out)
+
+
+def _blacklisted(source: Source, path: Path) -> frozenset[int]:
+    """The places of the images whose numbers the blacklist has. The number is in ILSVRC's file names; other
+    images are counted in alphabetical order."""
+    matches = [_NUMBER.search(source.key(index)) for index in range(len(source))]
+    if all(matches):
+        numbers = [int(match.group(1)) for match in matches if match is not None]
+        most = max(_VALIDATION_IMAGES, *numbers)
+    else:
+        numbers = (np.argsort(alphabetical(source)) + 1).tolist()
+        most = len(source)
+    listed_numbers = read_blacklist(path, most)  # counted from 0
+    return frozenset(place for place, number in enumerate(numbers) if number - 1 in listed_numbers)
 
 
 def _truth(source: Source, labels: Path | None, synsets: Synsets | None, devkit: Synsets | None) -> Truth:
