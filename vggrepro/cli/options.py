@@ -37,6 +37,20 @@ def add_net_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="warn of fields that BVLC Caffe does not know instead of stopping",
     )
+    parser.add_argument(
+        "--allow-custom",
+        action="store_true",
+        help="make Python layers and layers of unknown types nodes of a custom ONNX domain"
+        " instead of stopping",
+    )
+    parser.add_argument(
+        "--custom-shape",
+        action="append",
+        default=[],
+        metavar="TOP=N,C,H,W",
+        help="shape of a custom layer's top where it is not its first bottom's; 0 copies the bottom's size;"
+        " repeatable",
+    )
 
 
 def net_from(arguments: argparse.Namespace, weights: str | None) -> Net:
@@ -47,13 +61,15 @@ def net_from(arguments: argparse.Namespace, weights: str | None) -> Net:
         phase=arguments.phase,
         stages=arguments.stage,
         level=arguments.level,
-        input_shapes=parse_shapes(arguments.input_shape),
+        input_shapes=parse_shapes(arguments.input_shape, "--input-shape"),
         allow_unknown=arguments.allow_unknown,
+        allow_custom=arguments.allow_custom,
+        custom_shapes=parse_shapes(arguments.custom_shape, "--custom-shape", least=0),
     )
 
 
-def parse_shapes(entries: Sequence[str]) -> dict[str, Shape]:
-    """``BLOB=N,C,H,W`` entries to shapes. Raises NetError for anything else."""
+def parse_shapes(entries: Sequence[str], option: str, *, least: int = 1) -> dict[str, Shape]:
+    """``BLOB=N,C,H,W`` entries of an option to shapes. Raises NetError for anything else."""
     shapes = {}
     for entry in entries:
         name, separator, sizes = entry.rpartition("=")
@@ -61,7 +77,7 @@ def parse_shapes(entries: Sequence[str]) -> dict[str, Shape]:
             shape = tuple(int(size) for size in sizes.split(",")) if sizes else ()
         except ValueError:
             shape, separator = (), ""
-        if not separator or not name or any(size < 1 for size in shape):
-            raise NetError(f"--input-shape takes BLOB=N,C,H,W with positive sizes, got {entry!r}")
+        if not separator or not name or any(size < least for size in shape):
+            raise NetError(f"{option} takes BLOB=N,C,H,W with sizes of at least {least}, got {entry!r}")
         shapes[name] = shape
     return shapes

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.graph.forward import build_forward
-from vggrepro.graph.reference import reference_forward
+from vggrepro.graph.model import Graph
+from vggrepro.graph.reference import reference_walk
 from vggrepro.net import Net
-from vggrepro.net.surgery import fully_convolutional as surgery
 from vggrepro.runtime.session import Session
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -60,19 +59,48 @@ def _magnitude(array: npt.NDArray[Any]) -> float:
     return float(finite.max(initial=0))
 
 
-def verify(
-    net: Net, inputs: Arrays, *, tolerance: float, fully_convolutional: bool = False, device: str = "cpu"
-) -> list[Difference]:
-    """Every blob of the converted net against the float64 reference, in the order of the net.
+def verify(session: Session, judge: Net, inputs: Arrays, tolerance: float) -> list[Difference]:
+    """What a session gives for its outputs against the float64 reference of a net, in the session's order.
 
-    ``tolerance`` is relative to the largest magnitude of each blob.
+    ``tolerance`` is relative to the largest magnitude of each blob. A vector (N, K) is compared with
+    a map (N, K, 1, 1) of the same values.
     """
-    judged = surgery(net) if fully_convolutional else net
-    blobs = [blob for blob in judged.blobs if blob not in judged.inputs]
-    graph = build_forward(net, outputs=blobs, fully_convolutional=fully_convolutional)
-    got = Session(graph, device).run(inputs, blobs)
-    want = reference_forward(judged, inputs)
-    return [compare(b, got[b], want[b], atol=tolerance * _magnitude(want[b])) for b in blobs]
+    values, moved = reference_walk(judge, inputs, {})
+    want = {**{blob: values[value] for blob, value in judge.blobs.items()}, **moved}
+    got = session.run(inputs)
+    differences = []
+    for blob, found in got.items():
+        exact = want[blob]
+        if found.shape == (*exact.shape, 1, 1):
+            found = found.reshape(exact.shape)
+        differences.append(compare(blob, found, exact, atol=tolerance * _magnitude(exact)))
+    return differences
+
+
+def example_inputs(
+    net: Net, graph: Graph, *, grow: tuple[int, int] = (0, 0)
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Arrays for the inputs of a net: noise of the range of pixels minus their mean, 0 or 1 for labels,
+    indices and markers. ``grow`` is added to the height and width of images.
+
+    Where the batch of ``graph`` is free, two samples of it: enough to see them mixed up.
+    """
+    rng = np.random.default_rng(0)
+    selecting = {
+        bottom
+        for placed in net.layers
+        for index, bottom in enumerate(placed.bottoms)
+        if index in placed.layer.blind_bottoms or (index > 0 and not placed.layer.has_gradient)
+    }
+    arrays = {}
+    for name, shape in net.inputs.items():
+        if graph.is_free(name, 0):
+            shape = (min(shape[0], 2), *shape[1:])
+        if len(shape) == 4:
+            shape = (*shape[:2], shape[2] + grow[0], shape[3] + grow[1])
+        noise = 50 * rng.standard_normal(shape, np.float32)
+        arrays[name] = (noise > 0).astype(np.float32) if name in selecting else noise
+    return arrays
 
 
 def table(differences: list[Difference]) -> str:

@@ -43,6 +43,12 @@ class Graph:
     def output_names(self) -> list[str]:
         return [o.name for o in self.skeleton.graph.output]
 
+    def is_free(self, name: str, axis: int) -> bool:
+        """Whether a size of an input is symbolic. False for an axis that it does not have."""
+        (info,) = (i for i in self.skeleton.graph.input if i.name == name)
+        dims = info.type.tensor_type.shape.dim
+        return axis < len(dims) and not dims[axis].HasField("dim_value")
+
     def to_model(self) -> onnx.ModelProto:
         """The complete model, with a copy of every weight inside."""
         model = onnx.ModelProto()
