@@ -101,7 +101,7 @@ def check_gradient(
 
     ``d_tops``: by default random, or for a loss layer weight 1 on its first top and None on others.
     ``needed``: by default all bottoms but the blind ones, all parameters but the statistics.
-    ``atol``: by default 2e-5 of an array's largest magnitude, and 1e-6 of the largest in ``d_tops``,
+    ``atol``: by default 2e-5 of an array's largest magnitude, and 1e-5 of the largest in ``d_tops``,
     for what cancels out.
     ``most``: elements checked in each array, drawn with ``seed``. A gradient that the rule leaves
     None counts as zeros. The data must be ``step`` away from kinks: see :func:`tie_free`.
@@ -117,7 +117,7 @@ def check_gradient(
         layer, bottoms, params, d_tops, states=states, needed=needed, without_kernel=without_kernel
     )
     arrays = _doubles([*bottoms, *params])
-    floor = 1e-6 * max((float(np.abs(d).max(initial=0)) for d in d_tops if d is not None), default=0)
+    floor = 1e-5 * max((float(np.abs(d).max(initial=0)) for d in d_tops if d is not None), default=0)
 
     def objective() -> float:
         tops = layer.reference(arrays[: len(bottoms)], arrays[len(bottoms) :], list(states)).tops

@@ -96,7 +96,7 @@ REFUSED = {
     "num_output: 1 axis: 2 kernel_h: 1 kernel_w: 1": "kernel_h & kernel_w can only be used for 2D",
     "num_output: 4 kernel_size: 1 group: 2": r"channels_ % group_ == 0 \(1 vs. 0\)",
     "num_output: 1 kernel_size: 7": "leave a top of size",
-    "num_output: 1 kernel_size: 1 axis: 4": "axis 4 out of range for a blob with 4 axes",
+    "num_output: 1 kernel_size: 1 axis: 4": "axis 4 out of range for 4-D Blob with shape",
 }
 
 

@@ -87,38 +87,32 @@ def arrays(map_: Correlation, seed: int) -> tuple[np.ndarray, np.ndarray, np.nda
     return x, dy, weight
 
 
-def agree(got: np.ndarray, expected: np.ndarray) -> None:
-    np.testing.assert_allclose(got, expected, rtol=0, atol=3e-6 * np.abs(expected).max())
+def check(map_: Correlation, seed: int, share: float = 5e-6) -> None:
+    """Rounding stays below a ``share`` of what the largest sum would be without signs."""
+    x, dy, weight = arrays(map_, seed)
+    expected = plain_sums(map_, x, dy, weight)
+    bounds = plain_sums(map_, np.abs(x), np.abs(dy), np.abs(weight))
+    got = run(map_, "input", dy=dy, weight=weight), run(map_, "weight", x=x, dy=dy)
+    for found, true, bound in zip(got, expected, bounds, strict=True):
+        np.testing.assert_allclose(found, true, rtol=0, atol=share * bound.max())
 
 
 @given(map_=maps(), seed=st.integers(0, 2**32 - 1))
 @some
 def test_gradients_equal_plain_sums(map_: Correlation, seed: int) -> None:
-    x, dy, weight = arrays(map_, seed)
-    d_x, d_weight = plain_sums(map_, x, dy, weight)
-    agree(run(map_, "input", dy=dy, weight=weight), d_x)
-    agree(run(map_, "weight", x=x, dy=dy), d_weight)
+    check(map_, seed)
 
 
 def test_a_few_images_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(winograd, "CHUNK", 24 * 2 * 4 * (3 + 2) * 2)  # two images of 2 x 4 tiles
     map_ = Correlation((5, 3, 7, 7), (5, 2, 7, 7), Windows((3, 3), (1, 1), (1, 1), (1, 1)), 1)
-    x, dy, weight = arrays(map_, 0)
-    d_x, d_weight = plain_sums(map_, x, dy, weight)
-    agree(run(map_, "input", dy=dy, weight=weight), d_x)
-    agree(run(map_, "weight", x=x, dy=dy), d_weight)
+    check(map_, 0)
 
 
 def test_many_channels() -> None:
-    """Rounding stays within 2e-6 of the largest gradient over 256 channels."""
+    """Over 256 channels the errors hardly add up."""
     map_ = Correlation((2, 256, 14, 14), (2, 256, 14, 14), Windows((3, 3), (1, 1), (1, 1), (1, 1)), 1)
-    x, dy, weight = arrays(map_, 0)
-    d_x, d_weight = plain_sums(map_, x, dy, weight)
-    for got, expected in (
-        (run(map_, "input", dy=dy, weight=weight), d_x),
-        (run(map_, "weight", x=x, dy=dy), d_weight),
-    ):
-        assert np.abs(got - expected).max() < 2e-6 * np.abs(expected).max()
+    check(map_, 0, share=5e-7)
 
 
 @pytest.mark.parametrize(

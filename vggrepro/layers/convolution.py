@@ -25,7 +25,9 @@ from vggrepro.layers.base import (
     Referenced,
     Shapes,
     at_least,
+    canonical_axis,
     register,
+    shape_string,
 )
 from vggrepro.layers.correlation import Correlation, conv_attributes
 from vggrepro.layers.frame import Frame
@@ -78,7 +80,9 @@ class BaseConvolution(Layer):
                 f" input ({len(param.bottom)} vs. {len(param.top)})."
             )
         if p.num_output == 0 or p.group == 0:
-            raise NetError(f"layer {param.name!r}: num_output {p.num_output}, group {p.group}: must be > 0")
+            raise NetError(
+                f"layer {param.name!r}: num_output_ > 0 ({p.num_output} vs. 0), group {p.group}: both must be"
+            )
         if p.num_output % p.group:
             raise NetError(
                 f"layer {param.name!r}: num_output {p.num_output}, group {p.group}:"
@@ -141,6 +145,7 @@ class BaseConvolution(Layer):
     def _checked(self, bottoms: Shapes) -> tuple[Frame, Windows]:
         """Raises ShapeError as Caffe's ``LayerSetUp`` and ``Reshape``."""
         first, *others = bottoms
+        canonical_axis(self.axis, first, self.type)
         frame, windows = self.windows(len(first))
         channels = first[frame.axis]
         if channels % self.group:
@@ -150,7 +155,10 @@ class BaseConvolution(Layer):
             )
         for index, shape in enumerate(others, 1):
             if tuple(shape) != tuple(first):
-                raise ShapeError(f"shape mismatch - bottom[0]: {first} vs. bottom[{index}]: {shape}")
+                raise ShapeError(
+                    f"shape mismatch - bottom[0]: {shape_string(first)}"
+                    f" vs. bottom[{index}]: {shape_string(shape)}"
+                )
         return frame, windows
 
     def param_defs(self, bottoms: Shapes) -> tuple[ParamDef, ...]:

@@ -61,14 +61,14 @@ class InnerProduct(Layer):
             raise NetError(f"layer {param.name!r}: num_output 0: must be > 0")
         return cls(p.num_output, p.bias_term, p.axis, p.transpose, p.weight_filler, p.bias_filler)
 
-    def _axis(self, rank: int) -> int:
-        return canonical_axis(self.axis, rank, self.type)
+    def _axis(self, dims: Dims) -> int:
+        return canonical_axis(self.axis, dims, self.type)
 
     def _inputs(self, dims: Dims) -> int:
-        return prod(Value("inputs", dims[self._axis(len(dims)) :]).shape)
+        return prod(Value("inputs", dims[self._axis(dims) :]).shape)
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
-        return ((*bottoms[0][: self._axis(len(bottoms[0]))], self.num_output),)
+        return ((*bottoms[0][: self._axis(bottoms[0])], self.num_output),)
 
     def param_defs(self, bottoms: Shapes) -> tuple[ParamDef, ...]:
         shape = (self.num_output, self._inputs(bottoms[0]))
@@ -77,13 +77,13 @@ class InnerProduct(Layer):
 
     def reach(self, bottom: Shape) -> Reach | None:
         """All of a map (N, C, H, W), if the layer is fully connected over it."""
-        return Reach((bottom[2], bottom[3]), (1, 1)) if self._axis(len(bottom)) == 1 else None
+        return Reach((bottom[2], bottom[3]), (1, 1)) if self._axis(bottom) == 1 else None
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
     ) -> Emitted:
         (x,) = bottoms
-        axis = self._axis(x.rank)
+        axis = self._axis(x.dims)
         matrix = self._matrix(g, x, axis)
         y = g.op("Gemm", matrix, *(p.name for p in params), transB=int(not self.transpose))
         top = y if axis == 1 else self._restore(g, y, x, axis)
@@ -106,12 +106,8 @@ class InnerProduct(Layer):
         (d_top,) = d_tops
         if d_top is None:
             return Gradients((None,), (None,) * (1 + self.bias_term))
-        plain = len(saved.bottom) == 2 and self._axis(2) == 1
-        dy = (
-            d_top
-            if self._axis(len(saved.bottom)) == 1
-            else g.op("Reshape", d_top, g.ints([-1, self.num_output]))
-        )
+        plain = len(saved.bottom) == 2 and self._axis(saved.bottom) == 1
+        dy = d_top if self._axis(saved.bottom) == 1 else g.op("Reshape", d_top, g.ints([-1, self.num_output]))
         d_bottom = d_weight = d_bias = None
         if needed.bottoms[0]:
             dx = g.op("Gemm", dy, saved.weight, transB=int(self.transpose))  # (M, inputs)
@@ -132,7 +128,7 @@ class InnerProduct(Layer):
         y = x.reshape(-1, self._inputs(x.shape)) @ (weight if self.transpose else weight.T)
         for b in bias:
             y = y + b
-        return Referenced((y.reshape(*x.shape[: self._axis(x.ndim)], self.num_output),))
+        return Referenced((y.reshape(*x.shape[: self._axis(x.shape)], self.num_output),))
 
     def macs(self, bottoms: Shapes) -> int:
         return prod(bottoms[0]) * self.num_output
@@ -145,7 +141,7 @@ class InnerProduct(Layer):
 
         Raises UnsupportedError where the inputs are not the channels, height and width of an image.
         """
-        if len(bottom) not in (2, 4) or self._axis(len(bottom)) != 1:
+        if len(bottom) not in (2, 4) or self._axis(bottom) != 1:
             raise UnsupportedError(
                 f"{self.type} with axis {self.axis} over a bottom of shape {tuple(bottom)} is no"
                 " convolution; expected (N, C, H, W) or (N, C), and axis 1"
