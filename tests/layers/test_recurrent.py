@@ -161,9 +161,9 @@ def test_shapes_that_do_not_fit(bottoms: list[tuple[int, ...]], message: str) ->
 
 def test_numbers_of_bottoms_and_tops() -> None:
     x, cont, state = (3, 2, 4), (3, 2), (1, 2, 5)
-    with pytest.raises(NetError, match="takes 2 to 3 bottom"):
+    with pytest.raises(NetError, match="takes at most 3 bottom"):
         layer_of("LSTM", 5).out_shapes([x, cont, state, state])
-    with pytest.raises(NetError, match="takes 4 to 5 bottom"):
+    with pytest.raises(NetError, match="takes at least 4 bottom"):
         layer_of("LSTM", 5, exposed=True).out_shapes([x, cont, state])
     with pytest.raises(ShapeError, match=r"bottom\[3\] shape must match hidden state input shape"):
         layer_of("LSTM", 5, exposed=True).out_shapes([x, cont, state, (1, 2, 4)])

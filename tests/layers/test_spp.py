@@ -11,8 +11,8 @@ from vggrepro.errors import FixedShapeError, NetError, ShapeError, UnsupportedEr
 from vggrepro.layers.base import Layer
 
 
-def layer_of(height: int, method: str = "MAX", tops: str = "") -> Layer:
-    return parse(f'type: "SPP" {tops} spp_param {{ pyramid_height: {height} pool: {method} }}')
+def layer_of(height: int, method: str = "MAX") -> Layer:
+    return parse(f'type: "SPP" spp_param {{ pyramid_height: {height} pool: {method} }}')
 
 
 @settings(max_examples=60, deadline=None)
@@ -40,10 +40,10 @@ def test_levels_stand_side_by_side() -> None:
     assert y.tolist() == [[16, 6, 8, 14, 16, *range(1, 17)]]
 
 
-def test_one_level_keeps_four_axes_and_may_have_a_mask() -> None:
+def test_one_level_keeps_four_axes() -> None:
     x = np.array([[0, 3, 1], [2, 3, 0]], np.float32).reshape(1, 1, 2, 3)
-    y, mask = check_forward(layer_of(1, tops='top: "y" top: "m"'), [x])
-    assert y.tolist() == [[[[3]]]] and mask.tolist() == [[[[1]]]]
+    (y,) = check_forward(layer_of(1), [x])
+    assert y.tolist() == [[[[3]]]]
 
 
 def test_height_and_width_must_be_fixed() -> None:
@@ -66,7 +66,6 @@ def test_too_small_a_bottom_is_refused_as_by_the_pooling() -> None:
     [
         ("spp_param { pyramid_height: 2 pool: STOCHASTIC }", UnsupportedError, "STOCHASTIC"),
         ("", NetError, "pyramid_height must be at least 1"),
-        ('top: "a" top: "b" spp_param { pyramid_height: 2 }', NetError, "produces 1 top"),
     ],
 )
 def test_refusals(text: str, error: type[VggReproError], words: str) -> None:

@@ -48,7 +48,7 @@ def test_a_multiplier_may_be_given_anywhere(
 @pytest.mark.parametrize("name", ["lr_mult", "decay_mult"])
 def test_two_layers_must_not_differ(tmp_path: Path, name: str) -> None:
     """An explicit 1 counts, although 1 is the default."""
-    with pytest.raises(NetError, match=f"layer 'b': Shared param 'w' has mismatched {name}: 2.0 vs. 1.0"):
+    with pytest.raises(NetError, match=f"layer 'b': Shared param 'w' has mismatched {name}. .2 vs. 1.$"):
         shared(tmp_path, f"{name}: 1", f"{name}: 2")
 
 

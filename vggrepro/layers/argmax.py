@@ -54,10 +54,8 @@ class ArgMax(Layer):
         if self.axis is None:
             self._check(math.prod(shape[1:]), "the flattened bottom blob per instance.")
             ones = (1,) * (len(shape) - 3)
-            return (
-                (shape[canonical_axis(0, len(shape), "ArgMax")], 1 + self.out_max_val, self.top_k, *ones),
-            )
-        axis = canonical_axis(self.axis, len(shape), "ArgMax")
+            return ((shape[canonical_axis(0, shape, "ArgMax")], 1 + self.out_max_val, self.top_k, *ones),)
+        axis = canonical_axis(self.axis, shape, "ArgMax")
         self._check(shape[axis], "the axis.")
         return ((*shape[:axis], self.top_k, *shape[axis + 1 :]),)
 

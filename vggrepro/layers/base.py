@@ -9,6 +9,7 @@ rule and float64 reference, because they share the same facts.
 from __future__ import annotations
 
 import importlib
+import math
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.caffe.messages import FillerParameter
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import Dims, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, UnsupportedError
 
 Array = npt.NDArray[np.float64]
@@ -36,10 +37,11 @@ class Count:
     def __contains__(self, number: int) -> bool:
         return number >= self.least and (self.most is None or number <= self.most)
 
-    def __str__(self) -> str:
-        if self.most is None:
-            return f"at least {self.least}"
-        return str(self.least) if self.least == self.most else f"{self.least} to {self.most}"
+    def limit(self, number: int) -> str:
+        """In Caffe's words, the limit that ``number`` is beyond."""
+        if self.least == self.most:
+            return str(self.least)
+        return f"at least {self.least}" if number < self.least else f"at most {self.most}"
 
 
 def exactly(number: int) -> Count:
@@ -223,8 +225,18 @@ def known_types() -> list[str]:
     return sorted(_REGISTRY)
 
 
-def canonical_axis(axis: int, rank: int, what: str) -> int:
-    """Caffe's ``CanonicalAxisIndex``: a negative axis counts from the end."""
+def shape_string(shape: Dims) -> str:
+    """A shape as Caffe prints it: its sizes, and their product in parentheses: ``2 3 4 5 (120)``."""
+    known = [size for size in shape if size is not None]
+    product = str(math.prod(known)) if len(known) == len(shape) else "?"
+    return " ".join([*("?" if size is None else str(size) for size in shape), f"({product})"])
+
+
+def canonical_axis(axis: int, blob: Dims | int, what: str) -> int:
+    """Caffe's ``CanonicalAxisIndex``: a negative axis counts from the end. ``blob`` is a shape, or its
+    number of axes. Raises NetError for an axis that the blob does not have."""
+    rank = blob if isinstance(blob, int) else len(blob)
     if not -rank <= axis < rank:
-        raise NetError(f"{what}: axis {axis} out of range for a blob with {rank} axes")
+        shape = "" if isinstance(blob, int) else f" with shape {shape_string(blob)}"
+        raise NetError(f"{what}: axis {axis} out of range for {rank}-D Blob{shape}")
     return axis % rank

@@ -22,6 +22,7 @@ from vggrepro.layers.base import (
     Referenced,
     Shapes,
     register,
+    shape_string,
 )
 
 
@@ -58,7 +59,7 @@ class BatchNorm(Layer):
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         (shape,) = bottoms
         if len(shape) < 2:
-            raise ShapeError(f"axis 1 out of range for {len(shape)}-D Blob with shape {shape}")
+            raise ShapeError(f"axis 1 out of range for {len(shape)}-D Blob with shape {shape_string(shape)}")
         return (shape,)
 
     def param_defs(self, bottoms: Shapes) -> tuple[ParamDef, ...]:

@@ -43,7 +43,7 @@ class LegacyAxis:
 
     def of(self, shape: Shape, what: str) -> int:
         if self.legacy is None:
-            return canonical_axis(self.value, len(shape), what)
+            return canonical_axis(self.value, shape, what)
         if self.value >= len(shape):
             raise ShapeError(f"{self.legacy} out of range. ({self.value} vs. {len(shape)} axes)")
         return self.value

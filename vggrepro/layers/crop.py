@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import Dims, GraphBuilder, Shape, Value
 from vggrepro.errors import ShapeError
 from vggrepro.layers.base import (
     Array,
@@ -41,10 +41,9 @@ class Crop(Layer):
     def from_param(cls, param: Any, phase: int) -> Crop:
         return cls(param.crop_param.axis, tuple(param.crop_param.offset))
 
-    def _offsets(self, rank: int) -> dict[int, int]:
+    def _offsets(self, dims: Dims) -> dict[int, int]:
         """The offset of each axis that is cut."""
-        axis = canonical_axis(self.axis, rank, "Crop")
-        cut = range(axis, rank)
+        cut = range(canonical_axis(self.axis, dims, "Crop"), len(dims))
         if len(self.offset) > 1 and len(self.offset) != len(cut):
             raise ShapeError(
                 "number of offset values specified must be equal to the number of dimensions"
@@ -56,8 +55,8 @@ class Crop(Layer):
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         data, size = bottoms
         shape = list(data)
-        for axis, offset in self._offsets(len(data)).items():
-            shape[axis] = size[canonical_axis(axis, len(size), "Crop size blob")]
+        for axis, offset in self._offsets(data).items():
+            shape[axis] = size[canonical_axis(axis, size, "Crop size blob")]
             if data[axis] - offset < shape[axis]:
                 raise ShapeError(
                     f"the crop for dimension {axis} is out-of-bounds with size {shape[axis]}"
@@ -69,7 +68,7 @@ class Crop(Layer):
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
     ) -> Emitted:
         data, size = bottoms
-        offsets = self._offsets(data.rank)
+        offsets = self._offsets(data.dims)
         starts, axes = list(offsets.values()), list(offsets)
         sizes = [size.dims[axis] for axis in axes]
         known = [s for s in sizes if s is not None]
@@ -85,7 +84,7 @@ class Crop(Layer):
         data, size = saved
         (dy,) = d_tops
         assert dy is not None
-        offsets = self._offsets(data.rank)
+        offsets = self._offsets(data.dims)
         before = [offsets.get(axis, 0) for axis in range(data.rank)]
         (shape,) = self.out_shapes([data.shape, size.shape])
         after = [whole - s - b for whole, s, b in zip(data.shape, shape, before, strict=True)]
@@ -95,7 +94,7 @@ class Crop(Layer):
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
     ) -> Referenced:
         data, size = bottoms
-        offsets = self._offsets(data.ndim)
+        offsets = self._offsets(data.shape)
         window = [
             slice(offsets[a], offsets[a] + size.shape[a]) if a in offsets else slice(None)
             for a in range(data.ndim)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -23,6 +22,7 @@ from vggrepro.layers.base import (
     Shapes,
     at_least,
     register,
+    shape_string,
 )
 from vggrepro.layers.neuron import indicator, times
 
@@ -71,7 +71,7 @@ class Eltwise(Layer):
         for index, shape in enumerate(bottoms):
             if shape != bottoms[0]:
                 raise ShapeError(
-                    f"bottom[0]: {_described(bottoms[0])}, bottom[{index}]: {_described(shape)}"
+                    f"bottom[0]: {shape_string(bottoms[0])}, bottom[{index}]: {shape_string(shape)}"
                     " (all must have one shape)"
                 )
         return (bottoms[0],)
@@ -152,8 +152,3 @@ class Eltwise(Layer):
             return Referenced((stacked.max(0),))
         coeffs = np.array([self._coeff(index) for index in range(len(bottoms))])
         return Referenced((np.tensordot(coeffs, stacked, 1),))
-
-
-def _described(shape: Shape) -> str:
-    """As Caffe's ``shape_string``: ``2 3 4 5 (120)``."""
-    return f"{' '.join(map(str, shape))} ({math.prod(shape)})"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import Dims, GraphBuilder, Shape, Value
 from vggrepro.errors import ShapeError
 from vggrepro.layers.base import (
     Array,
@@ -42,23 +42,23 @@ class Flatten(Layer):
     def from_param(cls, param: Any, phase: int) -> Flatten:
         return cls(param.flatten_param.axis, param.flatten_param.end_axis)
 
-    def _range(self, rank: int) -> tuple[int, int]:
-        start = canonical_axis(self.axis, rank, "Flatten axis")
-        end = canonical_axis(self.end_axis, rank, "Flatten end_axis") + 1
+    def _range(self, dims: Dims) -> tuple[int, int]:
+        start = canonical_axis(self.axis, dims, "Flatten axis")
+        end = canonical_axis(self.end_axis, dims, "Flatten end_axis") + 1
         if start > end:
             raise ShapeError(f"start_axis <= end_axis ({start} vs. {end}): end_axis lies before axis")
         return start, end
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         shape = bottoms[0]
-        start, end = self._range(len(shape))
+        start, end = self._range(shape)
         return ((*shape[:start], math.prod(shape[start:end]), *shape[end:]),)
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
     ) -> Emitted:
         x = bottoms[0]
-        start, end = self._range(x.rank)
+        start, end = self._range(x.dims)
         known = [size for size in x.dims[start:end] if size is not None]
         # Axis 0 is always inferred, since a Filter may shorten it; other sizes are asked for where
         # they are known, which is right for a blob without rows too.

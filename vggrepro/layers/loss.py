@@ -157,7 +157,7 @@ def check_ones(bottoms: Shapes, index: int, *names: str) -> None:
 def check_label_count(bottoms: Shapes, axis: int, axis_name: str) -> int:
     """One label for each prediction. Returns the class axis, counted from the front."""
     predictions, label = bottoms[0], bottoms[1]
-    axis = canonical_axis(axis, len(predictions), f"{axis_name} axis")
+    axis = canonical_axis(axis, predictions, f"{axis_name} axis")
     outer_inner = math.prod(predictions[:axis]) * math.prod(predictions[axis + 1 :])
     if outer_inner != math.prod(label):
         raise ShapeError(

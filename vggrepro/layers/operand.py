@@ -23,7 +23,7 @@ class Operand:
 
     def learned_shape(self, bottom: Shape) -> Shape:
         """The shape of a learned operand. Raises NetError or ShapeError as Caffe's ``LayerSetUp``."""
-        first = canonical_axis(self.axis, len(bottom), f"{self.kind}_param")
+        first = canonical_axis(self.axis, bottom, f"{self.kind}_param")
         if self.num_axes < -1:
             raise NetError(
                 f"{self.kind}_param: num_axes must be non-negative, or -1 to extend to the end of bottom[0]"
@@ -35,6 +35,8 @@ class Operand:
 
     def check(self, bottom: Shape, operand: Shape) -> None:
         """Raises ShapeError where an operand of this shape does not fit, as Caffe's ``Reshape``."""
+        if operand:
+            canonical_axis(self.axis, bottom, f"{self.kind}_param")
         covered = self.covered(len(bottom), len(operand))
         self._check_end(len(bottom), covered.start, covered.stop)
         for index, axis in enumerate(covered):

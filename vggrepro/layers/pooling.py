@@ -223,10 +223,8 @@ def _kernel(p: Any) -> tuple[int, int] | None:
         if square or p.HasField("kernel_h") or p.HasField("kernel_w"):
             raise NetError("With Global_pooling: true Filter size cannot specified")
         return None
-    if square and pair:
+    if square == pair:
         raise NetError("Filter size is kernel_size OR kernel_h and kernel_w; not both")
-    if not square and not pair:
-        raise NetError("For non-square filters both kernel_h and kernel_w are required.")
     kernel = (p.kernel_size, p.kernel_size) if square else (p.kernel_h, p.kernel_w)
     if 0 in kernel:
         raise NetError("Filter dimensions cannot be zero.")

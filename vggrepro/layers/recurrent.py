@@ -28,6 +28,8 @@ from vggrepro.layers.base import (
     Referenced,
     Shapes,
     StateDef,
+    at_least,
+    shape_string,
 )
 
 
@@ -78,7 +80,7 @@ class Recurrent(Layer):
     through either.
     """
 
-    bottoms = Count(2, 5)
+    bottoms = at_least(2)
     tops = Count(1, 3)
     blind_bottoms = frozenset({1})
 
@@ -101,7 +103,7 @@ class Recurrent(Layer):
         if len(param.top) != 1 + layer._exposed:
             raise NetError(
                 f"layer {param.name!r}: {cls.type} Layer produces {1 + layer._exposed} top blob(s) as"
-                f" output, got {len(param.top)} (expose_hidden: {p.expose_hidden})"
+                f" output. (got {len(param.top)}; expose_hidden: {p.expose_hidden})"
             )
         return layer
 
@@ -113,11 +115,11 @@ class Recurrent(Layer):
         return len(bottoms) == 3 + self._exposed
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
-        least = 2 + self._exposed
-        if len(bottoms) not in (least, least + 1):
+        allowed = Count(2 + self._exposed, 3 + self._exposed)
+        if len(bottoms) not in allowed:
             raise NetError(
-                f"{self.type} Layer takes {least} to {least + 1} bottom blob(s) as input,"
-                f" got {len(bottoms)} (expose_hidden: {self.expose_hidden})"
+                f"{self.type} Layer takes {allowed.limit(len(bottoms))} bottom blob(s) as input."
+                f" (got {len(bottoms)}; expose_hidden: {self.expose_hidden})"
             )
         x, cont = bottoms[:2]
         if len(x) < 3:  # Caffe asks for 2 here, but its InnerProduct then needs one more
@@ -134,15 +136,15 @@ class Recurrent(Layer):
                 raise ShapeError(f"{name} == bottom[1]->shape({axis}) ({size} vs. {cont[axis]})")
         if self._has_static(bottoms) and (len(bottoms[2]) < 2 or bottoms[2][0] != x[1]):
             raise ShapeError(
-                f"N_ == bottom[2]->shape(0) ({x[1]} vs. {bottoms[2][:1]}): the static input must have shape"
-                f" ({x[1]}, inputs...); got {bottoms[2]}"
+                f"N_ == bottom[2]->shape(0) ({x[1]} vs. {bottoms[2][0] if bottoms[2] else 'none'}): the"
+                f" static input must have shape ({x[1]}, inputs...); got {bottoms[2]}"
             )
         state = (1, x[1], self.num_output)
         for index in range(len(bottoms) - self._exposed, len(bottoms)):
             if bottoms[index] != state:
                 raise ShapeError(
-                    f"bottom[{index}] shape must match hidden state input shape: {state};"
-                    f" got {bottoms[index]}"
+                    f"bottom[{index}] shape must match hidden state input shape: {shape_string(state)}"
+                    f" (got {shape_string(bottoms[index])})"
                 )
         return ((*x[:2], self.num_output), *[state] * self._exposed)
 

@@ -57,7 +57,7 @@ class Reduction(Layer):
         return cls(p.operation, p.axis, p.coeff)
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
-        return (bottoms[0][: canonical_axis(self.axis, len(bottoms[0]), "Reduction")],)
+        return (bottoms[0][: canonical_axis(self.axis, bottoms[0], "Reduction")],)
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]

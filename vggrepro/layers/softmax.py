@@ -38,7 +38,7 @@ class Softmax(Layer):
         return cls(axis=param.softmax_param.axis)
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
-        canonical_axis(self.axis, len(bottoms[0]), "softmax_param")
+        canonical_axis(self.axis, bottoms[0], "softmax_param")
         return (bottoms[0],)
 
     def emit(

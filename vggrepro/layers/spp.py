@@ -20,7 +20,6 @@ from vggrepro.layers.base import (
     Reach,
     Referenced,
     Shapes,
-    at_least,
     register,
 )
 from vggrepro.layers.pooling import Pooling
@@ -31,29 +30,23 @@ from vggrepro.layers.taps import total
 @dataclass(frozen=True)
 class SPP(Layer):
     """Bottom (N, C, H, W), top (N, sum of the levels' sizes). A pyramid of one level is that pooling
-    alone, with its four axes (and its second top, if there is one)."""
+    alone, with its four axes."""
 
     type = "SPP"
-    tops = at_least(1)
 
     pyramid_height: int
     method: str = "MAX"
     """MAX or AVE."""
-    number_of_tops: int = 1
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> SPP:
         p = param.spp_param
-        method, tops = p.PoolMethod.Name(p.pool), len(param.top)
+        method = p.PoolMethod.Name(p.pool)
         if method == "STOCHASTIC":
             raise UnsupportedError(f"layer {param.name!r}: spp_param: pool STOCHASTIC is not implemented")
         if p.pyramid_height < 1:
             raise NetError(f"layer {param.name!r}: spp_param: pyramid_height must be at least 1")
-        if p.pyramid_height > 1 and tops > 1:
-            raise NetError(
-                f"layer {param.name!r}: Concat Layer produces 1 top blob(s) as output. ({tops} tops)"
-            )
-        return cls(p.pyramid_height, method, tops)
+        return cls(p.pyramid_height, method)
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         """Raises ShapeError as the poolings do: a level with more windows than rows gets too much
@@ -85,7 +78,7 @@ class SPP(Layer):
             (kernel_h, kernel_w), (pad_h, pad_w) = kernels, pads
             kernel, pad = (kernel_h, kernel_w), (pad_h, pad_w)
             try:
-                poolings.append(Pooling.checked(self.method, kernel, kernel, pad, tops=self.number_of_tops))
+                poolings.append(Pooling.checked(self.method, kernel, kernel, pad))
             except NetError as error:
                 raise ShapeError(f"level {level} of the pyramid over {sizes}: {error}") from error
         return poolings

@@ -44,7 +44,7 @@ class Tile(Layer):
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         shape = bottoms[0]
-        axis = canonical_axis(self.axis, len(shape), "Tile")
+        axis = canonical_axis(self.axis, shape, "Tile")
         return ((*shape[:axis], shape[axis] * self.tiles, *shape[axis + 1 :]),)
 
     def emit(

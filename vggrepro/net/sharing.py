@@ -10,7 +10,7 @@ from typing import Any
 from vggrepro.caffe.messages import ParamSpec
 from vggrepro.emit import Shape
 from vggrepro.errors import NetError, ShapeError
-from vggrepro.layers.base import ParamDef
+from vggrepro.layers.base import ParamDef, shape_string
 from vggrepro.net.placed import NetLayer, ParamUse, naming
 
 
@@ -34,10 +34,8 @@ def attach_params(placed: Sequence[NetLayer], shapes: Mapping[str, Shape]) -> tu
         with naming(p.name):
             definitions = p.layer.param_defs([shapes[b] for b in p.bottoms])
         if len(p.message.param) > len(definitions):
-            raise NetError(
-                f"layer {p.name!r}: Too many params specified for layer: {len(p.message.param)} specs,"
-                f" {len(definitions)} parameters"
-            )
+            numbers = f"({len(p.message.param)} vs. {len(definitions)})"
+            raise NetError(f"Too many params specified for layer {p.name} {numbers}")
         uses = [_use_param(p, index, definition, shared) for index, definition in enumerate(definitions)]
         finished.append(replace(p, params=tuple(uses)))
     multipliers = {
@@ -62,19 +60,17 @@ def _use_param(p: NetLayer, index: int, definition: ParamDef, shared: dict[str, 
 
 
 def _check_shared(p: NetLayer, spec: Any, definition: ParamDef, owner: ParamUse) -> None:
-    permissive = spec.share_mode == type(spec).PERMISSIVE
     mine, theirs = definition.shape, owner.definition.shape
-    if mine != theirs and not (permissive and math.prod(mine) == math.prod(theirs)):
+    if spec.share_mode == type(spec).PERMISSIVE:
+        fits, what, expects = math.prod(mine) == math.prod(theirs), "count", "shape is"
+    else:
+        fits, what, expects = mine == theirs, "shape", "expects shape"
+    if not fits:
         raise ShapeError(
             f"Cannot share param '{spec.name}' owned by layer '{owner.key.rsplit(':', 1)[0]}' with layer"
-            f" '{p.name}'; shape mismatch.  Owner layer param shape is {_shape_string(theirs)};"
-            f" sharing layer expects shape {_shape_string(mine)}"
+            f" '{p.name}'; {what} mismatch.  Owner layer param shape is {shape_string(theirs)};"
+            f" sharing layer {expects} {shape_string(mine)}"
         )
-
-
-def _shape_string(shape: Shape) -> str:
-    """A shape as Caffe prints it: its sizes, and their product in parentheses."""
-    return " ".join(map(str, (*shape, f"({math.prod(shape)})")))
 
 
 def _agreed(name: str, shared: _Shared, multiplier: str) -> float:
@@ -83,8 +79,8 @@ def _agreed(name: str, shared: _Shared, multiplier: str) -> float:
     for layer, value in given:
         if value != given[0][1]:
             raise NetError(
-                f"layer {layer!r}: Shared param '{name}' has mismatched {multiplier}:"
-                f" {value} vs. {given[0][1]}"
+                f"layer {layer!r}: Shared param '{name}' has mismatched {multiplier}."
+                f" ({value:g} vs. {given[0][1]:g})"
             )
     return float(given[0][1]) if given else float(getattr(shared.owner, multiplier))
 

@@ -60,34 +60,46 @@ class _Wirer:
         self.available.add(blob)
         return self.current[blob]
 
-    def automatic(self, message: Any, layer: Layer) -> tuple[str, ...]:
-        """Caffe's ``AutoTopBlobs``: a loss layer without a top gets an anonymous one."""
-        missing = max(0, layer.tops.least - len(message.top)) if layer.loss else 0
-        return tuple(f"{message.name}/(automatic)_{i}" for i in range(missing))
-
 
 def wire(messages: Sequence[Any], layers: Sequence[Layer]) -> Wiring:
     """Resolve the names of a net, as Caffe's ``Net::Init`` does.
 
     Raises NetError for an unknown bottom (a cycle shows as one too), a blob with two sources, an
-    in-place layer that cannot be one, and wrong numbers of bottoms or tops.
+    in-place layer that cannot be one, and a wrong number of ``propagate_down``.
     """
     wirer = _Wirer()
     wires = []
     for message, layer in zip(messages, layers, strict=True):
+        _check_propagate_down(message)
         bottoms = tuple(wirer.read(message, i) for i in range(len(message.bottom)))
-        tops = tuple(wirer.write(message, layer, i) for i in range(len(message.top)))
-        tops += wirer.automatic(message, layer)
-        _check_counts(message, layer, len(bottoms), len(tops))
-        wires.append(Wires(bottoms, tops))
+        tops = [wirer.write(message, layer, i) for i in range(len(message.top))]
+        tops += [f"{message.name}/(automatic)_{i}" for i in range(automatic_tops(message, type(layer)))]
+        wires.append(Wires(bottoms, tuple(tops)))
     return Wiring(tuple(wires), wirer.current, tuple(sorted(wirer.available)))
 
 
-def _check_counts(message: Any, layer: Layer, bottoms: int, tops: int) -> None:
+def _check_propagate_down(message: Any) -> None:
+    given, bottoms = len(message.propagate_down), len(message.bottom)
+    if given not in (0, bottoms):
+        raise NetError(
+            f"layer {message.name!r}: propagate_down param must be specified either 0 or bottom_size times"
+            f" ({given} vs. {bottoms})"
+        )
+
+
+def check_counts(message: Any, kind: type[Layer]) -> None:
+    """Caffe's ``CheckBlobCounts``. Raises NetError for a wrong number of bottoms or tops."""
+    tops = len(message.top) + automatic_tops(message, kind)
     checks = (
-        (bottoms, layer.bottoms, "takes", "bottom blob(s) as input"),
-        (tops, layer.tops, "produces", "top blob(s) as output"),
+        (len(message.bottom), kind.bottoms, "takes", "bottom blob(s) as input."),
+        (tops, kind.tops, "produces", "top blob(s) as output."),
     )
     for number, count, verb, what in checks:
         if number not in count:
-            raise NetError(f"layer {message.name!r}: {layer.type} Layer {verb} {count} {what}, got {number}")
+            limit = count.limit(number)
+            raise NetError(f"layer {message.name!r}: {kind.type} Layer {verb} {limit} {what} (got {number})")
+
+
+def automatic_tops(message: Any, kind: type[Layer]) -> int:
+    """Caffe's ``AutoTopBlobs``: a loss layer without a top gets an anonymous one."""
+    return max(0, kind.tops.least - len(message.top)) if kind.loss else 0
