@@ -16,7 +16,7 @@ from vggrepro.layers.base import Layer, known_types, layer_class
 from vggrepro.net.placed import NetLayer, ParamUse, naming
 from vggrepro.net.shapes import check_sizes, infer_shapes
 from vggrepro.net.sharing import attach_params
-from vggrepro.net.wiring import wire
+from vggrepro.net.wiring import check_counts, wire
 
 Params = Mapping[str, npt.NDArray[np.float32]]
 
@@ -124,11 +124,14 @@ def _parse_layers(message: Any, phase: str, custom: Mapping[str, Layer]) -> list
     layers, unsupported = [], []
     for m in message.layer:
         if m.name in custom:
+            check_counts(m, type(custom[m.name]))
             layers.append(custom[m.name])
             continue
         try:
             with naming(m.name):
-                layers.append(layer_class(m.type).from_param(m, PHASES[phase]))
+                kind = layer_class(m.type)
+                check_counts(m, kind)
+                layers.append(kind.from_param(m, PHASES[phase]))
         except UnsupportedError as error:
             unsupported.append(str(error) + _python_class(m))
     if any("Unknown layer type" in text for text in unsupported):
