@@ -112,11 +112,9 @@ def test_the_blacklist_counts_by_the_numbers_in_ilsvrcs_names(nets, images, tmp_
     assert "ILSVRC2012_val_00000041.png" not in {w["image"] for w in result["worst"]}
 
 
-def test_several_rows_of_a_table(images, tmp_path, capsys):
+def test_several_rows_of_a_table(nets, images, tmp_path, capsys):
     """Row after row with a stand-in for the nets: the report has each beside the paper's number."""
-    from conftest import write_net
-
-    net = write_net(tmp_path, "stand_in", 4)
+    net = nets[0]
     rows = ["--row", "D:256", "--row", "D:384"]
     files = [o for key in ("D:256", "D:384") for o in ("--weights", f"{key}={net.weights}")]
     files += [o for key in ("D:256", "D:384") for o in ("--deploy", f"{key}={net.deploy}")]

@@ -9,7 +9,7 @@ import tarfile
 import cv2
 import numpy as np
 import pytest
-from test_evaluation_resume import EVALUATE, ONE_THREAD, run_until_half_done
+from evaluation_process import EVALUATE, ONE_THREAD, run_until_half_done
 
 from vggrepro.caffe.snapshot import write_caffemodel
 from vggrepro.data.sources import open_images

@@ -4,19 +4,14 @@ import importlib.util
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from evaluation_process import EVALUATE, ONE_THREAD, run_until_half_done
 
-from vggrepro.evaluation.cache import DONE
-
-EVALUATE = [sys.executable, str(Path(__file__).parents[2] / "tools" / "eval_ilsvrc.py")]
-ONE_THREAD = ["--network-threads", "1", "--threads", "1"]
 DEMO = ["--demo", "--protocol", "multicrop", "--scales", "72", "--no-flip", "--batch", "1", *ONE_THREAD]
 
 
@@ -35,28 +30,6 @@ def results(path):
     found = json.loads(path.read_text())
     del found["seconds"], found["settings"]["running"]
     return found
-
-
-def done(cache):
-    """Which images of the only stream are finished."""
-    paths = list(cache.glob("*/states.npy"))
-    return np.load(paths[0]) == DONE if paths else np.zeros(1, bool)
-
-
-def run_until_half_done(arguments, cache, seconds=60.0):
-    """Start a run and kill it as soon as some, but not all, images are in the cache."""
-    with subprocess.Popen([*arguments, "--cache", str(cache)], stderr=subprocess.DEVNULL) as process:
-        end = time.monotonic() + seconds
-        while not done(cache).any():
-            assert process.poll() is None, "the run ended before it could be killed"
-            assert time.monotonic() < end, "no image was finished in time"
-            time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    finished = done(cache)
-    assert finished.any()
-    assert not finished.all()
-    return finished
 
 
 def test_a_killed_run_goes_on_where_it_was(tmp_path):
