@@ -120,7 +120,7 @@ def test_bottoms_and_tops_come_in_pairs() -> None:
 
 def test_bottoms_of_different_shapes() -> None:
     layer = parse('type: "Convolution" top: "a" top: "b" convolution_param { num_output: 1 kernel_size: 1 }')
-    with pytest.raises(ShapeError, match=r"shape mismatch - bottom\[0\]"):
+    with pytest.raises(ShapeError, match=r"bottom\[0\]: 1 2 3 3 \(18\) vs. bottom\[1\]: 1 2 3 4 \(24\)"):
         layer.out_shapes([(1, 2, 3, 3), (1, 2, 3, 4)])
 
 

@@ -259,6 +259,11 @@ class Convolution(BaseConvolution):
             map_.weight_gradient(g, pair.x.name, pair.dy) if weight else None,
         )
 
+    def fixed_axes(self, bottoms: Shapes) -> frozenset[int]:
+        """Axes along which a window is larger than all of its input, but counts."""
+        frame, windows = self.windows(len(bottoms[0]))
+        return windows.short_axes(frame.sizes(bottoms[0]), frame.axis + 1)
+
     def macs(self, bottoms: Shapes) -> int:
         return sum(
             prod(top) // self.num_output * prod(self.param_defs([bottom])[0].shape)
