@@ -49,9 +49,9 @@ Slope = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """dy / dx from the bottom, and from what the blob holds in the end."""
 
 READING_THE_TOP: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray], Slope]] = {
-    "Sigmoid": ("", sigmoid, lambda x, y: y * (1 - y)),
-    "TanH": ("", np.tanh, lambda x, y: 1 - y**2),
-    "Exp": ("", np.exp, lambda x, y: y),
+    "Sigmoid": ("", sigmoid, lambda _, y: y * (1 - y)),
+    "TanH": ("", np.tanh, lambda _, y: 1 - y**2),
+    "Exp": ("", np.exp, lambda _, y: y),
     "ELU": ("", lambda x: np.where(x > 0, x, np.expm1(x)), lambda x, y: np.where(x > 0, 1, y + 1)),
     "Power": ("power_param { power: 3 }", lambda x: x**3, lambda x, y: 3 * y / x),
     "Swish": ("", lambda x: x * sigmoid(x), lambda x, y: y + sigmoid(x) * (1 - y)),
@@ -105,12 +105,12 @@ def test_lrn_whose_top_the_next_layer_changes(tmp_path: Path) -> None:
 
 
 READING_THE_BOTTOM: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray], Slope]] = {
-    "BNLL": ("", lambda x: np.logaddexp(0, x), lambda x, y: sigmoid(y)),
-    "Clip": ("clip_param { min: -3 max: 0.5 }", lambda x: np.clip(x, -3, 0.5), lambda x, y: np.ones_like(y)),
+    "BNLL": ("", lambda x: np.logaddexp(0, x), lambda _, y: sigmoid(y)),
+    "Clip": ("clip_param { min: -3 max: 0.5 }", lambda x: np.clip(x, -3, 0.5), lambda _, y: np.ones_like(y)),
     "ReLU": (
         "relu_param { negative_slope: -2 }",
         lambda x: np.where(x > 0, x, -2 * x),
-        lambda x, y: np.ones_like(y),
+        lambda _, y: np.ones_like(y),
     ),
 }
 

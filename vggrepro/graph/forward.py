@@ -150,6 +150,7 @@ def emit_forward(g: GraphBuilder, net: Net, dims: Mapping[str, Dims], params: Ma
             saved.append(None)
             continue
         bottoms = [Value(tensors[b], dims[b]) for b in placed.bottoms]
+        _require_fixed(net, placed, bottoms)
         definitions = _states(net, placed, dims)
         inputs = [
             Value(state_name(placed.name, d.name), d.initial.shape, d.initial.dtype) for d in definitions
@@ -164,6 +165,12 @@ def emit_forward(g: GraphBuilder, net: Net, dims: Mapping[str, Dims], params: Ma
             {next_name(placed.name, d.name): t for d, t in zip(definitions, emitted.next_states, strict=True)}
         )
     return Forward(tensors, tuple(saved), moved, tuple(states))
+
+
+def _require_fixed(net: Net, placed: NetLayer, bottoms: Sequence[Value]) -> None:
+    axes = placed.layer.fixed_axes([net.shapes[b] for b in placed.bottoms])
+    if any(axis < bottom.rank and bottom.dims[axis] is None for bottom in bottoms for axis in axes):
+        raise FixedShapeError(f"layer {placed.name!r}: axes {sorted(axes)} must be fixed at these sizes")
 
 
 def _states(net: Net, placed: NetLayer, dims: Mapping[str, Dims]) -> tuple[StateDef, ...]:

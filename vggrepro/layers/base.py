@@ -152,6 +152,11 @@ class Layer(ABC):
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         """Shapes of the tops. Raises ShapeError where Caffe's ``Reshape`` would stop."""
 
+    def fixed_axes(self, bottoms: Shapes) -> frozenset[int]:
+        """Axes of the bottoms that a graph must not leave free: at these sizes Caffe's rule is not the one
+        that ``emit`` assumes of unknown sizes."""
+        return frozenset()
+
     def param_defs(self, bottoms: Shapes) -> tuple[ParamDef, ...]:
         """The parameters that the layer has with these bottoms, in Caffe's order."""
         return ()

@@ -70,6 +70,11 @@ class Im2col(Layer):
             )
         return (top,)
 
+    def fixed_axes(self, bottoms: Shapes) -> frozenset[int]:
+        """As Convolution's."""
+        frame, windows = self._windows(len(bottoms[0]))
+        return windows.short_axes(frame.sizes(bottoms[0]), frame.axis + 1)
+
     def reach(self, bottom: Shape) -> Reach | None:
         frame, windows = self._windows(len(bottom))
         if frame.spatial != 2:

@@ -115,6 +115,10 @@ class Windows:
         windows = zip(sizes, self.kernel, self.stride, self.pad, self.dilation, strict=True)
         return tuple(None if size is None else rule(size, *window) for size, *window in windows)
 
+    def short_axes(self, sizes: Dims, first: int) -> frozenset[int]:
+        """The axes, counted from ``first``, where :meth:`shortfall` is not 0."""
+        return frozenset(axis for axis, lacking in enumerate(self.shortfall(sizes), first) if lacking)
+
     def shortfall(self, sizes: Dims) -> Shape:
         """Zeros that Caffe reads beyond the padded end, where a window is larger than all of its
         input (see :func:`conv_size`); 0 elsewhere, and where the size is not known."""
