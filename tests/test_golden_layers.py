@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 from golden_suite import cases
 
-from vggrepro.evaluation.reference_case import ReferenceCase, check_backward, check_forward
+from vggrepro.evaluation.reference_case import ReferenceCase, check_backward, check_forward, check_second
 from vggrepro.evaluation.verify import Difference
 from vggrepro.graph.backward import build_gradient
 from vggrepro.graph.forward import build_forward
 from vggrepro.graph.naming import next_name
 from vggrepro.graph.reference import reference_walk
-from vggrepro.net import Net
 from vggrepro.runtime.session import Session
 
 CASES = cases("layer", "net")
@@ -35,27 +34,7 @@ def test_forward(case: ReferenceCase, fixed: bool) -> None:
 @pytest.mark.parametrize("case", [c for c in EXACT if c.about.get("second_call")], **named)
 def test_second_call(case: ReferenceCase) -> None:
     """State and moved statistics go on from the first call, at the second call's shapes."""
-    net = case.load()
-    first = Session(build_forward(net), threads=1).run(case.arrays("in"))
-    again, states = feedback(net, first)
-    inputs = case.arrays("in2")
-    again = again.reshape({name: array.shape for name, array in inputs.items()})
-    got = Session(build_forward(again), threads=1).run({**inputs, **states})
-    found = {f"out2:{name}": array for name, array in got.items()}
-    for key in case.keys("param_after2"):
-        layer, index = key.split(":", 1)[1].rsplit(":", 1)
-        found[key] = got[next_name(layer, index)]
-    assert_passed([case.compare(key, found[key]) for key in case.keys("out2", "param_after2")])
-
-
-def feedback(net: Net, results: dict[str, np.ndarray]) -> tuple[Net, dict[str, np.ndarray]]:
-    """The net and the state feeds for the call after the one that gave ``results``."""
-    params, states = {}, {}
-    for name, array in results.items():
-        if name.startswith("next:"):
-            layer, what = name[len("next:") :].rsplit(":", 1)
-            (params if what.isdigit() else states)[f"{layer}:{what}"] = array
-    return net.with_params(params), {f"state:{key}": array for key, array in states.items()}
+    assert_passed(check_second(case, case.load(), threads=1))
 
 
 @pytest.mark.parametrize("case", EXACT, **named)

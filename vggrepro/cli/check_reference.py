@@ -6,16 +6,36 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vggrepro.cli.run import run
-from vggrepro.errors import DataError
+from vggrepro.errors import DataError, VggReproError
 from vggrepro.evaluation.reference_case import ReferenceCase, Tolerance, check_case
 from vggrepro.evaluation.verify import Difference, table
+from vggrepro.runtime.device import parse_device, prepare
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What came of one case. ``note`` says why nothing was compared."""
+
+    status: str
+    """passed, failed, not comparable or error."""
+    differences: Sequence[Difference] = ()
+    note: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "status": self.status,
+            "note": self.note,
+            "blobs": [difference.as_json() for difference in self.differences],
+        }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 all within tolerance, 1 some are not, 2 an error."""
+    """Exit codes: 0 all within tolerance, 1 some are not, 2 a case could not be run, or none compared."""
     arguments = _parser().parse_args(argv)
     return run(lambda: _check(arguments))
 
@@ -23,8 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="check_reference",
-        description="Run stored reference outputs (net.prototxt, weights.caffemodel, case.json, io.npz in a folder"
-        " for each case) through the converted model and compare every blob and gradient.",
+        description="Run stored reference outputs through the converted model and compare every blob and"
+        " gradient. A case is a folder with net.prototxt, weights.caffemodel, case.json and io.npz.",
+        epilog="exit codes: 0 within tolerance, 1 not, 2 a case could not be run, or none compared",
     )
     parser.add_argument("case", nargs="+", type=Path, metavar="CASE", help="the folder of a case")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
@@ -46,23 +67,44 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    prepare(parse_device(arguments.device))  # no case can run where the device does not work
     fallback = Tolerance(arguments.rtol, arguments.relative_atol)
-    results: dict[str, list[Difference]] = {}
+    outcomes: dict[str, _Outcome] = {}
     for folder in arguments.case:
-        if not (folder / "case.json").exists():
-            raise DataError(f"{folder}: not a case: no case.json in it")
-        results[str(folder)] = check_case(ReferenceCase(folder, fallback), arguments.device)
-        _print(str(folder), results[str(folder)], arguments.quiet)
-    failed = [name for name, rows in results.items() if not all(r.passed for r in rows)]
+        outcomes[str(folder)] = outcome = _outcome(ReferenceCase(folder, fallback), arguments.device)
+        print(f"{folder}: {_line(outcome)}", flush=True)
+        if outcome.differences and not arguments.quiet:
+            print(table(list(outcome.differences)))
+    counts = dict.fromkeys(("passed", "failed", "not comparable", "error"), 0)
+    for outcome in outcomes.values():
+        counts[outcome.status] += 1
     if arguments.json:
-        content = {name: [r.as_json() for r in rows] for name, rows in results.items()}
-        arguments.json.write_text(json.dumps({"failed": failed, "cases": content}, indent=1) + "\n")
-    print(f"{len(results) - len(failed)} passed, {len(failed)} failed", file=sys.stderr)
-    return 1 if failed else 0
+        cases = {name: outcome.as_json() for name, outcome in outcomes.items()}
+        arguments.json.write_text(json.dumps({"counts": counts, "cases": cases}, indent=1) + "\n")
+    print(", ".join(f"{number} {status}" for status, number in counts.items() if number), file=sys.stderr)
+    if counts["error"]:
+        return 2
+    if counts["failed"]:
+        return 1
+    if not counts["passed"]:
+        raise DataError("no case could be compared")
+    return 0
 
 
-def _print(name: str, rows: list[Difference], quiet: bool) -> None:
-    bad = [row for row in rows if not row.passed]
-    print(f"{name}: {'ok' if not bad else 'FAILED: ' + ', '.join(r.blob for r in bad)}")
-    if not quiet:
-        print(table(rows))
+def _outcome(case: ReferenceCase, device: str) -> _Outcome:
+    try:
+        if not (case.folder / "case.json").exists():
+            raise DataError(f"{case.folder}: not a case: no case.json in it")
+        if case.about.get("random"):
+            return _Outcome("not comparable", note="its outputs are random, by what its case.json says")
+        differences = check_case(case, device)
+    except (VggReproError, OSError) as error:
+        return _Outcome("error", note=" ".join(str(error).split()))
+    passed = all(difference.passed for difference in differences)
+    return _Outcome("passed" if passed else "failed", differences)
+
+
+def _line(outcome: _Outcome) -> str:
+    if outcome.status == "failed":
+        return "FAILED: " + ", ".join(d.blob for d in outcome.differences if not d.passed)
+    return "ok" if outcome.status == "passed" else f"{outcome.status}: {outcome.note}"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vggrepro.cli.options import add_net_options, net_from
 from vggrepro.cli.run import run
+from vggrepro.emit import Shape
 from vggrepro.net.inspect import Row, Totals, inspect
 
 
@@ -21,8 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="inspect_net",
-        description="Show a Caffe net layer by layer: type, top shape, parameters, multiply-accumulates,"
-        " activation memory, and receptive field and stride in pixels of the input.",
+        description="Show a Caffe net layer by layer: type, top shape, parameters, multiply-accumulates and"
+        " activation memory of one pass of its batch, receptive field and stride in pixels of the input.",
     )
     parser.add_argument("prototxt", help="the net: V0, V1 or current format")
     add_net_options(parser)
@@ -33,9 +34,15 @@ def _parser() -> argparse.ArgumentParser:
 def _inspect(arguments: argparse.Namespace) -> int:
     net = net_from(arguments, None)
     rows, totals = inspect(net)
+    print(f"{net.name or 'net'}: {', '.join(f'{b} {_by(shape)}' for b, shape in net.inputs.items())}")
     print(_table(rows, totals))
     if arguments.json:
-        content = {"name": net.name, "layers": [r.as_json() for r in rows], "totals": totals.as_json()}
+        content = {
+            "name": net.name,
+            "inputs": {blob: list(shape) for blob, shape in net.inputs.items()},
+            "layers": [row.as_json() for row in rows],
+            "totals": totals.as_json(),
+        }
         Path(arguments.json).write_text(json.dumps(content, indent=1) + "\n")
     return 0
 
@@ -46,12 +53,12 @@ def _table(rows: Sequence[Row], totals: Totals) -> str:
         (
             row.name,
             row.type,
-            "x".join(map(str, row.shape)) or "scalar",
+            _by(row.shape),
             f"{row.parameters:,}",
             f"{row.macs:,}",
             f"{row.bytes / 2**20:.2f} MiB",
-            _pixels(row.field),
-            _pixels(row.stride),
+            _square(row.field),
+            _square(row.stride),
         )
         for row in rows
     ]
@@ -76,7 +83,12 @@ def _table(rows: Sequence[Row], totals: Totals) -> str:
     )
 
 
-def _pixels(pair: tuple[int, int] | None) -> str:
+def _by(shape: Shape) -> str:
+    return "x".join(map(str, shape)) or "scalar"
+
+
+def _square(pair: tuple[int, int] | None) -> str:
+    """Height and width, once if they are equal; a dash for what is no window of an image."""
     if pair is None:
         return "-"
-    return str(pair[0]) if pair[0] == pair[1] else f"{pair[0]}x{pair[1]}"
+    return str(pair[0]) if pair[0] == pair[1] else _by(pair)

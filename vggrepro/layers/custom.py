@@ -28,6 +28,8 @@ from vggrepro.layers.base import (
 
 DOMAIN = "vggrepro.caffe"
 
+HOW_TO_ALLOW = "--allow-custom (allow_custom) makes custom nodes of them"
+
 
 @dataclass(frozen=True)
 class Custom(Layer):

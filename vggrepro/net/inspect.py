@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from vggrepro.emit import Shape
+from vggrepro.layers.base import Reach
 from vggrepro.net.net import Net
 from vggrepro.net.placed import NetLayer
 
@@ -47,8 +48,12 @@ class Totals:
 
 @dataclass(frozen=True)
 class _Field:
+    """What an element of a value sees: ``size`` and ``stride`` in pixels. ``map`` is the value's shape
+    (N, C, H, W); for a vector (N, C * H * W) that of the map that was flattened."""
+
     size: Pair
     stride: Pair
+    map: Shape
 
 
 def inspect(net: Net) -> tuple[list[Row], Totals]:
@@ -56,9 +61,11 @@ def inspect(net: Net) -> tuple[list[Row], Totals]:
     fields: dict[str, _Field] = {}
     rows = []
     for placed in net.layers:
-        field = _field(placed, net.shapes, fields)
-        fields.update({top: field for top in placed.tops if field is not None})
-        rows.append(_row(placed, net, field))
+        for top in placed.tops:
+            field = _field(placed, net.shapes[top], fields)
+            if field is not None:
+                fields[top] = field
+        rows.append(_row(placed, net, fields.get(placed.tops[0]) if placed.tops else None))
     return rows, Totals(
         parameters=sum(row.parameters for row in rows),
         macs=sum(row.macs for row in rows),
@@ -70,7 +77,7 @@ def _row(placed: NetLayer, net: Net, field: _Field | None) -> Row:
     new = [top for top, blob in zip(placed.tops, placed.message.top, strict=False) if top == blob]
     return Row(
         name=placed.name,
-        type=placed.layer.type,
+        type=placed.message.type,
         shape=net.shapes[placed.tops[0]] if placed.tops else (),
         parameters=sum(math.prod(u.definition.shape) for u in placed.params if u.owner == u.key),
         macs=placed.layer.macs([net.shapes[b] for b in placed.bottoms]),
@@ -80,22 +87,30 @@ def _row(placed: NetLayer, net: Net, field: _Field | None) -> Row:
     )
 
 
-def _field(placed: NetLayer, shapes: Mapping[str, Shape], fields: Mapping[str, _Field]) -> _Field | None:
-    """The largest field of the bottoms, widened by the layer's own window."""
+def _field(placed: NetLayer, top: Shape, fields: Mapping[str, _Field]) -> _Field | None:
+    """The largest field of the bottoms, widened by the layer's own window; None if a bottom has none."""
     if placed.layer.source:
-        return _Field((1, 1), (1, 1)) if len(shapes[placed.tops[0]]) == 4 else None
-    below = [fields[b] for b in placed.bottoms if b in fields]
-    if not below or not placed.tops:
+        return _Field((1, 1), (1, 1), top) if len(top) == 4 else None
+    below = [fields[bottom] for bottom in placed.bottoms if bottom in fields]
+    if not below or len(below) < len(placed.bottoms):
         return None
-    bottom = shapes[placed.bottoms[0]]
-    if len(bottom) != 4:
-        return below[0]  # behind a fully connected layer every element sees what that one saw
+    bottom = below[0].map
     window = placed.layer.reach(bottom)
-    if window is None:
+    shape = _map(top, bottom, window) if window is not None else None
+    if window is None or shape is None:
         return None
     stride = _pair(lambda axis: max(f.stride[axis] for f in below))
     size = _pair(lambda axis: max(f.size[axis] for f in below) + (window.extent[axis] - 1) * stride[axis])
-    return _Field(size, _pair(lambda axis: stride[axis] * window.stride[axis]))
+    return _Field(size, _pair(lambda axis: stride[axis] * window.stride[axis]), shape)
+
+
+def _map(top: Shape, bottom: Shape, window: Reach) -> Shape | None:
+    """The top as a map: itself, what was flattened, or a single place where a window covers all."""
+    if len(top) == 4:
+        return top
+    if top and window.extent == bottom[2:]:
+        return (top[0], math.prod(top[1:]), 1, 1)
+    return bottom if math.prod(top) == math.prod(bottom) else None
 
 
 def _pair(of: Callable[[int], int]) -> Pair:

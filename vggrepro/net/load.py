@@ -19,7 +19,8 @@ from vggrepro.caffe.upgrade import upgrade_net_param
 from vggrepro.caffe.weights import SavedLayer, read_weights
 from vggrepro.emit import Shape
 from vggrepro.errors import NetError, ParseError, WeightsError
-from vggrepro.layers.base import Layer, known_types
+from vggrepro.layers.base import known_types
+from vggrepro.layers.custom import HOW_TO_ALLOW
 from vggrepro.net.custom import custom_layers, warn_of_custom_nodes
 from vggrepro.net.fillers import fill
 from vggrepro.net.net import Net, build
@@ -36,6 +37,7 @@ def load_net(
     level: int = 0,
     input_shapes: Mapping[str, Shape] | None = None,
     seed: int = 0,
+    fill: bool = True,
     allow_unknown: bool = False,
     allow_custom: bool = False,
     custom_shapes: Mapping[str, Shape] | None = None,
@@ -43,8 +45,9 @@ def load_net(
     """Read a net, of any of Caffe's formats, in one phase.
 
     Weights (.caffemodel or .h5) are copied by layer name as Caffe does; a layer that the file lacks
-    keeps its filler's values, drawn from ``seed``. ``input_shapes`` gives or replaces the shapes of
-    inputs. ``allow_unknown`` turns fields that BVLC Caffe does not know into warnings.
+    keeps its filler's values, drawn from ``seed``, or with ``fill=False`` and no weights at all none, which
+    spares time and memory where shapes are all that is asked for. ``input_shapes`` gives or replaces
+    the shapes of inputs. ``allow_unknown`` turns fields that BVLC Caffe does not know into warnings.
     ``allow_custom`` makes Python layers and layers of unknown types nodes of a custom operator domain
     (:class:`vggrepro.layers.custom.Custom`), with a warning for each; ``custom_shapes`` gives the shapes of
     their tops, where they are not the first bottom's (a 0 copies the first bottom's size).
@@ -62,10 +65,11 @@ def load_net(
     saved = {os.fspath(weights): read_weights(weights)} if weights is not None else {}
     blobs = [layer for layers in saved.values() for layer in layers]
     custom = custom_layers(message, foreign, custom_shapes or {}, blobs) if allow_custom else {}
-    net = _built(message, phase, input_shapes, Path(source).parent, seed, saved, custom)
+    _resolve_sources(message, Path(source).parent)
+    net = build(message, phase, input_shapes, custom)
     warn_of_custom_nodes(net)
-    files = zip(("prototxt", "weights"), (source, *saved), strict=False)
-    return replace(net, sources=dict(files))
+    files = dict(zip(("prototxt", "weights"), (source, *saved), strict=False))
+    return replace(_with_values(net, saved, seed) if fill or saved else net, sources=files)
 
 
 def _read(source: str, allow_unknown: bool, allow_custom: bool) -> ForeignNet:
@@ -77,9 +81,7 @@ def _read(source: str, allow_unknown: bool, allow_custom: bool) -> ForeignNet:
         types = _foreign_types(source) if "has no field named" in str(error) else []
         if not types:
             raise
-        raise ParseError(
-            f"{error} (unknown layer types: {', '.join(types)}; --allow-custom (allow_custom) makes custom nodes of them)"
-        ) from None
+        raise ParseError(f"{error} (unknown layer types: {', '.join(types)}; {HOW_TO_ALLOW})") from None
 
 
 def _foreign_types(source: str) -> list[str]:
@@ -100,21 +102,13 @@ def build_net(
 ) -> Net:
     """A net from an upgraded and filtered ``NetParameter``. Files that layers name are sought in the working
     directory, as in Caffe, and then in ``folder``. Several weight files are copied one after another."""
-    saved = {os.fspath(path): read_weights(path) for path in weights}
-    return _built(message, phase, input_shapes, folder, seed, saved, {})
-
-
-def _built(
-    message: Any,
-    phase: str,
-    input_shapes: Mapping[str, Shape] | None,
-    folder: Path,
-    seed: int,
-    saved: Mapping[str, Sequence[SavedLayer]],
-    custom: Mapping[str, Layer],
-) -> Net:
     _resolve_sources(message, folder)
-    net = build(message, phase, input_shapes, custom)
+    saved = {os.fspath(path): read_weights(path) for path in weights}
+    return _with_values(build(message, phase, input_shapes), saved, seed)
+
+
+def _with_values(net: Net, saved: Mapping[str, Sequence[SavedLayer]], seed: int) -> Net:
+    """The net with the parameters of these files, and the fillers' values of all others."""
     loaded: dict[str, npt.NDArray[np.float32]] = {}
     for path, layers in saved.items():
         loaded.update(match_weights(net, layers, path))

@@ -13,6 +13,7 @@ from vggrepro.caffe.messages import PHASES
 from vggrepro.emit import Shape
 from vggrepro.errors import NetError, ShapeError, UnsupportedError
 from vggrepro.layers.base import Layer, known_types, layer_class
+from vggrepro.layers.custom import HOW_TO_ALLOW
 from vggrepro.net.placed import NetLayer, ParamUse, naming
 from vggrepro.net.shapes import check_sizes, infer_shapes
 from vggrepro.net.sharing import attach_params
@@ -135,9 +136,7 @@ def _parse_layers(message: Any, phase: str, custom: Mapping[str, Layer]) -> list
         except UnsupportedError as error:
             unsupported.append(str(error) + _python_class(m))
     if any("Unknown layer type" in text for text in unsupported):
-        unsupported[-1] += (
-            f" (known types: {', '.join(known_types())}); --allow-custom (allow_custom) makes custom nodes of them"
-        )
+        unsupported[-1] += f" (known types: {', '.join(known_types())}); {HOW_TO_ALLOW}"
     if unsupported:
         raise UnsupportedError("; ".join(unsupported))
     return layers
