@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _convert(arguments: argparse.Namespace) -> int:
     properties = _preprocessing(arguments)
-    net = net_from(arguments, arguments.caffemodel)
+    net = net_from(arguments, arguments.caffemodel, fill=arguments.allow_missing)
     if not arguments.allow_missing:
         _require_weights(net, arguments.caffemodel)
     if arguments.deploy:

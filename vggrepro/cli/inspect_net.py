@@ -32,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
-    net = net_from(arguments, None)
+    net = net_from(arguments, None, fill=False)
     rows, totals = inspect(net)
     print(f"{net.name or 'net'}: {', '.join(f'{b} {_by(shape)}' for b, shape in net.inputs.items())}")
     print(_table(rows, totals))

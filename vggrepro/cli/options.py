@@ -53,15 +53,15 @@ def add_net_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def net_from(arguments: argparse.Namespace, weights: str | None) -> Net:
-    """The net that the options of :func:`add_net_options` describe, without weights its shapes alone."""
+def net_from(arguments: argparse.Namespace, weights: str | None, *, fill: bool) -> Net:
+    """The net that the options of :func:`add_net_options` describe. ``fill``: see ``load_net``."""
     return load_net(
         arguments.prototxt,
         weights,
         phase=arguments.phase,
         stages=arguments.stage,
         level=arguments.level,
-        fill=False,
+        fill=fill,
         input_shapes=parse_shapes(arguments.input_shape, "--input-shape"),
         allow_unknown=arguments.allow_unknown,
         allow_custom=arguments.allow_custom,

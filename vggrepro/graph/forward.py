@@ -71,6 +71,8 @@ def build_forward(
     for blob in wanted:
         if blob not in net.blobs:
             raise NetError(f"net {net.name!r}: no blob {blob!r} to output; it has {', '.join(net.blobs)}")
+    if not wanted:
+        raise NetError(f"net {net.name!r}: no blob to output: every one is consumed, or there is none")
     choices = [BATCH_AND_SIZE] if fully_convolutional else [BATCH_AND_SIZE, BATCH, FIXED]
     for free in [FIXED] if fixed else choices:
         try:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,13 @@ from vggrepro.caffe.text import read_net
 from vggrepro.caffe.upgrade import upgrade_net_param
 from vggrepro.caffe.weights import SavedLayer, read_weights
 from vggrepro.emit import Shape
-from vggrepro.errors import NetError, ParseError, WeightsError
+from vggrepro.errors import NetError, ParseError, VggReproError, WeightsError
 from vggrepro.layers.base import known_types
 from vggrepro.layers.custom import HOW_TO_ALLOW
 from vggrepro.net.custom import custom_layers, warn_of_custom_nodes
-from vggrepro.net.fillers import fill
+from vggrepro.net.fillers import fill as fill_values
 from vggrepro.net.net import Net, build
+from vggrepro.net.placed import naming
 
 PathLike = str | os.PathLike[str]
 
@@ -45,12 +47,12 @@ def load_net(
     """Read a net, of any of Caffe's formats, in one phase.
 
     Weights (.caffemodel or .h5) are copied by layer name as Caffe does; a layer that the file lacks
-    keeps its filler's values, drawn from ``seed``, or with ``fill=False`` and no weights at all none, which
-    spares time and memory where shapes are all that is asked for. ``input_shapes`` gives or replaces
-    the shapes of inputs. ``allow_unknown`` turns fields that BVLC Caffe does not know into warnings.
-    ``allow_custom`` makes Python layers and layers of unknown types nodes of a custom operator domain
-    (:class:`vggrepro.layers.custom.Custom`), with a warning for each; ``custom_shapes`` gives the shapes of
-    their tops, where they are not the first bottom's (a 0 copies the first bottom's size).
+    keeps its filler's values, drawn from ``seed``; with ``fill=False`` it has none, and ``params`` lacks its
+    keys. ``input_shapes`` gives or replaces the shapes of inputs. ``allow_unknown`` turns fields that BVLC
+    Caffe does not know into warnings. ``allow_custom`` makes Python layers and layers of unknown types
+    nodes of a custom operator domain (:class:`vggrepro.layers.custom.Custom`), with a warning for each;
+    ``custom_shapes`` gives the shapes of their tops, where they are not the first bottom's (a 0 copies the
+    first bottom's size).
 
     Raises ParseError, UpgradeError, UnsupportedError, NetError, ShapeError or WeightsError.
     """
@@ -61,15 +63,30 @@ def load_net(
     source = os.fspath(prototxt)
     foreign = _read(source, allow_unknown, allow_custom)
     upgraded = upgrade_net_param(foreign.message, source)
-    message = filter_net(upgraded, phase=phase, level=level, stages=stages)
     saved = {os.fspath(weights): read_weights(weights)} if weights is not None else {}
-    blobs = [layer for layers in saved.values() for layer in layers]
-    custom = custom_layers(message, foreign, custom_shapes or {}, blobs) if allow_custom else {}
-    _resolve_sources(message, Path(source).parent)
-    net = build(message, phase, input_shapes, custom)
+    with _naming_file(source):
+        message = filter_net(upgraded, phase=phase, level=level, stages=stages)
+        blobs = [layer for layers in saved.values() for layer in layers]
+        custom = custom_layers(message, foreign, custom_shapes or {}, blobs) if allow_custom else {}
+        _resolve_sources(message, Path(source).parent)
+        net = build(message, phase, input_shapes, custom)
     warn_of_custom_nodes(net)
+    loaded = _loaded(net, saved)
+    with _naming_file(source):
+        others = initial_params(net, seed, skip=loaded) if fill else {}
     files = dict(zip(("prototxt", "weights"), (source, *saved), strict=False))
-    return replace(_with_values(net, saved, seed) if fill or saved else net, sources=files)
+    return replace(net.with_params({**others, **loaded}), loaded=frozenset(loaded), sources=files)
+
+
+@contextmanager
+def _naming_file(source: str) -> Iterator[None]:
+    """Puts the file's name in front of an error that does not name it."""
+    try:
+        yield
+    except VggReproError as error:
+        if source in str(error):
+            raise
+        raise type(error)(f"{source}: {error}") from error
 
 
 def _read(source: str, allow_unknown: bool, allow_custom: bool) -> ForeignNet:
@@ -104,16 +121,18 @@ def build_net(
     directory, as in Caffe, and then in ``folder``. Several weight files are copied one after another."""
     _resolve_sources(message, folder)
     saved = {os.fspath(path): read_weights(path) for path in weights}
-    return _with_values(build(message, phase, input_shapes), saved, seed)
+    net = build(message, phase, input_shapes)
+    loaded = _loaded(net, saved)
+    others = initial_params(net, seed, skip=loaded)
+    return replace(net.with_params({**others, **loaded}), loaded=frozenset(loaded))
 
 
-def _with_values(net: Net, saved: Mapping[str, Sequence[SavedLayer]], seed: int) -> Net:
-    """The net with the parameters of these files, and the fillers' values of all others."""
+def _loaded(net: Net, saved: Mapping[str, Sequence[SavedLayer]]) -> dict[str, npt.NDArray[np.float32]]:
+    """What the files (by path) have of a net's parameters; of what several have, the last one's."""
     loaded: dict[str, npt.NDArray[np.float32]] = {}
     for path, layers in saved.items():
         loaded.update(match_weights(net, layers, path))
-    filled = net.with_params({**initial_params(net, seed, skip=loaded), **loaded})
-    return replace(filled, loaded=frozenset(loaded))
+    return loaded
 
 
 def initial_params(
@@ -121,11 +140,13 @@ def initial_params(
 ) -> dict[str, npt.NDArray[np.float32]]:
     """The fillers' values of every parameter (by owner's key) that is not in ``skip``."""
     rng = np.random.default_rng(seed)
-    return {
-        use.key: fill(use.definition.shape, use.definition.filler, rng)
-        for use in net.param_uses
-        if use.owner == use.key and use.key not in (skip or {})
-    }
+    values = {}
+    for placed in net.layers:
+        with naming(placed.name):
+            for use in placed.params:
+                if use.owner == use.key and use.key not in (skip or {}):
+                    values[use.key] = fill_values(use.definition.shape, use.definition.filler, rng)
+    return values
 
 
 def match_weights(net: Net, saved: Sequence[SavedLayer], source: str) -> dict[str, npt.NDArray[np.float32]]:

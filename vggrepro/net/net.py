@@ -102,8 +102,8 @@ def build(
     ]
     overrides = dict(input_shapes or {})
     shapes = infer_shapes(placed, overrides)
-    check_sizes(placed, shapes)
     finished = attach_params(placed, shapes)
+    check_sizes(finished, shapes)
     inputs = {top: shapes[top] for p in finished if p.layer.source for top in p.tops}
     if set(overrides) - set(inputs):
         raise NetError(f"no input {sorted(set(overrides) - set(inputs))[0]!r}; the inputs are {list(inputs)}")
@@ -161,6 +161,7 @@ def _loss_weights(message: Any, layer: Layer, tops: int) -> tuple[float, ...]:
 
 
 def _spread(layers: Sequence[NetLayer], params: Params) -> Params:
-    """Every key of a shared parameter with its owner's values, in the order of the net."""
-    uses = [use for placed in layers for use in placed.params]
+    """Every key of a shared parameter with its owner's values, as far as there are any, in the order
+    of the net."""
+    uses = [use for placed in layers for use in placed.params if use.owner in params]
     return {use.key: params[use.owner].reshape(use.definition.shape) for use in uses}

@@ -36,13 +36,14 @@ def probe(inputs: Mapping[str, Shape], axes: Set[int]) -> dict[str, Shape]:
 
 
 def check_sizes(layers: Sequence[NetLayer], shapes: Mapping[str, Shape]) -> None:
-    """Caffe's limit on blobs: at most 2^31 - 1 elements. Raises ShapeError beyond it."""
+    """Caffe's limit on blobs and parameters: at most 2^31 - 1 elements. Raises ShapeError beyond it."""
     for placed in layers:
-        for top in placed.tops:
-            if math.prod(shapes[top]) > 2**31 - 1 or min(shapes[top], default=0) < 0:
+        sizes = [(f"top {top!r}", shapes[top]) for top in placed.tops]
+        sizes += [(f"parameter {index}", use.definition.shape) for index, use in enumerate(placed.params)]
+        for what, shape in sizes:
+            if math.prod(shape) > 2**31 - 1 or min(shape, default=0) < 0:
                 raise ShapeError(
-                    f"layer {placed.name!r}: blob size exceeds INT_MAX:"
-                    f" top {top!r} would have shape {shapes[top]}"
+                    f"layer {placed.name!r}: blob size exceeds INT_MAX: {what} would have shape {shape}"
                 )
 
 
