@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from harness import check_forward, check_gradient, parse, run_gradient, tie_free
@@ -164,3 +166,21 @@ def test_in_place_as_in_caffe() -> None:
     assert not runs("AbsVal").in_place
     for name in ("BNLL", "ELU", "Exp", "Log", "Power", "ReLU", "Sigmoid", "Swish", "TanH", "Threshold"):
         assert runs(name).in_place
+
+
+@pytest.mark.parametrize("kind", ["Sigmoid", "Swish"])
+def test_small_values_of_the_logistic_function_are_right(kind: str) -> None:
+    """A gate that is nearly shut: the runtime's own Sigmoid is off by 1% and more at -10."""
+    x = np.linspace(-15, -2, 200, dtype=np.float32)
+    check_forward(parse(f'type: "{kind}"'), [x], rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "slope"), [("BNLL", lambda s: s), ("Sigmoid", lambda s: s * (1 - s)), ("Swish", None)]
+)
+def test_small_slopes_are_right(kind: str, slope: Any) -> None:
+    x = np.linspace(-40, -2, 200, dtype=np.float32)
+    s = 1 / (1 + np.exp(-x.astype(np.float64)))
+    expected = slope(s) if slope else s + x * s * (1 - s)
+    (dx,) = run_gradient(parse(f'type: "{kind}"'), [x], [], [np.ones_like(x)])
+    np.testing.assert_allclose(dx, expected, rtol=3e-6)

@@ -9,7 +9,7 @@ import numpy as np
 
 from vggrepro.emit import GraphBuilder
 from vggrepro.layers.base import Array, register
-from vggrepro.layers.neuron import Neuron
+from vggrepro.layers.neuron import Neuron, logistic
 
 
 @register
@@ -27,7 +27,7 @@ class BNLL(Neuron):
 
     def backward(self, g: GraphBuilder, x: str, y: str, dy: str) -> str:
         """``exp(x) / (exp(x) + 1)``. Caffe clamps x at 50, where float32 has long reached 1."""
-        return g.op("Mul", dy, g.op("Sigmoid", x))
+        return g.op("Mul", dy, logistic(g, x))
 
     def exact(self, x: Array) -> Array:
         return np.logaddexp(0.0, x)

@@ -9,7 +9,7 @@ import numpy as np
 
 from vggrepro.emit import GraphBuilder
 from vggrepro.layers.base import Array, register
-from vggrepro.layers.neuron import Neuron
+from vggrepro.layers.neuron import Neuron, logistic
 
 
 @register
@@ -24,7 +24,7 @@ class Sigmoid(Neuron):
         return cls()
 
     def forward(self, g: GraphBuilder, x: str) -> str:
-        return g.op("Sigmoid", x)
+        return logistic(g, x)
 
     def backward(self, g: GraphBuilder, x: str, y: str, dy: str) -> str:
         return g.op("Mul", g.op("Mul", dy, y), g.op("Sub", g.const(1), y))

@@ -23,6 +23,7 @@ from vggrepro.layers.loss import (
     reference_labels,
     shaped_like,
 )
+from vggrepro.layers.neuron import logistic
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class SigmoidCrossEntropyLoss(LossLayer):
         weight = d_tops[0]
         if weight is None or not needed.bottoms[0]:
             return Gradients((None, None))
-        difference = g.op("Sub", g.op("Sigmoid", saved.scores), saved.target)
+        difference = g.op("Sub", logistic(g, saved.scores), saved.target)
         scaled = g.op("Mul", difference, g.op("Div", weight, saved.divisor))
         if saved.ignored is not None:
             scaled = g.op("Where", saved.ignored, g.const(0), scaled)

@@ -10,7 +10,7 @@ import numpy as np
 
 from vggrepro.emit import GraphBuilder
 from vggrepro.layers.base import Array, register
-from vggrepro.layers.neuron import Neuron, times
+from vggrepro.layers.neuron import Neuron, logistic, times
 
 
 @register
@@ -35,7 +35,7 @@ class Swish(Neuron):
         return g.op("Mul", dy, g.op("Add", scaled, rest))
 
     def _gate(self, g: GraphBuilder, x: str) -> str:
-        return g.op("Sigmoid", times(g, x, self.beta))
+        return logistic(g, times(g, x, self.beta))
 
     def reread(self, saved: Any, bottoms: Sequence[str], tops: Sequence[str]) -> Any:
         """Caffe keeps the gate, which is made of the bottom here, and reads the top again."""
