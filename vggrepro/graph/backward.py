@@ -156,8 +156,11 @@ def _require_rule(placed: NetLayer, needed: Needed) -> None:
 
 
 def _loss_seed(g: GraphBuilder, net: Net, placed: NetLayer, index: int) -> list[str]:
+    """Its loss weight as the gradient of a top. A weight that the definition does not give stands in the
+    top's own gradient, where a layer that reads the top overwrites it: only given ones are added to that
+    (Caffe's InsertSplits)."""
     weight = placed.loss_weights[index]
-    if weight == 0:
+    if weight == 0 or (not placed.message.loss_weight and net.readers(placed.tops[index])):
         return []
     return [g.const(np.full(net.shapes[placed.tops[index]], weight, np.float32))]
 

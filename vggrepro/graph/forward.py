@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from vggrepro.emit import Dims, GraphBuilder, Value, model, tensor, tensor_info
+from vggrepro.emit import Dims, GraphBuilder, Shape, Value, model, tensor, tensor_info
 from vggrepro.errors import FixedShapeError, NetError, ShapeError
 from vggrepro.graph.metadata import metadata
 from vggrepro.graph.model import Graph, initializers
@@ -18,7 +18,7 @@ from vggrepro.graph.naming import needed_nodes, next_name, output_names, rename,
 from vggrepro.layers.base import StateDef
 from vggrepro.net.net import Net
 from vggrepro.net.placed import NetLayer
-from vggrepro.net.shapes import probe
+from vggrepro.net.shapes import PROBES, probe
 from vggrepro.net.surgery import fully_convolutional as to_fully_convolutional
 
 BATCH = frozenset({0})
@@ -198,11 +198,19 @@ def symbolic_dims(net: Net, free: frozenset[int]) -> dict[str, Dims]:
     """
     if not free:
         return {value: tuple(shape) for value, shape in net.shapes.items()}
-    probed = net.reshape(probe(net.inputs, free))
+    shapes = _probed_shapes(net, free)
     return {
-        value: tuple(a if a == b else None for a, b in zip(shape, probed.shapes[value], strict=True))
+        value: tuple(a if a == b else None for a, b in zip(shape, shapes[value], strict=True))
         for value, shape in net.shapes.items()
     }
+
+
+def _probed_shapes(net: Net, free: frozenset[int]) -> Mapping[str, Shape]:
+    first, second = PROBES
+    try:
+        return net.reshape(probe(net.inputs, free, first)).shapes
+    except NetError:
+        return net.reshape(probe(net.inputs, free, second)).shapes
 
 
 def input_infos(net: Net, dims: Mapping[str, Dims]) -> list[onnx.ValueInfoProto]:

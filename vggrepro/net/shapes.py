@@ -20,15 +20,17 @@ def infer_shapes(layers: Sequence[NetLayer], inputs: Mapping[str, Shape]) -> dic
     return shapes
 
 
-PROBE = 1009
-"""Added to a size to see which others depend on it: more than any stride, so that no rounding hides it."""
+PROBES = (1009, 10080)
+"""Added to a size to see which others depend on it: more than any stride, so that no rounding hides it. The
+second one is for nets that halve and double again, which odd sizes do not survive."""
 
 
-def probe(inputs: Mapping[str, Shape], axes: Set[int]) -> dict[str, Shape]:
-    """Input shapes with larger sizes along ``axes``. Only images have free axes besides the first."""
+def probe(inputs: Mapping[str, Shape], axes: Set[int], by: int) -> dict[str, Shape]:
+    """Input shapes with sizes along ``axes`` larger ``by`` one of ``PROBES``. Only images have free axes
+    besides the first."""
     return {
         name: tuple(
-            size + PROBE if axis in axes and (axis == 0 or len(shape) == 4) else size
+            size + by if axis in axes and (axis == 0 or len(shape) == 4) else size
             for axis, size in enumerate(shape)
         )
         for name, shape in inputs.items()

@@ -19,7 +19,7 @@ from vggrepro.layers.reshape import Reshape
 from vggrepro.net.net import Net
 from vggrepro.net.placed import NetLayer
 from vggrepro.net.rewrite import copy_of, rewritten
-from vggrepro.net.shapes import infer_shapes, probe
+from vggrepro.net.shapes import PROBES, infer_shapes, probe
 
 Arrays = Sequence[npt.NDArray[np.float64]]
 
@@ -173,12 +173,14 @@ def _before_products(net: Net) -> frozenset[str]:
 
 
 def _growing(net: Net) -> set[str]:
-    """Values whose shape follows from the height or the width of the inputs."""
-    try:
-        grown = infer_shapes(net.layers, probe(net.inputs, frozenset({2, 3})))
-    except NetError:
-        return set(net.shapes)
-    return {value for value, shape in net.shapes.items() if grown[value] != shape}
+    """Values whose shape follows from the height or the width of the inputs; all, if that cannot be told."""
+    for by in PROBES:
+        try:
+            grown = infer_shapes(net.layers, probe(net.inputs, frozenset({2, 3}), by))
+        except NetError:
+            continue
+        return {value for value, shape in net.shapes.items() if grown[value] != shape}
+    return set(net.shapes)
 
 
 def _split(placed: NetLayer) -> Any:

@@ -42,7 +42,7 @@ class _Wirer:
         if blob not in self.current:
             raise NetError(f"Unknown bottom blob '{blob}' (layer '{message.name}', bottom index {index})")
         value = self.current[blob]
-        self.readers[value] = self.readers.get(value, 0) + 1
+        self.readers[value] += 1
         self.available.discard(blob)
         return value
 
@@ -56,9 +56,10 @@ class _Wirer:
             )
         if blob in self.current and (not in_place or self.readers[self.current[blob]] > 1):
             raise NetError(f"layer {message.name!r}: Top blob '{blob}' produced by multiple sources.")
-        self.current[blob] = f"{blob}#{message.name}" if in_place else blob
+        value = self.current[blob] = f"{blob}#{message.name}" if in_place else blob
+        self.readers[value] = int(any(message.loss_weight[index : index + 1]))  # Caffe splits it for its loss
         self.available.add(blob)
-        return self.current[blob]
+        return value
 
 
 def wire(messages: Sequence[Any], layers: Sequence[Layer]) -> Wiring:
