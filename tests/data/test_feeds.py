@@ -8,7 +8,7 @@ import pytest
 from google.protobuf import text_format
 from numpy.testing import assert_allclose, assert_array_equal
 
-from vggrepro.caffe.messages import TEST, TRAIN, LayerParameter, NetParameter
+from vggrepro.caffe.messages import TEST, TRAIN, Datum, LayerParameter, NetParameter
 from vggrepro.data.feeds import Feed, memory_feed, open_feed
 from vggrepro.errors import DataError, UnsupportedError
 
@@ -21,9 +21,9 @@ TOLERANCE = next(
 )
 
 
-def feed_of(text: str, phase: int = TEST, seed: int = 0) -> Feed:
+def feed_of(text: str, phase: int = TEST, seed: int = 0, folder: Path = LMDB) -> Feed:
     layer = text_format.Parse(f'name: "data" top: "data" top: "label" {text}', LayerParameter())
-    return open_feed(layer, phase, seed=seed, folder=LMDB)
+    return open_feed(layer, phase, seed=seed, folder=folder)
 
 
 def data_layer(db: str, batch: int, transform: str = "", **more: int) -> str:
@@ -77,6 +77,25 @@ def image_list(tmp_path: Path, names: list[str]) -> Path:
     path = tmp_path / "list.txt"
     path.write_text("".join(f"{name} {place}\n" for place, name in enumerate(names)))
     return path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'type: "Data" data_param { source: "db" backend: LMDB batch_size: 1 }',
+        'type: "ImageData" image_data_param { source: "list" batch_size: 1 }',
+    ],
+)
+def test_an_image_that_ends_early_is_named(tmp_path, text):
+    lmdb = pytest.importorskip("lmdb")
+    data = (LMDB / "pics" / "p01.jpg").read_bytes()
+    cut = data[: len(data) // 2]
+    (tmp_path / "cut.jpg").write_bytes(cut)
+    (tmp_path / "list").write_text("cut.jpg 0\n")
+    with lmdb.open(str(tmp_path / "db")) as environment, environment.begin(write=True) as transaction:
+        transaction.put(b"0_cut.jpg", Datum(encoded=True, data=cut).SerializeToString())
+    with pytest.warns(UserWarning, match="cut.jpg: ends early"):
+        feed_of(text, folder=tmp_path).batch(0)
 
 
 def test_shuffled_epochs_hold_every_image_once_and_depend_on_the_seed_alone(tmp_path):

@@ -14,7 +14,15 @@ from numpy.testing import assert_array_equal
 from vggrepro.caffe.messages import Datum
 from vggrepro.data.decode import decode
 from vggrepro.data.labels import read_list
-from vggrepro.data.sources import LmdbSource, TarSource, listed, open_images, select, with_labels
+from vggrepro.data.sources import (
+    LmdbSource,
+    TarSource,
+    alphabetical,
+    listed,
+    open_images,
+    select,
+    with_labels,
+)
 from vggrepro.errors import DataError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -251,6 +259,11 @@ def test_ambiguous_names_are_missing(tmp_path):
     source = open_images(folder_of(tmp_path, ["a/1.jpg", "b/1.jpg"]))
     with pytest.raises(DataError, match=r"list: 1 of 1 images are not in .*: 1\.jpg"):
         listed(source, [("1.jpg", 0)], "list")
+
+
+def test_alphabetical_order_is_of_file_names_whatever_folders_they_are_in(tmp_path):
+    source = open_images(folder_of(tmp_path, ["n2/a.jpg", "n1/c.jpg", "n3/b.jpg"]))
+    assert [source.key(i) for i in alphabetical(source)] == ["n2/a.jpg", "n3/b.jpg", "n1/c.jpg"]
 
 
 def test_labels_need_one_for_each_image():

@@ -87,6 +87,23 @@ def test_the_devkits_ground_truth_is_brought_to_the_networks_order(nets, images,
     of_list = run(nets, tmp_path, *folder_options(images))
     assert numbers(of_devkit) == numbers(of_list)
     assert of_devkit["classes"][0]["name"] == f"{wnid(0)} class number 0, of a test"
+    # Sorted into folders by class the files still count in the order of their own names.
+    for line in (images / "val.txt").read_text().splitlines():
+        name, label = line.split()
+        (images / "images" / wnid(int(label))).mkdir(exist_ok=True)
+        (images / "images" / name).rename(images / "images" / wnid(int(label)) / name)
+    assert numbers(run(nets, tmp_path, *options))[0] == numbers(of_list)[0]
+
+
+def test_the_devkits_ground_truth_says_nothing_about_a_database(nets, tmp_path, capsys):
+    environment = lmdb.open(str(tmp_path / "db"))
+    with environment.begin(write=True) as transaction:
+        transaction.put(b"0_a.png", Datum(label=1, encoded=True, data=b"").SerializeToString())
+    environment.close()
+    (tmp_path / "truth.txt").write_text("2\n")
+    options = ["--labels", str(tmp_path / "truth.txt"), "--devkit", str(synsets(tmp_path / "s", range(7)))]
+    assert main([*net_options(nets), "--scales", "9", "--images", str(tmp_path / "db"), *options]) == 2
+    assert "is a database in an order of its own" in error_line(capsys)
 
 
 def test_the_blacklist_leaves_images_out(nets, images, tmp_path, capsys):

@@ -52,7 +52,8 @@ def datum_pixels(datum: Any, where: str) -> bytes | Pixels:
 def datum_array(datum: Any, where: str, *, force_color: bool = False, force_gray: bool = False) -> Any:
     """The (C, H, W) array that Caffe's Data layer transforms, uint8 or float32.
 
-    An encoded image keeps the channels it has unless ``transform_param`` forces colour or grey.
+    An encoded image keeps the channels it has unless ``transform_param`` forces colour or grey. A warning
+    names one that ends early.
     """
     if not datum.encoded:
         return bare_array(datum, where)
@@ -60,4 +61,4 @@ def datum_array(datum: Any, where: str, *, force_color: bool = False, force_gray
         decoded = decode(datum.data, where, grey=force_gray)
     else:
         decoded = decode_unchanged(datum.data, where)
-    return decoded.pixels.transpose(2, 0, 1)
+    return decoded.warned(where).transpose(2, 0, 1)

@@ -13,6 +13,7 @@ habits of OpenCV changed since the paper, so they are settled here for every ver
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,6 +29,8 @@ Pixels = npt.NDArray[np.uint8]
 
 Exif = Literal["ignore", "apply"]
 
+ENDS_EARLY = "ends early: what is missing is grey"
+
 _SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
 _START_OF_SCAN = 0xDA
 
@@ -38,6 +41,12 @@ class Decoded:
 
     pixels: Pixels
     truncated: bool
+
+    def warned(self, name: str) -> Pixels:
+        """The pixels, with a warning if the file ended early: for where nobody else counts such files."""
+        if self.truncated:
+            warnings.warn(f"{name}: {ENDS_EARLY}", stacklevel=2)
+        return self.pixels
 
 
 def decode(data: bytes, name: str, *, grey: bool = False, exif: Exif = "ignore") -> Decoded:

@@ -137,9 +137,7 @@ class TrainingLoader:
         index, pixels = self._readable(image)
         label = self._reader.source.label(index)
         if label is None:
-            raise DataError(
-                f"{self._reader.source.name}: {self._reader.source.key(index)}: the image has no label"
-            )
+            raise DataError(f"{self._reader.source.place(index)}: the image has no label")
         rng = passing_stream(self._seed, Purpose.IMAGE, epoch, image)
         _, batch.shifts[row] = self._augmentation(pixels, rng, out=batch.images[row])
         batch.labels[row] = label

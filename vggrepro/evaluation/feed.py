@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.data.decode import Pixels
+from vggrepro.data.decode import ENDS_EARLY, Pixels
 from vggrepro.data.parallel import ordered_map
 from vggrepro.data.preprocess import to_blob
 from vggrepro.data.sources.base import Source
@@ -163,7 +163,7 @@ def _settled(
             continue
         images[position] = image
         if image.truncated:
-            odd.append(Odd(int(index), "truncated", "ends early: what is missing is grey"))
+            odd.append(Odd(int(index), "truncated", ENDS_EARLY))
     return images, odd
 
 

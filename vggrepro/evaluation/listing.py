@@ -35,11 +35,6 @@ def _content(source: Source, index: int) -> bytes:
     return content if isinstance(content, bytes) else content.tobytes()
 
 
-def alphabetical(source: Source) -> Ints:
-    """The places of the images in the order of their names, which is how the devkit counts them."""
-    return np.asarray(sorted(range(len(source)), key=source.key), np.int64)
-
-
 def choose(images: int, without: Collection[int], limit: int | None, seed: int) -> Ints:
     """Places of the images to evaluate, ascending: all but ``without``, or ``limit`` of those at random.
 

@@ -28,5 +28,5 @@ def _data_uri(source: Source, index: int, exif: Exif) -> str:
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     written, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     if not written:
-        raise DataError(f"{source.name}: {source.key(index)}: cannot be written as JPEG")
+        raise DataError(f"{source.place(index)}: cannot be written as JPEG")
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +25,8 @@ from vggrepro.data.labels import (
     read_list,
     read_synsets,
 )
-from vggrepro.data.sources import Source, View, listed, open_images, with_labels
+from vggrepro.data.sources import Source, View, alphabetical, listed, open_images, with_labels
 from vggrepro.errors import DataError
-from vggrepro.evaluation.listing import alphabetical
 from vggrepro.evaluation.metrics import Ints
 
 _NUMBER = re.compile(r"ILSVRC2012_val_(\d{8})\.")
@@ -98,8 +97,7 @@ def open_truth(
     truth = _truth(open_images(images, tar_index=tar_index), labels, order or _sorted(ids), ids)
     if blacklist is None:
         return truth
-    left_out = _blacklisted(truth.source, blacklist)
-    return Truth(truth.source, truth.labels, truth.where, truth.synsets, truth.devkit, left_out)
+    return replace(truth, left_out=_blacklisted(truth.source, blacklist))
 
 
 def _blacklisted(source: Source, path: Path) -> frozenset[int]:
@@ -130,6 +128,11 @@ def _truth(source: Source, labels: Path | None, synsets: Synsets | None, devkit:
 
 def _from_devkit(source: Source, labels: Path, synsets: Synsets | None, devkit: Synsets | None) -> Truth:
     wnids = read_devkit_ground_truth(labels, devkit)
+    if source.label(0) is not None:
+        raise DataError(
+            f"{labels}: one id for each file in the order of their names, but {source.name} is a database"
+            " in an order of its own; it has its own labels, which count without this file"
+        )
     if len(wnids) != len(source):
         raise DataError(f"{source.name}: {len(source)} images, but {labels} has {len(wnids)}")
     if synsets is None:
@@ -143,7 +146,7 @@ def own_labels(source: Source) -> Ints:
     found = [source.label(index) for index in range(len(source))]
     known = [label for label in found if label is not None]
     if len(known) != len(found):
-        raise DataError(f"{source.name}: no label for {source.key(found.index(None))}")
+        raise DataError(f"{source.place(found.index(None))}: the image has no label")
     return np.asarray(known, np.int64)
 
 

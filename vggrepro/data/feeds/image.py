@@ -77,9 +77,8 @@ def open_data(param: Any, phase: int, seed: int, folder: Path, where: str) -> Im
 
     def image(index: int) -> tuple[npt.NDArray[Any], int]:
         datum = source.datum(index)
-        name = f"{source.name}: {source.key(index)}"
         forced = {"force_color": transform.force_color, "force_gray": transform.force_gray}
-        return datum_array(datum, name, **forced), datum.label
+        return datum_array(datum, source.place(index), **forced), datum.label
 
     return ImageFeed(
         where, tuple(param.top), image, len(source), size, transform, seed, random_skip(data, seed)
@@ -103,8 +102,8 @@ def open_image_data(param: Any, phase: int, seed: int, folder: Path, where: str,
         raise DataError(f"{where}: Not enough points to skip: {skip} of {len(entries)} images")
 
     def image(index: int) -> tuple[npt.NDArray[Any], int]:
-        decoded = source.decoded(index, grey=not data.is_color, exif=exif)
-        return resize(decoded.pixels, data.new_height, data.new_width).transpose(2, 0, 1), entries[index][1]
+        pixels = source.decoded(index, grey=not data.is_color, exif=exif).warned(source.place(index))
+        return resize(pixels, data.new_height, data.new_width).transpose(2, 0, 1), entries[index][1]
 
     return ImageFeed(where, tuple(param.top), image, len(entries), size, transform, seed, skip, data.shuffle)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vggrepro.data.sources.base import Source, View, listed, select, with_labels
+from vggrepro.data.sources.base import Source, View, alphabetical, listed, select, with_labels
 from vggrepro.data.sources.folder import FolderSource
 from vggrepro.data.sources.lmdb import LmdbSource, is_lmdb
 from vggrepro.data.sources.tar import TarSource
@@ -16,6 +16,7 @@ __all__ = [
     "Source",
     "TarSource",
     "View",
+    "alphabetical",
     "listed",
     "open_images",
     "select",

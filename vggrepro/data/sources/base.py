@@ -44,10 +44,13 @@ class Source(ABC):
         Raises DataError where they cannot be read.
         """
 
+    def place(self, index: int) -> str:
+        """Where an image is, for messages."""
+        return f"{self.name}: {self.key(index)}"
+
     def decoded(self, index: int, *, grey: bool = False, exif: Exif = "ignore") -> Decoded:
         """Read and decode an image to (H, W, 3), or (H, W, 1) where ``grey``."""
-        content = self.read(index)
-        name = f"{self.name}: {self.key(index)}"
+        content, name = self.read(index), self.place(index)
         if isinstance(content, bytes):
             return decode(content, name, grey=grey, exif=exif)
         wanted = 1 if grey else 3
@@ -82,6 +85,9 @@ class View(Source):
     def read(self, index: int) -> bytes | Pixels:
         return self.base.read(int(self.indices[index]))
 
+    def place(self, index: int) -> str:
+        return self.base.place(int(self.indices[index]))
+
 
 def with_labels(source: Source, labels: Sequence[int] | npt.NDArray[np.int64]) -> View:
     """All images of ``source`` with one label each. Raises DataError where the numbers differ."""
@@ -109,7 +115,7 @@ def listed(source: Source, entries: Sequence[tuple[str, int]], list_name: str) -
         index = places.get(key)
         if index is None:
             by_name = _unique_names(places) if by_name is None else by_name
-            index = places.get(by_name.get(_last_part(key), ""))
+            index = places.get(by_name.get(file_name(key), ""))
         if index is None:
             missing.append(key)
         else:
@@ -117,7 +123,7 @@ def listed(source: Source, entries: Sequence[tuple[str, int]], list_name: str) -
     if by_name and not missing:
         # Found by its last part, an image must not stand for two different keys of the list.
         names = _unique_names({key for key, _ in entries})
-        missing = [key for key, _ in entries if key not in places and _last_part(key) not in names]
+        missing = [key for key, _ in entries if key not in places and file_name(key) not in names]
     if missing:
         raise DataError(
             f"{list_name}: {len(missing)} of {len(entries)} images are not in {source.name}: {missing[0]}"
@@ -126,13 +132,21 @@ def listed(source: Source, entries: Sequence[tuple[str, int]], list_name: str) -
     return View(source, indices, np.array([label for _, label in entries], np.int64))
 
 
-def _last_part(key: str) -> str:
+def alphabetical(source: Source) -> npt.NDArray[np.int64]:
+    """The places of the images in the order of their file names, which is how the devkit counts them:
+    whatever folders the files have been sorted into."""
+    keys = [source.key(index) for index in range(len(source))]
+    return np.asarray(sorted(range(len(keys)), key=lambda i: (file_name(keys[i]), keys[i])), np.int64)
+
+
+def file_name(key: str) -> str:
+    """The last part of a key."""
     return key.rpartition("/")[2]
 
 
 def _unique_names(keys: Iterable[str]) -> dict[str, str]:
     """From last part to key, for those last parts that only one key has."""
-    names = [(_last_part(key), key) for key in keys]
+    names = [(file_name(key), key) for key in keys]
     count = Counter(name for name, _ in names)
     return {name: key for name, key in names if count[name] == 1}
 

@@ -39,12 +39,14 @@ class FolderSource(Source):
     def label(self, index: int) -> int | None:
         return None
 
+    def place(self, index: int) -> str:
+        return str(self.root / self.keys[index])
+
     def read(self, index: int) -> bytes:
-        path = self.root / self.keys[index]
         try:
-            return path.read_bytes()
+            return Path(self.place(index)).read_bytes()
         except OSError as error:
-            raise DataError(f"{path}: Could not open or find file: {error.strerror}") from error
+            raise DataError(f"{self.place(index)}: Could not open or find file: {error.strerror}") from error
 
 
 def _image_paths(root: Path) -> Iterator[str]:

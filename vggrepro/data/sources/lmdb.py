@@ -56,13 +56,13 @@ class LmdbSource(Source):
         """The Datum message of a record."""
         with _naming(self.path), self.environment.begin() as transaction:
             value = transaction.get(self.keys[index])
-        return parse_datum(value, f"{self.path}: {self.key(index)}")
+        return parse_datum(value, self.place(index))
 
     def label(self, index: int) -> int | None:
         return int(self.datum(index).label)
 
     def read(self, index: int) -> bytes | Pixels:
-        return datum_pixels(self.datum(index), f"{self.path}: {self.key(index)}")
+        return datum_pixels(self.datum(index), self.place(index))
 
 
 _OPEN: WeakValueDictionary[str, Any] = WeakValueDictionary()

@@ -68,9 +68,7 @@ class TarSource(Source):
         size = int(self.sizes[index])
         data = os.pread(self.file.fileno(), size, int(self.offsets[index]))
         if len(data) != size:
-            raise DataError(
-                f"{self.path}: {self.keys[index]}: the tar ends after {len(data)} of {size} bytes"
-            )
+            raise DataError(f"{self.place(index)}: the tar ends after {len(data)} of {size} bytes")
         return data
 
     def close(self) -> None:
