@@ -120,3 +120,34 @@ def test_a_layer_without_backward_is_refused_where_a_gradient_is_needed(tmp_path
 def test_unknown_blob(tmp_path: Path) -> None:
     with pytest.raises(NetError, match="no blob 'y'"):
         build_gradient(net_of(tmp_path, scaled()), inputs=["y"])
+
+
+@pytest.mark.parametrize(("given", "flows"), [("", 2), ("loss_weight: 1", 3), ("loss_weight: 0.5", 2.5)])
+def test_a_loss_that_another_layer_reads(tmp_path: Path, given: str, flows: float) -> None:
+    """Only a weight that is given is added to what comes back from the reader."""
+    net = net_of(
+        tmp_path,
+        f"""layer {{ name: "l" type: "EuclideanLoss" bottom: "x" bottom: "z" top: "l" {given} }}
+        layer {{ name: "p" type: "Power" bottom: "l" top: "p" power_param {{ scale: 2 }} loss_weight: 1 }}""",
+    )
+    got = gradients(net, ["x"], z=np.zeros((2, 3), np.float32))["d:x"]
+    np.testing.assert_allclose(got, np.full((2, 3), flows / 2), rtol=1e-6)
+
+
+def test_a_loss_without_a_given_weight_that_is_only_shown(tmp_path: Path) -> None:
+    """Caffe's own rule: its reader needs no gradient, so the loss layer runs no backward pass."""
+    net = net_of(
+        tmp_path,
+        """layer { name: "l" type: "EuclideanLoss" bottom: "x" bottom: "z" top: "l" }
+        layer { name: "p" type: "Power" bottom: "l" top: "p" }""",
+    )
+    assert not gradients(net, ["x"], z=np.zeros((2, 3), np.float32))["d:x"].any()
+
+
+def test_a_given_loss_weight_counts_as_a_reader(tmp_path: Path) -> None:
+    with pytest.raises(NetError, match="'a' produced by multiple sources"):
+        net_of(
+            tmp_path,
+            """layer { name: "a" type: "Power" bottom: "x" top: "a" loss_weight: 1 }
+            layer { name: "r" type: "ReLU" bottom: "a" top: "a" }""",
+        )

@@ -100,6 +100,7 @@ def emit_backward(
     """
     arriving: dict[str, list[str]] = {value: [tensor] for value, tensor in seeds.items()}
     params: dict[str, list[str]] = {}
+    whole: dict[str, str] = {}  # gradients of tops, loss weights included
     for placed, saved, needed in reversed(list(zip(net.layers, forward.saved, flags, strict=True))):
         if not any(needed.bottoms) and not any(needed.params):
             continue
@@ -108,6 +109,7 @@ def emit_backward(
                 _total(g, [*_loss_seed(g, net, placed, i), *arriving.get(top, [])])
                 for i, top in enumerate(placed.tops)
             ]
+            whole.update((top, d) for top, d in zip(placed.tops, d_tops, strict=True) if d is not None)
             if all(d is None for d in d_tops):
                 continue
             _require_rule(placed, needed)
@@ -122,7 +124,7 @@ def emit_backward(
     totals = {value: _total(g, ds) for value, ds in arriving.items()}
     owned = {owner: _total(g, ds[::-1]) for owner, ds in params.items()}
     return Backward(
-        {value: d for value, d in totals.items() if d is not None},
+        {**{value: d for value, d in totals.items() if d is not None}, **whole},
         {use.key: d for use in net.param_uses if (d := owned.get(use.owner)) is not None},
     )
 
