@@ -2,10 +2,16 @@ from pathlib import Path
 
 import pytest
 
+import vggrepro
 from vggrepro.errors import ProtocolError
-from vggrepro.evaluation.presets import PROTOTXT, find_row, for_names, for_options, list_rows
+from vggrepro.evaluation.presets import CONFIGS, PROTOTXT, find_row, for_names, for_options, list_rows
 
 D, E = "D:256;512", "E:256;512"
+
+
+def test_the_papers_configurations_are_inside_the_package():
+    assert PROTOTXT.parent == Path(vggrepro.__file__).resolve().parent  # so that a wheel has them too
+    assert [c for c in CONFIGS if not (PROTOTXT / c / "deploy.prototxt").is_file()] == []
 
 
 @pytest.mark.parametrize("key", ["D:256;512", "D:256-512", "D:[256;512]", " D:256;512 "])

@@ -13,8 +13,8 @@ from vggrepro.evaluation.tables import ROWS, TITLES, Row, Tested, table
 
 CONFIGS = ("A", "A-LRN", "B", "C", "D", "E")
 
-PROTOTXT = Path(__file__).resolve().parents[2] / "prototxt"
-"""Where a checkout keeps the paper's configurations."""
+PROTOTXT = Path(__file__).resolve().parents[1] / "prototxt"
+"""The paper's configurations: in a checkout a link to its ``prototxt/``, in an installed package files."""
 
 
 @dataclass(frozen=True)
