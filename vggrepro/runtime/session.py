@@ -45,6 +45,9 @@ class Session:
         for name, array in graph.weights.items():
             self._weights.append(onnxruntime.OrtValue.ortvalue_from_numpy(_owned(array)))
             options.add_external_initializers([name], self._weights[-1:])
+            if self.device.kind == "cpu":
+                # External initializers alone are copied once and for all; so they are read in place.
+                options.add_initializer(name, self._weights[-1])
         self.raw = self._started(graph, options, self.device.providers(tf32, repeatable=training))
         declared = [*self.raw.get_inputs(), *self.raw.get_overridable_initializers()]
         self.inputs = {i.name for i in declared}

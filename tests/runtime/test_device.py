@@ -1,0 +1,90 @@
+"""Devices by name, and what is said where one does not work."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import onnxruntime
+import pytest
+
+import vggrepro.runtime.device as module
+from vggrepro.errors import DeviceError
+from vggrepro.runtime.device import Device, parse_device, prepare
+
+
+@pytest.mark.parametrize(
+    ("text", "device", "name"),
+    [
+        ("cpu", Device("cpu"), "cpu"),
+        ("cuda", Device("cuda", 0), "cuda:0"),
+        ("cuda:0", Device("cuda", 0), "cuda:0"),
+        ("cuda:12", Device("cuda", 12), "cuda:12"),
+    ],
+)
+def test_names(text: str, device: Device, name: str) -> None:
+    assert parse_device(text) == device
+    assert str(device) == name
+
+
+@pytest.mark.parametrize(
+    "text", ["", "gpu", "CPU", "cpu:0", "cuda:", "cuda:-1", "cuda:x", "cuda 0", "cuda:0\n"]
+)
+def test_other_names_are_refused(text: str) -> None:
+    with pytest.raises(DeviceError, match="device must be cpu, cuda or cuda:N, got "):
+        parse_device(text)
+
+
+def test_providers() -> None:
+    assert Device("cpu").providers(tf32=True) == ["CPUExecutionProvider"]
+    (cuda, options), cpu = Device("cuda", 3).providers(tf32=False)
+    assert (cuda, cpu) == ("CUDAExecutionProvider", "CPUExecutionProvider")
+    assert options == {"device_id": "3", "use_tf32": "0"}
+    assert Device("cuda").providers(tf32=True)[0][1]["use_tf32"] == "1"
+
+
+def test_the_cpu_needs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: pytest.fail("asked"))
+    prepare(Device("cpu"))
+
+
+def test_a_runtime_without_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(DeviceError) as caught:
+        prepare(Device("cuda", 1))
+    assert str(caught.value) == (
+        f"device cuda:1: this onnxruntime {onnxruntime.__version__} has no CUDA provider;"
+        " uninstall onnxruntime, then: pip install onnxruntime-gpu"
+    )
+
+
+def test_a_provider_that_is_listed_but_does_not_load(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The library that is missing is named, and what brings it; nothing is printed besides."""
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+
+    def fails(path: str, mode: int = 0) -> Any:
+        raise OSError("libcudnn.so.9: cannot open shared object file: No such file or directory")
+
+    monkeypatch.setattr(ctypes, "CDLL", fails)
+    with pytest.raises(DeviceError) as caught:
+        prepare(Device("cuda"))
+    assert str(caught.value) == (
+        "device cuda:0: CUDA does not load: libcudnn.so.9: cannot open shared object file: No such file or"
+        ' directory; install the CUDA libraries with: pip install "vggrepro[cuda]"'
+    )
+    assert capfd.readouterr().out == ""
+
+
+def test_both_libraries_of_the_provider_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda directory: tried.append(f"preload {directory!r}"))
+    monkeypatch.setattr(module.ctypes, "CDLL", lambda path, **_: tried.append(path.rsplit("/", 1)[-1]))
+    prepare(Device("cuda"))
+    assert tried == [
+        "preload ''",  # from PyPI's packages, if they are there
+        "libonnxruntime_providers_shared.so",
+        "libonnxruntime_providers_cuda.so",
+    ]
