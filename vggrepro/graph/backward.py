@@ -99,18 +99,16 @@ def emit_backward(
     A value with several readers gets the sum of theirs.
     """
     arriving: dict[str, list[str]] = {value: [tensor] for value, tensor in seeds.items()}
+    values: dict[str, str | None] = {}
     params: dict[str, list[str]] = {}
-    whole: dict[str, str] = {}  # gradients of tops, loss weights included
     for placed, saved, needed in reversed(list(zip(net.layers, forward.saved, flags, strict=True))):
-        if not any(needed.bottoms) and not any(needed.params):
-            continue
         with g.scope(f"d:{placed.name}"):
             d_tops = [
-                _total(g, [*_loss_seed(g, net, placed, i), *arriving.get(top, [])])
+                _total(g, [*_loss_seed(g, net, placed, i), *arriving.pop(top, [])])
                 for i, top in enumerate(placed.tops)
             ]
-            whole.update((top, d) for top, d in zip(placed.tops, d_tops, strict=True) if d is not None)
-            if all(d is None for d in d_tops):
+            values.update(zip(placed.tops, d_tops, strict=True))
+            if all(d is None for d in d_tops) or not any((*needed.bottoms, *needed.params)):
                 continue
             _require_rule(placed, needed)
             found = placed.layer.reread(saved, *_last_contents(net, forward, placed))
@@ -121,10 +119,9 @@ def emit_backward(
         for use, d in zip(placed.params, gradients.params, strict=False):
             if d is not None:
                 params.setdefault(use.owner, []).append(d)
-    totals = {value: _total(g, ds) for value, ds in arriving.items()}
     owned = {owner: _total(g, ds[::-1]) for owner, ds in params.items()}
     return Backward(
-        {**{value: d for value, d in totals.items() if d is not None}, **whole},
+        {value: d for value, d in values.items() if d is not None},
         {use.key: d for use in net.param_uses if (d := owned.get(use.owner)) is not None},
     )
 
