@@ -31,6 +31,9 @@ class Flatten(Layer):
     """Axes ``axis`` to ``end_axis`` (included; negative ones count from the end) become one.
 
     If ``end_axis`` lies just before ``axis``, that one is a new axis of size 1, as in Caffe.
+
+    DEVIATION: behind a Reshape, Caffe's Flatten hands its gradient to the Reshape's top alone, so what
+    lies before that one learns nothing. Here the gradient goes through.
     """
 
     type = "Flatten"

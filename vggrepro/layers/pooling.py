@@ -34,6 +34,9 @@ class Pooling(Layer):
 
     MAX pooling may have a second top of the same shape: the index in the H x W plane of each maximum,
     the first one in scan order if there are several, -1 where Caffe finds none.
+
+    DEVIATION: in Caffe a NaN never is the maximum, and a window of nothing but -inf gives -FLT_MAX. Here
+    such windows give what the runtime makes of them, NaN or -inf in most.
     """
 
     type = "Pooling"

@@ -50,6 +50,8 @@ class SoftmaxWithLoss(LossLayer):
 
     Tops: the loss (), and optionally the probabilities, shaped as the scores. No gradient enters
     through the probabilities.
+
+    DEVIATION: Caffe cannot build this layer with two tops, however many loss weights it is given.
     """
 
     type = "SoftmaxWithLoss"
