@@ -21,6 +21,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,7 @@ def toolkit_step(arguments: argparse.Namespace) -> Step:
 
     given = read_definition(
         ROOT / "prototxt/A/solver.prototxt",
-        [f"{name}: {value}" for name, value in {**SOLVER, "random_seed": 1}.items()]
-        + ['lr_policy: "fixed"'],
+        [f"{name}: {value}" for name, value in {**SOLVER, "random_seed": 1}.items()] + ['lr_policy: "fixed"'],
     )
     net = read_net(ROOT / "prototxt/A/train_val.prototxt")
     for layer in net.layer:
@@ -104,7 +104,7 @@ def torch_step(arguments: argparse.Namespace) -> Step:
         layers.append(nn.MaxPool2d(2, 2))
     layers.append(nn.Flatten())
     sizes = (512 * (arguments.side // 32) ** 2, 4096, 4096)
-    for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
+    for inputs, outputs in pairwise(sizes):
         layers += [nn.Linear(inputs, outputs), nn.ReLU(inplace=True)]
         layers.append(nn.Dropout(0.5 if arguments.dropout else 0.0))
     layers.append(nn.Linear(4096, 1000))
@@ -250,7 +250,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--at-most", type=float, default=1.2, help="ratio of peaks (default: 1.2)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result here too")
     parser.add_argument("--work", choices=list(STEPS), help=argparse.SUPPRESS)
-    parser.add_argument("--dropout", action=argparse.BooleanOptionalAction, default=True, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--dropout", action=argparse.BooleanOptionalAction, default=True, help=argparse.SUPPRESS
+    )
     return parser
 
 

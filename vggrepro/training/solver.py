@@ -170,8 +170,9 @@ class Solver:
         """The state of every Dropout: the pass's number on top of the seed, so that it is the same
         after a resume and on any number of ranks."""
         number = self.iteration * int(self.param.iter_size) + index
-        batch = next(iter(self.net.inputs.values()), (0,))[0]
-        return np.array([(self.seed + number) % 2**31, self.ranks.rank * batch], np.int64)
+        shape = next(iter(self.net.inputs.values()), ())
+        first = self.ranks.rank * shape[0] if shape else 0
+        return np.array([(self.seed + number) % 2**31, first], np.int64)
 
     def _keep(self, results: Mapping[str, npt.NDArray[Any]]) -> None:
         """Carry states over to the next pass, and moved statistics into the parameters."""
