@@ -151,3 +151,23 @@ def test_a_given_loss_weight_counts_as_a_reader(tmp_path: Path) -> None:
             """layer { name: "a" type: "Power" bottom: "x" top: "a" loss_weight: 1 }
             layer { name: "r" type: "ReLU" bottom: "a" top: "a" }""",
         )
+
+
+def test_a_parameter_that_layers_share_in_different_shapes(tmp_path: Path) -> None:
+    """PERMISSIVE: the owner sees (2, 6), the other layer (3, 4), and each the sum in its own shape."""
+    net = net_of(
+        tmp_path,
+        """layer { name: "w" type: "Input" top: "v" top: "u"
+          input_param { shape { dim: 2 dim: 6 } shape { dim: 2 dim: 4 } } }
+        layer { name: "a" type: "InnerProduct" bottom: "v" top: "a" param { name: "w" }
+          inner_product_param { num_output: 2 bias_term: false } }
+        layer { name: "b" type: "InnerProduct" bottom: "u" top: "b" param { name: "w" share_mode: PERMISSIVE }
+          inner_product_param { num_output: 3 bias_term: false } }""",
+    )
+    rng = np.random.default_rng(0)
+    feeds = {n: rng.standard_normal(s).astype(np.float32) for n, s in (("v", (2, 6)), ("u", (2, 4)))}
+    feeds |= {n: rng.standard_normal(s).astype(np.float32) for n, s in (("d:a", (2, 2)), ("d:b", (2, 3)))}
+    got = gradients(net, [], **feeds)
+    total = feeds["d:a"].T @ feeds["v"] + (feeds["d:b"].T @ feeds["u"]).reshape(2, 6)
+    np.testing.assert_allclose(got["d:a:0"], total, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(got["d:b:0"], got["d:a:0"].reshape(3, 4))

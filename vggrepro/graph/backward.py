@@ -9,7 +9,7 @@ from itertools import zip_longest
 import numpy as np
 import onnx
 
-from vggrepro.emit import Dims, GraphBuilder, Value, model, tensor, tensor_info
+from vggrepro.emit import Dims, GraphBuilder, Shape, Value, model, tensor, tensor_info
 from vggrepro.errors import GradientError, NetError
 from vggrepro.graph.forward import (
     FIXED,
@@ -101,6 +101,7 @@ def emit_backward(
     arriving: dict[str, list[str]] = {value: [tensor] for value, tensor in seeds.items()}
     values: dict[str, str | None] = {}
     params: dict[str, list[str]] = {}
+    definitions = {use.key: use.definition for use in net.param_uses}
     for placed, saved, needed in reversed(list(zip(net.layers, forward.saved, flags, strict=True))):
         with g.scope(f"d:{placed.name}"):
             d_tops = [
@@ -118,12 +119,22 @@ def emit_backward(
                 arriving.setdefault(value, []).insert(0, d)
         for use, d in zip(placed.params, gradients.params, strict=False):
             if d is not None:
-                params.setdefault(use.owner, []).append(d)
+                shape = definitions[use.owner].shape
+                params.setdefault(use.owner, []).append(_shaped(g, d, use.definition.shape, shape))
     owned = {owner: _total(g, ds[::-1]) for owner, ds in params.items()}
     return Backward(
         {value: d for value, d in values.items() if d is not None},
-        {use.key: d for use in net.param_uses if (d := owned.get(use.owner)) is not None},
+        {
+            use.key: _shaped(g, d, definitions[use.owner].shape, use.definition.shape)
+            for use in net.param_uses
+            if (d := owned.get(use.owner)) is not None
+        },
     )
+
+
+def _shaped(g: GraphBuilder, d: str, shape: Shape, wanted: Shape) -> str:
+    """PERMISSIVE sharing lets layers see one parameter in different shapes."""
+    return d if shape == wanted else g.op("Reshape", d, g.ints(wanted))
 
 
 def _last_contents(net: Net, forward: Forward, placed: NetLayer) -> tuple[list[str], list[str]]:
