@@ -31,7 +31,7 @@ def test_refusals(tmp_path: Path, fields: dict[str, object], message: str) -> No
 
 def test_exactly_one_train_net(tmp_path: Path) -> None:
     path = write_solver(tmp_path, train_net='"net.prototxt"')
-    with pytest.raises(SolverError, match="exactly one of these fields.*got net, train_net"):
+    with pytest.raises(SolverError, match=r"exactly one of these fields.*got net, train_net"):
         read_definition(path).train_message()
 
 

@@ -109,7 +109,9 @@ def test_init_from_net_a_copies_what_the_paper_says(tmp_path: Path) -> None:
 def test_init_from_a_file_without_the_layers(tmp_path: Path) -> None:
     solver = Solver(write_solver(tmp_path), threads=1)
     model, _ = solver.snapshot()
-    with pytest.raises(WeightsError, match=r"solver_iter_0\.caffemodel: no layer conv1_1, conv2_1, .* to copy"):
+    with pytest.raises(
+        WeightsError, match=r"solver_iter_0\.caffemodel: no layer conv1_1, conv2_1, .* to copy"
+    ):
         solver.copy_weights(model, PRETRAINED)
 
 

@@ -121,7 +121,9 @@ def test_scores_are_means_over_images(tmp_path: Path) -> None:
     source = validation(tmp_path / "val")
     scores = net.score(image_test(net, source), Alone(), lambda: False)
     (tmp_path / "other").mkdir()
-    definition = read_definition(write_solver(tmp_path / "other", NET.replace("size: 5", "size: 12"), **TESTED))
+    definition = read_definition(
+        write_solver(tmp_path / "other", NET.replace("size: 5", "size: 12"), **TESTED)
+    )
     whole = TestNet(solver, definition.test_messages()[0])
     expected = whole.score(image_test(whole, source), Alone(), lambda: False)
     assert scores is not None
@@ -193,15 +195,17 @@ def test_compute_loss(tmp_path: Path) -> None:
 def test_bad_images_are_left_out_of_the_mean(tmp_path: Path) -> None:
     _, net = solver_and_test(tmp_path)
     source = validation(tmp_path / "val")
-    scores = net.score(image_test(net, select(source, range(0, 12))), Alone(), lambda: False)
+    scores = net.score(image_test(net, select(source, range(12))), Alone(), lambda: False)
     bad = tmp_path / "val" / "n00000000" / "n00000000_9.png"
     bad.write_bytes(b"no picture")
-    labels, _ = labels_by_folder([k for k in sorted(p.name for p in bad.parent.parent.rglob("*.png"))], None, "x")
+    labels, _ = labels_by_folder(sorted(p.name for p in bad.parent.parent.rglob("*.png")), None, "x")
     again = with_labels(open_images(tmp_path / "val"), labels)
     assert len(again) == 13
     with pytest.raises(DataError, match="n00000000_9"):
         net.score(image_test(net, again), Alone(), lambda: False)
-    assert net.score(image_test(net, again, "skip"), Alone(), lambda: False) == pytest.approx(scores, rel=1e-6)
+    assert net.score(image_test(net, again, "skip"), Alone(), lambda: False) == pytest.approx(
+        scores, rel=1e-6
+    )
 
 
 def test_a_label_that_is_no_class(tmp_path: Path) -> None:

@@ -121,9 +121,7 @@ def test_divergence_stops_with_the_last_good_snapshot(
     assert expected in error
 
 
-def test_a_new_run_does_not_overwrite_snapshots(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_new_run_does_not_overwrite_snapshots(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     prepare(tmp_path, max_iter=2)
     train(tmp_path, "run")
     assert main(command_line(tmp_path, "run")) == 2
@@ -176,7 +174,9 @@ def test_resume_names_changed_data(tmp_path: Path, capsys: pytest.CaptureFixture
     prepare(tmp_path, max_iter=2)
     train(tmp_path, "run")
     train(tmp_path, "run", "--resume", "--no-flip", "--set", "max_iter: 3")
-    assert "warning: not the run that was interrupted: flip: True before, False now" in capsys.readouterr().err
+    assert (
+        "warning: not the run that was interrupted: flip: True before, False now" in capsys.readouterr().err
+    )
 
 
 def test_resume_auto_begins_where_nothing_is(tmp_path: Path) -> None:

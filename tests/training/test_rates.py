@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,7 +31,7 @@ def test_plateau_drops_after_patience_tests_without_a_better_accuracy() -> None:
 @given(st.lists(st.floats(0, 1), max_size=30), st.integers(1, 5))
 def test_drops_never_shrink_as_accuracies_come(accuracies: list[float], patience: int) -> None:
     drops = [plateau_drops(accuracies[:n], patience) for n in range(len(accuracies) + 1)]
-    assert all(0 <= b - a <= 1 for a, b in zip(drops, drops[1:], strict=False))
+    assert all(0 <= b - a <= 1 for a, b in pairwise(drops))
     assert drops[-1] <= min(PLATEAU_DROPS, len(accuracies) // patience)
 
 

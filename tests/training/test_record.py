@@ -89,7 +89,10 @@ def test_journal_cuts_a_torn_line(tmp_path: Path) -> None:
     second.event("train", 1, loss=1.25)
     second.close()
     entries = [json.loads(line) for line in path.read_text().splitlines()]
-    assert [(e["event"], e["iteration"], e["loss"]) for e in entries] == [("train", 0, 1.5), ("train", 1, 1.25)]
+    assert [(e["event"], e["iteration"], e["loss"]) for e in entries] == [
+        ("train", 0, 1.5),
+        ("train", 1, 1.25),
+    ]
 
 
 def test_journal_cuts_a_file_that_is_one_torn_line(tmp_path: Path) -> None:

@@ -145,8 +145,12 @@ class BoundRun:
         self._binding.bind_ortvalue_input(name, scalar.value)
 
     def run(self) -> dict[str, npt.NDArray[Any]]:
-        """Run, and return the outputs of :meth:`return_output` by name."""
-        self._session.run_with_iobinding(self._binding)
+        """Run, and return the outputs of :meth:`return_output` by name. Raises DeviceError if a GPU fails."""
+        try:
+            self._session.run_with_iobinding(self._binding)
+        except RuntimeError as error:
+            self._device.explain(error)
+            raise
         if not self._returned:
             return {}
         values = dict(zip(self._outputs, self._binding.get_outputs(), strict=True))

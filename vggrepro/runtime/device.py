@@ -39,6 +39,12 @@ class Device:
             options |= {"cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested"}
         return [("CUDAExecutionProvider", options), "CPUExecutionProvider"]
 
+    def explain(self, error: Exception) -> None:
+        """Raise DeviceError where a GPU's driver or memory may be the reason; on the CPU it is a bug."""
+        if self.kind != "cpu":
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            raise DeviceError(f"device {self}: ONNX Runtime failed: {lines[0]}") from error
+
 
 def parse_device(text: str) -> Device:
     """``cpu``, ``cuda`` or ``cuda:N``. Raises DeviceError for anything else."""

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from vggrepro.caffe.mapped import own_copy
 from vggrepro.errors import DeviceError, NetError, ShapeError, UnsupportedError
 from vggrepro.graph.model import Graph
 from vggrepro.runtime.device import Device, parse_device, prepare
@@ -64,19 +65,13 @@ class Session:
         try:
             raw = onnxruntime.InferenceSession(skeleton, options, providers=providers, enable_fallback=0)
         except (ValueError, RuntimeError) as error:
-            self._explain(error)
+            self.device.explain(error)
             raise
         if self.device.kind == "cuda" and "CUDAExecutionProvider" not in raw.get_providers():
             raise DeviceError(
                 f"device {self.device}: ONNX Runtime could not start CUDA there (is there such a GPU?)"
             )
         return raw
-
-    def _explain(self, error: Exception) -> None:
-        """Raise DeviceError where a GPU's driver or memory may be the reason; on the CPU it is a bug."""
-        if self.device.kind != "cpu":
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            raise DeviceError(f"device {self.device}: ONNX Runtime failed: {lines[0]}") from error
 
     def run(self, feeds: Arrays, outputs: Sequence[str] | None = None) -> dict[str, npt.NDArray[Any]]:
         """Feed arrays by name, get arrays by name (default: every output).
@@ -95,7 +90,7 @@ class Session:
         try:
             self.raw.run_with_iobinding(binding)
         except RuntimeError as error:
-            self._explain(error)
+            self.device.explain(error)
             raise
         return dict(zip(names, binding.copy_outputs_to_cpu(), strict=True))
 
@@ -144,4 +139,4 @@ def _owned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """An aligned array, as ONNX Runtime needs it: a view of a mapped file may lie at any byte."""
     if array.flags.c_contiguous and array.ctypes.data % array.itemsize == 0:
         return array
-    return np.array(array, order="C")
+    return own_copy(array)

@@ -89,7 +89,9 @@ class Training:
         else:
             self.record = replace(self.record, drops_before=self.solver.current_step)
         self._set_step()
-        self._written = self.solver.iteration
+        ours = snapshots.paths(self.solver.definition, self.solver.iteration).state
+        if ours.exists() and ours.samefile(state):  # and not of another prefix
+            self._written = self.solver.iteration
         self._journal.say(f"going on from {state}")
 
     def run(self, signals: Signals) -> bool:
