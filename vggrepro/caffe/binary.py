@@ -7,18 +7,17 @@ the message thus takes the arrays along.
 
 from __future__ import annotations
 
-import mmap
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from vggrepro.caffe.blob import Float32, SavedBlob, decode_blob
+from vggrepro.caffe.mapped import MappedFile
 from vggrepro.caffe.messages import (
     FORK_FIELDS,
     PRIVATE_FIELDS,
@@ -104,8 +103,7 @@ def read_blob(path: str | PathLike[str]) -> Float32:
 def map_file(path: str | PathLike[str]) -> memoryview:
     """A file's bytes, mapped rather than read. Raises ParseError if it is missing, empty or text."""
     try:
-        with Path(path).open("rb") as file:
-            view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        view = memoryview(MappedFile(path))
     except OSError as error:
         raise ParseError(f"{path}: {error.strerror}") from None
     except ValueError:

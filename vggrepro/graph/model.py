@@ -8,16 +8,16 @@ weight is an initializer stored elsewhere, beside a mapping from names to arrays
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import IO, Any
 
-import numpy as np
 import numpy.typing as npt
 import onnx
 
 from vggrepro.caffe.atomic import replacing
+from vggrepro.caffe.mapped import chunks
 from vggrepro.caffe.wire import prefix
 from vggrepro.emit import declared_tensor, properties, tensor, tensor_info
 from vggrepro.graph.metadata import digests
@@ -106,14 +106,13 @@ class Graph:
         file.write(prefix(_MODEL_GRAPH, total) + head)
         for piece, initializer in zip(pieces, headers, strict=True):
             file.write(piece)
-            for chunk in _chunks(self.weights[initializer.name]):
+            for chunk in chunks(self.weights[initializer.name]):
                 file.write(chunk)
 
 
 _MODEL_GRAPH = onnx.ModelProto.GRAPH_FIELD_NUMBER
 _GRAPH_INITIALIZER = onnx.GraphProto.INITIALIZER_FIELD_NUMBER
 _TENSOR_RAW_DATA = onnx.TensorProto.RAW_DATA_FIELD_NUMBER
-_CHUNK = 1 << 22
 
 
 def _header(initializer: onnx.TensorProto, array: npt.NDArray[Any]) -> bytes:
@@ -121,14 +120,6 @@ def _header(initializer: onnx.TensorProto, array: npt.NDArray[Any]) -> bytes:
     bare = onnx.TensorProto(dims=array.shape, data_type=initializer.data_type, name=initializer.name)
     inside = bare.SerializeToString() + prefix(_TENSOR_RAW_DATA, array.nbytes)
     return prefix(_GRAPH_INITIALIZER, len(inside) + array.nbytes) + inside
-
-
-def _chunks(array: npt.NDArray[Any]) -> Iterator[memoryview | bytes]:
-    if array.nbytes == 0:
-        return
-    flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-    for start in range(0, flat.size, _CHUNK):
-        yield flat[start : start + _CHUNK].data
 
 
 def initializers(

@@ -1,0 +1,82 @@
+"""Files mapped into memory, and the bytes of arrays that lie in them.
+
+Looking at a mapped file costs nothing but the pages looked at. To copy all of it, reading is cheaper: the
+system brings in mapped pages one by one, at four times the processor time, and counts them as this
+process's memory.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import weakref
+from collections.abc import Iterator
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.errors import WeightsError
+
+CHUNK = 1 << 20
+
+
+class MappedFile(mmap.mmap):
+    """A file mapped for reading. It can be read as well, even if its name comes to stand for another file.
+
+    Raises OSError, and ValueError for an empty file.
+    """
+
+    path: str
+    descriptor: int
+
+    def __new__(cls, path: str | PathLike[str]) -> MappedFile:
+        with Path(path).open("rb") as file:
+            mapped = super().__new__(cls, file.fileno(), 0, access=mmap.ACCESS_READ)
+            mapped.path = str(path)
+            mapped.descriptor = os.dup(file.fileno())
+        weakref.finalize(mapped, os.close, mapped.descriptor)
+        return mapped
+
+
+def chunks(array: npt.NDArray[Any]) -> Iterator[memoryview | bytes]:
+    """The bytes of an array in C's order, piece by piece; those of a mapped file are read from it.
+
+    Raises OSError, and WeightsError if the file has become shorter.
+    """
+    place = _place(array)
+    if place is None:
+        flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        yield from (flat[start : start + CHUNK].data for start in range(0, flat.size, CHUNK))
+        return
+    file, offset = place
+    end = offset + array.nbytes
+    while offset < end:
+        piece = os.pread(file.descriptor, min(CHUNK, end - offset), offset)
+        if not piece:
+            raise WeightsError(f"{file.path}: changed while it was read")
+        yield piece
+        offset += len(piece)
+
+
+def own_copy(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """A copy of an array in memory of its own, aligned and in C's order. Raises as :func:`chunks`."""
+    copy = np.empty(array.shape, array.dtype)
+    target, start = copy.reshape(-1).view(np.uint8), 0
+    for piece in chunks(array):
+        target[start : start + len(piece)] = np.frombuffer(piece, np.uint8)
+        start += len(piece)
+    return copy
+
+
+def _place(array: npt.NDArray[Any]) -> tuple[MappedFile, int] | None:
+    """The mapped file that an array lies in, and where it begins there."""
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    file = base.obj if isinstance(base, memoryview) else base
+    if not isinstance(file, MappedFile) or not array.flags.c_contiguous or not hasattr(os, "pread"):
+        return None
+    return file, array.ctypes.data - np.frombuffer(file, np.uint8).ctypes.data
