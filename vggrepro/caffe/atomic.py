@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 
 @contextmanager
@@ -21,6 +22,12 @@ def replacing(path: str | PathLike[str]) -> Iterator[IO[bytes]]:
     """
     with replacing_path(path) as temporary, temporary.open("wb") as file:
         yield file
+
+
+def write_json(path: str | PathLike[str], content: Any) -> None:
+    """Replace a file by ``content`` as JSON. Raises OSError."""
+    with replacing(path) as file:
+        file.write((json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode("utf-8"))
 
 
 @contextmanager

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import argparse
+import errno
+import os
 import sys
 import warnings
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 from vggrepro.errors import VggReproError
+from vggrepro.runtime.ranks import Alone, Ranks, find_ranks
 
 FAILED = 2
 """Exit code of a command that could not do its work; 1 is a result that is not as it should be."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that says what is wrong with a command line as all errors are said: in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(FAILED, f"error: {message} (--help tells the options)\n")
 
 
 def run(body: Callable[[], int]) -> int:
@@ -30,6 +42,39 @@ def run(body: Callable[[], int]) -> int:
             return _fail(f"{name}{error.strerror or error}")
         except MemoryError as error:
             return _fail(f"not enough memory: {error}")
+
+
+def run_ranks(body: Callable[[Ranks], int]) -> int:
+    """As :func:`run`, with the ranks that a launcher started; the failure of one ends them all."""
+    ranks: Ranks = Alone()
+
+    def found() -> int:
+        nonlocal ranks
+        ranks = find_ranks()
+        return body(ranks)
+
+    code = run(found)
+    if code == FAILED and ranks.size > 1:
+        sys.stderr.flush()
+        ranks.abort()
+    return code
+
+
+def check_outputs(*paths: Path | None) -> None:
+    """Raise OSError for a file that cannot be written: hours of work must not end there."""
+    for path in paths:
+        if path is None:
+            continue
+        if path.is_dir():
+            raise _os_error(errno.EISDIR, path)
+        if not path.parent.is_dir():
+            raise _os_error(errno.ENOENT, path.parent)
+        if not os.access(path.parent, os.W_OK):
+            raise _os_error(errno.EACCES, path.parent)
+
+
+def _os_error(number: int, path: Path) -> OSError:
+    return OSError(number, os.strerror(number), str(path))
 
 
 def _fail(message: str) -> int:

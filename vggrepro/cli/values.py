@@ -1,0 +1,51 @@
+"""Values of options: what argparse calls types. They raise ArgumentTypeError, which it tells the user."""
+
+from __future__ import annotations
+
+import argparse
+import math
+
+
+def positive(text: str) -> int:
+    """A whole number from 1."""
+    return _whole(text, 1)
+
+
+def natural(text: str) -> int:
+    """A whole number from 0."""
+    return _whole(text, 0)
+
+
+def sizes(text: str) -> tuple[int, ...]:
+    """``256,384,512``."""
+    return tuple(positive(part) for part in text.split(","))
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """``103.939,116.779,123.68``."""
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = ()
+    if not values or not all(map(math.isfinite, values)):
+        raise argparse.ArgumentTypeError(f"expected numbers with commas between them, got {text!r}")
+    return values
+
+
+def bgr(text: str) -> tuple[float, float, float]:
+    """Three numbers: blue, green, red."""
+    values = numbers(text)
+    if len(values) != 3:
+        raise argparse.ArgumentTypeError(f"expected three numbers, blue, green, red, got {text!r}")
+    blue, green, red = values
+    return blue, green, red
+
+
+def _whole(text: str, least: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if value < least:
+        raise argparse.ArgumentTypeError(f"expected a whole number from {least}, got {text!r}")
+    return value
