@@ -33,17 +33,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vggrepro.data.augment import ILSVRC_MEAN_BGR
 from vggrepro.data.sources import TarSource, select
 from vggrepro.evaluation import demo
 from vggrepro.evaluation.cache import ViewCache
 from vggrepro.evaluation.evaluate import evaluate
-from vggrepro.evaluation.feed import Feed, Running
+from vggrepro.evaluation.feed import Feed, Running, Task
 from vggrepro.evaluation.goals import Plan
-from vggrepro.evaluation.measure import Task, fill
-from vggrepro.evaluation.network import MEAN_BGR, Network, Scorer, score_blob
+from vggrepro.evaluation.measure import fill
+from vggrepro.evaluation.network import Network, Scorer, score_blob
 from vggrepro.evaluation.protocols import Stream
 from vggrepro.evaluation.truth import Truth
-from vggrepro.evaluation.views import Reading
 from vggrepro.net import load_net
 from vggrepro.runtime.ranks import Alone
 
@@ -74,9 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--images", type=int, default=24, metavar="N", help="images of a turn (default: 24)")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="turns of each (default: 3)")
-    parser.add_argument(
-        "--network-threads", type=int, default=2, metavar="N", help="CPU threads (default: 2)"
-    )
+    parser.add_argument("--threads", type=int, default=2, metavar="N", help="CPU threads (default: 2)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
     parser.add_argument(
         "--batch", type=int, default=8, metavar="N", help="as eval_ilsvrc --batch (default: 8)"
@@ -98,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def measure_speed(arguments: argparse.Namespace) -> dict[str, Any]:
     """Images a second of both, and their ratio."""
-    running = Running(arguments.device, arguments.network_threads, arguments.batch, window=128, workers=2)
+    running = Running(arguments.device, arguments.threads, arguments.batch, window=128, workers=2)
     network = vgg16()
     with tempfile.TemporaryDirectory() as folder:
         source = TarSource.open(write_pictures(Path(folder), arguments.images))
@@ -110,7 +108,7 @@ def measure_speed(arguments: argparse.Namespace) -> dict[str, Any]:
     medians = {name: statistics.median(values) for name, values in rates.items()}
     return {
         "device": arguments.device,
-        "network_threads": arguments.network_threads,
+        "threads": arguments.threads,
         "images": arguments.images,
         "images_per_second": medians,
         "rounds": rates,
@@ -130,7 +128,7 @@ def vgg16() -> Network:
     net = net.with_params(params)
     blob = score_blob(net)
     classes = net.shapes[net.blobs[blob]][1]
-    return Network("D", net, "data", 224, blob, classes, MEAN_BGR, "random", "random")
+    return Network("D", net, "data", 224, blob, classes, ILSVRC_MEAN_BGR, "random", "random")
 
 
 def write_pictures(folder: Path, count: int) -> Path:
@@ -155,8 +153,8 @@ class Bare:
     def __init__(self, network: Network, source: TarSource, running: Running) -> None:
         self.blobs: list[npt.NDArray[np.float32]] = []
         self.scorer = Scorer(network, running.device, convolutional=True, threads=running.threads)
-        feed = Feed(source, (STREAM,), network.crop, MEAN_BGR, running, Reading())
-        for _ in feed.answers([np.arange(len(source))], self._keep):
+        feed = Feed(Task.whole(source), (STREAM,), network.crop, network.mean, running)
+        for _ in feed.all_answers(self._keep):
             pass
 
     def _keep(self, _stream: Stream, blob: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -197,8 +195,7 @@ def end_to_end(network: Network, source: TarSource, running: Running, folder: Pa
     clock = Clock(first=max(1, running.batch * network.crop**2 // (256 * side)))
     with ViewCache(folder, {}, len(source)) as cache:
         cache.create(STREAM, network.channels, {})
-        task = Task(source, np.arange(len(source)))
-        fill(cache, network, [STREAM], task, running, Alone(), clock.advance)
+        fill(cache, network, [STREAM], Task.whole(source), running, Alone(), clock.advance)
     return clock.rate
 
 
@@ -219,8 +216,7 @@ def memory_of(images: int) -> dict[str, float]:
     many = Truth(select(truth.source, indices), truth.labels[indices], truth.where, truth.synsets)
     goals = [goal for goal in demo.goals() if goal.name == "dense_Q64,72,80_flip"]
     plan = Plan(goals, [demo.FILES], demo.mean_bgr())
-    task = Task(many.source, np.arange(images))
-    report = evaluate(plan, many, task, Running(threads=1), Alone(), None)
+    report = evaluate(plan, many, Task.whole(many.source), Running(threads=1), Alone(), None)
     assert report is not None
     assert report.results.images == images
     scale = 1 if sys.platform == "darwin" else 1024

@@ -73,7 +73,7 @@ def test_result_file_is_read_back():
 def test_command_on_the_demo_s_training_tar(tmp_path, capsys):
     """The mean that the demo's network was trained with (vggrepro/demo/README.md)."""
     output = tmp_path / "stats.json"
-    arguments = [str(DEMO / "img_train.tar"), "-o", str(output), "--threads", "2"]
+    arguments = [str(DEMO / "img_train.tar"), "-o", str(output), "--workers", "2"]
     assert main(arguments) == 0
     result = json.loads(output.read_text())
     assert_allclose(result["mean_bgr"], (122.6, 122.2, 123.7), atol=0.05)

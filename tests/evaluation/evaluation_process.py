@@ -11,7 +11,7 @@ import numpy as np
 from vggrepro.evaluation.cache import DONE
 
 EVALUATE = [sys.executable, str(Path(__file__).parents[2] / "tools" / "eval_ilsvrc.py")]
-ONE_THREAD = ["--network-threads", "1", "--threads", "1"]
+ONE_THREAD = ["--threads", "1", "--workers", "1"]
 
 
 def done(cache):

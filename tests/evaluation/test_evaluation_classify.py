@@ -1,5 +1,6 @@
 import json
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,6 +58,8 @@ def test_an_own_network_without_names(nets, images, capsys):
         ([__file__], "no readable image"),
         (["x.jpg", "--deploy", "y.prototxt"], "no network"),
         (["x.jpg", "--demo", "--weights", "w"], "--demo brings its own"),
+        (["x.jpg", "--mean", "1,2,3"], "--mean: --demo brings its own"),
+        (["x.jpg", "--json", "nothing/r.json"], "nothing: No such file"),
         (["x.jpg", "--protocol", "centre", "--scales", "10"], "smaller than"),
         (["x.jpg", "--synsets", "none.txt"], "none.txt"),
     ],
@@ -66,3 +69,21 @@ def test_what_cannot_be_done_is_one_line_and_exit_code_2(options, message, capsy
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")
     assert message in line
+
+
+def test_a_bad_image_is_named_and_the_others_are_classified(digits, tmp_path, capsys):
+    with Path(digits[1]).open("r+b") as file:
+        file.truncate(1000)
+    (tmp_path / "bad.jpg").write_bytes(b"no picture")
+    images = [digits[0], str(tmp_path / "bad.jpg"), digits[1]]
+    assert main(images) == 2
+    assert "bad.jpg" in capsys.readouterr().err
+    assert main([*images, "--on-bad-image", "skip", "--json", str(tmp_path / "r.json")]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[6:8] == images[1:]  # nothing is said of the bad one
+    assert f"warning: {images[1]}: Could not open" in printed.err
+    assert f"warning: {images[2]}: ends early" in printed.err
+    whole, bad, cut = json.loads((tmp_path / "r.json").read_text())["images"]
+    assert [len(image["guesses"]) for image in (whole, bad, cut)] == [5, 0, 5]
+    assert "problem" not in whole
+    assert "ends early" in cut["problem"]

@@ -2,6 +2,7 @@
 
 import json
 import tarfile
+from pathlib import Path
 
 import cv2
 import lmdb
@@ -14,7 +15,7 @@ from vggrepro.evaluation import demo
 
 
 def net_options(nets):
-    return ["--weights", f"one={nets[0].weights}", "--deploy", str(nets[0].deploy), "--network-threads", "1"]
+    return ["--weights", f"one={nets[0].weights}", "--deploy", str(nets[0].deploy), "--threads", "1"]
 
 
 def run(nets, tmp_path, *options, protocol="dense"):
@@ -272,11 +273,17 @@ REFUSED = [
     (["--demo", "--table", "3"], "--demo brings its own"),
     (["--demo", "--protocol", "tencrop", "--no-flip"], "cannot go without flips"),
     (["--demo", "--protocol", "centre", "--scales", "40"], "smaller than VGG_A_digits's crops of 64"),
-    (["--demo", "--protocol", "dense", "--limit", "0"], "no images to evaluate"),
     (["--demo", "--protocol", "dense", "--expect", "seven"], "--expect 'seven'"),
     (["--demo", "--protocol", "dense", "--expect", "paper"], "--table N"),
     (["--demo", "--protocol", "dense", "--device", "gpu"], "device must be cpu, cuda"),
     (["--demo", "--protocol", "dense", "--score-blob", "fc9"], "no blob 'fc9'"),
+    (["--demo", "--protocol", "dense", "--score-blob", "prob"], "holds posteriors, expected class scores"),
+    (["--demo", "--mean", "1,2,3"], "--mean: --demo brings its own"),
+    (["--demo", "--json", str(Path(__file__).parent)], "Is a directory"),
+    (
+        ["--demo", "--html", str(Path(__file__).parent / "nothing" / "r.html")],
+        "nothing: No such file or directory",
+    ),
 ]
 
 
@@ -286,12 +293,29 @@ def test_what_cannot_be_done_is_one_line_and_exit_code_2(options, message, capsy
     assert message in error_line(capsys)
 
 
+MISSPELT = [
+    (["--limit", "0"], "argument --limit: expected a whole number from 1, got '0'"),
+    (["--scales", "72,big"], "argument --scales: expected a whole number from 1, got 'big'"),
+    (["--threads", "-1"], "argument --threads: expected a whole number from 0, got '-1'"),
+    (["--mean", "1,2"], "argument --mean: expected three numbers, blue, green, red, got '1,2'"),
+    (["--mean", "1,2,nan"], "argument --mean: expected numbers with commas between them, got '1,2,nan'"),
+    (["--protocol", "sparse"], "argument --protocol: invalid choice: 'sparse'"),
+    (["--imags", "x"], "unrecognized arguments: --imags x"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), MISSPELT)
+def test_a_misspelt_command_line_is_one_line_and_exit_code_2(options, message, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(options)
+    assert message in error_line(capsys)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda p: ["--images", str(p / "nothing")], "nothing"),
         (lambda p: ["--images", str(p / "images")], "no class can be told"),
-        (lambda p: [*folder_options(p), "--mean", "1,2"], "expected three numbers"),
         (lambda p: [*folder_options(p), "--synsets", str(synsets(p / "s.txt", range(5)))], "5 classes"),
         (lambda p: ["--images", str(p / "images"), "--labels", str(p / "none.txt")], "none.txt"),
         (lambda p: [*folder_options(p), "--blacklist", str(p / "val.txt")], "val.txt:1"),
@@ -320,7 +344,7 @@ def test_weights_that_lack_a_layer_are_refused(nets, images, tmp_path, capsys):
 def test_results_are_not_written_where_they_cannot_be(nets, images, tmp_path, capsys):
     options = ["--scales", "9", *folder_options(images), "--json", str(tmp_path / "no" / "r.json")]
     assert main([*net_options(nets), *options]) == 2
-    assert f"no folder {tmp_path / 'no'}" in error_line(capsys)
+    assert f"{tmp_path / 'no'}: No such file or directory" in error_line(capsys)
 
 
 def test_the_rows_are_listed(capsys):

@@ -7,13 +7,11 @@ import pytest
 
 from vggrepro.cli.eval_ilsvrc import main
 from vggrepro.evaluation import demo
-from vggrepro.evaluation.feed import Running
+from vggrepro.evaluation.feed import Running, Task
 from vggrepro.evaluation.goals import Plan
-from vggrepro.evaluation.measure import Task
 from vggrepro.evaluation.measured import measured
 from vggrepro.evaluation.protocols import fuse, view_means, weights
 from vggrepro.evaluation.results import collect
-from vggrepro.evaluation.views import Reading
 from vggrepro.runtime.ranks import Alone
 
 
@@ -21,10 +19,9 @@ from vggrepro.runtime.ranks import Alone
 def run(tmp_path_factory):
     """All of Caffe's protocols measured once, in a view cache."""
     goals, truth = demo.goals(), demo.truth()
-    task = Task(truth.source, np.arange(len(truth.source)), Reading())
     plan = Plan(goals, [demo.FILES], demo.mean_bgr())
     folder = tmp_path_factory.mktemp("demo")
-    with measured(plan, task, Running(batch=32), Alone(), folder, truth.check) as found:
+    with measured(plan, Task.whole(truth.source), Running(batch=32), Alone(), folder, truth.check) as found:
         yield found, truth
 
 

@@ -11,9 +11,8 @@ from vggrepro.cli.extract_features import main
 from vggrepro.data.sources import open_images
 from vggrepro.errors import ProtocolError
 from vggrepro.evaluation.features import Descriptor, extract, normalised, shape
-from vggrepro.evaluation.feed import Running
+from vggrepro.evaluation.feed import Running, Task
 from vggrepro.evaluation.network import Scorer, load
-from vggrepro.evaluation.views import Reading
 
 MEAN = (104.5, 116.0, 123.25)
 RUNNING = Running(threads=1, batch=3, window=5)
@@ -61,7 +60,7 @@ def test_a_descriptor_is_what_appendix_b_says(images, nets, combine, normalise):
     network = load(nets[0], MEAN, "fc6")
     descriptor = Descriptor("dense", (14, 9, 11), True, combine, normalise)
     out = np.zeros((23, *shape([network], descriptor)), np.float32)
-    assert extract(open_images(images / "images"), [network], descriptor, Reading(), RUNNING, out) == {}
+    assert extract(Task.whole(open_images(images / "images")), [network], descriptor, RUNNING, out) == {}
     assert np.abs(out - by_hand(images, network, descriptor)).max() < 1e-5
     assert np.ptp(out, axis=0).max() > 0.05
 
@@ -70,7 +69,7 @@ def test_networks_are_stacked(images, nets):
     networks = [load(files, MEAN, "fc6") for files in nets]
     descriptor = Descriptor("dense", (10,), False, normalise="none")
     out = np.zeros((23, 18), np.float32)
-    extract(open_images(images / "images"), networks, descriptor, Reading(), RUNNING, out)
+    extract(Task.whole(open_images(images / "images")), networks, descriptor, RUNNING, out)
     for number, network in enumerate(networks):
         expected = by_hand(images, network, descriptor)
         assert np.abs(out[:, 9 * number : 9 * number + 9] - expected).max() < 1e-4
@@ -81,7 +80,7 @@ def test_any_blob_with_its_map(images, nets):
     descriptor = Descriptor("centre", (8,), False, normalise="none", pool="none")
     assert shape([network], descriptor) == (4, 8, 8)
     out = np.zeros((23, 4, 8, 8), np.float32)
-    extract(open_images(images / "images"), [network], descriptor, Reading(), RUNNING, out)
+    extract(Task.whole(open_images(images / "images")), [network], descriptor, RUNNING, out)
     path = sorted((images / "images").iterdir())[6]
     picture = rescaled(cv2.imread(str(path)), 8)
     top, left = (picture.shape[0] - 8) // 2, (picture.shape[1] - 8) // 2
@@ -102,7 +101,7 @@ def test_maps_of_several_scales_cannot_be_kept():
 
 def options(nets, images, output, *more):
     network = ["--weights", f"one={nets[0].weights}", "--deploy", str(nets[0].deploy), "--blob", "fc6"]
-    running = ["--scales", "9,11", "--network-threads", "1"]
+    running = ["--scales", "9,11", "--threads", "1"]
     return [str(images / "images"), "-o", str(output), *network, *running, *more]
 
 
@@ -131,6 +130,19 @@ def test_a_bad_image_gets_a_row_of_nan_if_asked(nets, images, tmp_path, capsys):
     assert main(options(nets, images, tmp_path / "f.npy", "--on-bad-image", "skip")) == 0
     assert np.flatnonzero(np.isnan(np.load(tmp_path / "f.npy")).any(axis=1)).tolist() == [3]
     assert "warning: row 3 is NaN" in capsys.readouterr().err
+
+
+def test_an_image_that_ends_early_is_named(nets, images, tmp_path, capsys):
+    data = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8))[1].tobytes()
+    (images / "images" / "val_003.png").write_bytes(data[: len(data) // 2])
+    assert main(options(nets, images, tmp_path / "f.npy")) == 0
+    assert "val_003.png: ends early" in capsys.readouterr().err
+    assert json.loads((tmp_path / "f.json").read_text())["truncated_images"] == [3]
+
+
+def test_the_demo_brings_its_own_network(nets, images, tmp_path, capsys):
+    assert main(options(nets, images, tmp_path / "f.npy", "--demo")) == 2
+    assert "--weights: --demo brings its own" in capsys.readouterr().err
 
 
 def test_an_unknown_kind_of_file(nets, images, tmp_path, capsys):

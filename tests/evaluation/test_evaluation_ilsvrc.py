@@ -12,14 +12,14 @@ import pytest
 from evaluation_process import EVALUATE, ONE_THREAD, run_until_half_done
 
 from vggrepro.caffe.snapshot import write_caffemodel
+from vggrepro.data.augment import ILSVRC_MEAN_BGR
 from vggrepro.data.sources import open_images
 from vggrepro.evaluation.classify import classify
-from vggrepro.evaluation.feed import Running
+from vggrepro.evaluation.feed import Running, Task
 from vggrepro.evaluation.metrics import truth_ranks
-from vggrepro.evaluation.network import MEAN_BGR, load
+from vggrepro.evaluation.network import load_scores
 from vggrepro.evaluation.presets import NetFiles
 from vggrepro.evaluation.protocols import Member
-from vggrepro.evaluation.views import Reading
 from vggrepro.net import load_net
 
 FILES, CLASSES, DISTINCT = 50_000, 1000, 125
@@ -46,11 +46,10 @@ def ilsvrc(tmp_path_factory):
     rng = np.random.default_rng(5)
     pictures = write_tar(folder, rng)
     net = write_thousand(folder)
-    posteriors = classify(
-        open_images(folder / "distinct"),
+    posteriors, _ = classify(
+        Task.whole(open_images(folder / "distinct")),
         [Member(net.name, "dense", SCALES, flip=True)],
-        {net.name: load(net, MEAN_BGR)},
-        Reading(),
+        [load_scores(net, ILSVRC_MEAN_BGR)],
         Running(threads=1),
     )
     # Labels near the top of each picture's ranking, so that both errors are neither 0 nor 100%.

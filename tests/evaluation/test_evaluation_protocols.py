@@ -11,10 +11,9 @@ import pytest
 from vggrepro.data.sources import open_images
 from vggrepro.errors import ProtocolError, ShapeError
 from vggrepro.evaluation.classify import classify
-from vggrepro.evaluation.feed import Running
-from vggrepro.evaluation.network import load
+from vggrepro.evaluation.feed import Running, Task
+from vggrepro.evaluation.network import load_scores
 from vggrepro.evaluation.protocols import AFTER, BEFORE, Member, parts, weights
-from vggrepro.evaluation.views import Reading
 
 MEAN = (104.5, 116.0, 123.25)
 CROP = 8
@@ -105,8 +104,9 @@ def _softmax(scores):
 
 def measure(images, nets, members, running=Running(threads=1, batch=3, window=5)):  # noqa: B008
     source = open_images(images / "images")
-    networks = {files.name: load(files, MEAN) for files in nets}
-    return classify(source, members, networks, Reading(), running), networks, source
+    networks = [load_scores(files, MEAN) for files in nets]
+    posteriors, _ = classify(Task.whole(source), members, networks, running)
+    return posteriors, networks, source
 
 
 PROTOCOLS = [
@@ -128,7 +128,7 @@ def test_a_protocol_is_what_section_3_2_says(images, nets, protocol, scales, fli
     member = Member("one", protocol, scales, flip, average)
     found, networks, source = measure(images, nets[:1], [member])
     files = [images / "images" / source.key(i) for i in range(len(source))]
-    expected = transcribe(files, networks["one"].net.params, protocol, scales, flip, average)
+    expected = transcribe(files, networks[0].net.params, protocol, scales, flip, average)
     assert np.abs(found - expected).max() < 1e-5
     assert np.ptp(expected, axis=0).max() > 0.05  # the images differ: the comparison says something
 
@@ -137,8 +137,8 @@ def test_fusion_is_the_mean_of_the_networks_posteriors(images, nets):
     members = [Member("one", "dense", (9, 11), True), Member("two", "both", (12,), True)]
     found, networks, source = measure(images, nets, members)
     files = [images / "images" / source.key(i) for i in range(len(source))]
-    one = transcribe(files, networks["one"].net.params, "dense", (9, 11), True, BEFORE)
-    two = transcribe(files, networks["two"].net.params, "both", (12,), True, BEFORE)
+    one = transcribe(files, networks[0].net.params, "dense", (9, 11), True, BEFORE)
+    two = transcribe(files, networks[1].net.params, "both", (12,), True, BEFORE)
     assert np.abs(found - (one + two) / 2).max() < 1e-5
     assert np.abs(one - two).max() > 0.05
 

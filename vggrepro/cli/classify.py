@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vggrepro.caffe.atomic import replacing
+from vggrepro.caffe.atomic import write_json
 from vggrepro.cli.evaluation_options import (
-    add_decoding_options,
     add_network_options,
     add_protocol_options,
     add_reading_options,
     add_running_options,
-    mean_from,
-    positive,
+    add_score_option,
+    files_from,
     reading_from,
     running_from,
 )
-from vggrepro.cli.run import run
+from vggrepro.cli.run import Parser, check_outputs, run
+from vggrepro.cli.values import positive
 from vggrepro.data.labels import read_synsets
-from vggrepro.errors import DataError, ProtocolError
+from vggrepro.errors import DataError
 from vggrepro.evaluation import demo
 from vggrepro.evaluation.classify import Guess, best_guesses, classify, files
-from vggrepro.evaluation.network import Network, load
-from vggrepro.evaluation.presets import for_options
+from vggrepro.evaluation.feed import Odd, Task
+from vggrepro.evaluation.network import load_scores
 from vggrepro.evaluation.protocols import Member
 from vggrepro.runtime.ranks import Alone
 
@@ -41,64 +41,50 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="classify", description="The likeliest classes of images, with their probabilities."
-    )
+    parser = Parser(prog="classify", description="The likeliest classes of images, with their probabilities.")
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="image files")
     parser.add_argument(
-        "--demo",
-        action="store_true",
-        help="use the embedded digit network (default without --weights)",
+        "--demo", action="store_true", help="use the embedded digit network (default without --weights)"
     )
     parser.add_argument("--synsets", type=Path, metavar="FILE", help="class names: synset_words.txt")
     parser.add_argument("--top", type=positive, default=5, metavar="K", help="classes to show (default: 5)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the guesses as JSON")
-    add_protocol_options(parser)
-    add_network_options(parser)
+    add_protocol_options(parser, f"default: {_SCALE}; of the embedded network: {demo.SCALE}")
+    add_score_option(add_network_options(parser))
     add_reading_options(parser)
-    add_decoding_options(parser)
     add_running_options(parser)
     return parser
 
 
 def _classify(arguments: argparse.Namespace) -> int:
+    check_outputs(arguments.json)
     embedded = arguments.demo or not (arguments.weights or arguments.deploy)
-    if arguments.demo and (arguments.weights or arguments.deploy):
-        raise ProtocolError("--weights and --deploy: --demo brings its own")
-    networks = _networks(arguments, embedded)
+    net_files, mean = files_from(arguments, embedded=embedded)
+    networks = [load_scores(one, mean, arguments.score_blob) for one in net_files]
     names = _names(arguments, embedded, networks[0].channels)
     members = [_member(arguments, network.name, embedded) for network in networks]
-    posteriors = classify(
-        files(arguments.images),
-        members,
-        {network.name: network for network in networks},
-        reading_from(arguments),
-        running_from(arguments, Alone()),
-    )
+    task = Task.whole(files(arguments.images), reading_from(arguments), arguments.on_bad_image)
+    posteriors, odd = classify(task, members, networks, running_from(arguments, Alone()))
+    if embedded and not arguments.demo:
+        print("no --weights: the embedded network looks for handwritten digits", file=sys.stderr)
     found = best_guesses(posteriors, min(arguments.top, posteriors.shape[1]))
     for path, guesses in zip(arguments.images, found, strict=True):
         print(path)
         for guess in guesses:
             print(f"  {guess.probability:8.4f}  {names[guess.label]}")
+    for image in odd.values():
+        print(f"warning: {image.reason}", file=sys.stderr)
     if arguments.json is not None:
-        _write(arguments, found, names, members)
+        write_json(arguments.json, _result(arguments, found, odd, names, members))
     return 0
-
-
-def _networks(arguments: argparse.Namespace, embedded: bool) -> list[Network]:
-    if embedded:
-        return [load(demo.FILES, demo.mean_bgr(), arguments.score_blob)]
-    chosen = for_options(arguments.weights, arguments.deploy, arguments.prototxt_dir)
-    return [load(one, mean_from(arguments), arguments.score_blob) for one in chosen]
 
 
 def _member(arguments: argparse.Namespace, net: str, embedded: bool) -> Member:
     protocol = arguments.protocol or "dense"
     scales = arguments.scales or (demo.SCALE if embedded else _SCALE,)
-    unflipped = protocol == "centre" or (
-        embedded and protocol != "tencrop"
-    )  # a mirrored digit is another sign
-    flip = not unflipped if arguments.flip is None else arguments.flip
+    flip = arguments.flip
+    if flip is None:  # a mirrored digit is another sign
+        flip = protocol == "tencrop" or not (embedded or protocol == "centre")
     return Member(net, protocol, scales, flip, arguments.average)
 
 
@@ -109,24 +95,21 @@ def _names(arguments: argparse.Namespace, embedded: bool, classes: int) -> list[
     synsets = read_synsets(path)
     if len(synsets) != classes:
         raise DataError(f"{path}: {len(synsets)} classes, but the network has {classes}")
-    return [f"{wnid} {words}".strip() for wnid, words in zip(synsets.wnids, synsets.words, strict=True)]
+    return synsets.names
 
 
-def _write(
-    arguments: argparse.Namespace, found: list[list[Guess]], names: list[str], members: list[Member]
-) -> None:
-    result: dict[str, Any] = {
-        "members": [str(member) for member in members],
-        "reading": reading_from(arguments).facts(),
-        "images": [
-            {
-                "image": str(path),
-                "guesses": [
-                    {"label": g.label, "name": names[g.label], "probability": g.probability} for g in guesses
-                ],
-            }
-            for path, guesses in zip(arguments.images, found, strict=True)
-        ],
-    }
-    with replacing(arguments.json) as file:
-        file.write((json.dumps(result, indent=1, ensure_ascii=False) + "\n").encode("utf-8"))
+def _result(
+    arguments: argparse.Namespace,
+    found: Sequence[Sequence[Guess]],
+    odd: Mapping[int, Odd],
+    names: Sequence[str],
+    members: Sequence[Member],
+) -> dict[str, Any]:
+    """What ``--json`` writes; ``problem`` says what is odd about an image."""
+    images = []
+    for index, (path, guesses) in enumerate(zip(arguments.images, found, strict=True)):
+        told = [{"label": g.label, "name": names[g.label], "probability": g.probability} for g in guesses]
+        image = {"image": str(path), "guesses": told}
+        images.append({**image, "problem": odd[index].reason} if index in odd else image)
+    reading = reading_from(arguments).facts()
+    return {"members": [str(member) for member in members], "reading": reading, "images": images}

@@ -3,38 +3,41 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from vggrepro.caffe.atomic import replacing
+from vggrepro.caffe.atomic import replacing, write_json
 from vggrepro.cli.evaluation_options import (
     add_network_options,
     add_protocol_options,
     add_reading_options,
     add_running_options,
+    add_score_option,
+    files_from,
     mean_from,
     reading_from,
+    refuse_with_demo,
     running_from,
 )
-from vggrepro.cli.image_options import add_image_options, add_sample_options
-from vggrepro.cli.run import FAILED, run
+from vggrepro.cli.image_options import add_sample_options, add_tar_option
+from vggrepro.cli.run import Parser, check_outputs, run_ranks
 from vggrepro.errors import ProtocolError
 from vggrepro.evaluation import demo
 from vggrepro.evaluation.evaluate import evaluate
+from vggrepro.evaluation.feed import Task
 from vggrepro.evaluation.goals import CAFFE, PAPER, Goal, Plan, parse_expectation, row_goals
 from vggrepro.evaluation.listing import choose
-from vggrepro.evaluation.measure import Task
+from vggrepro.evaluation.network import Mean
 from vggrepro.evaluation.page import page
-from vggrepro.evaluation.presets import NetFiles, find_row, for_names, for_options, list_rows
+from vggrepro.evaluation.presets import NetFiles, find_row, for_names, list_rows
 from vggrepro.evaluation.protocols import Member
 from vggrepro.evaluation.report import Report, to_json, to_markdown
 from vggrepro.evaluation.tables import Row, table
 from vggrepro.evaluation.thumbnails import thumbnails
 from vggrepro.evaluation.truth import Truth, open_truth
 from vggrepro.evaluation.views import Reading
-from vggrepro.runtime.ranks import Alone, Ranks, find_ranks
+from vggrepro.runtime.ranks import Ranks
 
 _EPILOG = """examples:
   eval_ilsvrc --demo
@@ -52,33 +55,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.list_rows:
         print(list_rows())
         return 0
-    ranks: Ranks = Alone()
-
-    def body() -> int:
-        nonlocal ranks
-        ranks = find_ranks()
-        return _evaluate(arguments, ranks)
-
-    code = run(body)
-    if code == FAILED and ranks.size > 1:
-        sys.stderr.flush()
-        ranks.abort()
-    return code
+    return run_ranks(lambda ranks: _evaluate(arguments, ranks))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="eval_ilsvrc",
         description="Top-1 and top-5 error in percent by the paper's test protocols.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_goals(parser)
-    add_protocol_options(parser)
-    add_network_options(parser)
+    add_protocol_options(parser, "needed without --table; with --demo: 72")
+    add_score_option(add_network_options(parser))
     _add_images(parser)
-    add_sample_options(parser)
-    add_image_options(parser)
     add_reading_options(parser)
     add_running_options(parser)
     _add_results(parser)
@@ -127,6 +117,8 @@ def _add_images(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--blacklist", type=Path, metavar="FILE", help="the devkit's list of images to leave out"
     )
+    add_tar_option(group)
+    add_sample_options(group)
 
 
 def _add_results(parser: argparse.ArgumentParser) -> None:
@@ -157,12 +149,11 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace, ranks: Ranks) -> int:
-    _check_outputs(arguments)
-    goals, files = _demo(arguments) if arguments.demo else _goals(arguments)
+    check_outputs(arguments.json, arguments.markdown, arguments.html)
+    goals, files, mean = _demo(arguments) if arguments.demo else _goals(arguments)
     truth = _truth(arguments)
     indexes = choose(len(truth.source), truth.left_out, arguments.limit, arguments.seed)
     task = Task(truth.source, indexes, reading_from(arguments), arguments.on_bad_image)
-    mean = demo.mean_bgr() if arguments.demo else mean_from(arguments)
     plan = Plan(goals, files, mean, arguments.score_blob)
     report = evaluate(plan, truth, task, running_from(arguments, ranks), ranks, arguments.cache)
     if report is None:
@@ -171,28 +162,21 @@ def _evaluate(arguments: argparse.Namespace, ranks: Ranks) -> int:
     return _verdict(arguments, report)
 
 
-def _check_outputs(arguments: argparse.Namespace) -> None:
-    """Hours of evaluation must not end at a folder that is not there."""
-    for path in (arguments.json, arguments.markdown, arguments.html):
-        if path is not None and not path.parent.is_dir():
-            raise ProtocolError(f"{path}: no folder {path.parent} to write to")
-
-
-def _goals(arguments: argparse.Namespace) -> tuple[list[Goal], list[NetFiles]]:
-    """What to evaluate and with which files, from the options."""
-    folder = arguments.prototxt_dir
+def _goals(arguments: argparse.Namespace) -> tuple[list[Goal], list[NetFiles], Mean]:
+    """What to evaluate, with which files and mean, from the options."""
     if arguments.table is None:
         if arguments.row:
             raise ProtocolError(f"--row {arguments.row[0]}: expected --table N with it")
-        files = for_options(arguments.weights, arguments.deploy, folder)
-        return [_free_goal(arguments, [f.name for f in files])], files
+        files, mean = files_from(arguments, embedded=False)
+        return [_free_goal(arguments, [f.name for f in files])], files, mean
     for flag in ("protocol", "scales", "flip"):
         if getattr(arguments, flag) is not None:
             raise ProtocolError(f"--{flag}: the rows of a table fix it; leave out --table or --{flag}")
     rows = _rows(arguments)
     goals = row_goals(rows, arguments.average)
     names = list(dict.fromkeys(member.net for goal in goals for member in goal.members))
-    return goals, for_names(names, arguments.weights, arguments.deploy, folder)
+    files = for_names(names, arguments.weights, arguments.deploy, arguments.prototxt_dir)
+    return goals, files, mean_from(arguments)
 
 
 def _rows(arguments: argparse.Namespace) -> list[Row]:
@@ -221,23 +205,20 @@ def _member(arguments: argparse.Namespace, name: str) -> Member:
     return Member(name, protocol, arguments.scales, flip, arguments.average)
 
 
-def _demo(arguments: argparse.Namespace) -> tuple[list[Goal], list[NetFiles]]:
+def _demo(arguments: argparse.Namespace) -> tuple[list[Goal], list[NetFiles], Mean]:
     """Every protocol that Caffe was asked about, or the one that the options describe."""
-    for flag in ("table", "images", "labels", "synsets", "devkit", "blacklist", "mean"):
-        if getattr(arguments, flag) is not None:
-            raise ProtocolError(f"--{flag.replace('_', '-')}: --demo brings its own")
-    if arguments.weights or arguments.deploy:
-        raise ProtocolError("--weights and --deploy: --demo brings its own")
+    refuse_with_demo(arguments, "table", "row", "images", "labels", "synsets", "devkit", "blacklist")
+    files, mean = files_from(arguments, embedded=True)
     # Caffe answered for all images, read in one way and averaged before the softmax.
     whole = arguments.limit is None and reading_from(arguments) == Reading()
     goals = demo.goals(arguments.average, expected=whole)
     if arguments.protocol is None and arguments.scales is None:
-        return goals, [demo.FILES]
+        return goals, files, mean
     if arguments.scales is None:
         arguments.scales = (demo.SCALE,)
     asked = _free_goal(arguments, [demo.NET])
     known = [goal for goal in goals if goal.members == asked.members and asked.expectation is None]
-    return known or [asked], [demo.FILES]
+    return known or [asked], files, mean
 
 
 def _truth(arguments: argparse.Namespace) -> Truth:
@@ -261,7 +242,7 @@ def _write(arguments: argparse.Namespace, report: Report, task: Task) -> None:
     for notice in report.notices:
         print(f"warning: {notice}", file=sys.stderr)
     if arguments.json is not None:
-        _save(arguments.json, json.dumps(to_json(report), indent=1, ensure_ascii=False) + "\n")
+        write_json(arguments.json, to_json(report))
     if arguments.markdown is not None:
         _save(arguments.markdown, text)
     if arguments.html is not None:

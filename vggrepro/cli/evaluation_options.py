@@ -3,42 +3,36 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
-from vggrepro.data.parallel import default_threads
+from vggrepro.cli.image_options import Options, add_decoding_options, add_workers_option
+from vggrepro.cli.values import bgr, natural
+from vggrepro.cli.values import numbers as numbers
+from vggrepro.cli.values import positive as positive
+from vggrepro.cli.values import sizes as sizes
+from vggrepro.data.augment import ILSVRC_MEAN_BGR
+from vggrepro.data.preprocess import Centre, Kernel
 from vggrepro.errors import ProtocolError
+from vggrepro.evaluation import demo
 from vggrepro.evaluation.feed import Running
-from vggrepro.evaluation.network import MEAN_BGR
-from vggrepro.evaluation.presets import PROTOTXT
+from vggrepro.evaluation.network import Mean
+from vggrepro.evaluation.presets import PROTOTXT, NetFiles, for_options
 from vggrepro.evaluation.protocols import AVERAGES, BEFORE, PROTOCOLS
 from vggrepro.evaluation.views import Reading
 from vggrepro.runtime.ranks import Ranks
 
 
-def positive(text: str) -> int:
-    """A whole number from 1."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text}: expected 1 or more")
-    return value
-
-
-def sizes(text: str) -> tuple[int, ...]:
-    """``256,384,512``."""
-    return tuple(positive(part) for part in text.split(","))
-
-
-def numbers(text: str) -> tuple[float, ...]:
-    return tuple(float(part) for part in text.split(","))
-
-
-def add_protocol_options(parser: argparse.ArgumentParser) -> None:
+def add_protocol_options(parser: argparse.ArgumentParser, scales: str) -> None:
+    """``scales`` tells what holds without ``--scales``."""
     group = parser.add_argument_group("protocol (section 3.2)")
     group.add_argument("--protocol", choices=PROTOCOLS, help="how an image is looked at (default: dense)")
     group.add_argument(
-        "--scales", type=sizes, metavar="Q,...", help="smallest sides in pixels; the mean over them is taken"
+        "--scales",
+        type=sizes,
+        metavar="Q,...",
+        help=f"smallest sides in pixels; the mean over them is taken ({scales})",
     )
     group.add_argument(
         "--flip",
@@ -53,7 +47,8 @@ def add_protocol_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_network_options(parser: argparse.ArgumentParser) -> None:
+def add_network_options(parser: argparse.ArgumentParser) -> Options:
+    """Returns the group, for options that only some commands have."""
     group = parser.add_argument_group("networks")
     group.add_argument(
         "--weights",
@@ -75,45 +70,35 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=PROTOTXT,
         metavar="DIR",
-        help="where the paper's nets are, as D/deploy.prototxt (default: %(default)s)",
+        help="where the paper's nets are, as D/deploy.prototxt (default: those of the package)",
     )
     group.add_argument(
         "--mean",
-        type=numbers,
+        type=bgr,
         metavar="B,G,R",
-        help=f"mean pixel, 0-255 (default: {','.join(map(str, MEAN_BGR))}, of the published models)",
+        help=f"mean pixel, 0-255 (default: {','.join(map(str, ILSVRC_MEAN_BGR))}, of the published models)",
     )
-    group.add_argument("--score-blob", metavar="BLOB", help="class scores (default: under the final softmax)")
+    return group
 
 
-def add_decoding_options(parser: argparse.ArgumentParser) -> None:
-    """``--exif`` and ``--threads`` as in :mod:`vggrepro.cli.image_options`, for images given one by one."""
-    parser.add_argument(
-        "--exif",
-        choices=["ignore", "apply"],
-        default="ignore",
-        help="EXIF orientation: ignored as by the OpenCV of 2014, or applied (default: ignore)",
-    )
-    parser.add_argument(
-        "--threads",
-        type=positive,
-        default=default_threads(),
-        metavar="N",
-        help="threads that decode (default: all processors, %(default)s here)",
+def add_score_option(options: Options) -> None:
+    options.add_argument(
+        "--score-blob", metavar="BLOB", help="class scores (default: what is under the final softmax)"
     )
 
 
 def add_reading_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("how images are read")
+    add_decoding_options(group)
     group.add_argument(
         "--kernel",
-        choices=["linear", "cubic", "area", "lanczos", "matlab"],
+        choices=get_args(Kernel),
         default="linear",
         help="how images are rescaled; matlab is imresize, as in the authors' demo (default: linear)",
     )
     group.add_argument(
         "--centre",
-        choices=["floor", "matcaffe"],
+        choices=get_args(Centre),
         default="floor",
         help="the centre crop of an odd margin: rounded down, or up as in the authors' demo (default: floor)",
     )
@@ -123,12 +108,13 @@ def add_running_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("running (changes no result)")
     group.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
     group.add_argument(
-        "--network-threads",
-        type=int,
+        "--threads",
+        type=natural,
         default=0,
         metavar="N",
         help="CPU threads of the network (default: 0, all cores)",
     )
+    add_workers_option(group)
     group.add_argument(
         "--batch",
         type=positive,
@@ -152,18 +138,35 @@ def running_from(arguments: argparse.Namespace, ranks: Ranks) -> Running:
     """``--device cuda`` with several ranks: one GPU each."""
     running = Running(
         device=arguments.device,
-        threads=arguments.network_threads,
+        threads=arguments.threads,
         batch=arguments.batch or (8 if arguments.device == "cpu" else 64),
         window=arguments.window,
-        workers=arguments.threads,
+        workers=arguments.workers,
     )
     if ranks.size > 1 and arguments.device == "cuda":
         return replace(running, device=f"cuda:{ranks.local_rank}")
     return running
 
 
-def mean_from(arguments: argparse.Namespace) -> Sequence[float]:
-    mean = MEAN_BGR if arguments.mean is None else arguments.mean
-    if len(mean) != 3:
-        raise ProtocolError(f"--mean {','.join(map(str, mean))}: expected three numbers, blue, green, red")
+def files_from(arguments: argparse.Namespace, *, embedded: bool) -> tuple[list[NetFiles], Mean]:
+    """The networks' files and the mean that goes with them: the options', or those of the ``embedded`` demo.
+
+    Raises ProtocolError for options that the demo has no use for, and for networks that are not there.
+    """
+    if embedded:
+        refuse_with_demo(arguments, "weights", "deploy", "mean")
+        return [demo.FILES], demo.mean_bgr()
+    files = for_options(arguments.weights, arguments.deploy, arguments.prototxt_dir)
+    return files, mean_from(arguments)
+
+
+def mean_from(arguments: argparse.Namespace) -> Mean:
+    mean: Mean = arguments.mean or ILSVRC_MEAN_BGR
     return mean
+
+
+def refuse_with_demo(arguments: argparse.Namespace, *flags: str) -> None:
+    """Raise ProtocolError if one of the options is given: the demo brings its own."""
+    for flag in flags:
+        if getattr(arguments, flag) not in (None, []):
+            raise ProtocolError(f"--{flag}: --demo brings its own")

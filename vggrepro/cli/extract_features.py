@@ -14,18 +14,17 @@ from vggrepro.cli.evaluation_options import (
     add_network_options,
     add_reading_options,
     add_running_options,
-    mean_from,
+    files_from,
     reading_from,
     running_from,
-    sizes,
 )
-from vggrepro.cli.image_options import add_image_options, open_listed
-from vggrepro.cli.run import run
-from vggrepro.evaluation import demo
+from vggrepro.cli.image_options import add_tar_option, open_listed
+from vggrepro.cli.run import Parser, check_outputs, run
+from vggrepro.cli.values import sizes
 from vggrepro.evaluation.feature_files import check_name, feature_file
 from vggrepro.evaluation.features import Descriptor, extract, shape
+from vggrepro.evaluation.feed import Odd, Task
 from vggrepro.evaluation.network import Network, load
-from vggrepro.evaluation.presets import for_options
 from vggrepro.evaluation.truth import own_labels
 from vggrepro.runtime.ranks import Alone
 
@@ -41,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="extract_features",
         description="A blob of a network as image descriptors: dense, averaged over positions and flips,"
         " at several scales, of Euclidean length 1 (the paper's appendix B).",
@@ -52,11 +51,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=".npy or .h5")
     parser.add_argument("--demo", action="store_true", help="use the embedded network for handwritten digits")
     parser.add_argument("--list", type=Path, metavar="FILE", help="Caffe's list of the images to take")
+    add_tar_option(parser)
     parser.add_argument("--blob", default="fc7", help="the blob to take (default: fc7, the penultimate)")
     _add_descriptor(parser)
     add_network_options(parser)
     add_reading_options(parser)
-    add_image_options(parser)
     add_running_options(parser)
     return parser
 
@@ -104,28 +103,25 @@ def _add_descriptor(parser: argparse.ArgumentParser) -> None:
 
 def _extract(arguments: argparse.Namespace) -> int:
     check_name(arguments.output)
+    check_outputs(arguments.output)
     source = open_listed(arguments)
+    task = Task.whole(source, reading_from(arguments), arguments.on_bad_image)
     descriptor = _descriptor(arguments)
-    networks = _networks(arguments)
+    files, mean = files_from(arguments, embedded=arguments.demo)
+    networks = [load(one, mean, arguments.blob) for one in files]
     whole = (len(source), *shape(networks, descriptor))
     with feature_file(arguments.output, whole) as file:
         with tqdm(total=len(source) * len(networks), unit="img", file=sys.stderr) as bar:
-            bad = extract(
-                source,
-                networks,
-                descriptor,
-                reading_from(arguments),
-                running_from(arguments, Alone()),
-                file.features,
-                on_bad=arguments.on_bad_image,
-                advance=bar.update,
+            odd = extract(
+                task, networks, descriptor, running_from(arguments, Alone()), file.features, bar.update
             )
         keys = [source.key(index) for index in range(len(source))]
         labels = own_labels(source) if arguments.list is not None else None
-        file.describe(keys, labels, _facts(arguments, networks, descriptor, bad))
+        file.describe(keys, labels, _facts(arguments, networks, descriptor, odd))
     print(f"{arguments.output}: {' x '.join(map(str, whole))}", file=sys.stderr)
-    for index, reason in bad.items():
-        print(f"warning: row {index} is NaN: {reason}", file=sys.stderr)
+    for index, found in odd.items():
+        row = f"row {index} is NaN" if found.kind == "bad" else f"row {index}"
+        print(f"warning: {row}: {found.reason}", file=sys.stderr)
     return 0
 
 
@@ -144,19 +140,13 @@ def _facts(
     arguments: argparse.Namespace,
     networks: Sequence[Network],
     descriptor: Descriptor,
-    bad: Mapping[int, str],
+    odd: Mapping[int, Odd],
 ) -> dict[str, Any]:
     return {
         "images": str(arguments.images),
         "networks": [{"name": network.name, **network.facts()} for network in networks],
         "descriptor": descriptor.facts(),
         "reading": reading_from(arguments).facts(),
-        "bad_images": {str(index): reason for index, reason in bad.items()},
+        "bad_images": {str(index): o.reason for index, o in odd.items() if o.kind == "bad"},
+        "truncated_images": [index for index, o in odd.items() if o.kind == "truncated"],
     }
-
-
-def _networks(arguments: argparse.Namespace) -> list[Network]:
-    if arguments.demo:
-        return [load(demo.FILES, demo.mean_bgr(), arguments.blob)]
-    chosen = for_options(arguments.weights, arguments.deploy, arguments.prototxt_dir)
-    return [load(one, mean_from(arguments), arguments.blob) for one in chosen]

@@ -1,54 +1,68 @@
-"""Options that commands over many images share: where the images are, and how they are read."""
+"""Options of commands that read images: which ones, and how. One meaning everywhere."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
+from typing import get_args
 
+from vggrepro.cli.values import positive
+from vggrepro.data.decode import Exif
 from vggrepro.data.labels import read_list
 from vggrepro.data.parallel import default_threads
-from vggrepro.data.reading import BadImages, Reader
+from vggrepro.data.reading import BadImages, OnBadImage, Reader
 from vggrepro.data.sources import Source, listed, open_images, select
 from vggrepro.data.streams import sample
 
+Options = argparse._ActionsContainer
+"""A parser, or a group of its options."""
 
-def add_image_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--tar-index``, ``--exif``, ``--on-bad-image`` and ``--threads``."""
-    parser.add_argument(
+
+def add_tar_option(options: Options) -> None:
+    """Add ``--tar-index``."""
+    options.add_argument(
         "--tar-index",
         type=Path,
         metavar="FILE",
         help="keep the places of a tar's members here, and use them again (default: walk the tar each time)",
     )
-    parser.add_argument(
+
+
+def add_sample_options(options: Options) -> None:
+    """Add ``--limit`` and ``--seed``."""
+    options.add_argument(
+        "--limit", type=positive, metavar="N", help="use N images drawn at random (default: all images)"
+    )
+    options.add_argument("--seed", type=int, default=0, metavar="S", help="seed of --limit (default: 0)")
+
+
+def add_decoding_options(options: Options) -> None:
+    """Add ``--exif`` and ``--on-bad-image``."""
+    options.add_argument(
         "--exif",
-        choices=["ignore", "apply"],
+        choices=get_args(Exif),
         default="ignore",
         help="EXIF orientation: ignored as by the OpenCV of 2014, or applied (default: ignore)",
     )
-    parser.add_argument(
+    options.add_argument(
         "--on-bad-image",
-        choices=["error", "skip"],
+        choices=get_args(OnBadImage),
         default="error",
         help="an image that cannot be decoded ends the run, or is left out and named (default: error);"
         " one that ends early is used as Caffe would use it, and named",
     )
-    parser.add_argument(
-        "--threads",
-        type=int,
+
+
+def add_workers_option(options: Options) -> None:
+    """Add ``--workers``."""
+    options.add_argument(
+        "--workers",
+        type=positive,
         default=default_threads(),
         metavar="N",
-        help="threads that decode (default: all processors, %(default)s here)",
+        help="threads that decode images (default: all processors, %(default)s here)",
     )
-
-
-def add_sample_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--limit`` and ``--seed``."""
-    parser.add_argument(
-        "--limit", type=int, metavar="N", help="use N images drawn at random (default: all images)"
-    )
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="seed of --limit (default: 0)")
 
 
 def open_listed(arguments: argparse.Namespace) -> Source:

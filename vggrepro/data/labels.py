@@ -37,6 +37,11 @@ class Synsets:
     def __len__(self) -> int:
         return len(self.wnids)
 
+    @property
+    def names(self) -> list[str]:
+        """WNID and words of every class."""
+        return [f"{wnid} {words}".strip() for wnid, words in zip(self.wnids, self.words, strict=True)]
+
     def labels_of(self, wnids: Iterable[str], where: str) -> Labels:
         """The place of each WNID in this order. Raises DataError that names one it lacks."""
         places = {wnid: place for place, wnid in enumerate(self.wnids)}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vggrepro.errors import ProtocolError
+from vggrepro.evaluation.arrays import Ints
 
 Size = tuple[int, int]
 """Height and width in pixels."""
@@ -51,11 +52,11 @@ def plan(sizes: Sequence[Size | None], count: int, pixels: int) -> list[Batch]:
     return found
 
 
-def windows(count: int, length: int) -> list[range]:
-    """Positions 0..count-1 in consecutive windows: the unit that ranks share out and that is decoded at once.
+def windows(indexes: Ints, length: int) -> list[Ints]:
+    """``indexes`` in consecutive windows: the unit that ranks share out and that is decoded at once.
 
     Raises ProtocolError for a length below 1.
     """
     if length < 1:
         raise ProtocolError(f"window of {length} images: expected at least 1")
-    return [range(at, min(at + length, count)) for at in range(0, count, length)]
+    return [indexes[at : at + length] for at in range(0, len(indexes), length)]

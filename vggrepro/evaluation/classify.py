@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +11,11 @@ import numpy as np
 from vggrepro.data.sources.base import Source
 from vggrepro.data.sources.folder import FolderSource
 from vggrepro.errors import ProtocolError
-from vggrepro.evaluation.batches import windows
-from vggrepro.evaluation.feed import Feed, Indexes, Odd, Running
-from vggrepro.evaluation.feed import Floats as Singles
+from vggrepro.evaluation.arrays import Doubles, Singles
+from vggrepro.evaluation.feed import Feed, Odd, Running, Task
 from vggrepro.evaluation.metrics import guesses
 from vggrepro.evaluation.network import Network, Scorer, check_scales
-from vggrepro.evaluation.protocols import Floats, Member, Stream, log_posteriors, view_means, weights
-from vggrepro.evaluation.views import Reading
+from vggrepro.evaluation.protocols import Member, Stream, log_posteriors, view_means, weights
 
 
 def files(paths: Sequence[Path]) -> Source:
@@ -25,30 +23,25 @@ def files(paths: Sequence[Path]) -> Source:
     return FolderSource(Path(), tuple(str(path) for path in paths))
 
 
-def all_windows(source: Source, running: Running) -> list[Indexes]:
-    """Every image of the source, in windows."""
-    return [np.arange(w.start, w.stop, dtype=np.int64) for w in windows(len(source), running.window)]
-
-
 def classify(
-    source: Source,
-    members: Sequence[Member],
-    networks: Mapping[str, Network],
-    reading: Reading,
-    running: Running,
-) -> Floats:
-    """Posteriors (N, K) of all images under the mean of ``members``, whose nets are in ``networks``.
+    task: Task, members: Sequence[Member], networks: Sequence[Network], running: Running
+) -> tuple[Doubles, dict[int, Odd]]:
+    """Posteriors (N, K) of the task's images under the mean of ``members``, whose nets are among
+    ``networks``. N counts all images of the source; the rows of others, and of images that cannot be decoded,
+    are NaN. Images of which there is something to say come by index.
 
-    One network at a time is on the device. Raises DataError for an image that cannot be decoded, and
-    ProtocolError if the networks differ in their classes.
+    One network at a time is on the device. Raises DataError for an image that cannot be decoded unless the
+    task says to skip such images, and ProtocolError if the networks differ in their classes.
     """
     shares = weights(members)
-    classes = {network.channels for network in networks.values()}
+    classes = {network.channels for network in networks}
     if len(classes) != 1:
         raise ProtocolError(f"networks with {sorted(classes)} classes cannot be fused: expected one number")
-    total = np.zeros((len(source), classes.pop()))
-    for name, network in networks.items():
-        streams = tuple(sorted(stream for stream in shares if stream.net == name))
+    total = np.full((len(task.source), classes.pop()), np.nan)
+    total[task.indexes] = 0
+    odd: dict[int, Odd] = {}
+    for network in networks:
+        streams = tuple(sorted(stream for stream in shares if stream.net == network.name))
         check_scales(network, streams)
         dense = any(stream.views == "dense" for stream in streams)
         scorer = Scorer(network, running.device, convolutional=dense, threads=running.threads)
@@ -56,11 +49,13 @@ def classify(
         def score(stream: Stream, blob: Singles, scorer: Scorer = scorer) -> Singles:
             return log_posteriors(scorer(blob), stream.average)
 
-        feed = Feed(source, streams, network.crop, network.mean, running, reading)
-        for found in feed.answers(all_windows(source, running), score):
-            if not isinstance(found, Odd):
+        for found in Feed(task, streams, network.crop, network.mean, running).all_answers(score):
+            if isinstance(found, Odd):
+                odd[found.index] = found
+            else:
                 total[found.index] += shares[found.stream] * view_means(found.rows[None])[0]
-    return total
+    total[[index for index, found in odd.items() if found.kind == "bad"]] = np.nan
+    return total, odd
 
 
 @dataclass(frozen=True)
@@ -71,9 +66,9 @@ class Guess:
     probability: float
 
 
-def best_guesses(posteriors: Floats, k: int) -> list[list[Guess]]:
-    """The ``k`` most probable classes of every image, most probable first."""
+def best_guesses(posteriors: Doubles, k: int) -> list[list[Guess]]:
+    """The ``k`` most probable classes of every image, most probable first; none for a row of NaN."""
     return [
-        [Guess(int(label), float(row[label])) for label in labels]
+        [] if np.isnan(row).any() else [Guess(int(label), float(row[label])) for label in labels]
         for row, labels in zip(posteriors, guesses(posteriors, k), strict=True)
     ]

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.evaluation.goals import CAFFE, Expectation, Goal
+from vggrepro.evaluation.network import Mean
 from vggrepro.evaluation.presets import NetFiles
 from vggrepro.evaluation.protocols import BEFORE, Member
 from vggrepro.evaluation.truth import Truth, open_truth
@@ -32,8 +33,9 @@ def _facts() -> Mapping[str, Any]:
     return facts
 
 
-def mean_bgr() -> tuple[float, ...]:
-    return tuple(_facts()["mean_bgr"])
+def mean_bgr() -> Mean:
+    blue, green, red = _facts()["mean_bgr"]
+    return blue, green, red
 
 
 def truth() -> Truth:

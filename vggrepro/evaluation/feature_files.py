@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.caffe.atomic import replacing, replacing_path
+from vggrepro.caffe.atomic import replacing_path, write_json
 from vggrepro.data.extras import extra
 from vggrepro.errors import ProtocolError
-from vggrepro.evaluation.metrics import Ints
+from vggrepro.evaluation.arrays import Ints
 
 _HDF5 = (".h5", ".hdf5")
 _ROWS = 1024
@@ -41,8 +41,7 @@ class FeatureFile:
             self._write_hdf5(keys, labels, facts)
             return
         named = {"names": list(keys), "labels": None if labels is None else labels.tolist(), **facts}
-        with replacing(self._target.with_suffix(".json")) as file:
-            file.write((json.dumps(named, indent=1, ensure_ascii=False) + "\n").encode("utf-8"))
+        write_json(self._target.with_suffix(".json"), named)
 
     def _write_hdf5(self, keys: Sequence[str], labels: Ints | None, facts: Mapping[str, Any]) -> None:
         h5py = extra("h5py", "hdf5", f"writing {self._target}")

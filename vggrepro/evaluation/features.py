@@ -13,13 +13,12 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.data.sources.base import Source
 from vggrepro.errors import ProtocolError
-from vggrepro.evaluation.classify import all_windows
-from vggrepro.evaluation.feed import Answer, Feed, Floats, OnBad, Running
+from vggrepro.evaluation.arrays import Singles
+from vggrepro.evaluation.batches import windows
+from vggrepro.evaluation.feed import Answer, Feed, Odd, Running, Task
 from vggrepro.evaluation.network import Network, Scorer, check_scales
 from vggrepro.evaluation.protocols import Member, Stream, weights
-from vggrepro.evaluation.views import Reading
 
 Combine = Literal["average", "stack", "max"]
 Normalise = Literal["end", "each", "none"]
@@ -72,73 +71,69 @@ def _part(network: Network, descriptor: Descriptor) -> tuple[int, ...]:
 
 
 def extract(
-    source: Source,
+    task: Task,
     networks: Sequence[Network],
     descriptor: Descriptor,
-    reading: Reading,
     running: Running,
-    out: npt.NDArray[np.float32],
-    *,
-    on_bad: OnBad = "error",
+    out: Singles,
     advance: Callable[[float], None] = lambda _: None,
-) -> dict[int, str]:
-    """Write the descriptors of all images into ``out`` (N, D), or (N, C, h, w) without pooling.
+) -> dict[int, Odd]:
+    """Write the descriptors of the task's images to their rows of ``out``: (N, D), or (N, C, h, w) without
+    pooling, where N counts all images of the source.
 
-    ``out`` may be mapped from a file: one network at a time fills its columns. Returns the reasons for which
-    images could not be decoded, by index; their rows are NaN. Raises DataError for them instead, unless
-    ``on_bad`` is "skip".
+    ``out`` may be mapped from a file: one network at a time fills its columns. Returns the images of which
+    there is something to say, by index; the rows of those that cannot be decoded are NaN. Raises DataError
+    for them instead, unless the task says to skip such images.
     """
-    bad: dict[int, str] = {}
+    odd: dict[int, Odd] = {}
     at = 0
     for network in networks:
         width = _part(network, descriptor)[0]
         columns = out[:, at : at + width]
         at += width
-        bad |= _fill(source, network, descriptor, reading, running, columns, on_bad, advance)
+        odd |= _fill(task, network, descriptor, running, columns, advance)
     if descriptor.normalise == "end":
-        for window in all_windows(source, running):
+        for window in windows(task.indexes, running.window):
             out[window] = normalised(out[window])
-    return bad
+    return odd
 
 
 def _fill(
-    source: Source,
+    task: Task,
     network: Network,
     descriptor: Descriptor,
-    reading: Reading,
     running: Running,
-    columns: npt.NDArray[np.float32],
-    on_bad: OnBad,
+    columns: Singles,
     advance: Callable[[float], None],
-) -> dict[int, str]:
+) -> dict[int, Odd]:
     streams = descriptor.streams(network.name)
     check_scales(network, streams)
     scorer = Scorer(
         network, running.device, convolutional=descriptor.protocol == "dense", threads=running.threads
     )
 
-    def score(_stream: Stream, blob: Floats) -> Floats:
+    def score(_stream: Stream, blob: Singles) -> Singles:
         found = scorer(blob)
         if found.ndim == 2 or descriptor.pool == "none":
             return found
-        pooled: Floats = found.mean(axis=(2, 3), dtype=np.float64).astype(np.float32)
+        pooled: Singles = found.mean(axis=(2, 3), dtype=np.float64).astype(np.float32)
         return pooled  # (n, C, h, w) -> (n, C)
 
-    feed = Feed(source, streams, network.crop, network.mean, running, reading, on_bad)
-    waiting: dict[int, dict[Stream, Floats]] = {}
-    bad: dict[int, str] = {}
-    for found in feed.answers(all_windows(source, running), score):
+    waiting: dict[int, dict[Stream, Singles]] = {}
+    odd: dict[int, Odd] = {}
+    for found in Feed(task, streams, network.crop, network.mean, running).all_answers(score):
         if isinstance(found, Answer):
             of_image = waiting.setdefault(found.index, {})
             of_image[found.stream] = found.rows.mean(axis=0, dtype=np.float64)  # (V, D) -> (D,)
             if len(of_image) == len(streams):
                 columns[found.index] = _combined(waiting.pop(found.index), descriptor)
                 advance(1.0)
-        elif found.kind == "bad":
-            bad[found.index] = found.reason
+            continue
+        odd[found.index] = found
+        if found.kind == "bad":
             columns[found.index] = np.nan
             advance(1.0)
-    return bad
+    return odd
 
 
 def _combined(vectors: dict[Stream, Any], descriptor: Descriptor) -> npt.NDArray[Any]:

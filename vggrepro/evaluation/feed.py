@@ -8,7 +8,7 @@ with the number of images.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal
 
@@ -18,17 +18,30 @@ import numpy.typing as npt
 from vggrepro.data.decode import ENDS_EARLY, Pixels
 from vggrepro.data.parallel import ordered_map
 from vggrepro.data.preprocess import to_blob
+from vggrepro.data.reading import OnBadImage
 from vggrepro.data.sources.base import Source
 from vggrepro.errors import DataError
-from vggrepro.evaluation.batches import Batch, plan
+from vggrepro.evaluation.arrays import Ints, Singles
+from vggrepro.evaluation.batches import Batch, plan, windows
 from vggrepro.evaluation.protocols import Stream
 from vggrepro.evaluation.views import Reading, Rescaled, load
 
-Indexes = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
-OnBad = Literal["error", "skip"]
-
 _BLOBS_AHEAD = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """Which images to look at, and how they are read. ``indexes`` are places in ``source``."""
+
+    source: Source
+    indexes: Ints
+    reading: Reading = field(default_factory=Reading)
+    on_bad: OnBadImage = "error"
+
+    @classmethod
+    def whole(cls, source: Source, reading: Reading | None = None, on_bad: OnBadImage = "error") -> Task:
+        """All images of a source."""
+        return cls(source, np.arange(len(source)), reading or Reading(), on_bad)
 
 
 @dataclass(frozen=True)
@@ -49,7 +62,7 @@ class Answer:
 
     stream: Stream
     index: int
-    rows: Floats
+    rows: Singles
 
 
 @dataclass(frozen=True)
@@ -61,14 +74,14 @@ class Odd:
     reason: str
 
 
-Score = Callable[[Stream, Floats], Floats]
+Score = Callable[[Stream, Singles], Singles]
 """A blob of views (n, 3, h, w) to one row each (n, D)."""
 
-Wanted = Callable[[Stream, Indexes], npt.NDArray[np.bool_]]
+Wanted = Callable[[Stream, Ints], npt.NDArray[np.bool_]]
 """Which images of a window still need an answer in a stream."""
 
 
-def every(_stream: Stream, indexes: Indexes) -> npt.NDArray[np.bool_]:
+def every(_stream: Stream, indexes: Ints) -> npt.NDArray[np.bool_]:
     """A ``Wanted`` that wants everything."""
     return np.ones(len(indexes), np.bool_)
 
@@ -80,7 +93,7 @@ class _Work:
     stream: Stream
     batch: Batch
     pictures: list[Pixels]
-    window: Indexes
+    window: Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,28 +101,30 @@ class _Prepared:
     """A batch as the network takes it: (n, 3, h, w)."""
 
     work: _Work
-    blob: Floats
+    blob: Singles
 
 
 @dataclass(frozen=True)
 class Feed:
     """Which views of which images, for a network with ``crop`` pixels input and a ``mean`` pixel (BGR)."""
 
-    source: Source
+    task: Task
     streams: tuple[Stream, ...]
     crop: int
     mean: Sequence[float]
     running: Running
-    reading: Reading
-    on_bad: OnBad = "error"
+
+    def all_answers(self, score: Score) -> Iterator[Answer | Odd]:
+        """Answers for all images of the task."""
+        return self.answers(windows(self.task.indexes, self.running.window), score)
 
     def answers(
-        self, windows: Sequence[Indexes], score: Score, wanted: Wanted = every
+        self, windows: Sequence[Ints], score: Score, wanted: Wanted = every
     ) -> Iterator[Answer | Odd]:
         """Answers for the images of ``windows`` (places in the source), window by window, stream by stream.
 
         A batch goes to ``score`` if one of its images is wanted, so images that are not may get answers too.
-        Raises DataError for an image that cannot be decoded, unless ``on_bad`` says to skip it.
+        Raises DataError for an image that cannot be decoded, unless the task says to skip such images.
         """
         gather = _Gather()
         works = self._works(windows, wanted)
@@ -124,25 +139,32 @@ class Feed:
             return item
         return _Prepared(item, to_blob(np.stack(item.pictures), self.mean))
 
-    def _works(self, windows: Sequence[Indexes], wanted: Wanted) -> Iterator[_Work | Odd]:
+    def _works(self, windows: Sequence[Ints], wanted: Wanted) -> Iterator[_Work | Odd]:
         indexes = (int(index) for window in windows for index in window)
         loaded = ordered_map(self._load, indexes, threads=self.running.workers, ahead=self.running.window)
         for window in windows:
-            images, odd = _settled(window, list(islice(loaded, len(window))))
-            yield from odd
+            images: dict[int, Rescaled] = {}
+            for position, (index, image) in enumerate(zip(window, islice(loaded, len(window)), strict=True)):
+                if isinstance(image, DataError):
+                    yield Odd(int(index), "bad", str(image))
+                    continue
+                images[position] = image
+                if image.truncated:
+                    place = self.task.source.place(int(index))
+                    yield Odd(int(index), "truncated", f"{place}: {ENDS_EARLY}")
             for stream in self.streams:
                 yield from self._batches(stream, window, images, wanted(stream, window))
 
     def _load(self, index: int) -> Rescaled | DataError:
         try:
-            return load(self.source, index, sorted({s.scale for s in self.streams}), self.reading)
+            return load(self.task.source, index, sorted({s.scale for s in self.streams}), self.task.reading)
         except DataError as error:
-            if self.on_bad == "error":
+            if self.task.on_bad == "error":
                 raise
             return error
 
     def _batches(
-        self, stream: Stream, window: Indexes, images: Mapping[int, Rescaled], wanted: npt.NDArray[np.bool_]
+        self, stream: Stream, window: Ints, images: Mapping[int, Rescaled], wanted: npt.NDArray[np.bool_]
     ) -> Iterator[_Work]:
         sizes = [images[p].size(stream, self.crop) if p in images else None for p in range(len(window))]
         for batch in plan(sizes, stream.count, self.running.batch * self.crop**2):
@@ -151,31 +173,15 @@ class Feed:
                 yield _Work(stream, batch, pictures, window)
 
 
-def _settled(
-    window: Indexes, loaded: Sequence[Rescaled | DataError]
-) -> tuple[dict[int, Rescaled], list[Odd]]:
-    """The window's images by position, without the bad ones, and what is odd."""
-    images: dict[int, Rescaled] = {}
-    odd: list[Odd] = []
-    for position, (index, image) in enumerate(zip(window, loaded, strict=True)):
-        if isinstance(image, DataError):
-            odd.append(Odd(int(index), "bad", str(image)))
-            continue
-        images[position] = image
-        if image.truncated:
-            odd.append(Odd(int(index), "truncated", ENDS_EARLY))
-    return images, odd
-
-
 class _Gather:
     """Puts the rows of batches together by image. An image whose views are split over batches of which only
     some are scored stays incomplete, and is forgotten when its window and stream are over."""
 
     def __init__(self) -> None:
-        self._partial: dict[int, dict[int, Floats]] = {}
+        self._partial: dict[int, dict[int, Singles]] = {}
         self._current: tuple[Stream, int] | None = None
 
-    def add(self, work: _Work, rows: Floats) -> Iterator[Answer]:
+    def add(self, work: _Work, rows: Singles) -> Iterator[Answer]:
         current = (work.stream, int(work.window[0]))
         if current != self._current:
             self._current, self._partial = current, {}

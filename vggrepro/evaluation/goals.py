@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vggrepro.data.augment import ILSVRC_MEAN_BGR
 from vggrepro.errors import ProtocolError
 from vggrepro.evaluation.metrics import Errors
-from vggrepro.evaluation.network import MEAN_BGR
+from vggrepro.evaluation.network import Mean
 from vggrepro.evaluation.presets import NetFiles, members
 from vggrepro.evaluation.protocols import Member, Stream, weights
 from vggrepro.evaluation.tables import Row
@@ -46,7 +47,7 @@ class Plan:
 
     goals: Sequence[Goal]
     files: Sequence[NetFiles]
-    mean: Sequence[float] = MEAN_BGR
+    mean: Mean = ILSVRC_MEAN_BGR
     score_blob: str | None = None
 
     @property

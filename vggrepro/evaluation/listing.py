@@ -11,7 +11,7 @@ import numpy as np
 from vggrepro.data.sources.base import Source
 from vggrepro.data.streams import sample
 from vggrepro.errors import DataError, ProtocolError
-from vggrepro.evaluation.metrics import Ints
+from vggrepro.evaluation.arrays import Ints
 
 _SAMPLES = 8
 

@@ -9,24 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.data.sources.base import Source
+from vggrepro.evaluation.arrays import Ints, Singles
 from vggrepro.evaluation.batches import windows
 from vggrepro.evaluation.cache import BAD, PENDING, StreamCache, ViewCache
-from vggrepro.evaluation.feed import Answer, Feed, Floats, Indexes, Odd, OnBad, Running
+from vggrepro.evaluation.feed import Answer, Feed, Odd, Running, Task
 from vggrepro.evaluation.network import Network, Scorer
 from vggrepro.evaluation.protocols import Stream, log_mean, log_posteriors
-from vggrepro.evaluation.views import Reading
 from vggrepro.runtime.ranks import Ranks
-
-
-@dataclass(frozen=True)
-class Task:
-    """Which images to evaluate, and how they are read. ``indexes`` are places in ``source``."""
-
-    source: Source
-    indexes: Indexes
-    reading: Reading = field(default_factory=Reading)
-    on_bad: OnBad = "error"
-
 
 Advance = Callable[[float], None]
 """Called with a fraction of one image's work as it gets done."""
@@ -46,20 +35,18 @@ def fill(
     Raises DataError for an image that cannot be decoded, unless the task says to skip such images.
     """
     with _Stores(cache, streams) as stores:
-        parts = [task.indexes[w.start : w.stop] for w in windows(len(task.indexes), running.window)]
-        todo = [part for part in parts[ranks.rank :: ranks.size] if stores.lacks(part)]
+        mine = windows(task.indexes, running.window)[ranks.rank :: ranks.size]
+        todo = [window for window in mine if stores.lacks(window)]
         if not todo:
             return
         dense = any(stream.views == "dense" for stream in streams)
         scorer = Scorer(network, running.device, convolutional=dense, threads=running.threads)
 
-        def score(stream: Stream, blob: Floats) -> Floats:
+        def score(stream: Stream, blob: Singles) -> Singles:
             return log_posteriors(scorer(blob), stream.average)
 
         keep = _Keep(stores, task.source, shares(streams, network.crop), advance)
-        feed = Feed(
-            task.source, tuple(streams), network.crop, network.mean, running, task.reading, task.on_bad
-        )
+        feed = Feed(task, tuple(streams), network.crop, network.mean, running)
         for found in feed.answers(todo, score, stores.pending):
             if isinstance(found, Odd):
                 keep.odd(found)
@@ -89,11 +76,11 @@ class _Stores:
         for store in self.open.values():
             store.close()
 
-    def pending(self, stream: Stream, indexes: Indexes) -> npt.NDArray[np.bool_]:
+    def pending(self, stream: Stream, indexes: Ints) -> npt.NDArray[np.bool_]:
         wanted: npt.NDArray[np.bool_] = self.open[stream].states(indexes) == PENDING
         return wanted
 
-    def lacks(self, indexes: Indexes) -> bool:
+    def lacks(self, indexes: Ints) -> bool:
         return any(self.pending(stream, indexes).any() for stream in self.streams)
 
 
@@ -122,7 +109,7 @@ class _Keep:
                 self.advance(self.shares[stream])
 
 
-def finished(cache: ViewCache, streams: Sequence[Stream], indexes: Indexes, crop: int) -> float:
+def finished(cache: ViewCache, streams: Sequence[Stream], indexes: Ints, crop: int) -> float:
     """How many images' worth of work of these streams, one network's, the cache already holds."""
     with _Stores(cache, streams) as stores:
         return sum(
@@ -131,7 +118,7 @@ def finished(cache: ViewCache, streams: Sequence[Stream], indexes: Indexes, crop
         )
 
 
-def missing_bytes(cache: ViewCache, streams: Sequence[Stream], indexes: Indexes) -> int:
+def missing_bytes(cache: ViewCache, streams: Sequence[Stream], indexes: Ints) -> int:
     """What the rows of pending images will take on the disk."""
     with _Stores(cache, streams) as stores:
         return sum(
@@ -140,7 +127,7 @@ def missing_bytes(cache: ViewCache, streams: Sequence[Stream], indexes: Indexes)
         )
 
 
-def bad_images(cache: ViewCache, streams: Sequence[Stream], indexes: Indexes) -> npt.NDArray[np.bool_]:
+def bad_images(cache: ViewCache, streams: Sequence[Stream], indexes: Ints) -> npt.NDArray[np.bool_]:
     """Which of the images could not be decoded: (n,)."""
     with _Stores(cache, streams) as stores:
         states = [store.states(indexes) for store in stores.open.values()]

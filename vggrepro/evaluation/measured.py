@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from vggrepro.errors import DataError, ProtocolError
+from vggrepro.evaluation.arrays import Ints
 from vggrepro.evaluation.cache import ViewCache
-from vggrepro.evaluation.feed import Running
+from vggrepro.evaluation.feed import Running, Task
 from vggrepro.evaluation.goals import Plan
 from vggrepro.evaluation.listing import identity
-from vggrepro.evaluation.measure import Task, bad_images, fill, finished, missing_bytes
-from vggrepro.evaluation.metrics import Ints
-from vggrepro.evaluation.network import Network, check_scales, load
+from vggrepro.evaluation.measure import bad_images, fill, finished, missing_bytes
+from vggrepro.evaluation.network import Network, check_scales, load_scores
 from vggrepro.evaluation.progress import progress
 from vggrepro.evaluation.protocols import Stream
 from vggrepro.runtime.ranks import Ranks
@@ -50,7 +50,7 @@ def measured(
     with _cache(task, ranks, folder) as cache:
         networks: list[Network] = []
         for number, files in enumerate(plan.files):
-            network = load(files, plan.mean, plan.score_blob)
+            network = load_scores(files, plan.mean, plan.score_blob)
             check(network.channels)
             if networks and network.channels != networks[0].channels:
                 raise ProtocolError(

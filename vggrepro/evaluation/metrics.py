@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.errors import ProtocolError
-
-Ints = npt.NDArray[np.int64]
+from vggrepro.evaluation.arrays import Ints
 
 _Z = 1.959963984540054
 """97.5% quantile of the standard normal: two sides of 2.5% leave 95%."""

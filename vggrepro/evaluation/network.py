@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from vggrepro.errors import NetError, ProtocolError, WeightsError
+from vggrepro.evaluation.arrays import Singles
 from vggrepro.evaluation.presets import NetFiles
 from vggrepro.evaluation.protocols import Stream
 from vggrepro.graph.forward import build_forward
@@ -20,10 +18,8 @@ from vggrepro.net.net import Net
 from vggrepro.net.surgery import fully_convolutional
 from vggrepro.runtime.session import Session
 
-Floats = npt.NDArray[np.float32]
-
-MEAN_BGR = (103.939, 116.779, 123.68)
-"""Mean pixel of the published VGG models: blue, green, red, 0-255."""
+Mean = tuple[float, float, float]
+"""The mean pixel that is subtracted: blue, green, red, 0-255."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +33,7 @@ class Network:
     crop: int
     blob: str
     channels: int
-    mean: tuple[float, float, float]
+    mean: Mean
     weights_sha256: str
     prototxt_sha256: str
 
@@ -52,41 +48,44 @@ class Network:
         }
 
 
-def load(files: NetFiles, mean: Sequence[float], blob: str | None = None) -> Network:
-    """Read a net and its weights. ``blob`` defaults to the scores under the final softmax.
+def load_scores(files: NetFiles, mean: Mean, blob: str | None = None) -> Network:
+    """Read a net that answers with class scores: ``blob``, or what is under its final softmax.
 
-    Raises NetError if the net is not one picture in and one blob of scores out, WeightsError if the file
-    lacks weights of a layer (Caffe would go on with random ones).
+    Raises NetError and WeightsError as :func:`load`, and NetError for a blob of posteriors.
     """
+    return _load(files, mean, lambda net: score_blob(net, blob))
+
+
+def load(files: NetFiles, mean: Mean, blob: str) -> Network:
+    """Read a net that answers with any ``blob`` of it.
+
+    Raises NetError if the net does not take one picture or has no such blob, WeightsError if the file lacks
+    weights of a layer (Caffe would go on with random ones).
+    """
+    return _load(files, mean, lambda _: blob)
+
+
+def _load(files: NetFiles, mean: Mean, choose: Callable[[Net], str]) -> Network:
     net = load_net(files.deploy, files.weights)
     _check_complete(net, files.weights)
     name, crop = _picture_input(net)
-    chosen = score_blob(net) if blob is None else blob
-    if chosen not in net.blobs:
-        raise NetError(f"net {net.name!r}: no blob {chosen!r}; it has {', '.join(net.blobs)}")
-    shape = net.shapes[net.blobs[chosen]]
+    blob = choose(net)
+    if blob not in net.blobs:
+        raise NetError(f"net {net.name!r}: no blob {blob!r}; it has {', '.join(net.blobs)}")
+    shape = net.shapes[net.blobs[blob]]
     if len(shape) not in (2, 4):
-        raise NetError(
-            f"net {net.name!r}: blob {chosen!r} has shape {shape}, expected (N, C) or (N, C, H, W)"
-        )
+        raise NetError(f"net {net.name!r}: blob {blob!r} has shape {shape}, expected (N, C) or (N, C, H, W)")
     return Network(
         name=files.name,
         net=net,
         input=name,
         crop=crop,
-        blob=chosen,
+        blob=blob,
         channels=shape[1],
-        mean=_three(mean),
+        mean=mean,
         weights_sha256=file_sha256(files.weights),
         prototxt_sha256=file_sha256(files.deploy),
     )
-
-
-def _three(mean: Sequence[float]) -> tuple[float, float, float]:
-    if len(mean) != 3:
-        raise ProtocolError(f"mean {tuple(mean)}: expected three numbers (blue, green, red)")
-    blue, green, red = map(float, mean)
-    return blue, green, red
 
 
 def _check_complete(net: Net, weights: Path) -> None:
@@ -105,8 +104,13 @@ def _picture_input(net: Net) -> tuple[str, int]:
     return name, shape[2]
 
 
-def score_blob(net: Net) -> str:
-    """The class scores: the blob under the final softmax, or the only output if none follows it."""
+def score_blob(net: Net, asked: str | None = None) -> str:
+    """The class scores: ``asked``, or the blob under the final softmax, or the only output if none follows
+    it. Raises NetError for a blob that a softmax has made, whose softmax would be taken again."""
+    if asked is not None:
+        if any(p.message.type == "Softmax" and asked in p.message.top for p in net.layers):
+            raise NetError(f"net {net.name!r}: blob {asked!r} holds posteriors, expected class scores")
+        return asked
     if len(net.outputs) != 1:
         raise NetError(
             f"net {net.name!r}: outputs {', '.join(net.outputs)}; expected one, as deploy nets have"
@@ -142,8 +146,8 @@ class Scorer:
         graph = build_forward(network.net, outputs=[network.blob], fully_convolutional=convolutional)
         self._session = Session(graph, device, threads=threads)
 
-    def __call__(self, batch: Floats) -> Floats:
+    def __call__(self, batch: Singles) -> Singles:
         """Scores (N, C) or (N, C, h, w) of pictures (N, 3, H, W), BGR 0-255 less the mean."""
         answers = self._session.run({self._network.input: batch}, [self._network.blob])
-        result: Floats = answers[self._network.blob]
+        result: Singles = answers[self._network.blob]
         return result

@@ -16,8 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.errors import ProtocolError
-
-Floats = npt.NDArray[np.float64]
+from vggrepro.evaluation.arrays import Doubles, Singles
 
 PROTOCOLS = ("centre", "tencrop", "dense", "multicrop", "both")
 
@@ -133,7 +132,7 @@ def parts(members: Sequence[Member]) -> list[tuple[Member, ...]]:
     return list(found)
 
 
-def log_softmax(scores: npt.NDArray[Any]) -> Floats:
+def log_softmax(scores: npt.NDArray[Any]) -> Doubles:
     """Logarithm of Caffe's softmax over axis 1, float64."""
     shifted = scores.astype(np.float64)
     shifted -= shifted.max(axis=1, keepdims=True)
@@ -141,7 +140,7 @@ def log_softmax(scores: npt.NDArray[Any]) -> Floats:
     return shifted
 
 
-def log_posteriors(scores: npt.NDArray[np.float32], average: str) -> npt.NDArray[np.float32]:
+def log_posteriors(scores: Singles, average: str) -> Singles:
     """Logarithms of posteriors (N, K) from score maps (N, K, h, w), or from scores (N, K) of plain crops.
 
     ``average`` BEFORE takes the spatial mean of the scores and then the softmax; AFTER takes the softmax at
@@ -154,28 +153,28 @@ def log_posteriors(scores: npt.NDArray[np.float32], average: str) -> npt.NDArray
         found = log_mean(log_softmax(scores).reshape(*scores.shape[:2], -1), axis=2)  # (N, K, h, w) -> (N, K)
     else:
         found = log_softmax(scores.mean(axis=(2, 3), dtype=np.float64))  # (N, K, h, w) -> (N, K)
-    single: npt.NDArray[np.float32] = found.astype(np.float32)
+    single: Singles = found.astype(np.float32)
     return single
 
 
-def log_mean(logarithms: npt.NDArray[Any], axis: int) -> Floats:
+def log_mean(logarithms: npt.NDArray[Any], axis: int) -> Doubles:
     """Logarithm of the mean over one axis of what has these logarithms, float64."""
     exact = logarithms.astype(np.float64)
     largest = exact.max(axis=axis, keepdims=True)
-    mean: Floats = np.exp(exact - largest).mean(axis=axis)
-    result: Floats = np.log(mean) + largest.squeeze(axis)
+    mean: Doubles = np.exp(exact - largest).mean(axis=axis)
+    result: Doubles = np.log(mean) + largest.squeeze(axis)
     return result
 
 
-def view_means(logarithms: npt.NDArray[np.float32]) -> Floats:
+def view_means(logarithms: Singles) -> Doubles:
     """Posteriors (N, K), the mean over the views' (N, V, K) log posteriors."""
-    means: Floats = np.exp(logarithms.astype(np.float64)).mean(axis=1)
+    means: Doubles = np.exp(logarithms.astype(np.float64)).mean(axis=1)
     return means
 
 
-def fuse(means: Mapping[Stream, Floats], shares: Mapping[Stream, float]) -> Floats:
+def fuse(means: Mapping[Stream, Doubles], shares: Mapping[Stream, float]) -> Doubles:
     """Posteriors (N, K) of the weighted streams, from each stream's (N, K)."""
-    total: Floats | None = None
+    total: Doubles | None = None
     for stream in sorted(shares):  # a fixed order, so that the same result has the same bits
         part = shares[stream] * means[stream]
         total = part if total is None else total + part

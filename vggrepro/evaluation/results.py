@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from vggrepro.evaluation.arrays import Doubles, Ints
 from vggrepro.evaluation.cache import ViewCache
 from vggrepro.evaluation.metrics import (
     ClassError,
     Confusion,
     Errors,
-    Ints,
     confusions,
     errors,
     guesses,
     per_class,
     truth_ranks,
 )
-from vggrepro.evaluation.protocols import Floats, Member, Stream, fuse, parts, view_means, weights
+from vggrepro.evaluation.protocols import Member, Stream, fuse, parts, view_means, weights
 
 Members = tuple[Member, ...]
 
@@ -74,8 +74,8 @@ class _Answers:
 
     ranks: Ints
     best: Ints
-    probabilities: Floats
-    truth_probabilities: Floats
+    probabilities: Doubles
+    truth_probabilities: Doubles
 
 
 def collect(
@@ -105,7 +105,7 @@ def collect(
     )
 
 
-Means = dict[Stream, Floats]
+Means = dict[Stream, Doubles]
 
 
 def _pieces(cache: ViewCache, streams: Sequence[Stream], indexes: Ints) -> Iterator[tuple[slice, Means]]:
@@ -122,7 +122,7 @@ def _pieces(cache: ViewCache, streams: Sequence[Stream], indexes: Ints) -> Itera
             store.close()
 
 
-def _answers(posteriors: Floats, labels: Ints) -> _Answers:
+def _answers(posteriors: Doubles, labels: Ints) -> _Answers:
     best = guesses(posteriors, GUESSES)
     return _Answers(
         truth_ranks(posteriors, labels),

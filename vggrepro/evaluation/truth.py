@@ -25,9 +25,9 @@ from vggrepro.data.labels import (
     read_list,
     read_synsets,
 )
-from vggrepro.data.sources import Source, View, alphabetical, listed, open_images, with_labels
+from vggrepro.data.sources import Selection, Source, alphabetical, listed, open_images, with_labels
 from vggrepro.errors import DataError
-from vggrepro.evaluation.metrics import Ints
+from vggrepro.evaluation.arrays import Ints
 
 _NUMBER = re.compile(r"ILSVRC2012_val_(\d{8})\.")
 _VALIDATION_IMAGES = 50_000
@@ -51,12 +51,7 @@ class Truth:
     @property
     def names(self) -> Sequence[str]:
         """WNID and words of every class; nothing where the classes are not known."""
-        if self.synsets is None:
-            return ()
-        return [
-            f"{wnid} {words}".strip()
-            for wnid, words in zip(self.synsets.wnids, self.synsets.words, strict=True)
-        ]
+        return () if self.synsets is None else self.synsets.names
 
     def check(self, classes: int) -> None:
         """Raise DataError unless a network of so many classes can be right about these labels."""
@@ -138,7 +133,7 @@ def _from_devkit(source: Source, labels: Path, synsets: Synsets | None, devkit: 
     if synsets is None:
         raise DataError(f"{labels}: the order of the network's classes is needed to read it")
     found = synsets.labels_of(wnids, str(labels))
-    return Truth(View(source, alphabetical(source), found), found, str(labels), synsets, devkit)
+    return Truth(Selection(source, alphabetical(source), found), found, str(labels), synsets, devkit)
 
 
 def own_labels(source: Source) -> Ints:

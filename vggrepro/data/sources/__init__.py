@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vggrepro.data.sources.base import Source, View, alphabetical, listed, select, with_labels
+from vggrepro.data.sources.base import Selection, Source, alphabetical, listed, select, with_labels
 from vggrepro.data.sources.folder import FolderSource
 from vggrepro.data.sources.lmdb import LmdbSource, is_lmdb
 from vggrepro.data.sources.tar import TarSource
@@ -13,9 +13,9 @@ from vggrepro.errors import DataError
 __all__ = [
     "FolderSource",
     "LmdbSource",
+    "Selection",
     "Source",
     "TarSource",
-    "View",
     "alphabetical",
     "listed",
     "open_images",

@@ -60,7 +60,7 @@ class Source(ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class View(Source):
+class Selection(Source):
     """Some images of another source, in an order of its own, with labels of its own if given."""
 
     base: Source
@@ -89,19 +89,19 @@ class View(Source):
         return self.base.place(int(self.indices[index]))
 
 
-def with_labels(source: Source, labels: Sequence[int] | npt.NDArray[np.int64]) -> View:
+def with_labels(source: Source, labels: Sequence[int] | npt.NDArray[np.int64]) -> Selection:
     """All images of ``source`` with one label each. Raises DataError where the numbers differ."""
     if len(labels) != len(source):
         raise DataError(f"{source.name}: {len(source)} images, but {len(labels)} labels")
-    return View(source, np.arange(len(source)), np.asarray(labels, np.int64))
+    return Selection(source, np.arange(len(source)), np.asarray(labels, np.int64))
 
 
-def select(source: Source, indices: Sequence[int] | npt.NDArray[np.int64]) -> View:
+def select(source: Source, indices: Sequence[int] | npt.NDArray[np.int64]) -> Selection:
     """The images at ``indices``, in that order, with the labels they have."""
-    return View(source, np.asarray(indices, np.int64))
+    return Selection(source, np.asarray(indices, np.int64))
 
 
-def listed(source: Source, entries: Sequence[tuple[str, int]], list_name: str) -> View:
+def listed(source: Source, entries: Sequence[tuple[str, int]], list_name: str) -> Selection:
     """The images that a list of ``(key, label)`` names, in the list's order.
 
     A key that the source lacks is looked up by its last part, where that is unique on both sides: a
@@ -129,7 +129,7 @@ def listed(source: Source, entries: Sequence[tuple[str, int]], list_name: str) -
             f"{list_name}: {len(missing)} of {len(entries)} images are not in {source.name}: {missing[0]}"
             + (f", {missing[1]}, ..." if len(missing) > 1 else "")
         )
-    return View(source, indices, np.array([label for _, label in entries], np.int64))
+    return Selection(source, indices, np.array([label for _, label in entries], np.int64))
 
 
 def alphabetical(source: Source) -> npt.NDArray[np.int64]:
