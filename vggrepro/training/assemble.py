@@ -10,10 +10,12 @@ from typing import Any
 from vggrepro.caffe.messages import PHASES
 from vggrepro.data.augment import Augmentation
 from vggrepro.data.loader import TrainingLoader
+from vggrepro.data.parallel import default_threads
 from vggrepro.data.reading import Reader
 from vggrepro.emit import Shape
 from vggrepro.errors import DataError, SolverError
 from vggrepro.net.net import build
+from vggrepro.runtime.device import parse_device
 from vggrepro.runtime.ranks import Alone, Ranks
 from vggrepro.training.batches import Batches, ImageBatches, ImageInputs, LayerBatches, Preparer
 from vggrepro.training.definition import Definition
@@ -197,9 +199,16 @@ def _layer_batches(plan: Plan, message: Any, phase: str, ranks: Ranks, seed: int
 
 
 def _facts(plan: Plan, images: int) -> Mapping[str, Any]:
-    """What the run's numbers depend on besides solver, net and seed."""
-    passes = int(plan.definition.param.iter_size)
-    facts: dict[str, Any] = {"batch": images, "iter_size": passes, "patience": plan.patience}
+    """What the run's numbers depend on besides solver, net and seed, to the last bit: the order of sums is
+    another on other devices, with other numbers of threads, passes or ranks."""
+    facts: dict[str, Any] = {
+        "batch": images,
+        "iter_size": int(plan.definition.param.iter_size),
+        "ranks": plan.ranks.size,
+        "device": parse_device(plan.device).kind,
+        "threads": plan.threads or default_threads(),
+        "patience": plan.patience,
+    }
     if plan.images is None:
         return facts
     augmentation = plan.images.augmentation

@@ -41,7 +41,8 @@ class Solver:
     ``weights`` (a path or several) are copied by layer name; without them those that the solver itself
     names. The ``net`` path is taken from the working directory, as in Caffe, else from the solver file's
     folder. Parameters, histories and gradients stay on ``device`` from step to step. ``threads``
-    bounds the CPU threads (0: all cores). ``seed`` takes the place of ``random_seed``, ``fillers``
+    bounds the CPU threads (0: all cores). ``net`` is the net in phase TRAIN, without its parameters: those
+    are ``params``. ``seed`` takes the place of ``random_seed``, ``fillers``
     that of the net's fillers, ``input_shapes`` that of input shapes.
 
     With several ``ranks`` each has one such solver, on its part of every batch: all begin with the first
