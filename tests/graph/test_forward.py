@@ -10,7 +10,7 @@ import pytest
 from golden_suite import ROOT
 
 from vggrepro import to_onnx
-from vggrepro.errors import FixedShapeError, NetError, VggReproError
+from vggrepro.errors import FixedShapeError, NetError, UnsupportedError, VggReproError
 from vggrepro.evaluation.reference_case import ReferenceCase
 from vggrepro.graph.forward import build_forward
 from vggrepro.graph.model import Graph
@@ -30,6 +30,7 @@ def free(graph: Graph) -> dict[str, list[str]]:
 
 ANY_SIZE = {
     "squeezenet_like": [(2, 3, 64, 47), (1, 3, 35, 90)],
+    "googlenet_like": [(2, 3, 64, 47), (1, 3, 61, 90)],
     "mobilenet_like": [(3, 3, 40, 33)],
     "densenet_like": [(3, 3, 40, 50)],
     "fcn_like": [(2, 3, 61, 40)],
@@ -270,6 +271,17 @@ def test_check_finds_what_is_wrong() -> None:
     broken.graph.output[0].type.tensor_type.shape.dim.add(dim_value=99)
     with pytest.raises(onnx.shape_inference.InferenceError):
         Graph(broken, graph.weights).check()
+
+
+def test_a_model_beyond_what_protobuf_holds(tmp_path: Path) -> None:
+    graph = build_forward(golden("lenet_test"))
+    huge = np.broadcast_to(np.float32(0), (1 << 29,))
+    name = next(iter(graph.weights))
+    with pytest.raises(
+        UnsupportedError, match=r"2147[0-9]* bytes in one ONNX file, which holds at most 2147483647"
+    ):
+        Graph(graph.skeleton, {**graph.weights, name: huge}).save(tmp_path / "m.onnx")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_size_that_no_layer_takes_is_an_error_not_a_graph(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from vggrepro.caffe.atomic import replacing
 from vggrepro.caffe.mapped import chunks
 from vggrepro.caffe.wire import prefix
 from vggrepro.emit import declared_tensor, properties, tensor, tensor_info
+from vggrepro.errors import UnsupportedError
 from vggrepro.graph.metadata import digests
 
 LARGE = 1024
@@ -80,7 +81,8 @@ class Graph:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the complete model to one file, at once or not at all. Each weight is streamed, and the
-        sources are digested meanwhile: the digests come last. Raises OSError, WeightsError."""
+        sources are digested meanwhile: the digests come last. Raises OSError, WeightsError, and
+        UnsupportedError for a model beyond the 2 GiB that protobuf can hold."""
         with replacing(path) as file, ThreadPoolExecutor(1) as pool:
             found = pool.submit(digests, self.sources)
             self._stream(file)
@@ -102,6 +104,8 @@ class Graph:
         total = len(head) + sum(
             len(p) + self.weights[i.name].nbytes for p, i in zip(pieces, headers, strict=True)
         )
+        if total > _MOST:
+            raise UnsupportedError(f"{total} bytes in one ONNX file, which holds at most {_MOST}")
         file.write(body.SerializeToString())
         file.write(prefix(_MODEL_GRAPH, total) + head)
         for piece, initializer in zip(pieces, headers, strict=True):
@@ -110,6 +114,7 @@ class Graph:
                 file.write(chunk)
 
 
+_MOST = 2**31 - 1
 _MODEL_GRAPH = onnx.ModelProto.GRAPH_FIELD_NUMBER
 _GRAPH_INITIALIZER = onnx.GraphProto.INITIALIZER_FIELD_NUMBER
 _TENSOR_RAW_DATA = onnx.TensorProto.RAW_DATA_FIELD_NUMBER
