@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from vggrepro.cli.evaluation_options import numbers, positive, sizes
 from vggrepro.data.augment import ILSVRC_MEAN_BGR, ILSVRC_PCA, Augmentation, ColourPCA, Reading
 from vggrepro.data.labels import labels_by_folder, read_list, read_synsets
@@ -191,7 +193,8 @@ def _statistics(arguments: argparse.Namespace, message: Any) -> tuple[tuple[floa
     mean, colour = ILSVRC_MEAN_BGR, ILSVRC_PCA
     for layer in message.layer:
         if len(layer.transform_param.mean_value) == 3:
-            mean = _three(layer.transform_param.mean_value)
+            # The shortest decimals that are these floats: 103.939, as it is written there.
+            mean = _three([str(np.float32(value)) for value in layer.transform_param.mean_value])
     if arguments.statistics is not None:
         try:
             content = json.loads(arguments.statistics.read_text("utf-8"))

@@ -134,7 +134,8 @@ class Training:
         if self._param.display and iteration % self._param.display == 0:
             speed = meter.take(solver.iteration)
             smoothed = self.record.smoothed_loss
-            self._journal.event("train", iteration, loss=smoothed, rate=rate, outputs=means, **speed)
+            shown = {"loss": smoothed, "rate": float(f"{rate:.7g}"), "outputs": means}
+            self._journal.event("train", iteration, **shown, **speed)
             self._journal.say(
                 f"iteration {iteration}/{self._param.max_iter}  loss {smoothed:.5g}  rate {rate:g}"
                 f"  {speed['images_per_s']:.1f} images/s  data {100 * speed['data_wait']:.0f}%"
