@@ -187,6 +187,19 @@ def test_verify_on_a_given_picture_of_any_size(tmp_path: Path, capsys: pytest.Ca
     assert "(1, 10, 2, 2)" in printed
 
 
+def test_surgery_over_a_flattened_map_is_verified(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "nets" / "lenet_test" / "net.prototxt").read_text()
+    layers = 'layer { name: "flat" type: "Flatten" bottom: "pool2" top: "flat" }\n'
+    before, bottom, after = text.partition('bottom: "pool2"')
+    head = before.rindex("layer {")
+    (tmp_path / "net.prototxt").write_text(before[:head] + layers + before[head:] + 'bottom: "flat"' + after)
+    weights = str(ROOT / "nets" / "lenet_test" / "weights.caffemodel")
+    files = [str(tmp_path / "net.prototxt"), weights, "-o", str(tmp_path / "m.onnx")]
+    assert bottom
+    assert main([*files, "--deploy", "--fully-conv", "--verify"]) == 0
+    assert any(line.startswith("flat ") for line in capsys.readouterr().out.splitlines())
+
+
 def test_missing_weights_may_be_allowed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     weights = ROOT / "nets" / "vgg_a" / "weights.caffemodel"
     text = (ROOT / "nets" / "vgg_a" / "net.prototxt").read_text().replace('"fc8"', '"fc8_new"')

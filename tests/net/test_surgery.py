@@ -217,6 +217,15 @@ LABEL = image(2, name="label")
         ),
         (
             CONV
+            + product("fc", "conv")
+            + layer("map", "Reshape", "fc", more="reshape_param { shape { dim: 0 dim: -1 dim: 1 dim: 1 } }")
+            + layer("up", "Deconvolution", "map", more="convolution_param { num_output: 2 kernel_size: 3 }")
+            + product("last", "up")
+            + layer("prob", "Softmax", "last", more="softmax_param { axis: -1 }"),
+            "layer 'prob': Softmax does not do in every place of a map",
+        ),
+        (
+            CONV
             + layer("flat", "Flatten", "conv")
             + layer("slope", "PReLU", "flat")
             + product("fc", "slope"),

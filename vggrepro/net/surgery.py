@@ -53,10 +53,14 @@ class _Surgeon:
         self.flattened = _before_products(net)
         self.growing = _growing(net)
         """Values that are larger where the image is."""
+        self.dense: set[str] = set()
+        """Values that become so by the surgery."""
 
     def operate(self, placed: NetLayer) -> list[Any]:
         """The messages that take this layer's place."""
         layer, changed = placed.layer, [bottom in self.maps for bottom in placed.bottoms]
+        if self.dense.intersection(placed.bottoms):
+            self.dense.update(placed.tops)
         if isinstance(layer, InnerProduct) and (changed[0] or not self._over_vectors(placed)):
             return [self._convolution(placed, layer)]
         if isinstance(layer, Flatten | Reshape) and self._keeps_values(placed, changed[0]):
@@ -67,12 +71,6 @@ class _Surgeon:
         """What a value's shape is behind the surgery, at the net's own input size."""
         shape = self.net.shapes[value]
         return (shape[0], *self.maps[value]) if value in self.maps else shape
-
-    def _enter(self, placed: NetLayer, tops: Sequence[Shape]) -> None:
-        """Note that the tops are maps now, and grow if a bottom does."""
-        self.maps.update(zip(placed.tops, tops, strict=True))
-        if self.growing.intersection(placed.bottoms):
-            self.growing.update(placed.tops)
 
     def _over_vectors(self, placed: NetLayer) -> bool:
         """Whether a fully connected layer is over (N, K), whatever the size of the image: it may stay."""
@@ -92,7 +90,9 @@ class _Surgeon:
         matrix = self.net.params[weight.key]
         kernel = (layer.num_output, *self._shape(placed.bottoms[0])[1:])
         self.kernels[weight.owner] = (matrix.T if layer.transpose else matrix).reshape(kernel)
-        self._enter(placed, [(layer.num_output, 1, 1)])
+        self.maps[placed.tops[0]] = (layer.num_output, 1, 1)
+        if placed.bottoms[0] in self.growing:
+            self.dense.update(placed.tops)
         return _convolution_message(placed.message, kernel)
 
     def _keeps_values(self, placed: NetLayer, changed: bool) -> bool:
@@ -100,18 +100,20 @@ class _Surgeon:
         shape, flat = self._shape(placed.bottoms[0]), self.net.shapes[placed.tops[0]]
         if not changed and (len(shape) != 4 or placed.tops[0] not in self.flattened):
             return False
+        if flat == shape:
+            return True
         if flat == (shape[0], math.prod(shape[1:])):
-            self._enter(placed, [shape[1:]])
-        return placed.tops[0] in self.maps or flat == shape
+            self.maps[placed.tops[0]] = shape[1:]
+        return placed.tops[0] in self.maps
 
     def _follow(self, placed: NetLayer) -> list[Any]:
         """Let a layer read maps where it read vectors, or give it the vectors of maps that never grow."""
         tops = self._tops_on_maps(placed)
         if tops is not None:
-            self._enter(placed, tops)
+            self.maps.update(zip(placed.tops, tops, strict=True))
             return [placed.message]
         changed = [bottom for bottom in placed.bottoms if bottom in self.maps]
-        if self.growing.intersection(changed):
+        if (self.growing | self.dense).intersection(changed):
             raise UnsupportedError(
                 f"layer {placed.name!r}: {placed.message.type} does not do in every place of a map what it"
                 " does to the vector of a fully connected layer; the net cannot become fully convolutional"
