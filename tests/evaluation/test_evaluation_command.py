@@ -145,6 +145,7 @@ def test_several_rows_of_a_table(nets, images, tmp_path, capsys):
     assert found["results"]["table 3, D:384"]["members"][0]["flip"] is True
     assert found["results"]["table 3, D:384"]["expected"]["top1_error_percent"] == 26.8
     assert (tmp_path / "r.html").read_text().count('class="ours"') == 2
+    assert main([*command, "--expect", "seven"]) == 2
     assert main([*command, "--expect", "paper"]) == 1
     assert "missed: table 3, D:256: paper has 27.0 / 8.8" in capsys.readouterr().err
 
@@ -179,7 +180,7 @@ def test_bad_images_are_named_and_counted_in_no_error(nets, images, tmp_path, ca
     assert sorted(result["images"]["bad"]) == ["val_003.png", "val_007.png"]
     assert list(result["images"]["truncated"]) == ["val_009.png"]
     printed = capsys.readouterr().out
-    assert "could not be decoded and count in no error (2): val_003.png, val_007.png" in printed
+    assert "images that cannot be decoded, and count in no error (2): val_003.png, val_007.png" in printed
 
 
 def cut_jpeg(path):
@@ -278,6 +279,8 @@ REFUSED = [
     (["--demo", "--protocol", "dense", "--device", "gpu"], "device must be cpu, cuda"),
     (["--demo", "--protocol", "dense", "--score-blob", "fc9"], "no blob 'fc9'"),
     (["--demo", "--protocol", "dense", "--score-blob", "prob"], "holds posteriors, expected class scores"),
+    (["--demo", "--expect", "4,1"], "--expect 4,1: is for one combination, but 17 are evaluated"),
+    (["--demo", "--expect", "paper"], "--expect paper: expected --table N with it"),
     (["--demo", "--mean", "1,2,3"], "--mean: --demo brings its own"),
     (["--demo", "--json", str(Path(__file__).parent)], "Is a directory"),
     (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from vggrepro.caffe.atomic import replacing, write_json
@@ -28,9 +29,8 @@ from vggrepro.evaluation.evaluate import evaluate
 from vggrepro.evaluation.feed import Task
 from vggrepro.evaluation.goals import CAFFE, PAPER, Goal, Plan, parse_expectation, row_goals
 from vggrepro.evaluation.listing import choose
-from vggrepro.evaluation.network import Mean
 from vggrepro.evaluation.page import page
-from vggrepro.evaluation.presets import NetFiles, find_row, for_names, list_rows
+from vggrepro.evaluation.presets import find_row, for_names, list_rows
 from vggrepro.evaluation.protocols import Member
 from vggrepro.evaluation.report import Report, to_json, to_markdown
 from vggrepro.evaluation.tables import Row, table
@@ -38,6 +38,9 @@ from vggrepro.evaluation.thumbnails import thumbnails
 from vggrepro.evaluation.truth import Truth, open_truth
 from vggrepro.evaluation.views import Reading
 from vggrepro.runtime.ranks import Ranks
+
+_FIXED = ("protocol", "scales", "flip")
+"""Options that describe a protocol, which the rows of a table fix."""
 
 _EPILOG = """examples:
   eval_ilsvrc --demo
@@ -150,11 +153,10 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
 
 def _evaluate(arguments: argparse.Namespace, ranks: Ranks) -> int:
     check_outputs(arguments.json, arguments.markdown, arguments.html)
-    goals, files, mean = _demo(arguments) if arguments.demo else _goals(arguments)
+    plan = _expecting(_plan(arguments), arguments.expect)
     truth = _truth(arguments)
     indexes = choose(len(truth.source), truth.left_out, arguments.limit, arguments.seed)
     task = Task(truth.source, indexes, reading_from(arguments), arguments.on_bad_image)
-    plan = Plan(goals, files, mean, arguments.score_blob)
     report = evaluate(plan, truth, task, running_from(arguments, ranks), ranks, arguments.cache)
     if report is None:
         return 0
@@ -162,21 +164,26 @@ def _evaluate(arguments: argparse.Namespace, ranks: Ranks) -> int:
     return _verdict(arguments, report)
 
 
-def _goals(arguments: argparse.Namespace) -> tuple[list[Goal], list[NetFiles], Mean]:
-    """What to evaluate, with which files and mean, from the options."""
-    if arguments.table is None:
-        if arguments.row:
-            raise ProtocolError(f"--row {arguments.row[0]}: expected --table N with it")
-        files, mean = files_from(arguments, embedded=False)
-        return [_free_goal(arguments, [f.name for f in files])], files, mean
-    for flag in ("protocol", "scales", "flip"):
+def _plan(arguments: argparse.Namespace) -> Plan:
+    """What to find out, and with which networks, from the options."""
+    if arguments.demo:
+        return _demo_plan(arguments)
+    if arguments.table is not None:
+        return _table_plan(arguments)
+    if arguments.row:
+        raise ProtocolError(f"--row {arguments.row[0]}: expected --table N with it")
+    files, mean = files_from(arguments, embedded=False)
+    return Plan([_described(arguments, [f.name for f in files])], files, mean, arguments.score_blob)
+
+
+def _table_plan(arguments: argparse.Namespace) -> Plan:
+    for flag in _FIXED:
         if getattr(arguments, flag) is not None:
             raise ProtocolError(f"--{flag}: the rows of a table fix it; leave out --table or --{flag}")
-    rows = _rows(arguments)
-    goals = row_goals(rows, arguments.average)
+    goals = row_goals(_rows(arguments), arguments.average)
     names = list(dict.fromkeys(member.net for goal in goals for member in goal.members))
     files = for_names(names, arguments.weights, arguments.deploy, arguments.prototxt_dir)
-    return goals, files, mean_from(arguments)
+    return Plan(goals, files, mean_from(arguments), arguments.score_blob)
 
 
 def _rows(arguments: argparse.Namespace) -> list[Row]:
@@ -188,37 +195,42 @@ def _rows(arguments: argparse.Namespace) -> list[Row]:
     return rows
 
 
-def _free_goal(arguments: argparse.Namespace, names: Sequence[str]) -> Goal:
-    """The protocol that the options describe, with all networks fused."""
-    members = tuple(_member(arguments, name) for name in names)
-    if arguments.expect == PAPER:
-        raise ProtocolError("--expect paper: expected --table N with it")
-    expectation = parse_expectation(arguments.expect) if arguments.expect is not None else None
-    return Goal(" + ".join(map(str, members)), members, expectation=expectation)
-
-
-def _member(arguments: argparse.Namespace, name: str) -> Member:
-    protocol = arguments.protocol or "dense"
-    if arguments.scales is None:
-        raise ProtocolError("no scales: expected --scales Q,... (the smallest side, in pixels)")
-    flip = protocol != "centre" if arguments.flip is None else arguments.flip
-    return Member(name, protocol, arguments.scales, flip, arguments.average)
-
-
-def _demo(arguments: argparse.Namespace) -> tuple[list[Goal], list[NetFiles], Mean]:
+def _demo_plan(arguments: argparse.Namespace) -> Plan:
     """Every protocol that Caffe was asked about, or the one that the options describe."""
     refuse_with_demo(arguments, "table", "row", "images", "labels", "synsets", "devkit", "blacklist")
     files, mean = files_from(arguments, embedded=True)
     # Caffe answered for all images, read in one way and averaged before the softmax.
     whole = arguments.limit is None and reading_from(arguments) == Reading()
     goals = demo.goals(arguments.average, expected=whole)
-    if arguments.protocol is None and arguments.scales is None:
-        return goals, files, mean
+    if any(getattr(arguments, flag) is not None for flag in _FIXED):
+        arguments.scales = arguments.scales or (demo.SCALE,)
+        asked = _described(arguments, [demo.NET])
+        goals = [goal for goal in goals if goal.members == asked.members] or [asked]
+    return Plan(goals, files, mean, arguments.score_blob)
+
+
+def _described(arguments: argparse.Namespace, names: Sequence[str]) -> Goal:
+    """The protocol that the options describe, with all networks fused."""
     if arguments.scales is None:
-        arguments.scales = (demo.SCALE,)
-    asked = _free_goal(arguments, [demo.NET])
-    known = [goal for goal in goals if goal.members == asked.members and asked.expectation is None]
-    return known or [asked], files, mean
+        raise ProtocolError("no scales: expected --scales Q,... (the smallest side, in pixels)")
+    protocol = arguments.protocol or "dense"
+    flip = protocol != "centre" if arguments.flip is None else arguments.flip
+    members = tuple(Member(name, protocol, arguments.scales, flip, arguments.average) for name in names)
+    return Goal(" + ".join(map(str, members)), members)
+
+
+def _expecting(plan: Plan, expect: str | None) -> Plan:
+    """The plan with ``--expect`` in the place of what is expected of it otherwise."""
+    if expect is None:
+        return plan
+    if expect == PAPER:
+        if any(goal.row is None for goal in plan.goals):
+            raise ProtocolError("--expect paper: expected --table N with it")
+        return plan
+    expectation = parse_expectation(expect)
+    if len(plan.goals) != 1:
+        raise ProtocolError(f"--expect {expect}: is for one combination, but {len(plan.goals)} are evaluated")
+    return replace(plan, goals=[replace(plan.goals[0], expectation=expectation)])
 
 
 def _truth(arguments: argparse.Namespace) -> Truth:
