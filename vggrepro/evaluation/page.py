@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib import resources
+from pathlib import PurePath
 
 from vggrepro.evaluation.metrics import ClassError, Rate
 from vggrepro.evaluation.plots import Point, error_plot
@@ -63,11 +64,11 @@ def _headline(report: Report, title: str) -> str:
         notices.append(
             f"The best of {len(report.found)} combinations is told in detail; all are compared below."
         )
-    paragraphs = "".join(f"<p>{escape(text)}</p>" for text in notices)
+    paragraphs = "".join(f'<p class="notice">{escape(text)}</p>' for text in notices)
     return (
         f"<h1>{escape(title)}</h1>"
         f'<p class="faint">{escape(report.results.whole.label)}</p>'
-        f'<p class="faint">{report.results.images} images of {escape(report.counts.source)}.'
+        f'<p class="faint">{report.results.images} images of {escape(PurePath(report.counts.source).name)}.'
         " Errors are in percent; intervals are 95% (Wilson).</p>"
         f'<div class="headline">{"".join(figures)}</div>{paragraphs}'
     )
@@ -193,12 +194,14 @@ def _classes(report: Report) -> str:
 
 
 def _class_table(report: Report, classes: Sequence[ClassError]) -> str:
+    """Bars are as long as the largest error allows."""
     heads = ["class", "", "#images", "#top-1", "#top-5"]
+    largest = max(c.errors.top1.percent for c in classes) or 1.0
     rows = [
         _row(
             [
-                escape(report.name(c.label)),
-                f'<span class="bar" style="width:calc({c.errors.top1.percent:.1f} * var(--bar))"></span>',
+                _class(report, c.label),
+                _bar(c.errors.top1.percent / largest),
                 str(c.errors.top1.total),
                 f"{c.errors.top1.percent:.1f}",
                 f"{c.errors.top5.percent:.1f}",
@@ -210,20 +213,36 @@ def _class_table(report: Report, classes: Sequence[ClassError]) -> str:
     return _table(heads, rows)
 
 
+def _bar(part: float) -> str:
+    return f'<span class="track"><span class="bar" style="width:{100 * part:.1f}%"></span></span>'
+
+
+def _class(report: Report, label: int) -> str:
+    """Its words, and its WNID less loud."""
+    words, wnid = report.words(label)
+    return f'{escape(words)} <span class="faint">{escape(wnid)}</span>' if wnid else escape(words)
+
+
+def _short(report: Report, label: int) -> str:
+    """The first of its words: for pictures, where there is little room."""
+    return escape(report.words(label)[0].split(",")[0])
+
+
 def _confusions(report: Report) -> str:
-    if not report.results.confusions:
+    repeated = [c for c in report.results.confusions if c.count > 1]
+    if not repeated:
         return ""
     rows = [
         _row(
             [
-                escape(report.name(c.truth)),
-                escape(report.name(c.guess)),
+                _class(report, c.truth),
+                _class(report, c.guess),
                 f"{c.count} of {c.total}",
                 f"{100 * c.count / c.total:.0f}%",
             ],
             2,
         )
-        for c in report.results.confusions
+        for c in repeated
     ]
     heads = ["truth", "taken for", "#images", "#share"]
     return f"<h2>Most frequent confusions</h2>{_table(heads, rows)}"
@@ -247,15 +266,20 @@ def _mistake(report: Report, mistake: Mistake, picture: str | None) -> str:
     image = f'<img alt="{escape(key)}" src="{escape(picture)}" loading="lazy">' if picture else ""
     guesses = "".join(_guess(report, label, p, label == mistake.truth) for label, p in mistake.guesses)
     return (
-        f'<div class="mistake">{image}<div><span class="faint">{escape(key)}</span><br>'
-        f'<span class="truth">{escape(report.short_name(mistake.truth))}</span>'
+        f'<div class="mistake">{image}<div><span class="faint">{_breakable(key)}</span><br>'
+        f'<span class="truth">{_short(report, mistake.truth)}</span>'
         f" {100 * mistake.truth_probability:.1f}%<ol>{guesses}</ol></div></div>"
     )
 
 
+def _breakable(key: str) -> str:
+    """A file's name that a narrow column may break behind its parts."""
+    return escape(key).replace("_", "_<wbr>").replace("/", "/<wbr>")
+
+
 def _guess(report: Report, label: int, probability: float, right: bool) -> str:
     mark = ' class="truth"' if right else ""
-    return f"<li{mark}>{escape(report.short_name(label))} {100 * probability:.1f}%</li>"
+    return f"<li{mark}>{_short(report, label)} {100 * probability:.1f}%</li>"
 
 
 def _settings(report: Report) -> str:

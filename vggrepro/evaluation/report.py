@@ -63,10 +63,10 @@ class Report:
         """A class in words; its number alone where the names are not known."""
         return self.names[label] if label < len(self.names) else f"class {label}"
 
-    def short_name(self, label: int) -> str:
-        """The first of a class's words, without its WNID: for pictures, where there is little room."""
+    def words(self, label: int) -> tuple[str, str]:
+        """A class's words, and its WNID; what is not known is empty."""
         wnid, _, words = self.name(label).partition(" ")
-        return words.split(",")[0] if words else wnid
+        return (words, wnid) if words and label < len(self.names) else (self.name(label), "")
 
 
 def difference(measured: Rate, published: float | None) -> float | None:
@@ -146,7 +146,10 @@ def interval(rate: Rate) -> str:
 
 
 def published(value: float | None) -> str:
-    return "-" if value is None else f"{value:g}"
+    """With one decimal, as the paper prints it, or with as many as it was published with."""
+    if value is None:
+        return "-"
+    return f"{value:.1f}" if value == round(value, 1) else f"{value:g}"
 
 
 def signed(value: float | None) -> str:
@@ -211,11 +214,11 @@ def image_notices(counts: Counts) -> list[str]:
     if counts.blacklisted:
         found.append(f"{counts.blacklisted} blacklisted images are left out")
     if counts.bad:
-        found.append(f"could not be decoded and count in no error ({len(counts.bad)}): {_some(counts.bad)}")
+        what = "images that cannot be decoded, and count in no error"
+        found.append(f"{what} ({len(counts.bad)}): {_some(counts.bad)}")
     if counts.truncated:
-        found.append(
-            f"end early, what is missing is grey ({len(counts.truncated)}): {_some(counts.truncated)}"
-        )
+        what = "images that end early, grey where something is missing"
+        found.append(f"{what} ({len(counts.truncated)}): {_some(counts.truncated)}")
     return found
 
 
