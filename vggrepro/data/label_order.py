@@ -8,7 +8,6 @@ the classes are merely numbered otherwise.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -24,15 +23,6 @@ _CLEARLY_BETTER = 0.5
 """... and another order fits if its accuracy is at least this."""
 _PER_CLASS = 10
 """Images a class needs, on average, before its most frequent answer says anything."""
-
-
-@dataclass(frozen=True)
-class OrderFit:
-    """How the labels, read in one order, agree with the network; errors as fractions."""
-
-    order: str
-    top1_error: float
-    top5_error: float
 
 
 def label_orders(labels: Labels, synsets: Synsets, devkit: Synsets | None) -> dict[str, Labels]:
@@ -61,10 +51,9 @@ def label_orders(labels: Labels, synsets: Synsets, devkit: Synsets | None) -> di
     return orders
 
 
-def fit(order: str, guesses: Guesses, labels: Labels) -> OrderFit:
-    """Top-1 and top-5 error of the guesses against labels in one order."""
-    hits = guesses[:, :5] == labels[:, None]  # N K
-    return OrderFit(order, 1 - float(hits[:, 0].mean()), 1 - float(hits.any(axis=1).mean()))
+def accuracy(guesses: Guesses, labels: Labels) -> float:
+    """The share of images whose first guess is their label."""
+    return float((guesses[:, 0] == labels).mean())
 
 
 def diagnose(guesses: Guesses, labels: Labels, orders: Mapping[str, Labels], classes: int) -> str | None:
@@ -72,23 +61,21 @@ def diagnose(guesses: Guesses, labels: Labels, orders: Mapping[str, Labels], cla
 
     ``orders`` are other readings of the labels (``label_orders``).
     """
-    accuracy = 1 - fit("as given", guesses, labels).top1_error
-    if accuracy >= min(_TIMES_CHANCE / classes, _CLEARLY_BETTER):
+    found = accuracy(guesses, labels)
+    if found >= min(_TIMES_CHANCE / classes, _CLEARLY_BETTER):
         return None
-    symptom = f"top-1 accuracy {accuracy:.2%}, where guessing among {classes} classes gives {1 / classes:.2%}"
-    fits = [fit(name, guesses, reading) for name, reading in orders.items()]
-    best = min(fits, key=lambda f: f.top1_error, default=None)
-    if best is not None and 1 - best.top1_error >= _CLEARLY_BETTER:
-        return (
-            f"{symptom}; with the labels read as {best.order} it is {1 - best.top1_error:.2%}: use that order"
-        )
+    symptom = f"top-1 accuracy {found:.2%}, where guessing among {classes} classes gives {1 / classes:.2%}"
+    fits = {name: accuracy(guesses, reading) for name, reading in orders.items()}
+    best = max(fits, key=lambda name: fits[name], default=None)
+    if best is not None and fits[best] >= _CLEARLY_BETTER:
+        return f"{symptom}; with the labels read as {best} it is {fits[best]:.2%}: use that order"
     share = consistency(guesses, labels)
     if len(labels) >= _PER_CLASS * len(np.unique(labels)) and share >= _CLEARLY_BETTER:
         return (
             f"{symptom}, yet {share:.2%} of the images get the answer that is usual for their class:"
             " the labels number the classes otherwise than the network, and in no order known here"
         )
-    if accuracy < 2 / classes:
+    if found < 2 / classes:
         return f"{symptom}, and no known order of the classes is better: look at the network, mean and images"
     return None
 

@@ -80,10 +80,6 @@ class TrainingLoader:
         self._ahead = max(ahead, 1)
         self._buffers = Buffers((batch // ranks, augmentation.crop, augmentation.crop, 3))
 
-    @property
-    def iterations_per_epoch(self) -> float:
-        return len(self._reader.source) / self._batch
-
     def batches(self, start: int = 0, stop: int | None = None) -> Iterator[Batch]:
         """Yield the batches of iterations ``start``, ``start + 1``, ... up to ``stop`` (None: no end)."""
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="loader")

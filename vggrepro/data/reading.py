@@ -42,11 +42,6 @@ class BadImages:
         with self._lock:
             self._truncated.add(key)
 
-    @property
-    def count(self) -> int:
-        """How many images were noted."""
-        return len(self._unreadable) + len(self._truncated)
-
     def report(self) -> dict[str, Any]:
         """For the result file: counts and names, sorted."""
         with self._lock:

@@ -33,9 +33,9 @@ class Source(ABC):
     def key(self, index: int) -> str:
         """The name of an image inside the set: a path with ``/``, or a database key."""
 
-    @abstractmethod
     def label(self, index: int) -> int | None:
         """The class of an image, from 0; None where the set itself does not know it."""
+        return None
 
     @abstractmethod
     def read(self, index: int) -> bytes | Pixels:

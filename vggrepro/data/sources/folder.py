@@ -36,9 +36,6 @@ class FolderSource(Source):
     def key(self, index: int) -> str:
         return self.keys[index]
 
-    def label(self, index: int) -> int | None:
-        return None
-
     def place(self, index: int) -> str:
         return str(self.root / self.keys[index])
 

@@ -61,19 +61,12 @@ class TarSource(Source):
     def key(self, index: int) -> str:
         return self.keys[index]
 
-    def label(self, index: int) -> int | None:
-        return None
-
     def read(self, index: int) -> bytes:
         size = int(self.sizes[index])
         data = os.pread(self.file.fileno(), size, int(self.offsets[index]))
         if len(data) != size:
             raise DataError(f"{self.place(index)}: the tar ends after {len(data)} of {size} bytes")
         return data
-
-    def close(self) -> None:
-        """Close the tar; nothing can be read afterwards."""
-        self.file.close()
 
 
 Table = tuple[tuple[str, ...], npt.NDArray[np.int64], npt.NDArray[np.int64]]
