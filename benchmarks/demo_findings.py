@@ -64,9 +64,10 @@ INITS = {
 
 def runs(seeds: Sequence[int]) -> list[Run]:
     """Everything that is compared; what two comparisons share is trained once."""
-    found = [Run(config=config, seed=seed) for seed in seeds for config in BLOCKS]
-    found += [Run(smallest=FIXED, seed=seed) for seed in seeds]
-    found += [Run(init=init) for init in INITS.values()]
+    found = [Run(init=init) for init in INITS.values()]
+    for seed in seeds:
+        found += [Run(config=config, seed=seed) for config in BLOCKS]
+        found.append(Run(smallest=FIXED, seed=seed))
     return list(dict.fromkeys(found))
 
 

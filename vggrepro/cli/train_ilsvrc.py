@@ -134,9 +134,9 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--patience",
         type=positive,
-        default=3,
         metavar="N",
-        help="lr_policy plateau: tests without a better accuracy before the rate drops (default: 3)",
+        help="lr_policy plateau: tests without a better accuracy before the rate drops (default: 3;"
+        " with --demo 2)",
     )
     group.add_argument(
         "--watch", metavar="BLOB", help="the accuracy that counts (default: the first test net's top-1)"
@@ -183,7 +183,7 @@ def _plan(arguments: argparse.Namespace, definition: Definition, ranks: Ranks) -
         threads=arguments.threads,
         tests=not arguments.no_test,
         watch=arguments.watch,
-        patience=arguments.patience,
+        patience=arguments.patience or 3,
         keep=arguments.keep,
         keep_best=arguments.keep_best,
         ranks=ranks,
