@@ -3,6 +3,10 @@
 Run: python benchmarks/convert.py [--json FILE]. Makes a 528 MB caffemodel of random weights first, in a
 temporary folder. Every measurement is a process of its own, copy and conversion in turn; both end when
 the file is on the disk. Memory is the peak of the resident set, pages of the mapped file included.
+
+Digesting and writing run in two threads, so that other load on the machine slows a conversion more than a
+copy. The result tells the load and the scheduling it was measured under: "fifo" is Linux's real-time policy
+(chrt -f 10 python benchmarks/convert.py), under which other processes hardly count.
 """
 
 from __future__ import annotations
@@ -82,6 +86,7 @@ def measure(model: Path, folder: Path, repeats: int) -> dict[str, object]:
         str(out),
     ]
     copies, conversions = [], []
+    load = os.getloadavg()[0]
     for _ in range(repeats):
         copies.append(run(copy, out))
         conversions.append(run(convert, out))
@@ -99,8 +104,17 @@ def measure(model: Path, folder: Path, repeats: int) -> dict[str, object]:
         "goals": GOALS,
         "repeats": repeats,
         "cpus": os.cpu_count(),
+        "load_average_before": round(load, 1),
+        "scheduling": scheduling(),
         "machine": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
     }
+
+
+def scheduling() -> str:
+    """The policy of this process and its children: normal, or fifo (real-time)."""
+    policies = {getattr(os, f"SCHED_{name}", None): name.lower() for name in ("FIFO", "RR", "BATCH", "IDLE")}
+    policy = os.sched_getscheduler(0) if hasattr(os, "sched_getscheduler") else None
+    return policies.get(policy, "normal") if policy is not None else "normal"
 
 
 def run(command: list[str], out: Path) -> tuple[float, int]:
