@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from itertools import pairwise
 
 import pytest
@@ -43,8 +44,30 @@ def test_multistep_goes_one_step_at_a_time() -> None:
     assert next_step(param, 9, 2) == 2
 
 
+def test_step_counts_by_time() -> None:
+    """What Caffe's snapshots tell as current_step."""
+    param = parse_solver('base_lr: 1 lr_policy: "step" gamma: 0.5 stepsize: 12')
+    assert [next_step(param, iteration, 0) for iteration in (0, 11, 12, 24, 49)] == [0, 0, 1, 2, 4]
+
+
+def test_sigmoid_far_from_its_step_is_zero_without_a_warning() -> None:
+    param = parse_solver('base_lr: 1 lr_policy: "sigmoid" gamma: 1.02 stepsize: 100')
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert learning_rate(param, 0, 0) == 0
+
+
+@pytest.mark.parametrize("policy", ["step", "exp", "inv", "multistep", "sigmoid"])
+def test_negative_gamma_is_refused(policy: str) -> None:
+    param = parse_solver(f'base_lr: 1 lr_policy: "{policy}" gamma: -0.5 stepsize: 2')
+    with pytest.raises(SolverError, match=f"'{policy}' needs gamma >= 0, got -0.5"):
+        learning_rate(param, 3, 0)
+
+
 def test_missing_parameters_are_named() -> None:
     with pytest.raises(SolverError, match="needs stepsize > 0, got 0"):
         learning_rate(parse_solver('base_lr: 1 lr_policy: "step" gamma: 0.5'), 3, 0)
+    with pytest.raises(SolverError, match="'sigmoid' needs stepsize > 0, got 0"):
+        learning_rate(parse_solver('base_lr: 1 lr_policy: "sigmoid" gamma: 0.5'), 3, 0)
     with pytest.raises(SolverError, match="'poly' needs max_iter > 0"):
         learning_rate(parse_solver('base_lr: 1 lr_policy: "poly" power: 2'), 3, 0)

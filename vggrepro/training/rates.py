@@ -11,15 +11,21 @@ from vggrepro.errors import SolverError
 
 POLICIES = ("fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid", "plateau")
 
+DECAYING = ("step", "exp", "inv", "multistep", "sigmoid")
+"""Those in which Caffe checks gamma."""
+
 
 def learning_rate(param: Any, iteration: int, current_step: int) -> float:
     """The rate of the coming iteration. ``param`` is a ``SolverParameter``; ``current_step`` counts
     the drops so far of ``multistep`` and ``plateau`` (see :func:`next_step`, :func:`plateau_drops`).
 
     Rounded to float32 where Caffe rounds: near the end of ``poly`` that shows in the sixth digit. Raises
-    SolverError for an unknown policy or a missing parameter.
+    SolverError for an unknown policy, a missing parameter or a negative gamma.
     """
-    return float(np.float32(_rate(param, iteration, current_step)))
+    if param.lr_policy in DECAYING and param.gamma < 0:
+        raise SolverError(f"lr_policy {param.lr_policy!r} needs gamma >= 0, got {param.gamma:g}")
+    with np.errstate(over="ignore"):  # a sigmoid's exp may be infinite: the rate is then zero
+        return float(np.float32(_rate(param, iteration, current_step)))
 
 
 def _rate(param: Any, iteration: int, current_step: int) -> Any:
@@ -28,7 +34,7 @@ def _rate(param: Any, iteration: int, current_step: int) -> Any:
     if policy == "fixed":
         return base
     if policy == "step":
-        return float(base) * float(gamma) ** (iteration // _positive(param, "stepsize"))
+        return float(base) * float(gamma) ** next_step(param, iteration, current_step)
     if policy == "exp":
         return float(base) * float(gamma) ** iteration
     if policy == "inv":
@@ -38,7 +44,7 @@ def _rate(param: Any, iteration: int, current_step: int) -> Any:
     if policy == "poly":
         return base * (one - t / np.float32(_positive(param, "max_iter"))) ** power
     if policy == "sigmoid":
-        return base * (one / (one + np.exp(-gamma * (t - np.float32(param.stepsize)))))
+        return base * (one / (one + np.exp(-gamma * (t - np.float32(_positive(param, "stepsize"))))))
     raise SolverError(f"Unknown learning rate policy: {policy!r}; known are {', '.join(POLICIES)}")
 
 
@@ -50,8 +56,14 @@ def _positive(param: Any, name: str) -> int:
 
 
 def next_step(param: Any, iteration: int, current_step: int) -> int:
-    """Caffe's ``multistep``: one step further once ``iteration`` has reached the next stepvalue, at
-    most one at a time. The steps of ``plateau`` are taken by the training loop, not by time."""
+    """How many drops of the rate there have been, as Caffe counts them at every ``iteration``.
+
+    ``step`` counts by time. ``multistep`` goes one step further once ``iteration`` has reached the next
+    stepvalue, at most one at a time: ask once an iteration. The steps of ``plateau`` are taken by the
+    training loop. The other policies count none. Raises SolverError for ``step`` without a stepsize.
+    """
+    if param.lr_policy == "step":
+        return iteration // _positive(param, "stepsize")
     if param.lr_policy == "multistep" and current_step < len(param.stepvalue):
         return current_step + int(iteration >= param.stepvalue[current_step])
     return current_step

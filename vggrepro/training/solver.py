@@ -145,7 +145,8 @@ class Solver:
             results = self._forward_backward(feed, index)
             totals += [float(results[name]) for name in names]
         wait = begin_sum(self.ranks, self.memory.total)
-        self._updater.update(self.learning_rate, self.iteration, wait)
+        rate = learning_rate(self.param, self.iteration, self.current_step)
+        self._updater.update(rate, self.iteration, wait)
         self.iteration += 1
         self.ranks.add_up(totals)
         means = totals / (self.param.iter_size * self.ranks.size)

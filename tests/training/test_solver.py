@@ -1,0 +1,54 @@
+"""The solver's own rules, beyond what the golden trajectories show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vggrepro.caffe.snapshot import read_solverstate
+from vggrepro.training.solver import Solver
+
+NET = """
+name: "line"
+layer { name: "in" type: "Input" top: "x" top: "y" input_param { shape { dim: 2 dim: 3 } } }
+layer { name: "ip" type: "InnerProduct" bottom: "x" top: "ip"
+  inner_product_param { num_output: 3 bias_term: false weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "EuclideanLoss" bottom: "ip" bottom: "y" top: "loss" }
+"""
+
+FEED = {"x": np.full((2, 3), 0.5, np.float32), "y": np.ones((2, 3), np.float32)}
+
+
+def solver_of(folder: Path, text: str) -> Solver:
+    (folder / "net.prototxt").write_text(NET)
+    path = folder / "solver.prototxt"
+    path.write_text(f'net: "net.prototxt" snapshot_prefix: "{folder}/snap" random_seed: 1 {text}')
+    return Solver(path, threads=1)
+
+
+def test_overdue_stepvalues_are_taken_one_an_iteration(tmp_path: Path) -> None:
+    """Three stepvalues reached at once take three iterations; without a gradient but for the decay, the
+    ratio of the weights before and after shows the rate that was applied."""
+    text = 'base_lr: 0.5 lr_policy: "multistep" gamma: 0.5 weight_decay: 1' + " stepvalue: 1" * 3
+    solver = solver_of(tmp_path, text)
+    still = {"x": np.zeros((2, 3), np.float32), "y": np.zeros((2, 3), np.float32)}
+    rates = []
+    for _ in range(5):
+        before = solver.params["ip:0"].copy()
+        expected = solver.learning_rate
+        solver.step([still])
+        rates.append(1 - float((solver.params["ip:0"] / before).mean()))
+        assert rates[-1] == pytest.approx(expected, rel=1e-5)
+    assert rates == pytest.approx([0.5, 0.25, 0.125, 0.0625, 0.0625], rel=1e-5)
+
+
+def test_snapshot_of_step_policy_tells_the_current_step(tmp_path: Path) -> None:
+    """Caffe's counts up to the last update, which is one before the snapshot's iteration."""
+    solver = solver_of(tmp_path, 'base_lr: 0.01 lr_policy: "step" gamma: 0.5 stepsize: 2')
+    steps = []
+    for _ in range(4):
+        solver.step([FEED])
+        steps.append(read_solverstate(solver.snapshot()[1]).current_step)
+    assert steps == [0, 0, 1, 1]
