@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The training loader against a bare loop of cv2 decode and resize on the same threads.
 
-    python benchmarks/input_pipeline.py --threads 2 --json input_pipeline.json
+    python benchmarks/input_pipeline.py --threads 2 --json benchmarks/results/input_pipeline.json
 
 Pictures of 500 x 375 pixels and about 110 kB, ILSVRC's averages, are made and packed into a tar. The bare
 loop has the encoded bytes in memory and does nothing but ``imdecode`` and ``resize``; the loader reads the
@@ -12,11 +12,9 @@ in turns, and the medians over the rounds are compared. Exit code 1 if a ratio i
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import statistics
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Sequence
@@ -27,6 +25,8 @@ from typing import Any
 
 import cv2
 import numpy as np
+from machine import machine
+from pictures import picture, write_tar
 
 from vggrepro.data.augment import Augmentation
 from vggrepro.data.loader import TrainingLoader
@@ -36,28 +36,7 @@ from vggrepro.data.reading import BadImages, Reader
 from vggrepro.data.sources import Source, TarSource, with_labels
 from vggrepro.data.streams import Purpose, stream
 
-HEIGHT, WIDTH = 375, 500
-QUALITY = 95
 SEED = 1
-
-
-def picture(rng: np.random.Generator) -> bytes:
-    """A JPEG with a photograph's spectrum: noise at all scales, its amplitude falling with frequency."""
-    image = np.zeros((HEIGHT, WIDTH, 3), np.float32)
-    for cells in (3, 6, 12, 24, 48, 96, 192, 384):
-        noise = rng.normal(size=(cells, cells * 4 // 3, 3)).astype(np.float32)
-        image += cv2.resize(noise, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC) * (110 / cells**0.5)
-    pixels = np.clip(image + 118, 0, 255).astype(np.uint8)
-    encoded: bytes = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
-    return encoded
-
-
-def write_tar(path: Path, pictures: Sequence[bytes]) -> None:
-    with tarfile.open(path, "w") as archive:
-        for number, data in enumerate(pictures):
-            member = tarfile.TarInfo(f"n00000001_{number:06d}.JPEG")
-            member.size = len(data)
-            archive.addfile(member, io.BytesIO(data))
 
 
 @dataclass(frozen=True)
@@ -151,14 +130,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     rng = np.random.default_rng(SEED)
     pictures = [picture(rng) for _ in range(arguments.images)]
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "train.tar"
-        write_tar(path, pictures)
+        path = write_tar(Path(folder) / "train.tar", pictures)
         source = with_labels(TarSource.open(path), [0] * len(pictures))
         results = [compare(source, smallest, arguments) for smallest in ((256, 256), (256, 512))]
     report = {
+        "machine": machine("vggrepro", "numpy", "opencv-python", "opencv-python-headless"),
         "threads": arguments.threads,
-        "picture": f"{WIDTH} x {HEIGHT}, {sum(map(len, pictures)) / len(pictures) / 1000:.0f} kB",
-        "opencv": cv2.__version__,
+        "picture": f"500 x 375, {sum(map(len, pictures)) / len(pictures) / 1000:.0f} kB",
         "results": results,
         "at_least": arguments.at_least,
         "passed": all(result["ratio"] >= arguments.at_least for result in results),
