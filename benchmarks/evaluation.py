@@ -3,14 +3,14 @@
 
     python benchmarks/evaluation.py --json benchmarks/results/evaluation.json
 
-VGG-16 at Q=256 on two CPU threads (or --device cuda), random weights, pictures of 500 x 375 pixels in a tar
-with every fourth of another shape, as ILSVRC's are mixed. End to end is what eval_ilsvrc does: read, decode,
-rescale, batch by size, run, average, keep. The bare session gets the very same batches as arrays that are
-ready in memory. Windows are short, so that decoding is part of what is timed: each turn is timed from the end
-of its first window, when the second has been decoded, to its own end. Both run in turns, and the median of
-the rounds' ratios counts. Then the embedded digits are evaluated as 500 and as 5,000 images, each in a process
-of its own: the peak of memory must be the same. Exit code 1 if the ratio of throughputs is below --at-least, or
-memory grows by more than --grow-at-most.
+VGG-16 at Q=256 on two CPU threads (or --device cuda), random weights, pictures of 500 x 375 pixels in a
+tar with every fourth of another shape, as ILSVRC's are mixed. End to end is what eval_ilsvrc does: read,
+decode, rescale, batch by size, run, average, keep. The bare session gets the very same batches as arrays
+that are ready in memory. Windows are short, so that decoding is part of what is timed: each turn is
+timed from the end of its first window, when the second has been decoded, to its own end. Both run in
+turns, and the median of the rounds' ratios counts. Then the embedded digits are evaluated as 500 and as
+5,000 images, each in a process of its own: the peak of memory must be the same. Exit code 1 if the ratio
+of throughputs is below --at-least, or memory grows by more than --grow-at-most.
 """
 
 from __future__ import annotations
