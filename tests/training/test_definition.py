@@ -71,3 +71,11 @@ def test_settings_replace_fields(tmp_path: Path) -> None:
 def test_prefix_defaults_to_the_solvers_name(tmp_path: Path) -> None:
     definition = read_definition(write_solver(tmp_path))
     assert definition.snapshot_prefix == str(tmp_path / "solver")
+
+
+def test_prefix_that_is_a_folder_gets_the_solvers_name(tmp_path: Path) -> None:
+    (tmp_path / "snaps").mkdir()
+    path = write_solver(tmp_path, snapshot_prefix=f'"{tmp_path}/snaps"')
+    assert read_definition(path).snapshot_prefix == str(tmp_path / "snaps" / "solver")
+    path = write_solver(tmp_path, snapshot_prefix=f'"{tmp_path}/snaps/vgg"')
+    assert read_definition(path).snapshot_prefix == str(tmp_path / "snaps" / "vgg")

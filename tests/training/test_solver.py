@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vggrepro.caffe.snapshot import read_solverstate
+from vggrepro.caffe.snapshot import read_solverstate, write_caffemodel
+from vggrepro.caffe.text import parse_net
 from vggrepro.training.solver import Solver
 
 NET = """
@@ -52,3 +53,17 @@ def test_snapshot_of_step_policy_tells_the_current_step(tmp_path: Path) -> None:
         solver.step([FEED])
         steps.append(read_solverstate(solver.snapshot()[1]).current_step)
     assert steps == [0, 0, 1, 1]
+
+
+def write_weights(path: Path, value: float) -> None:
+    layer = {"ip": [np.full((3, 3), value, np.float32)]}
+    write_caffemodel(path, parse_net(NET), layer)
+
+
+@pytest.mark.parametrize("names", ["first.caffemodel , second.caffemodel", "second.caffemodel"])
+def test_weight_files_that_the_solver_names(tmp_path: Path, names: str) -> None:
+    """Several in one string have commas between them; the last one stays."""
+    write_weights(tmp_path / "first.caffemodel", 1)
+    write_weights(tmp_path / "second.caffemodel", 2)
+    solver = solver_of(tmp_path, f'base_lr: 1 lr_policy: "fixed" weights: "{names}"')
+    assert (solver.params["ip:0"] == 2).all()

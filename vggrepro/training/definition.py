@@ -31,7 +31,8 @@ class Definition:
 
     @property
     def snapshot_prefix(self) -> str:
-        """Where snapshots go; without a prefix, the solver file's own name."""
+        """Where snapshots go; without a prefix, the solver file's own name. (Of a prefix that is a folder
+        :func:`read_definition` makes one in that folder.)"""
         return str(self.param.snapshot_prefix) or str(self.path.with_suffix(""))
 
     @property
@@ -101,6 +102,8 @@ def read_definition(path: str | os.PathLike[str], settings: Sequence[str] = ()) 
             param.ClearField(field.name)  # a repeated field would be added to
         param.MergeFrom(given)
     param = upgrade_solver_param(param, str(source))
+    if param.snapshot_prefix and Path(param.snapshot_prefix).is_dir():
+        param.snapshot_prefix = str(Path(param.snapshot_prefix) / source.stem)
     _check(param, source)
     return Definition(param, source)
 

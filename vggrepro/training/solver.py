@@ -71,7 +71,7 @@ class Solver:
         self.threads = threads
         self.iteration = 0
         self.current_step = 0
-        self.net = self._build_net(_paths(weights) or list(self.param.weights), fillers, input_shapes)
+        self.net = self._build_net(self._weight_files(weights), fillers, input_shapes)
         self._train = build_train(self.net)
         session = Session(self._train.graph, device, threads=threads, training=True)
         self.device = session.device
@@ -89,8 +89,16 @@ class Solver:
         self.net = replace(self.net, params={})  # the device has them now
         self._share(self.memory.values)
 
+    def _weight_files(self, weights: PathLike | Sequence[PathLike] | None) -> list[PathLike]:
+        if weights is None:
+            named = [name for text in self.param.weights for name in _names(text)]
+            return [self.definition.locate(name) for name in named]
+        if isinstance(weights, str):
+            return list(_names(weights))
+        return [weights] if isinstance(weights, os.PathLike) else list(weights)
+
     def _build_net(
-        self, weights: Sequence[str], fillers: Fillers | None, input_shapes: Mapping[str, Shape] | None
+        self, weights: Sequence[PathLike], fillers: Fillers | None, input_shapes: Mapping[str, Shape] | None
     ) -> Net:
         message = self.definition.train_message()
         if fillers is not None:
@@ -262,12 +270,9 @@ def _definition(solver: PathLike | Definition) -> Definition:
     return solver if isinstance(solver, Definition) else read_definition(solver)
 
 
-def _paths(weights: Any) -> list[str]:
-    if weights is None:
-        return []
-    if isinstance(weights, str):
-        return weights.split(",")  # Caffe takes several files with commas between
-    return [os.fspath(weights)] if isinstance(weights, os.PathLike) else [os.fspath(w) for w in weights]
+def _names(text: str) -> list[str]:
+    """Caffe takes several weight files in one string, with commas between them."""
+    return [name.strip() for name in text.split(",")]
 
 
 def _seed(random_seed: int) -> int:
