@@ -41,6 +41,8 @@ def test_providers() -> None:
     assert (cuda, cpu) == ("CUDAExecutionProvider", "CPUExecutionProvider")
     assert options == {"device_id": "3", "use_tf32": "0"}
     assert Device("cuda").providers(tf32=True)[0][1]["use_tf32"] == "1"
+    rule = {"cudnn_conv_algo_search": "HEURISTIC"}
+    assert Device("cuda").providers(tf32=False, repeatable=True)[0][1].items() >= rule.items()
 
 
 def test_the_cpu_needs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -144,7 +144,7 @@ class Scorer:
     def __init__(self, network: Network, device: str, *, convolutional: bool, threads: int = 0) -> None:
         self._network = network
         graph = build_forward(network.net, outputs=[network.blob], fully_convolutional=convolutional)
-        self._session = Session(graph, device, threads=threads)
+        self._session = Session(graph, device, threads=threads, repeatable=True)
 
     def __call__(self, batch: Singles) -> Singles:
         """Scores (N, C) or (N, C, h, w) of pictures (N, 3, H, W), BGR 0-255 less the mean."""

@@ -28,15 +28,18 @@ class Device:
     def __str__(self) -> str:
         return self.kind if self.kind == "cpu" else f"{self.kind}:{self.index}"
 
-    def providers(self, tf32: bool, *, repeatable: bool = False) -> list[Any]:
+    def providers(self, tf32: bool, *, repeatable: bool = False, frugal: bool = False) -> list[Any]:
         """Execution providers for a session on this device. TF32 rounds products to ten bits: off
         unless asked for. ``repeatable`` sessions choose cuDNN's algorithms by rule and not by timing,
-        which can end differently each time, and take memory as it is needed, not in powers of two."""
+        which begins anew for each input size and can end differently each time. ``frugal`` ones take
+        memory as it is needed, not in powers of two."""
         if self.kind == "cpu":
             return ["CPUExecutionProvider"]
         options = {"device_id": str(self.index), "use_tf32": str(int(tf32))}
         if repeatable:
-            options |= {"cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested"}
+            options["cudnn_conv_algo_search"] = "HEURISTIC"
+        if frugal:
+            options["arena_extend_strategy"] = "kSameAsRequested"
         return [("CUDAExecutionProvider", options), "CPUExecutionProvider"]
 
     def explain(self, error: Exception) -> None:

@@ -25,7 +25,8 @@ class Session:
     the device is the CPU: the same code runs everywhere.
 
     ``device`` is ``cpu``, ``cuda`` or ``cuda:N``; ``threads`` bounds the CPU threads (0: all cores);
-    ``training`` is for a graph that must give the same bits in every run, with little memory.
+    ``repeatable`` is for a graph that must give the same bits in every run, or sees many input sizes;
+    ``training`` for one that must also do with little memory.
     Raises DeviceError if the device does not work (there is no fallback), UnsupportedError for a graph
     with custom nodes.
     """
@@ -37,6 +38,7 @@ class Session:
         *,
         threads: int = 0,
         tf32: bool = False,
+        repeatable: bool = False,
         training: bool = False,
     ) -> None:
         self.device: Device = parse_device(device)
@@ -49,7 +51,8 @@ class Session:
             if self.device.kind == "cpu":
                 # External initializers alone are copied once and for all; so they are read in place.
                 options.add_initializer(name, self._weights[-1])
-        self.raw = self._started(graph, options, self.device.providers(tf32, repeatable=training))
+        providers = self.device.providers(tf32, repeatable=repeatable or training, frugal=training)
+        self.raw = self._started(graph, options, providers)
         declared = [*self.raw.get_inputs(), *self.raw.get_overridable_initializers()]
         self.inputs = {i.name for i in declared}
         self.outputs = [o.name for o in self.raw.get_outputs()]
