@@ -38,10 +38,10 @@ from vggrepro.data.sources import TarSource, select
 from vggrepro.evaluation import demo
 from vggrepro.evaluation.cache import ViewCache
 from vggrepro.evaluation.evaluate import evaluate
-from vggrepro.evaluation.feed import Feed, Running, Task
 from vggrepro.evaluation.goals import Plan
 from vggrepro.evaluation.measure import fill
 from vggrepro.evaluation.network import Network, Scorer, score_blob
+from vggrepro.evaluation.pipeline import Pipeline, Running, Task
 from vggrepro.evaluation.protocols import Stream
 from vggrepro.evaluation.truth import Truth
 from vggrepro.net import load_net
@@ -147,8 +147,8 @@ class Bare:
     def __init__(self, network: Network, source: TarSource, running: Running) -> None:
         self.blobs: list[npt.NDArray[np.float32]] = []
         self.scorer = Scorer(network, running.device, convolutional=True, threads=running.threads)
-        feed = Feed(Task.whole(source), (STREAM,), network.crop, network.mean, running)
-        for _ in feed.all_answers(self._keep):
+        pipeline = Pipeline(Task.whole(source), (STREAM,), network.crop, network.mean, running)
+        for _ in pipeline.all_answers(self._keep):
             pass
 
     def _keep(self, _stream: Stream, blob: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -7,9 +7,9 @@ import pytest
 
 from vggrepro.cli.eval_ilsvrc import main
 from vggrepro.evaluation import demo
-from vggrepro.evaluation.feed import Running, Task
 from vggrepro.evaluation.goals import Plan
 from vggrepro.evaluation.measured import measured
+from vggrepro.evaluation.pipeline import Running, Task
 from vggrepro.evaluation.protocols import fuse, view_means, weights
 from vggrepro.evaluation.results import collect
 from vggrepro.runtime.ranks import Alone

@@ -11,8 +11,8 @@ from vggrepro.cli.extract_features import main
 from vggrepro.data.sources import open_images
 from vggrepro.errors import ProtocolError
 from vggrepro.evaluation.features import Descriptor, extract, normalised, shape
-from vggrepro.evaluation.feed import Running, Task
 from vggrepro.evaluation.network import Scorer, load
+from vggrepro.evaluation.pipeline import Running, Task
 
 MEAN = (104.5, 116.0, 123.25)
 RUNNING = Running(threads=1, batch=3, window=5)

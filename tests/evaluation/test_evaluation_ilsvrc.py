@@ -15,9 +15,9 @@ from vggrepro.caffe.snapshot import write_caffemodel
 from vggrepro.data.augment import ILSVRC_MEAN_BGR
 from vggrepro.data.sources import open_images
 from vggrepro.evaluation.classify import classify
-from vggrepro.evaluation.feed import Running, Task
 from vggrepro.evaluation.metrics import truth_ranks
 from vggrepro.evaluation.network import load_scores
+from vggrepro.evaluation.pipeline import Running, Task
 from vggrepro.evaluation.presets import NetFiles
 from vggrepro.evaluation.protocols import Member
 from vggrepro.net import load_net

@@ -11,8 +11,8 @@ import pytest
 from vggrepro.data.sources import open_images
 from vggrepro.errors import ProtocolError, ShapeError
 from vggrepro.evaluation.classify import classify
-from vggrepro.evaluation.feed import Running, Task
 from vggrepro.evaluation.network import load_scores
+from vggrepro.evaluation.pipeline import Running, Task
 from vggrepro.evaluation.protocols import AFTER, BEFORE, Member, parts, weights
 
 MEAN = (104.5, 116.0, 123.25)

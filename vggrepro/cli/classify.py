@@ -25,8 +25,8 @@ from vggrepro.data.labels import read_synsets
 from vggrepro.errors import DataError
 from vggrepro.evaluation import demo
 from vggrepro.evaluation.classify import Guess, best_guesses, classify, files
-from vggrepro.evaluation.feed import Odd, Task
 from vggrepro.evaluation.network import load_scores
+from vggrepro.evaluation.pipeline import Odd, Task
 from vggrepro.evaluation.protocols import Member
 from vggrepro.runtime.ranks import Alone
 

@@ -26,10 +26,10 @@ from vggrepro.cli.run import Parser, check_outputs, run_ranks
 from vggrepro.errors import ProtocolError
 from vggrepro.evaluation import demo
 from vggrepro.evaluation.evaluate import evaluate
-from vggrepro.evaluation.feed import Task
 from vggrepro.evaluation.goals import CAFFE, PAPER, Goal, Plan, parse_expectation, row_goals
 from vggrepro.evaluation.listing import choose
 from vggrepro.evaluation.page import page
+from vggrepro.evaluation.pipeline import Task
 from vggrepro.evaluation.presets import find_row, for_names, list_rows
 from vggrepro.evaluation.protocols import Member
 from vggrepro.evaluation.report import Report, to_json, to_markdown

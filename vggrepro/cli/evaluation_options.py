@@ -16,8 +16,8 @@ from vggrepro.data.augment import ILSVRC_MEAN_BGR
 from vggrepro.data.preprocess import Centre, Kernel
 from vggrepro.errors import ProtocolError
 from vggrepro.evaluation import demo
-from vggrepro.evaluation.feed import Running
 from vggrepro.evaluation.network import Mean
+from vggrepro.evaluation.pipeline import Running
 from vggrepro.evaluation.presets import PROTOTXT, NetFiles, for_options
 from vggrepro.evaluation.protocols import AVERAGES, BEFORE, PROTOCOLS
 from vggrepro.evaluation.views import Reading

@@ -23,8 +23,8 @@ from vggrepro.cli.run import Parser, check_outputs, run
 from vggrepro.cli.values import sizes
 from vggrepro.evaluation.feature_files import check_name, feature_file
 from vggrepro.evaluation.features import Descriptor, extract, shape
-from vggrepro.evaluation.feed import Odd, Task
 from vggrepro.evaluation.network import Network, load
+from vggrepro.evaluation.pipeline import Odd, Task
 from vggrepro.evaluation.truth import own_labels
 from vggrepro.runtime.ranks import Alone
 

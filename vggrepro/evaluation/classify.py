@@ -12,9 +12,9 @@ from vggrepro.data.sources.base import Source
 from vggrepro.data.sources.folder import FolderSource
 from vggrepro.errors import ProtocolError
 from vggrepro.evaluation.arrays import Doubles, Singles
-from vggrepro.evaluation.feed import Feed, Odd, Running, Task
 from vggrepro.evaluation.metrics import guesses
 from vggrepro.evaluation.network import Network, Scorer, check_scales
+from vggrepro.evaluation.pipeline import Odd, Pipeline, Running, Task
 from vggrepro.evaluation.protocols import Member, Stream, log_posteriors, view_means, weights
 
 
@@ -49,7 +49,7 @@ def classify(
         def score(stream: Stream, blob: Singles, scorer: Scorer = scorer) -> Singles:
             return log_posteriors(scorer(blob), stream.average)
 
-        for found in Feed(task, streams, network.crop, network.mean, running).all_answers(score):
+        for found in Pipeline(task, streams, network.crop, network.mean, running).all_answers(score):
             if isinstance(found, Odd):
                 odd[found.index] = found
             else:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from vggrepro.data.opencv import opencv
-from vggrepro.evaluation.feed import Running, Task
 from vggrepro.evaluation.goals import Plan
 from vggrepro.evaluation.measured import Measured, measured
+from vggrepro.evaluation.pipeline import Running, Task
 from vggrepro.evaluation.report import Counts, Report
 from vggrepro.evaluation.results import collect
 from vggrepro.evaluation.truth import Truth

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from vggrepro.errors import ProtocolError
 from vggrepro.evaluation.arrays import Singles
 from vggrepro.evaluation.batches import windows
-from vggrepro.evaluation.feed import Answer, Feed, Odd, Running, Task
 from vggrepro.evaluation.network import Network, Scorer, check_scales
+from vggrepro.evaluation.pipeline import Answer, Odd, Pipeline, Running, Task
 from vggrepro.evaluation.protocols import Member, Stream, weights
 
 Combine = Literal["average", "stack", "max"]
@@ -121,7 +121,7 @@ def _fill(
 
     waiting: dict[int, dict[Stream, Singles]] = {}
     odd: dict[int, Odd] = {}
-    for found in Feed(task, streams, network.crop, network.mean, running).all_answers(score):
+    for found in Pipeline(task, streams, network.crop, network.mean, running).all_answers(score):
         if isinstance(found, Answer):
             of_image = waiting.setdefault(found.index, {})
             of_image[found.stream] = found.rows.mean(axis=0, dtype=np.float64)  # (V, D) -> (D,)

@@ -12,8 +12,8 @@ from vggrepro.data.sources.base import Source
 from vggrepro.evaluation.arrays import Ints, Singles
 from vggrepro.evaluation.batches import windows
 from vggrepro.evaluation.cache import BAD, PENDING, StreamCache, ViewCache
-from vggrepro.evaluation.feed import Answer, Feed, Odd, Running, Task
 from vggrepro.evaluation.network import Network, Scorer
+from vggrepro.evaluation.pipeline import Answer, Odd, Pipeline, Running, Task
 from vggrepro.evaluation.protocols import Stream, log_mean, log_posteriors
 from vggrepro.runtime.ranks import Ranks
 
@@ -46,8 +46,8 @@ def fill(
             return log_posteriors(scorer(blob), stream.average)
 
         keep = _Keep(stores, task.source, shares(streams, network.crop), advance)
-        feed = Feed(task, tuple(streams), network.crop, network.mean, running)
-        for found in feed.answers(todo, score, stores.pending):
+        pipeline = Pipeline(task, tuple(streams), network.crop, network.mean, running)
+        for found in pipeline.answers(todo, score, stores.pending):
             if isinstance(found, Odd):
                 keep.odd(found)
             else:
@@ -86,7 +86,7 @@ class _Stores:
 
 @dataclass(frozen=True)
 class _Keep:
-    """Writes to the stores what comes out of the feed."""
+    """Writes to the stores what comes out of the pipeline."""
 
     stores: _Stores
     source: Source

@@ -14,11 +14,11 @@ from typing import Any
 from vggrepro.errors import DataError, ProtocolError
 from vggrepro.evaluation.arrays import Ints
 from vggrepro.evaluation.cache import ViewCache
-from vggrepro.evaluation.feed import Running, Task
 from vggrepro.evaluation.goals import Plan
 from vggrepro.evaluation.listing import identity
 from vggrepro.evaluation.measure import bad_images, fill, finished, missing_bytes
 from vggrepro.evaluation.network import Network, check_scales, load_scores
+from vggrepro.evaluation.pipeline import Running, Task
 from vggrepro.evaluation.progress import progress
 from vggrepro.evaluation.protocols import Stream
 from vggrepro.runtime.ranks import Ranks

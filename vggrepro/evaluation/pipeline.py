@@ -105,7 +105,7 @@ class _Prepared:
 
 
 @dataclass(frozen=True)
-class Feed:
+class Pipeline:
     """Which views of which images, for a network with ``crop`` pixels input and a ``mean`` pixel (BGR)."""
 
     task: Task
