@@ -26,10 +26,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_usage())
         return 0 if arguments else 2
-    if arguments[0] not in COMMANDS:
+    command = arguments[0].replace("_", "-")  # the tools' own spelling will do too
+    if command not in COMMANDS:
         print(f"error: no command {arguments[0]!r}; there are {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
-    module = importlib.import_module(f"vggrepro.cli.{arguments[0].replace('-', '_')}")
+    module = importlib.import_module(f"vggrepro.cli.{command.replace('-', '_')}")
     return int(module.main(arguments[1:]))
 
 
