@@ -30,7 +30,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 CHANNELS = ((64,), (128,), (256, 256), (512, 512), (512, 512))
 """Configuration A: convolutions by block."""
-SOLVER = {"base_lr": 0.001, "momentum": 0.9, "weight_decay": 0.0005}
+SOLVER = {"base_lr": 0.0001, "momentum": 0.9, "weight_decay": 0.0005}
 LOSS_TOLERANCE = 1e-4
 
 Step = Callable[[], float]
