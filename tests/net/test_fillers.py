@@ -68,6 +68,11 @@ def test_seeds_give_other_values_and_the_same_again(tmp_path: Path) -> None:
         ({"type": "bilinear"}, (3, 4), "Blob must be 4 dim."),
         ({"type": "bilinear"}, (1, 1, 3, 4), "Filter must be square"),
         ({"type": "uniform", "min": 2.0}, (3,), "min must not exceed max"),
+        ({"type": "gaussian", "std": 0.0}, (3,), "std must be positive, got 0"),
+        ({"type": "gaussian", "sparse": -2}, (3,), "sparse must be -1 or more, got -2"),
+        ({"type": "gaussian", "sparse": 4}, (3, 9), "sparse must not exceed the outputs, got 4 for 3"),
+        ({"type": "gaussian", "sparse": 0}, (), "sparse needs a blob of at least one axis"),
+        ({"type": "positive_unitball"}, (), "needs a blob of at least one axis"),
     ],
 )
 def test_refused(filler: dict[str, Any], shape: tuple[int, ...], text: str) -> None:

@@ -18,8 +18,8 @@ Values = npt.NDArray[Any]
 def fill(shape: Shape, filler: Any, rng: np.random.Generator) -> npt.NDArray[np.float32]:
     """Values for a parameter of ``shape``, float32, as Caffe's filler of ``filler.type`` draws them.
 
-    Raises NetError for an unknown filler, for ``sparse`` where Caffe has none, and for a shape
-    that ``bilinear`` does not accept.
+    Raises NetError for an unknown filler, for ``sparse`` where Caffe has none, and for numbers or
+    shapes that a filler does not accept.
     """
     if filler.type not in _FILLERS:
         raise NetError(f"Unknown filler name: {filler.type}")
@@ -38,16 +38,30 @@ def _uniform(shape: Shape, filler: Any, rng: np.random.Generator) -> Values:
 
 def _gaussian(shape: Shape, filler: Any, rng: np.random.Generator) -> Values:
     """``sparse`` keeps that many inputs of each output, on average: the mask is drawn freely."""
+    _check_gaussian(shape, filler)
     values: Values = rng.standard_normal(shape, np.float32) * np.float32(filler.std) + np.float32(filler.mean)
-    if filler.sparse < -1:
-        raise NetError(f"filler 'gaussian': sparse must be -1 or more, got {filler.sparse}")
     if filler.sparse >= 0:
         values *= rng.random(shape, np.float32) < filler.sparse / shape[0]
     return values
 
 
+def _check_gaussian(shape: Shape, filler: Any) -> None:
+    if filler.std <= 0:
+        raise NetError(f"filler 'gaussian': std must be positive, got {filler.std:g}")
+    if filler.sparse < -1:
+        raise NetError(f"filler 'gaussian': sparse must be -1 or more, got {filler.sparse}")
+    if filler.sparse >= 0 and not shape:
+        raise NetError("filler 'gaussian': sparse needs a blob of at least one axis")
+    if filler.sparse >= 0 and filler.sparse > shape[0]:
+        raise NetError(
+            f"filler 'gaussian': sparse must not exceed the outputs, got {filler.sparse} for {shape[0]}"
+        )
+
+
 def _positive_unitball(shape: Shape, _filler: Any, rng: np.random.Generator) -> Values:
     """Uniform in [0, 1), then each output's inputs scaled to the sum 1."""
+    if not shape:
+        raise NetError("filler 'positive_unitball': needs a blob of at least one axis")
     rows = rng.random((shape[0], math.prod(shape[1:])), np.float32)
     values: Values = rows / rows.sum(axis=1, keepdims=True)
     return values.reshape(shape)
