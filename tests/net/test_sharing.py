@@ -16,8 +16,10 @@ INPUT = 'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 d
 def shared(tmp_path: Path, first: str, second: str, outputs: int = 4) -> Net:
     def layer(name: str, spec: str, num_output: int) -> str:
         return f"""layer {{ name: "{name}" type: "InnerProduct" bottom: "x" top: "{name}"
-            inner_product_param {{ num_output: {num_output} bias_term: false weight_filler {{ type: "xavier" }} }}
-            param {{ name: "w" {spec} }} }}\n"""
+            param {{ name: "w" {spec} }}
+            inner_product_param {{
+                num_output: {num_output} bias_term: false weight_filler {{ type: "xavier" }}
+            }} }}\n"""
 
     path = tmp_path / "net.prototxt"
     path.write_text(INPUT + layer("a", first, 4) + layer("b", second, outputs))
