@@ -15,7 +15,7 @@ from vggrepro.training.definition import read_definition
     ("fields", "message"),
     [
         ({"type": '"Lion"'}, "Unknown solver type: Lion"),
-        ({"lr_policy": '"cosine"'}, "Unknown learning rate policy: 'cosine'"),
+        ({"lr_policy": '"cosine"'}, "Unknown learning rate policy: cosine"),
         ({"type": '"AdaGrad"'}, "Momentum cannot be used with AdaGrad."),
         ({"type": '"RMSProp"', "momentum": 0, "rms_decay": 1.5}, "rms_decay should lie between 0 and 1"),
         ({"regularization_type": '"L3"'}, "Unknown regularization type: L3"),
@@ -31,7 +31,10 @@ def test_refusals(tmp_path: Path, fields: dict[str, object], message: str) -> No
 
 def test_exactly_one_train_net(tmp_path: Path) -> None:
     path = write_solver(tmp_path, train_net='"net.prototxt"')
-    with pytest.raises(SolverError, match=r"exactly one of these fields.*got net, train_net"):
+    with pytest.raises(SolverError, match=r"must not contain more than one of these .*got net, train_net"):
+        read_definition(path).train_message()
+    path.write_text('base_lr: 0.1 lr_policy: "fixed"')
+    with pytest.raises(SolverError, match=r"must specify a train net using one of these fields: .*got none"):
         read_definition(path).train_message()
 
 

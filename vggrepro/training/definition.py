@@ -46,9 +46,12 @@ class Definition:
         Raises SolverError unless exactly one of net, net_param, train_net, train_net_param is given."""
         given = [f for f in TRAIN_FIELDS if self.param.HasField(f)]
         if len(given) != 1:
+            rule = "must not contain more than one of these fields specifying a train_net"
+            if not given:
+                rule = "must specify a train net using one of these fields"
             raise SolverError(
-                f"{self.path}: SolverParameter must specify a train net using exactly one of these fields:"
-                f" {', '.join(TRAIN_FIELDS)}; got {', '.join(given) or 'none'}"
+                f"{self.path}: SolverParameter {rule}: {', '.join(TRAIN_FIELDS)};"
+                f" got {', '.join(given) or 'none'}"
             )
         message = self._message(getattr(self.param, given[0]))
         return filter_by_state(message, solver_net_state("TRAIN", message, self.param.train_state))
@@ -117,7 +120,7 @@ def _check(param: Any, source: Path) -> None:
         ),
         (
             param.lr_policy not in POLICIES,
-            f"Unknown learning rate policy: {param.lr_policy!r} (known: {', '.join(POLICIES)})",
+            f"Unknown learning rate policy: {param.lr_policy or '(none)'} (known: {', '.join(POLICIES)})",
         ),
         (param.iter_size < 1, f"iter_size must be at least 1, got {param.iter_size}"),
         (param.average_loss < 1, f"average_loss should be non-negative. Got {param.average_loss}"),

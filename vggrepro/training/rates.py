@@ -45,7 +45,7 @@ def _rate(param: Any, iteration: int, current_step: int) -> Any:
         return base * (one - t / np.float32(_positive(param, "max_iter"))) ** power
     if policy == "sigmoid":
         return base * (one / (one + np.exp(-gamma * (t - np.float32(_positive(param, "stepsize"))))))
-    raise SolverError(f"Unknown learning rate policy: {policy!r}; known are {', '.join(POLICIES)}")
+    raise SolverError(f"Unknown learning rate policy: {policy}; known are {', '.join(POLICIES)}")
 
 
 def _positive(param: Any, name: str) -> int:
