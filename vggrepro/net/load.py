@@ -20,7 +20,7 @@ from vggrepro.caffe.upgrade import upgrade_net_param
 from vggrepro.caffe.weights import SavedLayer, read_weights
 from vggrepro.emit import Shape
 from vggrepro.errors import NetError, ParseError, VggReproError, WeightsError
-from vggrepro.layers.base import known_types
+from vggrepro.layers.base import known_types, shape_string
 from vggrepro.layers.custom import HOW_TO_ALLOW
 from vggrepro.net.custom import custom_layers, warn_of_custom_nodes
 from vggrepro.net.fillers import fill as fill_values
@@ -171,7 +171,8 @@ def match_weights(net: Net, saved: Sequence[SavedLayer], source: str) -> dict[st
             if not blob.fits(shape):
                 raise WeightsError(
                     f"{source}: Cannot copy param {index} weights from layer '{layer.name}'; shape mismatch."
-                    f"  Source param shape is {blob.data.shape}; target param shape is {shape}."
+                    f"  Source param shape is {shape_string(blob.data.shape)}; target param shape is"
+                    f" {shape_string(shape)}."
                     " To learn this layer's parameters from scratch rather than copying from a saved net,"
                     " rename the layer."
                 )

@@ -1,0 +1,32 @@
+"""Weights that do not fit a net are refused in Caffe's words."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vggrepro.caffe.snapshot import write_caffemodel
+from vggrepro.caffe.text import parse_net
+from vggrepro.errors import WeightsError
+from vggrepro.net import load_net
+
+NET = """
+layer {{ name: "in" type: "Input" top: "x" input_param {{ shape {{ dim: 2 dim: {inputs} }} }} }}
+layer {{ name: "ip" type: "InnerProduct" bottom: "x" top: "ip" inner_product_param {{ num_output: 3 }} }}
+"""
+
+
+def test_shapes_are_told_as_caffe_prints_them(tmp_path: Path) -> None:
+    weights = [np.zeros((3, 4), np.float32), np.zeros(3, np.float32)]
+    write_caffemodel(tmp_path / "w.caffemodel", parse_net(NET.format(inputs=4)), {"ip": weights})
+    (tmp_path / "net.prototxt").write_text(NET.format(inputs=5))
+    text = (
+        "Cannot copy param 0 weights from layer 'ip'; shape mismatch.  Source param shape is 3 4 (12);"
+        " target param shape is 3 5 (15). To learn this layer's parameters from scratch rather than"
+        " copying from a saved net, rename the layer."
+    )
+    with pytest.raises(WeightsError, match=re.escape(text)):
+        load_net(tmp_path / "net.prototxt", tmp_path / "w.caffemodel")
