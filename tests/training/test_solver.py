@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vggrepro.caffe.snapshot import read_solverstate, write_caffemodel
+from vggrepro.caffe.messages import NetParameter
+from vggrepro.caffe.snapshot import read_solverstate, write_blob, write_caffemodel
 from vggrepro.caffe.text import parse_net
 from vggrepro.training.solver import Solver
 
@@ -22,8 +23,8 @@ layer { name: "loss" type: "EuclideanLoss" bottom: "ip" bottom: "y" top: "loss" 
 FEED = {"x": np.full((2, 3), 0.5, np.float32), "y": np.ones((2, 3), np.float32)}
 
 
-def solver_of(folder: Path, text: str) -> Solver:
-    (folder / "net.prototxt").write_text(NET)
+def solver_of(folder: Path, text: str, net: str = NET) -> Solver:
+    (folder / "net.prototxt").write_text(net)
     path = folder / "solver.prototxt"
     path.write_text(f'net: "net.prototxt" snapshot_prefix: "{folder}/snap" random_seed: 1 {text}')
     return Solver(path, threads=1)
@@ -67,3 +68,20 @@ def test_weight_files_that_the_solver_names(tmp_path: Path, names: str) -> None:
     write_weights(tmp_path / "second.caffemodel", 2)
     solver = solver_of(tmp_path, f'base_lr: 1 lr_policy: "fixed" weights: "{names}"')
     assert (solver.params["ip:0"] == 2).all()
+
+
+INFOGAIN = """
+layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }
+layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 2 } } }
+layer { name: "ip" type: "InnerProduct" bottom: "x" top: "ip" inner_product_param { num_output: 3 } }
+layer { name: "loss" type: "InfogainLoss" bottom: "ip" bottom: "label" top: "loss"
+  infogain_loss_param { source: "H.binaryproto" } }
+"""
+
+
+def test_snapshots_name_files_as_the_definition_does(tmp_path: Path) -> None:
+    """A file beside the solver is found there, but the weight file says what the prototxt says."""
+    write_blob(tmp_path / "H.binaryproto", np.eye(3, dtype=np.float32).reshape(1, 1, 3, 3))
+    solver = solver_of(tmp_path, 'base_lr: 1 lr_policy: "fixed"', net=INFOGAIN)
+    saved = NetParameter.FromString(solver.snapshot()[0].read_bytes())
+    assert saved.layer[-1].infogain_loss_param.source == "H.binaryproto"

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.caffe.foreign import ForeignNet, foreign_types, read_foreign_net
-from vggrepro.caffe.messages import PHASES
+from vggrepro.caffe.messages import PHASES, NetParameter
 from vggrepro.caffe.state import filter_net
 from vggrepro.caffe.text import read_net
 from vggrepro.caffe.upgrade import upgrade_net_param
@@ -118,10 +118,13 @@ def build_net(
     weights: Sequence[PathLike] = (),
 ) -> Net:
     """A net from an upgraded and filtered ``NetParameter``. Files that layers name are sought in the working
-    directory, as in Caffe, and then in ``folder``. Several weight files are copied one after another."""
-    _resolve_sources(message, folder)
+    directory, as in Caffe, and then in ``folder``; the net's ``message``, which snapshots hold, names them as
+    the definition does. Several weight files are copied one after another."""
+    resolved = NetParameter()
+    resolved.CopyFrom(message)
+    _resolve_sources(resolved, folder)
     saved = {os.fspath(path): read_weights(path) for path in weights}
-    net = build(message, phase, input_shapes)
+    net = replace(build(resolved, phase, input_shapes), message=message)
     loaded = _loaded(net, saved)
     others = initial_params(net, seed, skip=loaded)
     return replace(net.with_params({**others, **loaded}), loaded=frozenset(loaded))
