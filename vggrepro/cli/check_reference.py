@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vggrepro.cli.run import run
+from vggrepro.caffe.atomic import write_json
+from vggrepro.cli.run import Parser, run
 from vggrepro.errors import DataError, VggReproError
 from vggrepro.evaluation.reference_case import ReferenceCase, Tolerance, check_case
 from vggrepro.evaluation.verify import Difference, table
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="check_reference",
         description="Run stored reference outputs through the converted model and compare every blob and"
         " gradient. A case is a folder with net.prototxt, weights.caffemodel, case.json and io.npz.",
@@ -80,7 +80,7 @@ def _check(arguments: argparse.Namespace) -> int:
         counts[outcome.status] += 1
     if arguments.json:
         cases = {name: outcome.as_json() for name, outcome in outcomes.items()}
-        arguments.json.write_text(json.dumps({"counts": counts, "cases": cases}, indent=1) + "\n")
+        write_json(arguments.json, {"counts": counts, "cases": cases})
     print(", ".join(f"{number} {status}" for status, number in counts.items() if number), file=sys.stderr)
     if counts["error"]:
         return 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vggrepro.caffe.atomic import write_json
 from vggrepro.cli.options import add_net_options, net_from
-from vggrepro.cli.run import run
+from vggrepro.cli.run import Parser, run
 from vggrepro.errors import NetError, WeightsError
 from vggrepro.graph.forward import build_forward
 from vggrepro.net import Net
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="convert_caffemodel", description="Convert a Caffe model to ONNX.")
+    parser = Parser(prog="convert_caffemodel", description="Convert a Caffe model to ONNX.")
     parser.add_argument("prototxt", help="the net: V0, V1 or current format")
     parser.add_argument("caffemodel", help="its weights: .caffemodel or Caffe's .h5")
     parser.add_argument("-o", "--output", required=True, metavar="MODEL.onnx", help="the file to write")
@@ -161,7 +161,7 @@ def _verified(net: Net, converted: Net, arguments: argparse.Namespace) -> bool:
     failed = [blob["blob"] for result in results for blob in result["blobs"] if not blob["passed"]]
     if arguments.json:
         report = {"passed": not failed, "tolerance": arguments.tolerance, "runs": results}
-        Path(arguments.json).write_text(json.dumps(report, indent=1) + "\n")
+        write_json(arguments.json, report)
     if failed:
         print(
             f"error: {arguments.output}: not written: beyond tolerance: {', '.join(failed)}", file=sys.stderr

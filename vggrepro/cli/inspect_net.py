@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
-from pathlib import Path
 
+from vggrepro.caffe.atomic import write_json
 from vggrepro.cli.options import add_net_options, net_from
-from vggrepro.cli.run import run
+from vggrepro.cli.run import Parser, run
 from vggrepro.emit import Shape
 from vggrepro.net.inspect import Row, Totals, inspect
 
@@ -20,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="inspect_net",
         description="Show a Caffe net layer by layer: type, top shape, parameters, multiply-accumulates and"
         " activation memory of one pass of its batch, receptive field and stride in pixels of the input.",
@@ -43,7 +42,7 @@ def _inspect(arguments: argparse.Namespace) -> int:
             "layers": [row.as_json() for row in rows],
             "totals": totals.as_json(),
         }
-        Path(arguments.json).write_text(json.dumps(content, indent=1) + "\n")
+        write_json(arguments.json, content)
     return 0
 
 

@@ -13,7 +13,7 @@ from vggrepro.caffe.binary import open_net
 from vggrepro.caffe.snapshot import write_upgraded
 from vggrepro.caffe.text import format_message, is_text, read_net, read_solver
 from vggrepro.caffe.upgrade import Upgraded, upgrade_net_report, upgrade_solver_report
-from vggrepro.cli.run import run
+from vggrepro.cli.run import Parser, run
 from vggrepro.errors import ParseError
 
 
@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="upgrade_prototxt",
         description="Upgrade a net or solver definition, or a .caffemodel, to the newest format of Caffe.",
         epilog="exit codes: 0 upgraded, 1 upgraded with problems, 2 an error",
