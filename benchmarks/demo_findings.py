@@ -4,9 +4,9 @@ what the initialisation decides.
 
     python benchmarks/demo_findings.py --output runs/findings --jobs 2
 
-Trains eleven miniatures of the paper's nets (two of them diverge at once), some 100 to 250 processor seconds
-per 1,000 iterations each, and goes on where it was if it is started again. Writes findings.json, training-findings.md and pictures
-(needs the extra ``plot``) to the output folder.
+Trains ten miniatures of the paper's nets (two of them diverge at once), some 100 to 250 processor seconds per
+1,000 iterations each, and goes on where it was if it is started again. Writes findings.json,
+training-findings.md and pictures (needs the extra ``plot``) to the output folder.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ STARTS = {
     "He (msra)": (("msra",), (0.001,)),
     "Glorot": (("prototxt",), (RATE,)),
 }
-"""Initialisations, and the rates at which each is tried: those that begin with large scores diverge at 0.01."""
+"""Initialisations, and the rates at which each is tried: what begins with large scores diverges at 0.01."""
 DIVERGED = "the loss is nan"
 
 
