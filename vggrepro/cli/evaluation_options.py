@@ -8,10 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 from vggrepro.cli.image_options import Options, add_decoding_options, add_workers_option
-from vggrepro.cli.values import bgr, natural
-from vggrepro.cli.values import numbers as numbers
-from vggrepro.cli.values import positive as positive
-from vggrepro.cli.values import sizes as sizes
+from vggrepro.cli.values import bgr, natural, positive, sizes
 from vggrepro.data.augment import ILSVRC_MEAN_BGR
 from vggrepro.data.preprocess import Centre, Kernel
 from vggrepro.errors import ProtocolError

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vggrepro.caffe.atomic import replacing_path
-from vggrepro.cli.run import run
+from vggrepro.cli.run import Parser, run
 from vggrepro.data.extras import extra
 from vggrepro.errors import DataError
 from vggrepro.training.curves import Curves, Points, is_accuracy, read_curves
@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="plot_training",
         description="Plot training loss, test loss and accuracy by iteration. Needs the extra plot.",
     )

@@ -8,17 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vggrepro.cli import training_demo
-from vggrepro.cli.evaluation_options import positive
-from vggrepro.cli.run import FAILED, run
+from vggrepro.cli.run import Parser, run_ranks
 from vggrepro.cli.training_options import (
     add_augmentation_options,
     add_image_options,
     add_start_options,
     images_from,
 )
+from vggrepro.cli.values import positive
 from vggrepro.errors import SolverError
 from vggrepro.evaluation.presets import PROTOTXT
-from vggrepro.runtime.ranks import Alone, Ranks, find_ranks
+from vggrepro.runtime.ranks import Ranks
 from vggrepro.training import snapshots
 from vggrepro.training.assemble import Plan, Start, assemble, images_per_iteration
 from vggrepro.training.definition import Definition, read_definition
@@ -47,22 +47,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.list_presets:
         print(list_presets())
         return 0
-    ranks: Ranks = Alone()
-
-    def body() -> int:
-        nonlocal ranks
-        ranks = find_ranks()
-        return _train(arguments, ranks)
-
-    code = run(body)
-    if code == FAILED and ranks.size > 1:
-        sys.stderr.flush()
-        ranks.abort()
-    return code
+    return run_ranks(lambda ranks: _train(arguments, ranks))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="train_ilsvrc",
         description="Train a net as Caffe's solver does, on images as in section 3.1 of the paper.",
         epilog=_EPILOG,

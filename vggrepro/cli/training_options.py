@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vggrepro.cli.evaluation_options import numbers, positive, sizes
+from vggrepro.cli.values import numbers, positive, sizes
 from vggrepro.data.augment import ILSVRC_MEAN_BGR, ILSVRC_PCA, Augmentation, ColourPCA, Reading
 from vggrepro.data.labels import labels_by_folder, read_list, read_synsets
 from vggrepro.data.parallel import default_threads
