@@ -45,8 +45,9 @@ def to_onnx(
     Every size of an input that the net leaves free is symbolic: the batch always where layers
     allow it, height and width where no fully connected layer fixes them. ``outputs`` names the
     blobs to return (default: those that no layer consumes); a blob that layers change in place
-    means its last value. Nets with state (LSTM, RNN, BatchNorm and Dropout in TRAIN) have optional
-    inputs ``state:<layer>:<name>`` and outputs ``next:<layer>:<name or index>`` besides.
+    means its last value (of an input that is changed in place, that value is called ``blob#layer``: ONNX
+    lets no output bear an input's name). Nets with state (LSTM, RNN, BatchNorm and Dropout in TRAIN)
+    have optional inputs ``state:<layer>:<name>`` and outputs ``next:<layer>:<name or index>`` besides.
     ``fully_convolutional`` turns fully connected layers into convolutions (section 3.2 of the paper).
 
     Raises NetError for an unknown blob, FixedShapeError if a fully convolutional model cannot be
