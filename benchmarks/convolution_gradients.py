@@ -25,9 +25,9 @@ from onnx import helper
 
 from vggrepro import emit
 from vggrepro.emit import GraphBuilder
-from vggrepro.layers import winograd
-from vggrepro.layers.correlation import Correlation
-from vggrepro.layers.window import Windows
+from vggrepro.layers.rules import winograd
+from vggrepro.layers.rules.correlation import Correlation
+from vggrepro.layers.rules.window import Windows
 
 SHAPES = {
     "conv1_1": (3, 64, 224),

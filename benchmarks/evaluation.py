@@ -35,17 +35,17 @@ from pictures import picture, write_tar
 
 from vggrepro.data.augment import ILSVRC_MEAN_BGR
 from vggrepro.data.sources import TarSource, select
+from vggrepro.data.truth.ground_truth import Truth
 from vggrepro.evaluation import demo
-from vggrepro.evaluation.cache import ViewCache
 from vggrepro.evaluation.evaluate import evaluate
 from vggrepro.evaluation.goals import Plan
-from vggrepro.evaluation.measure import fill
-from vggrepro.evaluation.network import Network, Scorer, score_blob
-from vggrepro.evaluation.pipeline import Pipeline, Running, Task
+from vggrepro.evaluation.measuring.measure import fill
+from vggrepro.evaluation.measuring.network import Network, Scorer, score_blob
+from vggrepro.evaluation.measuring.pipeline import Pipeline, Running, Task
+from vggrepro.evaluation.measuring.view_cache import ViewCache
 from vggrepro.evaluation.protocols import Stream
-from vggrepro.evaluation.truth import Truth
 from vggrepro.net import load_net
-from vggrepro.runtime.ranks import Alone
+from vggrepro.system.ranks import Alone
 
 DEPLOY = Path(__file__).parent.parent / "prototxt" / "D" / "deploy.prototxt"
 STREAM = Stream("D", "dense", 256, flip=False)

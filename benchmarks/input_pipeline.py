@@ -32,9 +32,9 @@ from vggrepro.data.augment import Augmentation
 from vggrepro.data.loader import TrainingLoader
 from vggrepro.data.opencv import opencv
 from vggrepro.data.preprocess import rescaled_size
+from vggrepro.data.random_streams import Purpose, stream
 from vggrepro.data.reading import BadImages, Reader
 from vggrepro.data.sources import Source, TarSource, with_labels
-from vggrepro.data.streams import Purpose, stream
 
 SEED = 1
 

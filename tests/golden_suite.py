@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from vggrepro.evaluation.reference_case import ReferenceCase
+from vggrepro.verify.reference_case import ReferenceCase
 
 ROOT = Path(__file__).parent / "golden"
 

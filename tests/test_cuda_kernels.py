@@ -17,12 +17,12 @@ import pytest
 from golden_suite import cases
 
 from vggrepro.emit import OPSET
-from vggrepro.evaluation.reference_case import ReferenceCase
 from vggrepro.graph.backward import build_gradient
 from vggrepro.graph.forward import build_forward
-from vggrepro.graph.train import build_train
+from vggrepro.graph.training_step import build_train
 from vggrepro.graph.update import RULES, Hyper, accumulate_graph, square_graph, update_graph
 from vggrepro.net import load_net
+from vggrepro.verify.reference_case import ReferenceCase
 
 EXCEPTIONS: dict[str, str] = {}
 """Operators without a kernel, each with the reason why it is there all the same."""

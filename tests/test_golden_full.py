@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from golden_suite import cases
 
-from vggrepro.evaluation.reference_case import ReferenceCase
 from vggrepro.graph.forward import build_forward
 from vggrepro.net import Net, load_net
 from vggrepro.runtime.session import Session
+from vggrepro.verify.reference_case import ReferenceCase
 
 
 def build(case: ReferenceCase) -> Net:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from golden_suite import cases
 
-from vggrepro.evaluation.reference_case import ReferenceCase, check_backward, check_forward, check_second
-from vggrepro.evaluation.verify import Difference
 from vggrepro.graph.backward import build_gradient
 from vggrepro.graph.forward import build_forward
 from vggrepro.graph.naming import next_name
 from vggrepro.graph.reference import reference_walk
 from vggrepro.runtime.session import Session
+from vggrepro.verify.comparison import Difference
+from vggrepro.verify.reference_case import ReferenceCase, check_backward, check_forward, check_second
 
 CASES = cases("layer", "net")
 EXACT = [c for c in CASES if not c.about.get("random")]

@@ -6,7 +6,7 @@ from importlib import resources
 
 import pytest
 from google.protobuf import descriptor_pb2 as pb
-from test_schema import facts, parse_proto
+from schema_facts import facts, parse_proto
 
 from vggrepro.caffe import messages, snapshot, text, weights
 from vggrepro.caffe.upgrade import upgrade_net

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from vggrepro.caffe import messages, snapshot, state, weights
-from vggrepro.caffe.atomic import replacing
 from vggrepro.caffe.binary import read_blob
 from vggrepro.caffe.text import parse_net, read_net
 from vggrepro.caffe.upgrade import upgrade_net_param
 from vggrepro.errors import NetError, ParseError, WeightsError
+from vggrepro.system.atomic import replacing
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FILES = [

@@ -16,7 +16,7 @@ from golden_suite import ROOT, cases
 
 from vggrepro.cli.convert_caffemodel import main
 from vggrepro.cli.main import main as vggrepro
-from vggrepro.evaluation.reference_case import ReferenceCase
+from vggrepro.verify.reference_case import ReferenceCase
 from vggrepro.version import __version__
 
 REPOSITORY = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from vggrepro.data.augment import ILSVRC_PCA, Augmentation, ColourPCA
 from vggrepro.data.preprocess import rescale
-from vggrepro.data.streams import Purpose, epoch_order, passing_stream, sample, stream
+from vggrepro.data.random_streams import Purpose, epoch_order, passing_stream, sample, stream
 from vggrepro.errors import DataError
 
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from vggrepro.data.array_pool import Buffers
 from vggrepro.data.augment import Augmentation
-from vggrepro.data.buffers import Buffers
 from vggrepro.data.decode import Pixels
-from vggrepro.data.labels import read_list
 from vggrepro.data.loader import Batch, TrainingLoader
-from vggrepro.data.parallel import ordered_map
 from vggrepro.data.reading import BadImages, Reader
 from vggrepro.data.sources import Source, listed, open_images, select
+from vggrepro.data.truth.labels import read_list
 from vggrepro.errors import DataError
+from vggrepro.system.threads import ordered_map
 
 DEMO = Path(str(resources.files("vggrepro.demo")))
 AUGMENTATION = Augmentation((64, 84), crop=64)

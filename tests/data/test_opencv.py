@@ -5,9 +5,9 @@ from importlib.abc import MetaPathFinder
 
 import pytest
 
-from vggrepro.data.extras import extra
 from vggrepro.data.opencv import opencv
 from vggrepro.errors import DataError
+from vggrepro.system.extras import extra
 
 
 @pytest.fixture

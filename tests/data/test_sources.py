@@ -13,7 +13,6 @@ from numpy.testing import assert_array_equal
 
 from vggrepro.caffe.messages import Datum
 from vggrepro.data.decode import decode
-from vggrepro.data.labels import read_list
 from vggrepro.data.sources import (
     LmdbSource,
     TarSource,
@@ -23,6 +22,7 @@ from vggrepro.data.sources import (
     select,
     with_labels,
 )
+from vggrepro.data.truth.labels import read_list
 from vggrepro.errors import DataError
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vggrepro.evaluation.cache import DONE
+from vggrepro.evaluation.measuring.view_cache import DONE
 
 EVALUATE = [sys.executable, str(Path(__file__).parents[2] / "tools" / "eval_ilsvrc.py")]
 ONE_THREAD = ["--threads", "1", "--workers", "1"]

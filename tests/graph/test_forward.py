@@ -11,12 +11,12 @@ from golden_suite import ROOT
 
 from vggrepro import to_onnx
 from vggrepro.errors import FixedShapeError, NetError, UnsupportedError, VggReproError
-from vggrepro.evaluation.reference_case import ReferenceCase
 from vggrepro.graph.forward import build_forward
 from vggrepro.graph.model import Graph
 from vggrepro.graph.reference import reference_forward
 from vggrepro.net import Net, load_net
 from vggrepro.runtime.session import Session
+from vggrepro.verify.reference_case import ReferenceCase
 
 
 def golden(name: str) -> Net:

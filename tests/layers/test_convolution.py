@@ -7,8 +7,8 @@ from harness import check_forward, check_gradient, parse, run_gradient, tie_free
 from hypothesis import given, settings
 
 from vggrepro.errors import NetError, ShapeError, UnsupportedError, VggReproError
-from vggrepro.layers import correlation
 from vggrepro.layers.base import Needed
+from vggrepro.layers.rules import correlation
 
 some = settings(max_examples=100, deadline=None)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from vggrepro.emit import Dims, GraphBuilder, Value
 from vggrepro.errors import NetError, ShapeError, UnsupportedError, VggReproError
 from vggrepro.layers.base import Layer
-from vggrepro.layers.window import pool_end_pad, pool_size
+from vggrepro.layers.rules.window import pool_end_pad, pool_size
 
 LOWEST = np.finfo(np.float32).min
 some = settings(max_examples=100, deadline=None)

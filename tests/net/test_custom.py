@@ -16,7 +16,7 @@ from vggrepro.graph.backward import build_gradient
 from vggrepro.graph.forward import build_forward
 from vggrepro.graph.reference import reference_forward
 from vggrepro.net import Net, load_net
-from vggrepro.net.surgery import fully_convolutional
+from vggrepro.net.transforms.fully_convolutional import fully_convolutional
 from vggrepro.runtime.session import Session
 
 CONV = layer("conv", "Convolution", "data", more="convolution_param { num_output: 4 kernel_size: 3 }")

@@ -15,13 +15,13 @@ import pytest
 from golden_suite import ROOT, cases
 
 from vggrepro.errors import DeviceError
-from vggrepro.evaluation.reference_case import ReferenceCase, check_backward, check_forward
 from vggrepro.graph.forward import build_forward
 from vggrepro.graph.model import Graph
 from vggrepro.runtime.buffers import FlatBuffer
 from vggrepro.runtime.device import parse_device, prepare
 from vggrepro.runtime.session import Session
 from vggrepro.training.solver import Solver
+from vggrepro.verify.reference_case import ReferenceCase, check_backward, check_forward
 
 
 def reason() -> str:

@@ -13,10 +13,10 @@ from golden_suite import ROOT
 
 import vggrepro.runtime.session as module
 from vggrepro.errors import DeviceError, NetError, ShapeError
-from vggrepro.evaluation.reference_case import ReferenceCase
 from vggrepro.graph.forward import build_forward
 from vggrepro.graph.model import Graph
 from vggrepro.runtime.session import Session
+from vggrepro.verify.reference_case import ReferenceCase
 
 
 @pytest.fixture(scope="module")

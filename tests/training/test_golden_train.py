@@ -16,8 +16,8 @@ from golden_suite import cases
 
 from vggrepro.caffe.snapshot import read_solverstate
 from vggrepro.caffe.weights import read_weights
-from vggrepro.evaluation.reference_case import ReferenceCase
 from vggrepro.training.solver import Solver
+from vggrepro.verify.reference_case import ReferenceCase
 
 CASES = cases("train")
 named = {"ids": lambda c: c.folder.name}

@@ -11,12 +11,12 @@ from tiny_run import arrays, write_solver
 from vggrepro.caffe.text import parse_net, read_net
 from vggrepro.caffe.upgrade import upgrade_net_param
 from vggrepro.errors import SolverError, WeightsError
-from vggrepro.evaluation.tables import table
 from vggrepro.net import build_net
+from vggrepro.paper.tables import table
+from vggrepro.paper.trainings import PRESETS, find_preset, list_presets
 from vggrepro.training.assemble import images_per_iteration
 from vggrepro.training.definition import read_definition
 from vggrepro.training.initialise import PRETRAINED, SCHEMES, Fillers, Scheme, describe_copy
-from vggrepro.training.presets import PRESETS, find_preset, list_presets
 from vggrepro.training.solver import Solver
 
 ROOT = Path(__file__).resolve().parents[2]

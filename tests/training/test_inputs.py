@@ -13,15 +13,15 @@ from tiny_run import NET, TESTED, write_pictures, write_solver
 from vggrepro.caffe.text import parse_net
 from vggrepro.caffe.upgrade import upgrade_net_param
 from vggrepro.cli.train_ilsvrc import main
-from vggrepro.data.labels import labels_by_folder
 from vggrepro.data.preprocess import centre_offset, cut, rescale, to_blob
 from vggrepro.data.reading import BadImages, Reader
 from vggrepro.data.sources import Source, open_images, select, with_labels
+from vggrepro.data.truth.labels import labels_by_folder
 from vggrepro.errors import DataError, NetError, WeightsError
 from vggrepro.net.net import build
 from vggrepro.runtime.buffers import Slice
 from vggrepro.runtime.device import Device
-from vggrepro.runtime.ranks import Alone
+from vggrepro.system.ranks import Alone
 from vggrepro.training.batches import ImageInputs, Preparer
 from vggrepro.training.definition import read_definition
 from vggrepro.training.solver import Solver

@@ -15,7 +15,7 @@ import pytest
 from tiny_run import NET, arrays, assert_same_weights, command_line, environment, prepare, process
 
 from vggrepro.cli.train_ilsvrc import main
-from vggrepro.training.record import read_record
+from vggrepro.training.run_record import read_record
 
 
 def train(folder: Path, prefix: str, *more: str) -> list[dict[str, Any]]:

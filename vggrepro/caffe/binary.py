@@ -17,7 +17,6 @@ from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from vggrepro.caffe.blob import Float32, SavedBlob, decode_blob
-from vggrepro.caffe.mapped import MappedFile
 from vggrepro.caffe.messages import (
     FORK_FIELDS,
     PRIVATE_FIELDS,
@@ -31,6 +30,7 @@ from vggrepro.caffe.messages import (
 from vggrepro.caffe.text import HEAD, looks_like_text
 from vggrepro.caffe.wire import LENGTH, Field, prefix, walk
 from vggrepro.errors import ParseError, WeightsError
+from vggrepro.system.mapped import MappedFile
 
 _Nesting: TypeAlias = "Mapping[int, _Nesting | None]"
 """Fields that hold blobs somewhere inside, by number; None for the blob field itself."""

@@ -14,9 +14,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.caffe.atomic import replacing_path
 from vggrepro.caffe.blob import MAX_COUNT, Float32
 from vggrepro.errors import ParseError, UnsupportedError, WeightsError
+from vggrepro.system.atomic import replacing_path
 
 Array: TypeAlias = npt.NDArray[Any]
 

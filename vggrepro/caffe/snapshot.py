@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.caffe import hdf5
-from vggrepro.caffe.atomic import replacing
 from vggrepro.caffe.binary import BinaryFile, open_solver_state
 from vggrepro.caffe.blob import Float32, Parts, blob_parts, known_parts
 from vggrepro.caffe.messages import PRIVATE_FIELDS, LayerParameter, NetParameter, SolverState
 from vggrepro.caffe.splits import insert_splits
 from vggrepro.caffe.wire import prefix, walk
 from vggrepro.errors import ParseError, WeightsError
+from vggrepro.system.atomic import replacing
 
 Arrays = Sequence[npt.NDArray[Any]]
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vggrepro.caffe.atomic import write_json
 from vggrepro.cli.run import Parser, run
 from vggrepro.errors import DataError, VggReproError
-from vggrepro.evaluation.reference_case import ReferenceCase, Tolerance, check_case
-from vggrepro.evaluation.verify import Difference, table
 from vggrepro.runtime.device import parse_device, prepare
+from vggrepro.system.atomic import write_json
+from vggrepro.verify.comparison import Difference, table
+from vggrepro.verify.reference_case import ReferenceCase, Tolerance, check_case
 
 
 @dataclass(frozen=True)

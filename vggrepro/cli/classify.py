@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vggrepro.caffe.atomic import write_json
-from vggrepro.cli.evaluation_options import (
+from vggrepro.cli.options.evaluation import (
     add_network_options,
     add_protocol_options,
     add_reading_options,
@@ -19,16 +18,17 @@ from vggrepro.cli.evaluation_options import (
     reading_from,
     running_from,
 )
+from vggrepro.cli.options.values import positive
 from vggrepro.cli.run import Parser, check_outputs, run
-from vggrepro.cli.values import positive
-from vggrepro.data.labels import read_synsets
+from vggrepro.data.truth.labels import read_synsets
 from vggrepro.errors import DataError
 from vggrepro.evaluation import demo
 from vggrepro.evaluation.classify import Guess, best_guesses, classify, files
-from vggrepro.evaluation.network import load_scores
-from vggrepro.evaluation.pipeline import Odd, Task
+from vggrepro.evaluation.measuring.network import load_scores
+from vggrepro.evaluation.measuring.pipeline import Odd, Task
 from vggrepro.evaluation.protocols import Member
-from vggrepro.runtime.ranks import Alone
+from vggrepro.system.atomic import write_json
+from vggrepro.system.ranks import Alone
 
 _SCALE = 256
 """The smallest side Q that goes with the paper's crops of 224 pixels."""

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from vggrepro.caffe.atomic import write_json
-from vggrepro.cli.image_options import (
+from vggrepro.cli.options.images import (
     add_decoding_options,
     add_sample_options,
     add_tar_option,
@@ -19,11 +18,12 @@ from vggrepro.cli.image_options import (
     reader_of,
     warn_of_bad_images,
 )
+from vggrepro.cli.options.values import positive
 from vggrepro.cli.run import Parser, check_outputs, run
-from vggrepro.cli.values import positive
 from vggrepro.data.decode import Pixels
 from vggrepro.data.preprocess import rescale
 from vggrepro.data.statistics import Moments, collect, moments
+from vggrepro.system.atomic import write_json
 
 
 def main(argv: Sequence[str] | None = None) -> int:

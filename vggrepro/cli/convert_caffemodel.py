@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.caffe.atomic import write_json
-from vggrepro.cli.options import add_net_options, net_from
+from vggrepro.cli.options.net import add_net_options, net_from
 from vggrepro.cli.run import Parser, run
 from vggrepro.errors import NetError, WeightsError
 from vggrepro.graph.forward import build_forward
 from vggrepro.net import Net
-from vggrepro.net.deploy import to_deploy
-from vggrepro.net.fold import fold_batchnorm
-from vggrepro.net.surgery import fully_convolutional
+from vggrepro.net.transforms.deploy import to_deploy
+from vggrepro.net.transforms.fold_batchnorm import fold_batchnorm
+from vggrepro.net.transforms.fully_convolutional import fully_convolutional
+from vggrepro.system.atomic import write_json
 
 LARGER = (33, 51)
 """What --verify adds to height and width of images for --fully-conv, in pixels."""
@@ -135,8 +135,8 @@ def _verified(net: Net, converted: Net, arguments: argparse.Namespace) -> bool:
     """Compare every blob with the reference of the net as it was before folding and surgery; what surgery
     adds is compared on a larger image, whose sides no pooling divides."""
     # Only here: ONNX Runtime takes time and memory that a conversion does not need.
-    from vggrepro.evaluation.verify import example_inputs, table, verify
     from vggrepro.runtime.session import Session
+    from vggrepro.verify.comparison import example_inputs, table, verify
 
     blobs = [blob for blob in converted.blobs if blob not in converted.inputs]
     graph = build_forward(converted, outputs=blobs, fully_convolutional=arguments.fully_conv)

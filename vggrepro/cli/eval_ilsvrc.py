@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from vggrepro.caffe.atomic import replacing, write_json
-from vggrepro.cli.evaluation_options import (
+from vggrepro.cli.options.evaluation import (
     add_network_options,
     add_protocol_options,
     add_reading_options,
@@ -21,23 +20,24 @@ from vggrepro.cli.evaluation_options import (
     refuse_with_demo,
     running_from,
 )
-from vggrepro.cli.image_options import add_sample_options, add_tar_option
+from vggrepro.cli.options.images import add_sample_options, add_tar_option
 from vggrepro.cli.run import Parser, check_outputs, run_ranks
+from vggrepro.data.truth.ground_truth import Truth, open_truth
 from vggrepro.errors import ProtocolError
 from vggrepro.evaluation import demo
 from vggrepro.evaluation.evaluate import evaluate
 from vggrepro.evaluation.goals import CAFFE, PAPER, Goal, Plan, parse_expectation, row_goals
-from vggrepro.evaluation.listing import choose
-from vggrepro.evaluation.page import page
-from vggrepro.evaluation.pipeline import Task
+from vggrepro.evaluation.measuring.image_choice import choose
+from vggrepro.evaluation.measuring.pipeline import Task
+from vggrepro.evaluation.measuring.views import Reading
 from vggrepro.evaluation.presets import find_row, for_names, list_rows
 from vggrepro.evaluation.protocols import Member
-from vggrepro.evaluation.report import Report, to_json, to_markdown
-from vggrepro.evaluation.tables import Row, table
-from vggrepro.evaluation.thumbnails import thumbnails
-from vggrepro.evaluation.truth import Truth, open_truth
-from vggrepro.evaluation.views import Reading
-from vggrepro.runtime.ranks import Ranks
+from vggrepro.evaluation.reporting.page import page
+from vggrepro.evaluation.reporting.report import Report, to_json, to_markdown
+from vggrepro.evaluation.reporting.thumbnails import thumbnails
+from vggrepro.paper.tables import Row, table
+from vggrepro.system.atomic import replacing, write_json
+from vggrepro.system.ranks import Ranks
 
 _FIXED = ("protocol", "scales", "flip")
 """Options that describe a protocol, which the rows of a table fix."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from vggrepro.cli.evaluation_options import (
+from vggrepro.cli.options.evaluation import (
     add_network_options,
     add_reading_options,
     add_running_options,
@@ -18,15 +18,15 @@ from vggrepro.cli.evaluation_options import (
     reading_from,
     running_from,
 )
-from vggrepro.cli.image_options import add_tar_option, open_listed
+from vggrepro.cli.options.images import add_tar_option, open_listed
+from vggrepro.cli.options.values import sizes
 from vggrepro.cli.run import Parser, check_outputs, run
-from vggrepro.cli.values import sizes
+from vggrepro.data.truth.ground_truth import own_labels
 from vggrepro.evaluation.feature_files import check_name, feature_file
 from vggrepro.evaluation.features import Descriptor, extract, shape
-from vggrepro.evaluation.network import Network, load
-from vggrepro.evaluation.pipeline import Odd, Task
-from vggrepro.evaluation.truth import own_labels
-from vggrepro.runtime.ranks import Alone
+from vggrepro.evaluation.measuring.network import Network, load
+from vggrepro.evaluation.measuring.pipeline import Odd, Task
+from vggrepro.system.ranks import Alone
 
 _EPILOG = """The output holds one row per image, in the order of their names (or of --list).
 FILE.npy: float32 (N, D), or (N, C, h, w) without pooling; FILE.json beside it has names and settings.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from vggrepro.caffe.atomic import write_json
-from vggrepro.cli.options import add_net_options, net_from
+from vggrepro.cli.options.net import add_net_options, net_from
 from vggrepro.cli.run import Parser, run
 from vggrepro.emit import Shape
 from vggrepro.net.inspect import Row, Totals, inspect
+from vggrepro.system.atomic import write_json
 
 
 def main(argv: Sequence[str] | None = None) -> int:

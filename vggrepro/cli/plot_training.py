@@ -8,10 +8,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from vggrepro.caffe.atomic import replacing_path
 from vggrepro.cli.run import Parser, run
-from vggrepro.data.extras import extra
 from vggrepro.errors import DataError
+from vggrepro.system.atomic import replacing_path
+from vggrepro.system.extras import extra
 from vggrepro.training.curves import Curves, Points, is_accuracy, read_curves
 
 FORMATS = (".png", ".svg", ".pdf")

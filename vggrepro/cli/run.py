@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from vggrepro.errors import VggReproError
-from vggrepro.runtime.ranks import Alone, Ranks, find_ranks
+from vggrepro.system.ranks import Alone, Ranks, find_ranks
 
 FAILED = 2
 """Exit code of a command that could not do its work; 1 is a result that is not as it should be."""

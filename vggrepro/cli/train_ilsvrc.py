@@ -8,24 +8,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vggrepro.cli import training_demo
-from vggrepro.cli.run import Parser, run_ranks
-from vggrepro.cli.training_options import (
+from vggrepro.cli.options.training import (
     add_augmentation_options,
     add_image_options,
     add_start_options,
     images_from,
 )
-from vggrepro.cli.values import positive
+from vggrepro.cli.options.values import positive
+from vggrepro.cli.run import Parser, run_ranks
 from vggrepro.errors import SolverError
 from vggrepro.evaluation.presets import PROTOTXT
-from vggrepro.runtime.ranks import Ranks
+from vggrepro.paper.trainings import find_preset, list_presets
+from vggrepro.system.ranks import Ranks
 from vggrepro.training import snapshots
 from vggrepro.training.assemble import Plan, Start, assemble, images_per_iteration
 from vggrepro.training.definition import Definition, read_definition
 from vggrepro.training.initialise import Fillers
 from vggrepro.training.journal import Journal
 from vggrepro.training.loop import latest
-from vggrepro.training.presets import find_preset, list_presets
 from vggrepro.training.signals import EFFECTS, Signals
 
 STOPPED = 1

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO
 
-from vggrepro.caffe.atomic import replacing
 from vggrepro.caffe.binary import open_net
 from vggrepro.caffe.snapshot import write_upgraded
 from vggrepro.caffe.text import format_message, is_text, read_net, read_solver
 from vggrepro.caffe.upgrade import Upgraded, upgrade_net_report, upgrade_solver_report
 from vggrepro.cli.run import Parser, run
 from vggrepro.errors import ParseError
+from vggrepro.system.atomic import replacing
 
 
 def main(argv: Sequence[str] | None = None) -> int:

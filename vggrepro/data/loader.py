@@ -17,14 +17,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from vggrepro.data.array_pool import Buffers
 from vggrepro.data.augment import Augmentation
-from vggrepro.data.buffers import Buffers
 from vggrepro.data.decode import Pixels
-from vggrepro.data.labels import Labels
-from vggrepro.data.parallel import default_threads
+from vggrepro.data.random_streams import Purpose, epoch_order, passing_stream
 from vggrepro.data.reading import Reader
-from vggrepro.data.streams import Purpose, epoch_order, passing_stream
+from vggrepro.data.truth.labels import Labels
 from vggrepro.errors import DataError
+from vggrepro.system.threads import default_threads
 
 _TASK = 8
 """Most images that a thread takes at once."""

@@ -8,9 +8,9 @@ from threading import Lock
 from typing import Any, Literal, TypeVar
 
 from vggrepro.data.decode import Exif, Pixels
-from vggrepro.data.parallel import default_threads, ordered_map
 from vggrepro.data.sources.base import Source
 from vggrepro.errors import DataError
+from vggrepro.system.threads import default_threads, ordered_map
 
 OnBadImage = Literal["error", "skip"]
 

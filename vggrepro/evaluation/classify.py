@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from vggrepro.data.arrays import Doubles, Singles
 from vggrepro.data.sources.base import Source
 from vggrepro.data.sources.folder import FolderSource
 from vggrepro.errors import ProtocolError
-from vggrepro.evaluation.arrays import Doubles, Singles
+from vggrepro.evaluation.measuring.network import Network, Scorer, check_scales
+from vggrepro.evaluation.measuring.pipeline import Odd, Pipeline, Running, Task
 from vggrepro.evaluation.metrics import guesses
-from vggrepro.evaluation.network import Network, Scorer, check_scales
-from vggrepro.evaluation.pipeline import Odd, Pipeline, Running, Task
 from vggrepro.evaluation.protocols import Member, Stream, log_posteriors, view_means, weights
 
 

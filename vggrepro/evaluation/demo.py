@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vggrepro.data.truth.ground_truth import Truth, open_truth
 from vggrepro.evaluation.goals import CAFFE, Expectation, Goal
-from vggrepro.evaluation.network import Mean
+from vggrepro.evaluation.measuring.network import Mean
 from vggrepro.evaluation.presets import NetFiles
 from vggrepro.evaluation.protocols import BEFORE, Member
-from vggrepro.evaluation.truth import Truth, open_truth
 
 FOLDER = Path(__file__).resolve().parents[1] / "demo"
 NET = "VGG_A_digits"

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from vggrepro.data.opencv import opencv
+from vggrepro.data.truth.ground_truth import Truth
 from vggrepro.evaluation.goals import Plan
-from vggrepro.evaluation.measured import Measured, measured
-from vggrepro.evaluation.pipeline import Running, Task
-from vggrepro.evaluation.report import Counts, Report
+from vggrepro.evaluation.measuring.measured import Measured, measured
+from vggrepro.evaluation.measuring.pipeline import Running, Task
+from vggrepro.evaluation.reporting.report import Counts, Report
 from vggrepro.evaluation.results import collect
-from vggrepro.evaluation.truth import Truth
-from vggrepro.runtime.ranks import Ranks
+from vggrepro.system.ranks import Ranks
 
 
 def evaluate(

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.caffe.atomic import replacing_path, write_json
-from vggrepro.data.extras import extra
+from vggrepro.data.arrays import Ints
 from vggrepro.errors import ProtocolError
-from vggrepro.evaluation.arrays import Ints
+from vggrepro.system.atomic import replacing_path, write_json
+from vggrepro.system.extras import extra
 
 _HDF5 = (".h5", ".hdf5")
 _ROWS = 1024

@@ -13,11 +13,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from vggrepro.data.arrays import Singles
 from vggrepro.errors import ProtocolError
-from vggrepro.evaluation.arrays import Singles
-from vggrepro.evaluation.batches import windows
-from vggrepro.evaluation.network import Network, Scorer, check_scales
-from vggrepro.evaluation.pipeline import Answer, Odd, Pipeline, Running, Task
+from vggrepro.evaluation.measuring.network import Network, Scorer, check_scales
+from vggrepro.evaluation.measuring.pipeline import Answer, Odd, Pipeline, Running, Task
+from vggrepro.evaluation.measuring.view_batches import windows
 from vggrepro.evaluation.protocols import Member, Stream, weights
 
 Combine = Literal["average", "stack", "max"]

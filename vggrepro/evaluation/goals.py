@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from vggrepro.data.augment import ILSVRC_MEAN_BGR
 from vggrepro.errors import ProtocolError
+from vggrepro.evaluation.measuring.network import Mean
 from vggrepro.evaluation.metrics import Errors
-from vggrepro.evaluation.network import Mean
 from vggrepro.evaluation.presets import NetFiles, members
 from vggrepro.evaluation.protocols import Member, Stream, weights
-from vggrepro.evaluation.tables import Row
+from vggrepro.paper.tables import Row
 
 PAPER, CAFFE = "paper", "Caffe"
 

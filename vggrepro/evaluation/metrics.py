@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vggrepro.data.arrays import Ints
 from vggrepro.errors import ProtocolError
-from vggrepro.evaluation.arrays import Ints
 
 _Z = 1.959963984540054
 """97.5% quantile of the standard normal: two sides of 2.5% leave 95%."""

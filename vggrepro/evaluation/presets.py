@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vggrepro.errors import ProtocolError
 from vggrepro.evaluation.protocols import BEFORE, Member
-from vggrepro.evaluation.tables import ROWS, TITLES, Row, Tested, table
+from vggrepro.paper.tables import ROWS, TITLES, Row, Tested, table
 
 CONFIGS = ("A", "A-LRN", "B", "C", "D", "E")
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vggrepro.data.arrays import Doubles, Singles
 from vggrepro.errors import ProtocolError
-from vggrepro.evaluation.arrays import Doubles, Singles
 
 PROTOCOLS = ("centre", "tencrop", "dense", "multicrop", "both")
 

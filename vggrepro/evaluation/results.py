@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from vggrepro.evaluation.arrays import Doubles, Ints
-from vggrepro.evaluation.cache import ViewCache
+from vggrepro.data.arrays import Doubles, Ints
+from vggrepro.evaluation.measuring.view_cache import ViewCache
 from vggrepro.evaluation.metrics import (
     ClassError,
     Confusion,

@@ -29,7 +29,7 @@ from vggrepro.graph.model import Graph, initializers
 from vggrepro.graph.naming import gradient_name, output_names, rename
 from vggrepro.layers.base import Needed
 from vggrepro.net.net import Net
-from vggrepro.net.placed import NetLayer
+from vggrepro.net.net_layer import NetLayer
 
 
 def plan(net: Net, *, params: bool, values: frozenset[str]) -> tuple[Needed, ...]:

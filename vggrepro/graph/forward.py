@@ -17,9 +17,9 @@ from vggrepro.graph.model import Graph, initializers
 from vggrepro.graph.naming import needed_nodes, next_name, output_names, rename, state_name
 from vggrepro.layers.base import StateDef
 from vggrepro.net.net import Net
-from vggrepro.net.placed import NetLayer
+from vggrepro.net.net_layer import NetLayer
 from vggrepro.net.shapes import PROBES, probe
-from vggrepro.net.surgery import fully_convolutional as to_fully_convolutional
+from vggrepro.net.transforms.fully_convolutional import fully_convolutional as to_fully_convolutional
 
 BATCH = frozenset({0})
 BATCH_AND_SIZE = frozenset({0, 2, 3})

@@ -16,12 +16,12 @@ from typing import IO, Any
 import numpy.typing as npt
 import onnx
 
-from vggrepro.caffe.atomic import replacing
-from vggrepro.caffe.mapped import chunks
 from vggrepro.caffe.wire import prefix
 from vggrepro.emit import declared_tensor, properties, tensor, tensor_info
 from vggrepro.errors import UnsupportedError
 from vggrepro.graph.metadata import digests
+from vggrepro.system.atomic import replacing
+from vggrepro.system.mapped import chunks
 
 LARGE = 1024
 """Bytes from which on an array is kept outside the skeleton."""

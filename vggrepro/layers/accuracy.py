@@ -12,7 +12,7 @@ import numpy as np
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import ShapeError
 from vggrepro.layers.base import Array, Count, Emitted, Layer, Referenced, Shapes, exactly, register
-from vggrepro.layers.loss import (
+from vggrepro.layers.rules.loss import (
     FLOAT,
     ClassIndex,
     check_label_count,

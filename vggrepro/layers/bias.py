@@ -20,7 +20,7 @@ from vggrepro.layers.base import (
     Shapes,
     register,
 )
-from vggrepro.layers.operand import Operand
+from vggrepro.layers.rules.broadcast import Operand
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 from vggrepro.emit import Dims, GraphBuilder, Shape, Value
 from vggrepro.errors import ShapeError
 from vggrepro.layers.base import Array, Emitted, Gradients, Needed, Referenced, Shapes, exactly, register
-from vggrepro.layers.loss import (
+from vggrepro.layers.rules.loss import (
     LossLayer,
     check_first_sizes,
     check_ones,

@@ -29,11 +29,11 @@ from vggrepro.layers.base import (
     register,
     shape_string,
 )
-from vggrepro.layers.correlation import Correlation, conv_attributes
-from vggrepro.layers.frame import Frame
-from vggrepro.layers.images import sum_of
-from vggrepro.layers.unfold import at, pad_widths, tap_slices
-from vggrepro.layers.window import WindowParam, Windows
+from vggrepro.layers.rules.batch_pieces import sum_of
+from vggrepro.layers.rules.channel_axis import Frame
+from vggrepro.layers.rules.correlation import Correlation, conv_attributes
+from vggrepro.layers.rules.unfold import at, pad_widths, tap_slices
+from vggrepro.layers.rules.window import WindowParam, Windows
 
 B = TypeVar("B", bound="BaseConvolution")
 

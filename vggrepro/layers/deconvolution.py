@@ -12,9 +12,9 @@ import numpy as np
 from vggrepro.emit import Dims, GraphBuilder, Shape, Value
 from vggrepro.layers.base import Array, Reach, Shapes, register
 from vggrepro.layers.convolution import BaseConvolution, Pair
-from vggrepro.layers.correlation import Correlation, conv_attributes
-from vggrepro.layers.unfold import at, tap_slices
-from vggrepro.layers.window import Windows
+from vggrepro.layers.rules.correlation import Correlation, conv_attributes
+from vggrepro.layers.rules.unfold import at, tap_slices
+from vggrepro.layers.rules.window import Windows
 
 
 @register

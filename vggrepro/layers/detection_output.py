@@ -16,7 +16,7 @@ import numpy as np
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError, UnsupportedError
 from vggrepro.layers.base import Array, Emitted, Layer, Reach, Referenced, Shapes, exactly, register
-from vggrepro.layers.box_code import (
+from vggrepro.layers.rules.box_code import (
     Pairs,
     decoded,
     emit_decoded,
@@ -24,7 +24,7 @@ from vggrepro.layers.box_code import (
     overlap,
     split_pairs,
 )
-from vggrepro.layers.pool_nodes import LOWEST
+from vggrepro.layers.rules.pooling_nodes import LOWEST
 
 LAST = np.iinfo(np.int64).max
 """Where what is no detection stands when detections are sorted."""

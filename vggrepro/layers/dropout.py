@@ -22,8 +22,8 @@ from vggrepro.layers.base import (
     StateDef,
     register,
 )
-from vggrepro.layers.bernoulli import Bernoulli
-from vggrepro.layers.neuron import indicator, times
+from vggrepro.layers.rules.bernoulli import Bernoulli
+from vggrepro.layers.rules.neuron import indicator, times
 
 
 @register

@@ -24,7 +24,7 @@ from vggrepro.layers.base import (
     register,
     shape_string,
 )
-from vggrepro.layers.neuron import indicator, times
+from vggrepro.layers.rules.neuron import indicator, times
 
 _OPERATIONS = LayerParameter().eltwise_param
 PROD, SUM, MAX = _OPERATIONS.PROD, _OPERATIONS.SUM, _OPERATIONS.MAX

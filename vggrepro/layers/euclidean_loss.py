@@ -10,7 +10,7 @@ from typing import Any
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import ShapeError
 from vggrepro.layers.base import Array, Emitted, Gradients, Needed, Referenced, Shapes, register
-from vggrepro.layers.loss import LossLayer, check_first_sizes, check_legacy, count, shaped_like
+from vggrepro.layers.rules.loss import LossLayer, check_first_sizes, check_legacy, count, shaped_like
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from vggrepro.emit import GraphBuilder
 from vggrepro.errors import NetError
 from vggrepro.layers.base import Array, register
-from vggrepro.layers.neuron import Neuron, times
+from vggrepro.layers.rules.neuron import Neuron, times
 
 NATURAL = -1.0
 """Caffe's default ``base``, which stands for e."""

@@ -23,10 +23,10 @@ from vggrepro.layers.base import (
     Shapes,
     register,
 )
-from vggrepro.layers.correlation import Correlation
-from vggrepro.layers.frame import Frame
-from vggrepro.layers.unfold import pad_widths, tap_slices, unfold
-from vggrepro.layers.window import WindowParam, Windows
+from vggrepro.layers.rules.channel_axis import Frame
+from vggrepro.layers.rules.correlation import Correlation
+from vggrepro.layers.rules.unfold import pad_widths, tap_slices, unfold
+from vggrepro.layers.rules.window import WindowParam, Windows
 
 
 @register

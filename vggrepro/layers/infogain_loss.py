@@ -22,7 +22,7 @@ from vggrepro.layers.base import (
     Shapes,
     register,
 )
-from vggrepro.layers.loss import (
+from vggrepro.layers.rules.loss import (
     LOG_THRESHOLD,
     Averaging,
     ClassIndex,

@@ -24,7 +24,7 @@ from vggrepro.layers.base import (
     register,
 )
 from vggrepro.layers.convolution import Convolution
-from vggrepro.layers.window import WindowParam
+from vggrepro.layers.rules.window import WindowParam
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from vggrepro.emit import GraphBuilder
 from vggrepro.errors import NetError
 from vggrepro.layers.base import Array, register
 from vggrepro.layers.exp import log_of_base
-from vggrepro.layers.neuron import Neuron, affine, times
+from vggrepro.layers.rules.neuron import Neuron, affine, times
 
 
 @register

@@ -21,7 +21,7 @@ from vggrepro.layers.base import (
     Shapes,
     register,
 )
-from vggrepro.layers.neuron import affine
+from vggrepro.layers.rules.neuron import affine
 
 
 @register

@@ -11,7 +11,7 @@ import numpy as np
 
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.layers.base import Array, Emitted, Gradients, Needed, Referenced, Shapes, register
-from vggrepro.layers.loss import (
+from vggrepro.layers.rules.loss import (
     LOG_THRESHOLD,
     LossLayer,
     check_first_sizes,

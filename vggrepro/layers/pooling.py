@@ -22,9 +22,9 @@ from vggrepro.layers.base import (
     Shapes,
     register,
 )
-from vggrepro.layers.pool_nodes import LOWEST, SPATIAL, AxisWindows, average_pool, max_pool
-from vggrepro.layers.taps import Taps, total
-from vggrepro.layers.window import Span, pool_end_pad, pool_size, pool_spans
+from vggrepro.layers.rules.pooling_nodes import LOWEST, SPATIAL, AxisWindows, average_pool, max_pool
+from vggrepro.layers.rules.window import Span, pool_end_pad, pool_size, pool_spans
+from vggrepro.layers.rules.window_positions import Taps, total
 
 
 @register

@@ -10,7 +10,7 @@ import numpy as np
 
 from vggrepro.emit import GraphBuilder
 from vggrepro.layers.base import Array, register
-from vggrepro.layers.neuron import Neuron, affine, filled_like, times
+from vggrepro.layers.rules.neuron import Neuron, affine, filled_like, times
 
 
 @register

@@ -13,7 +13,7 @@ import numpy as np
 
 from vggrepro.emit import GraphBuilder
 from vggrepro.layers.base import Array, register
-from vggrepro.layers.neuron import Neuron, affine, indicator
+from vggrepro.layers.rules.neuron import Neuron, affine, indicator
 
 CEILING = 6.0
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from vggrepro.emit import GraphBuilder
 from vggrepro.layers.base import Array, Needed, ParamDef, Shapes, register
-from vggrepro.layers.recurrent import Recurrent, Sequences, Unrolled, weight_gradient
+from vggrepro.layers.rules.recurrent import Recurrent, Sequences, Unrolled, weight_gradient
 
 
 @dataclass(frozen=True)

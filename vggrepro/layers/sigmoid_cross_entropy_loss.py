@@ -13,7 +13,7 @@ import numpy as np
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import ShapeError
 from vggrepro.layers.base import Array, Emitted, Gradients, Needed, Referenced, Shapes, register
-from vggrepro.layers.loss import (
+from vggrepro.layers.rules.loss import (
     FLOAT,
     INT64,
     Averaging,
@@ -23,7 +23,7 @@ from vggrepro.layers.loss import (
     reference_labels,
     shaped_like,
 )
-from vggrepro.layers.neuron import logistic
+from vggrepro.layers.rules.neuron import logistic
 
 
 @dataclass(frozen=True)

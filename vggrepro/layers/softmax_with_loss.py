@@ -20,7 +20,7 @@ from vggrepro.layers.base import (
     Shapes,
     register,
 )
-from vggrepro.layers.loss import (
+from vggrepro.layers.rules.loss import (
     FLT_MIN,
     Averaging,
     ClassIndex,

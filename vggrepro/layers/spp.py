@@ -23,7 +23,7 @@ from vggrepro.layers.base import (
     register,
 )
 from vggrepro.layers.pooling import Pooling
-from vggrepro.layers.taps import total
+from vggrepro.layers.rules.window_positions import total
 
 
 @register

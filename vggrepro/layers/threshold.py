@@ -9,7 +9,7 @@ import numpy as np
 
 from vggrepro.emit import GraphBuilder
 from vggrepro.layers.base import Array, register
-from vggrepro.layers.neuron import Neuron, indicator
+from vggrepro.layers.rules.neuron import Neuron, indicator
 
 
 @register

@@ -2,6 +2,6 @@
 
 from vggrepro.net.load import build_net, load_net
 from vggrepro.net.net import Net
-from vggrepro.net.placed import NetLayer, ParamUse
+from vggrepro.net.net_layer import NetLayer, ParamUse
 
 __all__ = ["Net", "NetLayer", "ParamUse", "build_net", "load_net"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from vggrepro.caffe.foreign import ForeignNet
+from vggrepro.caffe.unknown_layers import ForeignNet
 from vggrepro.caffe.weights import SavedLayer
 from vggrepro.emit import Shape
 from vggrepro.errors import NetError

@@ -10,7 +10,7 @@ from typing import Any
 from vggrepro.emit import Shape
 from vggrepro.layers.base import Reach
 from vggrepro.net.net import Net
-from vggrepro.net.placed import NetLayer
+from vggrepro.net.net_layer import NetLayer
 
 Pair = tuple[int, int]
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.caffe.foreign import ForeignNet, foreign_types, read_foreign_net
 from vggrepro.caffe.messages import PHASES, NetParameter
 from vggrepro.caffe.state import filter_net
 from vggrepro.caffe.text import read_net
+from vggrepro.caffe.unknown_layers import ForeignNet, foreign_types, read_foreign_net
 from vggrepro.caffe.upgrade import upgrade_net_param
 from vggrepro.caffe.weights import SavedLayer, read_weights
 from vggrepro.emit import Shape
@@ -25,7 +25,7 @@ from vggrepro.layers.custom import HOW_TO_ALLOW
 from vggrepro.net.custom import custom_layers, warn_of_custom_nodes
 from vggrepro.net.fillers import fill as fill_values
 from vggrepro.net.net import Net, build
-from vggrepro.net.placed import naming
+from vggrepro.net.net_layer import naming
 
 PathLike = str | os.PathLike[str]
 

@@ -14,7 +14,7 @@ from vggrepro.emit import Shape
 from vggrepro.errors import NetError, ShapeError, UnsupportedError
 from vggrepro.layers.base import Layer, known_types, layer_class
 from vggrepro.layers.custom import HOW_TO_ALLOW
-from vggrepro.net.placed import NetLayer, ParamUse, naming
+from vggrepro.net.net_layer import NetLayer, ParamUse, naming
 from vggrepro.net.shapes import check_sizes, infer_shapes
 from vggrepro.net.sharing import attach_params
 from vggrepro.net.wiring import check_counts, wire

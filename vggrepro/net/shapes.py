@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence, Set
 from vggrepro.emit import Shape
 from vggrepro.errors import ShapeError
 from vggrepro.layers.input import Input
-from vggrepro.net.placed import NetLayer, naming
+from vggrepro.net.net_layer import NetLayer, naming
 
 
 def infer_shapes(layers: Sequence[NetLayer], inputs: Mapping[str, Shape]) -> dict[str, Shape]:

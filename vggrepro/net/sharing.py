@@ -11,7 +11,7 @@ from vggrepro.caffe.messages import ParamSpec
 from vggrepro.emit import Shape
 from vggrepro.errors import NetError, ShapeError
 from vggrepro.layers.base import ParamDef, shape_string
-from vggrepro.net.placed import NetLayer, ParamUse, naming
+from vggrepro.net.net_layer import NetLayer, ParamUse, naming
 
 
 @dataclass

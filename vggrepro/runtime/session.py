@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from vggrepro.caffe.mapped import own_copy
 from vggrepro.errors import DeviceError, NetError, ShapeError, UnsupportedError
 from vggrepro.graph.model import Graph
 from vggrepro.runtime.device import Device, parse_device, prepare
+from vggrepro.system.mapped import own_copy
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 

@@ -10,19 +10,19 @@ from typing import Any
 from vggrepro.caffe.messages import PHASES
 from vggrepro.data.augment import Augmentation
 from vggrepro.data.loader import TrainingLoader
-from vggrepro.data.parallel import default_threads
 from vggrepro.data.reading import Reader
 from vggrepro.emit import Shape
 from vggrepro.errors import DataError, SolverError
 from vggrepro.net.net import build
 from vggrepro.runtime.device import parse_device
-from vggrepro.runtime.ranks import Alone, Ranks
+from vggrepro.system.ranks import Alone, Ranks
+from vggrepro.system.threads import default_threads
 from vggrepro.training.batches import Batches, ImageBatches, ImageInputs, LayerBatches, Preparer
 from vggrepro.training.definition import Definition
 from vggrepro.training.initialise import PRETRAINED, Fillers, describe_copy
 from vggrepro.training.journal import Journal
 from vggrepro.training.loop import Settings, Training, record_beside
-from vggrepro.training.record import Record, read_record
+from vggrepro.training.run_record import Record, read_record
 from vggrepro.training.solver import Solver
 from vggrepro.training.testing import ImageTest, LayerTest, Portions, TestNet
 

@@ -12,17 +12,17 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.data.feeds import Feed, open_feed
-from vggrepro.data.labels import check_labels
 from vggrepro.data.loader import TrainingLoader
-from vggrepro.data.parallel import ordered_map
+from vggrepro.data.truth.labels import check_labels
 from vggrepro.emit import Shape
 from vggrepro.errors import DataError, NetError
 from vggrepro.graph.prepare import BLOB, IMAGES, SHIFTS, prepare_graph
 from vggrepro.net import Net
 from vggrepro.runtime.buffers import BoundRun, FlatBuffer, Slice
 from vggrepro.runtime.device import Device
-from vggrepro.runtime.ranks import Ranks
 from vggrepro.runtime.session import Session
+from vggrepro.system.ranks import Ranks
+from vggrepro.system.threads import ordered_map
 from vggrepro.training.solver import Feeds
 
 Pixels = npt.NDArray[np.uint8]

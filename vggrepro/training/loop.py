@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from vggrepro.errors import SolverError
-from vggrepro.graph.train import LOSS
+from vggrepro.graph.training_step import LOSS
 from vggrepro.training import snapshots
 from vggrepro.training.batches import Batches
 from vggrepro.training.journal import Journal, Meter, duration
-from vggrepro.training.record import Record, read_record, write_record
+from vggrepro.training.run_record import Record, read_record, write_record
 from vggrepro.training.signals import Signals
 from vggrepro.training.solver import Feeds, Solver
 from vggrepro.training.testing import Portions, TestNet

@@ -15,17 +15,17 @@ import numpy.typing as npt
 from vggrepro.emit import Shape
 from vggrepro.errors import NetError, SolverError
 from vggrepro.graph.naming import gradient_name, next_name, state_name
-from vggrepro.graph.train import LOSS, build_train
+from vggrepro.graph.training_step import LOSS, build_train
 from vggrepro.graph.update import RULES
 from vggrepro.net import Net, build_net
 from vggrepro.runtime.buffers import BoundRun, FlatBuffer, Slice
-from vggrepro.runtime.ranks import Alone, Ranks
 from vggrepro.runtime.session import Session
+from vggrepro.system.ranks import Alone, Ranks
 from vggrepro.training import snapshots
 from vggrepro.training.definition import Definition, read_definition
+from vggrepro.training.gradient_exchange import begin_sum
 from vggrepro.training.initialise import Fillers
 from vggrepro.training.memory import Memory
-from vggrepro.training.ranks import begin_sum
 from vggrepro.training.rates import learning_rate, next_step
 from vggrepro.training.updater import Updater
 

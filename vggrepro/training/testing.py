@@ -16,12 +16,12 @@ from vggrepro.data.reading import Reader
 from vggrepro.emit import Shape
 from vggrepro.errors import DataError, NetError, WeightsError
 from vggrepro.graph.naming import output_names
-from vggrepro.graph.test import build_test
-from vggrepro.graph.train import LOSS
+from vggrepro.graph.training_step import LOSS
+from vggrepro.graph.validation import build_test
 from vggrepro.net import Net, build_net
 from vggrepro.runtime.buffers import BoundRun, Slice
-from vggrepro.runtime.ranks import Ranks
 from vggrepro.runtime.session import Session
+from vggrepro.system.ranks import Ranks
 from vggrepro.training.batches import ImageInputs, LayerBatches, Preparer
 from vggrepro.training.solver import Feeds, Solver
 

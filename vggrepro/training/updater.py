@@ -13,8 +13,8 @@ from vggrepro.runtime.buffers import BoundRun, Scalar, Slice
 from vggrepro.runtime.device import Device
 from vggrepro.runtime.session import Session
 from vggrepro.training.definition import Definition
+from vggrepro.training.gradient_exchange import Wait, ready
 from vggrepro.training.memory import Memory
-from vggrepro.training.ranks import Wait, ready
 
 PIECE = {"cpu": 1 << 18, "cuda": 1 << 26}
 """Elements of one run. On a CPU a piece of every array stays in the cache while the rule's nodes run

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.data.streams import Purpose, stream
+from vggrepro.data.random_streams import Purpose, stream
 from vggrepro.errors import DataError
 
 Float32 = npt.NDArray[np.float32]

@@ -14,10 +14,10 @@ from vggrepro.caffe.binary import read_blob
 from vggrepro.data.datum import datum_array
 from vggrepro.data.decode import Exif
 from vggrepro.data.feeds.base import Feed, Float32, batch_size, random_skip
-from vggrepro.data.labels import read_list
+from vggrepro.data.random_streams import Purpose, epoch_order, stream
 from vggrepro.data.sources import FolderSource, LmdbSource
-from vggrepro.data.streams import Purpose, epoch_order, stream
 from vggrepro.data.transform import Transform, resize
+from vggrepro.data.truth.labels import read_list
 from vggrepro.errors import DataError, UnsupportedError
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from vggrepro.data.extras import extra
 from vggrepro.data.feeds.base import Feed, Float32, batch_size
-from vggrepro.data.streams import epoch_order
+from vggrepro.data.random_streams import epoch_order
 from vggrepro.errors import DataError
+from vggrepro.system.extras import extra
 
 
 @dataclass(frozen=True, eq=False)

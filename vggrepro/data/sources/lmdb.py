@@ -13,9 +13,9 @@ from weakref import WeakValueDictionary
 
 from vggrepro.data.datum import datum_pixels, parse_datum
 from vggrepro.data.decode import Pixels
-from vggrepro.data.extras import extra
 from vggrepro.data.sources.base import Source
 from vggrepro.errors import DataError
+from vggrepro.system.extras import extra
 
 
 def is_lmdb(path: Path) -> bool:

@@ -19,9 +19,9 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.caffe.atomic import replacing
 from vggrepro.data.sources.base import Source, is_image_name
 from vggrepro.errors import DataError
+from vggrepro.system.atomic import replacing
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,94 @@
+"""Layers of unknown types: their text is kept, whatever fields it has."""
+
+from pathlib import Path
+
+import pytest
+
+from vggrepro.caffe.state import filter_net
+from vggrepro.caffe.text_scan import field_spans
+from vggrepro.caffe.unknown_layers import foreign_types, read_foreign_net
+from vggrepro.caffe.upgrade import upgrade_net_param
+from vggrepro.errors import ParseError
+
+KNOWN = ("ReLU", "Input")
+
+NET = """\
+name: "layer { not }"  # layer { nor this }
+layer { name: "r" type: "ReLU" bottom: "x" top: "r" }
+layer: <
+  name: "odd" type: 'Oddity'  # "why" {
+  odd_param { gain: 3 mode: FAST names: ["a}", 'b{'] }  strength: -1.5
+  bottom: "r" top: "odd"
+  include { phase: TEST }
+>
+layer { name: "odd" type: "Oddity" top: "odd" include { phase: TRAIN } odd_param { gain: 7 } }
+layer { name: "py" type: "Python" bottom: "odd" python_param { module: "m" layer: "L" } }
+"""
+
+
+def file(folder: Path, text: str) -> Path:
+    path = folder / "net.prototxt"
+    path.write_text(text)
+    return path
+
+
+def test_the_text_follows_the_layer_through_upgrade_and_filter(tmp_path):
+    text = 'input: "x" input_shape { dim: 1 }\n' + NET  # which the upgrade makes a layer of
+    foreign = read_foreign_net(file(tmp_path, text), KNOWN)
+    net = filter_net(upgrade_net_param(foreign.message), phase="TEST")
+    assert [layer.name for layer in net.layer] == ["input", "r", "odd", "py"]
+    odd, py = net.layer[2:]
+    start = text.index("layer: <")
+    assert foreign.text_of(odd) == text[start : text.index("\n>", start) + 2]
+    assert foreign.text_of(py) == text.splitlines()[-1]
+    train = filter_net(upgrade_net_param(foreign.message), phase="TRAIN").layer[2]
+    assert foreign.text_of(train).endswith("odd_param { gain: 7 } }")
+
+
+def test_types_are_named_once(tmp_path):
+    path = file(tmp_path, NET)
+    assert foreign_types(path, KNOWN) == ["Oddity", "Python"]
+    assert foreign_types(path, (*KNOWN, "Oddity", "Python")) == []
+
+
+def test_unknown_fields_elsewhere_stay_errors(tmp_path):
+    path = file(tmp_path, NET.replace('top: "r" }', 'top: "r" colour: RED }'))
+    with pytest.raises(ParseError, match=r'2:53: .* has no field named "colour"'):
+        read_foreign_net(path, KNOWN)
+    with pytest.warns(UserWarning, match='"colour"; left out') as warned:
+        foreign = read_foreign_net(path, KNOWN, allow_unknown=True)
+    assert len(warned) == 1
+    assert len(foreign.texts) == 3
+
+
+def test_other_faults_are_found_in_their_place(tmp_path):
+    with pytest.raises(ParseError, match=r"net\.prototxt:10:\d+: "):
+        read_foreign_net(file(tmp_path, NET.replace('bottom: "odd"', "bottom: odd")), KNOWN)
+
+
+def test_layers_in_a_list(tmp_path):
+    with pytest.raises(ParseError, match="layers in a list"):
+        read_foreign_net(file(tmp_path, 'layer: [{ name: "a" type: "Foo" }, { name: "b" }]'), KNOWN)
+
+
+def test_comments_in_any_encoding_are_kept(tmp_path):
+    path = tmp_path / "net.prototxt"
+    path.write_bytes(b'layer { name: "a" type: "Foo" # gr\xfc\xdfe\n}')
+    foreign = read_foreign_net(path, KNOWN)
+    kept = foreign.text_of(foreign.message.layer[0])
+    assert kept.encode("utf-8", "surrogateescape") == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("text", "spans"),
+    [
+        ("", []),
+        ("a: 1 b { a: 2 } a: 3", ["a: 1", "a: 3"]),
+        ("a { b { a: 1 } } # a { }\na <>", ["a { b { a: 1 } }", "a <>"]),
+        ('b: "a: 1" a: "x" "y" a: - 3', ['a: "x" "y"', "a: - 3"]),
+        ("a {", ["a {"]),
+        ("} a: 1", ["a: 1"]),
+    ],
+)
+def test_field_spans(text, spans):
+    assert [text[span.start : span.stop] for span in field_spans(text, "a")] == spans

@@ -1,0 +1,150 @@
+"""Descriptors of appendix B, against the same averages taken by hand."""
+
+import json
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+
+from vggrepro.cli.extract_features import main
+from vggrepro.data.sources import open_images
+from vggrepro.errors import ProtocolError
+from vggrepro.evaluation.features import Descriptor, extract, normalised, shape
+from vggrepro.evaluation.measuring.network import Scorer, load
+from vggrepro.evaluation.measuring.pipeline import Running, Task
+
+MEAN = (104.5, 116.0, 123.25)
+RUNNING = Running(threads=1, batch=3, window=5)
+
+
+def by_hand(images, network, descriptor):
+    """Descriptors (N, D), one image, scale and flip at a time."""
+    scorer = Scorer(network, "cpu", convolutional=True, threads=1)
+    rows = []
+    for path in sorted((images / "images").iterdir()):
+        of_scales = []
+        for scale in descriptor.scales:
+            picture = rescaled(cv2.imread(str(path)), scale)
+            flips = [picture, picture[:, ::-1]] if descriptor.flip else [picture]
+            blobs = [
+                f.transpose(2, 0, 1)[None].astype(np.float32) - np.array(MEAN)[:, None, None] for f in flips
+            ]
+            of_scales.append(
+                np.mean([scorer(b.astype(np.float32)).mean(axis=(2, 3))[0] for b in blobs], axis=0)
+            )
+        rows.append(combined(of_scales, descriptor))
+    return np.stack(rows)
+
+
+def rescaled(picture, scale):
+    height, width = picture.shape[:2]
+    smaller = min(height, width)
+    return cv2.resize(picture, (int(width * scale / smaller + 0.5), int(height * scale / smaller + 0.5)))
+
+
+def combined(vectors, descriptor):
+    if descriptor.normalise == "each":
+        vectors = [v / np.linalg.norm(v) for v in vectors]
+    joined = {
+        "average": lambda: np.mean(vectors, axis=0),
+        "max": lambda: np.max(vectors, axis=0),
+        "stack": lambda: np.concatenate(vectors),
+    }[descriptor.combine]()
+    return joined / np.linalg.norm(joined) if descriptor.normalise == "end" else joined
+
+
+@pytest.mark.parametrize("combine", ["average", "stack", "max"])
+@pytest.mark.parametrize("normalise", ["end", "each", "none"])
+def test_a_descriptor_is_what_appendix_b_says(images, nets, combine, normalise):
+    network = load(nets[0], MEAN, "fc6")
+    descriptor = Descriptor("dense", (14, 9, 11), True, combine, normalise)
+    out = np.zeros((23, *shape([network], descriptor)), np.float32)
+    assert extract(Task.whole(open_images(images / "images")), [network], descriptor, RUNNING, out) == {}
+    assert np.abs(out - by_hand(images, network, descriptor)).max() < 1e-5
+    assert np.ptp(out, axis=0).max() > 0.05
+
+
+def test_networks_are_stacked(images, nets):
+    networks = [load(files, MEAN, "fc6") for files in nets]
+    descriptor = Descriptor("dense", (10,), False, normalise="none")
+    out = np.zeros((23, 18), np.float32)
+    extract(Task.whole(open_images(images / "images")), networks, descriptor, RUNNING, out)
+    for number, network in enumerate(networks):
+        expected = by_hand(images, network, descriptor)
+        assert np.abs(out[:, 9 * number : 9 * number + 9] - expected).max() < 1e-4
+
+
+def test_any_blob_with_its_map(images, nets):
+    network = load(nets[0], MEAN, "conv1")
+    descriptor = Descriptor("centre", (8,), False, normalise="none", pool="none")
+    assert shape([network], descriptor) == (4, 8, 8)
+    out = np.zeros((23, 4, 8, 8), np.float32)
+    extract(Task.whole(open_images(images / "images")), [network], descriptor, RUNNING, out)
+    path = sorted((images / "images").iterdir())[6]
+    picture = rescaled(cv2.imread(str(path)), 8)
+    top, left = (picture.shape[0] - 8) // 2, (picture.shape[1] - 8) // 2
+    seen = picture[top : top + 8, left : left + 8].transpose(2, 0, 1).astype(np.float32)
+    blob = (seen - np.float32(MEAN)[:, None, None])[None]
+    expected = Scorer(network, "cpu", convolutional=False, threads=1)(blob)[0]
+    assert np.abs(out[6] - expected).max() < 1e-4
+
+
+def test_rows_of_zeros_stay():
+    assert normalised(np.array([[0.0, 0.0], [3.0, 4.0]])).tolist() == [[0.0, 0.0], [0.6, 0.8]]
+
+
+def test_maps_of_several_scales_cannot_be_kept():
+    with pytest.raises(ProtocolError, match="expected crops at one scale"):
+        Descriptor("dense", (8,), pool="none")
+
+
+def options(nets, images, output, *more):
+    network = ["--weights", f"one={nets[0].weights}", "--deploy", str(nets[0].deploy), "--blob", "fc6"]
+    running = ["--scales", "9,11", "--threads", "1"]
+    return [str(images / "images"), "-o", str(output), *network, *running, *more]
+
+
+def test_files_of_both_kinds_hold_the_same(nets, images, tmp_path, capsys):
+    assert main(options(nets, images, tmp_path / "f.npy", "--list", str(images / "val.txt"))) == 0
+    assert main(options(nets, images, tmp_path / "f.h5", "--list", str(images / "val.txt"))) == 0
+    rows = np.load(tmp_path / "f.npy")
+    named = json.loads((tmp_path / "f.json").read_text())
+    lines = [line.split() for line in (images / "val.txt").read_text().splitlines()]
+    assert rows.shape == (23, 9)
+    assert np.allclose(np.linalg.norm(rows, axis=1), 1)
+    assert (named["names"], named["labels"]) == ([n for n, _ in lines], [int(label) for _, label in lines])
+    with h5py.File(tmp_path / "f.h5") as file:
+        assert np.array_equal(file["features"], rows)
+        assert [name.decode() for name in file["names"]] == named["names"]
+        assert list(file["labels"]) == named["labels"]
+        assert json.loads(file.attrs["settings"])["descriptor"]["scales"] == [9, 11]
+    assert sorted(p.name for p in tmp_path.glob("f.*")) == ["f.h5", "f.json", "f.npy"]  # no scratch is left
+
+
+def test_a_bad_image_gets_a_row_of_nan_if_asked(nets, images, tmp_path, capsys):
+    (images / "images" / "val_003.png").write_bytes(b"not a picture")
+    assert main(options(nets, images, tmp_path / "f.npy")) == 2
+    assert "val_003.png" in capsys.readouterr().err
+    assert not (tmp_path / "f.npy").exists()
+    assert main(options(nets, images, tmp_path / "f.npy", "--on-bad-image", "skip")) == 0
+    assert np.flatnonzero(np.isnan(np.load(tmp_path / "f.npy")).any(axis=1)).tolist() == [3]
+    assert "warning: row 3 is NaN" in capsys.readouterr().err
+
+
+def test_an_image_that_ends_early_is_named(nets, images, tmp_path, capsys):
+    data = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8))[1].tobytes()
+    (images / "images" / "val_003.png").write_bytes(data[: len(data) // 2])
+    assert main(options(nets, images, tmp_path / "f.npy")) == 0
+    assert "val_003.png: ends early" in capsys.readouterr().err
+    assert json.loads((tmp_path / "f.json").read_text())["truncated_images"] == [3]
+
+
+def test_the_demo_brings_its_own_network(nets, images, tmp_path, capsys):
+    assert main(options(nets, images, tmp_path / "f.npy", "--demo")) == 2
+    assert "--weights: --demo brings its own" in capsys.readouterr().err
+
+
+def test_an_unknown_kind_of_file(nets, images, tmp_path, capsys):
+    assert main(options(nets, images, tmp_path / "f.txt")) == 2
+    assert "expected a name that ends in .npy" in capsys.readouterr().err

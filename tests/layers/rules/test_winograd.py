@@ -1,0 +1,146 @@
+"""Minimal filtering against plain sums in float64."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import helper
+
+from vggrepro import emit
+from vggrepro.emit import GraphBuilder
+from vggrepro.layers.rules import winograd
+from vggrepro.layers.rules.correlation import Correlation
+from vggrepro.layers.rules.window import Windows
+
+some = settings(max_examples=60, deadline=None)
+
+
+@given(
+    points=st.lists(st.fractions(-3, 3, max_denominator=4), min_size=1, max_size=6, unique=True),
+    data=st.data(),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_matrices_correlate(points: list[Fraction], data: st.DataObject, seed: int) -> None:
+    taps = data.draw(st.integers(1, len(points) + 1))
+    outputs = len(points) + 2 - taps
+    a, g, b = winograd.toom_cook(tuple(points), outputs, taps)
+    rng = np.random.default_rng(seed)
+    filter_, signal = rng.standard_normal(taps), rng.standard_normal(len(points) + 1)
+    expected = np.correlate(signal, filter_, "valid")
+    np.testing.assert_allclose(a @ ((g @ filter_) * (b @ signal)), expected, rtol=1e-6, atol=1e-6)
+
+
+@st.composite
+def maps(draw: st.DrawFn) -> Correlation:
+    pad = (draw(st.integers(0, 2)), draw(st.integers(0, 2)))
+    sizes = [draw(st.integers(max(3 - 2 * p, 1), 11)) for p in pad]
+    images, channels, outputs = (draw(st.integers(1, 4)) for _ in "nck")
+    windows = Windows((3, 3), (1, 1), pad, (1, 1))
+    tops = [size + 2 * p - 2 for size, p in zip(sizes, pad, strict=True)]
+    return Correlation((images, channels, *sizes), (images, outputs, *tops), windows, 1)
+
+
+def run(map_: Correlation, gradient: str, **feeds: np.ndarray) -> np.ndarray:
+    """The minimal rule for ``gradient``, whatever the direct one would cost."""
+    g = GraphBuilder()
+    for name in feeds:
+        g.reserve(name)
+    rule = winograd.input_gradient if gradient == "input" else winograd.weight_gradient
+    result = rule(g, *feeds, map_.x, map_.y, map_.windows.pad)
+    infos = [emit.tensor_info(name, array.shape, np.float32) for name, array in feeds.items()]
+    constants = [emit.tensor(name, array) for name, array in g.constants.items()]
+    model = emit.model("m", g.nodes, infos, [helper.make_empty_tensor_value_info(result)], constants, {})
+    model = onnx.shape_inference.infer_shapes(model, strict_mode=True)
+    onnx.checker.check_model(model, full_check=True)
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = ort.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+    return session.run([result], feeds)[0]
+
+
+def plain_sums(
+    map_: Correlation, x: np.ndarray, dy: np.ndarray, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both gradients in float64, tap by tap."""
+    (p, q), (height, width) = map_.windows.pad, map_.y[2:]
+    padded = np.pad(np.float64(x), [(0, 0), (0, 0), (p, p), (q, q)])
+    d_padded, d_weight = np.zeros_like(padded), np.zeros(weight.shape)
+    for i, j in np.ndindex(3, 3):
+        seen = (..., slice(i, i + height), slice(j, j + width))
+        d_padded[seen] += np.einsum("nkhw,kc->nchw", np.float64(dy), weight[:, :, i, j])
+        d_weight[:, :, i, j] = np.einsum("nkhw,nchw->kc", np.float64(dy), padded[seen])
+    rows, columns = padded.shape[2] - p, padded.shape[3] - q
+    return d_padded[:, :, p:rows, q:columns], d_weight
+
+
+def arrays(map_: Correlation, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """x, dy and the weight."""
+    rng = np.random.default_rng(seed)
+    shapes = (map_.x, map_.y, (map_.y[1], map_.x[1], 3, 3))
+    x, dy, weight = (rng.standard_normal(shape).astype(np.float32) for shape in shapes)
+    return x, dy, weight
+
+
+def check(map_: Correlation, seed: int, share: float = 5e-6) -> None:
+    """Rounding stays below a ``share`` of what the largest sum would be without signs."""
+    x, dy, weight = arrays(map_, seed)
+    expected = plain_sums(map_, x, dy, weight)
+    bounds = plain_sums(map_, np.abs(x), np.abs(dy), np.abs(weight))
+    got = run(map_, "input", dy=dy, weight=weight), run(map_, "weight", x=x, dy=dy)
+    for found, true, bound in zip(got, expected, bounds, strict=True):
+        np.testing.assert_allclose(found, true, rtol=0, atol=share * bound.max())
+
+
+@given(map_=maps(), seed=st.integers(0, 2**32 - 1))
+@some
+def test_gradients_equal_plain_sums(map_: Correlation, seed: int) -> None:
+    check(map_, seed)
+
+
+def test_a_few_images_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(winograd, "CHUNK", 24 * 2 * 4 * (3 + 2) * 2)  # two images of 2 x 4 tiles
+    map_ = Correlation((5, 3, 7, 7), (5, 2, 7, 7), Windows((3, 3), (1, 1), (1, 1), (1, 1)), 1)
+    check(map_, 0)
+
+
+def test_many_channels() -> None:
+    """Over 256 channels the errors hardly add up."""
+    map_ = Correlation((2, 256, 14, 14), (2, 256, 14, 14), Windows((3, 3), (1, 1), (1, 1), (1, 1)), 1)
+    check(map_, 0, share=5e-7)
+
+
+@pytest.mark.parametrize(
+    ("windows", "group"),
+    [
+        (Windows((3, 3), (2, 1), (1, 1), (1, 1)), 1),
+        (Windows((3, 3), (1, 1), (1, 1), (1, 2)), 1),
+        (Windows((3, 3), (1, 1), (3, 1), (1, 1)), 1),
+        (Windows((3, 5), (1, 1), (1, 1), (1, 1)), 1),
+        (Windows((3,), (1,), (1,), (1,)), 1),
+        (Windows((3, 3), (1, 1), (1, 1), (1, 1)), 2),
+    ],
+)
+def test_other_convolutions_are_left_alone(windows: Windows, group: int) -> None:
+    assert winograd.holds(Windows((3, 3), (1, 1), (1, 1), (1, 1)), 1)
+    assert not winograd.holds(windows, group)
+
+
+@pytest.mark.parametrize(
+    ("channels", "outputs", "size", "faster"),
+    [
+        (256, 256, 56, True),
+        (64, 128, 112, False),
+        (3, 64, 224, False),
+        (512, 512, 3, False),
+        (512, 512, 7, True),
+    ],
+)
+def test_when_it_saves_time(channels: int, outputs: int, size: int, faster: bool) -> None:
+    x, y = (8, channels, size, size), (8, outputs, size, size)
+    assert winograd.saves_time(x, y, (size, size), winograd.LEAST_FOR_INPUT) == faster

@@ -1,0 +1,1 @@
+"""Which class each image has: label lists, synset files, the devkit."""

@@ -1,0 +1,157 @@
+"""Images with their ground truth, from the files that ILSVRC and Caffe come with.
+
+The class order of the network is Caffe's synset_words.txt; labels in the devkit's own order are brought to
+it by WNID, and a mix-up of orders is told from the answers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from vggrepro.data.arrays import Ints
+from vggrepro.data.sources import Selection, Source, alphabetical, listed, open_images, with_labels
+from vggrepro.data.truth.label_order import diagnose, label_orders
+from vggrepro.data.truth.labels import (
+    Synsets,
+    check_labels,
+    is_devkit_ground_truth,
+    labels_by_folder,
+    read_blacklist,
+    read_devkit_ground_truth,
+    read_devkit_meta,
+    read_list,
+    read_synsets,
+)
+from vggrepro.errors import DataError
+
+_NUMBER = re.compile(r"ILSVRC2012_val_(\d{8})\.")
+_VALIDATION_IMAGES = 50_000
+
+_ENOUGH = 10
+"""Images from which on no answer right is no accident: of a net that is right in 7 of 10, once in 200,000."""
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """``labels[i]`` is the class, from 0, of image i of ``source``. ``synsets`` is the network's order of the
+    classes and ``devkit`` the devkit's, where known. ``left_out`` are blacklisted images."""
+
+    source: Source
+    labels: Ints
+    where: str
+    synsets: Synsets | None = None
+    devkit: Synsets | None = None
+    left_out: frozenset[int] = frozenset()
+
+    @property
+    def names(self) -> Sequence[str]:
+        """WNID and words of every class; nothing where the classes are not known."""
+        return () if self.synsets is None else self.synsets.names
+
+    def check(self, classes: int) -> None:
+        """Raise DataError unless a network of so many classes can be right about these labels."""
+        check_labels(self.labels, classes, self.where)
+        if self.synsets is not None and len(self.synsets) != classes:
+            raise DataError(
+                f"{self.synsets.source}: {len(self.synsets)} classes, but the network has {classes}"
+            )
+
+    def diagnosis(self, guesses: Ints, indexes: Ints, classes: int) -> str | None:
+        """What is wrong with the order of the classes, if the errors of the ``guesses`` (n, 5) for the images
+        at ``indexes`` are those of chance."""
+        if len(indexes) < _ENOUGH:
+            return None
+        labels = self.labels[indexes]
+        orders = {} if self.synsets is None else label_orders(labels, self.synsets, self.devkit)
+        return diagnose(guesses, labels, orders, classes)
+
+
+def open_truth(
+    images: Path,
+    labels: Path | None = None,
+    synsets: Path | None = None,
+    devkit: Path | None = None,
+    blacklist: Path | None = None,
+    tar_index: Path | None = None,
+) -> Truth:
+    """Open a folder, a tar or an LMDB of images, with its ground truth.
+
+    ``labels`` is Caffe's ``file label`` list, which then says which images are meant and in which order, or
+    the devkit's ground truth. Without it an LMDB's own labels count, or the WNIDs in the images' paths.
+    ``synsets`` is the network's order of the classes (synset_words.txt); ``devkit`` the devkit's (meta.mat,
+    or a list of WNIDs by ILSVRC2012_ID); ``tar_index`` where the index of a tar is kept. Raises DataError
+    for what does not fit together.
+    """
+    order = read_synsets(synsets) if synsets is not None else None
+    ids = _devkit_order(devkit) if devkit is not None else None
+    truth = _truth(open_images(images, tar_index=tar_index), labels, order or _sorted(ids), ids)
+    if blacklist is None:
+        return truth
+    return replace(truth, left_out=_blacklisted(truth.source, blacklist))
+
+
+def _blacklisted(source: Source, path: Path) -> frozenset[int]:
+    """The places of the images whose numbers the blacklist has. The number is in ILSVRC's file names; other
+    images are counted in alphabetical order."""
+    matches = [_NUMBER.search(source.key(index)) for index in range(len(source))]
+    if all(matches):
+        numbers = [int(match.group(1)) for match in matches if match is not None]
+        most = max(_VALIDATION_IMAGES, *numbers)
+    else:
+        numbers = (np.argsort(alphabetical(source)) + 1).tolist()
+        most = len(source)
+    listed_numbers = read_blacklist(path, most)  # counted from 0
+    return frozenset(place for place, number in enumerate(numbers) if number - 1 in listed_numbers)
+
+
+def _truth(source: Source, labels: Path | None, synsets: Synsets | None, devkit: Synsets | None) -> Truth:
+    if labels is None and source.label(0) is not None:
+        return Truth(source, own_labels(source), source.name, synsets, devkit)
+    if labels is None:
+        found, order = labels_by_folder([source.key(i) for i in range(len(source))], synsets, source.name)
+        return Truth(with_labels(source, found), found, source.name, order, devkit)
+    if is_devkit_ground_truth(labels):
+        return _from_devkit(source, labels, synsets, devkit)
+    view = listed(source, read_list(labels), str(labels))
+    return Truth(view, own_labels(view), str(labels), synsets, devkit)
+
+
+def _from_devkit(source: Source, labels: Path, synsets: Synsets | None, devkit: Synsets | None) -> Truth:
+    wnids = read_devkit_ground_truth(labels, devkit)
+    if source.label(0) is not None:
+        raise DataError(
+            f"{labels}: one id for each file in the order of their names, but {source.name} is a database"
+            " in an order of its own; it has its own labels, which count without this file"
+        )
+    if len(wnids) != len(source):
+        raise DataError(f"{source.name}: {len(source)} images, but {labels} has {len(wnids)}")
+    if synsets is None:
+        raise DataError(f"{labels}: the order of the network's classes is needed to read it")
+    found = synsets.labels_of(wnids, str(labels))
+    return Truth(Selection(source, alphabetical(source), found), found, str(labels), synsets, devkit)
+
+
+def own_labels(source: Source) -> Ints:
+    """The labels that the source itself knows. Raises DataError if one has none."""
+    found = [source.label(index) for index in range(len(source))]
+    known = [label for label in found if label is not None]
+    if len(known) != len(found):
+        raise DataError(f"{source.place(found.index(None))}: the image has no label")
+    return np.asarray(known, np.int64)
+
+
+def _devkit_order(path: Path) -> Synsets:
+    return read_devkit_meta(path) if path.suffix == ".mat" else read_synsets(path)
+
+
+def _sorted(devkit: Synsets | None) -> Synsets | None:
+    """Caffe's order of the devkit's classes: by WNID."""
+    if devkit is None:
+        return None
+    wnids, words = zip(*sorted(zip(devkit.wnids, devkit.words, strict=True)), strict=True)
+    return Synsets(wnids, words, f"{devkit.source}, sorted by WNID")

@@ -1,0 +1,213 @@
+"""Which class an image has: Caffe's lists, synset files, the devkit's ground truth and blacklist.
+
+ILSVRC numbers its classes in two orders. Caffe's labels count from 0 through the WordNet ids
+(WNIDs) as sorted; the devkit's ``ILSVRC2012_ID`` counts from 1 through another order, which only its
+``meta.mat`` tells. Taking one for the other gives 0.1% accuracy and no error, so the WNID is what
+joins them here, and a file of the devkit is not read without the devkit's order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.errors import DataError
+from vggrepro.system.extras import extra
+
+Labels = npt.NDArray[np.int64]
+
+_WNID = re.compile(r"n\d{8}")
+
+
+@dataclass(frozen=True)
+class Synsets:
+    """Classes in some order: a network's outputs, or the devkit's ids."""
+
+    wnids: tuple[str, ...]
+    words: tuple[str, ...]
+    source: str
+    """The file they are from, for messages."""
+
+    def __len__(self) -> int:
+        return len(self.wnids)
+
+    @property
+    def names(self) -> list[str]:
+        """WNID and words of every class."""
+        return [f"{wnid} {words}".strip() for wnid, words in zip(self.wnids, self.words, strict=True)]
+
+    def labels_of(self, wnids: Iterable[str], where: str) -> Labels:
+        """The place of each WNID in this order. Raises DataError that names one it lacks."""
+        places = {wnid: place for place, wnid in enumerate(self.wnids)}
+        try:
+            return np.array([places[wnid] for wnid in wnids], np.int64)
+        except KeyError as error:
+            raise DataError(f"{where}: class {error.args[0]} is not among those of {self.source}") from None
+
+
+def read_synsets(path: Path) -> Synsets:
+    """Read Caffe's synset_words.txt (``n01440764 tench, Tinca tinca``) or synsets.txt (WNIDs alone)."""
+    wnids, words = [], []
+    for number, line in _lines(path):
+        wnid, _, text = line.partition(" ")
+        if not _WNID.fullmatch(wnid):
+            raise DataError(f"{path}:{number}: expected a WNID as n01440764, got {wnid!r}")
+        wnids.append(wnid)
+        words.append(text.strip())
+    return _synsets(wnids, words, str(path))
+
+
+def read_devkit_meta(path: Path) -> Synsets:
+    """The classes of the devkit's meta.mat in the order of ILSVRC2012_ID, 1 first (extra ``matlab``).
+
+    meta.mat also holds the inner nodes of the hierarchy; only classes without children have ids
+    that images bear.
+    """
+    loader = extra("scipy.io", "matlab", f"reading {path}")
+    try:
+        synsets = np.atleast_1d(loader.loadmat(str(path), squeeze_me=True)["synsets"])
+        rows = sorted(
+            (int(row["ILSVRC2012_ID"]), str(row["WNID"]), str(row["words"]))
+            for row in synsets
+            if int(row["num_children"]) == 0
+        )
+    except (
+        loader.matlab.MatReadError,
+        ValueError,
+        KeyError,
+        IndexError,
+        TypeError,
+        NotImplementedError,
+    ) as error:
+        raise DataError(f"{path}: not the meta.mat of an ILSVRC devkit: {error}") from error
+    if [number for number, _, _ in rows] != list(range(1, len(rows) + 1)):
+        raise DataError(
+            f"{path}: the ids of the {len(rows)} classes without children are not 1 to {len(rows)}"
+        )
+    return _synsets([wnid for _, wnid, _ in rows], [words for _, _, words in rows], str(path))
+
+
+def read_list(path: Path) -> tuple[tuple[str, int], ...]:
+    """Read Caffe's list: a line is an image's path, a space, and its label from 0.
+
+    As in Caffe the last space is the one that separates. Raises DataError with the line where the
+    label is no number (Caffe would read 0).
+    """
+    entries = []
+    for number, line in _lines(path):
+        key, _, label = line.rpartition(" ")
+        if not key or not _is_integer(label):
+            raise DataError(f"{path}:{number}: expected 'file label', got {line!r}")
+        entries.append((key, int(label)))
+    if not entries:
+        raise DataError(f"{path}: File is empty")
+    return tuple(entries)
+
+
+def is_devkit_ground_truth(path: Path) -> bool:
+    """Whether a file is one id a line (the devkit's), and not Caffe's ``file label``."""
+    for _, line in _lines(path):
+        return _is_integer(line)
+    raise DataError(f"{path}: File is empty")
+
+
+def read_devkit_ground_truth(path: Path, devkit: Synsets | None) -> tuple[str, ...]:
+    """The WNID of every image, in the alphabetical order of the image files.
+
+    ``devkit`` is the order of the ids (``read_devkit_meta``, or ``read_synsets`` of a list in that
+    order). Raises DataError where it is missing, or where an id is outside it.
+    """
+    if devkit is None:
+        raise DataError(
+            f"{path}: holds the devkit's ids, whose order is not that of sorted WNIDs:"
+            " the devkit's meta.mat, or a list of WNIDs in the order of the ids, is needed to read it"
+        )
+    wnids = []
+    for number, line in _lines(path):
+        if not _is_integer(line):
+            raise DataError(f"{path}:{number}: expected an ILSVRC2012_ID, got {line!r}")
+        place = int(line)
+        if not 1 <= place <= len(devkit):
+            raise DataError(
+                f"{path}:{number}: ILSVRC2012_ID {place}, but {devkit.source} has 1 to {len(devkit)}"
+            )
+        wnids.append(devkit.wnids[place - 1])
+    return tuple(wnids)
+
+
+def read_blacklist(path: Path, images: int) -> frozenset[int]:
+    """The places (from 0, in alphabetical order of files) that the devkit's blacklist names (from 1)."""
+    places = []
+    for number, line in _lines(path):
+        if not _is_integer(line) or not 1 <= int(line) <= images:
+            raise DataError(f"{path}:{number}: expected an image's number, 1 to {images}, got {line!r}")
+        places.append(int(line) - 1)
+    return frozenset(places)
+
+
+def check_labels(labels: Sequence[int] | Labels, classes: int, where: str) -> None:
+    """Raise DataError unless all labels are in 0 .. ``classes`` - 1; say so if they count from 1."""
+    least, most = min(labels), max(labels)
+    if least >= 0 and most < classes:
+        return
+    hint = ""
+    if least >= 1 and most == classes:
+        hint = " (they seem to count from 1: ids of the devkit are read from its own ground truth file)"
+    raise DataError(f"{where}: labels run from {least} to {most}, expected 0 to {classes - 1}{hint}")
+
+
+def wnid_of_key(key: str) -> str | None:
+    """The WNID in an image's path: its folder's name, or what its file's name begins with."""
+    *folders, file = key.split("/")
+    for folder in reversed(folders):
+        if _WNID.fullmatch(folder):
+            return folder
+    match = re.match(r"(n\d{8})_", file)
+    return match.group(1) if match else None
+
+
+def labels_by_folder(keys: Sequence[str], synsets: Synsets | None, where: str) -> tuple[Labels, Synsets]:
+    """Labels from the WNIDs in the images' paths (``n01440764/n01440764_10026.JPEG``), and their order.
+
+    Without ``synsets`` the order is that of the WNIDs found, sorted, as Caffe numbers them.
+    """
+    wnids = [wnid_of_key(key) for key in keys]
+    found = [wnid for wnid in wnids if wnid is not None]
+    if len(found) != len(keys):
+        raise DataError(f"{where}: no class can be told from the path {keys[wnids.index(None)]}")
+    if synsets is None:
+        order = sorted(set(found))
+        synsets = Synsets(tuple(order), ("",) * len(order), where)
+    return synsets.labels_of(found, where), synsets
+
+
+def _synsets(wnids: Sequence[str], words: Sequence[str], source: str) -> Synsets:
+    if not wnids:
+        raise DataError(f"{source}: File is empty")
+    wnid, times = Counter(wnids).most_common(1)[0]
+    if times > 1:
+        raise DataError(f"{source}: class {wnid} occurs {times} times")
+    return Synsets(tuple(wnids), tuple(words), source)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines that are not empty, with their numbers, without the white space around them."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield number, line.strip()
+    except OSError as error:
+        raise DataError(f"{path}: Could not open or find file: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not a text file: {error}") from error
+
+
+def _is_integer(text: str) -> bool:
+    return re.fullmatch(r"[+-]?\d{1,9}", text) is not None

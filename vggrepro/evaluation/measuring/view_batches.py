@@ -1,0 +1,62 @@
+"""Which views go to the device together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vggrepro.data.arrays import Ints
+from vggrepro.errors import ProtocolError
+
+Size = tuple[int, int]
+"""Height and width in pixels."""
+
+
+@dataclass(frozen=True)
+class View:
+    """View number ``number`` of the image at ``position`` in a window."""
+
+    position: int
+    number: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Views of one size."""
+
+    size: Size
+    views: tuple[View, ...]
+
+    @property
+    def positions(self) -> frozenset[int]:
+        return frozenset(view.position for view in self.views)
+
+
+def plan(sizes: Sequence[Size | None], count: int, pixels: int) -> list[Batch]:
+    """Batches of at most ``pixels`` pixels (but at least one view) for a window of images.
+
+    ``sizes`` gives the size of each image's views (None: no such image), ``count`` how many it has. Views
+    of one size follow each other, most frequent size first, so a device sees each size once a window. The
+    plan depends on nothing but the window: resumed and sharded runs see the same batches, and so the same
+    rounding.
+    """
+    groups: dict[Size, list[View]] = {}
+    for position, size in enumerate(sizes):
+        if size is not None:
+            groups.setdefault(size, []).extend(View(position, number) for number in range(count))
+    found = []
+    for size in sorted(groups, key=lambda s: -len(groups[s])):
+        views = groups[size]
+        step = max(1, pixels // (size[0] * size[1]))
+        found += [Batch(size, tuple(views[at : at + step])) for at in range(0, len(views), step)]
+    return found
+
+
+def windows(indexes: Ints, length: int) -> list[Ints]:
+    """``indexes`` in consecutive windows: the unit that ranks share out and that is decoded at once.
+
+    Raises ProtocolError for a length below 1.
+    """
+    if length < 1:
+        raise ProtocolError(f"window of {length} images: expected at least 1")
+    return [indexes[at : at + length] for at in range(0, len(indexes), length)]

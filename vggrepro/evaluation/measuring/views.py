@@ -1,0 +1,76 @@
+"""The views of an image that a stream asks for, cut from rescaled copies without copying again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vggrepro.data.decode import Exif, Pixels
+from vggrepro.data.preprocess import (
+    Centre,
+    Kernel,
+    Offset,
+    centre_offset,
+    cut,
+    five_crop_offsets,
+    grid_offsets,
+    mirror,
+    rescale,
+)
+from vggrepro.data.sources.base import Source
+from vggrepro.evaluation.measuring.view_batches import Size
+from vggrepro.evaluation.protocols import Stream
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How images become pixels, where the paper leaves a choice (see :mod:`vggrepro.data.preprocess`)."""
+
+    exif: Exif = "ignore"
+    kernel: Kernel = "linear"
+    centre: Centre = "floor"
+
+    def facts(self) -> dict[str, Any]:
+        return {"exif": self.exif, "kernel": self.kernel, "centre": self.centre}
+
+
+@dataclass(frozen=True, eq=False)
+class Rescaled:
+    """An image at the sizes that are needed: ``pixels[Q]`` is (H, W, 3) uint8 with smallest side Q."""
+
+    pixels: Mapping[int, Pixels]
+    centre: Centre
+    truncated: bool
+
+    def size(self, stream: Stream, crop: int) -> Size:
+        """Height and width that all of the stream's views of this image have."""
+        if stream.views != "dense":
+            return crop, crop
+        height, width, _ = self.pixels[stream.scale].shape
+        return height, width
+
+    def view(self, stream: Stream, number: int, crop: int) -> Pixels:
+        """View ``number`` of the stream: (h, w, 3), sharing the memory of the rescaled image. The mirrored
+        views are the mirror images of the others, in the same order."""
+        pixels = self.pixels[stream.scale]
+        if stream.views != "dense":
+            pixels = cut(pixels, offsets(stream.views, pixels, crop, self.centre)[number], crop)
+        return mirror(pixels) if stream.flip else pixels
+
+
+def offsets(views: str, pixels: Pixels, crop: int, centre: Centre) -> tuple[Offset, ...]:
+    """Top and left of the crops of one kind ("centre", "five", "grid") in an image (H, W, 3)."""
+    height, width, _ = pixels.shape
+    if views == "centre":
+        return (centre_offset(height, width, crop, centre),)
+    if views == "five":
+        return five_crop_offsets(height, width, crop, centre)
+    return grid_offsets(height, width, crop)
+
+
+def load(source: Source, index: int, scales: Iterable[int], reading: Reading) -> Rescaled:
+    """Read, decode and rescale one image. Raises DataError if it cannot be decoded."""
+    decoded = source.decoded(index, exif=reading.exif)
+    pixels = {scale: rescale(decoded.pixels, scale, reading.kernel) for scale in scales}
+    return Rescaled(pixels, reading.centre, decoded.truncated)

@@ -1,0 +1,1 @@
+"""Results as JSON, Markdown and a page with plots."""

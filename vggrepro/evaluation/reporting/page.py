@@ -1,0 +1,288 @@
+"""The report as one self-contained HTML page: no script, no file beside it, phone to desktop."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from importlib import resources
+from pathlib import PurePath
+
+from vggrepro.evaluation.metrics import ClassError, Rate
+from vggrepro.evaluation.reporting.plots import Point, error_plot
+from vggrepro.evaluation.reporting.report import (
+    Report,
+    difference,
+    differences,
+    image_notices,
+    interval,
+    published,
+    signed,
+    with_interval,
+)
+from vggrepro.evaluation.results import Mistake, Outcome
+from vggrepro.paper.tables import TITLES, Row, table
+
+Thumbnails = Mapping[int, str]
+"""Data URIs of pictures, by the image's index."""
+
+_WORST_CLASSES = 20
+
+
+def page(report: Report, thumbnails: Thumbnails) -> str:
+    """The page's HTML. Every name that comes from outside is escaped."""
+    style = resources.files("vggrepro.evaluation.reporting").joinpath("page.css").read_text("utf-8")
+    title = report.row.label if report.row else report.goal.name
+    sections = [
+        _headline(report, title),
+        _paper_table(report, report.row) if report.row else "",
+        _replications(report),
+        _comparison(report),
+        _classes(report),
+        _confusions(report),
+        _mistakes(report, thumbnails),
+        _settings(report),
+    ]
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}: top-1 and top-5 error</title>\n<style>\n{style}</style></head>\n<body>\n"
+        + "\n".join(section for section in sections if section)
+        + "\n</body></html>\n"
+    )
+
+
+def _headline(report: Report, title: str) -> str:
+    errors = report.results.whole.errors
+    wanted = report.goal.expectation
+    figures = [
+        _figure("top-1 error", errors.top1, wanted.whose if wanted else "", wanted.top1 if wanted else None),
+        _figure("top-5 error", errors.top5, wanted.whose if wanted else "", wanted.top5 if wanted else None),
+    ]
+    notices = [*report.notices, *image_notices(report.counts)]
+    if len(report.found) > 1:
+        notices.append(
+            f"The best of {len(report.found)} combinations is told in detail; all are compared below."
+        )
+    paragraphs = "".join(f'<p class="notice">{escape(text)}</p>' for text in notices)
+    return (
+        f"<h1>{escape(title)}</h1>"
+        f'<p class="faint">{escape(report.results.whole.label)}</p>'
+        f'<p class="faint">{report.results.images} images of {escape(PurePath(report.counts.source).name)}.'
+        " Errors are in percent; intervals are 95% (Wilson).</p>"
+        f'<div class="headline">{"".join(figures)}</div>{paragraphs}'
+    )
+
+
+def _figure(name: str, rate: Rate, whose: str, wanted: float | None) -> str:
+    low, high = rate.interval
+    beside = ""
+    if wanted is not None:
+        beside = f"<br>{escape(whose)} {published(wanted)}, difference {signed(difference(rate, wanted))}"
+    return (
+        f'<div class="figure">{name}<b>{rate.percent:.2f}%</b>'
+        f'<span class="faint">95%: {low:.2f} to {high:.2f}{beside}</span></div>'
+    )
+
+
+def _table(heads: Sequence[str], rows: Iterable[str]) -> str:
+    """``heads`` that begin with # are columns of numbers."""
+    cells = "".join(_head(head) for head in heads)
+    body = "".join(rows)
+    return f'<div class="scroll"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _head(head: str) -> str:
+    return (
+        f'<th class="number">{escape(head[1:])}</th>' if head.startswith("#") else f"<th>{escape(head)}</th>"
+    )
+
+
+def _row(cells: Sequence[str], numbers: int, ours: bool = False) -> str:
+    """Cells that are escaped already; the last ``numbers`` of them are numbers."""
+    first = len(cells) - numbers
+    body = "".join(
+        f"<td>{c}</td>" if i < first else f'<td class="number">{c}</td>' for i, c in enumerate(cells)
+    )
+    return f'<tr class="ours">{body}</tr>' if ours else f"<tr>{body}</tr>"
+
+
+def _paper_table(report: Report, row: Row) -> str:
+    """The paper's table, with our column beside the rows that this run measured."""
+    heads = ["top-1 / top-5 error", "#paper", "#ours", "#difference"]
+    measured = {goal.row: outcome for goal, outcome in report.found if goal.row is not None}
+    rows = [_paper_row(line, measured.get(line)) for line in table(row.table)]
+    note = f'<p class="faint">{escape(row.note)}</p>' if row.note else ""
+    return f"<h2>Table {row.table}. {escape(TITLES[row.table])}</h2>{_table(heads, rows)}{note}"
+
+
+def _paper_row(line: Row, outcome: Outcome | None) -> str:
+    cells = [escape(line.label), f"{published(line.top1)} / {published(line.top5)}"]
+    if outcome is None:
+        return _row([*cells, "", ""], 3)
+    found = outcome.errors
+    ours = (
+        f"{found.top1.percent:.2f} / {found.top5.percent:.2f}"
+        f'<br><span class="faint">{interval(found.top1)}<br>{interval(found.top5)}</span>'
+    )
+    return _row([*cells, ours, differences(found, line.top1, line.top5)], 3, ours=True)
+
+
+def _replications(report: Report) -> str:
+    if not report.replications:
+        return ""
+    errors = report.results.whole.errors
+    heads = ["who", "#top-1 / top-5", "#our difference"]
+    rows = [
+        _row(
+            [
+                f'{escape(r.source)}<br><span class="faint">{escape(r.what)}</span>',
+                f"{published(r.top1)} / {published(r.top5)}",
+                differences(errors, r.top1, r.top5),
+            ],
+            2,
+        )
+        for r in report.replications
+    ]
+    return (
+        f"<h2>Published replications</h2>{_table(heads, rows)}"
+        '<p class="faint">Mostly centre crops: nobody else has published a dense evaluation.</p>'
+    )
+
+
+def _comparison(report: Report) -> str:
+    compared = report.compared
+    if len(compared) == 1:
+        return ""
+    wanted = {outcome.members: goal.expectation for goal, outcome in report.found}
+    plots = []
+    for name, kind in (("top-1", "top1"), ("top-5", "top5")):
+        points = [
+            Point(label, getattr(outcome.errors, kind), getattr(wanted.get(outcome.members), kind, None))
+            for label, outcome in compared
+        ]
+        title = f"{name} error in percent"
+        plots.append(f"<div><h3>{title}</h3>{error_plot(title, kind, points)}</div>")
+    heads = ["what", "#top-1", "#top-5"]
+    rows = [
+        _row([escape(label), with_interval(o.errors.top1), with_interval(o.errors.top5)], 2)
+        for label, o in compared
+    ]
+    dashes = " Dashed strokes are the expected errors." if any(wanted.values()) else ""
+    return (
+        "<h2>Scales, protocols and networks compared</h2>"
+        f'<p class="faint">The same views, averaged differently, with 95%'
+        f" intervals.{dashes}</p>"
+        f'<div class="plots">{"".join(plots)}</div>'
+        f"<details><summary>The same as a table</summary>{_table(heads, rows)}</details>"
+    )
+
+
+def _classes(report: Report) -> str:
+    ordered = sorted(report.results.classes, key=lambda c: (-c.errors.top1.percent, c.label))
+    perfect = sum(c.errors.top1.wrong == 0 for c in ordered)
+    everything = ""
+    if len(ordered) > _WORST_CLASSES:
+        everything = (
+            f"<details><summary>All {len(ordered)} classes</summary>{_class_table(report, ordered)}</details>"
+        )
+    return (
+        "<h2>Error per class</h2>"
+        f"<p>{perfect} of {len(ordered)} classes have no top-1 error. The hardest:</p>"
+        f"{_class_table(report, ordered[:_WORST_CLASSES])}{everything}"
+    )
+
+
+def _class_table(report: Report, classes: Sequence[ClassError]) -> str:
+    """Bars are as long as the largest error allows."""
+    heads = ["class", "", "#images", "#top-1", "#top-5"]
+    largest = max(c.errors.top1.percent for c in classes) or 1.0
+    rows = [
+        _row(
+            [
+                _class(report, c.label),
+                _bar(c.errors.top1.percent / largest),
+                str(c.errors.top1.total),
+                f"{c.errors.top1.percent:.1f}",
+                f"{c.errors.top5.percent:.1f}",
+            ],
+            3,
+        )
+        for c in classes
+    ]
+    return _table(heads, rows)
+
+
+def _bar(part: float) -> str:
+    return f'<span class="track"><span class="bar" style="width:{100 * part:.1f}%"></span></span>'
+
+
+def _class(report: Report, label: int) -> str:
+    """Its words, and its WNID less loud."""
+    words, wnid = report.words(label)
+    return f'{escape(words)} <span class="faint">{escape(wnid)}</span>' if wnid else escape(words)
+
+
+def _short(report: Report, label: int) -> str:
+    """The first of its words: for pictures, where there is little room."""
+    return escape(report.words(label)[0].split(",")[0])
+
+
+def _confusions(report: Report) -> str:
+    repeated = [c for c in report.results.confusions if c.count > 1]
+    if not repeated:
+        return ""
+    rows = [
+        _row(
+            [
+                _class(report, c.truth),
+                _class(report, c.guess),
+                f"{c.count} of {c.total}",
+                f"{100 * c.count / c.total:.0f}%",
+            ],
+            2,
+        )
+        for c in repeated
+    ]
+    heads = ["truth", "taken for", "#images", "#share"]
+    return f"<h2>Most frequent confusions</h2>{_table(heads, rows)}"
+
+
+def _mistakes(report: Report, thumbnails: Thumbnails) -> str:
+    if not report.results.worst:
+        return ""
+    cards = "".join(
+        _mistake(report, mistake, thumbnails.get(mistake.index)) for mistake in report.results.worst
+    )
+    return (
+        "<h2>Most confident mistakes</h2>"
+        '<p class="faint">The images whose best guess is furthest above the truth, with the five guesses.</p>'
+        f'<div class="mistakes">{cards}</div>'
+    )
+
+
+def _mistake(report: Report, mistake: Mistake, picture: str | None) -> str:
+    key = report.keys[mistake.index]
+    image = f'<img alt="{escape(key)}" src="{escape(picture)}" loading="lazy">' if picture else ""
+    guesses = "".join(_guess(report, label, p, label == mistake.truth) for label, p in mistake.guesses)
+    return (
+        f'<div class="mistake">{image}<div><span class="faint">{_breakable(key)}</span><br>'
+        f'<span class="truth">{_short(report, mistake.truth)}</span>'
+        f" {100 * mistake.truth_probability:.1f}%<ol>{guesses}</ol></div></div>"
+    )
+
+
+def _breakable(key: str) -> str:
+    """A file's name that a narrow column may break behind its parts."""
+    return escape(key).replace("_", "_<wbr>").replace("/", "/<wbr>")
+
+
+def _guess(report: Report, label: int, probability: float, right: bool) -> str:
+    mark = ' class="truth"' if right else ""
+    return f"<li{mark}>{_short(report, label)} {100 * probability:.1f}%</li>"
+
+
+def _settings(report: Report) -> str:
+    text = json.dumps(dict(report.settings), indent=1, ensure_ascii=False)
+    details = f"<details><summary>Every setting of this run</summary><pre>{escape(text)}</pre></details>"
+    return f"<h2>Settings</h2>{details}"

@@ -1,0 +1,227 @@
+"""An evaluation as JSON, with every setting, and as Markdown beside the paper's number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from vggrepro.evaluation.goals import Goal
+from vggrepro.evaluation.metrics import Errors, Rate
+from vggrepro.evaluation.results import Outcome, Results
+from vggrepro.paper.replications import Replication, beside
+from vggrepro.paper.tables import Row
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Which images were counted. ``bad`` and ``truncated`` map image names to reasons: bad ones count in no
+    error, truncated ones do, decoded as Caffe decodes them."""
+
+    source: str
+    listed: int
+    blacklisted: int
+    selected: int
+    bad: Mapping[str, str]
+    truncated: Mapping[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """All that is told of a run. ``results`` and ``goal`` are the combination told in detail, ``found`` all
+    that were to be evaluated, it included. ``names`` are the classes' WNIDs and words, by label; ``keys`` the
+    images' names by index, for the worst mistakes; ``settings`` is ready for JSON."""
+
+    goal: Goal
+    results: Results
+    found: Sequence[tuple[Goal, Outcome]]
+    counts: Counts
+    names: Sequence[str]
+    keys: Mapping[int, str]
+    settings: Mapping[str, Any]
+    seconds: float = 0.0
+    notices: Sequence[str] = ()
+
+    @property
+    def row(self) -> Row | None:
+        return self.goal.row
+
+    @property
+    def replications(self) -> tuple[Replication, ...]:
+        return beside(self.row.tested) if self.row else ()
+
+    @property
+    def compared(self) -> list[tuple[str, Outcome]]:
+        """Everything measured, once each, in words: what was asked for, then the detailed one's parts."""
+        named = [(goal.name, outcome) for goal, outcome in self.found]
+        known = {outcome.members for _, outcome in named}
+        return named + [(part.label, part) for part in self.results.parts if part.members not in known]
+
+    def name(self, label: int) -> str:
+        """A class in words; its number alone where the names are not known."""
+        return self.names[label] if label < len(self.names) else f"class {label}"
+
+    def words(self, label: int) -> tuple[str, str]:
+        """A class's words, and its WNID; what is not known is empty."""
+        wnid, _, words = self.name(label).partition(" ")
+        return (words, wnid) if words and label < len(self.names) else (self.name(label), "")
+
+
+def difference(measured: Rate, published: float | None) -> float | None:
+    """Measured minus published error, in percentage points."""
+    return None if published is None else measured.percent - published
+
+
+def to_json(report: Report) -> dict[str, Any]:
+    """The whole report as JSON data. Errors are in percent."""
+    results = report.results
+    return {
+        "format": FORMAT,
+        "name": report.goal.name,
+        **outcome_json(results.whole),
+        "results": {goal.name: goal_json(goal, outcome) for goal, outcome in report.found},
+        "images": {**asdict(report.counts), "evaluated": results.images},
+        "paper": asdict(report.row) if report.row else None,
+        "replications": [asdict(r) for r in report.replications],
+        "parts": [outcome_json(part) for part in results.parts],
+        "classes": [
+            {"label": c.label, "name": report.name(c.label), **errors_json(c.errors)} for c in results.classes
+        ],
+        "confusions": [
+            {**asdict(c), "truth_name": report.name(c.truth), "guess_name": report.name(c.guess)}
+            for c in results.confusions
+        ],
+        "worst": [
+            {"image": report.keys[m.index], **asdict(m), "truth_name": report.name(m.truth)}
+            for m in results.worst
+        ],
+        "notices": list(report.notices),
+        "settings": dict(report.settings),
+        "seconds": round(report.seconds, 3),
+    }
+
+
+def outcome_json(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "what": outcome.label,
+        "members": [asdict(member) for member in outcome.members],
+        **errors_json(outcome.errors),
+    }
+
+
+def errors_json(errors: Errors) -> dict[str, Any]:
+    found: dict[str, Any] = {"images_counted": errors.top1.total}
+    for name, rate in (("top1", errors.top1), ("top5", errors.top5)):
+        found[f"{name}_wrong"] = rate.wrong
+        found[f"{name}_error_percent"] = rate.percent
+        found[f"{name}_interval_95_percent"] = list(rate.interval)
+    return found
+
+
+def goal_json(goal: Goal, outcome: Outcome) -> dict[str, Any]:
+    """A combination's errors with what was expected of them."""
+    found = outcome_json(outcome)
+    if goal.expectation is not None:
+        found["expected"] = {
+            "whose": goal.expectation.whose,
+            "top1_error_percent": goal.expectation.top1,
+            "top5_error_percent": goal.expectation.top5,
+            "top1_difference": difference(outcome.errors.top1, goal.expectation.top1),
+            "top5_difference": difference(outcome.errors.top5, goal.expectation.top5),
+        }
+    return found
+
+
+def with_interval(rate: Rate) -> str:
+    """ "25.61 (25.20-26.03)": the error in percent and its 95% interval."""
+    return f"{rate.percent:.2f} ({interval(rate)})"
+
+
+def interval(rate: Rate) -> str:
+    """The 95% interval in percent."""
+    low, high = rate.interval
+    return f"{low:.2f}-{high:.2f}"
+
+
+def published(value: float | None) -> str:
+    """With one decimal, as the paper prints it, or with as many as it was published with."""
+    if value is None:
+        return "-"
+    return f"{value:.1f}" if value == round(value, 1) else f"{value:g}"
+
+
+def signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.2f}"
+
+
+def to_markdown(report: Report) -> str:
+    """What was asked for beside what was expected, the replications, and the parts, as aligned tables."""
+    lines = [
+        f"{report.results.images} images; errors in percent, with 95% confidence intervals",
+        "",
+        *_aligned(["", "top-1", "top-5", "expected", "difference"], _goal_rows(report)),
+    ]
+    errors = report.results.whole.errors
+    if report.replications:
+        rows = [_replication_row(r, errors) for r in report.replications]
+        lines += ["", *_aligned(["published replications", "top-1", "top-5", "our difference"], rows)]
+    parts = report.compared[len(report.found) :]
+    if parts:
+        rows = [[label, with_interval(o.errors.top1), with_interval(o.errors.top5)] for label, o in parts]
+        lines += ["", *_aligned(["parts", "top-1", "top-5"], rows)]
+    notices = [*report.notices, *image_notices(report.counts)]
+    return "\n".join([*lines, *([""] if notices else []), *(f"- {text}" for text in notices)]) + "\n"
+
+
+def _goal_rows(report: Report) -> list[list[str]]:
+    rows = []
+    for goal, outcome in report.found:
+        top1, top5 = outcome.errors.top1, outcome.errors.top5
+        wanted = goal.expectation
+        row = [goal.name, with_interval(top1), with_interval(top5), "-", "-"]
+        if wanted is not None:
+            row[3] = f"{wanted.whose}: {published(wanted.top1)} / {published(wanted.top5)}"
+            row[4] = differences(outcome.errors, wanted.top1, wanted.top5)
+        rows.append(row)
+    return rows
+
+
+def _replication_row(r: Replication, errors: Errors) -> list[str]:
+    who = f"{r.source}, {r.what}"
+    return [who, published(r.top1), published(r.top5), differences(errors, r.top1, r.top5)]
+
+
+def _aligned(heads: list[str], rows: list[list[str]]) -> list[str]:
+    """A Markdown table whose columns line up in a terminal too."""
+    widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(len(heads))]
+    lines = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in [heads, *rows]]
+    lines.insert(1, ["-" * width for width in widths])
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def differences(errors: Errors, top1: float | None, top5: float | None) -> str:
+    """Measured minus published, top-1 and top-5."""
+    return f"{signed(difference(errors.top1, top1))} / {signed(difference(errors.top5, top5))}"
+
+
+def image_notices(counts: Counts) -> list[str]:
+    """What a reader must know about the images, in sentences; nothing where all is as usual."""
+    found = []
+    if counts.selected != counts.listed - counts.blacklisted:
+        found.append(f"a sample: {counts.selected} of {counts.listed - counts.blacklisted} images")
+    if counts.blacklisted:
+        found.append(f"{counts.blacklisted} blacklisted images are left out")
+    if counts.bad:
+        what = "images that cannot be decoded, and count in no error"
+        found.append(f"{what} ({len(counts.bad)}): {_some(counts.bad)}")
+    if counts.truncated:
+        what = "images that end early, grey where something is missing"
+        found.append(f"{what} ({len(counts.truncated)}): {_some(counts.truncated)}")
+    return found
+
+
+def _some(names: Mapping[str, str], most: int = 5) -> str:
+    shown = ", ".join(list(names)[:most])
+    return shown if len(names) <= most else f"{shown}, ..."

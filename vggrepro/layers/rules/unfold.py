@@ -1,0 +1,62 @@
+"""What every window of a convolution sees, tap by tap: in a graph, and in NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import product
+from math import prod
+
+import numpy as np
+
+from vggrepro.emit import Dims, GraphBuilder
+from vggrepro.layers.rules.window import Windows
+
+TO_THE_END = np.iinfo(np.int64).max
+
+
+def unfold(g: GraphBuilder, x: str, dims: Dims, windows: Windows) -> str:
+    """(N, C, sizes...) to (N, C, taps, windows...): one strided slice for each tap of the kernel.
+
+    Tap t of the windows that fit into L elements begins at t * dilation and ends extent - 1 elements
+    before it would leave the last window, so no size needs to be known.
+    """
+    axes = list(range(2, len(dims)))
+    padded = _padded(g, x, dims, windows)
+    if prod(windows.kernel) == 1 and prod(windows.stride) == 1:
+        return g.op("Unsqueeze", padded, g.ints([2]))
+    taps = []
+    for tap in product(*map(range, windows.kernel)):
+        starts = [t * d for t, d in zip(tap, windows.dilation, strict=True)]
+        behind = [s - e + 1 for s, e in zip(starts, windows.extents, strict=True)]
+        ends = [b or TO_THE_END for b in behind]
+        cut = g.op("Slice", padded, g.ints(starts), g.ints(ends), g.ints(axes), g.ints(windows.stride))
+        taps.append(g.op("Unsqueeze", cut, g.ints([2])))
+    return g.op("Concat", *taps, axis=2) if len(taps) > 1 else taps[0]
+
+
+def _padded(g: GraphBuilder, x: str, dims: Dims, windows: Windows) -> str:
+    """Zeros before and behind, also those that Caffe reads beyond the end of a short input."""
+    widths = pad_widths(dims, windows)
+    if not any(map(any, widths)):
+        return x
+    before, behind = zip(*widths, strict=True)
+    return g.op("Pad", x, g.ints([*before, *behind]))
+
+
+def pad_widths(dims: Dims, windows: Windows) -> list[tuple[int, int]]:
+    """Zeros before and behind each axis of a blob (N, C, sizes...), as ``numpy.pad`` takes them."""
+    beyond = windows.shortfall(dims[2:])
+    return [(0, 0), (0, 0), *((p, p + b) for p, b in zip(windows.pad, beyond, strict=True))]
+
+
+def tap_slices(tap: Sequence[int], out: Sequence[int], windows: Windows) -> tuple[int | slice, ...]:
+    """Where one tap of every window falls in the padded blob (N, C, sizes...)."""
+    return at(
+        slice(t * d, t * d + (count - 1) * s + 1, s)
+        for t, count, s, d in zip(tap, out, windows.stride, windows.dilation, strict=True)
+    )
+
+
+def at(behind: Iterable[int | slice]) -> tuple[int | slice, ...]:
+    """An index into the axes behind the first two."""
+    return (slice(None), slice(None), *behind)

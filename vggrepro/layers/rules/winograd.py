@@ -1,0 +1,232 @@
+"""Winograd's minimal filtering, for the gradients of 3x3 convolutions with stride 1.
+
+m outputs of a filter of r taps along one axis come from a product of two polynomials, and that is
+known from its values at n = m + r - 1 points (Toom and Cook; Lavin and Gray, "Fast Algorithms for
+Convolutional Neural Networks", 2015):
+
+    y = A [(G w) * (B x)],   A (m, n), G (n, r), B (n, n),
+
+so n multiplications do the work of m * r. With tiles of 4 rows and 2 columns of the image, 6 * 4 = 24
+products stand for 72. For the gradient of the image the 3x3 filter has its 3 taps and a tile its
+outputs; for the gradient of the filter the tile is the taps and the filter the outputs: the points,
+and B, are the same. The products are matrix products over the channels, one for each of the 24
+points; B and G are applied by strided convolutions within each channel.
+
+Two CPU cores are bound by multiplications; docs/performance.md has the times.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from math import prod
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.emit import GraphBuilder, Shape
+from vggrepro.layers.rules.batch_pieces import split_images, sum_of
+from vggrepro.layers.rules.window import Windows
+
+CHUNK = 2**25
+"""Elements of transformed tensors (128 MiB) that are alive at a time."""
+
+LEAST_FOR_INPUT = 48
+LEAST_FOR_WEIGHT = 16
+"""C * K / (C + K) from which on the two gradients are faster here than by direct summation."""
+
+TILE = (4, 2)
+"""Rows and columns of a tile."""
+
+FILTER = (3, 3)
+
+ROW_POINTS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(1, 2), Fraction(-2))
+COLUMN_POINTS = (Fraction(0), Fraction(1), Fraction(-1))
+"""And infinity. The points decide the rounding error. Over 256 channels it was at most 1.0e-6 of the largest
+gradient, 2.7e-7 by plain summation. 1/2 and -2 halve what 2 and -2 leave; 6 points in both directions
+would spare more products, 4 for 1, but leave 4e-6."""
+
+POINTS = (len(ROW_POINTS) + 1) * (len(COLUMN_POINTS) + 1)
+
+Matrix = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Transforms:
+    """The matrices for both axes at once: ``outputs`` (outputs, 24), ``taps`` (24, taps) and
+    ``image`` (24, tile + filter - 1 in each direction)."""
+
+    outputs: Matrix
+    taps: Matrix
+    image: Matrix
+
+
+def toom_cook(
+    points: tuple[Fraction, ...], outputs: int, taps: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """A, G and B for correlation along one axis, at ``outputs + taps - 2`` points and infinity.
+
+    B holds the polynomials that vanish at all points but one, which stay exact in binary for such
+    points as these; their values there, by which they must be divided, go into G.
+    """
+    powers = [[p**i for i in range(max(outputs, taps))] for p in points]
+    scales = [prod((p - q for q in points if q != p), start=Fraction(1)) for p in points]
+    infinite = [[Fraction(i == size - 1) for i in range(size)] for size in (outputs, taps)]
+    a = [*(row[:outputs] for row in powers), infinite[0]]
+    g = [*([v / s for v in row[:taps]] for row, s in zip(powers, scales, strict=True)), infinite[1]]
+    b = [[*_polynomial([q for q in points if q != p]), Fraction(0)] for p in points]
+    b.append(_polynomial(points))
+    return np.array(a, np.float64).T, np.array(g, np.float64), np.array(b, np.float64)
+
+
+def _polynomial(roots: tuple[Fraction, ...] | list[Fraction]) -> list[Fraction]:
+    """Coefficients of the product of (x - root), the constant one first."""
+    result = [Fraction(1)]
+    for root in roots:
+        shifted = [Fraction(0), *result]
+        result = [s - root * r for s, r in zip(shifted, [*result, Fraction(0)], strict=True)]
+    return result
+
+
+@cache
+def _transforms(outputs: tuple[int, int], taps: tuple[int, int]) -> Transforms:
+    rows = toom_cook(ROW_POINTS, outputs[0], taps[0])
+    columns = toom_cook(COLUMN_POINTS, outputs[1], taps[1])
+    a, g, b = (np.kron(r, c).astype(np.float32) for r, c in zip(rows, columns, strict=True))
+    return Transforms(a, g, b)
+
+
+def holds(windows: Windows, group: int) -> bool:
+    """Whether the rules here are those of a convolution."""
+    return (
+        windows.kernel == FILTER
+        and windows.stride == windows.dilation == (1, 1)
+        and max(windows.pad) < max(FILTER)
+        and group == 1
+    )
+
+
+def saves_time(x: Shape, y: Shape, tiled: Shape, least: int) -> bool:
+    """Whether it is faster than direct summation for x (N, C, H, W) and y (N, K, H', W').
+
+    The transforms cost time in proportion to C + K, the products that they spare to C * K; and tiles
+    that stand over the edges of the tiled sizes must not eat up what is won.
+    """
+    products = POINTS * prod(_tiles(tiled))
+    return x[1] * y[1] >= least * (x[1] + y[1]) and 2 * products <= prod(FILTER) * prod(tiled)
+
+
+def input_gradient(g: GraphBuilder, dy: str, weight: str, x: Shape, y: Shape, pad: Shape) -> str:
+    """The gradient of x (N, C, H, W) from dy, of shape y (N, K, H', W'), and the weight (K, C, 3, 3).
+
+    It is the correlation of dy, padded by 2 - pad, with the turned filters.
+    """
+    transforms = _transforms(TILE, FILTER)
+    images, channels, *sizes = x
+    tiles = _tiles(sizes)
+    filters = _filters(g, weight, (y[1], channels), transforms)  # (24, C, K)
+    back = [f - 1 - p for f, p in zip(FILTER, pad, strict=True)]
+    results = []
+    for count, (part,) in split_images(g, [dy], images, _most(x, y, tiles)):
+        seen = _image_tiles(g, part, (count, *y[1:]), tiles, back, transforms)  # (24, K, n tiles)
+        products = g.op("MatMul", filters, seen)  # (24, C, n tiles)
+        results.append(_untiled(g, products, (count, *x[1:]), tiles, transforms))
+    return results[0] if len(results) == 1 else g.op("Concat", *results, axis=0)
+
+
+def weight_gradient(g: GraphBuilder, x: str, dy: str, x_shape: Shape, y_shape: Shape, pad: Shape) -> str:
+    """The gradient of the weight (K, C, 3, 3): each tile of dy is a filter over the tile of x that
+    it has seen, and the results are summed over the tiles before the outputs are formed."""
+    transforms = _transforms(FILTER, TILE)
+    channels, outputs = x_shape[1], y_shape[1]
+    tiles = _tiles(y_shape[2:])
+    sums = []
+    for count, (xs, dys) in split_images(g, [x, dy], x_shape[0], _most(x_shape, y_shape, tiles)):
+        seen = _image_tiles(g, xs, (count, *x_shape[1:]), tiles, pad, transforms)  # (24, C, n tiles)
+        taps = _tap_tiles(g, dys, (count, *y_shape[1:]), tiles, transforms)  # (24, K, n tiles)
+        sums.append(g.op("MatMul", taps, g.op("Transpose", seen, perm=[0, 2, 1])))  # (24, K, C)
+    flat = g.op("Reshape", sum_of(g, sums), g.ints([POINTS, outputs * channels]))
+    filters = g.op("MatMul", g.const(transforms.outputs), flat)  # (9, K C)
+    turned = g.op("Transpose", filters, perm=[1, 0])
+    return g.op("Reshape", turned, g.ints([outputs, channels, *FILTER]))
+
+
+def _tiles(sizes: Shape | list[int]) -> tuple[int, int]:
+    rows, columns = (-(-size // tile) for size, tile in zip(sizes, TILE, strict=True))
+    return rows, columns
+
+
+def _most(x: Shape, y: Shape, tiles: tuple[int, int]) -> int:
+    """Images whose tiles, of x and y together, stay within CHUNK elements."""
+    return max(CHUNK // (POINTS * prod(tiles) * (x[1] + y[1])), 1)
+
+
+def _filters(g: GraphBuilder, weight: str, channels: tuple[int, int], transforms: Transforms) -> str:
+    """The turned filters (K, C, 3, 3) at the points: (24, C, K)."""
+    outputs, inputs = channels
+    taps = g.op("Reshape", weight, g.ints([outputs * inputs, prod(FILTER)]))
+    taps = g.op("Transpose", taps, perm=[1, 0])  # (9, K C)
+    values = g.op("MatMul", g.const(transforms.taps[:, ::-1]), taps)  # turned by 180 degrees
+    values = g.op("Reshape", values, g.ints([POINTS, outputs, inputs]))
+    return g.op("Transpose", values, perm=[0, 2, 1])
+
+
+def _image_tiles(
+    g: GraphBuilder,
+    t: str,
+    shape: Shape,
+    tiles: tuple[int, int],
+    pad: Shape | list[int],
+    transforms: Transforms,
+) -> str:
+    """Overlapping tiles of t (N, C, H, W), zero outside, at the points: (24, C, N * tiles)."""
+    window = [tile + taps - 1 for tile, taps in zip(TILE, FILTER, strict=True)]
+    ends = [
+        count * tile + taps - 1 - p - size
+        for count, tile, taps, p, size in zip(tiles, TILE, FILTER, pad, shape[2:], strict=True)
+    ]
+    return _at_points(g, t, shape, tiles, transforms.image, window, [*pad, *ends])
+
+
+def _tap_tiles(g: GraphBuilder, t: str, shape: Shape, tiles: tuple[int, int], transforms: Transforms) -> str:
+    """Tiles of t (N, K, H, W) at the points: (24, K, N * tiles)."""
+    ends = [count * tile - size for count, tile, size in zip(tiles, TILE, shape[2:], strict=True)]
+    return _at_points(g, t, shape, tiles, transforms.taps, list(TILE), [0, 0, *ends])
+
+
+def _at_points(
+    g: GraphBuilder,
+    t: str,
+    shape: Shape,
+    tiles: tuple[int, int],
+    matrix: Matrix,
+    window: list[int],
+    pads: list[int],
+) -> str:
+    """Every window of a channel, one for each tile, times the same matrix (24, window)."""
+    images, channels = shape[:2]
+    kernels = np.tile(matrix.reshape(POINTS, 1, *window), (channels, 1, 1, 1))
+    values = g.op("Conv", t, g.const(kernels), group=channels, strides=TILE, kernel_shape=window, pads=pads)
+    values = g.op("Reshape", values, g.ints([images, channels, POINTS, prod(tiles)]))
+    values = g.op("Transpose", values, perm=[2, 1, 0, 3])
+    return g.op("Reshape", values, g.ints([POINTS, channels, images * prod(tiles)]))
+
+
+def _untiled(
+    g: GraphBuilder, products: str, shape: Shape, tiles: tuple[int, int], transforms: Transforms
+) -> str:
+    """Values at the points (24, C, N * tiles) as the image (N, C, H, W)."""
+    images, channels, height, width = shape
+    rows, columns = tiles
+    flat = g.op("Reshape", products, g.ints([POINTS, channels * images * rows * columns]))
+    outputs = g.op("MatMul", g.const(transforms.outputs), flat)  # (8, C N tiles)
+    outputs = g.op("Reshape", outputs, g.ints([*TILE, channels * images * rows * columns]))
+    outputs = g.op("Transpose", outputs, perm=[0, 2, 1])  # the columns of a row side by side
+    outputs = g.op("Reshape", outputs, g.ints([TILE[0], channels, images, rows, columns * TILE[1]]))
+    outputs = g.op("Transpose", outputs, perm=[2, 1, 3, 0, 4])  # the rows of a tile one below the other
+    whole = [rows * TILE[0], columns * TILE[1]]
+    image = g.op("Reshape", outputs, g.ints([images, channels, *whole]))
+    if whole == [height, width]:
+        return image
+    return g.op("Slice", image, g.ints([0, 0]), g.ints([height, width]), g.ints([2, 3]))

@@ -1,0 +1,1 @@
+"""Pure steps from one Net to another."""

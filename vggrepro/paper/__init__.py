@@ -1,0 +1,1 @@
+"""What the paper says: tables, rows, presets, published replications. Data and look-ups only."""

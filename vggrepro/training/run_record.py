@@ -1,0 +1,77 @@
+"""What a run remembers beside Caffe's two snapshot files, so that it goes on as if it had not stopped.
+
+Caffe's solver state holds the iteration, the steps of the rate, and the histories. The validation
+accuracies, on which the paper's rate policy looks back, the seed of a run that was given none, and the
+window of the displayed loss are kept here, as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from vggrepro.errors import SolverError
+from vggrepro.system.atomic import replacing
+from vggrepro.training.rates import PLATEAU_DROPS, plateau_drops
+
+
+@dataclass(frozen=True)
+class Record:
+    """``accuracies`` are (iteration, accuracy) of the first test net so far, ``losses`` the last
+    average_loss losses, ``drops_before`` the rate's steps at the start of ``accuracies``, ``facts``
+    what the run's data depend on, by name."""
+
+    seed: int
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    accuracies: tuple[tuple[int, float], ...] = ()
+    losses: tuple[float, ...] = ()
+    drops_before: int = 0
+
+    def tested(self, iteration: int) -> bool:
+        """Whether the accuracy at an iteration is known."""
+        return bool(self.accuracies) and self.accuracies[-1][0] == iteration
+
+    def with_accuracy(self, iteration: int, accuracy: float) -> Record:
+        return replace(self, accuracies=(*self.accuracies, (iteration, accuracy)))
+
+    def with_loss(self, loss: float, window: int) -> Record:
+        return replace(self, losses=(*self.losses, loss)[-window:])
+
+    @property
+    def smoothed_loss(self) -> float:
+        """Caffe's displayed loss: the mean over the window."""
+        return sum(self.losses) / len(self.losses)
+
+    @property
+    def best(self) -> tuple[int, float] | None:
+        """The (iteration, accuracy) that no other exceeds, the first of equals."""
+        return max(self.accuracies, key=lambda entry: (entry[1], -entry[0]), default=None)
+
+    def drops(self, patience: int) -> int:
+        """How often the plateau policy has divided the rate by now."""
+        since = plateau_drops([accuracy for _, accuracy in self.accuracies], patience)
+        return min(self.drops_before + since, PLATEAU_DROPS)
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Write the JSON file, at once or not at all."""
+    with replacing(path) as file:
+        file.write((json.dumps(asdict(record), indent=1) + "\n").encode())
+
+
+def read_record(path: Path) -> Record:
+    """Read what :func:`write_record` wrote. Raises SolverError."""
+    try:
+        stored = json.loads(path.read_text("utf-8"))
+        return Record(
+            seed=int(stored["seed"]),
+            facts=dict(stored["facts"]),
+            accuracies=tuple((int(i), float(a)) for i, a in stored["accuracies"]),
+            losses=tuple(float(loss) for loss in stored["losses"]),
+            drops_before=int(stored["drops_before"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise SolverError(f"{path}: not a training record: {error!r}") from error

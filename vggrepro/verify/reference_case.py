@@ -1,0 +1,194 @@
+"""Stored reference outputs of Caffe, and the comparison with the converted model.
+
+A case is a folder: ``net.prototxt``, ``weights.caffemodel`` if the net has parameters, ``case.json``
+(phase, level, stages) and ``io.npz`` with ``in:<blob>``, ``out:<blob>``, ``blob:<blob>``, for gradients
+``dout:``, ``din:``, ``dparam:``, ``dblob:``, after the pass ``param_after:``, and for a second pass in the
+same net ``in2:``, ``out2:``, ``param_after2:``. An ``index.json`` in a folder above may give tolerances for
+the case; else those of the caller hold.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.caffe.messages import PHASES
+from vggrepro.errors import DataError
+from vggrepro.graph.backward import build_gradient
+from vggrepro.graph.forward import build_forward
+from vggrepro.graph.naming import gradient_name, next_name, output_names
+from vggrepro.net import Net, load_net
+from vggrepro.runtime.session import Session
+from vggrepro.verify.comparison import Difference, compare
+
+Arrays = dict[str, npt.NDArray[Any]]
+VALUES = ("out", "blob", "param_after")
+GRADIENTS = ("din", "dparam", "dblob")
+SECOND = ("out2", "param_after2")
+FED = ("in", "dout", "in2")
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """``|got - want| <= atol + rtol * |want|``; ``relative_atol`` is in units of the largest ``|want|``."""
+
+    rtol: float = 1e-5
+    relative_atol: float = 5e-6
+
+
+@dataclass(frozen=True)
+class ReferenceCase:
+    """One case folder. Raises DataError where a file is missing or is not what it should be."""
+
+    folder: Path
+    fallback: Tolerance = Tolerance()
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        about = _json(self.folder / "case.json")
+        if about.get("phase") not in PHASES:
+            raise DataError(f"{self.folder / 'case.json'}: expected a phase, TRAIN or TEST")
+        return about
+
+    @cached_property
+    def entry(self) -> dict[str, Any]:
+        """The case's entry in the nearest index.json above it, or nothing."""
+        for parent in self.folder.resolve().parents:
+            if (parent / "index.json").exists():
+                path = self.folder.resolve().relative_to(parent).as_posix()
+                entries = _json(parent / "index.json").get("cases", [])
+                return next((e for e in entries if e.get("path") == path), {})
+        return {}
+
+    @cached_property
+    def io(self) -> Arrays:
+        path = self.folder / "io.npz"
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                io = {key: arrays[key] for key in arrays.files}
+        except FileNotFoundError:
+            raise DataError(f"{path}: No such file or directory") from None
+        except (OSError, ValueError, EOFError, BadZipFile, AttributeError) as error:
+            raise DataError(f"{path}: not readable as .npz: {error}") from error
+        strange = [key for key in io if key.split(":", 1)[0] not in (*FED, *VALUES, *GRADIENTS, *SECOND)]
+        if strange or not io:
+            raise DataError(
+                f"{path}: key {strange[0]!r} is of no known kind" if strange else f"{path}: empty"
+            )
+        return io
+
+    def arrays(self, kind: str) -> Arrays:
+        """The arrays under ``kind:``, by the rest of their keys."""
+        pairs = ((key.split(":", 1), value) for key, value in self.io.items())
+        return {name: value for (prefix, name), value in pairs if prefix == kind}
+
+    def keys(self, *kinds: str) -> list[str]:
+        return [key for key in self.io if key.split(":", 1)[0] in kinds]
+
+    def load(self) -> Net:
+        weights = self.folder / "weights.caffemodel"
+        return load_net(
+            self.folder / "net.prototxt",
+            weights if weights.exists() else None,
+            phase=self.about["phase"],
+            stages=self.about.get("stages", ()),
+            level=self.about.get("level", 0),
+        )
+
+    def compare(self, key: str, got: npt.NDArray[Any]) -> Difference:
+        want = self.io[key]
+        given = self.entry.get("backward_tol" if key.split(":", 1)[0] in GRADIENTS else "forward")
+        if given is None:
+            finite = np.abs(want[np.isfinite(want)])
+            atol = self.fallback.relative_atol * float(finite.max(initial=0))
+            return compare(key, got, want, atol=atol, rtol=self.fallback.rtol)
+        atol = self.entry.get("atol_by_key", {}).get(key, given["atol"])
+        return compare(key, got, want, atol=atol, rtol=given["rtol"])
+
+    def compare_all(self, kinds: tuple[str, ...], found: Mapping[str, npt.NDArray[Any]]) -> list[Difference]:
+        """Every stored array of these kinds with what was found under its key. Raises DataError for a key
+        that nothing was found for."""
+        keys = self.keys(*kinds)
+        missing = [key for key in keys if key not in found]
+        if missing:
+            raise DataError(f"{self.folder / 'io.npz'}: {missing[0]!r}: the net has nothing of that name")
+        return [self.compare(key, found[key]) for key in keys]
+
+
+def check_forward(
+    case: ReferenceCase, net: Net, *, device: str = "cpu", fixed: bool = False, threads: int = 0
+) -> list[Difference]:
+    """Blobs and moved parameters of one forward pass of the converted model against the case's."""
+    blobs = [key.split(":", 1)[1] for key in case.keys("out", "blob")]
+    graph = build_forward(net, outputs=blobs, fixed=fixed)
+    graph.check()
+    got = Session(graph, device, threads=threads).run(case.arrays("in"))
+    names = output_names(net)
+    found = {f"{kind}:{blob}": got[names[blob]] for kind in ("out", "blob") for blob in blobs}
+    after = {f"param_after:{key}": got.get(_next(key), array) for key, array in net.params.items()}
+    return case.compare_all(VALUES, {**found, **after})
+
+
+def check_second(case: ReferenceCase, net: Net, *, device: str = "cpu", threads: int = 0) -> list[Difference]:
+    """A second forward pass, at its own input shapes: states and moved statistics go on from the first."""
+    first = Session(build_forward(net), device, threads=threads).run(case.arrays("in"))
+    moved = {key: first[_next(key)] for key in net.params if _next(key) in first}
+    inputs = case.arrays("in2")
+    again = net.with_params(moved).reshape({name: array.shape for name, array in inputs.items()})
+    states = {
+        name.replace("next:", "state:", 1): array
+        for name, array in first.items()
+        if name.startswith("next:") and name.removeprefix("next:") not in net.params
+    }
+    got = Session(build_forward(again), device, threads=threads).run({**inputs, **states})
+    names = output_names(again)
+    found = {f"out2:{blob}": got[names[blob]] for blob in again.outputs}
+    after = {f"param_after2:{key}": got.get(_next(key), array) for key, array in again.params.items()}
+    return case.compare_all(SECOND, {**found, **after})
+
+
+def check_backward(
+    case: ReferenceCase, net: Net, *, device: str = "cpu", threads: int = 0
+) -> list[Difference]:
+    """Gradients of the converted model against the case's."""
+    graph = build_gradient(net, inputs=[*case.arrays("din"), *case.arrays("dblob")])
+    graph.check()
+    feeds = {gradient_name(top): array for top, array in case.arrays("dout").items()}
+    got = Session(graph, device, threads=threads).run({**case.arrays("in"), **net.params, **feeds})
+    given = {key: gradient_name(key.split(":", 1)[1]) for key in case.keys(*GRADIENTS)}
+    return case.compare_all(GRADIENTS, {key: got[name] for key, name in given.items() if name in got})
+
+
+def check_case(case: ReferenceCase, device: str = "cpu") -> list[Difference]:
+    """All that a case stores: the forward pass, the second one and the gradients, where it has them."""
+    net = case.load()
+    found = check_forward(case, net, device=device)
+    if case.keys(*SECOND):
+        found += check_second(case, net, device=device)
+    if case.keys(*GRADIENTS):
+        found += check_backward(case, net, device=device)
+    return found
+
+
+def _next(key: str) -> str:
+    """The output of a graph that has the moved value of a parameter ``layer:index``."""
+    layer, index = key.rsplit(":", 1)
+    return next_name(layer, index)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+    except ValueError as error:
+        raise DataError(f"{path}: not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: expected a JSON object, got {type(content).__name__}")
+    return content
