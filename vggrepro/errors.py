@@ -55,3 +55,7 @@ class SolverError(VggReproError):
 
 class ProtocolError(VggReproError):
     """An evaluation protocol, preset or cached result that cannot be used."""
+
+
+class OptionError(VggReproError):
+    """Options of a command that do not go together; the message names them."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vggrepro.cli.run import Parser, run
+from vggrepro.cli.options.device import add_device_option
+from vggrepro.cli.options.read import read
+from vggrepro.cli.options.results import add_json_option
+from vggrepro.cli.options.values import amount
+from vggrepro.cli.run import FAILED, Parser, run
 from vggrepro.errors import DataError, VggReproError
 from vggrepro.runtime.device import parse_device, prepare
 from vggrepro.system.atomic import write_json
@@ -34,13 +38,26 @@ class _Outcome:
         }
 
 
+@dataclass(frozen=True)
+class CheckOptions:
+    """The command line."""
+
+    case: tuple[Path, ...]
+    device: str
+    rtol: float
+    relative_atol: float
+    json: Path | None
+    quiet: bool
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 all within tolerance, 1 some are not, 2 a case could not be run, or none compared."""
-    arguments = _parser().parse_args(argv)
-    return run(lambda: _check(arguments))
+    options = read(CheckOptions, parser().parse_args(argv))
+    return run(lambda: _check(options))
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """All options of the command."""
     parser = Parser(
         prog="check_reference",
         description="Run stored reference outputs through the converted model and compare every blob and"
@@ -48,42 +65,47 @@ def _parser() -> argparse.ArgumentParser:
         epilog="exit codes: 0 within tolerance, 1 not, 2 a case could not be run, or none compared",
     )
     parser.add_argument("case", nargs="+", type=Path, metavar="CASE", help="the folder of a case")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    add_device_option(parser)
     parser.add_argument(
         "--rtol",
-        type=float,
+        type=amount,
         default=1e-5,
         help="where no index.json above the case gives tolerances (default: 1e-5)",
     )
     parser.add_argument(
         "--relative-atol",
-        type=float,
+        type=amount,
         default=5e-6,
         help="likewise, in units of the largest magnitude of each array (default: 5e-6)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the same as JSON")
+    add_json_option(parser)
     parser.add_argument("--quiet", action="store_true", help="one line for each case instead of a table")
     return parser
 
 
-def _check(arguments: argparse.Namespace) -> int:
-    prepare(parse_device(arguments.device))  # no case can run where the device does not work
-    fallback = Tolerance(arguments.rtol, arguments.relative_atol)
+def _check(options: CheckOptions) -> int:
+    prepare(parse_device(options.device))  # no case can run where the device does not work
+    fallback = Tolerance(options.rtol, options.relative_atol)
     outcomes: dict[str, _Outcome] = {}
-    for folder in arguments.case:
-        outcomes[str(folder)] = outcome = _outcome(ReferenceCase(folder, fallback), arguments.device)
+    for folder in options.case:
+        outcomes[str(folder)] = outcome = _outcome(ReferenceCase(folder, fallback), options.device)
         print(f"{folder}: {_line(outcome)}", flush=True)
-        if outcome.differences and not arguments.quiet:
+        if outcome.differences and not options.quiet:
             print(table(list(outcome.differences)))
     counts = dict.fromkeys(("passed", "failed", "not comparable", "error"), 0)
     for outcome in outcomes.values():
         counts[outcome.status] += 1
-    if arguments.json:
+    if options.json is not None:
         cases = {name: outcome.as_json() for name, outcome in outcomes.items()}
-        write_json(arguments.json, {"counts": counts, "cases": cases})
+        write_json(options.json, {"counts": counts, "cases": cases})
     print(", ".join(f"{number} {status}" for status, number in counts.items() if number), file=sys.stderr)
+    return _code(counts)
+
+
+def _code(counts: Mapping[str, int]) -> int:
+    """The exit code. Raises DataError if nothing was compared."""
     if counts["error"]:
-        return 2
+        return FAILED
     if counts["failed"]:
         return 1
     if not counts["passed"]:

@@ -4,48 +4,61 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from vggrepro.cli.options.images import (
+    Decoding,
+    ListedImages,
+    Sample,
     add_decoding_options,
+    add_listed_images,
     add_sample_options,
-    add_tar_option,
     add_workers_option,
-    limited,
-    open_listed,
-    reader_of,
     warn_of_bad_images,
 )
+from vggrepro.cli.options.read import read
+from vggrepro.cli.options.results import add_output_option, check_outputs
 from vggrepro.cli.options.values import positive
-from vggrepro.cli.run import Parser, check_outputs, run
+from vggrepro.cli.run import Parser, run
 from vggrepro.data.decode import Pixels
 from vggrepro.data.preprocess import rescale
-from vggrepro.data.statistics import Moments, collect, moments
+from vggrepro.data.reading import BadImages
+from vggrepro.data.statistics import Moments, Statistics, collect, moments
 from vggrepro.system.atomic import write_json
+
+
+@dataclass(frozen=True)
+class StatisticsOptions:
+    """The command line."""
+
+    listed: ListedImages
+    output: Path
+    per_pixel: bool
+    rescale: int | None
+    sample: Sample
+    decoding: Decoding
+    workers: int
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 an error."""
-    arguments = _parser().parse_args(argv)
-    return run(lambda: _compute(arguments))
+    options = read(StatisticsOptions, parser().parse_args(argv))
+    return run(lambda: _compute(options))
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """All options of the command."""
     parser = Parser(
         prog="compute_statistics",
         description="Compute what training subtracts and adds: the mean pixel, and the principal components"
         " of RGB values for Krizhevsky's colour shift. The result is a JSON file for train_ilsvrc.",
     )
-    parser.add_argument(
-        "images",
-        type=Path,
-        metavar="IMAGES",
-        help="a folder, a tar (ILSVRC2012_img_train.tar) or Caffe's LMDB",
-    )
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.json", help="the result")
-    parser.add_argument("--list", type=Path, metavar="train.txt", help="only the images of Caffe's list")
+    add_listed_images(parser)
+    add_output_option(parser, "the JSON file to write")
     parser.add_argument(
         "--per-pixel",
         action="store_true",
@@ -59,35 +72,39 @@ def _parser() -> argparse.ArgumentParser:
         help="rescale to a smaller side of S pixels first, as training does (default: as decoded)",
     )
     add_sample_options(parser)
-    add_tar_option(parser)
     add_decoding_options(parser)
     add_workers_option(parser)
     return parser
 
 
-def _compute(arguments: argparse.Namespace) -> int:
-    check_outputs(arguments.output)
-    source = limited(open_listed(arguments), arguments)
-    reader = reader_of(source, arguments)
+def _compute(options: StatisticsOptions) -> int:
+    check_outputs(options.output)
+    source = options.sample.of(options.listed.open())
+    reader = options.decoding.reader(source)
 
     def prepare(pixels: Pixels) -> Moments:
-        return moments(pixels if arguments.rescale is None else rescale(pixels, arguments.rescale))
+        return moments(pixels if options.rescale is None else rescale(pixels, options.rescale))
 
-    images = reader.each(range(len(source)), prepare, threads=arguments.workers)
+    images = reader.each(range(len(source)), prepare, threads=options.workers)
     progress = tqdm(images, total=len(source), unit="image", desc="statistics")
-    statistics = collect((image for _, image in progress), per_pixel=arguments.per_pixel)
-    result = {
-        **statistics.as_json(),
-        "source": str(arguments.images),
-        "list": None if arguments.list is None else str(arguments.list),
-        "rescale": arguments.rescale,
-        "exif": arguments.exif,
-        "limit": arguments.limit,
-        "seed": arguments.seed,
-        "bad_images": reader.bad.report(),
-    }
-    write_json(arguments.output, result)
+    statistics = collect((image for _, image in progress), per_pixel=options.per_pixel)
+    write_json(options.output, _result(options, statistics, reader.bad))
     warn_of_bad_images(reader.bad)
     b, g, r = statistics.mean_bgr
     print(f"mean B, G, R: {b:.3f}, {g:.3f}, {r:.3f} over {statistics.images} images")
     return 0
+
+
+def _result(options: StatisticsOptions, statistics: Statistics, bad: BadImages) -> dict[str, Any]:
+    """What the output file holds: the statistics, and of which images they are."""
+    listed, sample = options.listed, options.sample
+    return {
+        **statistics.as_json(),
+        "source": str(listed.images),
+        "list": None if listed.list_file is None else str(listed.list_file),
+        "rescale": options.rescale,
+        "exif": options.decoding.exif,
+        "limit": sample.limit,
+        "seed": sample.seed,
+        "bad_images": bad.report(),
+    }

@@ -5,13 +5,20 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.cli.options.net import add_net_options, net_from
+from vggrepro.cli.options.device import add_device_option
+from vggrepro.cli.options.mean import add_mean_option
+from vggrepro.cli.options.net import NetOptions, add_net_options
+from vggrepro.cli.options.read import read
+from vggrepro.cli.options.refuse import refuse_without
+from vggrepro.cli.options.results import add_json_option, add_output_option
+from vggrepro.cli.options.values import amount
 from vggrepro.cli.run import Parser, run
 from vggrepro.errors import NetError, WeightsError
 from vggrepro.graph.forward import build_forward
@@ -25,18 +32,53 @@ LARGER = (33, 51)
 """What --verify adds to height and width of images for --fully-conv, in pixels."""
 
 
+@dataclass(frozen=True)
+class VerifyOptions:
+    """How the converted net is compared with its reference."""
+
+    verify: bool = False
+    input: Path | None = None
+    tolerance: float = 1e-4
+    json: Path | None = None
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class ConvertOptions:
+    """The command line."""
+
+    net: NetOptions
+    caffemodel: str
+    output: Path
+    fully_conv: bool
+    deploy: bool
+    fold_batchnorm: bool
+    allow_missing: bool
+    outputs: str | None
+    mean: tuple[float, float, float] | None
+    channel_order: str
+    verification: VerifyOptions
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 converted, 1 verification failed (nothing is written), 2 an error."""
-    arguments = _parser().parse_args(argv)
-    return run(lambda: _convert(arguments))
+    options = read(ConvertOptions, parser().parse_args(argv))
+    return run(lambda: _convert(options))
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """All options of the command."""
     parser = Parser(prog="convert_caffemodel", description="Convert a Caffe model to ONNX.")
     parser.add_argument("prototxt", help="the net: V0, V1 or current format")
     parser.add_argument("caffemodel", help="its weights: .caffemodel or Caffe's .h5")
-    parser.add_argument("-o", "--output", required=True, metavar="MODEL.onnx", help="the file to write")
+    add_output_option(parser, "the ONNX model to write")
     add_net_options(parser)
+    _add_conversion(parser)
+    _add_verification(parser)
+    return parser
+
+
+def _add_conversion(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fully-conv", action="store_true", help="fully connected layers become convolutions: any image size"
     )
@@ -58,52 +100,60 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--outputs", metavar="BLOB,...", help="blobs to return (default: those that no layer consumes)"
     )
-    parser.add_argument("--mean", metavar="B,G,R", help="mean pixel, kept in the model's metadata")
+    add_mean_option(parser, "none; it is kept in the model's metadata")
     parser.add_argument(
         "--channel-order",
         choices=["BGR", "RGB"],
         default="BGR",
         help="kept in the model's metadata (default: BGR)",
     )
+
+
+def _add_verification(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--verify", action="store_true", help="compare every blob with the float64 reference before writing"
     )
     parser.add_argument(
         "--input",
+        type=Path,
         metavar="FILE.npy",
         help="array for --verify to feed (default: normal noise with standard deviation 50)",
     )
     parser.add_argument(
         "--tolerance",
-        type=float,
-        default=1e-4,
+        type=amount,
+        default=VerifyOptions.tolerance,
+        metavar="T",
         help="for --verify, relative to each blob's largest magnitude (default: 1e-4; most nets stay below"
         " 1e-6, but layers that saturate magnify the rounding of large values)",
     )
-    parser.add_argument("--json", metavar="FILE", help="where --verify writes its differences as JSON")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N, for --verify (default: cpu)")
-    return parser
+    add_json_option(parser)
+    add_device_option(parser)
 
 
-def _convert(arguments: argparse.Namespace) -> int:
-    properties = _preprocessing(arguments)
-    net = net_from(arguments, arguments.caffemodel, fill=arguments.allow_missing)
-    if not arguments.allow_missing:
-        _require_weights(net, arguments.caffemodel)
-    if arguments.deploy:
+def _convert(options: ConvertOptions) -> int:
+    verification = options.verification
+    if not verification.verify:
+        refuse_without("--verify", verification, "input", "tolerance", "json", "device")
+    net = options.net.load(options.caffemodel, fill=options.allow_missing)
+    if not options.allow_missing:
+        _require_weights(net, options.caffemodel)
+    if options.deploy:
         net = to_deploy(net)
-    converted = fold_batchnorm(net) if arguments.fold_batchnorm else net
+    converted = fold_batchnorm(net) if options.fold_batchnorm else net
     graph = build_forward(
         converted,
-        outputs=arguments.outputs.split(",") if arguments.outputs else None,
-        fully_convolutional=arguments.fully_conv,
-        extra_metadata=properties,
+        outputs=options.outputs.split(",") if options.outputs else None,
+        fully_convolutional=options.fully_conv,
+        extra_metadata=_preprocessing(options),
     )
     graph.check()
-    if arguments.verify and not _verified(net, converted, arguments):
-        return 1
-    graph.save(arguments.output)
-    print(f"{arguments.output}: {Path(arguments.output).stat().st_size / 1e6:.1f} MB", file=sys.stderr)
+    if verification.verify:
+        runs = _verified(net, converted, verification, fully_conv=options.fully_conv)
+        if not _passed(runs, options):
+            return 1
+    graph.save(options.output)
+    print(f"{options.output}: {options.output.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
     return 0
 
 
@@ -118,71 +168,66 @@ def _require_weights(net: Net, file: str) -> None:
         )
 
 
-def _preprocessing(arguments: argparse.Namespace) -> dict[str, str]:
-    entries = {"channel_order": arguments.channel_order}
-    if arguments.mean is not None:
-        try:
-            mean = [float(part) for part in arguments.mean.split(",")]
-        except ValueError:
-            mean = []
-        if len(mean) != 3:
-            raise NetError(f"--mean takes three numbers B,G,R, got {arguments.mean!r}")
-        entries["mean_pixel"] = ",".join(map(str, mean))
+def _preprocessing(options: ConvertOptions) -> dict[str, str]:
+    entries = {"channel_order": options.channel_order}
+    if options.mean is not None:
+        entries["mean_pixel"] = ",".join(map(str, options.mean))
     return entries
 
 
-def _verified(net: Net, converted: Net, arguments: argparse.Namespace) -> bool:
+def _verified(net: Net, converted: Net, options: VerifyOptions, *, fully_conv: bool) -> list[dict[str, Any]]:
     """Compare every blob with the reference of the net as it was before folding and surgery; what surgery
-    adds is compared on a larger image, whose sides no pooling divides."""
+    adds is compared on a larger image, whose sides no pooling divides. Returns what there is to say of each
+    run, ready for JSON."""
     # Only here: ONNX Runtime takes time and memory that a conversion does not need.
     from vggrepro.runtime.session import Session
     from vggrepro.verify.comparison import example_inputs, table, verify
 
     blobs = [blob for blob in converted.blobs if blob not in converted.inputs]
-    graph = build_forward(converted, outputs=blobs, fully_convolutional=arguments.fully_conv)
-    if arguments.input is not None:
-        runs = [_given(net, converted, arguments)]
+    graph = build_forward(converted, outputs=blobs, fully_convolutional=fully_conv)
+    if options.input is not None:
+        runs = [_given(net, converted, options.input, fully_conv=fully_conv)]
     else:
         runs = [(net, example_inputs(net, graph))]
-        if arguments.fully_conv:
+        if fully_conv:
             runs.append((fully_convolutional(converted), example_inputs(net, graph, grow=LARGER)))
-    session = Session(graph, arguments.device)
+    session = Session(graph, options.device)
     results: list[dict[str, Any]] = []
     for judge, inputs in runs:
         print(", ".join(f"{name} {'x'.join(map(str, a.shape))}" for name, a in inputs.items()) + ":")
-        differences = verify(session, judge, inputs, arguments.tolerance)
+        differences = verify(session, judge, inputs, options.tolerance)
         print(table(differences))
-        results.append(
-            {
-                "inputs": {name: list(array.shape) for name, array in inputs.items()},
-                "blobs": [difference.as_json() for difference in differences],
-            }
-        )
-    failed = [blob["blob"] for result in results for blob in result["blobs"] if not blob["passed"]]
-    if arguments.json:
-        report = {"passed": not failed, "tolerance": arguments.tolerance, "runs": results}
-        write_json(arguments.json, report)
+        shapes = {name: list(array.shape) for name, array in inputs.items()}
+        results.append({"inputs": shapes, "blobs": [difference.as_json() for difference in differences]})
+    return results
+
+
+def _passed(runs: Sequence[dict[str, Any]], options: ConvertOptions) -> bool:
+    """Whether every blob is within the tolerance; the runs go to ``--json``, what is beyond it to stderr."""
+    failed = [blob["blob"] for result in runs for blob in result["blobs"] if not blob["passed"]]
+    if options.verification.json is not None:
+        report = {"passed": not failed, "tolerance": options.verification.tolerance, "runs": runs}
+        write_json(options.verification.json, report)
     if failed:
-        print(
-            f"error: {arguments.output}: not written: beyond tolerance: {', '.join(failed)}", file=sys.stderr
-        )
+        names = ", ".join(failed)
+        print(f"error: {options.output}: not written: beyond tolerance: {names}", file=sys.stderr)
     return not failed
 
 
 def _given(
-    net: Net, converted: Net, arguments: argparse.Namespace
+    net: Net, converted: Net, path: Path, *, fully_conv: bool
 ) -> tuple[Net, dict[str, npt.NDArray[Any]]]:
     """The array of --input, and the net to judge by: for an image of another size the convolutional one."""
     if len(net.inputs) != 1:
         raise NetError(f"--input: the net has {len(net.inputs)} inputs ({', '.join(net.inputs)}), not one")
     ((name, shape),) = net.inputs.items()
     try:
-        array = np.load(arguments.input, allow_pickle=False)
+        array = np.load(path, allow_pickle=False)
     except ValueError as error:
-        raise NetError(f"{arguments.input}: not a .npy file: {error}") from error
+        raise NetError(f"{path}: not a .npy file: {error}") from error
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
-        raise NetError(f"{arguments.input}: expected one array of numbers in a .npy file")
-    resized = arguments.fully_conv and array.shape[1:] != shape[1:]
+        raise NetError(f"{path}: expected one array of numbers in a .npy file")
+    resized = fully_conv and array.shape[1:] != shape[1:]
     return (fully_convolutional(converted) if resized else net), {name: array.astype(np.float32)}
 
 

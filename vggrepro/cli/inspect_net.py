@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from vggrepro.cli.options.net import add_net_options, net_from
+from vggrepro.cli.options.net import NetOptions, add_net_options
+from vggrepro.cli.options.read import read
+from vggrepro.cli.options.results import add_json_option
 from vggrepro.cli.run import Parser, run
 from vggrepro.emit import Shape
 from vggrepro.net.inspect import Row, Totals, inspect
 from vggrepro.system.atomic import write_json
 
 
+@dataclass(frozen=True)
+class InspectOptions:
+    """The command line."""
+
+    net: NetOptions
+    json: Path | None
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 an error."""
-    arguments = _parser().parse_args(argv)
-    return run(lambda: _inspect(arguments))
+    options = read(InspectOptions, parser().parse_args(argv))
+    return run(lambda: _inspect(options))
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """All options of the command."""
     parser = Parser(
         prog="inspect_net",
         description="Show a Caffe net layer by layer: type, top shape, parameters, multiply-accumulates and"
@@ -26,23 +39,23 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("prototxt", help="the net: V0, V1 or current format")
     add_net_options(parser)
-    parser.add_argument("--json", metavar="FILE", help="write the same as JSON")
+    add_json_option(parser)
     return parser
 
 
-def _inspect(arguments: argparse.Namespace) -> int:
-    net = net_from(arguments, None, fill=False)
+def _inspect(options: InspectOptions) -> int:
+    net = options.net.load(None, fill=False)
     rows, totals = inspect(net)
     print(f"{net.name or 'net'}: {', '.join(f'{b} {_by(shape)}' for b, shape in net.inputs.items())}")
     print(_table(rows, totals))
-    if arguments.json:
+    if options.json is not None:
         content = {
             "name": net.name,
             "inputs": {blob: list(shape) for blob, shape in net.inputs.items()},
             "layers": [row.as_json() for row in rows],
             "totals": totals.as_json(),
         }
-        write_json(arguments.json, content)
+        write_json(options.json, content)
     return 0
 
 

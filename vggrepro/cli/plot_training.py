@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from vggrepro.cli.options.read import read
+from vggrepro.cli.options.results import add_output_option
 from vggrepro.cli.run import Parser, run
 from vggrepro.errors import DataError
 from vggrepro.system.atomic import replacing_path
@@ -17,13 +21,25 @@ from vggrepro.training.curves import Curves, Points, is_accuracy, read_curves
 FORMATS = (".png", ".svg", ".pdf")
 
 
+@dataclass(frozen=True)
+class PlotOptions:
+    """The command line."""
+
+    logs: tuple[str, ...]
+    output: Path
+    title: str | None
+    error: bool
+    size: str
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 an error."""
-    arguments = _parser().parse_args(argv)
-    return run(lambda: _plot(arguments))
+    options = read(PlotOptions, parser().parse_args(argv))
+    return run(lambda: _plot(options))
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """All options of the command."""
     parser = Parser(
         prog="plot_training",
         description="Plot training loss, test loss and accuracy by iteration. Needs the extra plot.",
@@ -34,9 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="[NAME=]LOG",
         help="logs of train_ilsvrc (.jsonl), or what Caffe printed; drawn into one another",
     )
-    parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="FILE", help=f"picture, {', '.join(FORMATS)}"
-    )
+    add_output_option(parser, f"the picture to write, {', '.join(FORMATS)}")
     parser.add_argument("--title", metavar="TEXT", help="above the picture (default: none)")
     parser.add_argument(
         "--error", action="store_true", help="plot 100 (1 - accuracy), the error in percent, as the paper"
@@ -45,27 +59,27 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _plot(arguments: argparse.Namespace) -> int:
-    if arguments.output.suffix not in FORMATS:
-        raise DataError(f"{arguments.output}: expected one of {', '.join(FORMATS)}")
-    curves = [_read(log) for log in arguments.logs]
+def _plot(options: PlotOptions) -> int:
+    if options.output.suffix not in FORMATS:
+        raise DataError(f"{options.output}: expected one of {', '.join(FORMATS)}")
+    curves = [_read(log) for log in options.logs]
     matplotlib = extra("matplotlib", "plot", "plotting")
     matplotlib.use("agg")
     pyplot = extra("matplotlib.pyplot", "plot", "plotting")
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=_size(arguments.size), layout="constrained")
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=_size(options.size), layout="constrained")
     colours = pyplot.rcParams["axes.prop_cycle"].by_key()["color"]
     for index, curve in enumerate(curves):
         colour = colours[index % len(colours)]
         _draw_losses(left, curve, colour)
-        _draw_accuracies(right, curve, colour, as_error=arguments.error)
+        _draw_accuracies(right, curve, colour, as_error=options.error)
     _finish(left, "loss")
-    _finish(right, "error in %" if arguments.error else "accuracy")
-    if arguments.title:
-        figure.suptitle(arguments.title)
-    with replacing_path(arguments.output) as temporary:
-        pyplot.savefig(temporary, format=arguments.output.suffix[1:], dpi=150)
+    _finish(right, "error in %" if options.error else "accuracy")
+    if options.title:
+        figure.suptitle(options.title)
+    with replacing_path(options.output) as temporary:
+        pyplot.savefig(temporary, format=options.output.suffix[1:], dpi=150)
     pyplot.close(figure)
-    print(f"{arguments.output}: {', '.join(curve.name for curve in curves)}")
+    print(f"{options.output}: {', '.join(curve.name for curve in curves)}")
     return 0
 
 
@@ -78,10 +92,13 @@ def _read(log: str) -> Curves:
 
 
 def _size(text: str) -> tuple[float, float]:
+    """``9x4``: width and height in inches. Raises DataError for anything else."""
     try:
         width, height = map(float, text.split("x"))
-    except ValueError as error:
-        raise DataError(f"--size {text}: expected WxH, as 9x4") from error
+    except ValueError:
+        width = height = 0.0
+    if not (0 < width < math.inf and 0 < height < math.inf):
+        raise DataError(f"--size {text}: expected WxH, as 9x4")
     return width, height
 
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import errno
-import os
 import sys
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NoReturn
 
 from vggrepro.errors import VggReproError
@@ -58,23 +55,6 @@ def run_ranks(body: Callable[[Ranks], int]) -> int:
         sys.stderr.flush()
         ranks.abort()
     return code
-
-
-def check_outputs(*paths: Path | None) -> None:
-    """Raise OSError for a file that cannot be written: hours of work must not end there."""
-    for path in paths:
-        if path is None:
-            continue
-        if path.is_dir():
-            raise _os_error(errno.EISDIR, path)
-        if not path.parent.is_dir():
-            raise _os_error(errno.ENOENT, path.parent)
-        if not os.access(path.parent, os.W_OK):
-            raise _os_error(errno.EACCES, path.parent)
-
-
-def _os_error(number: int, path: Path) -> OSError:
-    return OSError(number, os.strerror(number), str(path))
 
 
 def _fail(message: str) -> int:

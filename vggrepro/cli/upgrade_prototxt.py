@@ -6,56 +6,68 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 from vggrepro.caffe.binary import open_net
 from vggrepro.caffe.snapshot import write_upgraded
 from vggrepro.caffe.text import format_message, is_text, read_net, read_solver
 from vggrepro.caffe.upgrade import Upgraded, upgrade_net_report, upgrade_solver_report
+from vggrepro.cli.options.net import add_unknown_option
+from vggrepro.cli.options.read import read
+from vggrepro.cli.options.results import add_output_option
 from vggrepro.cli.run import Parser, run
 from vggrepro.errors import ParseError
 from vggrepro.system.atomic import replacing
 
 
+@dataclass(frozen=True)
+class UpgradeOptions:
+    """The command line."""
+
+    file: str
+    output: Path | None
+    solver: bool
+    allow_unknown: bool
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 upgraded, 1 upgraded with problems (written all the same, as Caffe does), 2 an error."""
-    arguments = _parser().parse_args(argv)
-    return run(lambda: _upgrade(arguments))
+    options = read(UpgradeOptions, parser().parse_args(argv))
+    return run(lambda: _upgrade(options))
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """All options of the command."""
     parser = Parser(
         prog="upgrade_prototxt",
         description="Upgrade a net or solver definition, or a .caffemodel, to the newest format of Caffe.",
         epilog="exit codes: 0 upgraded, 1 upgraded with problems, 2 an error",
     )
     parser.add_argument("file", help="a prototxt or .caffemodel, of any format")
-    parser.add_argument("-o", "--output", metavar="FILE", help="the file to write (default: standard output)")
+    add_output_option(parser, "the file to write (default: standard output)", required=False)
     parser.add_argument("--solver", action="store_true", help="the file is a solver definition")
-    parser.add_argument(
-        "--allow-unknown",
-        action="store_true",
-        help="leave out fields that BVLC Caffe does not know, with a warning, instead of stopping",
-    )
+    add_unknown_option(parser)
     return parser
 
 
-def _upgrade(arguments: argparse.Namespace) -> int:
-    path = arguments.file
+def _upgrade(options: UpgradeOptions) -> int:
+    path = options.file
     if is_text(path):
-        if arguments.solver:
-            solver = read_solver(path, allow_unknown=arguments.allow_unknown)
+        if options.solver:
+            solver = read_solver(path, allow_unknown=options.allow_unknown)
             upgraded = upgrade_solver_report(solver, path)
         else:
-            upgraded = upgrade_net_report(read_net(path, allow_unknown=arguments.allow_unknown), path)
-        with _output(arguments.output) as file:
+            upgraded = upgrade_net_report(read_net(path, allow_unknown=options.allow_unknown), path)
+        with _output(options.output) as file:
             file.write(format_message(upgraded.message).encode())
     else:
-        if arguments.solver:
+        if options.solver:
             raise ParseError(f"{path}: a binary file, not a solver definition")
         binary = open_net(path)
         upgraded = upgrade_net_report(binary.message, path)
-        with _output(arguments.output) as file:
+        with _output(options.output) as file:
             write_upgraded(file, upgraded.message, binary)
     return _report(upgraded, path)
 
@@ -71,7 +83,7 @@ def _report(upgraded: Upgraded, path: str) -> int:
 
 
 @contextmanager
-def _output(path: str | None) -> Iterator[IO[bytes]]:
+def _output(path: Path | None) -> Iterator[IO[bytes]]:
     if path is None:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()

@@ -42,7 +42,7 @@ class Preset:
 
     @property
     def settings(self) -> list[str]:
-        """Fields of the solver that differ from the configuration's own file."""
+        """Fields of the solver that differ from the configuration's own file, written as in that file."""
         stem = re.sub(r"\W", "_", self.name).lower()
         rate = [f"base_lr: {FINE_TUNING_RATE}"] if self.start == "trained" else []
         return [f'snapshot_prefix: "vgg_{stem}"', *rate]

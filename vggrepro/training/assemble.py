@@ -21,14 +21,14 @@ from vggrepro.training.batches import Batches, ImageBatches, ImageInputs, LayerB
 from vggrepro.training.definition import Definition
 from vggrepro.training.initialise import PRETRAINED, Fillers, describe_copy
 from vggrepro.training.journal import Journal
-from vggrepro.training.loop import Settings, Training, record_beside
+from vggrepro.training.loop import Settings, Training, latest, record_beside
 from vggrepro.training.run_record import Record, read_record
 from vggrepro.training.solver import Solver
 from vggrepro.training.testing import ImageTest, LayerTest, Portions, TestNet
 
 
 @dataclass(frozen=True)
-class Images:
+class TrainingImages:
     """The paper's pipeline: what is trained on, what is tested on, and how images become crops."""
 
     train: Reader
@@ -41,7 +41,7 @@ class Images:
 
 
 @dataclass(frozen=True)
-class Start:
+class InitialWeights:
     """Where the weights come from: ``fillers``; over them the layers of ``init_from`` that section 3.1
     names, or all layers of ``weights``, by name; or everything from the solver state ``resume``."""
 
@@ -52,13 +52,13 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """A run. Without ``images`` the net's own data layers are read. ``batch`` (None: the prototxt's, times
     its iter_size) is the number of images an iteration, on all ranks and in all passes together."""
 
     definition: Definition
-    images: Images | None
-    start: Start = field(default_factory=Start)
+    images: TrainingImages | None
+    initial: InitialWeights = field(default_factory=InitialWeights)
     batch: int | None = None
     seed: int | None = None
     device: str = "cpu"
@@ -71,7 +71,7 @@ class Plan:
     ranks: Ranks = field(default_factory=Alone)
 
 
-def assemble(plan: Plan, journal: Journal) -> Training:
+def assemble(plan: TrainingPlan, journal: Journal) -> Training:
     """Build the solver and all around it, and load what the plan starts from.
 
     Raises DataError, NetError, SolverError, WeightsError, DeviceError for what does not fit together.
@@ -80,11 +80,11 @@ def assemble(plan: Plan, journal: Journal) -> Training:
     shapes, images = _train_shapes(plan, seed)
     solver = Solver(
         plan.definition,
-        weights=list(plan.start.weights) or None,
+        weights=list(plan.initial.weights) or None,
         device=plan.device,
         threads=plan.threads,
         seed=seed,
-        fillers=plan.start.fillers,
+        fillers=plan.initial.fillers,
         input_shapes=shapes,
         ranks=plan.ranks,
     )
@@ -95,23 +95,37 @@ def assemble(plan: Plan, journal: Journal) -> Training:
     settings = Settings(images, watch, plan.patience, plan.keep, plan.keep_best)
     record = Record(solver.seed, _facts(plan, images))
     training = Training(solver, batches, tests, settings, journal, record)
-    if plan.start.resume is not None:
-        training.resume(plan.start.resume)
+    if plan.initial.resume is not None:
+        training.resume(plan.initial.resume)
     return training
 
 
-def _seed(plan: Plan) -> int | None:
+def find_state(prefix: str, resume: str | None) -> Path | None:
+    """The solver state to go on from: ``resume``, or for "auto" the newest one of the snapshot ``prefix``, if
+    there is one; None begins anew.
+
+    Raises SolverError for a new run whose snapshots would overwrite those of another.
+    """
+    newest = latest(prefix)
+    if resume is not None:
+        return newest if resume == "auto" else Path(resume)
+    if newest is not None:
+        raise SolverError(f"{newest} exists: --resume goes on from it, --snapshot-prefix begins another run")
+    return None
+
+
+def _seed(plan: TrainingPlan) -> int | None:
     """That of the run that is resumed; it must not be given another one."""
     given = plan.definition.param.random_seed if plan.seed is None else plan.seed
-    if plan.start.resume is None or not record_beside(plan.start.resume).exists():
+    if plan.initial.resume is None or not record_beside(plan.initial.resume).exists():
         return plan.seed
-    stored = read_record(record_beside(plan.start.resume)).seed
+    stored = read_record(record_beside(plan.initial.resume)).seed
     if given not in (-1, stored):
-        raise SolverError(f"{plan.start.resume}: the run has seed {stored}; it cannot go on with {given}")
+        raise SolverError(f"{plan.initial.resume}: the run has seed {stored}; it cannot go on with {given}")
     return stored
 
 
-def _train_shapes(plan: Plan, seed: int | None) -> tuple[dict[str, Shape], int]:
+def _train_shapes(plan: TrainingPlan, seed: int | None) -> tuple[dict[str, Shape], int]:
     """Input shapes of one pass on one rank, and the images of an iteration."""
     passes, ranks = int(plan.definition.param.iter_size), plan.ranks.size
     message = plan.definition.train_message()
@@ -137,18 +151,18 @@ def images_per_iteration(definition: Definition) -> int:
     return next(iter(inputs.values()))[0] * int(definition.param.iter_size)
 
 
-def _initialise(plan: Plan, solver: Solver, journal: Journal) -> None:
+def _initialise(plan: TrainingPlan, solver: Solver, journal: Journal) -> None:
     """Say what was copied; copy what section 3.1 copies."""
     layers = [p.name for p in solver.net.layers if p.params]
-    if plan.start.init_from is not None:
-        copied = solver.copy_weights(plan.start.init_from, PRETRAINED)
-        journal.say(describe_copy(str(plan.start.init_from), copied, layers))
-    elif plan.start.weights:
+    if plan.initial.init_from is not None:
+        copied = solver.copy_weights(plan.initial.init_from, PRETRAINED)
+        journal.say(describe_copy(str(plan.initial.init_from), copied, layers))
+    elif plan.initial.weights:
         loaded = [p.name for p in solver.net.layers if any(u.owner in solver.net.loaded for u in p.params)]
-        journal.say(describe_copy(", ".join(map(str, plan.start.weights)), loaded, layers))
+        journal.say(describe_copy(", ".join(map(str, plan.initial.weights)), loaded, layers))
 
 
-def _batches(plan: Plan, solver: Solver) -> Batches:
+def _batches(plan: TrainingPlan, solver: Solver) -> Batches:
     if plan.images is None:
         message = plan.definition.train_message()
         return _layer_batches(plan, message, "TRAIN", solver.ranks, solver.seed)
@@ -166,7 +180,7 @@ def _batches(plan: Plan, solver: Solver) -> Batches:
     return ImageBatches(loader, inputs, prepare)
 
 
-def _tests(plan: Plan, solver: Solver) -> list[tuple[TestNet, Portions]]:
+def _tests(plan: TrainingPlan, solver: Solver) -> list[tuple[TestNet, Portions]]:
     messages = plan.definition.test_messages() if plan.tests else []
     tests: list[tuple[TestNet, Portions]] = []
     for message, test_iter in zip(messages, plan.definition.param.test_iter, strict=False):
@@ -194,11 +208,11 @@ def _tests(plan: Plan, solver: Solver) -> list[tuple[TestNet, Portions]]:
     return tests
 
 
-def _layer_batches(plan: Plan, message: Any, phase: str, ranks: Ranks, seed: int) -> LayerBatches:
+def _layer_batches(plan: TrainingPlan, message: Any, phase: str, ranks: Ranks, seed: int) -> LayerBatches:
     return LayerBatches(message, PHASES[phase], seed, plan.definition.folder, ranks)
 
 
-def _facts(plan: Plan, images: int) -> Mapping[str, Any]:
+def _facts(plan: TrainingPlan, images: int) -> Mapping[str, Any]:
     """What the run's numbers depend on besides solver, net and seed, to the last bit: the order of sums is
     another on other devices, with other numbers of threads, passes or ranks."""
     facts: dict[str, Any] = {

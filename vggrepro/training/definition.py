@@ -94,13 +94,14 @@ class Definition:
         return Path(name) if Path(name).exists() else self.folder / name
 
 
-def read_definition(path: str | os.PathLike[str], settings: Sequence[str] = ()) -> Definition:
-    """Read and check a solver prototxt. ``settings`` replace fields, written as in the file
-    (``max_iter: 1000``). Raises ParseError, SolverError."""
+def read_definition(path: str | os.PathLike[str], settings: Sequence[Any] = ()) -> Definition:
+    """Read and check a solver prototxt. ``settings`` replace fields of it, one after the other: text as in
+    the file (``max_iter: 1000``), or a ``SolverParameter`` that has these fields alone. Raises ParseError,
+    SolverError."""
     source = Path(path)
     param = read_solver(source)
-    for text in settings:
-        given = parse_solver(text, f"setting {text!r}")
+    for setting in settings:
+        given = parse_solver(setting, f"setting {setting!r}") if isinstance(setting, str) else setting
         for field, _ in given.ListFields():
             param.ClearField(field.name)  # a repeated field would be added to
         param.MergeFrom(given)

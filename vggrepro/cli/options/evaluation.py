@@ -1,42 +1,142 @@
-"""Options that the commands of the evaluation share, with one meaning everywhere."""
+"""How images are looked at, by which networks, and how that is run: options of the evaluation's commands."""
 
 from __future__ import annotations
 
-import argparse
-from dataclasses import replace
+from argparse import ArgumentParser, BooleanOptionalAction
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from vggrepro.cli.options.images import Options, add_decoding_options, add_workers_option
-from vggrepro.cli.options.values import bgr, natural, positive, sizes
+from vggrepro.cli.options.device import add_device_option, add_threads_option, placed
+from vggrepro.cli.options.images import Decoding, add_decoding_options, add_kernel_option, add_workers_option
+from vggrepro.cli.options.mean import add_mean_option
+from vggrepro.cli.options.read import Options
+from vggrepro.cli.options.refuse import refuse_with_demo
+from vggrepro.cli.options.values import positive, sizes
 from vggrepro.data.augment import ILSVRC_MEAN_BGR
+from vggrepro.data.decode import Exif
 from vggrepro.data.preprocess import Centre, Kernel
-from vggrepro.errors import ProtocolError
+from vggrepro.data.reading import OnBadImage
+from vggrepro.data.sources import Source
 from vggrepro.evaluation import demo
 from vggrepro.evaluation.measuring.network import Mean
-from vggrepro.evaluation.measuring.pipeline import Running
+from vggrepro.evaluation.measuring.pipeline import Running, Task
 from vggrepro.evaluation.measuring.views import Reading
-from vggrepro.evaluation.presets import PROTOTXT, NetFiles, for_options
-from vggrepro.evaluation.protocols import AVERAGES, BEFORE, PROTOCOLS
-from vggrepro.system.ranks import Ranks
+from vggrepro.evaluation.presets import PROTOTXT, NetFiles, for_names, for_options
+from vggrepro.evaluation.protocols import AVERAGES, BEFORE, PROTOCOLS, Member
+from vggrepro.system.ranks import Alone, Ranks
+from vggrepro.system.threads import default_threads
 
 
-def add_protocol_options(parser: argparse.ArgumentParser, scales: str) -> None:
-    """``scales`` tells what holds without ``--scales``."""
-    group = parser.add_argument_group("protocol (section 3.2)")
-    group.add_argument("--protocol", choices=PROTOCOLS, help="how an image is looked at (default: dense)")
-    group.add_argument(
-        "--scales",
-        type=sizes,
-        metavar="Q,...",
-        help=f"smallest sides in pixels; the mean over them is taken ({scales})",
+@dataclass(frozen=True)
+class ViewOptions:
+    """The views of an image (section 3.2). None: the command's own choice."""
+
+    protocol: str | None = None
+    scales: tuple[int, ...] | None = None
+    flip: bool | None = None
+
+
+@dataclass(frozen=True)
+class ProtocolOptions(ViewOptions):
+    """The views of an image, and how the scores of a dense one are averaged."""
+
+    average: str = BEFORE
+
+    def member(self, net: str, scales: tuple[int, ...], *, mirrors: bool = True) -> Member:
+        """One net under this protocol at ``scales``. Unless ``--flip`` says it, mirror images count in every
+        protocol but the centre crop; without ``mirrors`` only in the ten crops, half of which they are."""
+        protocol = self.protocol or "dense"
+        flip = self.flip
+        if flip is None:
+            flip = protocol == "tencrop" or (mirrors and protocol != "centre")
+        return Member(net, protocol, scales, flip, self.average)
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """Caffemodels and deploy nets as ``NET=FILE``, and the mean pixel that goes with them."""
+
+    weights: tuple[str, ...] = ()
+    deploy: tuple[str, ...] = ()
+    prototxt_dir: Path | None = None
+    mean: Mean | None = None
+
+    def files(self, *, embedded: bool) -> tuple[list[NetFiles], Mean]:
+        """The networks' files and their mean: the options', or those of the ``embedded`` demo.
+
+        Raises OptionError for options that the demo has no use for, and ProtocolError for networks that are
+        not there.
+        """
+        if embedded:
+            refuse_with_demo(self, "weights", "deploy", "prototxt_dir", "mean")
+            return [demo.FILES], demo.mean_bgr()
+        return for_options(self.weights, self.deploy, self.prototxt_dir or PROTOTXT), self._mean
+
+    def files_of(self, nets: list[str]) -> tuple[list[NetFiles], Mean]:
+        """The files of the paper's ``nets`` and their mean. Raises ProtocolError for a net without files."""
+        return for_names(nets, self.weights, self.deploy, self.prototxt_dir or PROTOTXT), self._mean
+
+    @property
+    def _mean(self) -> Mean:
+        return self.mean or ILSVRC_MEAN_BGR
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """How image files become the pictures that are looked at."""
+
+    exif: Exif = Decoding.exif
+    on_bad_image: OnBadImage = Decoding.on_bad_image
+    kernel: Kernel = "linear"
+    centre: Centre = "floor"
+
+    @property
+    def reading(self) -> Reading:
+        return Reading(self.exif, self.kernel, self.centre)
+
+    def whole(self, source: Source) -> Task:
+        """The task to look at all images of a source."""
+        return Task.whole(source, self.reading, self.on_bad_image)
+
+
+@dataclass(frozen=True)
+class RunningOptions:
+    """What changes no result."""
+
+    device: str = "cpu"
+    threads: int = 0
+    workers: int = default_threads()
+    batch: int | None = None
+    window: int = 128
+
+    def running(self, ranks: Ranks | None = None) -> Running:
+        """How this rank runs (None: a command of one process)."""
+        return Running(
+            device=placed(self.device, ranks or Alone()),
+            threads=self.threads,
+            batch=self.batch or (8 if self.device == "cpu" else 64),
+            window=self.window,
+            workers=self.workers,
+        )
+
+
+def add_view_options(options: Options, scales: str, flip: str) -> None:
+    """Add the options of :class:`ViewOptions`; ``scales`` and ``flip`` tell what holds without the option."""
+    options.add_argument("--protocol", choices=PROTOCOLS, help="how an image is looked at (default: dense)")
+    options.add_argument(
+        "--scales", type=sizes, metavar="Q,...", help=f"smallest sides in pixels (default: {scales})"
     )
-    group.add_argument(
-        "--flip",
-        action=argparse.BooleanOptionalAction,
-        help="look at mirror images too (default: except for --protocol centre)",
+    options.add_argument(
+        "--flip", action=BooleanOptionalAction, help=f"look at mirror images too (default: {flip})"
     )
-    group.add_argument(
+
+
+def add_protocol_options(options: Options, scales: str, flip: str) -> None:
+    """Add the options of :class:`ProtocolOptions`; ``scales`` and ``flip`` tell what holds without the
+    option."""
+    add_view_options(options, scales, flip)
+    options.add_argument(
         "--average",
         choices=AVERAGES,
         default=BEFORE,
@@ -44,73 +144,68 @@ def add_protocol_options(parser: argparse.ArgumentParser, scales: str) -> None:
     )
 
 
-def add_network_options(parser: argparse.ArgumentParser) -> Options:
-    """Returns the group, for options that only some commands have."""
-    group = parser.add_argument_group("networks")
-    group.add_argument(
+def add_network_options(options: Options) -> None:
+    """Add the options of :class:`NetworkOptions`."""
+    options.add_argument(
         "--weights",
         action="append",
         default=[],
-        metavar="[NET=]FILE",
-        help='caffemodel; NET is a name of the paper ("D:256;512", or D), or any for an own net; repeatable,'
-        " several nets are fused",
+        metavar="FILE",
+        help='caffemodel, or NET=FILE; NET is a name of the paper ("D:256;512", or D), or any for an own net;'
+        " repeatable, several nets are fused",
     )
-    group.add_argument(
+    options.add_argument(
         "--deploy",
         action="append",
         default=[],
-        metavar="[NET=]FILE",
-        help="deploy prototxt of a net that is not the paper's; repeatable",
+        metavar="FILE",
+        help="deploy prototxt of a net that is not the paper's, or NET=FILE; repeatable",
     )
-    group.add_argument(
+    add_prototxt_option(options)
+    add_mean_option(options, f"{','.join(map(str, ILSVRC_MEAN_BGR))}, of the published models")
+
+
+def add_prototxt_option(options: Options) -> None:
+    """Add ``--prototxt-dir``."""
+    options.add_argument(
         "--prototxt-dir",
         type=Path,
-        default=PROTOTXT,
         metavar="DIR",
-        help="where the paper's nets are, as D/deploy.prototxt (default: those of the package)",
+        help="where the paper's nets are, as D/deploy.prototxt and D/solver.prototxt (default: those of the"
+        " package)",
     )
-    group.add_argument(
-        "--mean",
-        type=bgr,
-        metavar="B,G,R",
-        help=f"mean pixel, 0-255 (default: {','.join(map(str, ILSVRC_MEAN_BGR))}, of the published models)",
-    )
-    return group
 
 
 def add_score_option(options: Options) -> None:
+    """Add ``--score-blob``."""
     options.add_argument(
         "--score-blob", metavar="BLOB", help="class scores (default: what is under the final softmax)"
     )
 
 
-def add_reading_options(parser: argparse.ArgumentParser) -> None:
+def add_demo_option(options: Options, what: str) -> None:
+    """Add ``--demo``. ``what`` of the embedded miniature the command uses."""
+    options.add_argument("--demo", action="store_true", help=what)
+
+
+def add_reading_options(parser: ArgumentParser) -> None:
+    """Add the options of :class:`ReadingOptions`, as a group."""
     group = parser.add_argument_group("how images are read")
     add_decoding_options(group)
-    group.add_argument(
-        "--kernel",
-        choices=get_args(Kernel),
-        default="linear",
-        help="how images are rescaled; matlab is imresize, as in the authors' demo (default: linear)",
-    )
+    add_kernel_option(group)
     group.add_argument(
         "--centre",
         choices=get_args(Centre),
-        default="floor",
+        default=ReadingOptions.centre,
         help="the centre crop of an odd margin: rounded down, or up as in the authors' demo (default: floor)",
     )
 
 
-def add_running_options(parser: argparse.ArgumentParser) -> None:
+def add_running_options(parser: ArgumentParser) -> None:
+    """Add the options of :class:`RunningOptions`, as a group."""
     group = parser.add_argument_group("running (changes no result)")
-    group.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
-    group.add_argument(
-        "--threads",
-        type=natural,
-        default=0,
-        metavar="N",
-        help="CPU threads of the network (default: 0, all cores)",
-    )
+    add_device_option(group)
+    add_threads_option(group)
     add_workers_option(group)
     group.add_argument(
         "--batch",
@@ -121,49 +216,7 @@ def add_running_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--window",
         type=positive,
-        default=128,
+        default=RunningOptions.window,
         metavar="N",
         help="images decoded ahead and batched by size; ranks share out whole windows (default: 128)",
     )
-
-
-def reading_from(arguments: argparse.Namespace) -> Reading:
-    return Reading(arguments.exif, arguments.kernel, arguments.centre)
-
-
-def running_from(arguments: argparse.Namespace, ranks: Ranks) -> Running:
-    """``--device cuda`` with several ranks: one GPU each."""
-    running = Running(
-        device=arguments.device,
-        threads=arguments.threads,
-        batch=arguments.batch or (8 if arguments.device == "cpu" else 64),
-        window=arguments.window,
-        workers=arguments.workers,
-    )
-    if ranks.size > 1 and arguments.device == "cuda":
-        return replace(running, device=f"cuda:{ranks.local_rank}")
-    return running
-
-
-def files_from(arguments: argparse.Namespace, *, embedded: bool) -> tuple[list[NetFiles], Mean]:
-    """The networks' files and the mean that goes with them: the options', or those of the ``embedded`` demo.
-
-    Raises ProtocolError for options that the demo has no use for, and for networks that are not there.
-    """
-    if embedded:
-        refuse_with_demo(arguments, "weights", "deploy", "mean")
-        return [demo.FILES], demo.mean_bgr()
-    files = for_options(arguments.weights, arguments.deploy, arguments.prototxt_dir)
-    return files, mean_from(arguments)
-
-
-def mean_from(arguments: argparse.Namespace) -> Mean:
-    mean: Mean = arguments.mean or ILSVRC_MEAN_BGR
-    return mean
-
-
-def refuse_with_demo(arguments: argparse.Namespace, *flags: str) -> None:
-    """Raise ProtocolError if one of the options is given: the demo brings its own."""
-    for flag in flags:
-        if getattr(arguments, flag) not in (None, []):
-            raise ProtocolError(f"--{flag}: --demo brings its own")

@@ -1,22 +1,76 @@
-"""Options of commands that read images: which ones, and how. One meaning everywhere."""
+"""Which images a command reads, and how: options of evaluation, training and statistics alike."""
 
 from __future__ import annotations
 
-import argparse
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.values import positive
 from vggrepro.data.decode import Exif
+from vggrepro.data.preprocess import Kernel
 from vggrepro.data.random_streams import sample
 from vggrepro.data.reading import BadImages, OnBadImage, Reader
 from vggrepro.data.sources import Source, listed, open_images, select
 from vggrepro.data.truth.labels import read_list
 from vggrepro.system.threads import default_threads
 
-Options = argparse._ActionsContainer
-"""A parser, or a group of its options."""
+
+@dataclass(frozen=True)
+class ListedImages:
+    """The images of a folder, a tar or an LMDB, or those that a list names."""
+
+    images: Path
+    list_file: Path | None = None
+    tar_index: Path | None = None
+
+    def open(self) -> Source:
+        """Raises DataError or OSError for images that cannot be read, or that the list has beyond them."""
+        source = open_images(self.images, tar_index=self.tar_index)
+        if self.list_file is None:
+            return source
+        return listed(source, read_list(self.list_file), str(self.list_file))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """``limit`` images drawn with ``seed``, or all of them."""
+
+    limit: int | None = None
+    seed: int = 0
+
+    def of(self, source: Source) -> Source:
+        if self.limit is None:
+            return source
+        return select(source, sample(self.seed, len(source), self.limit))
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How image files become pixels, and what happens to those that do not."""
+
+    exif: Exif = "ignore"
+    on_bad_image: OnBadImage = "error"
+
+    def reader(self, source: Source) -> Reader:
+        return Reader(source, BadImages(self.on_bad_image), self.exif)
+
+
+def add_listed_images(options: Options) -> None:
+    """Add the argument ``images``, and ``--list`` and ``--tar-index``: see :class:`ListedImages`."""
+    options.add_argument(
+        "images", type=Path, metavar="IMAGES", help="a folder, a tar (read in place) or Caffe's LMDB"
+    )
+    options.add_argument(
+        "--list",
+        dest="list_file",
+        type=Path,
+        metavar="FILE",
+        help="only the images of Caffe's list ('file label'), in its order (default: all)",
+    )
+    add_tar_option(options)
 
 
 def add_tar_option(options: Options) -> None:
@@ -25,32 +79,72 @@ def add_tar_option(options: Options) -> None:
         "--tar-index",
         type=Path,
         metavar="FILE",
-        help="keep the places of a tar's members here, and use them again (default: walk the tar each time)",
+        help="keep the places of a tar's members here, and use them again; in training, those of --data"
+        " (default: walk the tar each time)",
+    )
+
+
+def add_class_options(options: Options) -> None:
+    """Add ``--synsets`` and ``--devkit``: the orders of the classes."""
+    add_synsets_option(options)
+    options.add_argument(
+        "--devkit",
+        type=Path,
+        metavar="FILE",
+        help="the devkit's class order, to read its ground truth: meta.mat, or a list of WNIDs by"
+        " ILSVRC2012_ID",
+    )
+
+
+def add_synsets_option(options: Options) -> None:
+    """Add ``--synsets``."""
+    options.add_argument(
+        "--synsets",
+        type=Path,
+        metavar="FILE",
+        help="the network's class order and names: synset_words.txt (default: sorted WNIDs, where the data"
+        " tell them)",
     )
 
 
 def add_sample_options(options: Options) -> None:
-    """Add ``--limit`` and ``--seed``."""
+    """Add ``--limit`` and ``--seed``: see :class:`Sample`."""
     options.add_argument(
         "--limit", type=positive, metavar="N", help="use N images drawn at random (default: all images)"
     )
-    options.add_argument("--seed", type=int, default=0, metavar="S", help="seed of --limit (default: 0)")
+    add_seed_option(options, Sample.seed, "seed of --limit (default: 0)")
+
+
+def add_seed_option(options: Options, default: int | None, what: str) -> None:
+    """Add ``--seed``. ``what`` is random, and what holds without the option."""
+    options.add_argument("--seed", type=int, default=default, metavar="S", help=what)
 
 
 def add_decoding_options(options: Options) -> None:
-    """Add ``--exif`` and ``--on-bad-image``."""
+    """Add ``--exif`` and ``--on-bad-image``: see :class:`Decoding`."""
     options.add_argument(
         "--exif",
         choices=get_args(Exif),
-        default="ignore",
+        default=Decoding.exif,
         help="EXIF orientation: ignored as by the OpenCV of 2014, or applied (default: ignore)",
     )
     options.add_argument(
         "--on-bad-image",
         choices=get_args(OnBadImage),
-        default="error",
-        help="an image that cannot be decoded ends the run, or is left out and named (default: error);"
-        " one that ends early is used as Caffe would use it, and named",
+        default=Decoding.on_bad_image,
+        help="an image that cannot be decoded ends the run, or is left out and named, and in training the"
+        " next one takes its place (default: error); one that ends early is used as Caffe would use it, and"
+        " named",
+    )
+
+
+def add_kernel_option(options: Options) -> None:
+    """Add ``--kernel``."""
+    options.add_argument(
+        "--kernel",
+        choices=get_args(Kernel),
+        default="linear",
+        help="how images are rescaled; matlab is imresize, as in the authors' demo (default: linear)",
     )
 
 
@@ -63,26 +157,6 @@ def add_workers_option(options: Options) -> None:
         metavar="N",
         help="threads that decode images (default: all processors, %(default)s here)",
     )
-
-
-def open_listed(arguments: argparse.Namespace) -> Source:
-    """The images of ``arguments.images``, only those of ``arguments.list`` if that is given."""
-    source = open_images(arguments.images, tar_index=arguments.tar_index)
-    if arguments.list is None:
-        return source
-    return listed(source, read_list(arguments.list), str(arguments.list))
-
-
-def limited(source: Source, arguments: argparse.Namespace) -> Source:
-    """As many images as ``--limit`` says."""
-    if arguments.limit is None:
-        return source
-    return select(source, sample(arguments.seed, len(source), arguments.limit))
-
-
-def reader_of(source: Source, arguments: argparse.Namespace) -> Reader:
-    """How ``--exif`` and ``--on-bad-image`` say that images are read."""
-    return Reader(source, BadImages(arguments.on_bad_image), arguments.exif)
 
 
 def warn_of_bad_images(bad: BadImages) -> None:

@@ -1,49 +1,83 @@
-"""Options that several commands take, with one meaning everywhere."""
+"""Which net a command loads, and how its prototxt is read."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
+from vggrepro.cli.options.read import Options
 from vggrepro.emit import Shape
 from vggrepro.errors import NetError
 from vggrepro.net import Net, load_net
 
 
-def add_net_options(parser: argparse.ArgumentParser) -> None:
-    """How a prototxt is read: phase, stages, level, input shapes."""
-    parser.add_argument(
-        "--phase", choices=["TRAIN", "TEST"], default="TEST", help="phase of the net (default: TEST)"
+@dataclass(frozen=True)
+class NetOptions:
+    """A prototxt, and the rules under which it is read."""
+
+    prototxt: str
+    phase: Literal["TRAIN", "TEST"] = "TEST"
+    stage: tuple[str, ...] = ()
+    level: int = 0
+    input_shape: tuple[str, ...] = ()
+    allow_unknown: bool = False
+    allow_custom: bool = False
+    custom_shape: tuple[str, ...] = ()
+
+    def load(self, weights: str | None, *, fill: bool) -> Net:
+        """The net, with ``weights`` copied by layer name. ``fill`` and errors: see ``load_net``."""
+        return load_net(
+            self.prototxt,
+            weights,
+            phase=self.phase,
+            stages=self.stage,
+            level=self.level,
+            fill=fill,
+            input_shapes=parse_shapes(self.input_shape, "--input-shape"),
+            allow_unknown=self.allow_unknown,
+            allow_custom=self.allow_custom,
+            custom_shapes=parse_shapes(self.custom_shape, "--custom-shape", least=0),
+        )
+
+
+def add_net_options(options: Options) -> None:
+    """Add the options of :class:`NetOptions`, but not its argument ``prototxt``."""
+    options.add_argument(
+        "--phase",
+        choices=["TRAIN", "TEST"],
+        default=NetOptions.phase,
+        help="phase of the net (default: TEST)",
     )
-    parser.add_argument(
+    options.add_argument(
         "--stage",
         action="append",
         default=[],
         metavar="NAME",
         help="stage for include/exclude rules; repeatable",
     )
-    parser.add_argument(
-        "--level", type=int, default=0, metavar="N", help="level for include/exclude rules (default: 0)"
+    options.add_argument(
+        "--level",
+        type=int,
+        default=NetOptions.level,
+        metavar="N",
+        help="level for include/exclude rules (default: 0)",
     )
-    parser.add_argument(
+    options.add_argument(
         "--input-shape",
         action="append",
         default=[],
         metavar="BLOB=N,C,H,W",
         help="shape of an input, in place of the prototxt's; repeatable",
     )
-    parser.add_argument(
-        "--allow-unknown",
-        action="store_true",
-        help="warn of fields that BVLC Caffe does not know instead of stopping",
-    )
-    parser.add_argument(
+    add_unknown_option(options)
+    options.add_argument(
         "--allow-custom",
         action="store_true",
         help="make Python layers and layers of unknown types nodes of a custom ONNX domain"
         " instead of stopping",
     )
-    parser.add_argument(
+    options.add_argument(
         "--custom-shape",
         action="append",
         default=[],
@@ -53,19 +87,12 @@ def add_net_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def net_from(arguments: argparse.Namespace, weights: str | None, *, fill: bool) -> Net:
-    """The net that the options of :func:`add_net_options` describe. ``fill``: see ``load_net``."""
-    return load_net(
-        arguments.prototxt,
-        weights,
-        phase=arguments.phase,
-        stages=arguments.stage,
-        level=arguments.level,
-        fill=fill,
-        input_shapes=parse_shapes(arguments.input_shape, "--input-shape"),
-        allow_unknown=arguments.allow_unknown,
-        allow_custom=arguments.allow_custom,
-        custom_shapes=parse_shapes(arguments.custom_shape, "--custom-shape", least=0),
+def add_unknown_option(options: Options) -> None:
+    """Add ``--allow-unknown``."""
+    options.add_argument(
+        "--allow-unknown",
+        action="store_true",
+        help="leave out fields that BVLC Caffe does not know, with a warning, instead of stopping",
     )
 
 

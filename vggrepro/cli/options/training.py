@@ -1,155 +1,200 @@
-"""Options of train_ilsvrc: images, augmentation, initialisation, snapshots."""
+"""What train_ilsvrc trains, from which weights, and how it runs."""
 
 from __future__ import annotations
 
-import argparse
-import json
+from argparse import ArgumentParser, BooleanOptionalAction
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from vggrepro.cli.options.values import numbers, positive, sizes
-from vggrepro.data.augment import ILSVRC_MEAN_BGR, ILSVRC_PCA, Augmentation, ColourPCA, Reading
-from vggrepro.data.reading import BadImages, Reader
-from vggrepro.data.sources import Source, listed, open_images, with_labels
-from vggrepro.data.statistics import from_json
-from vggrepro.data.truth.ground_truth import open_truth
-from vggrepro.data.truth.labels import labels_by_folder, read_list, read_synsets
-from vggrepro.errors import DataError
-from vggrepro.net.net import build
-from vggrepro.system.threads import default_threads
-from vggrepro.training.assemble import Images
-from vggrepro.training.batches import ImageInputs
-from vggrepro.training.initialise import SCHEMES, VARIANCE_STD
-
-READINGS = ("unit-eigenvalue", "root", "byte-eigenvalue", "none")
+from vggrepro.caffe.messages import SolverParameter
+from vggrepro.cli.options.device import add_device_option, add_threads_option, placed
+from vggrepro.cli.options.evaluation import add_demo_option, add_prototxt_option
+from vggrepro.cli.options.images import add_seed_option
+from vggrepro.cli.options.read import Options
+from vggrepro.cli.options.refuse import refuse_without
+from vggrepro.cli.options.values import amount, natural, positive
+from vggrepro.errors import OptionError
+from vggrepro.evaluation.presets import PROTOTXT
+from vggrepro.paper.trainings import Preset, find_preset
+from vggrepro.system.ranks import Ranks
+from vggrepro.training.assemble import InitialWeights, find_state, images_per_iteration
+from vggrepro.training.definition import Definition, read_definition
+from vggrepro.training.initialise import SCHEMES, VARIANCE_STD, Fillers, Scheme
+from vggrepro.training.signals import EFFECTS, Effect
 
 
-def add_image_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group(
-        "images", "without --data the net's own data layers are read, as Caffe reads them"
+@dataclass(frozen=True)
+class SolverOptions:
+    """What to train. Of ``config``, ``preset``, ``demo`` and ``list_presets`` one is given."""
+
+    config: Path | None = None
+    preset: str | None = None
+    demo: bool = False
+    list_presets: bool = False
+    prototxt_dir: Path | None = None
+    settings: tuple[str, ...] = ()
+    batch: int | None = None
+    iter_size: int | None = None
+    seed: int | None = None
+
+    def found_preset(self) -> Preset | None:
+        """The row of Table 3, if one is asked for. Raises SolverError for one that is not there."""
+        if self.preset is not None:
+            return find_preset(self.preset)
+        refuse_without("--preset NAME", self, "prototxt_dir")
+        return None
+
+    def preset_file(self, preset: Preset) -> Path:
+        return (self.prototxt_dir or PROTOTXT) / preset.config / "solver.prototxt"
+
+
+@dataclass(frozen=True)
+class WeightOptions:
+    """Where the weights come from."""
+
+    init: Scheme = "prototxt"
+    init_std: float = VARIANCE_STD
+    init_from: Path | None = None
+    weights: tuple[str, ...] = ()
+    resume: str | None = None
+
+    def check(self, preset: Preset) -> None:
+        """Raise OptionError if the preset needs weights that are not given."""
+        needs = f"preset {preset.name} needs {preset.needs}"
+        trained = bool(self.weights or self.resume)
+        if preset.start == "trained" and not trained:
+            raise OptionError(f"{needs} (or --resume)")
+        if preset.start == "net A" and not (trained or self.init_from) and self.init == "prototxt":
+            raise OptionError(f"{needs} (or another --init, which makes that unnecessary)")
+
+    def initial(self, prefix: str, ranks: Ranks) -> InitialWeights:
+        """``prefix`` is that of the run's snapshots, among which the first rank looks for one to resume.
+
+        Raises SolverError for a new run that would overwrite them.
+        """
+        if self.init != "variance":
+            refuse_without("--init variance", self, "init_std")
+        state = ranks.broadcast(find_state(prefix, self.resume) if ranks.rank == 0 else None)
+        fillers = Fillers(self.init, self.init_std)
+        return InitialWeights(fillers, self.init_from, [Path(file) for file in self.weights], state)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How the training runs, and what it leaves behind. None: what the solver says."""
+
+    device: str | None = None
+    threads: int = 0
+    snapshot_prefix: str | None = None
+    keep: int = 3
+    keep_best: bool = True
+    patience: int | None = None
+    watch: str | None = None
+    log: Path | None = None
+    sigint_effect: Effect = "stop"
+    sighup_effect: Effect = "snapshot"
+
+    def placed(self, definition: Definition, ranks: Ranks) -> str:
+        """The device of this rank. The solver's ``solver_mode: GPU`` is ``cuda``, or with a ``device_id``
+        exactly that GPU."""
+        param = definition.param
+        named = f"cuda:{param.device_id}" if param.HasField("device_id") else "cuda"
+        said = "cpu" if param.solver_mode == type(param).CPU else named
+        return placed(said if self.device is None else self.device, ranks)
+
+
+def definition_of(
+    solver: SolverOptions, run: RunOptions, settings: Sequence[str], *, images: bool
+) -> tuple[Definition, int | None]:
+    """The solver with what the command line says in its fields' place, and the images of an iteration (None:
+    as many as the solver and its net say).
+
+    ``settings`` replace fields of the file, and are themselves replaced by ``--set``; ``images`` tells
+    whether there are any to make batches of. Raises ParseError, SolverError, OptionError.
+    """
+    if solver.config is None:
+        raise OptionError("no solver: expected --config FILE, --preset NAME or --demo")
+    fields: list[Any] = [*settings, *solver.settings]
+    if run.snapshot_prefix is not None:
+        fields.append(_prefix(run.snapshot_prefix))
+    definition = read_definition(solver.config, fields)
+    if solver.iter_size is None:
+        return definition, solver.batch
+    if not images:
+        raise OptionError('--iter-size divides the batch of --data; data layers want --set "iter_size: K"')
+    fields.append(SolverParameter(iter_size=solver.iter_size))
+    return read_definition(solver.config, fields), solver.batch or images_per_iteration(definition)
+
+
+def _prefix(prefix: str) -> Any:
+    """The message that holds a snapshot prefix, whatever characters it has."""
+    try:
+        return SolverParameter(snapshot_prefix=prefix)
+    except ValueError:
+        raise OptionError(f"--snapshot-prefix {prefix!r}: expected UTF-8") from None
+
+
+def add_solver_options(parser: ArgumentParser) -> None:
+    """Add the options of :class:`SolverOptions`, as a group."""
+    group = parser.add_argument_group("what to train")
+    which = group.add_mutually_exclusive_group(required=True)
+    which.add_argument("--config", type=Path, metavar="FILE", help="a solver prototxt")
+    which.add_argument("--preset", metavar="NAME", help='a row of Table 3, as A:256 or "D:256;512"')
+    add_demo_option(which, "a miniature of net A on the embedded digits")
+    which.add_argument("--list-presets", action="store_true", help="list the presets, and stop")
+    add_prototxt_option(group)
+    group.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar='"FIELD: VALUE"',
+        help="replace a field of the solver, as it would be written there; repeatable",
     )
     group.add_argument(
-        "--data",
-        type=Path,
-        metavar="PATH",
-        help="training images: folder, ILSVRC2012_img_train.tar or LMDB",
+        "--batch", type=positive, metavar="N", help="images an iteration (default: the prototxt's)"
     )
     group.add_argument(
-        "--data-list",
-        type=Path,
-        metavar="train.txt",
-        help="Caffe's list (default: labels by WNIDs in paths)",
-    )
-    group.add_argument("--val", type=Path, metavar="PATH", help="validation images: folder, tar or LMDB")
-    group.add_argument(
-        "--val-labels", type=Path, metavar="FILE", help="Caffe's val.txt, or the devkit's ground truth"
-    )
-    group.add_argument("--no-test", action="store_true", help="do not test, whatever the solver says")
-    group.add_argument(
-        "--synsets", type=Path, metavar="FILE", help="class order, synset_words.txt (default: sorted WNIDs)"
-    )
-    group.add_argument(
-        "--devkit", type=Path, metavar="FILE", help="the devkit's meta.mat, to read its ground truth"
-    )
-    group.add_argument(
-        "--tar-index", type=Path, metavar="FILE", help="keep the places of the training tar's members here"
-    )
-    group.add_argument(
-        "--exif", choices=["ignore", "apply"], default="ignore", help="EXIF orientation (default: ignore)"
-    )
-    group.add_argument(
-        "--on-bad-image",
-        choices=["error", "skip"],
-        default="error",
-        help="an image that cannot be decoded ends the run, or the next one takes its place (default: error)",
-    )
-    group.add_argument(
-        "--workers",
+        "--iter-size",
         type=positive,
-        default=default_threads(),
-        metavar="N",
-        help="threads that decode (default: the processors, here %(default)s)",
+        metavar="K",
+        help="make an iteration's batch in K passes, of less memory (default: the prototxt's)",
     )
+    add_seed_option(group, None, "seed of everything random (default: random_seed of the solver)")
 
 
-def add_augmentation_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("augmentation (section 3.1; the crop is the net's input)")
-    group.add_argument(
-        "--smallest",
-        type=sizes,
-        metavar="S[,S]",
-        help="smaller side of the rescaled image, or the two ends of its range (default: 256)",
-    )
-    group.add_argument(
-        "--val-smallest",
-        type=positive,
-        metavar="Q",
-        help="smaller side for validation, whose centre is taken (default: S, the middle of its range)",
-    )
-    group.add_argument(
-        "--mean",
-        type=numbers,
-        metavar="B,G,R",
-        help="mean pixel, 0-255 (default: --statistics, the net's mean_value, or the published models')",
-    )
-    group.add_argument(
-        "--statistics", type=Path, metavar="FILE.json", help="mean and colour components (compute_statistics)"
-    )
-    group.add_argument(
-        "--colour",
-        choices=READINGS,
-        default=READINGS[0],
-        help="random colour shift: by the eigenvalues of pixels in [0, 1], their roots, or the eigenvalues of"
-        " pixels in [0, 255]; or none (default: %(default)s)",
-    )
-    group.add_argument(
-        "--colour-std", type=float, default=0.1, metavar="STD", help="of its amounts (default: 0.1)"
-    )
-    group.add_argument(
-        "--flip", action=argparse.BooleanOptionalAction, default=True, help="mirror half of the crops"
-    )
-    group.add_argument(
-        "--offsets",
-        choices=["all", "caffe2013"],
-        default="all",
-        help="crop offsets: all, or without the last one as Caffe drew them in 2013 (default: all)",
-    )
-    group.add_argument(
-        "--kernel",
-        choices=["linear", "cubic", "area", "lanczos", "matlab"],
-        default="linear",
-        help="how images are rescaled (default: linear)",
-    )
-
-
-def add_start_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("initialisation (section 3.1)")
-    group.add_argument(
+def add_weight_options(options: Options) -> None:
+    """Add the options of :class:`WeightOptions`."""
+    options.add_argument(
         "--init",
         choices=SCHEMES,
-        default="prototxt",
+        default=WeightOptions.init,
         help="fillers: the prototxt's; normal with the paper's variance of 10^-2; Glorot and Bengio's; or"
         " He's (default: prototxt)",
     )
-    group.add_argument(
+    options.add_argument(
         "--init-std",
-        type=float,
-        default=VARIANCE_STD,
+        type=amount,
+        default=WeightOptions.init_std,
         metavar="STD",
         help="standard deviation of --init variance (default: 0.1, the root of 10^-2)",
     )
-    group.add_argument(
+    options.add_argument(
         "--init-from",
         type=Path,
-        metavar="A.caffemodel",
-        help="copy the first four convolutions and the fully connected layers of net A",
+        metavar="FILE",
+        help="copy the first four convolutions and the fully connected layers of net A's caffemodel",
     )
-    group.add_argument(
-        "--weights", type=Path, action="append", default=[], metavar="FILE", help="copy all layers by name"
+    options.add_argument(
+        "--weights",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="caffemodel, of which all layers are copied by name; repeatable",
     )
-    group.add_argument(
+    options.add_argument(
         "--resume",
         nargs="?",
         const="auto",
@@ -158,73 +203,42 @@ def add_start_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def images_from(arguments: argparse.Namespace, message: Any) -> Images | None:
-    """The images and how they are seen. ``message`` is the net: its input is the crop, and its data layer
-    may know the mean."""
-    if arguments.data is None:
-        return None
-    smallest = arguments.smallest or (256,)
-    if len(smallest) > 2:
-        raise DataError(f"--smallest {','.join(map(str, smallest))}: expected one size, or two")
-    mean, colour = _statistics(arguments, message)
-    least, most = smallest[0], smallest[-1]
-    reading: Reading = "unit-eigenvalue" if arguments.colour == "none" else arguments.colour
-    augmentation = Augmentation(
-        smallest=(least, most),
-        crop=ImageInputs(build(message, "TRAIN")).side,
-        mean_bgr=mean,
-        flip=arguments.flip,
-        colour=None if arguments.colour == "none" else colour,
-        colour_std=arguments.colour_std,
-        reading=reading,
-        offsets=arguments.offsets,
-        kernel=arguments.kernel,
+def add_run_options(options: Options) -> None:
+    """Add the options of :class:`RunOptions`."""
+    add_device_option(options, RunOptions.device)
+    add_threads_option(options)
+    options.add_argument(
+        "--snapshot-prefix",
+        metavar="PREFIX",
+        help="what snapshots' paths begin with (default: the solver's)",
     )
-    return Images(
-        train=Reader(_training_set(arguments), BadImages(arguments.on_bad_image), arguments.exif),
-        val=_validation_set(arguments),
-        augmentation=augmentation,
-        val_smallest=arguments.val_smallest or (least + most) // 2,
-        workers=arguments.workers,
+    options.add_argument(
+        "--keep",
+        type=natural,
+        default=RunOptions.keep,
+        metavar="K",
+        help="last snapshots to keep, 0: all (default: 3)",
     )
-
-
-def _statistics(arguments: argparse.Namespace, message: Any) -> tuple[tuple[float, float, float], ColourPCA]:
-    mean, colour = ILSVRC_MEAN_BGR, ILSVRC_PCA
-    for layer in message.layer:
-        if len(layer.transform_param.mean_value) == 3:
-            # The shortest decimals that are these floats: 103.939, as it is written there.
-            mean = _three([str(np.float32(value)) for value in layer.transform_param.mean_value])
-    if arguments.statistics is not None:
-        try:
-            content = json.loads(arguments.statistics.read_text("utf-8"))
-        except ValueError as error:
-            raise DataError(f"{arguments.statistics}: not JSON: {error}") from error
-        mean, colour = from_json(content, str(arguments.statistics))
-    return (mean if arguments.mean is None else _three(arguments.mean)), colour
-
-
-def _three(values: Any) -> tuple[float, float, float]:
-    if len(values) != 3:
-        raise DataError(f"mean {','.join(map(str, values))}: expected three numbers, blue, green, red")
-    blue, green, red = map(float, values)
-    return blue, green, red
-
-
-def _training_set(arguments: argparse.Namespace) -> Source:
-    """Images with labels: of a list, of an LMDB, or told by the WNIDs in their paths."""
-    source = open_images(arguments.data, tar_index=arguments.tar_index)
-    if arguments.data_list is not None:
-        return listed(source, read_list(arguments.data_list), str(arguments.data_list))
-    if source.label(0) is not None:
-        return source
-    synsets = None if arguments.synsets is None else read_synsets(arguments.synsets)
-    keys = [source.key(index) for index in range(len(source))]
-    return with_labels(source, labels_by_folder(keys, synsets, source.name)[0])
-
-
-def _validation_set(arguments: argparse.Namespace) -> Reader | None:
-    if arguments.val is None or arguments.no_test:
-        return None
-    truth = open_truth(arguments.val, arguments.val_labels, arguments.synsets, arguments.devkit)
-    return Reader(truth.source, BadImages(arguments.on_bad_image), arguments.exif)
+    options.add_argument(
+        "--keep-best",
+        action=BooleanOptionalAction,
+        default=RunOptions.keep_best,
+        help="make and keep a snapshot where the validation accuracy is the best so far",
+    )
+    options.add_argument(
+        "--patience",
+        type=positive,
+        metavar="N",
+        help="lr_policy plateau: tests without a better accuracy before the rate drops (default: 3;"
+        " with --demo 2)",
+    )
+    options.add_argument(
+        "--watch", metavar="BLOB", help="the accuracy that counts (default: the first test net's top-1)"
+    )
+    options.add_argument(
+        "--log", type=Path, metavar="FILE", help="JSON lines (default: the snapshot prefix with .jsonl)"
+    )
+    for name, default in (("sigint", RunOptions.sigint_effect), ("sighup", RunOptions.sighup_effect)):
+        options.add_argument(
+            f"--{name}-effect", choices=EFFECTS, default=default, help=f"as in Caffe (default: {default})"
+        )

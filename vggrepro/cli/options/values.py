@@ -21,20 +21,33 @@ def sizes(text: str) -> tuple[int, ...]:
     return tuple(positive(part) for part in text.split(","))
 
 
-def numbers(text: str) -> tuple[float, ...]:
-    """``103.939,116.779,123.68``."""
+def size_range(text: str) -> tuple[int, int]:
+    """``256`` or ``256,512``: one size, or the ends of a range."""
+    ends = sizes(text)
+    if len(ends) > 2:
+        raise argparse.ArgumentTypeError(f"expected one size, or two, got {text!r}")
+    return ends[0], ends[-1]
+
+
+def amount(text: str) -> float:
+    """A finite number from 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number from 0, got {text!r}")
+    return value
+
+
+def bgr(text: str) -> tuple[float, float, float]:
+    """``103.939,116.779,123.68``: three finite numbers, blue, green, red."""
     try:
         values = tuple(float(part) for part in text.split(","))
     except ValueError:
         values = ()
     if not values or not all(map(math.isfinite, values)):
         raise argparse.ArgumentTypeError(f"expected numbers with commas between them, got {text!r}")
-    return values
-
-
-def bgr(text: str) -> tuple[float, float, float]:
-    """Three numbers: blue, green, red."""
-    values = numbers(text)
     if len(values) != 3:
         raise argparse.ArgumentTypeError(f"expected three numbers, blue, green, red, got {text!r}")
     blue, green, red = values

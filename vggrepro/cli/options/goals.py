@@ -1,0 +1,133 @@
+"""What is to be evaluated: ``--demo``, rows of the paper's tables, or a protocol; and what is expected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from vggrepro.cli.options.evaluation import (
+    NetworkOptions,
+    ProtocolOptions,
+    ReadingOptions,
+    add_demo_option,
+)
+from vggrepro.cli.options.images import Sample
+from vggrepro.cli.options.read import Options, given
+from vggrepro.cli.options.refuse import refuse_with_demo
+from vggrepro.errors import OptionError, ProtocolError
+from vggrepro.evaluation import demo
+from vggrepro.evaluation.goals import PAPER, Goal, Plan, parse_expectation, row_goals
+from vggrepro.evaluation.measuring.views import Reading
+from vggrepro.evaluation.presets import find_row
+from vggrepro.paper.tables import Row, table
+
+_FIXED = ("protocol", "scales", "flip")
+"""Options that describe a protocol, which the rows of a table fix."""
+
+
+@dataclass(frozen=True)
+class GoalOptions:
+    """What to evaluate, with which networks, on how many images."""
+
+    protocol: ProtocolOptions
+    network: NetworkOptions
+    reading: ReadingOptions
+    sample: Sample
+    demo: bool = False
+    table: int | None = None
+    row: tuple[str, ...] = ()
+    list_rows: bool = False
+    score_blob: str | None = None
+    expect: str | None = None
+
+    def plan(self) -> Plan:
+        """Raises OptionError and ProtocolError for what cannot be evaluated, or does not go together."""
+        return _expecting(self._plan(), self.expect)
+
+    def _plan(self) -> Plan:
+        if self.demo:
+            return self._demo_plan()
+        if self.table is not None:
+            return self._table_plan(self.table)
+        if self.row:
+            raise OptionError(f"--row {self.row[0]}: expected --table N with it")
+        files, mean = self.network.files(embedded=False)
+        return Plan([self._described([f.name for f in files])], files, mean, self.score_blob)
+
+    def _table_plan(self, number: int) -> Plan:
+        for name in given(self.protocol):
+            if name in _FIXED:
+                raise OptionError(f"--{name}: the rows of a table fix it; leave out --table or --{name}")
+        goals = row_goals(_rows(number, self.row), self.protocol.average)
+        names = list(dict.fromkeys(member.net for goal in goals for member in goal.members))
+        files, mean = self.network.files_of(names)
+        return Plan(goals, files, mean, self.score_blob)
+
+    def _demo_plan(self) -> Plan:
+        """Every protocol that Caffe was asked about, or the one that the options describe."""
+        refuse_with_demo(self, "table", "row")
+        files, mean = self.network.files(embedded=True)
+        # Caffe answered for all images, read in one way and averaged before the softmax.
+        whole = self.sample.limit is None and self.reading.reading == Reading()
+        goals = demo.goals(self.protocol.average, expected=whole)
+        if any(name in _FIXED for name in given(self.protocol)):
+            asked = self._described([demo.NET], (demo.SCALE,))
+            goals = [goal for goal in goals if goal.members == asked.members] or [asked]
+        return Plan(goals, files, mean, self.score_blob)
+
+    def _described(self, names: Sequence[str], scales: tuple[int, ...] | None = None) -> Goal:
+        """The protocol that the options ask for, with all networks fused; ``scales`` if none are given."""
+        scales = self.protocol.scales or scales
+        if scales is None:
+            raise OptionError("no scales: expected --scales Q,... (the smallest side, in pixels)")
+        members = tuple(self.protocol.member(name, scales) for name in names)
+        return Goal(" + ".join(map(str, members)), members)
+
+
+def add_goal_options(options: Options) -> None:
+    """Add ``--demo``, ``--table``, ``--row`` and ``--list-rows``."""
+    add_demo_option(options, "the embedded miniature of ILSVRC: images, labels and network")
+    options.add_argument(
+        "--table", type=int, metavar="N", help="a table of the paper, 3 to 7: every row, or --row"
+    )
+    options.add_argument(
+        "--row",
+        action="append",
+        default=[],
+        metavar="KEY",
+        help='a row of the table, as "D:256;512" (see --list-rows); repeatable',
+    )
+    options.add_argument("--list-rows", action="store_true", help="list the rows of all tables, and stop")
+
+
+def add_expect_option(options: Options) -> None:
+    """Add ``--expect``."""
+    options.add_argument(
+        "--expect",
+        metavar="paper|TOP1,TOP5",
+        help="exit with 1 unless both errors are as in the paper's row, or as given in percent",
+    )
+
+
+def _rows(number: int, keys: Sequence[str]) -> list[Row]:
+    """The rows of a table that ``keys`` name, or all that can be run."""
+    if keys:
+        return [find_row(number, key) for key in keys]
+    rows = [row for row in table(number) if row.tested]
+    if not rows:
+        raise ProtocolError(f"--table {number}: the paper's results are in tables 3 to 7")
+    return rows
+
+
+def _expecting(plan: Plan, expect: str | None) -> Plan:
+    """The plan with ``--expect`` in the place of what is expected of it otherwise."""
+    if expect is None:
+        return plan
+    if expect == PAPER:
+        if any(goal.row is None for goal in plan.goals):
+            raise OptionError("--expect paper: expected --table N with it")
+        return plan
+    expectation = parse_expectation(expect)
+    if len(plan.goals) != 1:
+        raise OptionError(f"--expect {expect}: is for one combination, but {len(plan.goals)} are evaluated")
+    return replace(plan, goals=[replace(plan.goals[0], expectation=expectation)])

@@ -1,0 +1,49 @@
+"""Files that an evaluation's report is written to: ``--json``, ``--markdown``, ``--html``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vggrepro.cli.options.read import Options
+from vggrepro.cli.options.results import add_json_option, check_outputs
+from vggrepro.evaluation.measuring.pipeline import Task
+from vggrepro.evaluation.reporting.page import page
+from vggrepro.evaluation.reporting.report import Report, to_json, to_markdown
+from vggrepro.evaluation.reporting.thumbnails import thumbnails
+from vggrepro.system.atomic import replacing, write_json
+
+
+@dataclass(frozen=True)
+class ReportFiles:
+    """The files that were asked for."""
+
+    json: Path | None = None
+    markdown: Path | None = None
+    html: Path | None = None
+
+    def check(self) -> None:
+        """Raise OSError for a file that cannot be written."""
+        check_outputs(self.json, self.markdown, self.html)
+
+    def write(self, report: Report, task: Task) -> None:
+        """Write a report to them, with thumbnails from the images of ``task``."""
+        if self.json is not None:
+            write_json(self.json, to_json(report))
+        if self.markdown is not None:
+            _save(self.markdown, to_markdown(report))
+        if self.html is not None:
+            pictures = thumbnails(task.source, [m.index for m in report.results.worst], task.reading.exif)
+            _save(self.html, page(report, pictures))
+
+
+def add_report_options(options: Options) -> None:
+    """Add the options of :class:`ReportFiles`."""
+    add_json_option(options)
+    options.add_argument("--markdown", type=Path, metavar="FILE", help="write what is printed")
+    options.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained page")
+
+
+def _save(path: Path, text: str) -> None:
+    with replacing(path) as file:
+        file.write(text.encode("utf-8"))

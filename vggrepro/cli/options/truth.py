@@ -1,0 +1,56 @@
+"""Images with their ground truth: options of the evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vggrepro.cli.options.images import add_class_options, add_tar_option
+from vggrepro.cli.options.read import Options
+from vggrepro.cli.options.refuse import refuse_with_demo
+from vggrepro.data.truth.ground_truth import Truth, open_truth
+from vggrepro.errors import OptionError
+from vggrepro.evaluation import demo
+
+
+@dataclass(frozen=True)
+class TruthOptions:
+    """Where images and labels come from."""
+
+    images: Path | None = None
+    labels: Path | None = None
+    synsets: Path | None = None
+    devkit: Path | None = None
+    blacklist: Path | None = None
+    tar_index: Path | None = None
+
+    def open(self, *, embedded: bool) -> Truth:
+        """The images that the options name, or those of the ``embedded`` demo, which brings its own.
+
+        Raises OptionError, DataError or OSError.
+        """
+        if embedded:
+            refuse_with_demo(self, "images", "labels", "synsets", "devkit", "blacklist", "tar_index")
+            return demo.truth()
+        if self.images is None:
+            raise OptionError("no images: expected --images PATH (or --demo)")
+        return open_truth(self.images, self.labels, self.synsets, self.devkit, self.blacklist, self.tar_index)
+
+
+def add_truth_options(options: Options) -> None:
+    """Add the options of :class:`TruthOptions`."""
+    options.add_argument(
+        "--images", type=Path, metavar="PATH", help="a folder, a tar (read in place) or an LMDB"
+    )
+    options.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="Caffe's list ('file label'), or the devkit's ground truth; without it an LMDB's labels or"
+        " the WNIDs in the paths count",
+    )
+    add_class_options(options)
+    options.add_argument(
+        "--blacklist", type=Path, metavar="FILE", help="the devkit's list of images to leave out"
+    )
+    add_tar_option(options)
