@@ -175,8 +175,6 @@ def test_weight_files(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 OPTIONS = {
     "no_such_output": (["--outputs", "prob,fc9"], "no blob 'fc9' to output; it has data, conv1_1"),
-    "mean": (["--mean", "1,2"], "--mean takes three numbers B,G,R, got '1,2'"),
-    "mean_words": (["--mean", "a,b,c"], "--mean takes three numbers"),
     "shape": (["--input-shape", "data=1,3,0,64"], "--input-shape takes BLOB=N,C,H,W"),
     "shape_without_name": (["--input-shape", "1,3,64,64"], "--input-shape takes BLOB=N,C,H,W"),
     "shape_of_no_input": (["--input-shape", "image=1,3,64,64"], "no input 'image'; the inputs are ['data']"),

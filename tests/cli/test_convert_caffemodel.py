@@ -15,7 +15,6 @@ import pytest
 from golden_suite import ROOT, cases
 
 from vggrepro.cli.convert_caffemodel import main
-from vggrepro.cli.main import main as vggrepro
 from vggrepro.verify.reference_case import ReferenceCase
 from vggrepro.version import __version__
 
@@ -247,24 +246,21 @@ def test_a_conversion_needs_no_runtime() -> None:
     assert done.stdout == "[]\n"
 
 
-def test_the_console_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = ROOT / "nets" / "lenet_test"
-    files = [str(folder / "net.prototxt"), str(folder / "weights.caffemodel")]
-    assert vggrepro(["convert-caffemodel", *files, "-o", str(tmp_path / "m.onnx")]) == 0
-    assert (tmp_path / "m.onnx").exists()
-    assert vggrepro(["--help"]) == 0
-    assert "convert-caffemodel" in capsys.readouterr().out
-    assert vggrepro([]) == 2
-    assert vggrepro(["convert"]) == 2
-    assert "no command 'convert'" in capsys.readouterr().err
+def test_what_only_verification_needs_is_refused_without_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case = ReferenceCase(ROOT / "nets" / "lenet_test")
+    assert convert(case, tmp_path / "m.onnx", "--json", str(tmp_path / "v.json")) == 2
+    assert capsys.readouterr().err == "error: --json: expected --verify with it\n"
+    assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("tool", sorted(p.stem for p in (REPOSITORY / "tools").glob("*.py")))
-def test_every_tool_is_a_command(tool: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        vggrepro([tool.replace("_", "-"), "--help"])
-    assert ended.value.code == 0
-    assert "usage: " in capsys.readouterr().out
+@pytest.mark.parametrize("mean", ["1,2", "a,b,c", "1,2,nan"])
+def test_a_mean_has_three_numbers(mean: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        convert(ReferenceCase(ROOT / "nets" / "lenet_test"), tmp_path / "m.onnx", "--mean", mean)
+    assert capsys.readouterr().err.startswith("error: argument --mean: expected ")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

@@ -1,30 +1,35 @@
-"""The training command's options: presets, devices, passes, means, refusals."""
+"""The training command: presets, the demo, defaults that give way to what is given, refusals."""
 
 from __future__ import annotations
 
-import argparse
-import json
 from pathlib import Path
 
 import pytest
 from tiny_run import command_line, prepare, write_solver
 
-from vggrepro.cli import train_ilsvrc
-from vggrepro.cli.options.training import images_from
-from vggrepro.cli.train_ilsvrc import main
-from vggrepro.data.augment import ILSVRC_MEAN_BGR, ILSVRC_PCA
+from vggrepro.cli import training_demo
+from vggrepro.cli.options.read import read
+from vggrepro.cli.train_ilsvrc import TrainingOptions, main, parser
+from vggrepro.evaluation import demo
 from vggrepro.paper.trainings import PRESETS
 from vggrepro.system.ranks import Alone
-from vggrepro.training.definition import read_definition
+from vggrepro.training.assemble import TrainingPlan
 
 
-def parse(*arguments: str) -> argparse.Namespace:
-    return train_ilsvrc._parser().parse_args(arguments)
+def parse(*arguments: str) -> TrainingOptions:
+    return read(TrainingOptions, parser().parse_args(arguments))
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    assert main(arguments) == 2
-    return capsys.readouterr().err
+    """The one line of a command that did not begin."""
+    try:
+        code = main(arguments)
+    except SystemExit as stopped:
+        code = stopped.code
+    assert code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    return line
 
 
 def test_list_presets(capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,21 +46,46 @@ def test_presets_say_what_they_need(capsys: pytest.CaptureFixture[str], tmp_path
     assert "preset B:256 needs --init-from, the caffemodel of A:256 (or another --init" in error
 
 
-def test_preset_is_solver_and_scale(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    arguments = parse("--preset", "E:256-512", "--weights", "e.caffemodel", "--set", "max_iter: 9")
-    definition = train_ilsvrc._definition(arguments)
-    assert arguments.smallest == (256, 512)
-    assert definition.path.parent.name == "E"
-    assert definition.param.base_lr == pytest.approx(1e-3)
-    assert definition.param.max_iter == 9
-    assert definition.snapshot_prefix == "vgg_e_256_512"
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Options that name pictures, for commands in an empty folder."""
+    prepare(tmp_path)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return ["--data", str(tmp_path / "train"), "--val", str(tmp_path / "val")]
 
 
-def test_iter_size_keeps_the_batch() -> None:
-    arguments = parse("--preset", "A:256", "--data", "x", "--iter-size", "8")
-    assert train_ilsvrc._definition(arguments).param.iter_size == 8
-    assert arguments.batch == 256
+def plan(*arguments: str) -> TrainingPlan:
+    return parse(*arguments).plan(Alone())
+
+
+def test_preset_is_solver_and_scale(data: list[str]) -> None:
+    asked = plan("--preset", "E:256-512", "--weights", "e.caffemodel", "--set", "max_iter: 9", *data)
+    assert asked.images is not None
+    assert asked.images.augmentation.smallest == (256, 512)
+    assert asked.definition.path.parent.name == "E"
+    assert asked.definition.param.base_lr == pytest.approx(1e-3)
+    assert asked.definition.param.max_iter == 9
+    assert asked.definition.snapshot_prefix == "vgg_e_256_512"
+
+
+def test_what_is_given_is_more_than_a_preset(data: list[str]) -> None:
+    given = ["--smallest", "300", "--set", 'base_lr: 0.5 snapshot_prefix: "mine"']
+    asked = plan("--preset", "E:256-512", "--weights", "e.caffemodel", *given, *data)
+    assert asked.images is not None
+    assert asked.images.augmentation.smallest == (300, 300)
+    assert asked.definition.param.base_lr == 0.5
+    assert asked.definition.snapshot_prefix == "mine"
+
+
+def test_a_preset_may_read_its_own_data_layers() -> None:
+    (options, _) = parse("--preset", "A:256").completed()
+    assert options.augmentation.smallest is None
+
+
+def test_iter_size_keeps_the_batch(data: list[str]) -> None:
+    asked = plan("--preset", "A:256", "--iter-size", "8", *data)
+    assert (asked.definition.param.iter_size, asked.batch) == (8, 256)
 
 
 def test_iter_size_is_for_images(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -63,63 +93,44 @@ def test_iter_size_is_for_images(capsys: pytest.CaptureFixture[str], tmp_path: P
     assert "--iter-size divides the batch of --data" in refused(capsys, "--config", path, "--iter-size", "2")
 
 
+def test_the_demo_is_images_augmentation_and_patience(data: list[str]) -> None:
+    asked = plan("--demo")
+    assert asked.images is not None
+    assert asked.images.val is not None
+    augmentation = asked.images.augmentation
+    assert (len(asked.images.train.source), len(asked.images.val.source)) == (3000, 500)
+    assert (augmentation.smallest, augmentation.flip) == (training_demo.SMALLEST, False)
+    assert (augmentation.mean_bgr, asked.images.val_smallest) == (demo.mean_bgr(), demo.SCALE)
+    assert asked.patience == training_demo.PATIENCE
+    assert asked.definition.snapshot_prefix == "runs/demo/vgg_a_digits"
+
+
+def test_what_is_given_is_more_than_the_demo(data: list[str]) -> None:
+    sizes = ["--smallest", "70", "--val-smallest", "71", "--patience", "5"]
+    seen = ["--flip", "--mean", "0,0,0", "--kernel", "area", "--colour", "none"]
+    asked = plan("--demo", *sizes, *seen, "--set", 'snapshot_prefix: "mine"', "--batch", "16", "--no-test")
+    assert asked.images is not None
+    augmentation = asked.images.augmentation
+    assert (augmentation.smallest, asked.images.val_smallest, asked.patience) == ((70, 70), 71, 5)
+    assert (augmentation.flip, augmentation.mean_bgr) == (True, (0, 0, 0))
+    assert (augmentation.kernel, augmentation.colour) == ("area", None)
+    assert (asked.definition.snapshot_prefix, asked.batch, asked.tests) == ("mine", 16, False)
+    assert plan("--demo", "--snapshot-prefix", "yours").definition.snapshot_prefix == "yours"
+
+
+def test_the_demo_takes_the_mean_of_statistics(data: list[str], tmp_path: Path) -> None:
+    pca = '{"eigenvalues": [3, 2, 1], "vectors_rgb": [[1, 0, 0], [0, 1, 0], [0, 0, 1]]}'
+    (tmp_path / "s.json").write_text(f'{{"mean_bgr": [1, 2, 3], "pca": {pca}}}')
+    asked = plan("--demo", "--statistics", str(tmp_path / "s.json"))
+    assert asked.images is not None
+    assert asked.images.augmentation.mean_bgr == (1, 2, 3)
+
+
 @pytest.mark.parametrize(
-    ("given", "fields", "rank", "ranks", "device"),
-    [
-        (None, {"solver_mode": "CPU"}, 0, 1, "cpu"),
-        (None, {"solver_mode": "GPU", "device_id": 2}, 0, 1, "cuda:2"),
-        ("cpu", {"solver_mode": "GPU"}, 0, 1, "cpu"),
-        ("cuda", {}, 0, 1, "cuda"),
-        ("cuda", {}, 3, 4, "cuda:3"),
-        (None, {"solver_mode": "GPU"}, 3, 4, "cuda:3"),
-        ("cpu", {}, 3, 4, "cpu"),
-    ],
+    "option", ["--data", "--data-list", "--val", "--val-labels", "--synsets", "--devkit"]
 )
-def test_devices(
-    tmp_path: Path, given: str | None, fields: dict[str, object], rank: int, ranks: int, device: str
-) -> None:
-    path = write_solver(tmp_path, **fields)
-    arguments = parse("--config", str(path), *(["--device", given] if given else []))
-    place = Alone(rank, ranks, rank)
-    assert train_ilsvrc._device(arguments, read_definition(path), place) == device
-
-
-def test_mean_and_colours(tmp_path: Path) -> None:
-    """--mean over --statistics over the net's own over the published models'."""
-    message = read_definition(prepare(tmp_path)).train_message()
-    statistics = tmp_path / "statistics.json"
-    pca = {"eigenvalues": [3, 2, 1], "vectors_rgb": [[1, 0, 0], [0, 1, 0], [0, 0, 1]]}
-    statistics.write_text(json.dumps({"mean_bgr": [1, 2, 3], "pca": pca}))
-    base = command_line(tmp_path, "run")
-
-    def seen(*more: str) -> tuple[tuple[float, ...], object]:
-        images = images_from(parse(*base, *more), message)
-        assert images is not None
-        return images.augmentation.mean_bgr, images.augmentation.colour
-
-    assert seen() == ((120, 110, 130), ILSVRC_PCA)
-    mean, colour = seen("--statistics", str(statistics))
-    assert mean == (1, 2, 3)
-    assert colour is not None
-    assert seen("--statistics", str(statistics), "--mean", "7,8,9", "--colour", "none") == ((7, 8, 9), None)
-    for layer in message.layer:
-        layer.ClearField("transform_param")
-    message.layer[0].transform_param.crop_size = 8
-    assert seen()[0] == ILSVRC_MEAN_BGR
-
-
-def test_scales_of_training_and_validation(tmp_path: Path) -> None:
-    message = read_definition(prepare(tmp_path)).train_message()
-    base = [a for a in command_line(tmp_path, "run") if a not in ("--smallest", "8,12")]
-    for more, smallest, val in (
-        (["--smallest", "9"], (9, 9), 9),
-        (["--smallest", "8,12"], (8, 12), 10),
-        (["--smallest", "8,12", "--val-smallest", "12"], (8, 12), 12),
-    ):
-        images = images_from(parse(*base, *more), message)
-        assert images is not None
-        assert (images.augmentation.smallest, images.val_smallest) == (smallest, val)
-        assert images.augmentation.crop == 8
+def test_the_demo_brings_its_own(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert refused(capsys, "--demo", option, "x") == f"error: {option}: --demo brings its own"
 
 
 @pytest.mark.parametrize(
@@ -128,6 +139,12 @@ def test_scales_of_training_and_validation(tmp_path: Path) -> None:
         (["--smallest", "7"], "a crop of 8 from images with a smaller side of 7 to 7"),
         (["--smallest", "8,9,10"], "expected one size, or two"),
         (["--mean", "1,2"], "expected three numbers, blue, green, red"),
+        (["--mean", "1,2,nan"], "argument --mean: expected numbers"),
+        (["--threads", "-1"], "argument --threads: expected a whole number from 0, got '-1'"),
+        (["--keep", "-1"], "argument --keep: expected a whole number from 0, got '-1'"),
+        (["--colour-std", "-0.1"], "argument --colour-std: expected a number from 0, got '-0.1'"),
+        (["--init-std", "nan"], "argument --init-std: expected a number from 0, got 'nan'"),
+        (["--prototxt-dir", "x"], "--prototxt-dir: expected --preset NAME with it"),
         (
             ["--batch", "7", "--iter-size", "2"],
             "a batch of 7 images does not divide into 2 passes on 1 ranks",
@@ -135,6 +152,7 @@ def test_scales_of_training_and_validation(tmp_path: Path) -> None:
         (["--set", "max_itr: 3"], "setting 'max_itr: 3':1:1"),
         (["--resume", "none.solverstate"], "none.solverstate"),
         (["--init-from", "none.caffemodel"], "none.caffemodel"),
+        (["--device", "gpu"], "device must be cpu, cuda or cuda:N, got 'gpu'"),
     ],
 )
 def test_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], message: str) -> None:

@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from vggrepro.caffe import messages, text
-from vggrepro.cli.run import run
 from vggrepro.cli.upgrade_prototxt import main
-from vggrepro.errors import ParseError
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
@@ -127,20 +125,3 @@ def test_files_that_cannot_be_read_or_written(tmp_path, capsys):
         True,
         True,
     ]
-
-
-def test_the_wrapper_turns_expected_failures_into_one_line_and_lets_bugs_through(capsys):
-    def fail(error):
-        raise error
-
-    assert run(lambda: 1) == 1
-    assert run(lambda: fail(ParseError("two\n  lines"))) == 2
-    assert run(lambda: fail(PermissionError(13, "Permission denied", "f"))) == 2
-    assert run(lambda: fail(MemoryError("3 GB"))) == 2
-    assert capsys.readouterr().err.splitlines() == [
-        "error: two lines",
-        "error: f: Permission denied",
-        "error: not enough memory: 3 GB",
-    ]
-    with pytest.raises(ZeroDivisionError):
-        run(lambda: 1 // 0)

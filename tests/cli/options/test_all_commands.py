@@ -1,0 +1,127 @@
+"""The options of all commands together: an option has one parser, one help and one meaning everywhere."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import MISSING, Field, fields, is_dataclass
+from types import ModuleType
+from typing import Any, get_type_hints
+
+import pytest
+
+from vggrepro.cli.main import COMMANDS
+
+OTHER_DEFAULTS = {
+    "--device": "a training's default is in its solver",
+    "--mean": "conversion only notes it; a training's default is in its data",
+    "--scales": "each command has images, or a network, of its own size",
+}
+"""Options whose help may differ in the default that its last parentheses name, and why."""
+
+OTHER_HELP = {
+    "--batch": "a training's batch is part of its result, an evaluation's is not",
+    "--demo": "each command uses what it needs of the embedded miniature",
+    "--flip": "training mirrors half of the crops, evaluation looks at both images",
+    "--output": "each command writes something else",
+    "--seed": "a training draws more than a sample",
+    "--tolerance": "of percentage points, and of a blob's largest magnitude",
+    "--weights": "a training begins with layers from several files, an evaluation fuses several nets",
+}
+"""Options whose help may differ as a whole, and why."""
+
+OTHER_MEANING = {
+    "--deploy": "convert_caffemodel makes a deploy net of a training net, the others are told a deploy net",
+}
+"""Options that are two different ones, known by their names for too long to be renamed."""
+
+
+def modules() -> dict[str, ModuleType]:
+    return {name: importlib.import_module(f"vggrepro.cli.{name.replace('-', '_')}") for name in COMMANDS}
+
+
+def places() -> dict[str, dict[str, argparse.Action]]:
+    """For each option string its action in each command that has it."""
+    found: dict[str, dict[str, argparse.Action]] = defaultdict(dict)
+    for command, module in modules().items():
+        for action in module.parser()._actions:
+            if action.dest != "help" and action.option_strings:
+                found[action.option_strings[-1 if action.option_strings[0] == "-o" else 0]][command] = action
+    return found
+
+
+SHARED = {option: actions for option, actions in places().items() if len(actions) > 1}
+
+
+def parsing(action: argparse.Action) -> tuple[Any, ...]:
+    choices = None if action.choices is None else tuple(action.choices)
+    kind = type(action), action.type, choices, action.metavar, action.nargs, action.const
+    return (*kind, action.dest, tuple(action.option_strings))
+
+
+def without_default(text: str | None) -> str:
+    return re.sub(r" \(default: .*\)$", "", text or "")
+
+
+def test_commands_share_options() -> None:
+    assert {"--mean", "--device", "--workers", "--exif", "--kernel", "--synsets", "--json"} <= SHARED.keys()
+
+
+@pytest.mark.parametrize("option", sorted(SHARED.keys() - OTHER_MEANING.keys()))
+def test_an_option_is_parsed_in_one_way(option: str) -> None:
+    kinds = {command: parsing(action) for command, action in SHARED[option].items()}
+    assert len(set(kinds.values())) == 1, kinds
+
+
+@pytest.mark.parametrize("option", sorted(SHARED.keys() - OTHER_MEANING.keys() - OTHER_HELP.keys()))
+def test_an_option_has_one_help(option: str) -> None:
+    helps = {command: action.help for command, action in SHARED[option].items()}
+    if option in OTHER_DEFAULTS:
+        helps = {command: without_default(text) for command, text in helps.items()}
+    assert len(set(helps.values())) == 1, helps
+
+
+@pytest.mark.parametrize("option", sorted({*OTHER_DEFAULTS, *OTHER_HELP, *OTHER_MEANING}))
+def test_an_allowance_is_needed(option: str) -> None:
+    assert len({action.help for action in SHARED[option].values()}) > 1
+
+
+def leaves(kind: type) -> Iterator[Field[Any]]:
+    """The fields of a dataclass, and of the dataclasses that are its fields."""
+    types = get_type_hints(kind)
+    for field in fields(kind):
+        inner = types[field.name]
+        if isinstance(inner, type) and is_dataclass(inner):
+            yield from leaves(inner)
+        else:
+            yield field
+
+
+def read_fields(module: ModuleType) -> list[Field[Any]]:
+    kinds = [v for v in vars(module).values() if is_dataclass(v) and v.__module__ == module.__name__]
+    return [field for kind in kinds if kind.__name__.endswith("Options") for field in leaves(kind)]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_is_read_and_has_its_fields_default(command: str) -> None:
+    module = modules()[command]
+    parser = module.parser()
+    found = read_fields(module)
+    assert {f.name for f in found} == {action.dest for action in parser._actions} - {"help"}
+    for field in found:
+        default = parser.get_default(field.name)
+        if field.default is not MISSING:
+            assert (tuple(default) if isinstance(default, list) else default) == field.default, field.name
+
+
+@pytest.mark.parametrize("text", ["nan,1,2", "1,2", "1,2,3,4", "a,b,c", "1,2,inf", ""])
+def test_a_mean_that_is_none_is_refused_everywhere(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(SHARED["--mean"]) == 5
+    for command in SHARED["--mean"]:
+        with pytest.raises(SystemExit, match="2"):
+            modules()[command].main([f"--mean={text}"])
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("error: argument --mean: expected ")

@@ -1,0 +1,38 @@
+"""Which net is loaded, and how its prototxt is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vggrepro.cli.options.net import NetOptions, parse_shapes
+from vggrepro.errors import NetError
+
+NET = """
+layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }
+layer { name: "a" type: "ReLU" bottom: "x" top: "a" include { phase: TRAIN } }
+layer { name: "b" type: "ReLU" bottom: "x" top: "b" include { stage: "deep" min_level: 2 } }
+"""
+
+
+def test_phase_stage_level_and_shapes(tmp_path: Path) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_text(NET)
+    net = NetOptions(str(path)).load(None, fill=False)
+    assert [layer.name for layer in net.layers] == ["in"]
+    asked = NetOptions(str(path), "TRAIN", ("deep",), 2, ("x=2,3,9,7",))
+    net = asked.load(None, fill=False)
+    assert [layer.name for layer in net.layers][-2:] == ["a", "b"]
+    assert net.inputs["x"] == (2, 3, 9, 7)
+
+
+@pytest.mark.parametrize("entry", ["x", "=1,2", "x=1,a", "x=1,0", "1,2,3"])
+def test_shapes_that_are_none(entry: str) -> None:
+    with pytest.raises(NetError, match=r"^--input-shape takes BLOB=N,C,H,W with sizes of at least 1, got "):
+        parse_shapes([entry], "--input-shape")
+
+
+def test_shapes() -> None:
+    assert parse_shapes(["x=1,2", "y=3"], "--input-shape") == {"x": (1, 2), "y": (3,)}
+    assert parse_shapes(["top=0,5"], "--custom-shape", least=0) == {"top": (0, 5)}

@@ -1,0 +1,49 @@
+"""The console script: one name for all commands, and one list of them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from golden_suite import ROOT
+
+from vggrepro.cli.main import COMMANDS
+from vggrepro.cli.main import main as vggrepro
+
+REPOSITORY = Path(__file__).parents[2]
+TOOLS = sorted(path.stem for path in (REPOSITORY / "tools").glob("*.py"))
+
+
+def test_the_console_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = ROOT / "nets" / "lenet_test"
+    files = [str(folder / "net.prototxt"), str(folder / "weights.caffemodel")]
+    assert vggrepro(["convert-caffemodel", *files, "-o", str(tmp_path / "m.onnx")]) == 0
+    assert (tmp_path / "m.onnx").exists()
+    assert vggrepro(["--help"]) == 0
+    assert "convert-caffemodel" in capsys.readouterr().out
+    assert vggrepro([]) == 2
+    assert vggrepro(["convert"]) == 2
+    assert "no command 'convert'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_every_tool_is_a_command(tool: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        vggrepro([tool.replace("_", "-"), "--help"])
+    assert ended.value.code == 0
+    assert "usage: " in capsys.readouterr().out
+
+
+def test_commands_are_the_tools_and_those_that_the_readme_tells() -> None:
+    assert sorted(name.replace("-", "_") for name in COMMANDS) == TOOLS
+    told = re.findall(r"^\| `tools/(\w+)\.py` \|", (REPOSITORY / "README.md").read_text(), re.MULTILINE)
+    assert [name.replace("_", "-") for name in told] == list(COMMANDS)
+
+
+def test_a_command_goes_by_its_tools_name_too(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = []
+    for name in ("train_ilsvrc", "train-ilsvrc"):
+        assert vggrepro([name, "--list-presets"]) == 0
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1] != ""

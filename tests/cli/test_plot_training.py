@@ -1,0 +1,38 @@
+"""The plot_training command: pictures from logs, ours and Caffe's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from training_logs import CAFFE, journal
+
+from vggrepro.cli.plot_training import main
+
+
+@pytest.mark.parametrize(("suffix", "magic"), [(".png", b"\x89PNG"), (".svg", b"<?xml")])
+def test_pictures(tmp_path: Path, suffix: str, magic: bytes) -> None:
+    pytest.importorskip("matplotlib")
+    (tmp_path / "caffe.log").write_text(CAFFE)
+    ours, output = journal(tmp_path / "run.jsonl"), tmp_path / f"curves{suffix}"
+    options = ["-o", str(output), "--title", "both", "--error"]
+    assert main([str(ours), f"real Caffe={tmp_path / 'caffe.log'}", *options]) == 0
+    assert output.read_bytes().startswith(magic)
+    if suffix == ".svg":
+        assert "real Caffe" in output.read_text()
+
+
+def test_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(journal(tmp_path / "run.jsonl"))
+    assert main([path, "-o", str(tmp_path / "x.gif")]) == 2
+    assert main([path, "-o", str(tmp_path / "x.png"), "--size", "big"]) == 2
+    error = capsys.readouterr().err
+    assert "x.gif: expected one of .png, .svg, .pdf" in error
+    assert "--size big: expected WxH" in error
+
+
+@pytest.mark.parametrize("size", ["0x4", "9x-1", "nanx4", "9xinf", "9"])
+def test_sizes_that_are_none(size: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    assert main([str(journal(tmp_path / "run.jsonl")), "-o", str(tmp_path / "x.png"), "--size", size]) == 2
+    assert f"--size {size}: expected WxH, as 9x4" in capsys.readouterr().err
