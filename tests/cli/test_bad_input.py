@@ -45,6 +45,14 @@ def run_convert(folder: Path, prototxt: Path, weights: Path, *options: str) -> i
     return code
 
 
+def make(path: Path, content: bytes | Callable[[Path], None]) -> None:
+    """What stands where a model should be: bytes, or what a function puts there."""
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        content(path)
+
+
 def onnx_file(path: Path) -> None:
     assert convert([str(PROTOTXT), str(WEIGHTS), "-o", str(path)]) == 0
 
@@ -113,11 +121,8 @@ DEFINITIONS: dict[str, tuple[bytes | Callable[[Path], None], str]] = {
 def test_definitions(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     content, text = DEFINITIONS[name]
     path = tmp_path / "net.prototxt"
-    if isinstance(content, bytes):
-        path.write_bytes(content)
-    else:
-        content(path)
-        capsys.readouterr()
+    make(path, content)
+    capsys.readouterr()
     code = run_convert(tmp_path, path, WEIGHTS, "--allow-missing")
     fails(capsys, code, text)
 
@@ -126,11 +131,8 @@ def test_definitions(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_definitions_named_in_inspect(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     content, text = DEFINITIONS[name]
     path = tmp_path / "net.prototxt"
-    if isinstance(content, bytes):
-        path.write_bytes(content)
-    else:
-        content(path)
-        capsys.readouterr()
+    make(path, content)
+    capsys.readouterr()
     fails(capsys, inspect_net([str(path)]), text, str(path))
 
 
@@ -165,11 +167,8 @@ FILES: dict[str, tuple[bytes | Callable[[Path], None], str]] = {
 def test_weight_files(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     content, text = FILES[name]
     path = tmp_path / "some.caffemodel"
-    if isinstance(content, bytes):
-        path.write_bytes(content)
-    else:
-        content(path)
-        capsys.readouterr()
+    make(path, content)
+    capsys.readouterr()
     fails(capsys, run_convert(tmp_path, PROTOTXT, path), str(path), text)
 
 
