@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from pathlib import Path
 from typing import IO, Any
+
+from vggrepro.system.lines import cut_torn_line
 
 
 class Journal:
@@ -22,7 +23,7 @@ class Journal:
         self._file: IO[str] | None = None
         if path is not None and not silent:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _cut_torn_line(path)
+            cut_torn_line(path)
             self._file = path.open("a", encoding="utf-8")
 
     def event(self, kind: str, iteration: int, **fields: Any) -> None:
@@ -40,22 +41,6 @@ class Journal:
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
-
-
-def _cut_torn_line(path: Path) -> None:
-    if not path.exists():
-        return
-    with path.open("r+b") as file:
-        end = file.seek(0, os.SEEK_END)
-        while end > 0:
-            start = max(end - (1 << 16), 0)
-            file.seek(start)
-            newline = file.read(end - start).rfind(b"\n")
-            if newline >= 0:
-                file.truncate(start + newline + 1)
-                return
-            end = start
-        file.truncate(0)
 
 
 class Meter:

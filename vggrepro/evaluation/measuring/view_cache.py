@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from vggrepro.errors import ProtocolError
 from vggrepro.evaluation.protocols import Stream
+from vggrepro.system.lines import cut_torn_line
 
 FORMAT = 1
 
@@ -159,7 +160,8 @@ class ViewCache:
         try:
             _agree(self.root / "manifest.json", self._header)
             if self._wants_lock:
-                self._drop_cut_note()
+                # The image of a torn note is still pending, and will be noted again.
+                cut_torn_line(self.root / "notes.jsonl")
         except BaseException:
             self._release()
             raise
@@ -215,15 +217,6 @@ class ViewCache:
             return {}
         entries = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
         return dict(sorted((e["index"], e["reason"]) for e in entries if e["kind"] == kind))
-
-    def _drop_cut_note(self) -> None:
-        """Take away what a killed run has left of a line: the image is still pending, and noted again."""
-        path = self.root / "notes.jsonl"
-        if path.exists():
-            content = path.read_bytes()
-            whole = content.rfind(b"\n") + 1
-            if whole < len(content):
-                os.truncate(path, whole)
 
 
 def _lock(path: Path) -> int:
