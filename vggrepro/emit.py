@@ -57,6 +57,7 @@ class GraphBuilder:
         self.constants: dict[str, npt.NDArray[Any]] = {}
         self._by_content: dict[tuple[str, Shape, bytes], str] = {}
         self._taken: set[str] = set()
+        self._counts: dict[str, int] = {}  # by base: the highest number that a name made from it has
         self._scope = ""
 
     def reserve(self, name: str) -> None:
@@ -64,12 +65,14 @@ class GraphBuilder:
         self._taken.add(name)
 
     def fresh(self, hint: str) -> str:
-        """A name nobody has, beginning with the scope and the hint."""
+        """A name that is not taken: the scope and the hint, with the lowest free number from 2 on if that
+        is taken. Names are never given back, so the search goes on where the last one ended."""
         base = f"{self._scope}/{hint}" if self._scope else hint
-        name, count = base, 1
+        name, count = base, self._counts.get(base, 1)
         while name in self._taken:
             count += 1
             name = f"{base}_{count}"
+        self._counts[base] = count
         self._taken.add(name)
         return name
 
@@ -95,6 +98,14 @@ class GraphBuilder:
         node.name = names[0]
         self.nodes.append(node)
         return names
+
+    def sum_in_order(self, terms: Sequence[str]) -> str:
+        """The sum of one tensor or more, added from left to right: Caffe adds gradients and losses in this
+        order, and float32 rounds differently in another one."""
+        total, *rest = terms
+        for term in rest:
+            total = self.op("Add", total, term)
+        return total
 
     def const(self, value: npt.ArrayLike, dtype: npt.DTypeLike = np.float32) -> str:
         """A constant (float32 unless ``dtype`` says otherwise); equal constants share one name."""
