@@ -76,10 +76,10 @@ def toolkit_step(arguments: argparse.Namespace) -> Step:
     shapes = {"data": (images, 3, side, side), "label": (images,)}
     definition = Definition(given.param, given.path)
     solver = Solver(definition, threads=arguments.threads, input_shapes=shapes)
-    keys = list(solver.memory.layout.shapes)
-    drawn = weights([solver.memory.layout.shapes[key] for key in keys])
+    keys = list(solver.arrays.layout.shapes)
+    drawn = weights([solver.arrays.layout.shapes[key] for key in keys])
     for key, array in zip(keys, drawn, strict=True):
-        solver.memory.write(solver.memory.values, {key: array})
+        solver.arrays.write(solver.arrays.values, {key: array})
     feed = batches(images, side)
 
     def step() -> float:

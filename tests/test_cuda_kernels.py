@@ -19,7 +19,7 @@ from golden_suite import cases
 from vggrepro.emit import OPSET
 from vggrepro.graph.backward import build_gradient
 from vggrepro.graph.forward import build_forward
-from vggrepro.graph.training_step import build_train
+from vggrepro.graph.training_step import build_training_step
 from vggrepro.graph.update import RULES, Hyper, accumulate_graph, square_graph, update_graph
 from vggrepro.net import load_net
 from vggrepro.verify.reference_case import ReferenceCase
@@ -85,7 +85,7 @@ def test_graphs_of_the_suite(case: ReferenceCase) -> None:
 @pytest.mark.parametrize("case", cases("train"), ids=lambda c: c.folder.name)
 def test_training_steps(case: ReferenceCase) -> None:
     net = load_net(case.folder / "train_net.prototxt", phase="TRAIN")
-    assert not missing(build_train(net).graph.skeleton)
+    assert not missing(build_training_step(net).skeleton)
 
 
 @pytest.mark.parametrize("solver_type", RULES)

@@ -17,8 +17,8 @@ from golden_suite import ROOT, cases
 from vggrepro.errors import DeviceError
 from vggrepro.graph.forward import build_forward
 from vggrepro.graph.model import Graph
-from vggrepro.runtime.buffers import FlatBuffer
-from vggrepro.runtime.device import parse_device, prepare
+from vggrepro.runtime.device import parse_device, require
+from vggrepro.runtime.device_array import DeviceArray
 from vggrepro.runtime.session import Session
 from vggrepro.training.solver import Solver
 from vggrepro.verify.reference_case import ReferenceCase, check_backward, check_forward
@@ -27,7 +27,7 @@ from vggrepro.verify.reference_case import ReferenceCase, check_backward, check_
 def reason() -> str:
     """Why CUDA does not work here, or nothing."""
     try:
-        prepare(parse_device("cuda"))
+        require(parse_device("cuda"))
         Session(build_forward(ReferenceCase(ROOT / "layers" / "absval").load()), "cuda")
     except DeviceError as error:
         return str(error)
@@ -106,7 +106,7 @@ def test_a_gpu_that_is_not_there() -> None:
 
 
 def test_buffers() -> None:
-    buffer = FlatBuffer(1000, parse_device("cuda"))
+    buffer = DeviceArray(1000, parse_device("cuda"))
     values = np.random.default_rng(0).standard_normal(1000, np.float32)
     buffer.write(values)
     np.testing.assert_array_equal(buffer.read(), values)

@@ -10,7 +10,7 @@ import pytest
 
 import vggrepro.runtime.device as module
 from vggrepro.errors import DeviceError
-from vggrepro.runtime.device import Device, parse_device, prepare
+from vggrepro.runtime.device import Device, parse_device, require
 
 
 @pytest.mark.parametrize(
@@ -47,13 +47,13 @@ def test_providers() -> None:
 
 def test_the_cpu_needs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: pytest.fail("asked"))
-    prepare(Device("cpu"))
+    require(Device("cpu"))
 
 
 def test_a_runtime_without_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     with pytest.raises(DeviceError) as caught:
-        prepare(Device("cuda", 1))
+        require(Device("cuda", 1))
     assert str(caught.value) == (
         f"device cuda:1: this onnxruntime {onnxruntime.__version__} has no CUDA provider;"
         " uninstall onnxruntime, then: pip install onnxruntime-gpu"
@@ -71,7 +71,7 @@ def test_a_provider_that_is_listed_but_does_not_load(
 
     monkeypatch.setattr(ctypes, "CDLL", fails)
     with pytest.raises(DeviceError) as caught:
-        prepare(Device("cuda"))
+        require(Device("cuda"))
     assert str(caught.value) == (
         "device cuda:0: CUDA does not load: libcudnn.so.9: cannot open shared object file: No such file or"
         ' directory; install the CUDA libraries with: pip install "vggrepro[cuda]"'
@@ -84,7 +84,7 @@ def test_both_libraries_of_the_provider_are_tried(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
     monkeypatch.setattr(onnxruntime, "preload_dlls", lambda directory: tried.append(f"preload {directory!r}"))
     monkeypatch.setattr(module.ctypes, "CDLL", lambda path, **_: tried.append(path.rsplit("/", 1)[-1]))
-    prepare(Device("cuda"))
+    require(Device("cuda"))
     assert tried == [
         "preload ''",  # from PyPI's packages, if they are there
         "libonnxruntime_providers_shared.so",

@@ -106,13 +106,14 @@ def test_other_dtypes_and_outputs(session: Session) -> None:
 
 def test_states_are_optional_feeds() -> None:
     case = ReferenceCase(ROOT / "layers" / "lstm_state_carries_over")
-    session = Session(build_forward(case.load()), threads=1)
+    graph = build_forward(case.load())
+    session = Session(graph, threads=1)
     (out,) = case.arrays("out")
     first = session.run(case.arrays("in"))
     assert case.compare(f"out:{out}", first[out]).passed
     going_on = {**case.arrays("in"), "cont": np.ones_like(case.arrays("in")["cont"])}
-    states = {name.replace("state:", "next:", 1): name for name in session.inputs if name[:6] == "state:"}
-    again = session.run({**going_on, **{name: first[moved] for moved, name in states.items()}})
+    assert {state.input for state in graph.states} == session.inputs - set(going_on)
+    again = session.run({**going_on, **{state.input: first[state.output] for state in graph.states}})
     assert (again[out] != session.run(going_on)[out]).any()
 
 
@@ -169,7 +170,7 @@ def test_threads(graph: Graph) -> None:
 def test_a_device_that_fails_to_start_is_an_error_and_no_fallback(
     graph: Graph, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(module, "prepare", lambda _: None)
+    monkeypatch.setattr(module, "require", lambda _: None)
 
     def fails(*args: object, **kwargs: object) -> None:
         assert kwargs["enable_fallback"] == 0
@@ -185,7 +186,7 @@ def test_a_device_that_fails_to_start_is_an_error_and_no_fallback(
 
 
 def test_a_session_that_came_up_without_its_provider(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "prepare", lambda _: None)
+    monkeypatch.setattr(module, "require", lambda _: None)
     real = onnxruntime.InferenceSession
     monkeypatch.setattr(
         onnxruntime,

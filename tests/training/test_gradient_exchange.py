@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from tiny_run import arrays, assert_same_weights, command_line, environment, prepare, process
 
-from vggrepro.runtime.buffers import FlatBuffer
 from vggrepro.runtime.device import Device
+from vggrepro.runtime.device_array import DeviceArray
 from vggrepro.system.ranks import Alone, find_ranks
 from vggrepro.training import gradient_exchange as averaging
 from vggrepro.training.gradient_exchange import begin_sum
@@ -88,7 +88,7 @@ def test_a_failing_rank_ends_all(tmp_path: Path) -> None:
 
 
 def test_alone_nothing_is_summed() -> None:
-    buffer = FlatBuffer(5, Device("cpu"))
+    buffer = DeviceArray(5, Device("cpu"))
     buffer.write(np.arange(5, dtype=np.float32))
     begin_sum(Alone(), buffer)(5)
     np.testing.assert_array_equal(buffer.read(), np.arange(5))
@@ -105,7 +105,7 @@ def test_buckets_are_waited_for_as_they_are_needed(monkeypatch: pytest.MonkeyPat
             return lambda: waited.append(number)
 
     begun: list[int] = []
-    wait = begin_sum(Two(size=2), FlatBuffer(10, Device("cpu")))
+    wait = begin_sum(Two(size=2), DeviceArray(10, Device("cpu")))
     assert begun == [4, 4, 2]
     for end, expected in ((1, [0]), (4, [0]), (5, [0, 1]), (3, [0, 1]), (10, [0, 1, 2])):
         wait(end)

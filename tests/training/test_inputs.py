@@ -19,13 +19,14 @@ from vggrepro.data.sources import Source, open_images, select, with_labels
 from vggrepro.data.truth.labels import labels_by_folder
 from vggrepro.errors import DataError, NetError, WeightsError
 from vggrepro.net.net import build
-from vggrepro.runtime.buffers import Slice
 from vggrepro.runtime.device import Device
+from vggrepro.runtime.device_array import DeviceView
 from vggrepro.system.ranks import Alone
-from vggrepro.training.batches import ImageInputs, Preparer
 from vggrepro.training.definition import read_definition
 from vggrepro.training.solver import Solver
-from vggrepro.training.testing import ImageTest, Portion, TestNet
+from vggrepro.training.testing import TestNet
+from vggrepro.training.training_data import CropsToBlob, ImageInputs
+from vggrepro.training.validation_sets import ImageValidationSet, ValidationBatch
 
 MEAN = (120.0, 110.0, 130.0)
 
@@ -34,14 +35,14 @@ class Rank(Alone):
     """One of several ranks, whose sums are put together by the test."""
 
 
-def contents(place: Slice) -> np.ndarray:
-    flat = place.buffer.read()
+def contents(place: DeviceView) -> np.ndarray:
+    flat = place.array.read()
     return flat[place.offset : place.offset + place.size].reshape(place.shape)
 
 
 def test_preparer_casts_transposes_and_adds() -> None:
     rng = np.random.default_rng(0)
-    prepare = Preparer(Device("cpu"), 5, 7, threads=1)
+    prepare = CropsToBlob(Device("cpu"), 5, 7, threads=1)
     for count in (5, 2):  # a smaller batch after a whole one
         crops = rng.integers(0, 256, (count, 7, 7, 3), dtype=np.uint8)
         shifts = rng.normal(0, 50, (count, 3)).astype(np.float32)
@@ -59,7 +60,7 @@ def test_inputs_are_told_by_their_shapes() -> None:
         'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 6 dim: 6 } } }'
     )
     assert (inputs.data, inputs.label, inputs.batch, inputs.side) == ("x", "y", 2, 6)
-    place = Slice(None, 0, (2, 3, 6, 6))  # type: ignore[arg-type]
+    place = DeviceView(None, 0, (2, 3, 6, 6))  # type: ignore[arg-type]
     assert inputs.feeds(place, np.array([1, 0]))["y"].shape == (2, 1, 1, 1)
 
 
@@ -79,10 +80,10 @@ def validation(folder: Path, count: int = 3) -> Source:
     return with_labels(source, labels)
 
 
-def image_test(net: TestNet, source: Source, policy: str = "error") -> ImageTest:
+def image_test(net: TestNet, source: Source, policy: str = "error") -> ImageValidationSet:
     inputs = ImageInputs(net.net)
-    prepare = Preparer(Device("cpu"), inputs.batch, inputs.side, threads=1)
-    return ImageTest(Reader(source, BadImages(policy)), inputs, prepare, MEAN, 10, threads=1)  # type: ignore[arg-type]
+    prepare = CropsToBlob(Device("cpu"), inputs.batch, inputs.side, threads=1)
+    return ImageValidationSet(Reader(source, BadImages(policy)), inputs, prepare, MEAN, 10, threads=1)  # type: ignore[arg-type]
 
 
 def solver_and_test(folder: Path, net: str = NET) -> tuple[Solver, TestNet]:
@@ -103,9 +104,9 @@ def test_every_validation_image_once(tmp_path: Path) -> None:
     test = image_test(net, source)
     assert test.count == 3
     portions = []
-    for portion in test.portions(Alone()):
+    for portion in test.batches(Alone()):
         data = portion.feeds["data"]
-        assert isinstance(data, Slice)
+        assert isinstance(data, DeviceView)
         portions.append((portion.samples, contents(data).copy(), portion.feeds["label"]))
     assert [samples for samples, _, _ in portions] == [5, 5, 2]
     images = np.concatenate([data for _, data, _ in portions])
@@ -218,9 +219,9 @@ def test_a_label_that_is_no_class(tmp_path: Path) -> None:
 def test_portions_of_ranks_are_disjoint_and_complete(tmp_path: Path) -> None:
     _, net = solver_and_test(tmp_path)
     test = image_test(net, validation(tmp_path / "val"))
-    portions: list[Portion] = []
+    portions: list[ValidationBatch] = []
     for rank in range(2):
-        portions += test.portions(Alone(rank=rank, size=2))
+        portions += test.batches(Alone(rank=rank, size=2))
     assert sorted((p.number, p.samples) for p in portions) == [(0, 5), (1, 5), (2, 2)]
 
 

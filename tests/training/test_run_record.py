@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from vggrepro.errors import SolverError
 from vggrepro.training.journal import Journal, Meter, duration
 from vggrepro.training.loop import facts_changed, latest, record_beside
-from vggrepro.training.run_record import Record, read_record, write_record
+from vggrepro.training.run_record import RunRecord, read_record, write_record
 from vggrepro.training.snapshots import existing, surplus
 
 
 def test_record_comes_back(tmp_path: Path) -> None:
-    record = Record(5, {"batch": 8, "smallest": [8, 12]}).with_accuracy(4, 0.1 + 0.2).with_loss(1 / 3, 5)
+    record = RunRecord(5, {"batch": 8, "smallest": [8, 12]}).with_accuracy(4, 0.1 + 0.2).with_loss(1 / 3, 5)
     write_record(tmp_path / "r.json", record)
     assert read_record(tmp_path / "r.json") == record
 
@@ -30,21 +30,21 @@ def test_other_files_are_no_records(tmp_path: Path, text: str) -> None:
 
 
 def test_smoothed_loss_is_the_mean_of_the_window() -> None:
-    record = Record(0)
+    record = RunRecord(0)
     for loss in (1.0, 2.0, 3.0, 4.0):
         record = record.with_loss(loss, 3)
     assert record.smoothed_loss == 3.0
 
 
 def test_best_is_the_first_of_equals() -> None:
-    record = Record(0).with_accuracy(4, 0.5).with_accuracy(8, 0.7).with_accuracy(12, 0.7)
+    record = RunRecord(0).with_accuracy(4, 0.5).with_accuracy(8, 0.7).with_accuracy(12, 0.7)
     assert record.best == (8, 0.7)
     assert record.tested(12)
     assert not record.tested(8)
 
 
 def test_drops_add_to_those_before_up_to_three() -> None:
-    record = Record(0, drops_before=2)
+    record = RunRecord(0, drops_before=2)
     for iteration in range(10):
         record = record.with_accuracy(iteration, 0.5)
     assert record.drops(patience=2) == 3
@@ -74,7 +74,7 @@ def test_existing_snapshots(tmp_path: Path) -> None:
 
 
 def test_changed_facts_are_named() -> None:
-    changes = facts_changed(Record(0, {"batch": 8, "flip": True}), {"batch": 16, "flip": True, "new": 1})
+    changes = facts_changed(RunRecord(0, {"batch": 8, "flip": True}), {"batch": 16, "flip": True, "new": 1})
     assert changes == ["batch: 8 before, 16 now"]
 
 

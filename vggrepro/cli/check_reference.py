@@ -15,7 +15,7 @@ from vggrepro.cli.options.results import add_json_option
 from vggrepro.cli.options.values import amount
 from vggrepro.cli.run import FAILED, Parser, run
 from vggrepro.errors import DataError, VggReproError
-from vggrepro.runtime.device import parse_device, prepare
+from vggrepro.runtime.device import parse_device, require
 from vggrepro.system.atomic import write_json
 from vggrepro.verify.comparison import Difference, table
 from vggrepro.verify.reference_case import ReferenceCase, Tolerance, check_case
@@ -84,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _check(options: CheckOptions) -> int:
-    prepare(parse_device(options.device))  # no case can run where the device does not work
+    require(parse_device(options.device))  # no case can run where the device does not work
     fallback = Tolerance(options.rtol, options.relative_atol)
     outcomes: dict[str, _Outcome] = {}
     for folder in options.case:

@@ -1,1 +1,1 @@
-"""From nets to ONNX graphs: forward, backward, update."""
+"""From nets to ONNX graphs: forward, gradient, training step, validation, update."""

@@ -1,17 +1,18 @@
-"""From what a loader hands over to what a net reads, on the device: bytes to floats, colour shift, mean."""
+"""From the crops that a loader gives to the blob that a net reads, on the device: bytes become floats,
+rows of pixels become planes of channels, and each image is shifted by its colour shift minus the mean."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder, model, tensor, tensor_info
+from vggrepro.emit import GraphBuilder, tensor_info
+from vggrepro.graph.assembly import assemble_plain
 from vggrepro.graph.model import Graph
-from vggrepro.graph.naming import rename
 
 IMAGES, SHIFTS, BLOB = "images", "shifts", "blob"
 
 
-def prepare_graph(channels: int, side: int) -> Graph:
+def crops_to_blob_graph(channels: int, side: int) -> Graph:
     """``blob`` (N, C, side, side), float32, from ``images`` (N, side, side, C), uint8, and ``shifts`` (N, C),
     float32: what to add to every pixel of each image."""
     g = GraphBuilder()
@@ -19,15 +20,13 @@ def prepare_graph(channels: int, side: int) -> Graph:
         g.reserve(name)
     planes = g.op("Cast", g.op("Transpose", IMAGES, perm=[0, 3, 1, 2]), to=1)  # bytes move, not floats
     blob = g.op("Add", planes, g.op("Unsqueeze", SHIFTS, g.ints([2, 3])))
-    result = model(
+    return assemble_plain(
         "prepare",
-        rename(g.nodes, [(blob, BLOB)]),
+        g,
         [
             tensor_info(IMAGES, ["N", side, side, channels], np.uint8),
             tensor_info(SHIFTS, ["N", channels], np.float32),
         ],
         [tensor_info(BLOB, ["N", channels, side, side], np.float32)],
-        [tensor(name, array) for name, array in g.constants.items()],
-        {},
+        {BLOB: blob},
     )
-    return Graph(result, {})

@@ -28,13 +28,38 @@ LARGE = 1024
 
 
 @dataclass(frozen=True)
+class State:
+    """What a layer carries from run to run: the graph's ``output`` of one run is the ``input`` of the next.
+    The input is optional and defaults to ``initial``."""
+
+    input: str
+    output: str
+    initial: npt.NDArray[Any]
+    random: bool
+    """True for the seed of a random draw, as :class:`vggrepro.layers.base.StateDef` describes it."""
+
+
+@dataclass(frozen=True)
 class Graph:
-    """``skeleton`` with external initializers, and their arrays in ``weights`` by name."""
+    """``skeleton`` with external initializers, and their arrays in ``weights`` by name. The other fields
+    say which of its inputs and outputs is what."""
 
     skeleton: onnx.ModelProto
     weights: Mapping[str, npt.NDArray[Any]]
     sources: Mapping[str, str] = field(default_factory=dict)
     """Files that the net came from, by kind: a finished model tells their SHA-256."""
+    blobs: Mapping[str, str] = field(default_factory=dict)
+    """The output of each blob that the graph returns."""
+    loss: str | None = None
+    """The output with the sum of all losses times their weights."""
+    gradients: Mapping[str, str] = field(default_factory=dict)
+    """The output with the gradient of each blob, or of each parameter ``layer:index``."""
+    fed_gradients: Mapping[str, str] = field(default_factory=dict)
+    """The input for the gradient of each blob that can be given one from outside: optional, zero."""
+    states: tuple[State, ...] = ()
+    """States that the graph takes and returns."""
+    statistics: Mapping[str, str] = field(default_factory=dict)
+    """The output with the new value of each parameter ``layer:index`` that the forward pass itself moves."""
 
     @property
     def input_names(self) -> list[str]:

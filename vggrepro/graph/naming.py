@@ -1,13 +1,15 @@
-"""Names in finished graphs: blobs keep Caffe's names, states and gradients get prefixed ones."""
+"""Names of inputs and outputs in finished graphs: the only place that makes them.
+
+Blobs keep Caffe's names; states, gradients and the like get a prefix. Names are never taken apart again: a
+:class:`vggrepro.graph.model.Graph` says which of its inputs and outputs is what.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-
-import onnx
-
-from vggrepro.emit import GraphBuilder
 from vggrepro.net.net import Net
+
+LOSS = "loss:total"
+"""The output of a training step or a validation graph with the sum of all losses times their weights."""
 
 
 def state_name(layer: str, state: str) -> str:
@@ -16,7 +18,8 @@ def state_name(layer: str, state: str) -> str:
 
 
 def next_name(layer: str, what: str | int) -> str:
-    """The graph output with a layer's new state (by name) or moved parameter (by index)."""
+    """The graph output with a layer's new state (by the state's name) or with the new value of a parameter
+    that the forward pass itself moves (by its index)."""
     return f"next:{layer}:{what}"
 
 
@@ -31,43 +34,11 @@ def output_names(net: Net) -> dict[str, str]:
     return {blob: value if blob in net.inputs else blob for blob, value in net.blobs.items()}
 
 
-def rename(nodes: Sequence[onnx.NodeProto], wanted: Iterable[tuple[str, str]]) -> list[onnx.NodeProto]:
-    """The nodes with tensors renamed: (old, new) pairs. The first new name of a tensor replaces its
-    old one; further ones, and names for graph inputs and parameters, become Identity nodes."""
-    made = {output for node in nodes for output in node.output}
-    renamed: dict[str, str] = {}
-    aliases: list[tuple[str, str]] = []
-    for old, new in wanted:
-        if old == new:
-            continue
-        if old in made and old not in renamed:
-            renamed[old] = new
-        else:
-            aliases.append((old, new))
-    tail = GraphBuilder()
-    for old, new in aliases:
-        tail.reserve(new)
-        tail.op("Identity", renamed.get(old, old))
-        tail.nodes[-1].output[0] = new
-    return [_renamed(node, renamed) for node in nodes] + tail.nodes
+def history_name(index: int) -> str:
+    """The input of an update graph with a solver's first (0) or second (1) history."""
+    return f"h{index}"
 
 
-def needed_nodes(
-    nodes: Sequence[onnx.NodeProto], outputs: Iterable[str]
-) -> tuple[list[onnx.NodeProto], set[str]]:
-    """The nodes that ``outputs`` depend on, in order, and the names of all tensors that these read."""
-    used = set(outputs)
-    kept = []
-    for node in reversed(nodes):
-        if used.intersection(node.output):
-            used.update(node.input)
-            kept.append(node)
-    return kept[::-1], used
-
-
-def _renamed(node: onnx.NodeProto, names: Mapping[str, str]) -> onnx.NodeProto:
-    copy = onnx.NodeProto()
-    copy.CopyFrom(node)
-    copy.input[:] = [names.get(i, i) for i in node.input]
-    copy.output[:] = [names.get(o, o) for o in node.output]
-    return copy
+def moved_name(name: str) -> str:
+    """The output of an update graph with the new value of its input ``name``."""
+    return f"{name}'"

@@ -13,12 +13,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import onnx
 
-from vggrepro.emit import GraphBuilder, model, tensor, tensor_info
+from vggrepro.emit import GraphBuilder, tensor_info
+from vggrepro.graph.assembly import assemble_plain
 from vggrepro.graph.model import Graph
-from vggrepro.graph.naming import rename
+from vggrepro.graph.naming import history_name, moved_name
 
-SCALARS = ("rate", "decay", "scale")
+VALUES, GRADIENT, TOTAL, SQUARES = "w", "g", "a", "s"
+RATE, DECAY, SCALE = "rate", "decay", "scale"
 
 
 @dataclass(frozen=True)
@@ -110,65 +113,48 @@ RULES = {
 
 def update_graph(solver_type: str, hyper: Hyper, *, decayed: bool) -> Graph:
     """The rule of a solver type over a stretch of any length. ``decayed`` adds the regularisation:
-    ``decay * w`` (L2) or ``decay * sign(w)`` (L1) to the scaled gradient, before everything else."""
+    ``decay * w`` (L2) or ``decay * sign(w)`` (L1) to the scaled gradient, before everything else. Without it
+    the graph has no input ``decay``."""
     rule = RULES[solver_type]
     g = GraphBuilder()
-    histories = [f"h{i}" for i in range(rule.histories)]
-    for name in ["w", "g", *histories, *SCALARS]:
+    histories = [history_name(i) for i in range(rule.histories)]
+    scalars = [RATE, DECAY, SCALE] if decayed else [RATE, SCALE]
+    for name in [VALUES, GRADIENT, *histories, RATE, DECAY, SCALE]:
         g.reserve(name)
-    d = g.op("Mul", "g", "scale")
+    d = g.op("Mul", GRADIENT, SCALE)
     if decayed:
-        pull = "w" if hyper.regularization_type == "L2" else g.op("Sign", "w")
-        d = g.op("Add", d, g.op("Mul", pull, "decay"))
+        pull = VALUES if hyper.regularization_type == "L2" else g.op("Sign", VALUES)
+        d = g.op("Add", d, g.op("Mul", pull, DECAY))
     step, moved = rule.emit(g, hyper, d)
-    w = g.op("Sub", "w", step)
-    return _flat_graph(
+    made = {VALUES: g.op("Sub", VALUES, step), **dict(zip(histories, moved, strict=True))}
+    return assemble_plain(
         "update",
         g,
-        ["w", "g", *histories],
-        SCALARS,
-        {"w'": w, **{f"{h}'": m for h, m in zip(histories, moved, strict=True)}},
+        [*_flat(VALUES, GRADIENT, *histories), *_scalars(*scalars)],
+        _flat(*map(moved_name, made)),
+        {moved_name(name): tensor for name, tensor in made.items()},
     )
 
 
 def accumulate_graph() -> Graph:
     """``a' = a + g``: the gradients of several passes (iter_size)."""
     g = GraphBuilder()
-    return _flat_graph("accumulate", g, ["a", "g"], (), {"a'": g.op("Add", "a", "g")})
+    total = moved_name(TOTAL)
+    return assemble_plain(
+        "accumulate", g, _flat(TOTAL, GRADIENT), _flat(total), {total: g.op("Add", TOTAL, GRADIENT)}
+    )
 
 
 def square_graph() -> Graph:
     """``s``: the sum of squares of ``g``, for clip_gradients."""
     g = GraphBuilder()
-    total = g.op("ReduceSumSquare", "g", keepdims=0)
-    return _flat_graph("square", g, ["g"], (), {}, {"s": total})
+    squares = g.op("ReduceSumSquare", GRADIENT, keepdims=0)
+    return assemble_plain("square", g, _flat(GRADIENT), _scalars(SQUARES), {SQUARES: squares})
 
 
-def _flat_graph(
-    name: str,
-    g: GraphBuilder,
-    arrays: list[str],
-    scalars: tuple[str, ...],
-    outputs: dict[str, str],
-    totals: dict[str, str] | None = None,
-) -> Graph:
-    totals = totals or {}
-    result = model(
-        name,
-        rename(g.nodes, [(made, out) for out, made in {**outputs, **totals}.items()]),
-        [
-            *(tensor_info(a, ["n"], np.float32) for a in arrays),
-            *(tensor_info(s, [], np.float32) for s in scalars if s != "decay" or _uses(g, "decay")),
-        ],
-        [
-            *(tensor_info(o, ["n"], np.float32) for o in outputs),
-            *(tensor_info(t, [], np.float32) for t in totals),
-        ],
-        [tensor(n, a) for n, a in g.constants.items()],
-        {},
-    )
-    return Graph(result, {})
+def _flat(*names: str) -> list[onnx.ValueInfoProto]:
+    return [tensor_info(name, ["n"], np.float32) for name in names]
 
 
-def _uses(g: GraphBuilder, name: str) -> bool:
-    return any(name in node.input for node in g.nodes)
+def _scalars(*names: str) -> list[onnx.ValueInfoProto]:
+    return [tensor_info(name, [], np.float32) for name in names]

@@ -69,6 +69,9 @@ class StateDef:
 
     name: str
     initial: npt.NDArray[Any]
+    random: bool = False
+    """True for int64 (2,): the seed of a random draw and the number of the batch's first sample. Training
+    sets both before each run, so that draws depend neither on resuming nor on the number of ranks."""
 
 
 @dataclass(frozen=True)

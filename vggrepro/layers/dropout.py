@@ -58,7 +58,7 @@ class Dropout(Layer):
     def state_defs(self, bottoms: Shapes) -> tuple[StateDef, ...]:
         if self.masks is None:
             return ()
-        return (StateDef("random", np.zeros(2, np.int64)),)
+        return (StateDef("random", np.zeros(2, np.int64), random=True),)
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]

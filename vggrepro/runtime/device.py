@@ -57,7 +57,12 @@ def parse_device(text: str) -> Device:
     return Device("cpu") if match.group(1) else Device("cuda", int(match.group(2) or 0))
 
 
-def prepare(device: Device) -> None:
+def as_device(device: Device | str) -> Device:
+    """A Device, also of its name. Raises DeviceError for a name that is none."""
+    return device if isinstance(device, Device) else parse_device(device)
+
+
+def require(device: Device) -> None:
     """Load what the device needs. Raises DeviceError that says why it does not work.
 
     A provider that is listed is not yet one that loads: onnxruntime-gpu lists CUDA on every machine.

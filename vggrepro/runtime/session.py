@@ -11,7 +11,8 @@ import onnxruntime
 
 from vggrepro.errors import DeviceError, NetError, ShapeError, UnsupportedError
 from vggrepro.graph.model import Graph
-from vggrepro.runtime.device import Device, parse_device, prepare
+from vggrepro.runtime.bound_run import BoundRun
+from vggrepro.runtime.device import Device, as_device, require
 from vggrepro.system.mapped import own_copy
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -24,9 +25,9 @@ class Session:
     """One graph on one device. Feeds and results go through buffers bound on the device, also where
     the device is the CPU: the same code runs everywhere.
 
-    ``device`` is ``cpu``, ``cuda`` or ``cuda:N``; ``threads`` bounds the CPU threads (0: all cores);
-    ``repeatable`` is for a graph that must give the same bits in every run, or sees many input sizes;
-    ``training`` for one that must also do with little memory.
+    ``device`` is a Device, or its name ``cpu``, ``cuda`` or ``cuda:N``; ``threads`` bounds the CPU threads
+    (0: all cores); ``repeatable`` is for a graph that must give the same bits in every run, or sees many
+    input sizes; ``training`` for one that must also do with little memory.
     Raises DeviceError if the device does not work (there is no fallback), UnsupportedError for a graph
     with custom nodes.
     """
@@ -34,15 +35,15 @@ class Session:
     def __init__(
         self,
         graph: Graph,
-        device: str = "cpu",
+        device: Device | str = "cpu",
         *,
         threads: int = 0,
         tf32: bool = False,
         repeatable: bool = False,
         training: bool = False,
     ) -> None:
-        self.device: Device = parse_device(device)
-        prepare(self.device)
+        self.device = as_device(device)
+        require(self.device)
         options = session_options(threads, training=training)
         self._weights: list[Any] = []
         for name, array in graph.weights.items():
@@ -52,13 +53,13 @@ class Session:
                 # External initializers alone are copied once and for all; so they are read in place.
                 options.add_initializer(name, self._weights[-1])
         providers = self.device.providers(tf32, repeatable=repeatable or training, frugal=training)
-        self.raw = self._started(graph, options, providers)
-        declared = [*self.raw.get_inputs(), *self.raw.get_overridable_initializers()]
+        self._raw = self._started(graph, options, providers)
+        declared = [*self._raw.get_inputs(), *self._raw.get_overridable_initializers()]
         self.inputs = {i.name for i in declared}
-        self.outputs = [o.name for o in self.raw.get_outputs()]
+        self.outputs = [o.name for o in self._raw.get_outputs()]
         self._declared = {i.name: i for i in declared}
         read = {name for node in graph.skeleton.graph.node for name in node.input}
-        self._required = [i.name for i in self.raw.get_inputs() if i.name in read]
+        self._required = [i.name for i in self._raw.get_inputs() if i.name in read]
 
     def _started(self, graph: Graph, options: Any, providers: list[Any]) -> Any:
         custom = sorted({f"{n.domain}::{n.op_type}" for n in graph.skeleton.graph.node if n.domain})
@@ -84,18 +85,22 @@ class Session:
         """
         names = list(self.outputs if outputs is None else outputs)
         self._check(feeds, names)
-        binding = self.raw.io_binding()
-        held = {name: self.to_device(array) for name, array in feeds.items()}
+        binding = self._raw.io_binding()
+        held = {name: self._to_device(array) for name, array in feeds.items()}
         for name, value in held.items():
             binding.bind_ortvalue_input(name, value)
         for name in names:
             binding.bind_output(name, self.device.kind, self.device.index)
         try:
-            self.raw.run_with_iobinding(binding)
+            self._raw.run_with_iobinding(binding)
         except RuntimeError as error:
             self.device.explain(error)
             raise
         return dict(zip(names, binding.copy_outputs_to_cpu(), strict=True))
+
+    def bind(self) -> BoundRun:
+        """A run whose inputs and outputs can be bound to places in the device's memory."""
+        return BoundRun(self._raw, self.device)
 
     def _check(self, feeds: Arrays, names: Sequence[str]) -> None:
         for name in names:
@@ -117,7 +122,7 @@ class Session:
             ):
                 raise ShapeError(f"input {name!r}: shape {array.shape}, expected {tuple(declared.shape)}")
 
-    def to_device(self, array: npt.NDArray[Any]) -> Any:
+    def _to_device(self, array: npt.NDArray[Any]) -> Any:
         """An OrtValue in the device's memory; on the CPU it shares the array's."""
         contiguous = np.ascontiguousarray(array).reshape(np.shape(array))
         return onnxruntime.OrtValue.ortvalue_from_numpy(contiguous, self.device.kind, self.device.index)

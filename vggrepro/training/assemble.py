@@ -17,14 +17,21 @@ from vggrepro.net.net import build
 from vggrepro.runtime.device import parse_device
 from vggrepro.system.ranks import Alone, Ranks
 from vggrepro.system.threads import default_threads
-from vggrepro.training.batches import Batches, ImageBatches, ImageInputs, LayerBatches, Preparer
 from vggrepro.training.definition import Definition
 from vggrepro.training.initialise import PRETRAINED, Fillers, describe_copy
 from vggrepro.training.journal import Journal
 from vggrepro.training.loop import Settings, Training, latest, record_beside
-from vggrepro.training.run_record import Record, read_record
+from vggrepro.training.run_record import RunRecord, read_record
 from vggrepro.training.solver import Solver
-from vggrepro.training.testing import ImageTest, LayerTest, Portions, TestNet
+from vggrepro.training.testing import TestNet
+from vggrepro.training.training_data import (
+    CropsToBlob,
+    ImageInputs,
+    ImageTrainingData,
+    LayerTrainingData,
+    TrainingData,
+)
+from vggrepro.training.validation_sets import ImageValidationSet, LayerValidationSet, ValidationSet
 
 
 @dataclass(frozen=True)
@@ -89,12 +96,12 @@ def assemble(plan: TrainingPlan, journal: Journal) -> Training:
         ranks=plan.ranks,
     )
     _initialise(plan, solver, journal)
-    batches = _batches(plan, solver)
+    data = _training_data(plan, solver)
     tests = _tests(plan, solver)
     watch = plan.watch or (tests[0][0].accuracy if tests else None)
     settings = Settings(images, watch, plan.patience, plan.keep, plan.keep_best)
-    record = Record(solver.seed, _facts(plan, images))
-    training = Training(solver, batches, tests, settings, journal, record)
+    record = RunRecord(solver.seed, _facts(plan, images))
+    training = Training(solver, data, tests, settings, journal, record)
     if plan.initial.resume is not None:
         training.resume(plan.initial.resume)
     return training
@@ -132,7 +139,7 @@ def _train_shapes(plan: TrainingPlan, seed: int | None) -> tuple[dict[str, Shape
     if plan.images is None:
         if plan.batch is not None:
             raise SolverError("a batch can be given for images alone; data layers have a batch_size")
-        shapes = _layer_batches(plan, message, "TRAIN", plan.ranks, seed or 0).shapes()
+        shapes = _layer_data(plan, message, "TRAIN", plan.ranks, seed or 0).shapes()
         return shapes, next(iter(shapes.values()))[0] * passes * ranks
     inputs = build(message, "TRAIN").inputs
     images = plan.batch or images_per_iteration(plan.definition)
@@ -162,10 +169,10 @@ def _initialise(plan: TrainingPlan, solver: Solver, journal: Journal) -> None:
         journal.say(describe_copy(", ".join(map(str, plan.initial.weights)), loaded, layers))
 
 
-def _batches(plan: TrainingPlan, solver: Solver) -> Batches:
+def _training_data(plan: TrainingPlan, solver: Solver) -> TrainingData:
     if plan.images is None:
         message = plan.definition.train_message()
-        return _layer_batches(plan, message, "TRAIN", solver.ranks, solver.seed)
+        return _layer_data(plan, message, "TRAIN", solver.ranks, solver.seed)
     inputs = ImageInputs(solver.net)
     loader = TrainingLoader(
         plan.images.train,
@@ -176,17 +183,17 @@ def _batches(plan: TrainingPlan, solver: Solver) -> Batches:
         ranks=solver.ranks.size,
         threads=plan.images.workers,
     )
-    prepare = Preparer(solver.device, inputs.batch, inputs.side, plan.threads)
-    return ImageBatches(loader, inputs, prepare)
+    to_blob = CropsToBlob(solver.device, inputs.batch, inputs.side, plan.threads)
+    return ImageTrainingData(loader, inputs, to_blob)
 
 
-def _tests(plan: TrainingPlan, solver: Solver) -> list[tuple[TestNet, Portions]]:
+def _tests(plan: TrainingPlan, solver: Solver) -> list[tuple[TestNet, ValidationSet]]:
     messages = plan.definition.test_messages() if plan.tests else []
-    tests: list[tuple[TestNet, Portions]] = []
+    tests: list[tuple[TestNet, ValidationSet]] = []
     for message, test_iter in zip(messages, plan.definition.param.test_iter, strict=False):
         if plan.images is None:
-            layers = _layer_batches(plan, message, "TEST", Alone(), solver.seed)
-            tests.append((TestNet(solver, message, layers.shapes()), LayerTest(layers, test_iter)))
+            layers = _layer_data(plan, message, "TEST", Alone(), solver.seed)
+            tests.append((TestNet(solver, message, layers.shapes()), LayerValidationSet(layers, test_iter)))
             continue
         if plan.images.val is None:
             raise DataError(
@@ -195,21 +202,21 @@ def _tests(plan: TrainingPlan, solver: Solver) -> list[tuple[TestNet, Portions]]
             )
         net = TestNet(solver, message)
         inputs = ImageInputs(net.net)
-        test = ImageTest(
+        images = ImageValidationSet(
             plan.images.val,
             inputs,
-            Preparer(solver.device, inputs.batch, inputs.side, plan.threads),
+            CropsToBlob(solver.device, inputs.batch, inputs.side, plan.threads),
             plan.images.augmentation.mean_bgr,
             plan.images.val_smallest,
             plan.images.augmentation.kernel,
             plan.images.workers,
         )
-        tests.append((net, test))
+        tests.append((net, images))
     return tests
 
 
-def _layer_batches(plan: TrainingPlan, message: Any, phase: str, ranks: Ranks, seed: int) -> LayerBatches:
-    return LayerBatches(message, PHASES[phase], seed, plan.definition.folder, ranks)
+def _layer_data(plan: TrainingPlan, message: Any, phase: str, ranks: Ranks, seed: int) -> LayerTrainingData:
+    return LayerTrainingData(message, PHASES[phase], seed, plan.definition.folder, ranks)
 
 
 def _facts(plan: TrainingPlan, images: int) -> Mapping[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from vggrepro.runtime.buffers import FlatBuffer
+from vggrepro.runtime.device_array import DeviceArray
 from vggrepro.system.ranks import Ranks
 
 BUCKET = 1 << 22
@@ -18,27 +18,27 @@ def ready(_: int) -> None:
     """A ``Wait`` for what is ready already."""
 
 
-def begin_sum(ranks: Ranks, buffer: FlatBuffer) -> Wait:
-    """Start to replace a buffer of gradients by the sum over all ranks, bucket by bucket.
+def begin_sum(ranks: Ranks, gradients: DeviceArray) -> Wait:
+    """Start to replace gradients by their sum over all ranks, bucket by bucket.
 
-    Every rank gets the same bits, so equal parameters stay equal. On a GPU the buffer passes through the
+    Every rank gets the same bits, so equal parameters stay equal. On a GPU the gradients pass through the
     host's memory, and nothing is ready before everything is.
     """
     if ranks.size == 1:
         return ready
-    flat = buffer.read()
-    waits = [ranks.begin_add_up(flat[start : start + BUCKET]) for start in range(0, buffer.size, BUCKET)]
+    flat = gradients.read()
+    waits = [ranks.begin_add_up(flat[start : start + BUCKET]) for start in range(0, gradients.size, BUCKET)]
     done = 0
 
     def wait(end: int) -> None:
         nonlocal done
-        last = len(waits) if buffer.device.kind != "cpu" else -(-end // BUCKET)
+        last = len(waits) if gradients.device.kind != "cpu" else -(-end // BUCKET)
         if done >= last:
             return
         for bucket in waits[done:last]:
             bucket()
         done = last
-        if buffer.device.kind != "cpu":
-            buffer.write(flat)
+        if gradients.device.kind != "cpu":
+            gradients.write(flat)
 
     return wait

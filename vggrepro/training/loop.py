@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 
 from vggrepro.errors import SolverError
-from vggrepro.graph.training_step import LOSS
+from vggrepro.graph.naming import LOSS
 from vggrepro.training import snapshots
-from vggrepro.training.batches import Batches
 from vggrepro.training.journal import Journal, Meter, duration
-from vggrepro.training.run_record import Record, read_record, write_record
+from vggrepro.training.run_record import RunRecord, read_record, write_record
 from vggrepro.training.signals import Signals
 from vggrepro.training.solver import Feeds, Solver
-from vggrepro.training.testing import Portions, TestNet
+from vggrepro.training.testing import TestNet
+from vggrepro.training.training_data import TrainingData
+from vggrepro.training.validation_sets import ValidationSet
 
 
 @dataclass(frozen=True)
@@ -51,16 +52,16 @@ class Training:
     def __init__(
         self,
         solver: Solver,
-        batches: Batches,
-        tests: Sequence[tuple[TestNet, Portions]],
+        data: TrainingData,
+        tests: Sequence[tuple[TestNet, ValidationSet]],
         settings: Settings,
         journal: Journal,
-        record: Record | None = None,
+        record: RunRecord | None = None,
     ) -> None:
         self.solver = solver
-        self.record = Record(solver.seed) if record is None else record
+        self.record = RunRecord(solver.seed) if record is None else record
         self._param = solver.param
-        self._batches, self._tests = batches, tests
+        self._data, self._tests = data, tests
         self._settings, self._journal = settings, journal
         self._written: int | None = None
         self._signals = Signals()
@@ -105,7 +106,7 @@ class Training:
         start = {"max_iter": param.max_iter, "seed": self.record.seed, "facts": dict(self.record.facts)}
         self._journal.event("start", solver.iteration, **start)
         finished = True
-        with closing(self._batches.passes(solver.iteration * param.iter_size)) as passes:
+        with closing(self._data.passes(solver.iteration * param.iter_size)) as passes:
             while finished and solver.iteration < param.max_iter:
                 first = solver.iteration == 0
                 if self._test_is_due() and (param.test_initialization or not first) and not self._test():
@@ -124,9 +125,9 @@ class Training:
     def _step(self, passes: Iterator[Feeds], meter: Meter) -> None:
         """One iteration, displayed if it is its turn."""
         solver, iteration, rate = self.solver, self.solver.iteration, self.solver.learning_rate
-        begin, waited = time.perf_counter(), self._batches.waited
+        begin, waited = time.perf_counter(), self._data.waited
         means = solver.step_passes(passes)
-        meter.step(time.perf_counter() - begin, self._batches.waited - waited)
+        meter.step(time.perf_counter() - begin, self._data.waited - waited)
         loss = means.pop(LOSS)
         if not math.isfinite(loss):
             raise SolverError(f"iteration {iteration}: the loss is {loss}; {self._last_good()}")
@@ -158,9 +159,9 @@ class Training:
     def _test(self) -> bool:
         """Test every net, and follow from the accuracy. False if a signal interrupted it."""
         iteration, watch = self.solver.iteration, self._settings.watch
-        for index, (net, portions) in enumerate(self._tests):
+        for index, (net, validation_set) in enumerate(self._tests):
             begin = time.perf_counter()
-            scores = net.score(portions, self.solver.ranks, lambda: self._signals.stop)
+            scores = net.score(validation_set, self.solver.ranks, lambda: self._signals.stop)
             if scores is None:
                 return False
             seconds = round(time.perf_counter() - begin, 3)
@@ -244,7 +245,7 @@ def latest(prefix: str) -> Path | None:
     return list(found.values())[-1] if found else None
 
 
-def facts_changed(stored: Record, facts: Mapping[str, Any]) -> list[str]:
+def facts_changed(stored: RunRecord, facts: Mapping[str, Any]) -> list[str]:
     """What a resumed run reads differently than the run before it, as ``name: was, is``."""
     return [
         f"{name}: {stored.facts[name]!r} before, {value!r} now"

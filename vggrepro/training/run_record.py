@@ -19,25 +19,29 @@ from vggrepro.training.rates import PLATEAU_DROPS, plateau_drops
 
 
 @dataclass(frozen=True)
-class Record:
-    """``accuracies`` are (iteration, accuracy) of the first test net so far, ``losses`` the last
-    average_loss losses, ``drops_before`` the rate's steps at the start of ``accuracies``, ``facts``
-    what the run's data depend on, by name."""
+class RunRecord:
+    """What a run has to remember."""
 
     seed: int
     facts: Mapping[str, Any] = field(default_factory=dict)
+    """What the run's numbers depend on besides solver, net and seed, by name."""
     accuracies: tuple[tuple[int, float], ...] = ()
+    """(iteration, accuracy) of every test of the first test net so far."""
     losses: tuple[float, ...] = ()
+    """The losses of the last ``average_loss`` iterations."""
     drops_before: int = 0
+    """How often the plateau policy had divided the rate before the first of ``accuracies``. Not 0 only in a
+    run that goes on from a solver state without a record, as Caffe writes it: that state tells the number
+    of drops and not the accuracies behind them."""
 
     def tested(self, iteration: int) -> bool:
         """Whether the accuracy at an iteration is known."""
         return bool(self.accuracies) and self.accuracies[-1][0] == iteration
 
-    def with_accuracy(self, iteration: int, accuracy: float) -> Record:
+    def with_accuracy(self, iteration: int, accuracy: float) -> RunRecord:
         return replace(self, accuracies=(*self.accuracies, (iteration, accuracy)))
 
-    def with_loss(self, loss: float, window: int) -> Record:
+    def with_loss(self, loss: float, window: int) -> RunRecord:
         return replace(self, losses=(*self.losses, loss)[-window:])
 
     @property
@@ -56,17 +60,17 @@ class Record:
         return min(self.drops_before + since, PLATEAU_DROPS)
 
 
-def write_record(path: Path, record: Record) -> None:
+def write_record(path: Path, record: RunRecord) -> None:
     """Write the JSON file, at once or not at all."""
     with replacing(path) as file:
         file.write((json.dumps(asdict(record), indent=1) + "\n").encode())
 
 
-def read_record(path: Path) -> Record:
+def read_record(path: Path) -> RunRecord:
     """Read what :func:`write_record` wrote. Raises SolverError."""
     try:
         stored = json.loads(path.read_text("utf-8"))
-        return Record(
+        return RunRecord(
             seed=int(stored["seed"]),
             facts=dict(stored["facts"]),
             accuracies=tuple((int(i), float(a)) for i, a in stored["accuracies"]),

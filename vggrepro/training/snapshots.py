@@ -21,7 +21,7 @@ from vggrepro.errors import SolverError, WeightsError
 from vggrepro.net import Net
 from vggrepro.net.load import match_weights
 from vggrepro.training.definition import Definition
-from vggrepro.training.memory import Floats, Memory
+from vggrepro.training.solver_arrays import Floats, SolverArrays
 
 
 @dataclass(frozen=True)
@@ -45,24 +45,24 @@ def paths(definition: Definition, iteration: int) -> Paths:
     return Paths(Path(f"{stem}.caffemodel{h5}"), Path(f"{stem}.solverstate{h5}"), Path(f"{stem}.json"))
 
 
-def write(files: Paths, net: Net, memory: Memory, iteration: int, current_step: int) -> None:
+def write(files: Paths, net: Net, arrays: SolverArrays, iteration: int, current_step: int) -> None:
     """Write Caffe's two files, the state last: it stands for a complete snapshot."""
     hdf5 = files.model.suffix == ".h5"
-    owned = memory.read(memory.values)
+    owned = arrays.read(arrays.values)
     blobs = {
         p.name: [owned[use.owner].reshape(use.definition.shape) for use in p.params]
         for p in net.layers
         if p.params
     }
     (write_caffemodel_hdf5 if hdf5 else write_caffemodel)(files.model, net.message, blobs)
-    histories = [array for buffer in memory.histories for array in memory.read(buffer).values()]
+    histories = [array for history in arrays.histories for array in arrays.read(history).values()]
     saved = SavedState(iteration, str(files.model), current_step, tuple(histories))
     (write_solverstate_hdf5 if hdf5 else write_solverstate)(files.state, saved)
 
 
 @dataclass(frozen=True)
 class Restored:
-    """A solver state with its histories by parameter, one mapping for each of the solver's buffers."""
+    """A solver state with its histories by parameter, one mapping for each history that the solver keeps."""
 
     iteration: int
     current_step: int
@@ -70,26 +70,26 @@ class Restored:
     histories: tuple[Mapping[str, Floats], ...]
 
 
-def read(path: Path, memory: Memory) -> Restored:
-    """Read a .solverstate that fits ``memory``. Raises SolverError if it does not, ParseError."""
+def read(path: Path, arrays: SolverArrays) -> Restored:
+    """Read a .solverstate that fits ``arrays``. Raises SolverError if it does not, ParseError."""
     saved = read_solverstate(path)
-    shapes = memory.layout.shapes
-    if len(saved.history) != len(memory.histories) * len(shapes):
+    shapes = arrays.layout.shapes
+    if len(saved.history) != len(arrays.histories) * len(shapes):
         raise SolverError(
             f"{path}: Incorrect length of history blobs: {len(saved.history)},"
-            f" expected {len(memory.histories) * len(shapes)}"
+            f" expected {len(arrays.histories) * len(shapes)}"
         )
     histories = []
-    for index in range(len(memory.histories)):
-        arrays = saved.history[index * len(shapes) : (index + 1) * len(shapes)]
-        histories.append(dict(zip(shapes, arrays, strict=True)))
+    for index in range(len(arrays.histories)):
+        stored = saved.history[index * len(shapes) : (index + 1) * len(shapes)]
+        histories.append(dict(zip(shapes, stored, strict=True)))
         for key, array in histories[-1].items():
             if array.shape != shapes[key]:
                 raise SolverError(f"{path}: history of {key} has shape {array.shape}, expected {shapes[key]}")
     return Restored(saved.iter, saved.current_step, saved.learned_net, tuple(histories))
 
 
-def beside(state: Path, learned_net: str) -> Path:
+def weight_file_of(state: Path, learned_net: str) -> Path:
     """The weight file of a state: where it says, else in the state's own folder."""
     named = Path(learned_net)
     return named if named.exists() else state.parent / named.name

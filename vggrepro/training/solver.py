@@ -14,22 +14,24 @@ import numpy.typing as npt
 
 from vggrepro.emit import Shape
 from vggrepro.errors import NetError, SolverError
-from vggrepro.graph.naming import gradient_name, next_name, state_name
-from vggrepro.graph.training_step import LOSS, build_train
+from vggrepro.graph.naming import LOSS
+from vggrepro.graph.training_step import build_training_step
 from vggrepro.graph.update import RULES
 from vggrepro.net import Net, build_net
-from vggrepro.runtime.buffers import BoundRun, FlatBuffer, Slice
+from vggrepro.runtime.bound_run import BoundRun
+from vggrepro.runtime.device import Device
+from vggrepro.runtime.device_array import DeviceArray, DeviceView
 from vggrepro.runtime.session import Session
 from vggrepro.system.ranks import Alone, Ranks
 from vggrepro.training import snapshots
 from vggrepro.training.definition import Definition, read_definition
 from vggrepro.training.gradient_exchange import begin_sum
 from vggrepro.training.initialise import Fillers
-from vggrepro.training.memory import Memory
 from vggrepro.training.rates import learning_rate, next_step
+from vggrepro.training.solver_arrays import SolverArrays
 from vggrepro.training.updater import Updater
 
-Feeds = Mapping[str, npt.NDArray[Any] | Slice]
+Feeds = Mapping[str, npt.NDArray[Any] | DeviceView]
 """Values of a net's inputs: arrays, or what is on the device already."""
 
 PathLike = str | os.PathLike[str]
@@ -57,7 +59,7 @@ class Solver:
         solver_prototxt: PathLike | Definition,
         *,
         weights: PathLike | Sequence[PathLike] | None = None,
-        device: str = "cpu",
+        device: Device | str = "cpu",
         threads: int = 0,
         seed: int | None = None,
         fillers: Fillers | None = None,
@@ -72,22 +74,22 @@ class Solver:
         self.iteration = 0
         self.current_step = 0
         self.net = self._build_net(self._weight_files(weights), fillers, input_shapes)
-        self._train = build_train(self.net)
-        session = Session(self._train.graph, device, threads=threads, training=True)
+        self._graph = build_training_step(self.net)
+        session = Session(self._graph, device, threads=threads, training=True)
         self.device = session.device
-        self.memory = Memory.allocate(
+        self.arrays = SolverArrays.allocate(
             self.net,
             self.device,
             histories=RULES[self.param.type].histories,
             accumulates=self.param.iter_size > 1,
         )
         self._states = self._initial_states()
-        self._first_pass = self._bind(session, self.memory.total)
-        self._other_passes = self._bind(session, self.memory.gradients)
-        self._updater = Updater(self.definition, self.net, self.memory, self.device, threads, self.ranks.size)
-        self.memory.write(self.memory.values, self.net.params)
+        self._first_pass = self._bind(session, self.arrays.total)
+        self._other_passes = self._bind(session, self.arrays.gradients)
+        self._updater = Updater(self.definition, self.net, self.arrays, self.device, threads, self.ranks.size)
+        self.arrays.write(self.arrays.values, self.net.params)
         self.net = replace(self.net, params={})  # the device has them now
-        self._share(self.memory.values)
+        self._share(self.arrays.values)
 
     def _weight_files(self, weights: PathLike | Sequence[PathLike] | None) -> list[PathLike]:
         if weights is None:
@@ -121,7 +123,7 @@ class Solver:
     @property
     def params(self) -> dict[str, npt.NDArray[np.float32]]:
         """Every parameter as ``"layer:index"``; on the CPU views of the memory that training moves."""
-        owned = self.memory.read(self.memory.values)
+        owned = self.arrays.read(self.arrays.values)
         views = {}
         for use in self.net.param_uses:
             views[use.key] = owned[use.owner].reshape(use.definition.shape)
@@ -143,7 +145,7 @@ class Solver:
         the net's scalar outputs, by blob, and of the whole loss, as ``loss:total``."""
         self.current_step = next_step(self.param, self.iteration, self.current_step)
         coming = iter(feeds)
-        names = (LOSS, *self._train.scalars)
+        names = (LOSS, *self._graph.blobs)
         totals = np.zeros(len(names))
         for index in range(self.param.iter_size):
             try:
@@ -152,7 +154,7 @@ class Solver:
                 raise SolverError(f"iteration {self.iteration}: the inputs end at pass {index}") from None
             results = self._forward_backward(feed, index)
             totals += [float(results[name]) for name in names]
-        wait = begin_sum(self.ranks, self.memory.total)
+        wait = begin_sum(self.ranks, self.arrays.total)
         rate = learning_rate(self.param, self.iteration, self.current_step)
         self._updater.update(rate, self.iteration, wait)
         self.iteration += 1
@@ -164,12 +166,12 @@ class Solver:
         self._check(feeds)
         run = self._first_pass if index == 0 else self._other_passes
         for name, value in feeds.items():
-            if isinstance(value, Slice):
+            if isinstance(value, DeviceView):
                 run.bind_input(name, value)
             else:
                 run.feed(name, np.asarray(value, np.float32))
-        for name, array in self._states.items():
-            run.feed(name, self._random(index) if name.endswith(":random") else array)
+        for state in self._graph.states:
+            run.feed(state.input, self._random(index) if state.random else self._states[state.input])
         results = run.run()
         self._keep(results)
         if index > 0:
@@ -186,16 +188,13 @@ class Solver:
 
     def _keep(self, results: Mapping[str, npt.NDArray[Any]]) -> None:
         """Carry states over to the next pass, and moved statistics into the parameters."""
-        for name in self._states:
-            self._states[name] = results[f"next:{name[len('state:') :]}"]
-        moved = [
-            (use.owner, results[next_name(placed.name, index)])
-            for placed in self.net.layers
-            for index, use in enumerate(placed.params)
-            if next_name(placed.name, index) in results
-        ]
+        self._states = {state.input: results[state.output] for state in self._graph.states}
+        statistics = self._graph.statistics
+        moved = {
+            use.owner: results[statistics[use.key]] for use in self.net.param_uses if use.key in statistics
+        }
         if moved:
-            self.memory.write(self.memory.values, dict(moved))
+            self.arrays.write(self.arrays.values, moved)
 
     def _check(self, feeds: Feeds) -> None:
         inputs = self.net.inputs
@@ -204,41 +203,38 @@ class Solver:
                 what = "missing" if name in inputs else "unknown"
                 raise NetError(f"net {self.net.name!r}: {what} input {name!r}; it takes {list(inputs)}")
             value = feeds[name]
-            shape = value.shape if isinstance(value, Slice) else np.shape(value)
+            shape = value.shape if isinstance(value, DeviceView) else np.shape(value)
             if shape != inputs[name]:
                 raise NetError(f"input {name!r}: shape {shape}, expected {inputs[name]}")
 
     def _initial_states(self) -> dict[str, npt.NDArray[Any]]:
-        return {
-            state_name(placed.name, state.name): state.initial
-            for placed in self.net.layers
-            for state in placed.layer.state_defs([self.net.shapes[b] for b in placed.bottoms])
-        }
+        return {state.input: state.initial for state in self._graph.states}
 
-    def _bind(self, session: Session, gradients: FlatBuffer) -> BoundRun:
+    def _bind(self, session: Session, gradients: DeviceArray) -> BoundRun:
         """A pass whose parameters are read, and whose gradients are written, in place."""
-        run, layout = BoundRun(session.raw, self.device), self.memory.layout
+        run, layout = session.bind(), self.arrays.layout
         for key in layout.shapes:
-            run.bind_input(key, layout.slice(self.memory.values, key))
-        for key in self._train.learned:
-            run.bind_output(gradient_name(key), layout.slice(gradients, key))
+            run.bind_input(key, layout.on_device(self.arrays.values, key))
+        for key, name in self._graph.gradients.items():
+            run.bind_output(name, layout.on_device(gradients, key))
+        bound = set(self._graph.gradients.values())
         for name in session.outputs:
-            if not name.startswith("d:"):
+            if name not in bound:
                 run.return_output(name)
         return run
 
-    def _share(self, buffer: FlatBuffer) -> None:
-        """Give every rank the first one's contents of a buffer."""
+    def _share(self, array: DeviceArray) -> None:
+        """Give every rank the first one's contents of an array."""
         if self.ranks.size > 1:
-            flat = buffer.read()
+            flat = array.read()
             self.ranks.copy_first(flat)
-            buffer.write(flat)
+            array.write(flat)
 
     def snapshot(self) -> tuple[Path, Path]:
         """Write Caffe's own ``<prefix>_iter_<n>`` .caffemodel and .solverstate (or .h5), each at once
         or not at all, and return their paths."""
         paths = snapshots.paths(self.definition, self.iteration)
-        snapshots.write(paths, self.net, self.memory, self.iteration, self.current_step)
+        snapshots.write(paths, self.net, self.arrays, self.iteration, self.current_step)
         return paths.model, paths.state
 
     def restore(self, solverstate: PathLike) -> None:
@@ -247,12 +243,12 @@ class Solver:
 
         Raises SolverError if histories are missing or of other shapes, WeightsError, ParseError.
         """
-        saved = snapshots.read(Path(solverstate), self.memory)
+        saved = snapshots.read(Path(solverstate), self.arrays)
         if saved.learned_net:
-            self.copy_weights(snapshots.beside(Path(solverstate), saved.learned_net))
-        for buffer, arrays in zip(self.memory.histories, saved.histories, strict=True):
-            self.memory.write(buffer, arrays)
-            self._share(buffer)
+            self.copy_weights(snapshots.weight_file_of(Path(solverstate), saved.learned_net))
+        for history, stored in zip(self.arrays.histories, saved.histories, strict=True):
+            self.arrays.write(history, stored)
+            self._share(history)
         self.iteration, self.current_step = self.ranks.broadcast((saved.iteration, saved.current_step))
         self._states = self._initial_states()
 
@@ -261,8 +257,8 @@ class Solver:
         of the layers that got some. Raises WeightsError, also where the file or the net lacks one of
         ``layers``."""
         found = snapshots.weights_of(self.net, path, layers)
-        self.memory.write(self.memory.values, found)
-        self._share(self.memory.values)
+        self.arrays.write(self.arrays.values, found)
+        self._share(self.arrays.values)
         return [p.name for p in self.net.layers if any(use.owner in found for use in p.params)]
 
 

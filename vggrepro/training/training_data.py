@@ -1,4 +1,4 @@
-"""What a training run feeds its net: the paper's augmented crops, or what the net's own data layers give."""
+"""Training data as a net takes it: the paper's augmented crops, or what the net's own data layers read."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from vggrepro.data.decode import Pixels
 from vggrepro.data.feeds import Feed, open_feed
 from vggrepro.data.loader import TrainingLoader
 from vggrepro.data.truth.labels import check_labels
 from vggrepro.emit import Shape
 from vggrepro.errors import DataError, NetError
-from vggrepro.graph.prepare import BLOB, IMAGES, SHIFTS, prepare_graph
+from vggrepro.graph.crops_to_blob import BLOB, IMAGES, SHIFTS, crops_to_blob_graph
 from vggrepro.net import Net
-from vggrepro.runtime.buffers import BoundRun, FlatBuffer, Slice
 from vggrepro.runtime.device import Device
+from vggrepro.runtime.device_array import DeviceArray, DeviceView
 from vggrepro.runtime.session import Session
 from vggrepro.system.ranks import Ranks
 from vggrepro.system.threads import ordered_map
 from vggrepro.training.solver import Feeds
-
-Pixels = npt.NDArray[np.uint8]
 
 CHANNELS = 3
 
@@ -33,14 +32,16 @@ DATA_LAYERS = ("Data", "ImageData", "HDF5Data")
 """Layer types whose data Caffe reads itself."""
 
 
-class Batches(Protocol):
-    """Inputs for each pass in turn. ``waited`` counts the seconds that the caller had to wait for data."""
+class TrainingData(Protocol):
+    """Values of the net's inputs for one pass after another. ``waited`` counts the seconds that the caller
+    had to wait for them."""
 
     @property
     def waited(self) -> float: ...
 
     def passes(self, start: int) -> Generator[Feeds, None, None]:
-        """The inputs of pass ``start``, ``start + 1``, and so on without end."""
+        """The inputs of pass ``start``, ``start + 1``, and so on without end. An iteration takes iter_size
+        passes."""
 
 
 class ImageInputs:
@@ -63,7 +64,7 @@ class ImageInputs:
         readers = net.readers(self.label)
         self._classes = min((net.shapes[p.bottoms[0]][1] for p in readers), default=None)
 
-    def feeds(self, pictures: Slice, labels: npt.NDArray[np.int64]) -> Feeds:
+    def feeds(self, pictures: DeviceView, labels: npt.NDArray[np.int64]) -> Feeds:
         """``pictures`` on the device and their ``labels``, as the net takes them. Raises DataError for a
         label that is no class of the net."""
         if self._classes is not None:
@@ -72,22 +73,22 @@ class ImageInputs:
         return {self.data: pictures, self.label: labels.astype(np.float32).reshape(shape)}
 
 
-class Preparer:
-    """Brings uint8 crops to a device as a net's input: cast, transposed, shifted there.
+class CropsToBlob:
+    """Brings uint8 crops to a device as a net's input: cast, transposed and shifted there.
 
     ``most`` is the largest number of crops of ``side`` x ``side`` at a time. The result stays valid until
     the next call.
     """
 
     def __init__(self, device: Device, most: int, side: int, threads: int) -> None:
-        self._session = Session(prepare_graph(CHANNELS, side), str(device), threads=threads)
-        self._buffer = FlatBuffer(most * CHANNELS * side * side, device)
+        self._session = Session(crops_to_blob_graph(CHANNELS, side), device, threads=threads)
+        self._blob = DeviceArray(most * CHANNELS * side * side, device)
         self._side = side
 
-    def __call__(self, crops: Pixels, shifts: npt.NDArray[np.float32]) -> Slice:
+    def __call__(self, crops: Pixels, shifts: npt.NDArray[np.float32]) -> DeviceView:
         """The blob (n, 3, side, side) of ``crops`` (n, side, side, 3) and ``shifts`` (n, 3)."""
-        place = Slice(self._buffer, 0, (len(crops), CHANNELS, self._side, self._side))
-        run = BoundRun(self._session.raw, self._session.device)
+        place = DeviceView(self._blob, 0, (len(crops), CHANNELS, self._side, self._side))
+        run = self._session.bind()
         run.feed(IMAGES, crops)
         run.feed(SHIFTS, shifts)
         run.bind_output(BLOB, place)
@@ -95,13 +96,13 @@ class Preparer:
         return place
 
 
-class ImageBatches:
-    """The loader's crops, prepared on the device. One loader batch is one pass of one rank."""
+class ImageTrainingData:
+    """The loader's crops, made a blob on the device. One batch of the loader is one pass of one rank."""
 
-    def __init__(self, loader: TrainingLoader, inputs: ImageInputs, prepare: Preparer) -> None:
+    def __init__(self, loader: TrainingLoader, inputs: ImageInputs, to_blob: CropsToBlob) -> None:
         self._loader = loader
         self._inputs = inputs
-        self._prepare = prepare
+        self._to_blob = to_blob
 
     @property
     def waited(self) -> float:
@@ -109,10 +110,10 @@ class ImageBatches:
 
     def passes(self, start: int) -> Generator[Feeds, None, None]:
         for batch in self._loader.batches(start):
-            yield self._inputs.feeds(self._prepare(batch.images, batch.shifts), batch.labels)
+            yield self._inputs.feeds(self._to_blob(batch.images, batch.shifts), batch.labels)
 
 
-class LayerBatches:
+class LayerTrainingData:
     """What the data layers of a ``NetParameter`` read, as Caffe feeds them (without ``--data``).
 
     Each rank takes its part of the rows of every batch.

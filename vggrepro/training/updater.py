@@ -7,14 +7,27 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from vggrepro.graph.update import accumulate_graph, square_graph, update_graph
+from vggrepro.graph.naming import history_name, moved_name
+from vggrepro.graph.update import (
+    DECAY,
+    GRADIENT,
+    RATE,
+    SCALE,
+    SQUARES,
+    TOTAL,
+    VALUES,
+    accumulate_graph,
+    square_graph,
+    update_graph,
+)
 from vggrepro.net import Net, ParamUse
-from vggrepro.runtime.buffers import BoundRun, Scalar, Slice
+from vggrepro.runtime.bound_run import BoundRun
 from vggrepro.runtime.device import Device
+from vggrepro.runtime.device_array import DeviceScalar, DeviceView
 from vggrepro.runtime.session import Session
 from vggrepro.training.definition import Definition
 from vggrepro.training.gradient_exchange import Wait, ready
-from vggrepro.training.memory import Memory
+from vggrepro.training.solver_arrays import SolverArrays
 
 PIECE = {"cpu": 1 << 18, "cuda": 1 << 26}
 """Elements of one run. On a CPU a piece of every array stays in the cache while the rule's nodes run
@@ -24,21 +37,27 @@ over it (123 ms against 220 ms for 103M parameters); a GPU wants few launches.""
 class Updater:
     """Caffe's ``ApplyUpdate``: clip, normalise, regularise, move; and the sum over iter_size passes.
 
-    ``ranks`` is how many ranks' gradients are in the sum.
+    ``rank_count`` is how many ranks' gradients are in the sum.
     """
 
     def __init__(
-        self, definition: Definition, net: Net, memory: Memory, device: Device, threads: int, ranks: int = 1
+        self,
+        definition: Definition,
+        net: Net,
+        arrays: SolverArrays,
+        device: Device,
+        threads: int,
+        rank_count: int = 1,
     ) -> None:
         self._param = definition.param
-        self._ranks = ranks
-        self._memory = memory
+        self._rank_count = rank_count
+        self._arrays = arrays
         self._device = device
-        self._rates: dict[float, Scalar] = {}
-        self._decays: dict[float, Scalar] = {}
-        self._scale = Scalar(device)
+        self._rates: dict[float, DeviceScalar] = {}
+        self._decays: dict[float, DeviceScalar] = {}
+        self._scale = DeviceScalar(device)
         self._moves = self._bind_moves(definition, net, threads)
-        self._sums = self._bind_sums(threads) if memory.total is not memory.gradients else []
+        self._sums = self._bind_sums(threads) if arrays.total is not arrays.gradients else []
         self._squares = self._bind_squares(threads) if self._clips else []
 
     @property
@@ -53,8 +72,8 @@ class Updater:
     def update(self, rate: float, iteration: int, wait: Wait = ready) -> None:
         """Move every parameter by the iteration's gradients. ``wait`` is asked for each stretch of them."""
         if self._clips:
-            wait(self._memory.layout.size)
-        self._scale.set(self._clip_factor() / (self._param.iter_size * self._ranks))
+            wait(self._arrays.layout.size)
+        self._scale.set(self._clip_factor() / (self._param.iter_size * self._rank_count))
         for lr_mult, scalar in self._rates.items():
             scalar.set(np.float32(rate * self._correction(iteration)) * np.float32(lr_mult))
         for decay_mult, scalar in self._decays.items():
@@ -68,7 +87,7 @@ class Updater:
         divided by iter_size."""
         if not self._clips:
             return 1.0
-        norm = math.sqrt(sum(float(run.run()["s"]) for run in self._squares)) / self._ranks
+        norm = math.sqrt(sum(float(run.run()[SQUARES]) for run in self._squares)) / self._rank_count
         limit = float(self._param.clip_gradients)
         return limit / norm if norm > limit else 1.0
 
@@ -79,16 +98,16 @@ class Updater:
         return float(math.sqrt(1 - self._param.momentum2**t) / (1 - self._param.momentum**t))
 
     def _bind_moves(self, definition: Definition, net: Net, threads: int) -> list[tuple[int, BoundRun]]:
-        """Each run with the end of its gradients in their buffer, in this order."""
+        """Each run after the end of its gradients in their array, in the order of these ends."""
         graphs = {d: update_graph(self._param.type, definition.hyper, decayed=d) for d in (False, True)}
-        sessions = {d: Session(graph, str(self._device), threads=threads) for d, graph in graphs.items()}
+        sessions = {d: Session(graph, self._device, threads=threads) for d, graph in graphs.items()}
         runs = []
         for use in net.param_uses:
             if use.owner != use.key or self._idle(use):
                 continue
             decayed = bool(self._param.weight_decay * use.decay_mult)
             for start, count in self._pieces(math.prod(use.definition.shape)):
-                end = self._memory.layout.offsets[use.key] + start + count
+                end = self._arrays.layout.offsets[use.key] + start + count
                 runs.append((end, self._move(sessions[decayed], use, start, count, decayed)))
         return runs
 
@@ -97,39 +116,39 @@ class Updater:
         return use.lr_mult == 0 and self._param.type in ("SGD", "Nesterov")
 
     def _move(self, session: Session, use: ParamUse, start: int, count: int, decayed: bool) -> BoundRun:
-        run = BoundRun(session.raw, self._device)
-        memory = self._memory
-        histories = {f"h{index}": history for index, history in enumerate(memory.histories)}
-        for name, buffer in {"w": memory.values, **histories}.items():
-            place = memory.layout.slice(buffer, use.key).part(start, count)
+        run = session.bind()
+        arrays = self._arrays
+        histories = {history_name(index): history for index, history in enumerate(arrays.histories)}
+        for name, array in {VALUES: arrays.values, **histories}.items():
+            place = arrays.layout.on_device(array, use.key).part(start, count)
             run.bind_input(name, place)
-            run.bind_output(f"{name}'", place)
-        run.bind_input("g", memory.layout.slice(memory.total, use.key).part(start, count))
-        run.bind_scalar("rate", self._rates.setdefault(use.lr_mult, Scalar(self._device)))
-        run.bind_scalar("scale", self._scale)
+            run.bind_output(moved_name(name), place)
+        run.bind_input(GRADIENT, arrays.layout.on_device(arrays.total, use.key).part(start, count))
+        run.bind_scalar(RATE, self._rates.setdefault(use.lr_mult, DeviceScalar(self._device)))
+        run.bind_scalar(SCALE, self._scale)
         if decayed:
-            run.bind_scalar("decay", self._decays.setdefault(use.decay_mult, Scalar(self._device)))
+            run.bind_scalar(DECAY, self._decays.setdefault(use.decay_mult, DeviceScalar(self._device)))
         return run
 
     def _bind_sums(self, threads: int) -> list[BoundRun]:
-        session = Session(accumulate_graph(), str(self._device), threads=threads)
+        session = Session(accumulate_graph(), self._device, threads=threads)
         runs = []
-        for start, count in self._pieces(self._memory.layout.size):
-            run = BoundRun(session.raw, self._device)
-            total = Slice(self._memory.total, start, (count,))
-            run.bind_input("a", total)
-            run.bind_input("g", Slice(self._memory.gradients, start, (count,)))
-            run.bind_output("a'", total)
+        for start, count in self._pieces(self._arrays.layout.size):
+            run = session.bind()
+            total = DeviceView(self._arrays.total, start, (count,))
+            run.bind_input(TOTAL, total)
+            run.bind_input(GRADIENT, DeviceView(self._arrays.gradients, start, (count,)))
+            run.bind_output(moved_name(TOTAL), total)
             runs.append(run)
         return runs
 
     def _bind_squares(self, threads: int) -> list[BoundRun]:
-        session = Session(square_graph(), str(self._device), threads=threads)
+        session = Session(square_graph(), self._device, threads=threads)
         runs = []
-        for start, count in self._pieces(self._memory.layout.size):
-            run = BoundRun(session.raw, self._device)
-            run.bind_input("g", Slice(self._memory.total, start, (count,)))
-            run.return_output("s")
+        for start, count in self._pieces(self._arrays.layout.size):
+            run = session.bind()
+            run.bind_input(GRADIENT, DeviceView(self._arrays.total, start, (count,)))
+            run.return_output(SQUARES)
             runs.append(run)
         return runs
 

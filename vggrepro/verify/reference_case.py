@@ -24,7 +24,8 @@ from vggrepro.caffe.messages import PHASES
 from vggrepro.errors import DataError
 from vggrepro.graph.backward import build_gradient
 from vggrepro.graph.forward import build_forward
-from vggrepro.graph.naming import gradient_name, next_name, output_names
+from vggrepro.graph.model import Graph
+from vggrepro.graph.naming import gradient_name
 from vggrepro.net import Net, load_net
 from vggrepro.runtime.session import Session
 from vggrepro.verify.comparison import Difference, compare
@@ -131,27 +132,22 @@ def check_forward(
     graph = build_forward(net, outputs=blobs, fixed=fixed)
     graph.check()
     got = Session(graph, device, threads=threads).run(case.arrays("in"))
-    names = output_names(net)
-    found = {f"{kind}:{blob}": got[names[blob]] for kind in ("out", "blob") for blob in blobs}
-    after = {f"param_after:{key}": got.get(_next(key), array) for key, array in net.params.items()}
+    found = {f"{kind}:{blob}": got[graph.blobs[blob]] for kind in ("out", "blob") for blob in blobs}
+    after = {f"param_after:{key}": array for key, array in {**net.params, **_moved(graph, got)}.items()}
     return case.compare_all(VALUES, {**found, **after})
 
 
 def check_second(case: ReferenceCase, net: Net, *, device: str = "cpu", threads: int = 0) -> list[Difference]:
     """A second forward pass, at its own input shapes: states and moved statistics go on from the first."""
-    first = Session(build_forward(net), device, threads=threads).run(case.arrays("in"))
-    moved = {key: first[_next(key)] for key in net.params if _next(key) in first}
+    graph = build_forward(net)
+    first = Session(graph, device, threads=threads).run(case.arrays("in"))
+    states = {state.input: first[state.output] for state in graph.states}
     inputs = case.arrays("in2")
-    again = net.with_params(moved).reshape({name: array.shape for name, array in inputs.items()})
-    states = {
-        name.replace("next:", "state:", 1): array
-        for name, array in first.items()
-        if name.startswith("next:") and name.removeprefix("next:") not in net.params
-    }
-    got = Session(build_forward(again), device, threads=threads).run({**inputs, **states})
-    names = output_names(again)
-    found = {f"out2:{blob}": got[names[blob]] for blob in again.outputs}
-    after = {f"param_after2:{key}": got.get(_next(key), array) for key, array in again.params.items()}
+    again = net.with_params(_moved(graph, first)).reshape({n: array.shape for n, array in inputs.items()})
+    graph = build_forward(again)
+    got = Session(graph, device, threads=threads).run({**inputs, **states})
+    found = {f"out2:{blob}": got[graph.blobs[blob]] for blob in again.outputs}
+    after = {f"param_after2:{key}": array for key, array in {**again.params, **_moved(graph, got)}.items()}
     return case.compare_all(SECOND, {**found, **after})
 
 
@@ -178,10 +174,9 @@ def check_case(case: ReferenceCase, device: str = "cpu") -> list[Difference]:
     return found
 
 
-def _next(key: str) -> str:
-    """The output of a graph that has the moved value of a parameter ``layer:index``."""
-    layer, index = key.rsplit(":", 1)
-    return next_name(layer, index)
+def _moved(graph: Graph, outputs: Arrays) -> Arrays:
+    """The new values of the parameters that a graph's forward pass moved, by key."""
+    return {key: outputs[name] for key, name in graph.statistics.items()}
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from vggrepro.errors import DataError
 from vggrepro.net.net import build
 from vggrepro.system.threads import default_threads
 from vggrepro.training.assemble import TrainingImages
-from vggrepro.training.batches import ImageInputs
+from vggrepro.training.training_data import ImageInputs
 
 MeanBGR = tuple[float, float, float]
 

@@ -1,0 +1,51 @@
+"""Lists of nodes: tensors renamed, and nodes dropped that no output depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import onnx
+
+from vggrepro.emit import GraphBuilder
+
+
+def rename(nodes: Sequence[onnx.NodeProto], wanted: Iterable[tuple[str, str]]) -> list[onnx.NodeProto]:
+    """The nodes with tensors renamed: (old, new) pairs. The first new name of a tensor replaces its
+    old one; further ones, and names for graph inputs and parameters, become Identity nodes."""
+    made = {output for node in nodes for output in node.output}
+    renamed: dict[str, str] = {}
+    aliases: list[tuple[str, str]] = []
+    for old, new in wanted:
+        if old == new:
+            continue
+        if old in made and old not in renamed:
+            renamed[old] = new
+        else:
+            aliases.append((old, new))
+    tail = GraphBuilder()
+    for old, new in aliases:
+        tail.reserve(new)
+        tail.op("Identity", renamed.get(old, old))
+        tail.nodes[-1].output[0] = new
+    return [_renamed(node, renamed) for node in nodes] + tail.nodes
+
+
+def _renamed(node: onnx.NodeProto, names: Mapping[str, str]) -> onnx.NodeProto:
+    copy = onnx.NodeProto()
+    copy.CopyFrom(node)
+    copy.input[:] = [names.get(i, i) for i in node.input]
+    copy.output[:] = [names.get(o, o) for o in node.output]
+    return copy
+
+
+def needed_nodes(
+    nodes: Sequence[onnx.NodeProto], outputs: Iterable[str]
+) -> tuple[list[onnx.NodeProto], set[str]]:
+    """The nodes that ``outputs`` depend on, in order, and the names of all tensors that these read."""
+    used = set(outputs)
+    kept = []
+    for node in reversed(nodes):
+        if used.intersection(node.output):
+            used.update(node.input)
+            kept.append(node)
+    return kept[::-1], used

@@ -1,0 +1,69 @@
+"""Runs whose inputs and outputs are bound to places in a device's memory once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from vggrepro.runtime.device import Device
+from vggrepro.runtime.device_array import DeviceScalar, DeviceView
+
+
+class BoundRun:
+    """A run of a session whose inputs and outputs are views of device arrays, bound in place: made by
+    :meth:`vggrepro.runtime.session.Session.bind`."""
+
+    def __init__(self, raw: Any, device: Device) -> None:
+        self._raw = raw
+        self._device = device
+        self._binding = raw.io_binding()
+        self._held: dict[str, Any] = {}
+        self._outputs: list[str] = []
+        self._returned: list[str] = []
+
+    def bind_input(self, name: str, place: DeviceView) -> None:
+        """Let the coming runs read an input there."""
+        self._binding.bind_input(name, *self._at(place))
+        self._held[name] = place.array  # the binding knows only its address
+
+    def bind_output(self, name: str, place: DeviceView) -> None:
+        """Let the coming runs write an output there."""
+        self._binding.bind_output(name, *self._at(place))
+        self._held[name] = place.array
+        self._outputs.append(name)
+
+    def return_output(self, name: str) -> None:
+        """Let the session allocate this output, in the host's memory; :meth:`run` returns it."""
+        self._binding.bind_output(name, "cpu")
+        self._outputs.append(name)
+        self._returned.append(name)
+
+    def feed(self, name: str, array: npt.NDArray[Any]) -> None:
+        """Give an input for the coming runs: copied to the device, on the CPU shared."""
+        contiguous = np.ascontiguousarray(array).reshape(np.shape(array))
+        value = onnxruntime.OrtValue.ortvalue_from_numpy(contiguous, self._device.kind, self._device.index)
+        self._held[name] = value
+        self._binding.bind_ortvalue_input(name, value)
+
+    def bind_scalar(self, name: str, scalar: DeviceScalar) -> None:
+        """Let the coming runs read an input from a scalar."""
+        self._held[name] = scalar
+        self._binding.bind_ortvalue_input(name, scalar.value)
+
+    def run(self) -> dict[str, npt.NDArray[Any]]:
+        """Run, and return the outputs of :meth:`return_output` by name. Raises DeviceError if a GPU fails."""
+        try:
+            self._raw.run_with_iobinding(self._binding)
+        except RuntimeError as error:
+            self._device.explain(error)
+            raise
+        if not self._returned:
+            return {}
+        values = dict(zip(self._outputs, self._binding.get_outputs(), strict=True))
+        return {name: np.array(values[name].numpy()) for name in self._returned}
+
+    def _at(self, place: DeviceView) -> tuple[Any, ...]:
+        return self._device.kind, self._device.index, np.float32, place.shape, place.address
