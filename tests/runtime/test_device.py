@@ -10,7 +10,7 @@ import pytest
 
 import vggrepro.runtime.device as module
 from vggrepro.errors import DeviceError
-from vggrepro.runtime.device import Device, parse_device, require
+from vggrepro.runtime.device import Device, as_device, parse_device, require
 
 
 @pytest.mark.parametrize(
@@ -90,3 +90,9 @@ def test_both_libraries_of_the_provider_are_tried(monkeypatch: pytest.MonkeyPatc
         "libonnxruntime_providers_shared.so",
         "libonnxruntime_providers_cuda.so",
     ]
+
+
+def test_a_device_or_its_name() -> None:
+    assert as_device("cuda:3") == as_device(Device("cuda", 3)) == Device("cuda", 3)
+    with pytest.raises(DeviceError, match="got 'gpu'"):
+        as_device("gpu")

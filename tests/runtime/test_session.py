@@ -15,6 +15,7 @@ import vggrepro.runtime.session as module
 from vggrepro.errors import DeviceError, NetError, ShapeError
 from vggrepro.graph.forward import build_forward
 from vggrepro.graph.model import Graph
+from vggrepro.runtime.device import Device
 from vggrepro.runtime.session import Session
 from vggrepro.verify.reference_case import ReferenceCase
 
@@ -197,6 +198,10 @@ def test_a_session_that_came_up_without_its_provider(graph: Graph, monkeypatch: 
         Session(graph, "cuda:2")
 
 
+def test_a_device_may_be_given_as_such(graph: Graph) -> None:
+    assert Session(graph, Device("cpu"), threads=1).device == Session(graph, "cpu", threads=1).device
+
+
 def test_other_devices_are_refused_before_anything_else(graph: Graph) -> None:
     with pytest.raises(DeviceError, match="got 'tpu'"):
         Session(graph, "tpu")
@@ -210,3 +215,10 @@ def test_only_the_runtime_imports_onnxruntime() -> None:
         if "import onnxruntime" in path.read_text()
     }
     assert importers == {"runtime"}
+
+
+def test_no_other_room_touches_onnxruntimes_own_session() -> None:
+    package = Path(module.__file__).parents[1]
+    outside = [p for p in package.rglob("*.py") if p.relative_to(package).parts[0] != "runtime"]
+    assert len(outside) > 100
+    assert not [path for path in outside if "session._raw" in path.read_text()]

@@ -36,7 +36,8 @@ class BoundRun:
         self._outputs.append(name)
 
     def return_output(self, name: str) -> None:
-        """Let the session allocate this output, in the host's memory; :meth:`run` returns it."""
+        """Let the session allocate this output, in the host's memory; :meth:`run` returns it. Its shape
+        must be the same in every run."""
         self._binding.bind_output(name, "cpu")
         self._outputs.append(name)
         self._returned.append(name)

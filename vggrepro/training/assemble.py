@@ -20,8 +20,9 @@ from vggrepro.system.threads import default_threads
 from vggrepro.training.definition import Definition
 from vggrepro.training.initialise import PRETRAINED, Fillers, describe_copy
 from vggrepro.training.journal import Journal
-from vggrepro.training.loop import Settings, Training, latest, record_beside
+from vggrepro.training.loop import Settings, Training
 from vggrepro.training.run_record import RunRecord, read_record
+from vggrepro.training.snapshots import latest, record_beside
 from vggrepro.training.solver import Solver
 from vggrepro.training.testing import TestNet
 from vggrepro.training.training_data import (

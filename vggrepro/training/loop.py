@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from vggrepro.errors import SolverError
 from vggrepro.graph.naming import LOSS
 from vggrepro.training import snapshots
 from vggrepro.training.journal import Journal, Meter, duration
-from vggrepro.training.run_record import RunRecord, read_record, write_record
+from vggrepro.training.run_record import RunRecord, facts_changed, read_record, write_record
 from vggrepro.training.signals import Signals
 from vggrepro.training.solver import Feeds, Solver
 from vggrepro.training.testing import TestNet
@@ -81,7 +80,7 @@ class Training:
     def resume(self, state: Path) -> None:
         """Go on from a solver state, and from the record beside it if there is one (Caffe writes none)."""
         self.solver.restore(state)
-        beside = record_beside(state)
+        beside = snapshots.record_beside(state)
         if beside.exists():
             stored = read_record(beside)
             for change in facts_changed(stored, self.record.facts):
@@ -231,24 +230,3 @@ class Training:
         if not found:
             return "there is no snapshot to go on from; a lower base_lr or clip_gradients may help"
         return f"the last good snapshot is {list(found.values())[-1]}"
-
-
-def record_beside(state: Path) -> Path:
-    """The record of a solver state: ``<prefix>_iter_<n>.json``."""
-    name = state.name.removesuffix(".h5").removesuffix(".solverstate")
-    return state.with_name(f"{name}.json")
-
-
-def latest(prefix: str) -> Path | None:
-    """The newest solver state of a prefix."""
-    found = snapshots.existing(prefix)
-    return list(found.values())[-1] if found else None
-
-
-def facts_changed(stored: RunRecord, facts: Mapping[str, Any]) -> list[str]:
-    """What a resumed run reads differently than the run before it, as ``name: was, is``."""
-    return [
-        f"{name}: {stored.facts[name]!r} before, {value!r} now"
-        for name, value in facts.items()
-        if name in stored.facts and stored.facts[name] != value
-    ]

@@ -79,3 +79,12 @@ def read_record(path: Path) -> RunRecord:
         )
     except (ValueError, KeyError, TypeError) as error:
         raise SolverError(f"{path}: not a training record: {error!r}") from error
+
+
+def facts_changed(stored: RunRecord, facts: Mapping[str, Any]) -> list[str]:
+    """What a resumed run reads differently than the run before it, as ``name: was, is``."""
+    return [
+        f"{name}: {stored.facts[name]!r} before, {value!r} now"
+        for name, value in facts.items()
+        if name in stored.facts and stored.facts[name] != value
+    ]

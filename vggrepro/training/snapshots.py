@@ -131,3 +131,15 @@ def surplus(iterations: Iterable[int], keep: int, best: int | None) -> list[int]
     """Which snapshots to remove: all but the last ``keep`` (0: none is) and the best."""
     ordered = sorted(iterations)
     return [i for i in ordered[:-keep] if i != best] if keep else []
+
+
+def record_beside(state: Path) -> Path:
+    """The record of a solver state: ``<prefix>_iter_<n>.json``."""
+    name = state.name.removesuffix(".h5").removesuffix(".solverstate")
+    return state.with_name(f"{name}.json")
+
+
+def latest(prefix: str) -> Path | None:
+    """The newest solver state of a prefix."""
+    found = existing(prefix)
+    return list(found.values())[-1] if found else None

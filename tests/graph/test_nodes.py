@@ -1,0 +1,48 @@
+"""Renaming tensors and dropping nodes."""
+
+from __future__ import annotations
+
+from vggrepro.emit import GraphBuilder
+from vggrepro.graph.nodes import needed_nodes, rename
+
+
+def described(nodes: list) -> list[tuple[str, list[str], list[str]]]:
+    return [(node.op_type, list(node.input), list(node.output)) for node in nodes]
+
+
+def chain() -> GraphBuilder:
+    """Relu(x), Neg of that, Abs(x)."""
+    g = GraphBuilder()
+    g.op("Neg", g.op("Relu", "x"))
+    g.op("Abs", "x")
+    return g
+
+
+def test_the_first_name_replaces_and_further_ones_are_copies() -> None:
+    g = chain()
+    renamed = rename(g.nodes, [("Relu", "y"), ("Relu", "z"), ("Abs", "Abs")])
+    assert described(renamed) == [
+        ("Relu", ["x"], ["y"]),
+        ("Neg", ["y"], ["Neg"]),
+        ("Abs", ["x"], ["Abs"]),
+        ("Identity", ["y"], ["z"]),
+    ]
+
+
+def test_what_no_node_makes_is_copied() -> None:
+    assert described(rename(chain().nodes, [("x", "out")]))[-1] == ("Identity", ["x"], ["out"])
+
+
+def test_the_nodes_that_were_given_stay_as_they_are() -> None:
+    g = chain()
+    before = described(g.nodes)
+    rename(g.nodes, [("Relu", "y")])
+    assert described(g.nodes) == before
+
+
+def test_needed_nodes_keep_their_order() -> None:
+    g = chain()
+    kept, used = needed_nodes(g.nodes, ["Neg"])
+    assert [node.op_type for node in kept] == ["Relu", "Neg"]
+    assert used == {"Neg", "Relu", "x"}
+    assert needed_nodes(g.nodes, []) == ([], set())

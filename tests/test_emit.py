@@ -1,0 +1,76 @@
+"""The graph builder: unique names, shared constants, sums in order."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vggrepro.emit import GraphBuilder, Value
+from vggrepro.errors import FixedShapeError
+
+
+def test_names_take_the_lowest_free_number() -> None:
+    g = GraphBuilder()
+    g.reserve("Add_3")
+    assert [g.fresh("Add") for _ in range(4)] == ["Add", "Add_2", "Add_4", "Add_5"]
+    assert g.fresh("Add_2") == "Add_2_2"  # a hint that is taken, and not by a name made from it
+
+
+def test_scopes_count_on_their_own() -> None:
+    g = GraphBuilder()
+    with g.scope("conv1"):
+        assert [g.fresh("Add"), g.fresh("Add")] == ["conv1/Add", "conv1/Add_2"]
+        with g.scope("inner"):
+            assert g.fresh("Add") == "conv1/inner/Add"
+    assert g.fresh("Add") == "Add"
+    with g.scope("conv1"):
+        assert g.fresh("Add") == "conv1/Add_3"
+
+
+def test_each_name_is_sought_where_the_last_one_ended() -> None:
+    """The number of questions whether a name is taken grows with the names, not with their square."""
+
+    class Counting(set[str]):
+        asked = 0
+
+        def __contains__(self, name: object) -> bool:
+            self.asked += 1
+            return super().__contains__(name)
+
+    g = GraphBuilder()
+    taken = g._taken = Counting()
+    names = [g.fresh("Mul") for _ in range(1000)]
+    assert len(set(names)) == 1000
+    assert taken.asked < 3000
+
+
+def test_sums_go_from_left_to_right() -> None:
+    g = GraphBuilder()
+    total = g.sum_in_order(["a", "b", "c"])
+    first, second = g.nodes
+    assert list(first.input) == ["a", "b"]
+    assert list(second.input) == [first.output[0], "c"]
+    assert total == second.output[0]
+
+
+def test_a_sum_of_one_is_itself() -> None:
+    g = GraphBuilder()
+    assert g.sum_in_order(["a"]) == "a"
+    assert not g.nodes
+
+
+def test_equal_constants_share_a_name_and_scalars_stay_scalars() -> None:
+    g = GraphBuilder()
+    with g.scope("layer"):
+        one = g.const(1)
+    assert g.const(1.0) == one == "const_0"
+    assert g.const([1]) != one
+    assert g.ints(1) != one
+    assert g.constants[one].shape == ()
+    assert g.constants[one].dtype == np.float32
+
+
+def test_symbolic_sizes_are_no_shape() -> None:
+    assert Value("x", (2, 3)).shape == (2, 3)
+    with pytest.raises(FixedShapeError, match="blob 'x'"):
+        _ = Value("x", (None, 3)).shape

@@ -1,0 +1,98 @@
+"""What nets are fed while they train: crops of pictures, and batches of their own data layers."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from golden_suite import ROOT
+from tiny_run import write_pictures, write_solver
+from validation_case import contents
+
+from vggrepro.caffe.text import parse_net
+from vggrepro.caffe.upgrade import upgrade_net_param
+from vggrepro.cli.train_ilsvrc import main
+from vggrepro.errors import NetError
+from vggrepro.net.net import build
+from vggrepro.runtime.device import Device
+from vggrepro.runtime.device_array import DeviceView
+from vggrepro.training.training_data import CropsToBlob, ImageInputs
+
+
+def test_preparer_casts_transposes_and_adds() -> None:
+    rng = np.random.default_rng(0)
+    prepare = CropsToBlob(Device("cpu"), 5, 7, threads=1)
+    for count in (5, 2):  # a smaller batch after a whole one
+        crops = rng.integers(0, 256, (count, 7, 7, 3), dtype=np.uint8)
+        shifts = rng.normal(0, 50, (count, 3)).astype(np.float32)
+        wanted = crops.transpose(0, 3, 1, 2).astype(np.float32) + shifts[:, :, None, None]
+        np.testing.assert_array_equal(contents(prepare(crops, shifts)), wanted)
+
+
+def inputs_of(text: str) -> ImageInputs:
+    return ImageInputs(build(upgrade_net_param(parse_net(text), "net"), "TRAIN"))
+
+
+def test_inputs_are_told_by_their_shapes() -> None:
+    inputs = inputs_of(
+        'layer { name: "y" type: "Input" top: "y" input_param { shape { dim: 2 dim: 1 dim: 1 dim: 1 } } }'
+        'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 6 dim: 6 } } }'
+    )
+    assert (inputs.data, inputs.label, inputs.batch, inputs.side) == ("x", "y", 2, 6)
+    place = DeviceView(None, 0, (2, 3, 6, 6))  # type: ignore[arg-type]
+    assert inputs.feeds(place, np.array([1, 0]))["y"].shape == (2, 1, 1, 1)
+
+
+@pytest.mark.parametrize("sizes", ["3 4 6 6", "3 3 6 5", "3 3"])
+def test_other_inputs_are_refused(sizes: str) -> None:
+    dims = " ".join(f"dim: {size}" for size in sizes.split())
+    with pytest.raises(NetError, match=r"expected pictures \(N, 3, side, side\) and labels"):
+        inputs_of(
+            f'layer {{ name: "x" type: "Input" top: "x" top: "y" input_param {{ shape {{ {dims} }}'
+            " shape { dim: 3 } } }"
+        )
+
+
+DATA_NET = """
+name: "layers"
+layer { name: "data" type: "%s" top: "data" top: "label" %s }
+layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc"
+  inner_product_param { num_output: 10 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" }
+layer { name: "accuracy" type: "Accuracy" bottom: "fc" bottom: "label" top: "accuracy"
+  include { phase: TEST } }
+"""
+
+
+def train_on_layers(folder: Path, kind: str, parameters: str) -> list[str]:
+    fields = {"base_lr": 1e-8, "max_iter": 3, "test_iter": 2, "test_interval": 3, "display": 1}
+    path = write_solver(folder, DATA_NET % (kind, parameters), **fields)
+    assert main(["--config", str(path), "--threads", "1"]) == 0
+    return (folder / "solver.jsonl").read_text().splitlines()
+
+
+def test_caffes_own_data_layers(tmp_path: Path) -> None:
+    """Without --data: LMDB, lists and HDF5 through the net's own data layers, relative to the solver."""
+    pytest.importorskip("lmdb")
+    databases = sorted(p.parent.name for p in (ROOT / "lmdb").glob("*/data.mdb"))
+    shutil.copytree(ROOT / "lmdb" / databases[0], tmp_path / "db")
+    data = 'data_param { source: "db" batch_size: 2 backend: LMDB } transform_param { crop_size: 16 }'
+    assert '"event": "test"' in "".join(train_on_layers(tmp_path, "Data", data))
+
+
+def test_image_data_layer(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "train", 2)
+    names = sorted(str(p) for p in (tmp_path / "train").rglob("*.png"))
+    (tmp_path / "list.txt").write_text("".join(f"{name} {i % 4}\n" for i, name in enumerate(names)))
+    data = 'image_data_param { source: "list.txt" batch_size: 4 shuffle: true }'
+    lines = train_on_layers(tmp_path, "ImageData", data)
+    assert sum('"event": "train"' in line for line in lines) == 3
+
+
+def test_a_net_without_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = 'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 } } }'
+    path = write_solver(tmp_path, text)
+    assert main(["--config", str(path)]) == 2
+    assert "no layer reads data" in capsys.readouterr().err
