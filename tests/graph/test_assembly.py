@@ -10,7 +10,7 @@ import pytest
 from net_files import image, layer, net_of
 
 from vggrepro.emit import GraphBuilder, Value, tensor_info
-from vggrepro.graph.assembly import assemble, assemble_plain
+from vggrepro.graph.assembly import Outputs, assemble_graph, assemble_plain
 from vggrepro.graph.forward_pass import ForwardPass, emit_forward
 from vggrepro.graph.free_sizes import BATCH, FIXED, symbolic_dims
 from vggrepro.graph.model import Graph
@@ -49,7 +49,9 @@ def stored(graph: Graph) -> list[str]:
 
 
 def test_inputs_in_order(net: Net, forward: ForwardPass) -> None:
-    graph = assemble(forward, fed_params=net.param_uses[3:], fed_gradients=["ip"], blobs=["ip"])
+    graph = assemble_graph(
+        forward, Outputs(blobs=["ip"]), fed_params=net.param_uses[3:], fed_gradients=["ip"]
+    )
     assert declared(graph.skeleton.graph.input) == {
         "data": [4, 3],
         "ip:0": [2, 3],
@@ -63,13 +65,9 @@ def test_inputs_in_order(net: Net, forward: ForwardPass) -> None:
 
 def test_outputs_in_order(net: Net, forward: ForwardPass) -> None:
     g = forward.g
-    graph = assemble(
-        forward,
-        fed_params=net.param_uses,
-        loss=g.op("ReduceSum", forward.tensors["ip"], keepdims=0),
-        blobs=["side", "ip"],
-        gradients={"data": Value(g.op("Neg", "data"), (4, 3))},
-    )
+    loss = g.op("ReduceSum", forward.tensors["ip"], keepdims=0)
+    outputs = Outputs(loss, ["side", "ip"], {"data": Value(g.op("Neg", "data"), (4, 3))})
+    graph = assemble_graph(forward, outputs, fed_params=net.param_uses)
     assert declared(graph.skeleton.graph.output) == {
         "loss:total": [],
         "side": [4, 3],
@@ -85,7 +83,9 @@ def test_outputs_in_order(net: Net, forward: ForwardPass) -> None:
 
 def test_a_graph_says_what_is_what(net: Net, forward: ForwardPass) -> None:
     d_data = Value(forward.g.op("Neg", "data"), (4, 3))
-    graph = assemble(forward, fed_params=net.param_uses, blobs=["ip"], gradients={"data": d_data})
+    graph = assemble_graph(
+        forward, Outputs(blobs=["ip"], gradients={"data": d_data}), fed_params=net.param_uses
+    )
     assert graph.blobs == {"ip": "ip"}
     assert graph.loss is None
     assert graph.gradients == {"data": "d:data"}
@@ -97,17 +97,17 @@ def test_a_graph_says_what_is_what(net: Net, forward: ForwardPass) -> None:
 
 
 def test_without_what_follows(net: Net, forward: ForwardPass) -> None:
-    graph = assemble(forward, fed_params=net.param_uses, blobs=["ip"], with_following=False)
+    graph = assemble_graph(forward, Outputs(blobs=["ip"], following=False), fed_params=net.param_uses)
     assert graph.output_names == ["ip"]
     assert (graph.states, graph.statistics) == ((), {})
     assert "state:drop:random" in graph.input_names  # still there, and optional
 
 
 def test_weights_inside_and_only_what_is_needed(net: Net, forward: ForwardPass) -> None:
-    graph = assemble(forward, weights=net.params, blobs=["side"], with_following=False)
+    graph = assemble_graph(forward, Outputs(blobs=["side"], following=False), weights=net.params)
     assert {node.op_type for node in graph.skeleton.graph.node} <= {"Identity", "Mul", "Add"}
     assert not any(name in net.params for name in stored(graph))
-    whole = assemble(forward, weights=net.params, blobs=["ip"], with_following=False)
+    whole = assemble_graph(forward, Outputs(blobs=["ip"], following=False), weights=net.params)
     assert {"ip:0", "ip:1"} <= set(stored(whole))
     assert not {use.key for use in net.param_uses} & set(whole.input_names)
 
@@ -116,7 +116,9 @@ def test_a_shared_parameters_other_name_is_optional(tmp_path: Path) -> None:
     share = 'param { name: "w" } inner_product_param { num_output: 3 bias_term: false }'
     text = image(2, 3) + layer("a", "InnerProduct", "data", more=share)
     net = net_of(tmp_path, text + layer("b", "InnerProduct", "a", more=share))
-    graph = assemble(emit_forward(net, symbolic_dims(net, FIXED)), fed_params=net.param_uses, blobs=["b"])
+    graph = assemble_graph(
+        emit_forward(net, symbolic_dims(net, FIXED)), Outputs(blobs=["b"]), fed_params=net.param_uses
+    )
     x, w = np.eye(2, 3, dtype=np.float32), np.full((3, 3), 2, np.float32)
     got = Session(graph, threads=1).run({"data": x, "a:0": w})
     np.testing.assert_array_equal(got["b"], x @ w.T @ w.T)
@@ -124,13 +126,13 @@ def test_a_shared_parameters_other_name_is_optional(tmp_path: Path) -> None:
 
 def test_free_sizes_are_declared(tmp_path: Path) -> None:
     net = net_of(tmp_path, image(4, 3) + layer("p", "Power", "data"))
-    graph = assemble(emit_forward(net, symbolic_dims(net, BATCH)), weights={}, blobs=["p"])
+    graph = assemble_graph(emit_forward(net, symbolic_dims(net, BATCH)), Outputs(blobs=["p"]), weights={})
     assert declared(graph.skeleton.graph.input) == {"data": ["N", 3]}
     assert declared(graph.skeleton.graph.output) == {"p": ["N", 3]}
 
 
 def test_metadata(net: Net, forward: ForwardPass) -> None:
-    graph = assemble(forward, weights=net.params, blobs=["ip"], extra_metadata={"crop": "8"})
+    graph = assemble_graph(forward, Outputs(blobs=["ip"]), weights=net.params, extra_metadata={"crop": "8"})
     entries = {p.key: p.value for p in graph.skeleton.metadata_props}
     assert entries == {
         "vggrepro_version": __version__,

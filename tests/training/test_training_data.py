@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +12,16 @@ from golden_suite import ROOT
 from tiny_run import write_pictures, write_solver
 from validation_case import contents
 
+from vggrepro.caffe.messages import TRAIN
 from vggrepro.caffe.text import parse_net
 from vggrepro.caffe.upgrade import upgrade_net_param
 from vggrepro.cli.train_ilsvrc import main
-from vggrepro.errors import NetError
+from vggrepro.errors import DataError, NetError
 from vggrepro.net.net import build
 from vggrepro.runtime.device import Device
 from vggrepro.runtime.device_array import DeviceView
-from vggrepro.training.training_data import CropsToBlob, ImageInputs
+from vggrepro.system.ranks import Alone, Ranks
+from vggrepro.training.training_data import CropsToBlob, ImageInputs, LayerTrainingData
 
 
 def test_preparer_casts_transposes_and_adds() -> None:
@@ -96,3 +99,37 @@ def test_a_net_without_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     path = write_solver(tmp_path, text)
     assert main(["--config", str(path)]) == 2
     assert "no layer reads data" in capsys.readouterr().err
+
+
+def layer_data(folder: Path, ranks: Ranks, batch: int = 4) -> LayerTrainingData:
+    """An HDF5Data layer over the samples 0, 1, ..., 9: ``x`` (10, 2) holds each twice, ``y`` (10,) once."""
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(folder / "data.h5", "w") as file:
+        file["x"] = np.repeat(np.arange(10, dtype=np.float32)[:, None], 2, axis=1)
+        file["y"] = np.arange(10, dtype=np.float32)
+    (folder / "list.txt").write_text(f"{folder / 'data.h5'}\n")
+    text = (
+        'layer { name: "data" type: "HDF5Data" top: "x" top: "y"'
+        f' hdf5_data_param {{ source: "list.txt" batch_size: {batch} }} }}'
+    )
+    return LayerTrainingData(parse_net(text), TRAIN, 0, folder, ranks)
+
+
+def test_each_rank_takes_its_rows_of_every_batch(tmp_path: Path) -> None:
+    for rank in range(2):
+        data = layer_data(tmp_path, Alone(rank=rank, size=2))
+        assert data.shapes() == {"x": (2, 2), "y": (2,)}
+        batches = [feeds["y"].tolist() for feeds in islice(data.passes(0), 3)]  # type: ignore[union-attr]
+        rows = [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 0, 1]]
+        assert batches == [row[2 * rank : 2 * rank + 2] for row in rows]
+
+
+def test_passes_begin_where_they_are_asked_to(tmp_path: Path) -> None:
+    data = layer_data(tmp_path, Alone())
+    assert next(data.passes(1))["x"][:, 0].tolist() == [4, 5, 6, 7]  # type: ignore[index]
+    assert data.waited > 0
+
+
+def test_a_batch_must_divide_among_the_ranks(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="input 'x': a batch of 3 does not divide among 2 ranks"):
+        layer_data(tmp_path, Alone(size=2), batch=3).shapes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,75 +19,83 @@ from vggrepro.graph.naming import LOSS, gradient_name, output_names
 from vggrepro.graph.nodes import needed_nodes, rename
 from vggrepro.net.net_layer import ParamUse
 
-Weights = Mapping[str, npt.NDArray[Any]]
+Arrays = Mapping[str, npt.NDArray[Any]]
 Infos = list[onnx.ValueInfoProto]
 
 
-def assemble(
+@dataclass(frozen=True)
+class Outputs:
+    """What a graph returns, in this order."""
+
+    loss: str | None = None
+    """The tensor of the whole loss."""
+    blobs: Sequence[str] = ()
+    gradients: Mapping[str, Value] = field(default_factory=dict)
+    """The tensor and shape of each gradient, by blob or parameter key."""
+    following: bool = True
+    """Whether next states and moved parameters are returned."""
+
+
+def assemble_graph(
     forward: ForwardPass,
+    outputs: Outputs,
     *,
-    weights: Weights | None = None,
+    weights: Arrays | None = None,
     fed_params: Sequence[ParamUse] = (),
     fed_gradients: Sequence[str] = (),
-    loss: str | None = None,
-    blobs: Sequence[str] = (),
-    gradients: Mapping[str, Value] | None = None,
-    with_following: bool = True,
     extra_metadata: Mapping[str, str] | None = None,
 ) -> Graph:
     """The finished graph of a pass.
 
     It takes the net's inputs, then ``fed_params``, then the gradients of the blobs ``fed_gradients``, then
-    states. It returns, in this order, the whole ``loss`` (a tensor), ``blobs``, ``gradients`` (a tensor and
-    its shape for each blob or parameter key), and, unless ``with_following`` is false, every next state
-    and moved parameter. With ``weights`` the parameters are part of the graph, and what no output needs is
-    left out, nodes and weights alike.
+    states. With ``weights`` the parameters are part of the graph, and what no output needs is left out,
+    nodes and weights alike.
     """
-    net, gradients = forward.net, gradients or {}
-    outputs = _outputs(forward, loss, blobs, gradients, with_following)
-    nodes = _named_nodes(forward, loss, gradients, with_following)
-    arrays: Weights = forward.g.constants
+    returned = _outputs(forward, outputs)
+    nodes = _named_nodes(forward, outputs)
+    arrays: Arrays = forward.g.constants
     if weights is not None:
-        nodes, used = needed_nodes(nodes, [info.name for info in outputs])
+        nodes, used = needed_nodes(nodes, [info.name for info in returned])
         arrays = {name: array for name, array in {**weights, **arrays}.items() if name in used}
     protos, large = initializers(arrays)
     optional = _optional_inputs(forward, fed_params, fed_gradients)
     skeleton = model(
-        net.name or "net",
+        forward.net.name or "net",
         nodes,
         _inputs(forward, fed_params, fed_gradients),
-        outputs,
+        returned,
         [*protos, *(tensor(name, array) for name, array in optional.items())],
-        {**metadata(net), **(extra_metadata or {})},
+        {**metadata(forward.net), **(extra_metadata or {})},
         sorted({node.domain for node in nodes if node.domain}),
     )
-    skeleton.graph.value_info.extend(_custom_infos(forward, nodes, blobs))
-    names = output_names(net)
-    return Graph(
-        skeleton,
-        large,
-        net.sources,
-        blobs={blob: names[blob] for blob in blobs},
-        loss=None if loss is None else LOSS,
-        gradients={of: gradient_name(of) for of in gradients},
+    skeleton.graph.value_info.extend(_custom_infos(forward, nodes, outputs.blobs))
+    return _described(Graph(skeleton, large, forward.net.sources), forward, outputs, fed_gradients)
+
+
+def _described(graph: Graph, forward: ForwardPass, outputs: Outputs, fed_gradients: Iterable[str]) -> Graph:
+    """The graph, which now says what its inputs and outputs are."""
+    names = output_names(forward.net)
+    return replace(
+        graph,
+        loss=None if outputs.loss is None else LOSS,
+        blobs={blob: names[blob] for blob in outputs.blobs},
+        gradients={of: gradient_name(of) for of in outputs.gradients},
         fed_gradients={blob: gradient_name(blob) for blob in fed_gradients},
-        states=tuple(forward.states) if with_following else (),
-        statistics=dict(forward.statistics) if with_following else {},
+        states=tuple(forward.states) if outputs.following else (),
+        statistics=dict(forward.statistics) if outputs.following else {},
     )
 
 
-def _named_nodes(
-    forward: ForwardPass, loss: str | None, gradients: Mapping[str, Value], with_following: bool
-) -> list[onnx.NodeProto]:
+def _named_nodes(forward: ForwardPass, outputs: Outputs) -> list[onnx.NodeProto]:
     """The nodes, with the names that outputs and blobs have in a finished graph."""
-    net = forward.net
+    net, following = forward.net, forward.following if outputs.following else {}
     return rename(
         forward.g.nodes,
         [
-            *((value.name, gradient_name(of)) for of, value in gradients.items()),
-            *([] if loss is None else [(loss, LOSS)]),
+            *((value.name, gradient_name(of)) for of, value in outputs.gradients.items()),
+            *([] if outputs.loss is None else [(outputs.loss, LOSS)]),
             *((forward.tensors[net.blobs[blob]], name) for blob, name in output_names(net).items()),
-            *((t, name) for name, t in forward.following.items() if with_following),
+            *((made, name) for name, made in following.items()),
         ],
     )
 
@@ -114,19 +123,13 @@ def _optional_inputs(
     }
 
 
-def _outputs(
-    forward: ForwardPass,
-    loss: str | None,
-    blobs: Iterable[str],
-    gradients: Mapping[str, Value],
-    with_following: bool,
-) -> Infos:
+def _outputs(forward: ForwardPass, outputs: Outputs) -> Infos:
     net, names = forward.net, output_names(forward.net)
     return [
-        *([] if loss is None else [tensor_info(LOSS, [], np.float32)]),
-        *(tensor_info(names[b], output_dims(net, forward.dims, b), np.float32) for b in blobs),
-        *(tensor_info(gradient_name(of), value.dims, np.float32) for of, value in gradients.items()),
-        *(_following_infos(forward) if with_following else []),
+        *([] if outputs.loss is None else [tensor_info(LOSS, [], np.float32)]),
+        *(tensor_info(names[b], output_dims(net, forward.dims, b), np.float32) for b in outputs.blobs),
+        *(tensor_info(gradient_name(of), v.dims, np.float32) for of, v in outputs.gradients.items()),
+        *(_following_infos(forward) if outputs.following else []),
     ]
 
 

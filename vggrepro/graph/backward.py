@@ -8,7 +8,7 @@ import onnx
 
 from vggrepro.emit import Shape, Value
 from vggrepro.errors import GradientError, NetError
-from vggrepro.graph.assembly import assemble
+from vggrepro.graph.assembly import Outputs, assemble_graph
 from vggrepro.graph.backward_pass import emit_backward
 from vggrepro.graph.forward_pass import ForwardPass, emit_forward
 from vggrepro.graph.free_sizes import FIXED, symbolic_dims
@@ -52,7 +52,9 @@ def build_gradient(net: Net, *, params: bool = True, inputs: Sequence[str] = ())
     gradients = {blob: _or_zeros(forward, backward.values.get(blob), net.shapes[blob]) for blob in inputs}
     for use in uses:
         gradients[use.key] = _or_zeros(forward, backward.params.get(use.key), use.definition.shape)
-    return assemble(forward, fed_params=net.param_uses, fed_gradients=tops, gradients=gradients)
+    return assemble_graph(
+        forward, Outputs(gradients=gradients), fed_params=net.param_uses, fed_gradients=tops
+    )
 
 
 def _or_zeros(forward: ForwardPass, gradient: str | None, shape: Shape) -> Value:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import onnx
 
 from vggrepro.errors import FixedShapeError, NetError, ShapeError
-from vggrepro.graph.assembly import assemble
+from vggrepro.graph.assembly import Outputs, assemble_graph
 from vggrepro.graph.forward_pass import emit_forward
 from vggrepro.graph.free_sizes import BATCH, BATCH_AND_SIZE, FIXED, symbolic_dims
 from vggrepro.graph.model import Graph
@@ -64,9 +64,9 @@ def build_forward(
 
 def _build(net: Net, free: frozenset[int], wanted: Sequence[str], extra: Mapping[str, str] | None) -> Graph:
     forward = emit_forward(net, symbolic_dims(net, free))
-    return assemble(
+    return assemble_graph(
         forward,
+        Outputs(blobs=list(dict.fromkeys(wanted))),
         weights={use.key: net.params[use.key] for use in net.param_uses if use.owner == use.key},
-        blobs=list(dict.fromkeys(wanted)),
         extra_metadata=extra,
     )

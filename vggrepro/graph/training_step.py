@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vggrepro.emit import Value
 from vggrepro.errors import NetError
-from vggrepro.graph.assembly import assemble
+from vggrepro.graph.assembly import Outputs, assemble_graph
 from vggrepro.graph.backward_pass import emit_backward
 from vggrepro.graph.forward_pass import ForwardPass, emit_forward
 from vggrepro.graph.free_sizes import FIXED, symbolic_dims
@@ -26,9 +26,7 @@ def build_training_step(net: Net) -> Graph:
     backward = emit_backward(forward, needed, {})
     loss = total_loss(forward)
     owned = [use for use in net.param_uses if use.owner == use.key]
-    return assemble(
-        forward,
-        fed_params=owned,
+    outputs = Outputs(
         loss=loss,
         blobs=[blob for blob, shape in net.outputs.items() if shape == () and blob not in net.inputs],
         gradients={
@@ -37,6 +35,7 @@ def build_training_step(net: Net) -> Graph:
             if use.key in backward.params
         },
     )
+    return assemble_graph(forward, outputs, fed_params=owned)
 
 
 def total_loss(forward: ForwardPass) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vggrepro.errors import FixedShapeError, NetError, ShapeError
-from vggrepro.graph.assembly import assemble
+from vggrepro.graph.assembly import Outputs, assemble_graph
 from vggrepro.graph.forward_pass import emit_forward
 from vggrepro.graph.free_sizes import BATCH, FIXED, symbolic_dims
 from vggrepro.graph.model import Graph
@@ -24,10 +24,6 @@ def build_validation(net: Net, *, loss: bool = False) -> Graph:
 
 def _build(net: Net, free: frozenset[int], *, loss: bool) -> Graph:
     forward = emit_forward(net, symbolic_dims(net, free))
-    return assemble(
-        forward,
-        fed_params=[use for use in net.param_uses if use.owner == use.key],
-        loss=total_loss(forward) if loss else None,
-        blobs=list(net.outputs),
-        with_following=False,
-    )
+    total = total_loss(forward) if loss else None
+    owned = [use for use in net.param_uses if use.owner == use.key]
+    return assemble_graph(forward, Outputs(total, list(net.outputs), following=False), fed_params=owned)

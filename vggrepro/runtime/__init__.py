@@ -1,1 +1,1 @@
-"""Sessions, execution providers and device buffers."""
+"""Sessions, bound runs, devices and arrays in their memory."""

@@ -22,7 +22,7 @@ _DTYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(uint8
 
 
 class Session:
-    """One graph on one device. Feeds and results go through buffers bound on the device, also where
+    """One graph on one device. Feeds and results go through memory that is bound on the device, also where
     the device is the CPU: the same code runs everywhere.
 
     ``device`` is a Device, or its name ``cpu``, ``cuda`` or ``cuda:N``; ``threads`` bounds the CPU threads

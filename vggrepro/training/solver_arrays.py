@@ -20,7 +20,7 @@ class SolverArrays:
     """A solver's arrays, all with one layout: the owned parameters by key, in the net's order.
 
     ``total`` is the sum of an iteration's gradients; ``gradients`` holds those of one pass after the first
-    (the same buffer unless iter_size is above 1).
+    (the same array unless iter_size is above 1).
     """
 
     layout: Layout
