@@ -29,7 +29,8 @@ class Curves:
         _add(self.scores.setdefault((net, name), []), iteration, value)
 
     def begin(self, iteration: int) -> None:
-        """The run begins at ``iteration``, anew or once more: what was there from then on did not last."""
+        """The run starts, or goes on after an interruption, at ``iteration``. Points from there on are of a
+        part that was lost, and are dropped."""
         for points in (self.loss, self.rate, *self.scores.values()):
             _cut(points, iteration)
 

@@ -15,7 +15,7 @@ class Journal:
     """Events of a run. Without a ``path`` nothing is kept; a ``silent`` one (of a rank that is not the
     first) does nothing at all.
 
-    An existing file is gone on with: what a killed run wrote of a last line is cut off.
+    An existing file is continued; a last line that a killed run left unfinished is cut off first.
     """
 
     def __init__(self, path: Path | None = None, *, silent: bool = False) -> None:
