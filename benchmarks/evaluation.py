@@ -38,10 +38,10 @@ from vggrepro.data.sources import TarSource, select
 from vggrepro.data.truth.ground_truth import Truth
 from vggrepro.evaluation import demo
 from vggrepro.evaluation.evaluate import evaluate
-from vggrepro.evaluation.goals import Plan
-from vggrepro.evaluation.measuring.measure import fill
-from vggrepro.evaluation.measuring.network import Network, Scorer, score_blob
-from vggrepro.evaluation.measuring.pipeline import Pipeline, Running, Task
+from vggrepro.evaluation.goals import EvaluationPlan
+from vggrepro.evaluation.measuring.evaluated_net import EvaluatedNet, Scorer, score_blob
+from vggrepro.evaluation.measuring.measurement import fill
+from vggrepro.evaluation.measuring.pipeline import ImageSet, Pipeline, RunOptions
 from vggrepro.evaluation.measuring.view_cache import ViewCache
 from vggrepro.evaluation.protocols import Stream
 from vggrepro.net import load_net
@@ -105,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def measure_speed(arguments: argparse.Namespace) -> dict[str, Any]:
     """Images a second of both, and their ratio."""
-    running = Running(arguments.device, arguments.threads, arguments.batch, WINDOW, workers=2)
+    running = RunOptions(arguments.device, arguments.threads, arguments.batch, WINDOW, workers=2)
     network = vgg16()
     with tempfile.TemporaryDirectory() as folder:
         rng = np.random.default_rng(1)
@@ -126,7 +126,7 @@ def measure_speed(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def vgg16() -> Network:
+def vgg16() -> EvaluatedNet:
     """Configuration D with random weights of a size that keeps activations in range."""
     net = load_net(DEPLOY)
     rng = np.random.default_rng(0)
@@ -138,16 +138,16 @@ def vgg16() -> Network:
     net = net.with_params(params)
     blob = score_blob(net)
     classes = net.shapes[net.blobs[blob]][1]
-    return Network("D", net, "data", 224, blob, classes, ILSVRC_MEAN_BGR, "random", "random")
+    return EvaluatedNet("D", net, "data", 224, blob, classes, ILSVRC_MEAN_BGR, "random", "random")
 
 
 class Bare:
     """The session alone, on the batches that an evaluation makes."""
 
-    def __init__(self, network: Network, source: TarSource, running: Running) -> None:
+    def __init__(self, network: EvaluatedNet, source: TarSource, running: RunOptions) -> None:
         self.blobs: list[npt.NDArray[np.float32]] = []
         self.scorer = Scorer(network, running.device, convolutional=True, threads=running.threads)
-        pipeline = Pipeline(Task.whole(source), (STREAM,), network.crop, network.mean, running)
+        pipeline = Pipeline(ImageSet.whole(source), (STREAM,), network.crop, network.mean, running)
         for _ in pipeline.all_answers(self._keep):
             pass
 
@@ -183,12 +183,12 @@ class Clock:
         return (self.done - self.first) / (self.ended - self.began)
 
 
-def end_to_end(network: Network, source: TarSource, running: Running, folder: Path) -> float:
+def end_to_end(network: EvaluatedNet, source: TarSource, running: RunOptions, folder: Path) -> float:
     """Images a second of what eval_ilsvrc does between loading the network and averaging."""
     clock = Clock(first=running.window)
     with ViewCache(folder, {}, len(source)) as cache:
         cache.create(STREAM, network.channels, {})
-        fill(cache, network, [STREAM], Task.whole(source), running, Alone(), clock.advance)
+        fill(cache, network, [STREAM], ImageSet.whole(source), running, Alone(), clock.advance)
     return clock.rate
 
 
@@ -208,8 +208,8 @@ def memory_of(images: int) -> dict[str, float]:
     indices = np.arange(images) % len(truth.source)
     many = Truth(select(truth.source, indices), truth.labels[indices], truth.where, truth.synsets)
     goals = [goal for goal in demo.goals() if goal.name == "dense_Q64,72,80_flip"]
-    plan = Plan(goals, [demo.FILES], demo.mean_bgr())
-    report = evaluate(plan, many, Task.whole(many.source), Running(threads=1), Alone(), None)
+    plan = EvaluationPlan(goals, [demo.FILES], demo.mean_bgr())
+    report = evaluate(plan, many, ImageSet.whole(many.source), RunOptions(threads=1), Alone(), None)
     assert report is not None
     assert report.results.images == images
     scale = 1 if sys.platform == "darwin" else 1024

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vggrepro.caffe.snapshot import write_caffemodel
-from vggrepro.evaluation.presets import NetFiles
+from vggrepro.evaluation.net_files import NetFiles
 from vggrepro.net import load_net
 
 CROP = 8

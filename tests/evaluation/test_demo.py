@@ -7,11 +7,11 @@ import pytest
 
 from vggrepro.cli.eval_ilsvrc import main
 from vggrepro.evaluation import demo
-from vggrepro.evaluation.goals import Plan
-from vggrepro.evaluation.measuring.measured import measured
-from vggrepro.evaluation.measuring.pipeline import Running, Task
-from vggrepro.evaluation.protocols import fuse, view_means, weights
-from vggrepro.evaluation.results import collect
+from vggrepro.evaluation.goals import EvaluationPlan
+from vggrepro.evaluation.measuring.measurement import measured
+from vggrepro.evaluation.measuring.pipeline import ImageSet, RunOptions
+from vggrepro.evaluation.protocols import fuse, stream_shares, view_means
+from vggrepro.evaluation.results import collect_results
 from vggrepro.system.ranks import Alone
 
 
@@ -19,16 +19,18 @@ from vggrepro.system.ranks import Alone
 def run(tmp_path_factory):
     """All of Caffe's protocols measured once, in a view cache."""
     goals, truth = demo.goals(), demo.truth()
-    plan = Plan(goals, [demo.FILES], demo.mean_bgr())
+    plan = EvaluationPlan(goals, [demo.FILES], demo.mean_bgr())
     folder = tmp_path_factory.mktemp("demo")
-    with measured(plan, Task.whole(truth.source), Running(batch=32), Alone(), folder, truth.check) as found:
+    with measured(
+        plan, ImageSet.whole(truth.source), RunOptions(batch=32), Alone(), folder, truth.check
+    ) as found:
         yield found, truth
 
 
 @pytest.mark.parametrize("goal", demo.goals(), ids=lambda goal: goal.name)
 def test_a_protocol_equals_caffes(run, goal):
     found, truth = run
-    results = collect(found.cache, goal.members, found.indexes, truth.labels)
+    results = collect_results(found.cache, goal.members, found.indexes, truth.labels)
     errors = results.whole.errors
     assert (errors.top1.percent, errors.top5.percent) == (
         pytest.approx(goal.expectation.top1, abs=1e-9),
@@ -39,7 +41,7 @@ def test_a_protocol_equals_caffes(run, goal):
 @pytest.mark.parametrize("goal", demo.goals(), ids=lambda goal: goal.name)
 def test_posteriors_equal_caffes(run, goal):
     found, _ = run
-    shares = weights(goal.members)
+    shares = stream_shares(goal.members)
     means = {stream: view_means(found.cache.open(stream).read(found.indexes)) for stream in shares}
     assert np.abs(fuse(means, shares) - demo.expected_posteriors()[goal.name]).max() < 1e-4
 

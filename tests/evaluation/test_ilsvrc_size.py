@@ -14,11 +14,11 @@ from evaluation_process import EVALUATE, ONE_THREAD, run_until_half_done
 from vggrepro.caffe.snapshot import write_caffemodel
 from vggrepro.data.augment import ILSVRC_MEAN_BGR
 from vggrepro.data.sources import open_images
-from vggrepro.evaluation.classify import classify
-from vggrepro.evaluation.measuring.network import load_scores
-from vggrepro.evaluation.measuring.pipeline import Running, Task
+from vggrepro.evaluation.image_posteriors import classify
+from vggrepro.evaluation.measuring.evaluated_net import load_classifier
+from vggrepro.evaluation.measuring.pipeline import ImageSet, RunOptions
 from vggrepro.evaluation.metrics import truth_ranks
-from vggrepro.evaluation.presets import NetFiles
+from vggrepro.evaluation.net_files import NetFiles
 from vggrepro.evaluation.protocols import Member
 from vggrepro.net import load_net
 
@@ -47,10 +47,10 @@ def ilsvrc(tmp_path_factory):
     pictures = write_tar(folder, rng)
     net = write_thousand(folder)
     posteriors, _ = classify(
-        Task.whole(open_images(folder / "distinct")),
+        ImageSet.whole(open_images(folder / "distinct")),
         [Member(net.name, "dense", SCALES, flip=True)],
-        [load_scores(net, ILSVRC_MEAN_BGR)],
-        Running(threads=1),
+        [load_classifier(net, ILSVRC_MEAN_BGR)],
+        RunOptions(threads=1),
     )
     # Labels near the top of each picture's ranking, so that both errors are neither 0 nor 100%.
     order = np.argsort(-posteriors, axis=1)

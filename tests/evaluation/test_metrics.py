@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from vggrepro.errors import ProtocolError
-from vggrepro.evaluation.metrics import Rate, confusions, errors, guesses, per_class, truth_ranks
+from vggrepro.evaluation.metrics import ErrorRate, confusions, errors, guesses, per_class, truth_ranks
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "layers"
 
@@ -38,12 +38,12 @@ def test_top_five_counts_the_truth_in_place_four_and_not_in_place_five():
 
 def test_the_interval_is_wilsons():
     # 8 of 100: R, binom.confint(8, 100, methods = "wilson") gives 0.04109 to 0.14998.
-    low, high = Rate(8, 100).interval
+    low, high = ErrorRate(8, 100).interval
     assert (low, high) == (pytest.approx(4.109, abs=0.002), pytest.approx(14.998, abs=0.002))
 
 
 def test_the_interval_of_no_error_is_not_a_point():
-    low, high = Rate(0, 50).interval
+    low, high = ErrorRate(0, 50).interval
     assert low == 0.0
     assert high == pytest.approx(100 * 1.95996**2 / (50 + 1.95996**2), abs=1e-3)
 

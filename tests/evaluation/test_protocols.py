@@ -10,10 +10,10 @@ import pytest
 
 from vggrepro.data.sources import open_images
 from vggrepro.errors import ProtocolError, ShapeError
-from vggrepro.evaluation.classify import classify
-from vggrepro.evaluation.measuring.network import load_scores
-from vggrepro.evaluation.measuring.pipeline import Running, Task
-from vggrepro.evaluation.protocols import AFTER, BEFORE, Member, parts, weights
+from vggrepro.evaluation.image_posteriors import classify
+from vggrepro.evaluation.measuring.evaluated_net import load_classifier
+from vggrepro.evaluation.measuring.pipeline import ImageSet, RunOptions
+from vggrepro.evaluation.protocols import AFTER, BEFORE, Member, parts, stream_shares
 
 MEAN = (104.5, 116.0, 123.25)
 CROP = 8
@@ -102,10 +102,10 @@ def _softmax(scores):
     return exponentials / exponentials.sum()
 
 
-def measure(images, nets, members, running=Running(threads=1, batch=3, window=5)):  # noqa: B008
+def measure(images, nets, members, running=RunOptions(threads=1, batch=3, window=5)):  # noqa: B008
     source = open_images(images / "images")
-    networks = [load_scores(files, MEAN) for files in nets]
-    posteriors, _ = classify(Task.whole(source), members, networks, running)
+    networks = [load_classifier(files, MEAN) for files in nets]
+    posteriors, _ = classify(ImageSet.whole(source), members, networks, running)
     return posteriors, networks, source
 
 
@@ -151,17 +151,17 @@ def test_before_and_after_the_softmax_differ(images, nets):
 
 def test_batches_and_windows_change_nothing(images, nets):
     members = [Member("one", "both", (9, 12), True)]
-    one, *_ = measure(images, nets[:1], members, Running(threads=1, batch=1, window=1))
-    many, *_ = measure(images, nets[:1], members, Running(threads=1, batch=64, window=100, workers=3))
+    one, *_ = measure(images, nets[:1], members, RunOptions(threads=1, batch=1, window=1))
+    many, *_ = measure(images, nets[:1], members, RunOptions(threads=1, batch=64, window=100, workers=3))
     assert np.abs(one - many).max() < 1e-6
 
 
 def test_the_shares_of_all_streams_sum_to_one():
     members = [Member("a", "both", (1, 2), True), Member("b", "tencrop", (3,), True)]
-    shares = weights(members)
+    shares = stream_shares(members)
     assert sum(shares.values()) == pytest.approx(1)
     assert sum(share for stream, share in shares.items() if stream.net == "a") == pytest.approx(0.5)
-    assert sum(share for stream, share in shares.items() if stream.views == "grid") == pytest.approx(0.25)
+    assert sum(share for stream, share in shares.items() if stream.view_kind == "grid") == pytest.approx(0.25)
 
 
 def test_the_parts_of_an_ensemble():

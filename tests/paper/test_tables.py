@@ -1,6 +1,6 @@
 import pytest
 
-from vggrepro.evaluation.presets import members
+from vggrepro.evaluation.net_files import members
 from vggrepro.paper.replications import REPLICATIONS, beside
 from vggrepro.paper.tables import JITTERED, ROWS, table
 
@@ -50,7 +50,7 @@ def test_test_scales_follow_the_training_scale():
 
 def test_multi_crop_is_150_views_over_three_scales():
     (member,) = members(row(5, "E:multicrop"))
-    assert member.views == 150
+    assert member.view_count == 150
 
 
 def test_the_submission_fuses_seven_nets():

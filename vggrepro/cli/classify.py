@@ -29,9 +29,9 @@ from vggrepro.cli.run import Parser, run
 from vggrepro.data.truth.labels import read_synsets
 from vggrepro.errors import DataError
 from vggrepro.evaluation import demo
-from vggrepro.evaluation.classify import Guess, best_guesses, classify, files
-from vggrepro.evaluation.measuring.network import load_scores
-from vggrepro.evaluation.measuring.pipeline import Odd
+from vggrepro.evaluation.image_posteriors import Guess, best_guesses, image_files, image_posteriors
+from vggrepro.evaluation.measuring.evaluated_net import load_classifier
+from vggrepro.evaluation.measuring.pipeline import ImageProblem
 from vggrepro.evaluation.protocols import Member
 from vggrepro.system.atomic import write_json
 
@@ -93,11 +93,11 @@ def parser() -> argparse.ArgumentParser:
 def _classify(options: ClassifyOptions) -> int:
     check_outputs(options.json)
     net_files, mean = options.network.files(embedded=options.embedded)
-    networks = [load_scores(one, mean, options.score_blob) for one in net_files]
+    networks = [load_classifier(one, mean, options.score_blob) for one in net_files]
     names = _names(options, networks[0].channels)
     members = [options.member(network.name) for network in networks]
-    task = options.reading.whole(files(options.images))
-    posteriors, odd = classify(task, members, networks, options.running.running())
+    images = options.reading.whole(image_files(options.images))
+    posteriors, problems = image_posteriors(images, members, networks, options.running.running())
     if options.embedded and not options.demo:
         print("no --weights: the embedded network looks for handwritten digits", file=sys.stderr)
     found = best_guesses(posteriors, min(options.top, posteriors.shape[1]))
@@ -105,10 +105,10 @@ def _classify(options: ClassifyOptions) -> int:
         print(path)
         for guess in guesses:
             print(f"  {guess.probability:8.4f}  {names[guess.label]}")
-    for image in odd.values():
+    for image in problems.values():
         print(f"warning: {image.reason}", file=sys.stderr)
     if options.json is not None:
-        write_json(options.json, _result(options, found, odd, names, members))
+        write_json(options.json, _result(options, found, problems, names, members))
     return 0
 
 
@@ -125,7 +125,7 @@ def _names(options: ClassifyOptions, classes: int) -> list[str]:
 def _result(
     options: ClassifyOptions,
     found: Sequence[Sequence[Guess]],
-    odd: Mapping[int, Odd],
+    problems: Mapping[int, ImageProblem],
     names: Sequence[str],
     members: Sequence[Member],
 ) -> dict[str, Any]:
@@ -134,6 +134,6 @@ def _result(
     for index, (path, guesses) in enumerate(zip(options.images, found, strict=True)):
         told = [{"label": g.label, "name": names[g.label], "probability": g.probability} for g in guesses]
         image = {"image": str(path), "guesses": told}
-        images.append({**image, "problem": odd[index].reason} if index in odd else image)
+        images.append({**image, "problem": problems[index].reason} if index in problems else image)
     reading = options.reading.reading.facts()
     return {"members": [str(member) for member in members], "reading": reading, "images": images}

@@ -23,6 +23,7 @@ from vggrepro.cli.run import Parser, run
 from vggrepro.errors import NetError, WeightsError
 from vggrepro.graph.forward import build_forward
 from vggrepro.net import Net
+from vggrepro.net.requirements import layers_without_weights
 from vggrepro.net.transforms.deploy import to_deploy
 from vggrepro.net.transforms.fold_batchnorm import fold_batchnorm
 from vggrepro.net.transforms.fully_convolutional import fully_convolutional
@@ -158,9 +159,7 @@ def _convert(options: ConvertOptions) -> int:
 
 
 def _require_weights(net: Net, file: str) -> None:
-    missing = dict.fromkeys(
-        use.key.rsplit(":", 1)[0] for use in net.param_uses if use.owner not in net.loaded
-    )
+    missing = layers_without_weights(net)
     if missing:
         raise WeightsError(
             f"{file}: no weights for layer(s) {', '.join(missing)};"
@@ -181,7 +180,7 @@ def _verified(net: Net, converted: Net, options: VerifyOptions, *, fully_conv: b
     run, ready for JSON."""
     # Only here: ONNX Runtime takes time and memory that a conversion does not need.
     from vggrepro.runtime.session import Session
-    from vggrepro.verify.comparison import example_inputs, table, verify
+    from vggrepro.verify.comparison import compare_with_reference, difference_table, example_inputs
 
     blobs = [blob for blob in converted.blobs if blob not in converted.inputs]
     graph = build_forward(converted, outputs=blobs, fully_convolutional=fully_conv)
@@ -195,8 +194,8 @@ def _verified(net: Net, converted: Net, options: VerifyOptions, *, fully_conv: b
     results: list[dict[str, Any]] = []
     for judge, inputs in runs:
         print(", ".join(f"{name} {'x'.join(map(str, a.shape))}" for name, a in inputs.items()) + ":")
-        differences = verify(session, judge, inputs, options.tolerance)
-        print(table(differences))
+        differences = compare_with_reference(session, judge, inputs, options.tolerance)
+        print(difference_table(differences))
         shapes = {name: list(array.shape) for name, array in inputs.items()}
         results.append({"inputs": shapes, "blobs": [difference.as_json() for difference in differences]})
     return results

@@ -24,9 +24,9 @@ from vggrepro.cli.options.values import amount
 from vggrepro.cli.run import Parser, run_ranks
 from vggrepro.cli.verdict import show, verdict
 from vggrepro.evaluation.evaluate import evaluate
-from vggrepro.evaluation.measuring.image_choice import choose
-from vggrepro.evaluation.measuring.pipeline import Task
-from vggrepro.evaluation.presets import list_rows
+from vggrepro.evaluation.measuring.image_choice import choose_images
+from vggrepro.evaluation.measuring.pipeline import ImageSet
+from vggrepro.paper.rows import list_rows
 from vggrepro.system.ranks import Ranks
 
 _EPILOG = """examples:
@@ -106,11 +106,11 @@ def _evaluate(options: EvaluationOptions, ranks: Ranks) -> int:
     options.report.check()
     goals = options.goals
     plan, truth = goals.plan(), options.truth.open(embedded=goals.demo)
-    indexes = choose(len(truth.source), truth.left_out, goals.sample.limit, goals.sample.seed)
-    task = Task(truth.source, indexes, goals.reading.reading, goals.reading.on_bad_image)
-    report = evaluate(plan, truth, task, options.running.running(ranks), ranks, options.cache)
+    indexes = choose_images(len(truth.source), truth.left_out, goals.sample.limit, goals.sample.seed)
+    images = ImageSet(truth.source, indexes, goals.reading.reading, goals.reading.on_bad_image)
+    report = evaluate(plan, truth, images, options.running.running(ranks), ranks, options.cache)
     if report is None:
         return 0
     show(report)
-    options.report.write(report, task)
+    options.report.write(report, images)
     return verdict(report, options.tolerance, paper_counts=goals.expect is not None)

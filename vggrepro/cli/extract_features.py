@@ -28,9 +28,16 @@ from vggrepro.cli.options.results import add_output_option, check_outputs
 from vggrepro.cli.run import Parser, run
 from vggrepro.data.truth.ground_truth import own_labels
 from vggrepro.evaluation.feature_files import check_name, feature_file
-from vggrepro.evaluation.features import Combine, Descriptor, Normalise, Pool, extract, shape
-from vggrepro.evaluation.measuring.network import Network, load
-from vggrepro.evaluation.measuring.pipeline import Odd
+from vggrepro.evaluation.features import (
+    Combine,
+    Descriptor,
+    Normalise,
+    Pool,
+    descriptor_shape,
+    extract_descriptors,
+)
+from vggrepro.evaluation.measuring.evaluated_net import EvaluatedNet, load_network
+from vggrepro.evaluation.measuring.pipeline import ImageProblem
 
 _EPILOG = """The output holds one row per image, in the order of their names (or of --list).
 FILE.npy: float32 (N, D), or (N, C, h, w) without pooling; FILE.json beside it has names and settings.
@@ -120,17 +127,17 @@ def _extract(options: ExtractOptions) -> int:
     source = options.listed.open()
     descriptor = options.descriptor()
     files, mean = options.network.files(embedded=options.demo)
-    networks = [load(one, mean, options.blob) for one in files]
-    whole = (len(source), *shape(networks, descriptor))
+    networks = [load_network(one, mean, options.blob) for one in files]
+    whole = (len(source), *descriptor_shape(networks, descriptor))
     with feature_file(options.output, whole) as file:
         with tqdm(total=len(source) * len(networks), unit="img", file=sys.stderr) as bar:
-            task, running = options.reading.whole(source), options.running.running()
-            odd = extract(task, networks, descriptor, running, file.features, bar.update)
+            images, running = options.reading.whole(source), options.running.running()
+            problems = extract_descriptors(images, networks, descriptor, running, file.features, bar.update)
         keys = [source.key(index) for index in range(len(source))]
         labels = own_labels(source) if options.listed.list_file is not None else None
-        file.describe(keys, labels, _facts(options, networks, descriptor, odd))
+        file.describe(keys, labels, _facts(options, networks, descriptor, problems))
     print(f"{options.output}: {' x '.join(map(str, whole))}", file=sys.stderr)
-    for index, found in odd.items():
+    for index, found in problems.items():
         row = f"row {index} is NaN" if found.kind == "bad" else f"row {index}"
         print(f"warning: {row}: {found.reason}", file=sys.stderr)
     return 0
@@ -138,15 +145,15 @@ def _extract(options: ExtractOptions) -> int:
 
 def _facts(
     options: ExtractOptions,
-    networks: Sequence[Network],
+    networks: Sequence[EvaluatedNet],
     descriptor: Descriptor,
-    odd: Mapping[int, Odd],
+    problems: Mapping[int, ImageProblem],
 ) -> dict[str, Any]:
     return {
         "images": str(options.listed.images),
         "networks": [{"name": network.name, **network.facts()} for network in networks],
         "descriptor": descriptor.facts(),
         "reading": options.reading.reading.facts(),
-        "bad_images": {str(index): o.reason for index, o in odd.items() if o.kind == "bad"},
-        "truncated_images": [index for index, o in odd.items() if o.kind == "truncated"],
+        "bad_images": {str(index): o.reason for index, o in problems.items() if o.kind == "bad"},
+        "truncated_images": [index for index, o in problems.items() if o.kind == "truncated"],
     }

@@ -14,6 +14,7 @@ from vggrepro.cli.run import Parser, run
 from vggrepro.emit import Shape
 from vggrepro.net.inspect import Row, Totals, inspect
 from vggrepro.system.atomic import write_json
+from vggrepro.text_table import aligned
 
 
 @dataclass(frozen=True)
@@ -84,15 +85,7 @@ def _table(rows: Sequence[Row], totals: Totals) -> str:
         "",
         "",
     )
-    lines = [header, *body, last]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if column < 3 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
+    return "\n".join(aligned([header, *body, last], right=range(3, len(header))))
 
 
 def _by(shape: Shape) -> str:

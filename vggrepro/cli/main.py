@@ -6,6 +6,8 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from vggrepro.text_table import aligned
+
 COMMANDS = {
     "convert-caffemodel": "a Caffe model to ONNX, verified against the float64 reference",
     "upgrade-prototxt": "a prototxt, solver or caffemodel to Caffe's current format",
@@ -35,6 +37,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _usage() -> str:
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {what}" for name, what in COMMANDS.items()]
+    lines = [f"  {line}" for line in aligned(list(COMMANDS.items()))]
     return "\n".join(["usage: vggrepro COMMAND ... (--help after a command tells its options)", "", *lines])

@@ -11,9 +11,9 @@ from vggrepro.cli.options.training_images import AugmentationOptions, ImageOptio
 from vggrepro.cli.verdict import show
 from vggrepro.evaluation import demo
 from vggrepro.evaluation.evaluate import evaluate
-from vggrepro.evaluation.goals import Goal, Plan
-from vggrepro.evaluation.measuring.network import Mean
-from vggrepro.evaluation.presets import NetFiles
+from vggrepro.evaluation.goals import EvaluationPlan, Goal
+from vggrepro.evaluation.measuring.evaluated_net import MeanPixel
+from vggrepro.evaluation.net_files import NetFiles
 from vggrepro.system.ranks import Alone
 
 SOLVER = demo.FOLDER / "VGG_A_digits_solver.prototxt"
@@ -53,14 +53,14 @@ def demo_augmentation(given: AugmentationOptions) -> AugmentationOptions:
     )
 
 
-def evaluate_demo(weights: Path, mean: Mean, reading: ReadingOptions, running: RunningOptions) -> None:
+def evaluate_demo(weights: Path, mean: MeanPixel, reading: ReadingOptions, running: RunningOptions) -> None:
     """Print top-1 and top-5 error of trained weights by the paper's protocols, at three scales, without
     mirror images."""
     files = NetFiles(weights.stem, demo.FILES.deploy, weights)
     truth = demo.truth()
     for protocol, scales in (("centre", (72,)), ("dense", (72,)), ("dense", (64, 72, 80))):
         member = ProtocolOptions(protocol, flip=False).member(files.name, scales)
-        plan = Plan([Goal(str(member), (member,))], [files], mean)
+        plan = EvaluationPlan([Goal(str(member), (member,))], [files], mean)
         report = evaluate(plan, truth, reading.whole(truth.source), running.running(), Alone(), None)
         if report is not None:
             show(report)

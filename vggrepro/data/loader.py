@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.data.array_pool import Buffers
+from vggrepro.data.arrays import Ints
 from vggrepro.data.augment import Augmentation
 from vggrepro.data.decode import Pixels
 from vggrepro.data.random_streams import Purpose, epoch_order, passing_stream
 from vggrepro.data.reading import Reader
-from vggrepro.data.truth.labels import Labels
 from vggrepro.errors import DataError
 from vggrepro.system.threads import default_threads
 
@@ -39,7 +39,7 @@ class Batch:
     """uint8 (n, crop, crop, 3), B, G, R."""
     shifts: npt.NDArray[np.float32]
     """(n, 3): what to add to each pixel of each image: colour shift minus mean."""
-    labels: Labels
+    labels: Ints
     """int64 (n,)."""
     indices: npt.NDArray[np.int64]
     """(n,): the images' places in the source."""

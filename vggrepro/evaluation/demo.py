@@ -1,4 +1,4 @@
-"""The embedded miniature of ILSVRC: its files, and what real Caffe answers on them."""
+"""The embedded miniature of ILSVRC: 500 handwritten digits, a net for them, and what real Caffe answers."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from vggrepro.data.truth.ground_truth import Truth, open_truth
 from vggrepro.evaluation.goals import CAFFE, Expectation, Goal
-from vggrepro.evaluation.measuring.network import Mean
-from vggrepro.evaluation.presets import NetFiles
+from vggrepro.evaluation.measuring.evaluated_net import MeanPixel
+from vggrepro.evaluation.net_files import NetFiles
 from vggrepro.evaluation.protocols import BEFORE, Member
 
 FOLDER = Path(__file__).resolve().parents[1] / "demo"
@@ -33,7 +33,8 @@ def _facts() -> Mapping[str, Any]:
     return facts
 
 
-def mean_bgr() -> Mean:
+def mean_bgr() -> MeanPixel:
+    """The mean pixel that the net was trained with."""
     blue, green, red = _facts()["mean_bgr"]
     return blue, green, red
 
@@ -43,9 +44,9 @@ def truth() -> Truth:
     return open_truth(IMAGES, LABELS, SYNSETS)
 
 
-def goals(average: str = BEFORE, *, expected: bool = True) -> list[Goal]:
-    """Every protocol that Caffe was asked about, with its errors where they can be ``expected``: of all
-    images, averaged before the softmax."""
+def caffe_goals(average: str = BEFORE, *, expected: bool = True) -> list[Goal]:
+    """A goal for every protocol that Caffe was asked about. Caffe's errors are those of all images, averaged
+    before the softmax: they are expected unless ``average`` differs or ``expected`` is False."""
     return [
         Goal(
             name,

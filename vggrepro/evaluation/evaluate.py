@@ -11,63 +11,76 @@ from typing import Any
 
 from vggrepro.data.opencv import opencv
 from vggrepro.data.truth.ground_truth import Truth
-from vggrepro.evaluation.goals import Plan
-from vggrepro.evaluation.measuring.measured import Measured, measured
-from vggrepro.evaluation.measuring.pipeline import Running, Task
+from vggrepro.evaluation.goals import EvaluationPlan
+from vggrepro.evaluation.measuring.measurement import Measurement, measure
+from vggrepro.evaluation.measuring.pipeline import ImageSet, RunOptions
 from vggrepro.evaluation.reporting.report import Counts, Report
-from vggrepro.evaluation.results import collect
+from vggrepro.evaluation.results import collect_results
 from vggrepro.system.ranks import Ranks
 
 
 def evaluate(
-    plan: Plan, truth: Truth, task: Task, running: Running, ranks: Ranks, folder: Path | None
+    plan: EvaluationPlan,
+    truth: Truth,
+    images: ImageSet,
+    options: RunOptions,
+    ranks: Ranks,
+    folder: Path | None,
 ) -> Report | None:
-    """Measure what ``folder`` (a view cache, or None for a temporary one) lacks, and report on every goal;
-    the best of them in detail. Every rank calls this, and the first gets the report.
+    """Measure what the view cache in ``folder`` lacks (None: a temporary one), and report on every goal of
+    the plan, on the one with the fewest top-1 errors in detail. Every rank calls this; the first gets the
+    report, the others None.
 
     Raises DataError, NetError, WeightsError, DeviceError or ProtocolError for what cannot be evaluated.
     """
-    with measured(plan, task, running, ranks, folder, truth.check) as found:
+    with measure(plan, images, options, ranks, folder, truth.check) as measured:
         if ranks.rank:
             return None
-        labels = truth.labels[found.indexes]
-        results = [collect(found.cache, goal.members, found.indexes, labels) for goal in plan.goals]
+        labels = truth.labels[measured.indexes]
+        results = [
+            collect_results(measured.cache, goal.members, measured.indexes, labels) for goal in plan.goals
+        ]
         best = min(range(len(results)), key=lambda i: results[i].whole.errors.top1.wrong)
-        diagnosis = truth.diagnosis(results[best].best, found.indexes, found.classes)
+        diagnosis = truth.diagnosis(results[best].best, measured.indexes, measured.classes)
         return Report(
             goal=plan.goals[best],
             results=results[best],
             found=[(goal, r.whole) for goal, r in zip(plan.goals, results, strict=True)],
-            counts=_counts(truth, task, found),
+            counts=_counts(truth, images, measured),
             names=truth.names,
             keys={m.index: truth.source.key(m.index) for m in results[best].worst},
-            settings=settings(plan, truth, task, running, ranks, found.networks),
-            seconds=found.seconds,
+            settings=_settings(plan, truth, images, options, ranks, measured.networks),
+            seconds=measured.seconds,
             notices=[diagnosis] if diagnosis else [],
         )
 
 
-def _counts(truth: Truth, task: Task, found: Measured) -> Counts:
-    chosen = {int(index) for index in task.indexes}
+def _counts(truth: Truth, images: ImageSet, measured: Measurement) -> Counts:
+    chosen = {int(index) for index in images.indexes}
 
     def notes(kind: str) -> dict[str, str]:
-        noted = found.cache.notes(kind)
+        noted = measured.cache.notes(kind)
         return {truth.source.key(index): reason for index, reason in noted.items() if index in chosen}
 
     return Counts(
         source=truth.source.name,
         listed=len(truth.source),
         blacklisted=len(truth.left_out),
-        selected=len(task.indexes),
+        selected=len(images.indexes),
         bad=notes("bad"),
         truncated=notes("truncated"),
     )
 
 
-def settings(
-    plan: Plan, truth: Truth, task: Task, running: Running, ranks: Ranks, networks: Sequence[dict[str, Any]]
+def _settings(
+    plan: EvaluationPlan,
+    truth: Truth,
+    images: ImageSet,
+    options: RunOptions,
+    ranks: Ranks,
+    networks: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
-    """Everything that was chosen, ready for JSON."""
+    """Everything that was chosen for the run, ready for JSON."""
     return {
         "goals": {goal.name: [str(member) for member in goal.members] for goal in plan.goals},
         "networks": list(networks),
@@ -75,9 +88,9 @@ def settings(
         "labels": truth.where,
         "class_order": truth.synsets.source if truth.synsets else None,
         "devkit_order": truth.devkit.source if truth.devkit else None,
-        "reading": task.reading.facts(),
-        "on_bad_image": task.on_bad,
-        "running": {**asdict(running), "ranks": ranks.size},
+        "reading": images.reading.facts(),
+        "on_bad_image": images.on_bad,
+        "running": {**asdict(options), "ranks": ranks.size},
         "versions": _versions(),
     }
 

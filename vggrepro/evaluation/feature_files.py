@@ -1,4 +1,4 @@
-"""Descriptors on disk: .npy with a JSON file beside it, or HDF5."""
+"""Files of image descriptors: .npy with a JSON file beside it, or HDF5."""
 
 from __future__ import annotations
 
@@ -29,14 +29,16 @@ def check_name(path: Path) -> None:
 
 
 class FeatureFile:
-    """A file in the making: ``features`` is a float32 array mapped from disk, to be filled."""
+    """A file that is being written: ``features`` (N, ...) is a float32 array mapped from disk, to be
+    filled."""
 
     def __init__(self, target: Path, path: Path, features: npt.NDArray[np.float32]) -> None:
         self.features = features
         self._target, self._path = target, path
 
     def describe(self, keys: Sequence[str], labels: Ints | None, facts: Mapping[str, Any]) -> None:
-        """Finish the file, once ``features`` are complete, with the images' names and labels."""
+        """Finish the file once ``features`` is complete, with the images' names (N), their labels (N) if
+        known, and ``facts`` that are ready for JSON."""
         if self._target.suffix in _HDF5:
             self._write_hdf5(keys, labels, facts)
             return
@@ -57,7 +59,8 @@ class FeatureFile:
 
 @contextmanager
 def feature_file(target: Path, shape: tuple[int, ...]) -> Iterator[FeatureFile]:
-    """A file of descriptors (N, ...) that appears when the block ends well."""
+    """A file of descriptors of this ``shape`` (N, ...). It appears under its name when the block ends without
+    an error."""
     with replacing_path(target) as path:
         if target.suffix == ".npy":
             yield FeatureFile(target, path, np.lib.format.open_memmap(path, "w+", np.float32, shape))

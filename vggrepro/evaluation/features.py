@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from vggrepro.data.arrays import Singles
 from vggrepro.errors import ProtocolError
-from vggrepro.evaluation.measuring.network import Network, Scorer, check_scales
-from vggrepro.evaluation.measuring.pipeline import Answer, Odd, Pipeline, Running, Task
+from vggrepro.evaluation.measuring.evaluated_net import EvaluatedNet, Scorer, check_scales
+from vggrepro.evaluation.measuring.pipeline import Answer, ImageProblem, ImageSet, Pipeline, RunOptions
 from vggrepro.evaluation.measuring.view_batches import windows
-from vggrepro.evaluation.protocols import Member, Stream, weights
+from vggrepro.evaluation.protocols import Member, Stream, stream_shares
 
 Combine = Literal["average", "stack", "max"]
 Normalise = Literal["end", "each", "none"]
@@ -29,10 +29,12 @@ Pool = Literal["average", "none"]
 class Descriptor:
     """How a descriptor is made.
 
-    ``protocol`` is one of the views of section 3.2 (not "both"); the mean over views and mirror images is
-    taken. ``pool`` "none" keeps a blob's map (C, h, w), for crops at one scale. ``normalise`` divides by the
-    Euclidean norm: the whole ("end", as the paper tells it), each scale and network before they are
-    combined ("each", the other reading), or nothing. Raises ProtocolError for what does not go together.
+    ``protocol`` is a protocol of section 3.2 other than "both"; the mean over its views and mirror images is
+    taken. ``scales`` are smallest sides Q in pixels, and ``combine`` says how they become one descriptor.
+    ``pool`` "average" takes the mean of a blob (C, h, w) over positions, "none" keeps it, which is possible
+    for crops at one scale. ``normalise`` divides by the Euclidean norm: of the whole descriptor ("end", as
+    the paper tells it), of each scale of each network before they are combined ("each", which its words allow
+    too), or not at all ("none"). Raises ProtocolError for settings that contradict each other.
     """
 
     protocol: str = "dense"
@@ -49,13 +51,15 @@ class Descriptor:
             raise ProtocolError("maps without pooling differ in size: expected crops at one scale")
 
     def streams(self, net: str) -> tuple[Stream, ...]:
-        return tuple(sorted(weights([Member(net, self.protocol, self.scales, self.flip)])))
+        """The streams of the network called ``net`` that the descriptor is made from."""
+        return tuple(sorted(stream_shares([Member(net, self.protocol, self.scales, self.flip)])))
 
     def facts(self) -> dict[str, Any]:
+        """The settings, ready for JSON."""
         return asdict(self)
 
 
-def shape(networks: Sequence[Network], descriptor: Descriptor) -> tuple[int, ...]:
+def descriptor_shape(networks: Sequence[EvaluatedNet], descriptor: Descriptor) -> tuple[int, ...]:
     """The shape of one image's descriptor: (D,), or (C, h, w) without pooling. Raises ProtocolError if the
     networks' maps differ in size."""
     parts = [_part(network, descriptor) for network in networks]
@@ -64,52 +68,52 @@ def shape(networks: Sequence[Network], descriptor: Descriptor) -> tuple[int, ...
     return sum(part[0] for part in parts), *parts[0][1:]
 
 
-def _part(network: Network, descriptor: Descriptor) -> tuple[int, ...]:
+def _part(network: EvaluatedNet, descriptor: Descriptor) -> tuple[int, ...]:
     if descriptor.pool == "none":
         return network.net.shapes[network.net.blobs[network.blob]][1:]
     return (network.channels * (len(descriptor.scales) if descriptor.combine == "stack" else 1),)
 
 
-def extract(
-    task: Task,
-    networks: Sequence[Network],
+def extract_descriptors(
+    images: ImageSet,
+    networks: Sequence[EvaluatedNet],
     descriptor: Descriptor,
-    running: Running,
+    options: RunOptions,
     out: Singles,
     advance: Callable[[float], None] = lambda _: None,
-) -> dict[int, Odd]:
-    """Write the descriptors of the task's images to their rows of ``out``: (N, D), or (N, C, h, w) without
+) -> dict[int, ImageProblem]:
+    """Write the descriptors of the ``images`` to their rows of ``out``: (N, D), or (N, C, h, w) without
     pooling, where N counts all images of the source.
 
-    ``out`` may be mapped from a file: one network at a time fills its columns. Returns the images of which
-    there is something to say, by index; the rows of those that cannot be decoded are NaN. Raises DataError
-    for them instead, unless the task says to skip such images.
+    ``out`` may be mapped from a file: one network at a time fills its columns. ``advance`` is called with 1.0
+    after each image and network. Returns the images that are bad or truncated, by index; the rows of bad ones
+    are NaN. Raises DataError for a bad image unless ``images`` says to skip such images.
     """
-    odd: dict[int, Odd] = {}
+    problems: dict[int, ImageProblem] = {}
     at = 0
     for network in networks:
         width = _part(network, descriptor)[0]
         columns = out[:, at : at + width]
         at += width
-        odd |= _fill(task, network, descriptor, running, columns, advance)
+        problems |= _fill(images, network, descriptor, options, columns, advance)
     if descriptor.normalise == "end":
-        for window in windows(task.indexes, running.window):
+        for window in windows(images.indexes, options.window):
             out[window] = normalised(out[window])
-    return odd
+    return problems
 
 
 def _fill(
-    task: Task,
-    network: Network,
+    images: ImageSet,
+    network: EvaluatedNet,
     descriptor: Descriptor,
-    running: Running,
+    options: RunOptions,
     columns: Singles,
     advance: Callable[[float], None],
-) -> dict[int, Odd]:
+) -> dict[int, ImageProblem]:
     streams = descriptor.streams(network.name)
     check_scales(network, streams)
     scorer = Scorer(
-        network, running.device, convolutional=descriptor.protocol == "dense", threads=running.threads
+        network, options.device, convolutional=descriptor.protocol == "dense", threads=options.threads
     )
 
     def score(_stream: Stream, blob: Singles) -> Singles:
@@ -120,8 +124,8 @@ def _fill(
         return pooled  # (n, C, h, w) -> (n, C)
 
     waiting: dict[int, dict[Stream, Singles]] = {}
-    odd: dict[int, Odd] = {}
-    for found in Pipeline(task, streams, network.crop, network.mean, running).all_answers(score):
+    problems: dict[int, ImageProblem] = {}
+    for found in Pipeline(images, streams, network.crop, network.mean, options).all_answers(score):
         if isinstance(found, Answer):
             of_image = waiting.setdefault(found.index, {})
             of_image[found.stream] = found.rows.mean(axis=0, dtype=np.float64)  # (V, D) -> (D,)
@@ -129,15 +133,16 @@ def _fill(
                 columns[found.index] = _combined(waiting.pop(found.index), descriptor)
                 advance(1.0)
             continue
-        odd[found.index] = found
+        problems[found.index] = found
         if found.kind == "bad":
             columns[found.index] = np.nan
             advance(1.0)
-    return odd
+    return problems
 
 
 def _combined(vectors: dict[Stream, Any], descriptor: Descriptor) -> npt.NDArray[Any]:
-    """The mean over flips of each scale, then the scales in the order asked for."""
+    """One descriptor from the ``vectors`` of an image's streams: the mean over kinds of views and flips for
+    each scale, then the scales combined in their order."""
     scales = [
         np.mean([vector for stream, vector in vectors.items() if stream.scale == scale], axis=0)
         for scale in descriptor.scales

@@ -1,4 +1,5 @@
-"""What a run is to find out: combinations of networks and protocols, with the numbers they should give."""
+"""What an evaluation is to find out: combinations of networks and protocols, and the errors expected of
+them."""
 
 from __future__ import annotations
 
@@ -7,61 +8,74 @@ from dataclasses import dataclass
 
 from vggrepro.data.augment import ILSVRC_MEAN_BGR
 from vggrepro.errors import ProtocolError
-from vggrepro.evaluation.measuring.network import Mean
-from vggrepro.evaluation.metrics import Errors
-from vggrepro.evaluation.presets import NetFiles, members
-from vggrepro.evaluation.protocols import Member, Stream, weights
-from vggrepro.paper.tables import Row
+from vggrepro.evaluation.measuring.evaluated_net import MeanPixel
+from vggrepro.evaluation.metrics import TopErrors
+from vggrepro.evaluation.net_files import NetFiles
+from vggrepro.evaluation.protocols import BEFORE, Member, Stream, stream_shares
+from vggrepro.paper.tables import TableRow
 
 PAPER, CAFFE = "paper", "Caffe"
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """Errors in percent that ``whose`` numbers say; None where they say nothing."""
+    """Errors in percent that are expected, None where nothing is. ``whose`` says where they come from: PAPER,
+    CAFFE or an option."""
 
     whose: str
     top1: float | None
     top5: float | None
 
-    def met(self, found: Errors, tolerance: float) -> bool:
-        """Whether both errors are within ``tolerance`` percentage points; a billionth of a point is forgiven
-        to decimal fractions."""
+    def met(self, found: TopErrors, tolerance: float) -> bool:
+        """Whether both errors are within ``tolerance`` percentage points; a billionth of a point more is
+        allowed, since decimal fractions are rounded."""
         pairs = ((found.top1, self.top1), (found.top5, self.top5))
         return all(value is None or abs(rate.percent - value) <= tolerance + 1e-9 for rate, value in pairs)
 
 
 @dataclass(frozen=True)
 class Goal:
-    """One combination to evaluate. ``row`` is the paper's, where it is one."""
+    """One combination to evaluate: the mean over ``members``. ``name`` is what results call it; ``row`` is
+    the row of the paper that it is, if any."""
 
     name: str
     members: tuple[Member, ...]
-    row: Row | None = None
+    row: TableRow | None = None
     expectation: Expectation | None = None
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What to find out, and the networks for it: the goals' members name the nets of ``files``."""
+class EvaluationPlan:
+    """What to find out, and the networks for it: the goals' members are nets of ``files``, by name. ``mean``
+    is the mean pixel, ``score_blob`` the blob with the class scores (None: the one under the final
+    softmax)."""
 
     goals: Sequence[Goal]
     files: Sequence[NetFiles]
-    mean: Mean = ILSVRC_MEAN_BGR
+    mean: MeanPixel = ILSVRC_MEAN_BGR
     score_blob: str | None = None
 
     @property
     def streams(self) -> list[Stream]:
-        """All that must be measured."""
-        return sorted({stream for goal in self.goals for stream in weights(goal.members)})
+        """All streams that must be measured."""
+        return sorted({stream for goal in self.goals for stream in stream_shares(goal.members)})
 
 
-def row_goals(rows: Sequence[Row], average: str) -> list[Goal]:
-    """A goal for each row of the paper, which is also what is expected."""
+def row_members(row: TableRow, *, average: str = BEFORE) -> tuple[Member, ...]:
+    """The nets and protocols that a row of the paper averages. Section 3.2 flips images under every
+    protocol."""
+    return tuple(
+        Member(str(tested.net), tested.protocol, tested.scales, flip=True, average=average)
+        for tested in row.tested
+    )
+
+
+def row_goals(rows: Sequence[TableRow], average: str) -> list[Goal]:
+    """A goal for each row of the paper, with the row's errors as its expectation."""
     return [
         Goal(
             name=f"table {row.table}, {row.key}",
-            members=members(row, average=average),
+            members=row_members(row, average=average),
             row=row,
             expectation=Expectation(PAPER, row.top1, row.top5),
         )

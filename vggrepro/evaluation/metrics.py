@@ -46,19 +46,21 @@ def guesses(posteriors: npt.NDArray[Any], k: int) -> Ints:
 
 
 @dataclass(frozen=True)
-class Rate:
-    """``wrong`` of ``total`` images. Percentages; the 95% interval is Wilson's score interval, which stays
-    inside 0..100 and is honest for small counts."""
+class ErrorRate:
+    """``wrong`` answers for ``total`` images."""
 
     wrong: int
     total: int
 
     @property
     def percent(self) -> float:
+        """The error, 0 to 100."""
         return 100.0 * self.wrong / self.total
 
     @property
     def interval(self) -> tuple[float, float]:
+        """Ends of the error's 95% confidence interval, in percent: Wilson's score interval, which stays
+        between 0 and 100 and holds for small counts too."""
         n, p = self.total, self.wrong / self.total
         centre = p + _Z * _Z / (2 * n)
         spread = _Z * math.sqrt(p * (1 - p) / n + _Z * _Z / (4 * n * n))
@@ -70,29 +72,32 @@ class Rate:
 
 
 @dataclass(frozen=True)
-class Errors:
-    """Top-1 and top-5 error of one combination."""
+class TopErrors:
+    """Top-1 and top-5 error of the same images."""
 
-    top1: Rate
-    top5: Rate
+    top1: ErrorRate
+    top5: ErrorRate
 
 
-def errors(ranks: Ints) -> Errors:
-    """From ``truth_ranks``. Raises ProtocolError if there is no image."""
+def top_errors(ranks: Ints) -> TopErrors:
+    """Errors from the ``ranks`` (N,) that :func:`truth_ranks` gives. Raises ProtocolError if there is no
+    image."""
     if not len(ranks):
         raise ProtocolError("no image was evaluated: expected at least one")
-    return Errors(*(Rate(int(np.count_nonzero(ranks >= k)), len(ranks)) for k in (1, 5)))
+    return TopErrors(*(ErrorRate(int(np.count_nonzero(ranks >= k)), len(ranks)) for k in (1, 5)))
 
 
 @dataclass(frozen=True)
 class ClassError:
+    """Errors of the images of one class."""
+
     label: int
-    errors: Errors
+    errors: TopErrors
 
 
 def per_class(ranks: Ints, labels: Ints) -> list[ClassError]:
-    """Errors of every class that has images, in label order."""
-    return [ClassError(int(label), errors(ranks[labels == label])) for label in np.unique(labels)]
+    """Errors of every class that has images, in label order, from ranks and labels (N,)."""
+    return [ClassError(int(label), top_errors(ranks[labels == label])) for label in np.unique(labels)]
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,8 @@ class Confusion:
 
 
 def confusions(best: Ints, labels: Ints, most: int) -> list[Confusion]:
-    """The ``most`` frequent wrong pairs, most frequent first, then in label order. ``best`` (N,)."""
+    """The ``most`` frequent wrong pairs, most frequent first, then in label order. ``best`` (N,) is the most
+    probable class of each image."""
     wrong = best != labels
     pairs, counts = np.unique(np.stack([labels[wrong], best[wrong]], axis=1), axis=0, return_counts=True)
     totals: dict[int, int] = dict(_counts(labels))

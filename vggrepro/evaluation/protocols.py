@@ -1,9 +1,9 @@
 """The paper's test protocols (section 3.2) as weighted sums of view streams.
 
-A :class:`Stream` is what one network answers for one kind of view at one scale, flipped or not. The views of
-an image and stream have one posterior each; a protocol is a weighted mean over streams of the mean over
-views. Several scales, flips, "both" and ensembles are all such sums, so that posteriors measured once give
-every combination.
+A :class:`Stream` is what one network answers for one kind of view at one scale, either flipped or not. An
+image has one posterior for each view of a stream. A protocol is a weighted mean over streams of the mean over
+their views: several scales, flips, "both" and ensembles are all such means, so that posteriors that have been
+measured once give every combination.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ PROTOCOLS = ("centre", "tencrop", "dense", "multicrop", "both")
 
 BEFORE, AFTER = "before-softmax", "after-softmax"
 AVERAGES = (BEFORE, AFTER)
-"""Where the class score map is averaged over positions. The paper's words allow both; its order of telling
-(score map, average, posterior) is the default."""
+"""Whether the class score map is averaged over positions before or after the softmax. The paper's words allow
+both; the default is the order in which it tells them: score map, average, posterior."""
 
-VIEWS = {"centre": 1, "five": 5, "grid": 25, "dense": 1}
-"""Views per image: centre crop, corner and centre crops, 5x5 grid, and the whole image."""
+VIEWS_PER_IMAGE = {"centre": 1, "five": 5, "grid": 25, "dense": 1}
+"""Kinds of views, and how many of each an image has: the centre crop, the four corner crops and the centre
+crop, a 5x5 grid of crops, and the whole image."""
 
-_PARTS: Mapping[str, tuple[str, ...]] = {
+_KINDS: Mapping[str, tuple[str, ...]] = {
     "centre": ("centre",),
     "tencrop": ("five",),
     "dense": ("dense",),
@@ -39,28 +40,31 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, order=True)
 class Stream:
-    """Posteriors of one ``net`` (a name), one kind of ``views`` (a key of VIEWS), one ``scale`` (smallest
-    side Q in pixels). ``average`` only differs from its default where score maps have several positions."""
+    """What one network answers for one kind of view. ``net`` is the network's name, ``view_kind`` a key of
+    VIEWS_PER_IMAGE, ``scale`` the images' smallest side Q in pixels. ``flip`` says whether all views are
+    mirrored. ``average`` differs from its default only for "dense", whose score maps have several
+    positions."""
 
     net: str
-    views: str
+    view_kind: str
     scale: int
     flip: bool
     average: str = BEFORE
 
     @property
-    def count(self) -> int:
+    def view_count(self) -> int:
         """Views, and so posteriors, per image."""
-        return VIEWS[self.views]
+        return VIEWS_PER_IMAGE[self.view_kind]
 
     def __str__(self) -> str:
-        words = [self.net, self.views, f"Q{self.scale}", "flip" if self.flip else "noflip"]
+        words = [self.net, self.view_kind, f"Q{self.scale}", "flip" if self.flip else "noflip"]
         return " ".join(words if self.average == BEFORE else [*words, self.average])
 
 
 @dataclass(frozen=True)
 class Member:
-    """One network under one protocol. ``scales`` are smallest sides Q in pixels; the mean over them is taken.
+    """One network under one protocol. ``net`` is its name. ``scales`` are smallest sides Q in pixels; the
+    mean over them is taken.
 
     Raises ProtocolError for an unknown protocol or average, no or repeated scales, and for ten-crop
     without its mirrors.
@@ -91,18 +95,15 @@ class Member:
         return words if self.average == BEFORE else f"{words} {self.average}"
 
     @property
-    def views(self) -> int:
-        """Views per image, over kinds, scales and flips: 150 for multi-crop at three scales."""
-        return sum(stream.count for stream in weights([self]))
+    def view_count(self) -> int:
+        """Views per image, over kinds, scales and flips: 150 for multi-crop at three scales with flips."""
+        return sum(stream.view_count for stream in stream_shares([self]))
 
 
-Weights = dict[Stream, float]
-
-
-def weights(members: Sequence[Member]) -> Weights:
-    """Each stream's share of the posterior; the shares sum to 1. Members count alike (section 4.5), and so
-    do scales, flips, and the two parts of "both" (section 4.4)."""
-    shares: Weights = {}
+def stream_shares(members: Sequence[Member]) -> dict[Stream, float]:
+    """Each stream's weight in the mean posterior of the members; the weights sum to 1. Members count alike
+    (section 4.5), and so do scales, flips, and the two protocols of "both" (section 4.4)."""
+    shares: dict[Stream, float] = {}
     for member in members:
         streams = list(_streams(member))
         for stream in streams:
@@ -111,16 +112,17 @@ def weights(members: Sequence[Member]) -> Weights:
 
 
 def _streams(member: Member) -> Iterable[Stream]:
-    for views in _PARTS[member.protocol]:
-        average = member.average if views == "dense" else BEFORE
+    for kind in _KINDS[member.protocol]:
+        average = member.average if kind == "dense" else BEFORE
         for scale in member.scales:
             for flip in (False, True) if member.flip else (False,):
-                yield Stream(member.net, views, scale, flip, average)
+                yield Stream(member.net, kind, scale, flip, average)
 
 
 def parts(members: Sequence[Member]) -> list[tuple[Member, ...]]:
-    """The combinations that a result is worth comparing with, all from the same streams: every member alone,
-    each of its protocols alone ("both"), each of its scales alone. The whole itself is not among them."""
+    """The combinations to compare the mean of ``members`` with, all from the same streams: each member alone,
+    each protocol of a member whose protocol is "both", and each scale of all of these. The combination of all
+    ``members`` itself is not among them."""
     found: dict[tuple[Member, ...], None] = {}
     for member in members:
         protocols = ("multicrop", "dense") if member.protocol == "both" else ()
@@ -144,8 +146,8 @@ def log_posteriors(scores: Singles, average: str) -> Singles:
     """Logarithms of posteriors (N, K) from score maps (N, K, h, w), or from scores (N, K) of plain crops.
 
     ``average`` BEFORE takes the spatial mean of the scores and then the softmax; AFTER takes the softmax at
-    every position and then the mean. The logarithm is what float32 can keep: sure views have posteriors
-    within 1e-8 of 1, and which of two is surer decides between their classes when they are averaged.
+    every position and then the mean. Logarithms are kept because posteriors of confident views lie within
+    1e-8 of 1: float32 cannot tell them apart, but their means over views depend on the difference.
     """
     if scores.ndim == 2:
         found = log_softmax(scores)
@@ -158,7 +160,7 @@ def log_posteriors(scores: Singles, average: str) -> Singles:
 
 
 def log_mean(logarithms: npt.NDArray[Any], axis: int) -> Doubles:
-    """Logarithm of the mean over one axis of what has these logarithms, float64."""
+    """Logarithm, float64, of the mean over ``axis`` of the numbers that have these ``logarithms``."""
     exact = logarithms.astype(np.float64)
     largest = exact.max(axis=axis, keepdims=True)
     mean: Doubles = np.exp(exact - largest).mean(axis=axis)
@@ -167,15 +169,17 @@ def log_mean(logarithms: npt.NDArray[Any], axis: int) -> Doubles:
 
 
 def view_means(logarithms: Singles) -> Doubles:
-    """Posteriors (N, K), the mean over the views' (N, V, K) log posteriors."""
+    """Posteriors (N, K): the mean over views of those whose ``logarithms`` are (N, V, K)."""
     means: Doubles = np.exp(logarithms.astype(np.float64)).mean(axis=1)
     return means
 
 
 def fuse(means: Mapping[Stream, Doubles], shares: Mapping[Stream, float]) -> Doubles:
-    """Posteriors (N, K) of the weighted streams, from each stream's (N, K)."""
+    """Posteriors (N, K): the sum over streams of each one's share times its ``means`` (N, K). Streams are
+    added in sorted order, so that the same streams always give the same bits. Raises ProtocolError without a
+    stream."""
     total: Doubles | None = None
-    for stream in sorted(shares):  # a fixed order, so that the same result has the same bits
+    for stream in sorted(shares):
         part = shares[stream] * means[stream]
         total = part if total is None else total + part
     if total is None:

@@ -1,4 +1,5 @@
-"""From cached posteriors and ground truth to numbers: errors of the whole and of its parts, mistakes."""
+"""From cached posteriors and ground truth to results: errors of a combination and of its parts, and
+mistakes."""
 
 from __future__ import annotations
 
@@ -8,18 +9,19 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from vggrepro.data.arrays import Doubles, Ints
+from vggrepro.evaluation.measuring.measurement import StreamCaches
 from vggrepro.evaluation.measuring.view_cache import ViewCache
 from vggrepro.evaluation.metrics import (
     ClassError,
     Confusion,
-    Errors,
+    TopErrors,
     confusions,
-    errors,
     guesses,
     per_class,
+    top_errors,
     truth_ranks,
 )
-from vggrepro.evaluation.protocols import Member, Stream, fuse, parts, view_means, weights
+from vggrepro.evaluation.protocols import Member, Stream, fuse, parts, stream_shares
 
 Members = tuple[Member, ...]
 
@@ -32,21 +34,18 @@ class Outcome:
     """Errors of one combination of networks, protocols and scales."""
 
     members: Members
-    errors: Errors
+    errors: TopErrors
 
     @property
-    def label(self) -> str:
-        return describe(self.members)
-
-
-def describe(members: Sequence[Member]) -> str:
-    """A combination in words: "D:256;512 both Q=256,384,512 with flips + E:256;512 ..."."""
-    return " + ".join(map(str, members))
+    def combination(self) -> str:
+        """The members in words: "D:256;512 both Q=256,384,512 with flips + E:256;512 ..."."""
+        return " + ".join(map(str, self.members))
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """An image whose best guess is wrong. ``guesses`` are (class, probability), best first."""
+    """An image whose most probable class is wrong. ``index`` is its place in the source, ``guesses`` are
+    (class, probability), the most probable first."""
 
     index: int
     truth: int
@@ -56,7 +55,8 @@ class Mistake:
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """What an evaluation found. ``images`` is how many were counted."""
+    """What an evaluation found about one combination, the ``whole``, and its ``parts``. ``images`` is how
+    many were counted; ``worst`` are the most confident mistakes."""
 
     images: int
     whole: Outcome
@@ -65,12 +65,13 @@ class Results:
     confusions: tuple[Confusion, ...]
     worst: tuple[Mistake, ...]
     best: Ints = field(repr=False)
-    """The five guesses of every image, best first: (n, 5)."""
+    """The five most probable classes of every image, most probable first: (n, 5)."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Answers:
-    """Per image, of the whole: rank of the truth, guesses (n, 5) and their probabilities."""
+    """Of each image under the whole combination: the rank of the truth (n,), the most probable classes (n, 5)
+    and their probabilities (n, 5), and the truth's probability (n,)."""
 
     ranks: Ints
     best: Ints
@@ -78,26 +79,31 @@ class _Answers:
     truth_probabilities: Doubles
 
 
-def collect(
+def collect_results(
     cache: ViewCache, members: Members, indexes: Ints, labels: Ints, *, worst: int = 24, pairs: int = 30
 ) -> Results:
-    """Average the cached views of the images at ``indexes`` and compare with ``labels``, one each.
+    """Average the cached views of the images at ``indexes`` (n,) and compare the posteriors with ``labels``
+    (n,).
 
-    Reads in pieces: memory does not grow with the number of images but for a few numbers each. Raises
-    ProtocolError if a view is missing in the cache.
+    ``worst`` and ``pairs`` are the most mistakes and confusions to keep. Posteriors are read in pieces, so
+    that memory grows by only a few numbers for each image. Raises ProtocolError if a view is missing in the
+    cache.
     """
     combinations = parts(members)
     ranks: list[list[Ints]] = [[] for _ in combinations]
     answers = []
-    for place, means in _pieces(cache, list(weights(members)), indexes):
-        answers.append(_answers(fuse(means, weights(members)), labels[place]))
+    shares = stream_shares(members)
+    for place, means in _pieces(cache, list(shares), indexes):
+        answers.append(_answers(fuse(means, shares), labels[place]))
         for found, combination in zip(ranks, combinations, strict=True):
-            found.append(truth_ranks(fuse(means, weights(combination)), labels[place]))
+            found.append(truth_ranks(fuse(means, stream_shares(combination)), labels[place]))
     whole = _joined(answers)
     return Results(
         images=len(indexes),
-        whole=Outcome(members, errors(whole.ranks)),
-        parts=tuple(Outcome(c, errors(np.concatenate(r))) for c, r in zip(combinations, ranks, strict=True)),
+        whole=Outcome(members, top_errors(whole.ranks)),
+        parts=tuple(
+            Outcome(c, top_errors(np.concatenate(r))) for c, r in zip(combinations, ranks, strict=True)
+        ),
         classes=tuple(per_class(whole.ranks, labels)),
         confusions=tuple(confusions(whole.best[:, 0], labels, pairs)),
         worst=tuple(_worst(whole, indexes, labels, worst)),
@@ -105,21 +111,15 @@ def collect(
     )
 
 
-Means = dict[Stream, Doubles]
-
-
-def _pieces(cache: ViewCache, streams: Sequence[Stream], indexes: Ints) -> Iterator[tuple[slice, Means]]:
-    """Means over views, (n, K) for each stream, of a piece of the images at a time."""
-    open_streams = {stream: cache.open(stream) for stream in streams}
-    try:
-        image = sum(3 * store.row_bytes for store in open_streams.values())  # float32, and float64 of it
-        step = max(1, _CHUNK_BYTES // image)
+def _pieces(
+    cache: ViewCache, streams: Sequence[Stream], indexes: Ints
+) -> Iterator[tuple[slice, dict[Stream, Doubles]]]:
+    """Means over views, (n, K) for each stream, of a piece of the images at a time, and the piece's place."""
+    with StreamCaches(cache, streams) as caches:
+        step = max(1, _CHUNK_BYTES // (3 * caches.image_bytes))  # float32 as stored, and float64 of it
         for at in range(0, len(indexes), step):
             place = slice(at, at + step)
-            yield place, {s: view_means(store.read(indexes[place])) for s, store in open_streams.items()}
-    finally:
-        for store in open_streams.values():
-            store.close()
+            yield place, caches.means(indexes[place])
 
 
 def _answers(posteriors: Doubles, labels: Ints) -> _Answers:

@@ -57,8 +57,9 @@ REPLICATIONS: tuple[Replication, ...] = (
 )
 
 
-def beside(tested: tuple[Tested, ...]) -> tuple[Replication, ...]:
-    """Replications of a single net's configuration; none for ensembles, which nobody has replicated."""
+def replications_of(tested: tuple[Tested, ...]) -> tuple[Replication, ...]:
+    """The replications of the configuration that a row tests; none for ensembles, which nobody has
+    replicated."""
     if len(tested) != 1:
         return ()
     return tuple(r for r in REPLICATIONS if r.config == tested[0].net.config)

@@ -8,19 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-JITTERED = "256;512"
-"""The paper's [256;512]: the smallest side S was drawn per training image from this range."""
-
-
-@dataclass(frozen=True)
-class NetName:
-    """A trained network of the paper: its configuration, and the training scale S."""
-
-    config: str
-    scale: str
-
-    def __str__(self) -> str:
-        return f"{self.config}:{self.scale}"
+from vggrepro.paper.nets import JITTERED, NetName
 
 
 @dataclass(frozen=True)
@@ -33,8 +21,10 @@ class Tested:
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of a table. ``tested`` is empty for the systems of other groups (Table 7)."""
+class TableRow:
+    """One row of a table, with the errors that the paper prints. ``key`` names it on command lines, ``label``
+    in reports. ``tested`` are the nets whose posteriors are averaged; it is empty for the systems of other
+    groups (Table 7)."""
 
     table: int
     key: str
@@ -67,10 +57,10 @@ def _tested(config: str, s: str, several: bool, protocol: str = "dense") -> Test
     return Tested(NetName(config, s), protocol, _scales(s, several))
 
 
-def _one_net(table: int, config: str, s: str, top1: float, top5: float) -> Row:
+def _one_net(table: int, config: str, s: str, top1: float, top5: float) -> TableRow:
     tested = _tested(config, s, several=table == 4)
     shown = f"S=[{s}]" if s == JITTERED else f"S={s}"
-    return Row(table, f"{config}:{s}", f"{config}, {shown}", top1, top5, tested=(tested,))
+    return TableRow(table, f"{config}:{s}", f"{config}, {shown}", top1, top5, tested=(tested,))
 
 
 _TABLE_3 = (
@@ -104,10 +94,10 @@ _TABLE_4 = (
 _PROTOCOL_WORDS = {"dense": "dense", "multicrop": "multi-crop", "both": "multi-crop & dense"}
 
 
-def _technique(config: str, protocol: str, top1: float, top5: float) -> Row:
+def _technique(config: str, protocol: str, top1: float, top5: float) -> TableRow:
     label = f"{config}, S=[{JITTERED}], {_PROTOCOL_WORDS[protocol]}"
     tested = _tested(config, JITTERED, several=True, protocol=protocol)
-    return Row(5, f"{config}:{protocol}", label, top1, top5, tested=(tested,))
+    return TableRow(5, f"{config}:{protocol}", label, top1, top5, tested=(tested,))
 
 
 _TABLE_5 = (
@@ -140,37 +130,37 @@ _SUBMISSION = tuple(
 _SUBMISSION_NOTE = "at submission the jittered D was fine-tuned in its fully connected layers only"
 
 _TABLE_6 = (
-    Row(6, "ensemble-7", "ILSVRC submission, 7 nets", 24.7, 7.5, 7.3, _SUBMISSION, _SUBMISSION_NOTE),
-    Row(6, "ensemble-2-dense", "D + E, dense", 24.0, 7.1, 7.0, _pair("dense")),
-    Row(6, "ensemble-2-multicrop", "D + E, multi-crop", 23.9, 7.2, None, _pair("multicrop")),
-    Row(6, "ensemble-2", "D + E, multi-crop & dense", 23.7, 6.8, 6.8, _pair("both")),
+    TableRow(6, "ensemble-7", "ILSVRC submission, 7 nets", 24.7, 7.5, 7.3, _SUBMISSION, _SUBMISSION_NOTE),
+    TableRow(6, "ensemble-2-dense", "D + E, dense", 24.0, 7.1, 7.0, _pair("dense")),
+    TableRow(6, "ensemble-2-multicrop", "D + E, multi-crop", 23.9, 7.2, None, _pair("multicrop")),
+    TableRow(6, "ensemble-2", "D + E, multi-crop & dense", 23.7, 6.8, 6.8, _pair("both")),
 )
 
 _SPANNING = "one cell spans validation and test"
 
 _TABLE_7 = (
-    Row(7, "vgg-2", "VGG (2 nets, multi-crop & dense)", 23.7, 6.8, 6.8, _pair("both")),
-    Row(7, "vgg-1", "VGG (1 net, multi-crop & dense)", 24.4, 7.1, 7.0, _pair("both")[1:]),
-    Row(
+    TableRow(7, "vgg-2", "VGG (2 nets, multi-crop & dense)", 23.7, 6.8, 6.8, _pair("both")),
+    TableRow(7, "vgg-1", "VGG (1 net, multi-crop & dense)", 24.4, 7.1, 7.0, _pair("both")[1:]),
+    TableRow(
         7, "vgg-submission", "VGG (ILSVRC submission, 7 nets)", 24.7, 7.5, 7.3, _SUBMISSION, _SUBMISSION_NOTE
     ),
-    Row(7, "googlenet-1", "GoogLeNet (1 net)", None, 7.9, 7.9, note=_SPANNING),
-    Row(7, "googlenet-7", "GoogLeNet (7 nets)", None, 6.7, 6.7, note=_SPANNING),
-    Row(7, "msra-11", "MSRA (11 nets)", None, None, 8.1),
-    Row(7, "msra-1", "MSRA (1 net)", 27.9, 9.1, 9.1),
-    Row(7, "clarifai-many", "Clarifai (multiple nets)", None, None, 11.7),
-    Row(7, "clarifai-1", "Clarifai (1 net)", None, None, 12.5),
-    Row(7, "zeiler-fergus-6", "Zeiler & Fergus (6 nets)", 36.0, 14.7, 14.8),
-    Row(7, "zeiler-fergus-1", "Zeiler & Fergus (1 net)", 37.5, 16.0, 16.1),
-    Row(7, "overfeat-7", "OverFeat (7 nets)", 34.0, 13.2, 13.6),
-    Row(7, "overfeat-1", "OverFeat (1 net)", 35.7, 14.2, None),
-    Row(7, "krizhevsky-5", "Krizhevsky et al. (5 nets)", 38.1, 16.4, 16.4),
-    Row(7, "krizhevsky-1", "Krizhevsky et al. (1 net)", 40.7, 18.2, None),
+    TableRow(7, "googlenet-1", "GoogLeNet (1 net)", None, 7.9, 7.9, note=_SPANNING),
+    TableRow(7, "googlenet-7", "GoogLeNet (7 nets)", None, 6.7, 6.7, note=_SPANNING),
+    TableRow(7, "msra-11", "MSRA (11 nets)", None, None, 8.1),
+    TableRow(7, "msra-1", "MSRA (1 net)", 27.9, 9.1, 9.1),
+    TableRow(7, "clarifai-many", "Clarifai (multiple nets)", None, None, 11.7),
+    TableRow(7, "clarifai-1", "Clarifai (1 net)", None, None, 12.5),
+    TableRow(7, "zeiler-fergus-6", "Zeiler & Fergus (6 nets)", 36.0, 14.7, 14.8),
+    TableRow(7, "zeiler-fergus-1", "Zeiler & Fergus (1 net)", 37.5, 16.0, 16.1),
+    TableRow(7, "overfeat-7", "OverFeat (7 nets)", 34.0, 13.2, 13.6),
+    TableRow(7, "overfeat-1", "OverFeat (1 net)", 35.7, 14.2, None),
+    TableRow(7, "krizhevsky-5", "Krizhevsky et al. (5 nets)", 38.1, 16.4, 16.4),
+    TableRow(7, "krizhevsky-1", "Krizhevsky et al. (1 net)", 40.7, 18.2, None),
 )
 
-ROWS: tuple[Row, ...] = _TABLE_3 + _TABLE_4 + _TABLE_5 + _TABLE_6 + _TABLE_7
+ROWS: tuple[TableRow, ...] = _TABLE_3 + _TABLE_4 + _TABLE_5 + _TABLE_6 + _TABLE_7
 
 
-def table(number: int) -> tuple[Row, ...]:
+def table(number: int) -> tuple[TableRow, ...]:
     """The rows of one table, in the paper's order; empty for a number that is not 3 to 7."""
     return tuple(row for row in ROWS if row.table == number)

@@ -16,29 +16,31 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vggrepro.errors import SolverError
+from vggrepro.paper.nets import NetName, canonical, training_scale
+from vggrepro.text_table import aligned
 
-Start = Literal["random", "net A", "trained"]
+InitialWeights = Literal["random", "net A", "trained"]
 
 FINE_TUNING_RATE = 1e-3
 
 
 @dataclass(frozen=True)
 class Preset:
-    """One row of Table 3: a configuration and its training scale S, from ``smallest[0]`` to ``smallest[1]``.
+    """One row of Table 3: a configuration and its training scale S, from ``smallest[0]`` to ``smallest[1]``
+    pixels.
 
-    ``start``: with random weights, with layers of net A (``--init-from``), or with all weights of the net
-    that ``trained_from`` names (``--weights``).
+    ``start`` says which weights the run begins with: random ones, layers of net A (``--init-from``), or all
+    weights of the net that ``trained_from`` names (``--weights``).
     """
 
     config: str
     smallest: tuple[int, int]
-    start: Start
+    start: InitialWeights
     trained_from: str | None = None
 
     @property
     def name(self) -> str:
-        least, most = self.smallest
-        return f"{self.config}:{least}" if least == most else f"{self.config}:{least};{most}"
+        return str(NetName(self.config, training_scale(*self.smallest)))
 
     @property
     def settings(self) -> list[str]:
@@ -70,7 +72,7 @@ PRESETS = {preset.name: preset for preset in _rows()}
 
 def find_preset(text: str) -> Preset:
     """A preset by name; ``D:[256;512]`` and ``D:256-512`` are ``D:256;512``. Raises SolverError."""
-    name = re.sub(r"\[?(\d+)[;-](\d+)\]?$", r"\1;\2", text.strip())
+    name = canonical(text)
     if name not in PRESETS:
         raise SolverError(f"no preset {text!r}: expected one of {', '.join(PRESETS)}")
     return PRESETS[name]
@@ -78,7 +80,5 @@ def find_preset(text: str) -> Preset:
 
 def list_presets() -> str:
     """All presets, for ``--list-presets``."""
-    width = max(map(len, PRESETS))
-    return "\n".join(
-        f"  {p.name:{width}}  {p.config}/solver.prototxt, needs {p.needs}" for p in PRESETS.values()
-    )
+    rows = [[p.name, f"{p.config}/solver.prototxt, needs {p.needs}"] for p in PRESETS.values()]
+    return "\n".join(f"  {line}" for line in aligned(rows))

@@ -16,17 +16,16 @@ from vggrepro.data.feeds import Feed, open_feed
 from vggrepro.data.loader import TrainingLoader
 from vggrepro.data.truth.labels import check_labels
 from vggrepro.emit import Shape
-from vggrepro.errors import DataError, NetError
+from vggrepro.errors import DataError
 from vggrepro.graph.crops_to_blob import BLOB, IMAGES, SHIFTS, crops_to_blob_graph
 from vggrepro.net import Net
+from vggrepro.net.requirements import CHANNELS, picture_and_label_inputs
 from vggrepro.runtime.device import Device
 from vggrepro.runtime.device_array import DeviceArray, DeviceView
 from vggrepro.runtime.session import Session
 from vggrepro.system.ranks import Ranks
 from vggrepro.system.threads import ordered_map
 from vggrepro.training.solver import Feeds
-
-CHANNELS = 3
 
 DATA_LAYERS = ("Data", "ImageData", "HDF5Data")
 """Layer types whose data Caffe reads itself."""
@@ -51,14 +50,7 @@ class ImageInputs:
     """
 
     def __init__(self, net: Net) -> None:
-        pictures = [n for n, s in net.inputs.items() if len(s) == 4 and s[1] == CHANNELS and s[2] == s[3]]
-        labels = [n for n, s in net.inputs.items() if set(s[1:]) <= {1} and n not in pictures]
-        if len(net.inputs) != 2 or len(pictures) != 1 or len(labels) != 1:
-            raise NetError(
-                f"net {net.name!r}: inputs {dict(net.inputs)}; expected pictures (N, {CHANNELS}, side, side)"
-                " and labels (N)"
-            )
-        self.data, self.label = pictures[0], labels[0]
+        self.data, self.label = picture_and_label_inputs(net)
         self.batch, _, self.side, _ = net.inputs[self.data]
         self._label_rank = len(net.inputs[self.label])
         readers = net.readers(self.label)

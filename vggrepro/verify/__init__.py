@@ -1,1 +1,2 @@
-"""Comparing: a model against the float64 reference, or against stored reference outputs."""
+"""Comparing: a model with the float64 reference, with a stored reference case, or with what another runtime
+gives."""

@@ -1,8 +1,7 @@
-"""Two answers for the same blobs, side by side: how far a converted model is off."""
+"""How far what a model gives is from what it should give, blob by blob."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,16 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.graph.model import Graph
-from vggrepro.graph.reference import reference_walk
+from vggrepro.graph.reference import Arrays, reference_walk
 from vggrepro.net import Net
 from vggrepro.runtime.session import Session
-
-Arrays = Mapping[str, npt.NDArray[Any]]
+from vggrepro.text_table import aligned
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One blob's differences: the largest and the mean one, and the blob's largest magnitude."""
+    """How far one blob is off: the ``largest`` and the ``mean`` absolute difference, beside the largest
+    absolute value that it should have (``magnitude``). ``passed`` says whether it is within tolerance."""
 
     blob: str
     shape: tuple[int, ...]
@@ -29,15 +28,17 @@ class Difference:
     passed: bool
 
     def as_json(self) -> dict[str, Any]:
+        """The same, ready for JSON."""
         return asdict(self)
 
 
 def compare(
     blob: str, got: npt.NDArray[Any], want: npt.NDArray[Any], *, atol: float, rtol: float = 0.0
 ) -> Difference:
-    """Passed if ``|got - want| <= atol + rtol * |want|`` everywhere; NaN equals NaN, infinity itself."""
+    """Compare two arrays under the name ``blob``, in float64. They pass if ``|got - want| <= atol + rtol *
+    |want|`` everywhere; NaN equals NaN, and infinity equals itself. Arrays of two shapes do not pass."""
     if got.shape != want.shape:
-        return Difference(blob, got.shape, float("inf"), float("inf"), _magnitude(want), False)
+        return Difference(blob, got.shape, float("inf"), float("inf"), magnitude(want), False)
     exact = np.asarray(want, np.float64)
     with np.errstate(invalid="ignore", over="ignore"):
         off = np.abs(got - exact)
@@ -49,41 +50,45 @@ def compare(
         got.shape,
         float(off.max(initial=0)),
         float(off.mean()) if off.size else 0.0,
-        _magnitude(exact),
+        magnitude(exact),
         passed,
     )
 
 
-def _magnitude(array: npt.NDArray[Any]) -> float:
+def magnitude(array: npt.NDArray[Any]) -> float:
+    """The largest absolute value, of those that are finite; 0 if there is none."""
     finite = np.abs(array[np.isfinite(array)])
     return float(finite.max(initial=0))
 
 
-def verify(session: Session, judge: Net, inputs: Arrays, tolerance: float) -> list[Difference]:
-    """What a session gives for its outputs against the float64 reference of a net, in the session's order.
+def compare_with_reference(session: Session, net: Net, inputs: Arrays, tolerance: float) -> list[Difference]:
+    """Compare every output of a session with the blob of that name that the float64 reference of ``net``
+    gives for the same ``inputs``, in the order of the outputs.
 
-    ``tolerance`` is relative to the largest magnitude of each blob. A map (N, C, H, W) is compared with
-    the vector (N, C * H * W) that it was before surgery.
+    ``tolerance`` is relative to the largest absolute value of each blob. Where the session gives a map (N, C,
+    H, W) for a blob that is a vector (N, C * H * W) in ``net``, because its graph is fully convolutional, the
+    map is flattened first.
     """
-    values, moved = reference_walk(judge, inputs, {})
-    want = {**{blob: values[value] for blob, value in judge.blobs.items()}, **moved}
+    values, moved = reference_walk(net, inputs, {})
+    want = {**{blob: values[value] for blob, value in net.blobs.items()}, **moved}
     got = session.run(inputs)
     differences = []
     for blob, found in got.items():
         exact = want[blob]
         if found.ndim == 4 and (len(found), found[:1].size) == exact.shape:
             found = found.reshape(exact.shape)
-        differences.append(compare(blob, found, exact, atol=tolerance * _magnitude(exact)))
+        differences.append(compare(blob, found, exact, atol=tolerance * magnitude(exact)))
     return differences
 
 
 def example_inputs(
     net: Net, graph: Graph, *, grow: tuple[int, int] = (0, 0)
 ) -> dict[str, npt.NDArray[np.float32]]:
-    """Arrays for the inputs of a net: noise of the range of pixels minus their mean, 0 or 1 for labels,
-    indices and markers. ``grow`` is added to the height and width of images.
+    """Arrays to feed a net: normal noise with standard deviation 50, as of pixels less their mean, and 0 or 1
+    for labels, indices and markers. ``grow`` is added to the height and width of images.
 
-    Where the batch of ``graph`` is free, two samples of it: enough to see them mixed up.
+    Where ``graph``, made from the net, takes any number of samples, there are at most two of them: enough to
+    notice samples that are mixed up. The noise is the same in every call.
     """
     rng = np.random.default_rng(0)
     selecting = {
@@ -103,13 +108,10 @@ def example_inputs(
     return arrays
 
 
-def table(differences: list[Difference]) -> str:
+def difference_table(differences: list[Difference]) -> str:
     """A text table of differences, a line for each blob."""
-    width = max([len(d.blob) for d in differences] + [4])
-    lines = [f"{'blob':<{width}}  {'largest':>9}  {'mean':>9}  {'magnitude':>9}  shape"]
+    rows = [["blob", "largest", "mean", "magnitude", "shape"]]
     for d in differences:
-        mark = "" if d.passed else "  FAILED"
-        lines.append(
-            f"{d.blob:<{width}}  {d.largest:9.2e}  {d.mean:9.2e}  {d.magnitude:9.2e}  {d.shape}{mark}"
-        )
-    return "\n".join(lines)
+        numbers = [f"{number:.2e}" for number in (d.largest, d.mean, d.magnitude)]
+        rows.append([d.blob, *numbers, str(d.shape) if d.passed else f"{d.shape}  FAILED"])
+    return "\n".join(aligned(rows, right=(1, 2, 3)))

@@ -1,10 +1,16 @@
-"""Stored reference outputs of Caffe, and the comparison with the converted model.
+"""Reference outputs that Caffe has computed and that are stored in a folder, compared with a converted
+model's.
 
-A case is a folder: ``net.prototxt``, ``weights.caffemodel`` if the net has parameters, ``case.json``
-(phase, level, stages) and ``io.npz`` with ``in:<blob>``, ``out:<blob>``, ``blob:<blob>``, for gradients
-``dout:``, ``din:``, ``dparam:``, ``dblob:``, after the pass ``param_after:``, and for a second pass in the
-same net ``in2:``, ``out2:``, ``param_after2:``. An ``index.json`` in a folder above may give tolerances for
-the case; else those of the caller hold.
+A case is a folder with ``net.prototxt``, ``weights.caffemodel`` if the net has parameters, ``case.json``
+(phase, level, stages) and ``io.npz``, whose arrays are named by their kind and what they are of:
+
+- ``in:<blob>``, ``out:<blob>``, ``blob:<blob>``: inputs, outputs and other blobs of a forward pass;
+- ``param_after:<layer>:<index>``: a parameter as the forward pass leaves it (running statistics);
+- ``dout:<blob>``: the gradient that is given for an output; ``din:<blob>``, ``dblob:<blob>`` and
+  ``dparam:<layer>:<index>``: the gradients of inputs, other blobs and parameters that follow from it;
+- ``in2:``, ``out2:``, ``param_after2:``: the same of a second forward pass of the same net.
+
+An ``index.json`` in a folder above may give tolerances for the case; otherwise those of the caller hold.
 """
 
 from __future__ import annotations
@@ -26,11 +32,11 @@ from vggrepro.graph.backward import build_gradient
 from vggrepro.graph.forward import build_forward
 from vggrepro.graph.model import Graph
 from vggrepro.graph.naming import gradient_name
+from vggrepro.graph.reference import Arrays
 from vggrepro.net import Net, load_net
 from vggrepro.runtime.session import Session
-from vggrepro.verify.comparison import Difference, compare
+from vggrepro.verify.comparison import Difference, compare, magnitude
 
-Arrays = dict[str, npt.NDArray[Any]]
 VALUES = ("out", "blob", "param_after")
 GRADIENTS = ("din", "dparam", "dblob")
 SECOND = ("out2", "param_after2")
@@ -54,6 +60,7 @@ class ReferenceCase:
 
     @cached_property
     def about(self) -> dict[str, Any]:
+        """What ``case.json`` says: phase, level, stages."""
         about = _json(self.folder / "case.json")
         if about.get("phase") not in PHASES:
             raise DataError(f"{self.folder / 'case.json'}: expected a phase, TRAIN or TEST")
@@ -70,7 +77,8 @@ class ReferenceCase:
         return {}
 
     @cached_property
-    def io(self) -> Arrays:
+    def io(self) -> dict[str, npt.NDArray[Any]]:
+        """The arrays of ``io.npz`` by their whole keys."""
         path = self.folder / "io.npz"
         try:
             with np.load(path, allow_pickle=False) as arrays:
@@ -86,15 +94,17 @@ class ReferenceCase:
             )
         return io
 
-    def arrays(self, kind: str) -> Arrays:
+    def arrays(self, kind: str) -> dict[str, npt.NDArray[Any]]:
         """The arrays under ``kind:``, by the rest of their keys."""
         pairs = ((key.split(":", 1), value) for key, value in self.io.items())
         return {name: value for (prefix, name), value in pairs if prefix == kind}
 
     def keys(self, *kinds: str) -> list[str]:
+        """The whole keys of the arrays of these kinds, in the order of the file."""
         return [key for key in self.io if key.split(":", 1)[0] in kinds]
 
     def load(self) -> Net:
+        """The case's net, with its weights, in its phase."""
         weights = self.folder / "weights.caffemodel"
         return load_net(
             self.folder / "net.prototxt",
@@ -105,18 +115,18 @@ class ReferenceCase:
         )
 
     def compare(self, key: str, got: npt.NDArray[Any]) -> Difference:
+        """``got`` beside the stored array of this key, under the case's tolerance for it."""
         want = self.io[key]
         given = self.entry.get("backward_tol" if key.split(":", 1)[0] in GRADIENTS else "forward")
         if given is None:
-            finite = np.abs(want[np.isfinite(want)])
-            atol = self.fallback.relative_atol * float(finite.max(initial=0))
+            atol = self.fallback.relative_atol * magnitude(want)
             return compare(key, got, want, atol=atol, rtol=self.fallback.rtol)
         atol = self.entry.get("atol_by_key", {}).get(key, given["atol"])
         return compare(key, got, want, atol=atol, rtol=given["rtol"])
 
     def compare_all(self, kinds: tuple[str, ...], found: Mapping[str, npt.NDArray[Any]]) -> list[Difference]:
-        """Every stored array of these kinds with what was found under its key. Raises DataError for a key
-        that nothing was found for."""
+        """Every stored array of these kinds beside what was ``found``, by its key. Raises DataError for a key
+        under which nothing was found."""
         keys = self.keys(*kinds)
         missing = [key for key in keys if key not in found]
         if missing:
@@ -127,7 +137,8 @@ class ReferenceCase:
 def check_forward(
     case: ReferenceCase, net: Net, *, device: str = "cpu", fixed: bool = False, threads: int = 0
 ) -> list[Difference]:
-    """Blobs and moved parameters of one forward pass of the converted model against the case's."""
+    """One forward pass of the converted model against the case's: its blobs, and parameters as it leaves
+    them."""
     blobs = [key.split(":", 1)[1] for key in case.keys("out", "blob")]
     graph = build_forward(net, outputs=blobs, fixed=fixed)
     graph.check()
@@ -138,7 +149,8 @@ def check_forward(
 
 
 def check_second(case: ReferenceCase, net: Net, *, device: str = "cpu", threads: int = 0) -> list[Difference]:
-    """A second forward pass, at its own input shapes: states and moved statistics go on from the first."""
+    """A second forward pass, at input shapes of its own, against the case's: it begins with the states and
+    running statistics that the first has left."""
     graph = build_forward(net)
     first = Session(graph, device, threads=threads).run(case.arrays("in"))
     states = {state.input: first[state.output] for state in graph.states}

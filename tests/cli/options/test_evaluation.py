@@ -10,7 +10,7 @@ from vggrepro.cli.options.evaluation import NetworkOptions, ProtocolOptions, Rea
 from vggrepro.data.augment import ILSVRC_MEAN_BGR
 from vggrepro.errors import OptionError, ProtocolError
 from vggrepro.evaluation import demo
-from vggrepro.evaluation.presets import NetFiles
+from vggrepro.evaluation.net_files import NetFiles
 from vggrepro.system.ranks import Alone
 
 

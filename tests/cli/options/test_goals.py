@@ -11,7 +11,7 @@ from vggrepro.cli.options.goals import GoalOptions
 from vggrepro.cli.options.images import Sample
 from vggrepro.errors import OptionError, ProtocolError
 from vggrepro.evaluation import demo
-from vggrepro.evaluation.presets import NetFiles
+from vggrepro.evaluation.net_files import NetFiles
 
 NOTHING = GoalOptions(ProtocolOptions(), NetworkOptions(), ReadingOptions(), Sample())
 DEMO = replace(NOTHING, demo=True)

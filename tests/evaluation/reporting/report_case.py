@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from vggrepro.evaluation.goals import row_goals
-from vggrepro.evaluation.metrics import ClassError, Confusion, Errors, Rate
+from vggrepro.evaluation.metrics import ClassError, Confusion, ErrorRate, TopErrors
 from vggrepro.evaluation.protocols import BEFORE, parts
 from vggrepro.evaluation.reporting.page import page
 from vggrepro.evaluation.reporting.report import Counts, Report
@@ -18,7 +18,7 @@ NAMES = [f"n{label:08} class {label}, <b>also & so</b> on" for label in range(CL
 
 
 def errors(top1, top5, total=50_000):
-    return Errors(Rate(round(total * top1 / 100), total), Rate(round(total * top5 / 100), total))
+    return TopErrors(ErrorRate(round(total * top1 / 100), total), ErrorRate(round(total * top5 / 100), total))
 
 
 def make_report():

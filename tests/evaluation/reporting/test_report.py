@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 from report_case import NAMES, make_page, make_report
 
-from vggrepro.evaluation.metrics import Rate
+from vggrepro.evaluation.metrics import ErrorRate
 from vggrepro.evaluation.reporting.plots import Point, error_plot
 from vggrepro.evaluation.reporting.report import to_json, to_markdown
 from vggrepro.paper.tables import table
@@ -105,7 +105,7 @@ def test_the_page_shows_the_papers_table_with_our_column():
 
 
 def test_a_plot_marks_what_was_measured_and_what_was_expected():
-    points = [Point("one", Rate(10, 100), 12.0), Point("two", Rate(20, 100))]
+    points = [Point("one", ErrorRate(10, 100), 12.0), Point("two", ErrorRate(20, 100))]
     text = error_plot("title", "top1", points)
     assert text.count("<circle") == 2
     assert text.count('class="expected"') == 1
@@ -117,4 +117,4 @@ def test_a_plot_marks_what_was_measured_and_what_was_expected():
 
 
 def test_a_plot_of_no_error_at_all():
-    assert error_plot("title", "top5", [Point("one", Rate(0, 10_000))]).count("<circle") == 1
+    assert error_plot("title", "top5", [Point("one", ErrorRate(0, 10_000))]).count("<circle") == 1

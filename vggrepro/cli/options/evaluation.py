@@ -19,11 +19,12 @@ from vggrepro.data.preprocess import Centre, Kernel
 from vggrepro.data.reading import OnBadImage
 from vggrepro.data.sources import Source
 from vggrepro.evaluation import demo
-from vggrepro.evaluation.measuring.network import Mean
-from vggrepro.evaluation.measuring.pipeline import Running, Task
-from vggrepro.evaluation.measuring.views import Reading
-from vggrepro.evaluation.presets import PROTOTXT, NetFiles, for_names, for_options
+from vggrepro.evaluation.measuring.evaluated_net import MeanPixel
+from vggrepro.evaluation.measuring.pipeline import ImageSet, RunOptions
+from vggrepro.evaluation.measuring.rescaled_image import ImageReading
+from vggrepro.evaluation.net_files import NetFiles, files_for_names, files_for_options
 from vggrepro.evaluation.protocols import AVERAGES, BEFORE, PROTOCOLS, Member
+from vggrepro.paper.nets import PROTOTXT
 from vggrepro.system.ranks import Alone, Ranks
 from vggrepro.system.threads import default_threads
 
@@ -60,9 +61,9 @@ class NetworkOptions:
     weights: tuple[str, ...] = ()
     deploy: tuple[str, ...] = ()
     prototxt_dir: Path | None = None
-    mean: Mean | None = None
+    mean: MeanPixel | None = None
 
-    def files(self, *, embedded: bool) -> tuple[list[NetFiles], Mean]:
+    def files(self, *, embedded: bool) -> tuple[list[NetFiles], MeanPixel]:
         """The networks' files and their mean: the options', or those of the ``embedded`` demo.
 
         Raises OptionError for options that the demo has no use for, and ProtocolError for networks that are
@@ -71,14 +72,14 @@ class NetworkOptions:
         if embedded:
             refuse_with_demo(self, "weights", "deploy", "prototxt_dir", "mean")
             return [demo.FILES], demo.mean_bgr()
-        return for_options(self.weights, self.deploy, self.prototxt_dir or PROTOTXT), self._mean
+        return files_for_options(self.weights, self.deploy, self.prototxt_dir or PROTOTXT), self._mean
 
-    def files_of(self, nets: list[str]) -> tuple[list[NetFiles], Mean]:
+    def files_of(self, nets: list[str]) -> tuple[list[NetFiles], MeanPixel]:
         """The files of the paper's ``nets`` and their mean. Raises ProtocolError for a net without files."""
-        return for_names(nets, self.weights, self.deploy, self.prototxt_dir or PROTOTXT), self._mean
+        return files_for_names(nets, self.weights, self.deploy, self.prototxt_dir or PROTOTXT), self._mean
 
     @property
-    def _mean(self) -> Mean:
+    def _mean(self) -> MeanPixel:
         return self.mean or ILSVRC_MEAN_BGR
 
 
@@ -92,12 +93,12 @@ class ReadingOptions:
     centre: Centre = "floor"
 
     @property
-    def reading(self) -> Reading:
-        return Reading(self.exif, self.kernel, self.centre)
+    def reading(self) -> ImageReading:
+        return ImageReading(self.exif, self.kernel, self.centre)
 
-    def whole(self, source: Source) -> Task:
-        """The task to look at all images of a source."""
-        return Task.whole(source, self.reading, self.on_bad_image)
+    def whole(self, source: Source) -> ImageSet:
+        """All images of a source, read in this way."""
+        return ImageSet.whole(source, self.reading, self.on_bad_image)
 
 
 @dataclass(frozen=True)
@@ -110,9 +111,9 @@ class RunningOptions:
     batch: int | None = None
     window: int = 128
 
-    def running(self, ranks: Ranks | None = None) -> Running:
+    def running(self, ranks: Ranks | None = None) -> RunOptions:
         """How this rank runs (None: a command of one process)."""
-        return Running(
+        return RunOptions(
             device=placed(self.device, ranks or Alone()),
             threads=self.threads,
             batch=self.batch or (8 if self.device == "cpu" else 64),

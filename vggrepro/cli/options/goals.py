@@ -14,12 +14,12 @@ from vggrepro.cli.options.evaluation import (
 from vggrepro.cli.options.images import Sample
 from vggrepro.cli.options.read import Options, given
 from vggrepro.cli.options.refuse import refuse_with_demo
-from vggrepro.errors import OptionError, ProtocolError
+from vggrepro.errors import OptionError
 from vggrepro.evaluation import demo
-from vggrepro.evaluation.goals import PAPER, Goal, Plan, parse_expectation, row_goals
-from vggrepro.evaluation.measuring.views import Reading
-from vggrepro.evaluation.presets import find_row
-from vggrepro.paper.tables import Row, table
+from vggrepro.evaluation.goals import PAPER, EvaluationPlan, Goal, parse_expectation, row_goals
+from vggrepro.evaluation.measuring.rescaled_image import ImageReading
+from vggrepro.paper.rows import find_row, runnable_rows
+from vggrepro.paper.tables import TableRow
 
 _FIXED = ("protocol", "scales", "flip")
 """Options that describe a protocol, which the rows of a table fix."""
@@ -40,11 +40,11 @@ class GoalOptions:
     score_blob: str | None = None
     expect: str | None = None
 
-    def plan(self) -> Plan:
+    def plan(self) -> EvaluationPlan:
         """Raises OptionError and ProtocolError for what cannot be evaluated, or does not go together."""
         return _expecting(self._plan(), self.expect)
 
-    def _plan(self) -> Plan:
+    def _plan(self) -> EvaluationPlan:
         if self.demo:
             return self._demo_plan()
         if self.table is not None:
@@ -52,28 +52,28 @@ class GoalOptions:
         if self.row:
             raise OptionError(f"--row {self.row[0]}: expected --table N with it")
         files, mean = self.network.files(embedded=False)
-        return Plan([self._described([f.name for f in files])], files, mean, self.score_blob)
+        return EvaluationPlan([self._described([f.name for f in files])], files, mean, self.score_blob)
 
-    def _table_plan(self, number: int) -> Plan:
+    def _table_plan(self, number: int) -> EvaluationPlan:
         for name in given(self.protocol):
             if name in _FIXED:
                 raise OptionError(f"--{name}: the rows of a table fix it; leave out --table or --{name}")
         goals = row_goals(_rows(number, self.row), self.protocol.average)
         names = list(dict.fromkeys(member.net for goal in goals for member in goal.members))
         files, mean = self.network.files_of(names)
-        return Plan(goals, files, mean, self.score_blob)
+        return EvaluationPlan(goals, files, mean, self.score_blob)
 
-    def _demo_plan(self) -> Plan:
+    def _demo_plan(self) -> EvaluationPlan:
         """Every protocol that Caffe was asked about, or the one that the options describe."""
         refuse_with_demo(self, "table", "row")
         files, mean = self.network.files(embedded=True)
         # Caffe answered for all images, read in one way and averaged before the softmax.
-        whole = self.sample.limit is None and self.reading.reading == Reading()
-        goals = demo.goals(self.protocol.average, expected=whole)
+        whole = self.sample.limit is None and self.reading.reading == ImageReading()
+        goals = demo.caffe_goals(self.protocol.average, expected=whole)
         if any(name in _FIXED for name in given(self.protocol)):
             asked = self._described([demo.NET], (demo.SCALE,))
             goals = [goal for goal in goals if goal.members == asked.members] or [asked]
-        return Plan(goals, files, mean, self.score_blob)
+        return EvaluationPlan(goals, files, mean, self.score_blob)
 
     def _described(self, names: Sequence[str], scales: tuple[int, ...] | None = None) -> Goal:
         """The protocol that the options ask for, with all networks fused; ``scales`` if none are given."""
@@ -109,17 +109,14 @@ def add_expect_option(options: Options) -> None:
     )
 
 
-def _rows(number: int, keys: Sequence[str]) -> list[Row]:
+def _rows(number: int, keys: Sequence[str]) -> list[TableRow]:
     """The rows of a table that ``keys`` name, or all that can be run."""
     if keys:
         return [find_row(number, key) for key in keys]
-    rows = [row for row in table(number) if row.tested]
-    if not rows:
-        raise ProtocolError(f"--table {number}: the paper's results are in tables 3 to 7")
-    return rows
+    return runnable_rows(number)
 
 
-def _expecting(plan: Plan, expect: str | None) -> Plan:
+def _expecting(plan: EvaluationPlan, expect: str | None) -> EvaluationPlan:
     """The plan with ``--expect`` in the place of what is expected of it otherwise."""
     if expect is None:
         return plan

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.results import add_json_option, check_outputs
-from vggrepro.evaluation.measuring.pipeline import Task
+from vggrepro.evaluation.measuring.pipeline import ImageSet
 from vggrepro.evaluation.reporting.page import page
 from vggrepro.evaluation.reporting.report import Report, to_json, to_markdown
 from vggrepro.evaluation.reporting.thumbnails import thumbnails
@@ -26,14 +26,14 @@ class ReportFiles:
         """Raise OSError for a file that cannot be written."""
         check_outputs(self.json, self.markdown, self.html)
 
-    def write(self, report: Report, task: Task) -> None:
-        """Write a report to them, with thumbnails from the images of ``task``."""
+    def write(self, report: Report, images: ImageSet) -> None:
+        """Write a report to them, with thumbnails from the same ``images``."""
         if self.json is not None:
             write_json(self.json, to_json(report))
         if self.markdown is not None:
             _save(self.markdown, to_markdown(report))
         if self.html is not None:
-            pictures = thumbnails(task.source, [m.index for m in report.results.worst], task.reading.exif)
+            pictures = thumbnails(images.source, [m.index for m in report.results.worst], images.reading.exif)
             _save(self.html, page(report, pictures))
 
 

@@ -16,7 +16,7 @@ from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.refuse import refuse_without
 from vggrepro.cli.options.values import amount, natural, positive
 from vggrepro.errors import OptionError
-from vggrepro.evaluation.presets import PROTOTXT
+from vggrepro.paper.nets import PROTOTXT, solver_prototxt
 from vggrepro.paper.trainings import Preset, find_preset
 from vggrepro.system.ranks import Ranks
 from vggrepro.training.assemble import InitialWeights, find_state, images_per_iteration
@@ -47,7 +47,7 @@ class SolverOptions:
         return None
 
     def preset_file(self, preset: Preset) -> Path:
-        return (self.prototxt_dir or PROTOTXT) / preset.config / "solver.prototxt"
+        return solver_prototxt(preset.config, self.prototxt_dir or PROTOTXT)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Images with their ground truth, from the files that ILSVRC and Caffe come with.
 
-The class order of the network is Caffe's synset_words.txt; labels in the devkit's own order are brought to
-it by WNID, and a mix-up of orders is told from the answers.
+The network's classes are in the order of Caffe's synset_words.txt. Labels in the devkit's own order are
+brought to that order by WNID, and labels in a wrong order are recognised by the network's answers.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ _NUMBER = re.compile(r"ILSVRC2012_val_(\d{8})\.")
 _VALIDATION_IMAGES = 50_000
 
 _ENOUGH = 10
-"""Images from which on no answer right is no accident: of a net that is right in 7 of 10, once in 200,000."""
+"""Images that it takes before wrong answers to all of them are no accident: a net that is right about 7
+images in 10 is wrong about 10 in a row once in 170,000 times."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,27 +10,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 
-from vggrepro.data.truth.labels import Labels, Synsets
-
-Guesses = npt.NDArray[np.int64]
-"""(N, K): the K outputs with the highest scores, best first."""
+from vggrepro.data.arrays import Ints
+from vggrepro.data.truth.labels import Synsets
 
 _TIMES_CHANCE = 5
-"""Labels are suspected where the accuracy is below so many times that of guessing (and below half) ..."""
+"""Labels are suspected where the accuracy is below so many times that of guessing, and below
+_CLEARLY_BETTER."""
 _CLEARLY_BETTER = 0.5
-"""... and another order fits if its accuracy is at least this."""
+"""Another order of the classes fits if its accuracy is at least this."""
 _PER_CLASS = 10
-"""Images a class needs, on average, before its most frequent answer says anything."""
+"""Images that a class must have, on average, before its most frequent answer counts."""
 
 
-def label_orders(labels: Labels, synsets: Synsets, devkit: Synsets | None) -> dict[str, Labels]:
+def label_orders(labels: Ints, synsets: Synsets, devkit: Synsets | None) -> dict[str, Ints]:
     """The other readings of labels that were taken as places in ``synsets``, from 0.
 
     A reading is left out where it does not apply: labels outside its range, classes it lacks.
     """
-    orders: dict[str, Labels] = {}
+    orders: dict[str, Ints] = {}
     in_order = Synsets(tuple(sorted(synsets.wnids)), (), synsets.source)
     readings = {"sorted WNIDs, from 0": (in_order, labels), "sorted WNIDs, from 1": (in_order, labels - 1)}
     readings[f"the order of {synsets.source}, from 1"] = (synsets, labels - 1)
@@ -51,15 +49,17 @@ def label_orders(labels: Labels, synsets: Synsets, devkit: Synsets | None) -> di
     return orders
 
 
-def accuracy(guesses: Guesses, labels: Labels) -> float:
-    """The share of images whose first guess is their label."""
+def accuracy(guesses: Ints, labels: Ints) -> float:
+    """The share of images whose first guess is their label. ``guesses`` (N, K) are the K outputs with the
+    highest scores, best first; ``labels`` (N,)."""
     return float((guesses[:, 0] == labels).mean())
 
 
-def diagnose(guesses: Guesses, labels: Labels, orders: Mapping[str, Labels], classes: int) -> str | None:
-    """Say what is wrong if the accuracy is near that of guessing, and None if it is not.
+def diagnose(guesses: Ints, labels: Ints, orders: Mapping[str, Ints], classes: int) -> str | None:
+    """What is wrong, in one sentence, if the accuracy is near that of guessing; None if it is not.
 
-    ``orders`` are other readings of the labels (``label_orders``).
+    ``guesses`` (N, K) and ``labels`` (N,) are as for :func:`accuracy`, ``orders`` other readings of the
+    labels (:func:`label_orders`).
     """
     found = accuracy(guesses, labels)
     if found >= min(_TIMES_CHANCE / classes, _CLEARLY_BETTER):
@@ -80,7 +80,7 @@ def diagnose(guesses: Guesses, labels: Labels, orders: Mapping[str, Labels], cla
     return None
 
 
-def consistency(guesses: Guesses, labels: Labels) -> float:
+def consistency(guesses: Ints, labels: Ints) -> float:
     """The share of images that get the most frequent first answer of their class, whatever it is.
 
     Answers are given out to classes one to one, the most frequent pair first, so that a network

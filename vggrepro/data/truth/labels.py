@@ -15,12 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from vggrepro.data.arrays import Ints
 from vggrepro.errors import DataError
 from vggrepro.system.extras import extra
-
-Labels = npt.NDArray[np.int64]
 
 _WNID = re.compile(r"n\d{8}")
 
@@ -42,7 +40,7 @@ class Synsets:
         """WNID and words of every class."""
         return [f"{wnid} {words}".strip() for wnid, words in zip(self.wnids, self.words, strict=True)]
 
-    def labels_of(self, wnids: Iterable[str], where: str) -> Labels:
+    def labels_of(self, wnids: Iterable[str], where: str) -> Ints:
         """The place of each WNID in this order. Raises DataError that names one it lacks."""
         places = {wnid: place for place, wnid in enumerate(self.wnids)}
         try:
@@ -151,7 +149,7 @@ def read_blacklist(path: Path, images: int) -> frozenset[int]:
     return frozenset(places)
 
 
-def check_labels(labels: Sequence[int] | Labels, classes: int, where: str) -> None:
+def check_labels(labels: Sequence[int] | Ints, classes: int, where: str) -> None:
     """Raise DataError unless all labels are in 0 .. ``classes`` - 1; say so if they count from 1."""
     least, most = min(labels), max(labels)
     if least >= 0 and most < classes:
@@ -172,7 +170,7 @@ def wnid_of_key(key: str) -> str | None:
     return match.group(1) if match else None
 
 
-def labels_by_folder(keys: Sequence[str], synsets: Synsets | None, where: str) -> tuple[Labels, Synsets]:
+def labels_by_folder(keys: Sequence[str], synsets: Synsets | None, where: str) -> tuple[Ints, Synsets]:
     """Labels from the WNIDs in the images' paths (``n01440764/n01440764_10026.JPEG``), and their order.
 
     Without ``synsets`` the order is that of the WNIDs found, sorted, as Caffe numbers them.

@@ -1,1 +1,1 @@
-"""From images and networks to log posteriors: views, batches, the view cache."""
+"""From images and networks to log posteriors: views, batches, the pipeline, the view cache."""

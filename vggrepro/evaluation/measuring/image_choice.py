@@ -1,4 +1,4 @@
-"""Which images are evaluated, and what identifies them."""
+"""Which images are evaluated, and how a source of images is recognised."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from vggrepro.errors import DataError, ProtocolError
 _SAMPLES = 8
 
 
-def identity(source: Source) -> dict[str, Any]:
-    """Hashes of all names in order, and of a few images' contents: the same names may hold resized copies."""
+def source_fingerprint(source: Source) -> dict[str, Any]:
+    """What tells a source of images from others: SHA-256 hashes of all names in order, and of the contents of
+    up to eight images, because resized copies may bear the same names."""
     names = hashlib.sha256()
     for index in range(len(source)):
         names.update(source.key(index).encode("utf-8", "surrogateescape") + b"\n")
@@ -31,11 +32,11 @@ def _content(source: Source, index: int) -> bytes:
     try:
         content = source.read(index)
     except DataError:
-        return b"unreadable"  # whether that stops the run is for the evaluation to say
+        return b"unreadable"  # the evaluation itself stops at it, or skips it
     return content if isinstance(content, bytes) else content.tobytes()
 
 
-def choose(images: int, without: Collection[int], limit: int | None, seed: int) -> Ints:
+def choose_images(images: int, without: Collection[int], limit: int | None, seed: int) -> Ints:
     """Places of the images to evaluate, ascending: all but ``without``, or ``limit`` of those at random.
 
     Raises ProtocolError if none is left.

@@ -1,8 +1,8 @@
-"""Images in, one answer per image and stream out: decoding, batching and the device kept busy together.
+"""From images to one answer per image and stream, with decoding and the network at work at the same time.
 
-Images go through in windows. A window is decoded by threads while the one before it is on the device; its
-views are batched across images by size, and made into blobs a few batches ahead. Nothing held here grows
-with the number of images.
+Images are taken in windows. Threads decode a window while the network runs on the one before it; the views of
+a window are batched across its images by size, and a thread makes blobs of them a few batches ahead of the
+network. Memory does not grow with the number of images.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from vggrepro.data.preprocess import to_blob
 from vggrepro.data.reading import OnBadImage
 from vggrepro.data.sources.base import Source
 from vggrepro.errors import DataError
-from vggrepro.evaluation.measuring.view_batches import Batch, plan, windows
-from vggrepro.evaluation.measuring.views import Reading, Rescaled, load
+from vggrepro.evaluation.measuring.rescaled_image import ImageReading, RescaledImage, read_rescaled
+from vggrepro.evaluation.measuring.view_batches import ViewBatch, batches_by_size, windows
 from vggrepro.evaluation.protocols import Stream
 from vggrepro.system.threads import ordered_map
 
@@ -30,24 +30,31 @@ _BLOBS_AHEAD = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
-    """Which images to look at, and how they are read. ``indexes`` are places in ``source``."""
+class ImageSet:
+    """The images to look at, by their places ``indexes`` (n,) in ``source``, and how they are read.
+    ``on_bad`` says what an image that cannot be decoded does: "error" ends the run, "skip" leaves it out."""
 
     source: Source
     indexes: Ints
-    reading: Reading = field(default_factory=Reading)
+    reading: ImageReading = field(default_factory=ImageReading)
     on_bad: OnBadImage = "error"
 
     @classmethod
-    def whole(cls, source: Source, reading: Reading | None = None, on_bad: OnBadImage = "error") -> Task:
+    def whole(
+        cls, source: Source, reading: ImageReading | None = None, on_bad: OnBadImage = "error"
+    ) -> ImageSet:
         """All images of a source."""
-        return cls(source, np.arange(len(source)), reading or Reading(), on_bad)
+        return cls(source, np.arange(len(source)), reading or ImageReading(), on_bad)
 
 
 @dataclass(frozen=True)
-class Running:
-    """How to run; none of it changes a result. ``batch`` counts views of the network's own input size: larger
-    views go in smaller batches, of the same number of pixels. ``window`` counts images."""
+class RunOptions:
+    """How to run; none of it changes a result.
+
+    ``threads`` are the network's CPU threads (0: all cores). ``batch`` is the number of views at a time, for
+    views of the network's input size; larger views go in batches of as many pixels. ``window`` is the number
+    of images that are batched together, ``workers`` the number of threads that decode.
+    """
 
     device: str = "cpu"
     threads: int = 0
@@ -58,7 +65,7 @@ class Running:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What a network says about all views of one image in one stream: ``rows`` (V, D)."""
+    """What a network gives for the views of one image in one stream: ``rows`` (V, D), a row for each view."""
 
     stream: Stream
     index: int
@@ -66,8 +73,9 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Odd:
-    """An image that is "bad" (it cannot be decoded: it gets no answers) or "truncated" (it gets them)."""
+class ImageProblem:
+    """An image that cannot be decoded ("bad": it gets no answers), or whose file ends early ("truncated": it
+    gets answers, grey where pixels are missing), and the ``reason`` in words."""
 
     index: int
     kind: Literal["bad", "truncated"]
@@ -75,30 +83,30 @@ class Odd:
 
 
 Score = Callable[[Stream, Singles], Singles]
-"""A blob of views (n, 3, h, w) to one row each (n, D)."""
+"""What the network gives for a blob of views (n, 3, h, w) of one stream: a row for each, (n, D)."""
 
 Wanted = Callable[[Stream, Ints], npt.NDArray[np.bool_]]
-"""Which images of a window still need an answer in a stream."""
+"""Which of a window's images (n,) need an answer in a stream: (n,)."""
 
 
 def every(_stream: Stream, indexes: Ints) -> npt.NDArray[np.bool_]:
-    """A ``Wanted`` that wants everything."""
+    """All images need an answer."""
     return np.ones(len(indexes), np.bool_)
 
 
 @dataclass(frozen=True, eq=False)
 class _Work:
-    """One batch of a window: the pictures of its views, (h, w, 3) each."""
+    """One batch of a window: ``pictures`` are its views' pixels, (h, w, 3) uint8 each."""
 
     stream: Stream
-    batch: Batch
+    batch: ViewBatch
     pictures: list[Pixels]
     window: Ints
 
 
 @dataclass(frozen=True, eq=False)
 class _Prepared:
-    """A batch as the network takes it: (n, 3, h, w)."""
+    """A batch as the network takes it: ``blob`` (n, 3, h, w)."""
 
     work: _Work
     blob: Singles
@@ -106,76 +114,82 @@ class _Prepared:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Which views of which images, for a network with ``crop`` pixels input and a ``mean`` pixel (BGR)."""
+    """The views that ``streams`` ask for of ``images``, for a network whose input has ``crop`` x ``crop``
+    pixels, of which the pixel ``mean`` (blue, green, red, 0-255) is subtracted."""
 
-    task: Task
+    images: ImageSet
     streams: tuple[Stream, ...]
     crop: int
     mean: Sequence[float]
-    running: Running
+    options: RunOptions
 
-    def all_answers(self, score: Score) -> Iterator[Answer | Odd]:
-        """Answers for all images of the task."""
-        return self.answers(windows(self.task.indexes, self.running.window), score)
+    def all_answers(self, score: Score) -> Iterator[Answer | ImageProblem]:
+        """Answers for all of the images."""
+        return self.answers(windows(self.images.indexes, self.options.window), score)
 
     def answers(
         self, windows: Sequence[Ints], score: Score, wanted: Wanted = every
-    ) -> Iterator[Answer | Odd]:
+    ) -> Iterator[Answer | ImageProblem]:
         """Answers for the images of ``windows`` (places in the source), window by window, stream by stream.
 
-        A batch goes to ``score`` if one of its images is wanted, so images that are not may get answers too.
-        Raises DataError for an image that cannot be decoded, unless the task says to skip such images.
+        A batch goes to ``score`` if one of its images is ``wanted``; the others in it are answered too.
+        Raises DataError for an image that cannot be decoded, unless ``images`` says to skip such images.
         """
         gather = _Gather()
         works = self._works(windows, wanted)
         for item in ordered_map(self._prepared, works, threads=1, ahead=_BLOBS_AHEAD):
-            if isinstance(item, Odd):
+            if isinstance(item, ImageProblem):
                 yield item
             else:
                 yield from gather.add(item.work, score(item.work.stream, item.blob))
 
-    def _prepared(self, item: _Work | Odd) -> _Prepared | Odd:
-        if isinstance(item, Odd):
+    def _prepared(self, item: _Work | ImageProblem) -> _Prepared | ImageProblem:
+        if isinstance(item, ImageProblem):
             return item
         return _Prepared(item, to_blob(np.stack(item.pictures), self.mean))
 
-    def _works(self, windows: Sequence[Ints], wanted: Wanted) -> Iterator[_Work | Odd]:
+    def _works(self, windows: Sequence[Ints], wanted: Wanted) -> Iterator[_Work | ImageProblem]:
         indexes = (int(index) for window in windows for index in window)
-        loaded = ordered_map(self._load, indexes, threads=self.running.workers, ahead=self.running.window)
+        loaded = ordered_map(self._load, indexes, threads=self.options.workers, ahead=self.options.window)
         for window in windows:
-            images: dict[int, Rescaled] = {}
+            decoded: dict[int, RescaledImage] = {}
             for position, (index, image) in enumerate(zip(window, islice(loaded, len(window)), strict=True)):
                 if isinstance(image, DataError):
-                    yield Odd(int(index), "bad", str(image))
+                    yield ImageProblem(int(index), "bad", str(image))
                     continue
-                images[position] = image
+                decoded[position] = image
                 if image.truncated:
-                    place = self.task.source.place(int(index))
-                    yield Odd(int(index), "truncated", f"{place}: {ENDS_EARLY}")
+                    place = self.images.source.place(int(index))
+                    yield ImageProblem(int(index), "truncated", f"{place}: {ENDS_EARLY}")
             for stream in self.streams:
-                yield from self._batches(stream, window, images, wanted(stream, window))
+                yield from self._batches(stream, window, decoded, wanted(stream, window))
 
-    def _load(self, index: int) -> Rescaled | DataError:
+    def _load(self, index: int) -> RescaledImage | DataError:
         try:
-            return load(self.task.source, index, sorted({s.scale for s in self.streams}), self.task.reading)
+            scales = sorted({stream.scale for stream in self.streams})
+            return read_rescaled(self.images.source, index, scales, self.images.reading)
         except DataError as error:
-            if self.task.on_bad == "error":
+            if self.images.on_bad == "error":
                 raise
             return error
 
     def _batches(
-        self, stream: Stream, window: Ints, images: Mapping[int, Rescaled], wanted: npt.NDArray[np.bool_]
+        self,
+        stream: Stream,
+        window: Ints,
+        decoded: Mapping[int, RescaledImage],
+        wanted: npt.NDArray[np.bool_],
     ) -> Iterator[_Work]:
-        sizes = [images[p].size(stream, self.crop) if p in images else None for p in range(len(window))]
-        for batch in plan(sizes, stream.count, self.running.batch * self.crop**2):
+        sizes = [decoded[p].size(stream, self.crop) if p in decoded else None for p in range(len(window))]
+        for batch in batches_by_size(sizes, stream.view_count, self.options.batch * self.crop**2):
             if any(wanted[position] for position in batch.positions):
-                pictures = [images[v.position].view(stream, v.number, self.crop) for v in batch.views]
+                pictures = [decoded[v.position].view(stream, v.number, self.crop) for v in batch.views]
                 yield _Work(stream, batch, pictures, window)
 
 
 class _Gather:
-    """Puts the rows of batches together by image. An image whose views are split over batches of which only
-    some are scored stays incomplete, and is forgotten when its window and stream are over."""
+    """Puts the rows of batches together by image. Where not all batches with an image's views are scored, its
+    rows stay incomplete; they are dropped when the next stream or window begins."""
 
     def __init__(self) -> None:
         self._partial: dict[int, dict[int, Singles]] = {}
@@ -189,6 +203,6 @@ class _Gather:
             index = int(work.window[view.position])
             views = self._partial.setdefault(index, {})
             views[view.number] = row
-            if len(views) == work.stream.count:
+            if len(views) == work.stream.view_count:
                 del self._partial[index]
                 yield Answer(work.stream, index, np.stack([views[n] for n in range(len(views))]))  # (V, D)

@@ -1,4 +1,4 @@
-"""How far an evaluation is, on stderr."""
+"""The progress bar of an evaluation, on stderr."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from vggrepro.system.ranks import Ranks
 def progress(label: str, images: int, done: float, ranks: Ranks) -> Iterator[Callable[[float], None]]:
     """A bar with rate and time left, for the first rank's share of ``images``; all ranks have equal shares.
 
-    ``done`` of all images are finished already. What is yielded is called with the images, or the part of
-    one, that are finished next.
+    ``done`` is how many images' worth of work of all ranks is finished already. The block gets a function to
+    call with each further number of images, or part of one, that is finished. Other ranks show no bar.
     """
     if ranks.rank:
         yield lambda _: None

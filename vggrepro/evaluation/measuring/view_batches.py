@@ -1,4 +1,4 @@
-"""Which views go to the device together."""
+"""Which images are decoded together, and which of their views go to the network together."""
 
 from __future__ import annotations
 
@@ -14,31 +14,32 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class View:
-    """View number ``number`` of the image at ``position`` in a window."""
+    """View number ``number``, from 0, of the image at ``position`` in a window."""
 
     position: int
     number: int
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Views of one size."""
+class ViewBatch:
+    """Views of one size that go to the network together."""
 
     size: Size
     views: tuple[View, ...]
 
     @property
     def positions(self) -> frozenset[int]:
+        """The images' places in the window."""
         return frozenset(view.position for view in self.views)
 
 
-def plan(sizes: Sequence[Size | None], count: int, pixels: int) -> list[Batch]:
+def batches_by_size(sizes: Sequence[Size | None], count: int, pixels: int) -> list[ViewBatch]:
     """Batches of at most ``pixels`` pixels (but at least one view) for a window of images.
 
     ``sizes`` gives the size of each image's views (None: no such image), ``count`` how many it has. Views
-    of one size follow each other, most frequent size first, so a device sees each size once a window. The
-    plan depends on nothing but the window: resumed and sharded runs see the same batches, and so the same
-    rounding.
+    of one size follow each other, the most frequent size first, so that the network meets each size once in a
+    window. The batches depend on the window alone: a run that is resumed or shared by several ranks has the
+    same batches, and so the same rounding, as one that is not.
     """
     groups: dict[Size, list[View]] = {}
     for position, size in enumerate(sizes):
@@ -48,12 +49,13 @@ def plan(sizes: Sequence[Size | None], count: int, pixels: int) -> list[Batch]:
     for size in sorted(groups, key=lambda s: -len(groups[s])):
         views = groups[size]
         step = max(1, pixels // (size[0] * size[1]))
-        found += [Batch(size, tuple(views[at : at + step])) for at in range(0, len(views), step)]
+        found += [ViewBatch(size, tuple(views[at : at + step])) for at in range(0, len(views), step)]
     return found
 
 
 def windows(indexes: Ints, length: int) -> list[Ints]:
-    """``indexes`` in consecutive windows: the unit that ranks share out and that is decoded at once.
+    """``indexes`` in consecutive windows of ``length`` images: what ranks share out, and what is batched
+    together.
 
     Raises ProtocolError for a length below 1.
     """

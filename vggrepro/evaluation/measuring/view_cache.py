@@ -26,7 +26,7 @@ from vggrepro.errors import ProtocolError
 from vggrepro.evaluation.protocols import Stream
 from vggrepro.system.lines import cut_torn_line
 
-FORMAT = 1
+_FORMAT = 1
 
 PENDING, DONE, BAD = 0, 1, 2
 """States of a row. BAD: the image cannot be decoded, ``notes.jsonl`` says why."""
@@ -35,7 +35,8 @@ _FLUSH_SECONDS = 1.0
 
 
 class StreamCache:
-    """Rows of one stream. ``path`` is its subfolder; it must exist (see :meth:`ViewCache.create`)."""
+    """The log posteriors of one stream, a row (V, K) for each image. ``path`` is the stream's subfolder; it
+    must exist (see :meth:`ViewCache.create`)."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -47,7 +48,7 @@ class StreamCache:
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of one image's posteriors."""
+        """Bytes of one image's log posteriors."""
         return self._rows.row_bytes
 
     def states(self, indexes: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
@@ -131,10 +132,10 @@ class _NpyRows:
 class ViewCache:
     """A cache folder, locked by the run that fills it. Use as a context manager.
 
-    ``header`` identifies the images; ``keep_views`` False keeps one row per image and stream, the mean over
-    its views, which is enough for every result but takes a twenty-fifth of the room for a grid. ``lock``
-    is for the first rank. Raises ProtocolError if the folder belongs to other images or if another run is
-    using it.
+    ``header`` identifies the images, ``images`` is their number. Without ``keep_views`` each image has one
+    row in a stream, the mean over its views: enough for every result, in a twenty-fifth of the room for the
+    5x5 grid. With ``lock``, which the first rank gives alone, the folder is locked. Raises ProtocolError if
+    it belongs to other images or if another run is using it.
     """
 
     def __init__(
@@ -149,7 +150,7 @@ class ViewCache:
         self.root = root
         self.images = images
         self.keep_views = keep_views
-        self._header = {"format": FORMAT, "images": images, **header}
+        self._header = {"format": _FORMAT, "images": images, **header}
         self._wants_lock = lock
         self._lock: int | None = None
 
@@ -185,27 +186,28 @@ class ViewCache:
         """
         path = self._path(stream)
         path.mkdir(exist_ok=True)
-        shape = (self.images, self.views(stream), classes)
-        described = {"format": FORMAT, "net": stream.net, "views": stream.views, "scale": stream.scale}
+        shape = (self.images, self.rows_per_image(stream), classes)
+        described = {"format": _FORMAT, "net": stream.net, "views": stream.view_kind, "scale": stream.scale}
         described |= {"flip": stream.flip, "average": stream.average, "shape": list(shape)}
         _agree(path / "manifest.json", {**described, **facts})
         for name, dims, dtype in (("log_posteriors", shape, np.float32), ("states", shape[:1], np.uint8)):
             if not (path / f"{name}.npy").exists():
                 _create_npy(path / f"{name}.npy", dims, dtype)
 
-    def views(self, stream: Stream) -> int:
-        """Rows per image."""
-        return stream.count if self.keep_views else 1
+    def rows_per_image(self, stream: Stream) -> int:
+        """How many rows an image has in a stream: its views, or 1 where only their mean is kept."""
+        return stream.view_count if self.keep_views else 1
 
     def open(self, stream: Stream) -> StreamCache:
+        """The stream's rows; :meth:`create` must have been called for it once."""
         return StreamCache(self._path(stream))
 
     def _path(self, stream: Stream) -> Path:
         return self.root / re.sub(r"[^A-Za-z0-9.-]+", "-", str(stream))
 
     def note(self, index: int, name: str, kind: str, reason: str) -> None:
-        """Remember something odd about an image: kind "bad" or "truncated", and why. One short line a call:
-        appends of several ranks do not mix."""
+        """Append to ``notes.jsonl`` that an image is "bad" or "truncated" (``kind``), and the reason. A call
+        writes one short line at once, so that lines of several ranks do not mix."""
         line = json.dumps({"index": index, "name": name, "kind": kind, "reason": reason}) + "\n"
         with (self.root / "notes.jsonl").open("a", encoding="utf-8") as file:
             file.write(line)

@@ -8,7 +8,7 @@ from html import escape
 from importlib import resources
 from pathlib import PurePath
 
-from vggrepro.evaluation.metrics import ClassError, Rate
+from vggrepro.evaluation.metrics import ClassError, ErrorRate
 from vggrepro.evaluation.reporting.plots import Point, error_plot
 from vggrepro.evaluation.reporting.report import (
     Report,
@@ -21,7 +21,7 @@ from vggrepro.evaluation.reporting.report import (
     with_interval,
 )
 from vggrepro.evaluation.results import Mistake, Outcome
-from vggrepro.paper.tables import TITLES, Row, table
+from vggrepro.paper.tables import TITLES, TableRow, table
 
 Thumbnails = Mapping[int, str]
 """Data URIs of pictures, by the image's index."""
@@ -67,14 +67,14 @@ def _headline(report: Report, title: str) -> str:
     paragraphs = "".join(f'<p class="notice">{escape(text)}</p>' for text in notices)
     return (
         f"<h1>{escape(title)}</h1>"
-        f'<p class="faint">{escape(report.results.whole.label)}</p>'
+        f'<p class="faint">{escape(report.results.whole.combination)}</p>'
         f'<p class="faint">{report.results.images} images of {escape(PurePath(report.counts.source).name)}.'
         " Errors are in percent; intervals are 95% (Wilson).</p>"
         f'<div class="headline">{"".join(figures)}</div>{paragraphs}'
     )
 
 
-def _figure(name: str, rate: Rate, whose: str, wanted: float | None) -> str:
+def _figure(name: str, rate: ErrorRate, whose: str, wanted: float | None) -> str:
     low, high = rate.interval
     beside = ""
     if wanted is not None:
@@ -107,7 +107,7 @@ def _row(cells: Sequence[str], numbers: int, ours: bool = False) -> str:
     return f'<tr class="ours">{body}</tr>' if ours else f"<tr>{body}</tr>"
 
 
-def _paper_table(report: Report, row: Row) -> str:
+def _paper_table(report: Report, row: TableRow) -> str:
     """The paper's table, with our column beside the rows that this run measured."""
     heads = ["top-1 / top-5 error", "#paper", "#ours", "#difference"]
     measured = {goal.row: outcome for goal, outcome in report.found if goal.row is not None}
@@ -116,7 +116,7 @@ def _paper_table(report: Report, row: Row) -> str:
     return f"<h2>Table {row.table}. {escape(TITLES[row.table])}</h2>{_table(heads, rows)}{note}"
 
 
-def _paper_row(line: Row, outcome: Outcome | None) -> str:
+def _paper_row(line: TableRow, outcome: Outcome | None) -> str:
     cells = [escape(line.label), f"{published(line.top1)} / {published(line.top5)}"]
     if outcome is None:
         return _row([*cells, "", ""], 3)

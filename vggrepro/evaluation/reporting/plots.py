@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from vggrepro.evaluation.metrics import Rate
+from vggrepro.evaluation.metrics import ErrorRate
 
 _WIDTH, _ROW, _TOP, _FOOT, _MARGIN = 360, 34, 6, 22, 10
 """Pixels: about a phone's width, so that type keeps its size there."""
@@ -20,7 +20,7 @@ class Point:
     """One line of a plot: what was measured, its error, and the error that was expected, where one was."""
 
     label: str
-    rate: Rate
+    rate: ErrorRate
     expected: float | None = None
 
 

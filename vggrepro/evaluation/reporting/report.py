@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from vggrepro.evaluation.goals import Goal
-from vggrepro.evaluation.metrics import Errors, Rate
+from vggrepro.evaluation.metrics import ErrorRate, TopErrors
 from vggrepro.evaluation.results import Outcome, Results
-from vggrepro.paper.replications import Replication, beside
-from vggrepro.paper.tables import Row
+from vggrepro.paper.replications import Replication, replications_of
+from vggrepro.paper.tables import TableRow
+from vggrepro.text_table import padded
 
-FORMAT = 1
+_FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -45,19 +46,19 @@ class Report:
     notices: Sequence[str] = ()
 
     @property
-    def row(self) -> Row | None:
+    def row(self) -> TableRow | None:
         return self.goal.row
 
     @property
     def replications(self) -> tuple[Replication, ...]:
-        return beside(self.row.tested) if self.row else ()
+        return replications_of(self.row.tested) if self.row else ()
 
     @property
     def compared(self) -> list[tuple[str, Outcome]]:
         """Everything measured, once each, in words: what was asked for, then the detailed one's parts."""
         named = [(goal.name, outcome) for goal, outcome in self.found]
         known = {outcome.members for _, outcome in named}
-        return named + [(part.label, part) for part in self.results.parts if part.members not in known]
+        return named + [(part.combination, part) for part in self.results.parts if part.members not in known]
 
     def name(self, label: int) -> str:
         """A class in words; its number alone where the names are not known."""
@@ -69,7 +70,7 @@ class Report:
         return (words, wnid) if words and label < len(self.names) else (self.name(label), "")
 
 
-def difference(measured: Rate, published: float | None) -> float | None:
+def difference(measured: ErrorRate, published: float | None) -> float | None:
     """Measured minus published error, in percentage points."""
     return None if published is None else measured.percent - published
 
@@ -78,7 +79,7 @@ def to_json(report: Report) -> dict[str, Any]:
     """The whole report as JSON data. Errors are in percent."""
     results = report.results
     return {
-        "format": FORMAT,
+        "format": _FORMAT,
         "name": report.goal.name,
         **outcome_json(results.whole),
         "results": {goal.name: goal_json(goal, outcome) for goal, outcome in report.found},
@@ -105,13 +106,13 @@ def to_json(report: Report) -> dict[str, Any]:
 
 def outcome_json(outcome: Outcome) -> dict[str, Any]:
     return {
-        "what": outcome.label,
+        "what": outcome.combination,
         "members": [asdict(member) for member in outcome.members],
         **errors_json(outcome.errors),
     }
 
 
-def errors_json(errors: Errors) -> dict[str, Any]:
+def errors_json(errors: TopErrors) -> dict[str, Any]:
     found: dict[str, Any] = {"images_counted": errors.top1.total}
     for name, rate in (("top1", errors.top1), ("top5", errors.top5)):
         found[f"{name}_wrong"] = rate.wrong
@@ -134,12 +135,12 @@ def goal_json(goal: Goal, outcome: Outcome) -> dict[str, Any]:
     return found
 
 
-def with_interval(rate: Rate) -> str:
+def with_interval(rate: ErrorRate) -> str:
     """ "25.61 (25.20-26.03)": the error in percent and its 95% interval."""
     return f"{rate.percent:.2f} ({interval(rate)})"
 
 
-def interval(rate: Rate) -> str:
+def interval(rate: ErrorRate) -> str:
     """The 95% interval in percent."""
     low, high = rate.interval
     return f"{low:.2f}-{high:.2f}"
@@ -188,20 +189,18 @@ def _goal_rows(report: Report) -> list[list[str]]:
     return rows
 
 
-def _replication_row(r: Replication, errors: Errors) -> list[str]:
+def _replication_row(r: Replication, errors: TopErrors) -> list[str]:
     who = f"{r.source}, {r.what}"
     return [who, published(r.top1), published(r.top5), differences(errors, r.top1, r.top5)]
 
 
 def _aligned(heads: list[str], rows: list[list[str]]) -> list[str]:
     """A Markdown table whose columns line up in a terminal too."""
-    widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(len(heads))]
-    lines = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in [heads, *rows]]
-    lines.insert(1, ["-" * width for width in widths])
-    return [f"| {' | '.join(line)} |" for line in lines]
+    head, *lines = padded([heads, *rows])
+    return [f"| {' | '.join(line)} |" for line in (head, ["-" * len(cell) for cell in head], *lines)]
 
 
-def differences(errors: Errors, top1: float | None, top5: float | None) -> str:
+def differences(errors: TopErrors, top1: float | None, top5: float | None) -> str:
     """Measured minus published, top-1 and top-5."""
     return f"{signed(difference(errors.top1, top1))} / {signed(difference(errors.top5, top5))}"
 

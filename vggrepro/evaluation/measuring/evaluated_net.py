@@ -1,31 +1,35 @@
-"""A network as the protocols see it: pictures of one size in, class scores out."""
+"""A net as the protocols see it: square pictures in; class scores, or another blob, out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from vggrepro.data.arrays import Singles
 from vggrepro.errors import NetError, ProtocolError, WeightsError
-from vggrepro.evaluation.presets import NetFiles
+from vggrepro.evaluation.net_files import NetFiles
 from vggrepro.evaluation.protocols import Stream
 from vggrepro.graph.forward import build_forward
 from vggrepro.graph.metadata import file_sha256
 from vggrepro.net import load_net
 from vggrepro.net.net import Net
+from vggrepro.net.requirements import layers_without_weights, picture_input
 from vggrepro.net.transforms.fully_convolutional import fully_convolutional
 from vggrepro.runtime.session import Session
 
-Mean = tuple[float, float, float]
+MeanPixel = tuple[float, float, float]
 """The mean pixel that is subtracted: blue, green, red, 0-255."""
 
 
 @dataclass(frozen=True)
-class Network:
-    """A loaded net with what evaluation needs to know. ``crop`` is the side of its square input in pixels,
-    ``blob`` what it answers with, ``channels`` how many numbers that is (the classes, for scores)."""
+class EvaluatedNet:
+    """A net with its weights, and what an evaluation needs to know of it.
+
+    ``name`` is what results call it. ``input`` is the name of its input (N, 3, crop, crop), ``crop`` in
+    pixels. ``blob`` is the blob that it is evaluated for: (N, channels) or (N, channels, H, W); for class
+    scores ``channels`` is the number of classes. ``mean`` is subtracted from every pixel of its input.
+    """
 
     name: str
     net: Net
@@ -33,12 +37,12 @@ class Network:
     crop: int
     blob: str
     channels: int
-    mean: Mean
+    mean: MeanPixel
     weights_sha256: str
     prototxt_sha256: str
 
     def facts(self) -> dict[str, Any]:
-        """What the numbers depend on besides the images, for manifests and results."""
+        """What the blob's values depend on besides the images, ready for JSON."""
         return {
             "weights_sha256": self.weights_sha256,
             "prototxt_sha256": self.prototxt_sha256,
@@ -48,38 +52,40 @@ class Network:
         }
 
 
-def load_scores(files: NetFiles, mean: Mean, blob: str | None = None) -> Network:
-    """Read a net that answers with class scores: ``blob``, or what is under its final softmax.
+def load_classifier(files: NetFiles, mean: MeanPixel, blob: str | None = None) -> EvaluatedNet:
+    """Read a net to be evaluated for its class scores: ``blob``, or the blob under its final softmax.
 
-    Raises NetError and WeightsError as :func:`load`, and NetError for a blob of posteriors.
+    Raises NetError and WeightsError as :func:`load_network`, and NetError for a blob of posteriors.
     """
     return _load(files, mean, lambda net: score_blob(net, blob))
 
 
-def load(files: NetFiles, mean: Mean, blob: str) -> Network:
-    """Read a net that answers with any ``blob`` of it.
+def load_network(files: NetFiles, mean: MeanPixel, blob: str) -> EvaluatedNet:
+    """Read a net to be evaluated for any one of its blobs.
 
-    Raises NetError if the net does not take one picture or has no such blob, WeightsError if the file lacks
-    weights of a layer (Caffe would go on with random ones).
+    Raises NetError if the net does not take pictures alone or has no such blob, WeightsError if the file
+    lacks weights of a layer (Caffe would go on with random ones).
     """
     return _load(files, mean, lambda _: blob)
 
 
-def _load(files: NetFiles, mean: Mean, choose: Callable[[Net], str]) -> Network:
+def _load(files: NetFiles, mean: MeanPixel, choose: Callable[[Net], str]) -> EvaluatedNet:
     net = load_net(files.deploy, files.weights)
-    _check_complete(net, files.weights)
-    name, crop = _picture_input(net)
+    lacking = layers_without_weights(net)
+    if lacking:
+        raise WeightsError(f"{files.weights}: no weights for layer {', '.join(lacking)} of net {net.name!r}")
+    picture = picture_input(net)
     blob = choose(net)
     if blob not in net.blobs:
         raise NetError(f"net {net.name!r}: no blob {blob!r}; it has {', '.join(net.blobs)}")
     shape = net.shapes[net.blobs[blob]]
     if len(shape) not in (2, 4):
         raise NetError(f"net {net.name!r}: blob {blob!r} has shape {shape}, expected (N, C) or (N, C, H, W)")
-    return Network(
+    return EvaluatedNet(
         name=files.name,
         net=net,
-        input=name,
-        crop=crop,
+        input=picture,
+        crop=net.inputs[picture][2],
         blob=blob,
         channels=shape[1],
         mean=mean,
@@ -88,25 +94,10 @@ def _load(files: NetFiles, mean: Mean, choose: Callable[[Net], str]) -> Network:
     )
 
 
-def _check_complete(net: Net, weights: Path) -> None:
-    lacking = [p.name for p in net.layers if any(use.owner not in net.loaded for use in p.params)]
-    if lacking:
-        raise WeightsError(f"{weights}: no weights for layer {', '.join(lacking)} of net {net.name!r}")
-
-
-def _picture_input(net: Net) -> tuple[str, int]:
-    pictures = {name: shape for name, shape in net.inputs.items() if len(shape) == 4 and shape[1] == 3}
-    if len(net.inputs) != 1 or not pictures:
-        raise NetError(f"net {net.name!r}: inputs {dict(net.inputs)}; expected one (N, 3, side, side)")
-    ((name, shape),) = pictures.items()
-    if shape[2] != shape[3]:
-        raise NetError(f"net {net.name!r}: input {name!r} is {shape[2]}x{shape[3]}, expected a square")
-    return name, shape[2]
-
-
 def score_blob(net: Net, asked: str | None = None) -> str:
-    """The class scores: ``asked``, or the blob under the final softmax, or the only output if none follows
-    it. Raises NetError for a blob that a softmax has made, whose softmax would be taken again."""
+    """The name of the blob with the class scores: ``asked``, or the one under the final Softmax layer, or the
+    only output of a net that does not end in one. Raises NetError for a blob that a Softmax layer has made,
+    because the protocols take the softmax themselves."""
     if asked is not None:
         if any(p.message.type == "Softmax" and asked in p.message.top for p in net.layers):
             raise NetError(f"net {net.name!r}: blob {asked!r} holds posteriors, expected class scores")
@@ -124,30 +115,31 @@ def score_blob(net: Net, asked: str | None = None) -> str:
     return str(last.bottom[0])
 
 
-def check_scales(network: Network, streams: Sequence[Stream]) -> None:
-    """Raise ProtocolError for scales smaller than the crop, ShapeError for those that the fully convolutional
-    net cannot take."""
+def check_scales(network: EvaluatedNet, streams: Sequence[Stream]) -> None:
+    """Raise ProtocolError for a scale of crops that is smaller than the net's crop, ShapeError for a scale of
+    whole images that is too small for the fully convolutional net."""
     for stream in streams:
-        if stream.views != "dense" and stream.scale < network.crop:
+        if stream.view_kind != "dense" and stream.scale < network.crop:
             raise ProtocolError(
                 f"scale {stream.scale}: smaller than {network.name}'s crops of {network.crop} pixels"
             )
-    dense = sorted({stream.scale for stream in streams if stream.views == "dense"})
+    dense = sorted({stream.scale for stream in streams if stream.view_kind == "dense"})
     if dense:
         shape = (1, 3, dense[0], dense[0])
         fully_convolutional(network.net).reshape({network.input: shape})
 
 
 class Scorer:
-    """A network on a device. ``convolutional`` makes it take any size and answer with maps (N, C, h, w)."""
+    """A net on a device. With ``convolutional`` its fully connected layers are convolutions, so that it takes
+    pictures of any size and gives maps (N, C, h, w). ``threads`` are the CPU's, 0: all cores."""
 
-    def __init__(self, network: Network, device: str, *, convolutional: bool, threads: int = 0) -> None:
+    def __init__(self, network: EvaluatedNet, device: str, *, convolutional: bool, threads: int = 0) -> None:
         self._network = network
         graph = build_forward(network.net, outputs=[network.blob], fully_convolutional=convolutional)
         self._session = Session(graph, device, threads=threads, repeatable=True)
 
     def __call__(self, batch: Singles) -> Singles:
-        """Scores (N, C) or (N, C, h, w) of pictures (N, 3, H, W), BGR 0-255 less the mean."""
+        """The net's blob, (N, C) or (N, C, h, w), for pictures (N, 3, H, W): BGR, 0-255 less the mean."""
         answers = self._session.run({self._network.input: batch}, [self._network.blob])
         result: Singles = answers[self._network.blob]
         return result

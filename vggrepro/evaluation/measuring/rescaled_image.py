@@ -1,4 +1,4 @@
-"""The views of an image that a stream asks for, cut from rescaled copies without copying again."""
+"""An image at the scales that streams ask for, and its views, which share the memory of these copies."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from vggrepro.evaluation.protocols import Stream
 
 
 @dataclass(frozen=True)
-class Reading:
+class ImageReading:
     """How images become pixels, where the paper leaves a choice (see :mod:`vggrepro.data.preprocess`)."""
 
     exif: Exif = "ignore"
@@ -32,12 +32,14 @@ class Reading:
     centre: Centre = "floor"
 
     def facts(self) -> dict[str, Any]:
+        """The choices, ready for JSON."""
         return {"exif": self.exif, "kernel": self.kernel, "centre": self.centre}
 
 
 @dataclass(frozen=True, eq=False)
-class Rescaled:
-    """An image at the sizes that are needed: ``pixels[Q]`` is (H, W, 3) uint8 with smallest side Q."""
+class RescaledImage:
+    """An image at several scales: ``pixels[Q]`` is (H, W, 3) uint8, BGR, with smallest side Q. ``centre``
+    says where the centre crop of an odd margin lies; ``truncated``, whether the file ends early."""
 
     pixels: Mapping[int, Pixels]
     centre: Centre
@@ -45,17 +47,17 @@ class Rescaled:
 
     def size(self, stream: Stream, crop: int) -> Size:
         """Height and width that all of the stream's views of this image have."""
-        if stream.views != "dense":
+        if stream.view_kind != "dense":
             return crop, crop
         height, width, _ = self.pixels[stream.scale].shape
         return height, width
 
     def view(self, stream: Stream, number: int, crop: int) -> Pixels:
-        """View ``number`` of the stream: (h, w, 3), sharing the memory of the rescaled image. The mirrored
-        views are the mirror images of the others, in the same order."""
+        """View ``number`` of the stream, (h, w, 3), in the memory of ``pixels``. The views of a flipped
+        stream are the mirror images of the other's, in the same order."""
         pixels = self.pixels[stream.scale]
-        if stream.views != "dense":
-            pixels = cut(pixels, offsets(stream.views, pixels, crop, self.centre)[number], crop)
+        if stream.view_kind != "dense":
+            pixels = cut(pixels, offsets(stream.view_kind, pixels, crop, self.centre)[number], crop)
         return mirror(pixels) if stream.flip else pixels
 
 
@@ -69,8 +71,9 @@ def offsets(views: str, pixels: Pixels, crop: int, centre: Centre) -> tuple[Offs
     return grid_offsets(height, width, crop)
 
 
-def load(source: Source, index: int, scales: Iterable[int], reading: Reading) -> Rescaled:
-    """Read, decode and rescale one image. Raises DataError if it cannot be decoded."""
+def read_rescaled(source: Source, index: int, scales: Iterable[int], reading: ImageReading) -> RescaledImage:
+    """Read and decode an image, and rescale it to smallest sides ``scales`` in pixels. Raises DataError if it
+    cannot be decoded."""
     decoded = source.decoded(index, exif=reading.exif)
     pixels = {scale: rescale(decoded.pixels, scale, reading.kernel) for scale in scales}
-    return Rescaled(pixels, reading.centre, decoded.truncated)
+    return RescaledImage(pixels, reading.centre, decoded.truncated)

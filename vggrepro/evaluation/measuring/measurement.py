@@ -1,0 +1,274 @@
+"""Measuring: filling a view cache with every log posterior that an evaluation needs and the cache lacks."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.data.arrays import Doubles, Ints, Singles
+from vggrepro.errors import DataError, ProtocolError
+from vggrepro.evaluation.goals import EvaluationPlan
+from vggrepro.evaluation.measuring.evaluated_net import EvaluatedNet, Scorer, check_scales, load_classifier
+from vggrepro.evaluation.measuring.image_choice import source_fingerprint
+from vggrepro.evaluation.measuring.pipeline import Answer, ImageProblem, ImageSet, Pipeline, RunOptions
+from vggrepro.evaluation.measuring.progress import progress
+from vggrepro.evaluation.measuring.view_batches import windows
+from vggrepro.evaluation.measuring.view_cache import BAD, PENDING, StreamCache, ViewCache
+from vggrepro.evaluation.protocols import Stream, log_mean, log_posteriors, view_means
+from vggrepro.system.ranks import Ranks
+
+Advance = Callable[[float], None]
+"""Called with a fraction of one image's work as it gets done."""
+
+
+class StreamCaches:
+    """The caches of several streams, open. Use as a context manager.
+
+    ``indexes`` (n,) are always places of images in the source that the ``cache`` belongs to.
+    """
+
+    def __init__(self, cache: ViewCache, streams: Sequence[Stream]) -> None:
+        self.cache = cache
+        self.streams = tuple(streams)
+        self._open: dict[Stream, StreamCache] = {}
+
+    def __enter__(self) -> StreamCaches:
+        self._open.update((stream, self.cache.open(stream)) for stream in self.streams)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for store in self._open.values():
+            store.close()
+
+    @property
+    def image_bytes(self) -> int:
+        """Bytes of one image's log posteriors in all streams."""
+        return sum(store.row_bytes for store in self._open.values())
+
+    def pending(self, stream: Stream, indexes: Ints) -> npt.NDArray[np.bool_]:
+        """Which of the images have not been measured in one stream: (n,)."""
+        states: npt.NDArray[np.bool_] = self._open[stream].states(indexes) == PENDING
+        return states
+
+    def lacks(self, indexes: Ints) -> bool:
+        """Whether one of the images has not been measured in one of the streams."""
+        return any(self.pending(stream, indexes).any() for stream in self.streams)
+
+    def missing_bytes(self, indexes: Ints) -> int:
+        """Bytes that the rows of the images that have not been measured will take on the disk."""
+        return sum(
+            int(np.count_nonzero(self.pending(stream, indexes))) * store.row_bytes
+            for stream, store in self._open.items()
+        )
+
+    def finished(self, indexes: Ints, crop: int) -> float:
+        """How many images' worth of work is done. ``crop`` is the side of the network's input in pixels."""
+        return sum(
+            share * int(np.count_nonzero(~self.pending(stream, indexes)))
+            for stream, share in work_shares(self.streams, crop).items()
+        )
+
+    def bad(self, indexes: Ints) -> npt.NDArray[np.bool_]:
+        """Which of the images cannot be decoded: (n,)."""
+        states = np.stack([store.states(indexes) for store in self._open.values()])
+        bad: npt.NDArray[np.bool_] = (states == BAD).any(axis=0)
+        return bad
+
+    def means(self, indexes: Ints) -> dict[Stream, Doubles]:
+        """The images' mean posteriors over the views of each stream: (n, K) each. Raises ProtocolError if
+        one has not been measured."""
+        return {stream: view_means(store.read(indexes)) for stream, store in self._open.items()}
+
+    def fill(
+        self,
+        network: EvaluatedNet,
+        images: ImageSet,
+        options: RunOptions,
+        ranks: Ranks,
+        advance: Advance,
+    ) -> None:
+        """Measure what is pending of the ``images``; all streams must be of ``network``. Each rank takes
+        every ``ranks.size``-th window of images. Afterwards all that this rank has measured is on the disk.
+
+        Raises DataError for an image that cannot be decoded, unless ``images`` says to skip such images.
+        """
+        mine = windows(images.indexes, options.window)[ranks.rank :: ranks.size]
+        todo = [window for window in mine if self.lacks(window)]
+        if not todo:
+            return
+        dense = any(stream.view_kind == "dense" for stream in self.streams)
+        scorer = Scorer(network, options.device, convolutional=dense, threads=options.threads)
+
+        def score(stream: Stream, blob: Singles) -> Singles:
+            return log_posteriors(scorer(blob), stream.average)
+
+        shares = work_shares(self.streams, network.crop)
+        pipeline = Pipeline(images, self.streams, network.crop, network.mean, options)
+        for found in pipeline.answers(todo, score, self.pending):
+            if isinstance(found, Answer):
+                if self._keep(found):
+                    advance(shares[found.stream])
+                continue
+            self.cache.note(found.index, images.source.key(found.index), found.kind, found.reason)
+            if found.kind == "bad":
+                self._keep_bad(found)
+                advance(1.0)
+        for store in self._open.values():
+            store.flush()
+
+    def _keep(self, answer: Answer) -> bool:
+        """Write an answer; whether there was none before."""
+        rows = answer.rows
+        if not self.cache.keep_views:
+            rows = log_mean(rows, axis=0)[None].astype(np.float32)  # (V, K) -> (1, K)
+        new = bool(self.pending(answer.stream, np.asarray([answer.index]))[0])
+        self._open[answer.stream].write(answer.index, rows)
+        return new
+
+    def _keep_bad(self, problem: ImageProblem) -> None:
+        for store in self._open.values():
+            store.write_bad(problem.index)
+
+
+def work_shares(streams: Sequence[Stream], crop: int) -> dict[Stream, float]:
+    """Each stream's part of the work on one image, by pixels; the parts sum to 1. ``crop`` is the side of
+    crops in pixels."""
+    pixels = {s: float(s.view_count * (s.scale if s.view_kind == "dense" else crop) ** 2) for s in streams}
+    return {stream: count / sum(pixels.values()) for stream, count in pixels.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """A ``cache`` with the log posteriors of the images at ``indexes``: all that were asked for and can be
+    decoded. ``classes`` is how many the networks have; ``networks`` says, ready for JSON, what the numbers
+    depend on; ``seconds`` is the time that measuring took."""
+
+    cache: ViewCache
+    indexes: Ints
+    classes: int
+    networks: tuple[dict[str, Any], ...]
+    seconds: float
+
+
+@contextmanager
+def measure(
+    plan: EvaluationPlan,
+    images: ImageSet,
+    options: RunOptions,
+    ranks: Ranks,
+    folder: Path | None,
+    check: Callable[[int], None],
+) -> Iterator[Measurement]:
+    """Fill the view cache in ``folder``, or in a temporary one that is removed afterwards, for all streams of
+    the plan.
+
+    Every rank runs this and gets the same. ``check`` is called with each network's number of classes before
+    it is measured. Progress goes to stderr. Raises what :meth:`StreamCaches.fill` and :class:`ViewCache`
+    raise, and ProtocolError for networks whose classes differ.
+    """
+    began = time.monotonic()
+    with _cache(images, ranks, folder) as cache:
+        networks: list[EvaluatedNet] = []
+        for number, files in enumerate(plan.files, 1):
+            network = load_classifier(files, plan.mean, plan.score_blob)
+            check(network.channels)
+            networks.append(network)
+            _check_classes(networks)
+            streams = [stream for stream in plan.streams if stream.net == network.name]
+            label = f"{network.name} ({number}/{len(plan.files)})" if len(plan.files) > 1 else network.name
+            _measure_network(cache, network, streams, images, options, ranks, label)
+        with StreamCaches(cache, plan.streams) as caches:
+            bad = caches.bad(images.indexes)
+        if bad.any() and images.on_bad == "error":
+            raise DataError(_skipped_before(cache, images, int(images.indexes[bad][0])))
+        facts = tuple({"name": network.name, **network.facts()} for network in networks)
+        seconds = time.monotonic() - began
+        yield Measurement(cache, images.indexes[~bad], networks[0].channels, facts, seconds)
+        ranks.barrier()  # every rank has read what it wants: the first may remove a temporary folder
+
+
+def _check_classes(networks: Sequence[EvaluatedNet]) -> None:
+    first, last = networks[0], networks[-1]
+    if last.channels != first.channels:
+        raise ProtocolError(
+            f"{last.name} has {last.channels} classes, {first.name} has {first.channels}:"
+            " they cannot be fused"
+        )
+
+
+def _measure_network(
+    cache: ViewCache,
+    network: EvaluatedNet,
+    streams: Sequence[Stream],
+    images: ImageSet,
+    options: RunOptions,
+    ranks: Ranks,
+    label: str,
+) -> None:
+    """Measure one network's streams, all ranks together; the first one makes their caches."""
+    check_scales(network, streams)
+    if not ranks.rank:
+        for stream in streams:
+            cache.create(stream, network.channels, {**network.facts(), **images.reading.facts()})
+    ranks.barrier()
+    with StreamCaches(cache, streams) as caches:
+        if not ranks.rank:
+            _check_room(cache.root, caches.missing_bytes(images.indexes))
+        done = caches.finished(images.indexes, network.crop)
+        ranks.barrier()  # no rank writes before the first one has found room
+        with progress(label, len(images.indexes), done, ranks) as advance:
+            caches.fill(network, images, options, ranks, advance)
+    ranks.barrier()
+
+
+def _check_room(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise ProtocolError(
+            f"{folder}: {free / 1e9:.1f} GB free, the posteriors need {needed / 1e9:.1f} GB;"
+            " give --cache a folder with more room"
+        )
+
+
+def _skipped_before(cache: ViewCache, images: ImageSet, index: int) -> str:
+    reason = cache.notes("bad").get(index, "cannot be decoded")
+    return f"{images.source.key(index)}: {reason} (an earlier run skipped it)"
+
+
+@contextmanager
+def _cache(images: ImageSet, ranks: Ranks, folder: Path | None) -> Iterator[ViewCache]:
+    """The cache, opened by the first rank before the others, because it writes the manifest."""
+    header = source_fingerprint(images.source)
+    with _folder(folder, ranks) as root:
+        if ranks.rank:
+            ranks.barrier()
+        keep = folder is not None
+        with ViewCache(root, header, len(images.source), keep_views=keep, lock=not ranks.rank) as cache:
+            if not ranks.rank:
+                ranks.barrier()
+            yield cache
+
+
+@contextmanager
+def _folder(folder: Path | None, ranks: Ranks) -> Iterator[Path]:
+    if folder is not None:
+        yield folder
+        return
+    made = Path(tempfile.mkdtemp(prefix="vggrepro-")) if not ranks.rank else None
+    root = ranks.broadcast(made)
+    if root is None or not root.is_dir():
+        raise ProtocolError(f"{root}: not on this machine; ranks on several machines need a shared --cache")
+    try:
+        yield root
+    finally:
+        if not ranks.rank:
+            shutil.rmtree(root)

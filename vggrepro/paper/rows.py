@@ -1,0 +1,57 @@
+"""Finding and listing the rows of the paper's tables: ``--table 4 --row "D:256;512"``."""
+
+from __future__ import annotations
+
+from vggrepro.errors import ProtocolError
+from vggrepro.paper.nets import canonical
+from vggrepro.paper.tables import ROWS, TITLES, TableRow, table
+from vggrepro.text_table import aligned
+
+
+def find_row(number: int, key: str) -> TableRow:
+    """The row of table ``number`` with this key. A range may be spelt 256;512, 256-512 or [256;512].
+
+    Raises ProtocolError that lists the keys, for an unknown table or row and for other groups' systems.
+    """
+    rows = _rows(number)
+    for row in rows:
+        if row.key == canonical(key):
+            if not row.tested:
+                raise ProtocolError(
+                    f"table {number}, row {key!r}: {row.label} cannot be run, it is for context"
+                )
+            return row
+    known = ", ".join(row.key for row in rows if row.tested)
+    raise ProtocolError(f"table {number} has no row {key!r}: expected one of {known}")
+
+
+def runnable_rows(number: int) -> list[TableRow]:
+    """The rows of a table that test nets of the paper, not other groups' systems. Raises ProtocolError for an
+    unknown table."""
+    return [row for row in _rows(number) if row.tested]
+
+
+def _rows(number: int) -> tuple[TableRow, ...]:
+    rows = table(number)
+    if not rows:
+        raise ProtocolError(f"table {number}: the paper's results are in tables 3 to 7")
+    return rows
+
+
+def list_rows() -> str:
+    """All rows that can be run, for ``--list-rows``: key, the paper's errors in percent, what is tested."""
+    rows = [row for row in ROWS if row.tested]
+    lines = dict(zip(rows, aligned([_cells(row) for row in rows]), strict=True))
+    text = []
+    for number, title in TITLES.items():
+        text.append(f"Table {number}. {title}")
+        text += [f"  {lines[row]}" for row in rows if row.table == number]
+    return "\n".join(text)
+
+
+def _cells(row: TableRow) -> list[str]:
+    nets = " ".join(str(tested.net) for tested in row.tested)
+    scales = sorted({scale for tested in row.tested for scale in tested.scales})
+    what = f"({row.tested[0].protocol}, Q={','.join(map(str, scales))}, nets {nets})"
+    key = f'"{row.key}"' if ";" in row.key else row.key
+    return [f"--table {row.table} --row {key}", f"top-1 {row.top1} top-5 {row.top5}", what]
