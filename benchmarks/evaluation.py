@@ -40,7 +40,7 @@ from vggrepro.evaluation import demo
 from vggrepro.evaluation.evaluate import evaluate
 from vggrepro.evaluation.goals import EvaluationPlan
 from vggrepro.evaluation.measuring.evaluated_net import EvaluatedNet, Scorer, score_blob
-from vggrepro.evaluation.measuring.measurement import fill
+from vggrepro.evaluation.measuring.measurement import StreamCaches
 from vggrepro.evaluation.measuring.pipeline import ImageSet, Pipeline, RunOptions
 from vggrepro.evaluation.measuring.view_cache import ViewCache
 from vggrepro.evaluation.protocols import Stream
@@ -188,7 +188,8 @@ def end_to_end(network: EvaluatedNet, source: TarSource, running: RunOptions, fo
     clock = Clock(first=running.window)
     with ViewCache(folder, {}, len(source)) as cache:
         cache.create(STREAM, network.channels, {})
-        fill(cache, network, [STREAM], ImageSet.whole(source), running, Alone(), clock.advance)
+        with StreamCaches(cache, [STREAM]) as caches:
+            caches.fill(network, ImageSet.whole(source), running, Alone(), clock.advance)
     return clock.rate
 
 
@@ -207,7 +208,7 @@ def memory_of(images: int) -> dict[str, float]:
     truth = demo.truth()
     indices = np.arange(images) % len(truth.source)
     many = Truth(select(truth.source, indices), truth.labels[indices], truth.where, truth.synsets)
-    goals = [goal for goal in demo.goals() if goal.name == "dense_Q64,72,80_flip"]
+    goals = [goal for goal in demo.caffe_goals() if goal.name == "dense_Q64,72,80_flip"]
     plan = EvaluationPlan(goals, [demo.FILES], demo.mean_bgr())
     report = evaluate(plan, many, ImageSet.whole(many.source), RunOptions(threads=1), Alone(), None)
     assert report is not None

@@ -6,8 +6,8 @@ import pytest
 
 from vggrepro.data.sources import open_images
 from vggrepro.errors import ProtocolError
-from vggrepro.evaluation.features import Descriptor, extract, normalised, shape
-from vggrepro.evaluation.measuring.evaluated_net import Scorer, load
+from vggrepro.evaluation.features import Descriptor, descriptor_shape, extract_descriptors, normalised
+from vggrepro.evaluation.measuring.evaluated_net import Scorer, load_network
 from vggrepro.evaluation.measuring.pipeline import ImageSet, RunOptions
 
 MEAN = (104.5, 116.0, 123.25)
@@ -53,30 +53,35 @@ def combined(vectors, descriptor):
 @pytest.mark.parametrize("combine", ["average", "stack", "max"])
 @pytest.mark.parametrize("normalise", ["end", "each", "none"])
 def test_a_descriptor_is_what_appendix_b_says(images, nets, combine, normalise):
-    network = load(nets[0], MEAN, "fc6")
+    network = load_network(nets[0], MEAN, "fc6")
     descriptor = Descriptor("dense", (14, 9, 11), True, combine, normalise)
-    out = np.zeros((23, *shape([network], descriptor)), np.float32)
-    assert extract(ImageSet.whole(open_images(images / "images")), [network], descriptor, RUNNING, out) == {}
+    out = np.zeros((23, *descriptor_shape([network], descriptor)), np.float32)
+    assert (
+        extract_descriptors(
+            ImageSet.whole(open_images(images / "images")), [network], descriptor, RUNNING, out
+        )
+        == {}
+    )
     assert np.abs(out - by_hand(images, network, descriptor)).max() < 1e-5
     assert np.ptp(out, axis=0).max() > 0.05
 
 
 def test_networks_are_stacked(images, nets):
-    networks = [load(files, MEAN, "fc6") for files in nets]
+    networks = [load_network(files, MEAN, "fc6") for files in nets]
     descriptor = Descriptor("dense", (10,), False, normalise="none")
     out = np.zeros((23, 18), np.float32)
-    extract(ImageSet.whole(open_images(images / "images")), networks, descriptor, RUNNING, out)
+    extract_descriptors(ImageSet.whole(open_images(images / "images")), networks, descriptor, RUNNING, out)
     for number, network in enumerate(networks):
         expected = by_hand(images, network, descriptor)
         assert np.abs(out[:, 9 * number : 9 * number + 9] - expected).max() < 1e-4
 
 
 def test_any_blob_with_its_map(images, nets):
-    network = load(nets[0], MEAN, "conv1")
+    network = load_network(nets[0], MEAN, "conv1")
     descriptor = Descriptor("centre", (8,), False, normalise="none", pool="none")
-    assert shape([network], descriptor) == (4, 8, 8)
+    assert descriptor_shape([network], descriptor) == (4, 8, 8)
     out = np.zeros((23, 4, 8, 8), np.float32)
-    extract(ImageSet.whole(open_images(images / "images")), [network], descriptor, RUNNING, out)
+    extract_descriptors(ImageSet.whole(open_images(images / "images")), [network], descriptor, RUNNING, out)
     path = sorted((images / "images").iterdir())[6]
     picture = rescaled(cv2.imread(str(path)), 8)
     top, left = (picture.shape[0] - 8) // 2, (picture.shape[1] - 8) // 2

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from vggrepro.errors import ProtocolError
-from vggrepro.evaluation.metrics import ErrorRate, confusions, errors, guesses, per_class, truth_ranks
+from vggrepro.evaluation.metrics import ErrorRate, confusions, guesses, per_class, top_errors, truth_ranks
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "layers"
 
@@ -32,7 +32,7 @@ def test_the_accuracy_is_that_of_caffes_layer(case):
 
 def test_top_five_counts_the_truth_in_place_four_and_not_in_place_five():
     posteriors = np.tile(np.arange(8, 0, -1) / 36, (2, 1))
-    found = errors(truth_ranks(posteriors, np.array([4, 5])))
+    found = top_errors(truth_ranks(posteriors, np.array([4, 5])))
     assert (found.top1.wrong, found.top5.wrong, found.top5.total) == (2, 1, 2)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from vggrepro.data.sources import open_images
 from vggrepro.errors import ProtocolError, ShapeError
-from vggrepro.evaluation.image_posteriors import classify
+from vggrepro.evaluation.image_posteriors import image_posteriors
 from vggrepro.evaluation.measuring.evaluated_net import load_classifier
 from vggrepro.evaluation.measuring.pipeline import ImageSet, RunOptions
 from vggrepro.evaluation.protocols import AFTER, BEFORE, Member, parts, stream_shares
@@ -105,7 +105,7 @@ def _softmax(scores):
 def measure(images, nets, members, running=RunOptions(threads=1, batch=3, window=5)):  # noqa: B008
     source = open_images(images / "images")
     networks = [load_classifier(files, MEAN) for files in nets]
-    posteriors, _ = classify(ImageSet.whole(source), members, networks, running)
+    posteriors, _ = image_posteriors(ImageSet.whole(source), members, networks, running)
     return posteriors, networks, source
 
 

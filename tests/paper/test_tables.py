@@ -1,8 +1,9 @@
+"""The paper's tables as data."""
+
 import pytest
 
-from vggrepro.evaluation.net_files import members
-from vggrepro.paper.replications import REPLICATIONS, beside
-from vggrepro.paper.tables import JITTERED, ROWS, table
+from vggrepro.paper.nets import JITTERED
+from vggrepro.paper.tables import ROWS, table
 
 
 def row(number, key):
@@ -48,22 +49,6 @@ def test_test_scales_follow_the_training_scale():
     assert row(4, f"D:{JITTERED}").tested[0].scales == (256, 384, 512)
 
 
-def test_multi_crop_is_150_views_over_three_scales():
-    (member,) = members(row(5, "E:multicrop"))
-    assert member.view_count == 150
-
-
 def test_the_submission_fuses_seven_nets():
     names = [str(t.net) for t in row(6, "ensemble-7").tested]
     assert names == ["D:256", "D:384", "D:256;512", "C:256", "C:384", "E:256", "E:384"]
-
-
-def test_replications_stand_beside_single_nets_only():
-    assert {r.config for r in beside(row(3, "D:256").tested)} == {"D"}
-    assert beside(row(6, "ensemble-2").tested) == ()
-    assert beside(row(3, "C:256").tested) == ()
-
-
-def test_replications_have_a_number_each():
-    assert all(r.top5 is not None and 5 < r.top5 < 15 for r in REPLICATIONS)
-    assert all(r.top1 is None or r.top5 < r.top1 < 35 for r in REPLICATIONS)

@@ -1,4 +1,4 @@
-"""Initialisation (section 3.1): fillers, net A's layers, presets."""
+"""Initialisation (section 3.1): fillers, net A's layers."""
 
 from __future__ import annotations
 
@@ -10,12 +10,8 @@ from tiny_run import arrays, write_solver
 
 from vggrepro.caffe.text import parse_net, read_net
 from vggrepro.caffe.upgrade import upgrade_net_param
-from vggrepro.errors import SolverError, WeightsError
+from vggrepro.errors import WeightsError
 from vggrepro.net import build_net
-from vggrepro.paper.tables import table
-from vggrepro.paper.trainings import PRESETS, find_preset, list_presets
-from vggrepro.training.assemble import images_per_iteration
-from vggrepro.training.definition import read_definition
 from vggrepro.training.initialise import PRETRAINED, SCHEMES, Fillers, Scheme, describe_copy
 from vggrepro.training.solver import Solver
 
@@ -126,21 +122,3 @@ def test_solvers_own_weights(tmp_path: Path) -> None:
     path = write_solver(tmp_path, weights=f'"{model}"')
     for key, array in Solver(path, threads=1, seed=2).params.items():
         np.testing.assert_array_equal(array, arrays(model)[key])
-
-
-def test_presets_are_the_rows_of_table_3() -> None:
-    assert [row.key for row in table(3)] == list(PRESETS)
-    for preset in PRESETS.values():
-        solver = ROOT / "prototxt" / preset.config / "solver.prototxt"
-        definition = read_definition(solver, preset.settings)
-        assert images_per_iteration(definition) == 256
-        rate = 0.001 if preset.start == "trained" else 0.01
-        assert definition.param.base_lr == pytest.approx(rate)
-        assert preset.name in list_presets()
-
-
-def test_presets_by_other_spellings() -> None:
-    assert find_preset("D:[256;512]") is find_preset("D:256-512") is PRESETS["D:256;512"]
-    assert PRESETS["D:256;512"].trained_from == "D:384"
-    with pytest.raises(SolverError, match="no preset 'D:512': expected one of A:256"):
-        find_preset("D:512")

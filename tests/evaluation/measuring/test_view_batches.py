@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vggrepro.errors import ProtocolError
-from vggrepro.evaluation.measuring.view_batches import View, plan, windows
+from vggrepro.evaluation.measuring.view_batches import View, batches_by_size, windows
 
 SIZES = st.lists(st.one_of(st.none(), st.sampled_from([(8, 8), (8, 11), (11, 8), (9, 14)])), max_size=40)
 
 
 @given(SIZES, st.integers(1, 6), st.integers(1, 1000))
 def test_every_view_is_in_one_batch_of_its_size(sizes, count, pixels):
-    batches = plan(sizes, count, pixels)
+    batches = batches_by_size(sizes, count, pixels)
     views = [view for batch in batches for view in batch.views]
     assert sorted(views, key=lambda v: (v.position, v.number)) == [
         View(position, number)
@@ -26,14 +26,14 @@ def test_every_view_is_in_one_batch_of_its_size(sizes, count, pixels):
 
 @given(SIZES, st.integers(1, 6), st.integers(1, 1000))
 def test_a_batch_keeps_to_the_pixels_or_is_one_view(sizes, count, pixels):
-    for batch in plan(sizes, count, pixels):
+    for batch in batches_by_size(sizes, count, pixels):
         height, width = batch.size
         assert len(batch.views) == 1 or len(batch.views) * height * width <= pixels
 
 
 @given(SIZES, st.integers(1, 6), st.integers(1, 1000))
 def test_a_device_sees_each_size_once_in_a_window(sizes, count, pixels):
-    seen = [batch.size for batch in plan(sizes, count, pixels)]
+    seen = [batch.size for batch in batches_by_size(sizes, count, pixels)]
     changes = sum(a != b for a, b in pairwise(seen))
     assert changes + bool(seen) == len(set(seen))
 

@@ -1,12 +1,15 @@
-"""The HTML report in a real browser, at the width of a phone and of a desktop."""
+"""The HTML report: its parts, and how a real browser shows it at the width of a phone and of a desktop."""
 
 import json
 import re
 import shutil
 import subprocess
+from html.parser import HTMLParser
 
 import pytest
-from report_case import make_page
+from report_case import NAMES, make_page
+
+from vggrepro.paper.tables import table
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -62,3 +65,55 @@ def test_a_browser_shows_the_page_on_a_phone_and_on_a_desk(tmp_path, width):
     assert found["missing"] == 0
     assert found["plots"] > 20
     assert found["type"] >= 9
+
+
+class Checker(HTMLParser):
+    """Collects the tags, and checks that they are closed in order."""
+
+    EMPTY = frozenset({"meta", "img", "br", "line", "circle", "wbr"})
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.seen, self.text = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append((tag, dict(attrs)))
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.seen.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def test_the_page_is_whole_and_needs_nothing_else():
+    checker = Checker()
+    text = make_page()
+    checker.feed(text)
+    assert checker.open == []
+    tags = [tag for tag, _ in checker.seen]
+    assert tags.count("svg") == 2
+    assert tags.count("img") == 8
+    assert "script" not in tags
+    assert not [a for _, a in checker.seen if a.get("src", "data:")[:5] != "data:" or "href" in a]
+    assert "url(" not in text
+    assert "@import" not in text
+
+
+def test_the_page_shows_the_papers_table_with_our_column():
+    checker = Checker()
+    checker.feed(make_page())
+    text = " ".join(checker.text)
+    for row in table(5):
+        assert row.label in text
+    assert "24.50 / 7.06" in text
+    assert "24.12-24.88" in text
+    assert "+0.10 / -0.04" in text
+    wnid, _, words = NAMES[39].partition(" ")
+    assert f"{words}  {wnid}" in text  # escaped in the page, plain here
+    assert [a for tag, a in checker.seen if tag == "meta" and a.get("name") == "viewport"]

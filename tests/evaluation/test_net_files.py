@@ -1,53 +1,14 @@
+"""Which files a network is read from, by the options of the commands."""
+
 from pathlib import Path
 
 import pytest
 
-import vggrepro
 from vggrepro.errors import ProtocolError
-from vggrepro.evaluation.net_files import (
-    CONFIGS,
-    PROTOTXT,
-    files_for_names,
-    files_for_options,
-    find_row,
-    list_rows,
-)
+from vggrepro.evaluation.net_files import files_for_names, files_for_options
+from vggrepro.paper.nets import PROTOTXT
 
 D, E = "D:256;512", "E:256;512"
-
-
-def test_the_papers_configurations_are_inside_the_package():
-    assert PROTOTXT.parent == Path(vggrepro.__file__).resolve().parent  # so that a wheel has them too
-    assert [c for c in CONFIGS if not (PROTOTXT / c / "deploy.prototxt").is_file()] == []
-
-
-@pytest.mark.parametrize("key", ["D:256;512", "D:256-512", "D:[256;512]", " D:256;512 "])
-def test_a_range_may_be_spelt_without_a_semicolon(key):
-    assert find_row(4, key).key == "D:256;512"
-
-
-def test_an_unknown_row_lists_those_there_are():
-    with pytest.raises(
-        ProtocolError, match=r"table 5 has no row 'D:384': expected one of D:dense, D:multicrop"
-    ):
-        find_row(5, "D:384")
-
-
-def test_another_groups_system_cannot_be_run():
-    with pytest.raises(ProtocolError, match="GoogLeNet"):
-        find_row(7, "googlenet-1")
-
-
-def test_an_unknown_table():
-    with pytest.raises(ProtocolError, match="tables 3 to 7"):
-        find_row(2, "A")
-
-
-def test_the_list_names_every_row_that_can_be_run():
-    text = list_rows()
-    assert '--row "E:256;512"' in text
-    assert "--row ensemble-2-multicrop" in text
-    assert "googlenet" not in text
 
 
 def test_weights_by_full_name_and_by_configuration():

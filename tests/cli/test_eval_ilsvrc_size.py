@@ -1,4 +1,4 @@
-"""A synthetic ILSVRC validation set of its real number of files, in its original form: one tar."""
+"""The eval_ilsvrc command on as many files as the ILSVRC validation set has, in one tar as the original's."""
 
 import io
 import json
@@ -14,7 +14,7 @@ from evaluation_process import EVALUATE, ONE_THREAD, run_until_half_done
 from vggrepro.caffe.snapshot import write_caffemodel
 from vggrepro.data.augment import ILSVRC_MEAN_BGR
 from vggrepro.data.sources import open_images
-from vggrepro.evaluation.image_posteriors import classify
+from vggrepro.evaluation.image_posteriors import image_posteriors
 from vggrepro.evaluation.measuring.evaluated_net import load_classifier
 from vggrepro.evaluation.measuring.pipeline import ImageSet, RunOptions
 from vggrepro.evaluation.metrics import truth_ranks
@@ -46,7 +46,7 @@ def ilsvrc(tmp_path_factory):
     rng = np.random.default_rng(5)
     pictures = write_tar(folder, rng)
     net = write_thousand(folder)
-    posteriors, _ = classify(
+    posteriors, _ = image_posteriors(
         ImageSet.whole(open_images(folder / "distinct")),
         [Member(net.name, "dense", SCALES, flip=True)],
         [load_classifier(net, ILSVRC_MEAN_BGR)],

@@ -1,0 +1,98 @@
+"""Nets as the protocols see them."""
+
+import numpy as np
+import pytest
+
+from vggrepro.errors import NetError, ProtocolError, ShapeError, WeightsError
+from vggrepro.evaluation.measuring.evaluated_net import (
+    Scorer,
+    check_scales,
+    load_classifier,
+    load_network,
+    score_blob,
+)
+from vggrepro.evaluation.net_files import NetFiles
+from vggrepro.evaluation.protocols import Stream
+from vggrepro.net import load_net
+
+MEAN = (104.5, 116.0, 123.25)
+
+
+def test_class_scores_are_under_the_final_softmax(nets):
+    network = load_classifier(nets[0], MEAN)
+    assert (network.name, network.input, network.crop) == ("one", "data", 8)
+    assert (network.blob, network.channels) == ("fc8", 7)
+    assert network.facts()["mean_bgr"] == list(MEAN)
+
+
+def test_any_blob_may_be_asked_for(nets):
+    assert (load_network(nets[0], MEAN, "conv1").blob, load_network(nets[0], MEAN, "conv1").channels) == (
+        "conv1",
+        4,
+    )
+    with pytest.raises(NetError, match="no blob 'fc7'; it has data, conv1"):
+        load_network(nets[0], MEAN, "fc7")
+
+
+def changed(files, folder, *replacements):
+    """The same net with another prototxt."""
+    text = files.deploy.read_text()
+    for old, new in replacements:
+        assert old in text
+        text = text.replace(old, new)
+    path = folder / "changed.prototxt"
+    path.write_text(text)
+    return NetFiles("changed", path, files.weights)
+
+
+def test_a_net_without_a_softmax_gives_its_output(nets, tmp_path):
+    end = 'layer { name: "prob" type: "Softmax" bottom: "fc8" top: "prob" }'
+    assert load_classifier(changed(nets[0], tmp_path, (end, "")), MEAN).blob == "fc8"
+    with pytest.raises(NetError, match="layer 'prob': works in place"):
+        load_classifier(changed(nets[0], tmp_path, ('top: "prob"', 'top: "fc8"')), MEAN)
+
+
+def test_posteriors_are_no_scores(nets):
+    with pytest.raises(NetError, match="blob 'prob' holds posteriors, expected class scores"):
+        score_blob(load_net(nets[0].deploy), "prob")
+
+
+def test_several_outputs_need_to_be_told_which(nets, tmp_path):
+    more = 'bottom: "fc6" top: "fc8"'
+    layer = 'layer { name: "more" type: "ReLU" bottom: "fc8" top: "more" }'
+    files = changed(nets[0], tmp_path, ('layer { name: "prob"', f'{layer} layer {{ name: "prob"'))
+    assert more in files.deploy.read_text()
+    with pytest.raises(NetError, match="outputs more, prob; expected one"):
+        load_classifier(files, MEAN)
+    assert load_classifier(files, MEAN, "fc8").blob == "fc8"
+
+
+def test_weights_must_be_there_for_every_layer(nets, tmp_path):
+    files = changed(nets[0], tmp_path, ('name: "fc6"', 'name: "fc6b"'))
+    with pytest.raises(WeightsError, match=r"one\.caffemodel: no weights for layer fc6b of net 'tiny'"):
+        load_classifier(files, MEAN)
+
+
+def test_the_input_must_be_a_square_picture(nets, tmp_path):
+    files = changed(nets[0], tmp_path, ("input_dim: 8 input_dim: 8", "input_dim: 8 input_dim: 7"))
+    with pytest.raises(NetError, match=r"expected one \(N, 3, side, side\)"):
+        load_classifier(files, MEAN)
+
+
+def test_scales_must_hold_a_crop_or_the_whole_net(nets):
+    network = load_classifier(nets[0], MEAN)
+    check_scales(network, [Stream("one", "grid", 8, flip=False), Stream("one", "dense", 7, flip=False)])
+    with pytest.raises(ProtocolError, match="scale 7: smaller than one's crops of 8 pixels"):
+        check_scales(network, [Stream("one", "grid", 7, flip=False)])
+    with pytest.raises(ShapeError):
+        check_scales(network, [Stream("one", "dense", 5, flip=False)])
+
+
+def test_a_scorer_gives_rows_or_maps(nets):
+    network = load_classifier(nets[0], MEAN)
+    blob = np.random.default_rng(0).standard_normal((2, 3, 8, 8), np.float32) * 50
+    rows = Scorer(network, "cpu", convolutional=False, threads=1)(blob)
+    maps = Scorer(network, "cpu", convolutional=True, threads=1)
+    assert rows.shape == (2, 7)
+    assert np.abs(maps(blob)[:, :, 0, 0] - rows).max() < 1e-4
+    assert maps(np.zeros((1, 3, 12, 14), np.float32)).shape == (1, 7, 3, 4)

@@ -1,0 +1,76 @@
+"""An image at several scales, and the views that streams ask for."""
+
+import cv2
+import numpy as np
+import pytest
+
+from vggrepro.data.sources import FolderSource
+from vggrepro.errors import DataError
+from vggrepro.evaluation.measuring.rescaled_image import ImageReading, RescaledImage, offsets, read_rescaled
+from vggrepro.evaluation.protocols import Stream
+
+CROP = 4
+PIXELS = np.random.default_rng(0).integers(0, 256, (7, 9, 3), dtype=np.uint8)
+IMAGE = RescaledImage({7: PIXELS}, "floor", truncated=False)
+
+
+def stream(kind, *, flip=False):
+    return Stream("net", kind, 7, flip)
+
+
+def test_crops_have_the_size_of_the_input_and_whole_images_their_own():
+    for kind in ("centre", "five", "grid"):
+        assert IMAGE.size(stream(kind), CROP) == (4, 4)
+    assert IMAGE.size(stream("dense"), CROP) == (7, 9)
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "top", "left"),
+    [
+        ("centre", 0, 1, 2),
+        ("five", 0, 0, 0),
+        ("five", 3, 3, 5),
+        ("five", 4, 1, 2),
+        ("grid", 0, 0, 0),
+        ("grid", 6, 1, 1),
+        ("grid", 24, 3, 5),
+    ],
+)
+def test_a_view_is_the_crop_at_its_offset(kind, number, top, left):
+    expected = PIXELS[top : top + CROP, left : left + CROP]
+    assert np.array_equal(IMAGE.view(stream(kind), number, CROP), expected)
+    assert np.array_equal(IMAGE.view(stream(kind, flip=True), number, CROP), expected[:, ::-1])
+
+
+def test_the_dense_view_is_the_whole_image():
+    assert np.array_equal(IMAGE.view(stream("dense"), 0, CROP), PIXELS)
+    assert np.array_equal(IMAGE.view(stream("dense", flip=True), 0, CROP), PIXELS[:, ::-1])
+
+
+def test_views_share_the_memory_of_the_image():
+    assert all(np.shares_memory(IMAGE.view(stream("grid", flip=f), 7, CROP), PIXELS) for f in (False, True))
+
+
+def test_the_centre_of_an_odd_margin_is_a_choice():
+    assert offsets("centre", PIXELS, CROP, "floor") == ((1, 2),)
+    assert offsets("centre", PIXELS, CROP, "matcaffe") == ((2, 3),)
+
+
+def test_an_image_is_read_at_every_scale(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), PIXELS)
+    source = FolderSource(tmp_path, ("a.png",))
+    found = read_rescaled(source, 0, [7, 14], ImageReading(kernel="cubic", centre="matcaffe"))
+    assert np.array_equal(found.pixels[7], PIXELS)
+    assert np.array_equal(found.pixels[14], cv2.resize(PIXELS, (18, 14), interpolation=cv2.INTER_CUBIC))
+    assert (found.centre, found.truncated) == ("matcaffe", False)
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"a\.png"):
+        read_rescaled(source, 0, [7], ImageReading())
+
+
+def test_the_choices_of_reading_as_facts():
+    assert ImageReading("apply", "matlab", "matcaffe").facts() == {
+        "exif": "apply",
+        "kernel": "matlab",
+        "centre": "matcaffe",
+    }

@@ -1,0 +1,129 @@
+"""Comparing what a model gives with what it should give."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from golden_suite import ROOT
+
+from vggrepro.graph.forward import build_forward
+from vggrepro.graph.reference import reference_forward
+from vggrepro.net import Net, load_net
+from vggrepro.net.transforms.deploy import to_deploy
+from vggrepro.net.transforms.fully_convolutional import fully_convolutional
+from vggrepro.runtime.session import Session
+from vggrepro.verify.comparison import (
+    Difference,
+    compare,
+    compare_with_reference,
+    difference_table,
+    example_inputs,
+    magnitude,
+)
+
+NAN, INF = float("nan"), float("inf")
+
+
+def test_the_figures_of_a_difference() -> None:
+    got = np.array([[1.0, -2.0], [0.5, 3.0]], np.float32)
+    want = np.array([[1.0, -2.5], [0.25, 3.0]], np.float32)
+    assert compare("y", got, want, atol=0.5) == Difference("y", (2, 2), 0.5, 0.1875, 3.0, True)
+    assert not compare("y", got, want, atol=0.49).passed
+
+
+def test_absolute_and_relative_tolerance_add_up() -> None:
+    got, want = np.array([11.0]), np.array([10.0])
+    assert compare("y", got, want, atol=0.5, rtol=0.05).passed
+    assert not compare("y", got, want, atol=0.5, rtol=0.04).passed
+
+
+@pytest.mark.parametrize("value", [NAN, INF, -INF])
+def test_what_is_not_finite_equals_itself_alone(value: float) -> None:
+    found = compare("y", np.array([value, 1.0]), np.array([value, 1.0]), atol=0.0)
+    assert (found.passed, found.largest, found.magnitude) == (True, 0.0, 1.0)
+    assert not compare("y", np.array([value, 1.0]), np.array([2.0, 1.0]), atol=9.0).passed
+    assert not compare("y", np.array([2.0, 1.0]), np.array([value, 1.0]), atol=9.0).passed
+    assert not compare("y", np.array([INF]), np.array([-INF]), atol=9.0).passed
+
+
+def test_another_shape_does_not_pass() -> None:
+    found = compare("y", np.zeros((2, 1)), np.ones(2), atol=9.0)
+    assert (found.passed, found.largest, found.shape, found.magnitude) == (False, INF, (2, 1), 1.0)
+
+
+def test_an_empty_array_has_no_difference() -> None:
+    assert compare("y", np.zeros((0, 3)), np.zeros((0, 3)), atol=0.0) == Difference(
+        "y", (0, 3), 0.0, 0.0, 0.0, True
+    )
+
+
+def test_a_magnitude_leaves_out_what_is_not_finite() -> None:
+    assert magnitude(np.array([NAN, -7.0, INF, 3.0])) == 7.0
+    assert magnitude(np.array([NAN])) == 0.0
+
+
+@pytest.fixture(scope="module")
+def lenet() -> Net:
+    folder = ROOT / "nets" / "lenet_test"
+    return to_deploy(load_net(folder / "net.prototxt", folder / "weights.caffemodel"))
+
+
+def everything(net: Net, *, convolutional: bool = False) -> Session:
+    blobs = [blob for blob in net.blobs if blob not in net.inputs]
+    return Session(build_forward(net, outputs=blobs, fully_convolutional=convolutional), "cpu", threads=1)
+
+
+def test_a_session_beside_the_reference_of_its_net(lenet: Net) -> None:
+    session = everything(lenet)
+    inputs = example_inputs(lenet, build_forward(lenet))
+    found = compare_with_reference(session, lenet, inputs, 1e-5)
+    assert [d.blob for d in found] == [blob for blob in lenet.blobs if blob not in lenet.inputs]
+    assert all(d.passed and d.magnitude > 0 for d in found)
+    exact = reference_forward(lenet, inputs)
+    assert found[0].magnitude == pytest.approx(np.abs(exact[found[0].blob]).max())
+    wrong = lenet.with_params({"conv2:0": lenet.params["conv2:0"] * np.float32(1.01)})
+    failed = [d.blob for d in compare_with_reference(session, wrong, inputs, 1e-5) if not d.passed]
+    assert failed[0] == "conv2"
+    assert "conv1" not in failed
+
+
+def test_a_map_is_compared_with_the_vector_that_it_was(lenet: Net) -> None:
+    session = everything(lenet, convolutional=True)
+    found = compare_with_reference(session, lenet, example_inputs(lenet, build_forward(lenet)), 1e-5)
+    assert all(d.passed for d in found)
+    assert next(d for d in found if d.blob == "ip1").shape == (2, *lenet.shapes["ip1"][1:])
+
+
+def test_example_inputs_may_be_larger_than_the_net_says(lenet: Net) -> None:
+    larger = example_inputs(lenet, build_forward(lenet, fully_convolutional=True), grow=(3, 5))
+    ((name, shape),) = lenet.inputs.items()
+    assert larger[name].shape == (min(shape[0], 2), *shape[1:2], shape[2] + 3, shape[3] + 5)
+    assert 40 < larger[name].std() < 60
+    fully_convolutional(lenet).reshape({name: larger[name].shape})
+
+
+def test_labels_are_zero_or_one(tmp_path: Path) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_text(
+        'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 8 dim: 5 } } }'
+        'layer { name: "y" type: "Input" top: "y" input_param { shape { dim: 8 } } }'
+        'layer { name: "a" type: "Accuracy" bottom: "x" bottom: "y" top: "a" }'
+    )
+    net = load_net(path)
+    arrays = example_inputs(net, build_forward(net))
+    assert set(np.unique(arrays["y"])) <= {0.0, 1.0}
+    assert np.abs(arrays["x"]).max() > 10
+
+
+def test_a_table_marks_what_failed() -> None:
+    rows = [
+        Difference("conv1", (1, 2), 1.5e-7, 2e-8, 3.0, True),
+        Difference("a_long_name", (4,), 1.0, 0.5, 2.0, False),
+    ]
+    assert difference_table(rows).splitlines() == [
+        "blob          largest      mean  magnitude  shape",
+        "conv1        1.50e-07  2.00e-08   3.00e+00  (1, 2)",
+        "a_long_name  1.00e+00  5.00e-01   2.00e+00  (4,)  FAILED",
+    ]
