@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from vggrepro.data.arrays import Doubles, Singles
+from vggrepro.data.arrays import Doubles
 from vggrepro.data.sources.base import Source
 from vggrepro.data.sources.folder import FolderSource
 from vggrepro.errors import ProtocolError
-from vggrepro.evaluation.measuring.evaluated_net import EvaluatedNet, Scorer, check_scales
+from vggrepro.evaluation.measuring.evaluated_net import EvaluatedNet, check_scales, posterior_score
 from vggrepro.evaluation.measuring.pipeline import ImageProblem, ImageSet, Pipeline, RunOptions
 from vggrepro.evaluation.metrics import guesses
-from vggrepro.evaluation.protocols import Member, Stream, log_posteriors, stream_shares, view_means
+from vggrepro.evaluation.protocols import Member, fuse, stream_shares, view_means
 
 
 def image_files(paths: Sequence[Path]) -> Source:
@@ -37,25 +37,19 @@ def image_posteriors(
     classes = {network.channels for network in networks}
     if len(classes) != 1:
         raise ProtocolError(f"networks with {sorted(classes)} classes cannot be fused: expected one number")
-    total = np.full((len(images.source), classes.pop()), np.nan)
-    total[images.indexes] = 0
+    shape = len(images.source), classes.pop()
+    means = {stream: np.full(shape, np.nan) for stream in shares}
     problems: dict[int, ImageProblem] = {}
     for network in networks:
         streams = tuple(sorted(stream for stream in shares if stream.net == network.name))
         check_scales(network, streams)
-        dense = any(stream.view_kind == "dense" for stream in streams)
-        scorer = Scorer(network, options.device, convolutional=dense, threads=options.threads)
-
-        def score(stream: Stream, blob: Singles, scorer: Scorer = scorer) -> Singles:
-            return log_posteriors(scorer(blob), stream.average)
-
+        score = posterior_score(network, streams, options.device, options.threads)
         for found in Pipeline(images, streams, network.crop, network.mean, options).all_answers(score):
             if isinstance(found, ImageProblem):
                 problems[found.index] = found
             else:
-                total[found.index] += shares[found.stream] * view_means(found.rows[None])[0]
-    total[[index for index, found in problems.items() if found.kind == "bad"]] = np.nan
-    return total, problems
+                means[found.stream][found.index] = view_means(found.rows[None])[0]
+    return fuse(means, shares), problems
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from vggrepro.evaluation.measuring.evaluated_net import (
     check_scales,
     load_classifier,
     load_network,
+    posterior_score,
     score_blob,
 )
 from vggrepro.evaluation.net_files import NetFiles
-from vggrepro.evaluation.protocols import Stream
+from vggrepro.evaluation.protocols import AFTER, BEFORE, Stream, log_posteriors
 from vggrepro.net import load_net
 
 MEAN = (104.5, 116.0, 123.25)
@@ -96,3 +97,18 @@ def test_a_scorer_gives_rows_or_maps(nets):
     assert rows.shape == (2, 7)
     assert np.abs(maps(blob)[:, :, 0, 0] - rows).max() < 1e-4
     assert maps(np.zeros((1, 3, 12, 14), np.float32)).shape == (1, 7, 3, 4)
+
+
+def test_log_posteriors_are_averaged_as_the_stream_says(nets):
+    network = load_classifier(nets[0], MEAN)
+    before = Stream("one", "dense", 12, flip=False)
+    after = Stream("one", "dense", 12, flip=False, average=AFTER)
+    crop = Stream("one", "centre", 12, flip=False)
+    score = posterior_score(network, [before, after, crop], "cpu", 1)
+    blob = np.random.default_rng(0).standard_normal((2, 3, 12, 12), np.float32) * 50
+    maps = Scorer(network, "cpu", convolutional=True, threads=1)(blob)
+    assert np.array_equal(score(before, blob), log_posteriors(maps, BEFORE))
+    assert np.array_equal(score(after, blob), log_posteriors(maps, AFTER))
+    assert np.abs(score(after, blob) - score(before, blob)).max() > 1e-3
+    only_crops = posterior_score(network, [crop], "cpu", 1)
+    assert np.exp(only_crops(crop, blob[:, :, :8, :8])).sum(axis=1) == pytest.approx([1, 1])

@@ -173,7 +173,7 @@ def test_labels_are_checked_before_anything_is_measured(images, nets, tmp_path, 
     def check(classes):
         raise DataError(f"not {classes}")
 
-    monkeypatch.setattr(measurement, "Scorer", None)
+    monkeypatch.setattr(measurement, "posterior_score", None)
     member = Member("one", "centre", (9,), flip=False)
     chosen = ImageSet.whole(open_images(images / "images"))
     with (

@@ -9,7 +9,7 @@ from typing import Any
 from vggrepro.data.arrays import Singles
 from vggrepro.errors import NetError, ProtocolError, WeightsError
 from vggrepro.evaluation.net_files import NetFiles
-from vggrepro.evaluation.protocols import Stream
+from vggrepro.evaluation.protocols import Stream, log_posteriors
 from vggrepro.graph.forward import build_forward
 from vggrepro.graph.metadata import file_sha256
 from vggrepro.net import load_net
@@ -143,3 +143,13 @@ class Scorer:
         answers = self._session.run({self._network.input: batch}, [self._network.blob])
         result: Singles = answers[self._network.blob]
         return result
+
+
+def posterior_score(
+    network: EvaluatedNet, streams: Sequence[Stream], device: str, threads: int
+) -> Callable[[Stream, Singles], Singles]:
+    """The function that gives the log posteriors (n, K) of views (n, 3, h, w) of one of the ``streams``, with
+    the network on ``device``."""
+    dense = any(stream.view_kind == "dense" for stream in streams)
+    scorer = Scorer(network, device, convolutional=dense, threads=threads)
+    return lambda stream, blob: log_posteriors(scorer(blob), stream.average)

@@ -14,16 +14,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.data.arrays import Doubles, Ints, Singles
+from vggrepro.data.arrays import Doubles, Ints
 from vggrepro.errors import DataError, ProtocolError
 from vggrepro.evaluation.goals import EvaluationPlan
-from vggrepro.evaluation.measuring.evaluated_net import EvaluatedNet, Scorer, check_scales, load_classifier
+from vggrepro.evaluation.measuring.evaluated_net import (
+    EvaluatedNet,
+    check_scales,
+    load_classifier,
+    posterior_score,
+)
 from vggrepro.evaluation.measuring.image_choice import source_fingerprint
 from vggrepro.evaluation.measuring.pipeline import Answer, ImageProblem, ImageSet, Pipeline, RunOptions
 from vggrepro.evaluation.measuring.progress import progress
 from vggrepro.evaluation.measuring.view_batches import windows
 from vggrepro.evaluation.measuring.view_cache import BAD, PENDING, StreamCache, ViewCache
-from vggrepro.evaluation.protocols import Stream, log_mean, log_posteriors, view_means
+from vggrepro.evaluation.protocols import Stream, log_mean, view_means
 from vggrepro.system.ranks import Ranks
 
 Advance = Callable[[float], None]
@@ -105,12 +110,7 @@ class StreamCaches:
         todo = [window for window in mine if self.lacks(window)]
         if not todo:
             return
-        dense = any(stream.view_kind == "dense" for stream in self.streams)
-        scorer = Scorer(network, options.device, convolutional=dense, threads=options.threads)
-
-        def score(stream: Stream, blob: Singles) -> Singles:
-            return log_posteriors(scorer(blob), stream.average)
-
+        score = posterior_score(network, self.streams, options.device, options.threads)
         shares = work_shares(self.streams, network.crop)
         pipeline = Pipeline(images, self.streams, network.crop, network.mean, options)
         for found in pipeline.answers(todo, score, self.pending):
