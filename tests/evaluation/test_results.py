@@ -66,11 +66,19 @@ def test_mistakes_and_confusions(cache):
     assert [(c.label, c.errors.top1.wrong) for c in found.classes] == [(0, 1), (1, 0), (2, 0), (3, 0), (4, 0)]
 
 
-def test_the_most_confident_mistakes_come_first(cache):
-    scale_9 = (Member("n", "centre", (9,), flip=False),)
-    found = collect_results(cache, scale_9, INDEXES, LABELS[INDEXES], worst=2)
-    assert [mistake.index for mistake in found.worst] == [2, 3]  # equals, in the order of the images
-    assert collect_results(cache, scale_9, INDEXES, LABELS[INDEXES], worst=0).worst == ()
+def test_the_most_confident_mistakes_come_first(tmp_path):
+    """Four mistakes and one right answer, of which the second is the surest."""
+    (stream,) = stream_shares((Member("n", "centre", (9,), flip=False),))
+    with ViewCache(tmp_path, {}, 5) as cache:
+        cache.create(stream, CLASSES, {})
+        store = cache.open(stream)
+        for index, (label, sure) in enumerate([(1, 0.4), (1, 0.9), (0, 0.95), (1, 0.6), (1, 0.6)]):
+            store.write(index, np.log(posterior(label, sure))[None])
+        store.close()
+        member = (Member("n", "centre", (9,), flip=False),)
+        found = collect_results(cache, member, np.arange(5), np.zeros(5, np.int64), worst=3)
+        assert [mistake.index for mistake in found.worst] == [1, 3, 4]  # equals in the order of the images
+        assert collect_results(cache, member, np.arange(5), np.zeros(5, np.int64), worst=0).worst == ()
 
 
 def test_an_image_that_was_not_measured(cache):

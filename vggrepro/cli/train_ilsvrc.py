@@ -12,7 +12,7 @@ from vggrepro.cli.options.evaluation import ReadingOptions, RunningOptions
 from vggrepro.cli.options.images import warn_of_bad_images
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.training import (
-    RunOptions,
+    RunSettings,
     SolverOptions,
     WeightOptions,
     add_run_options,
@@ -57,7 +57,7 @@ class TrainingOptions:
     images: ImageOptions
     augmentation: AugmentationOptions
     weights: WeightOptions
-    run: RunOptions
+    run: RunSettings
 
     def completed(self) -> tuple[TrainingOptions, Sequence[str]]:
         """What ``--demo`` or ``--preset`` stand for, wherever nothing else is given; and settings of

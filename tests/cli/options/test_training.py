@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tiny_run import write_solver
 
-from vggrepro.cli.options.training import RunOptions, SolverOptions, WeightOptions, definition_of
+from vggrepro.cli.options.training import RunSettings, SolverOptions, WeightOptions, definition_of
 from vggrepro.errors import OptionError, ParseError, SolverError
 from vggrepro.paper.trainings import find_preset
 from vggrepro.system.ranks import Alone
@@ -35,13 +35,13 @@ def test_devices(
     tmp_path: Path, given: str | None, fields: dict[str, object], rank: int, ranks: int, device: str
 ) -> None:
     definition = read_definition(write_solver(tmp_path, **fields))
-    assert RunOptions(given).placed(definition, Alone(rank, ranks, rank)) == device
+    assert RunSettings(given).placed(definition, Alone(rank, ranks, rank)) == device
 
 
 def test_settings_replace_the_files_fields_in_their_order(tmp_path: Path) -> None:
     solver = SolverOptions(write_solver(tmp_path, max_iter=7), settings=("max_iter: 9", 'type: "Adam"'))
     preset = ["max_iter: 8", "base_lr: 0.5"]
-    definition, batch = definition_of(solver, RunOptions(), preset, images=False)
+    definition, batch = definition_of(solver, RunSettings(), preset, images=False)
     param = definition.param
     assert (param.max_iter, param.base_lr, param.type, batch) == (9, 0.5, "Adam", None)
 
@@ -49,7 +49,7 @@ def test_settings_replace_the_files_fields_in_their_order(tmp_path: Path) -> Non
 @pytest.mark.parametrize("prefix", ['a"b', 'x" max_iter: 1 type: "', "back\\slash\n", "ä", "runs/x"])
 def test_a_prefix_is_taken_as_it_is(tmp_path: Path, prefix: str) -> None:
     solver = SolverOptions(write_solver(tmp_path, max_iter=7), settings=('snapshot_prefix: "other"',))
-    definition, _ = definition_of(solver, RunOptions(snapshot_prefix=prefix), [], images=False)
+    definition, _ = definition_of(solver, RunSettings(snapshot_prefix=prefix), [], images=False)
     assert definition.snapshot_prefix == prefix
     assert definition.param.max_iter == 7
 
@@ -57,25 +57,25 @@ def test_a_prefix_is_taken_as_it_is(tmp_path: Path, prefix: str) -> None:
 def test_a_prefix_that_is_no_text(tmp_path: Path) -> None:
     solver = SolverOptions(write_solver(tmp_path))
     with pytest.raises(OptionError, match=r"--snapshot-prefix .*: expected UTF-8"):
-        definition_of(solver, RunOptions(snapshot_prefix="\udcff"), [], images=False)
+        definition_of(solver, RunSettings(snapshot_prefix="\udcff"), [], images=False)
 
 
 def test_iter_size_keeps_the_batch(tmp_path: Path) -> None:
     solver = SolverOptions(write_solver(tmp_path, iter_size=3), iter_size=2)
-    definition, batch = definition_of(solver, RunOptions(), [], images=True)
+    definition, batch = definition_of(solver, RunSettings(), [], images=True)
     assert (definition.param.iter_size, batch) == (2, 24)
-    _, batch = definition_of(replace(solver, batch=10), RunOptions(), [], images=True)
+    _, batch = definition_of(replace(solver, batch=10), RunSettings(), [], images=True)
     assert batch == 10
     with pytest.raises(OptionError, match=r"--iter-size divides the batch of --data"):
-        definition_of(solver, RunOptions(), [], images=False)
+        definition_of(solver, RunSettings(), [], images=False)
 
 
 def test_solvers_that_are_none(tmp_path: Path) -> None:
     solver = SolverOptions(write_solver(tmp_path), settings=("max_itr: 3",))
     with pytest.raises(ParseError, match="setting 'max_itr: 3':1:1"):
-        definition_of(solver, RunOptions(), [], images=False)
+        definition_of(solver, RunSettings(), [], images=False)
     with pytest.raises(OptionError, match="no solver: expected --config FILE"):
-        definition_of(SolverOptions(), RunOptions(), [], images=False)
+        definition_of(SolverOptions(), RunSettings(), [], images=False)
 
 
 def test_presets_files_lie_where_they_are_said_to() -> None:

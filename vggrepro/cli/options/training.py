@@ -82,7 +82,7 @@ class WeightOptions:
 
 
 @dataclass(frozen=True)
-class RunOptions:
+class RunSettings:
     """How the training runs, and what it leaves behind. None: what the solver says."""
 
     device: str | None = None
@@ -106,7 +106,7 @@ class RunOptions:
 
 
 def definition_of(
-    solver: SolverOptions, run: RunOptions, settings: Sequence[str], *, images: bool
+    solver: SolverOptions, run: RunSettings, settings: Sequence[str], *, images: bool
 ) -> tuple[Definition, int | None]:
     """The solver with what the command line says in its fields' place, and the images of an iteration (None:
     as many as the solver and its net say).
@@ -204,8 +204,8 @@ def add_weight_options(options: Options) -> None:
 
 
 def add_run_options(options: Options) -> None:
-    """Add the options of :class:`RunOptions`."""
-    add_device_option(options, RunOptions.device)
+    """Add the options of :class:`RunSettings`."""
+    add_device_option(options, RunSettings.device)
     add_threads_option(options)
     options.add_argument(
         "--snapshot-prefix",
@@ -215,14 +215,14 @@ def add_run_options(options: Options) -> None:
     options.add_argument(
         "--keep",
         type=natural,
-        default=RunOptions.keep,
+        default=RunSettings.keep,
         metavar="K",
         help="last snapshots to keep, 0: all (default: 3)",
     )
     options.add_argument(
         "--keep-best",
         action=BooleanOptionalAction,
-        default=RunOptions.keep_best,
+        default=RunSettings.keep_best,
         help="make and keep a snapshot where the validation accuracy is the best so far",
     )
     options.add_argument(
@@ -238,7 +238,7 @@ def add_run_options(options: Options) -> None:
     options.add_argument(
         "--log", type=Path, metavar="FILE", help="JSON lines (default: the snapshot prefix with .jsonl)"
     )
-    for name, default in (("sigint", RunOptions.sigint_effect), ("sighup", RunOptions.sighup_effect)):
+    for name, default in (("sigint", RunSettings.sigint_effect), ("sighup", RunSettings.sighup_effect)):
         options.add_argument(
             f"--{name}-effect", choices=EFFECTS, default=default, help=f"as in Caffe (default: {default})"
         )
