@@ -34,7 +34,7 @@ def runnable_rows(number: int) -> list[TableRow]:
 def _rows(number: int) -> tuple[TableRow, ...]:
     rows = table(number)
     if not rows:
-        raise ProtocolError(f"table {number}: the paper's results are in tables 3 to 7")
+        raise ProtocolError(f"--table {number}: the paper's results are in tables 3 to 7")
     return rows
 
 
