@@ -24,7 +24,7 @@ from vggrepro.layers.rules.loss import (
 
 @register
 @dataclass(frozen=True)
-class Accuracy(Layer):
+class Accuracy(Layer[None]):
     """Bottoms: scores (N, C, ...) and labels, one for each position, in any shape of that count.
 
     Tops: the accuracy () in [0, 1], 0 if every label is ignored; optionally that of each class (C),
@@ -64,7 +64,7 @@ class Accuracy(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[None]:
         scores, label = bottoms
         axis = self.axis % scores.rank
         labels = class_index(g, scores, label, axis, self.ignore_label)
@@ -76,8 +76,8 @@ class Accuracy(Layer):
         counted = labels.counted(g, one)
         accuracy = _ratio(g, g.op("ReduceSum", right, keepdims=0), g.op("ReduceSum", counted, keepdims=0))
         if not self.per_class:
-            return Emitted((accuracy,))
-        return Emitted((accuracy, self._of_classes(g, scores, axis, labels, right, counted)))
+            return Emitted((accuracy,), None)
+        return Emitted((accuracy, self._of_classes(g, scores, axis, labels, right, counted)), None)
 
     def _of_classes(
         self, g: GraphBuilder, scores: Value, axis: int, labels: ClassIndex, right: str, counted: str

@@ -26,7 +26,7 @@ _BEFORE_THE_START = -(2**31)
 
 @register
 @dataclass(frozen=True)
-class ArgMax(Layer):
+class ArgMax(Layer[None]):
     """The ``top_k`` largest elements in falling order; of equal ones the larger index comes first.
 
     With ``axis``: along that axis their indices, or with ``out_max_val`` their values; the top has
@@ -67,18 +67,18 @@ class ArgMax(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[None]:
         x = bottoms[0]
         if self.axis is not None:
             values, indices = self._largest(g, x.name, canonical_axis(self.axis, x.rank, "ArgMax"))
-            return Emitted((values if self.out_max_val else indices,))
+            return Emitted((values if self.out_max_val else indices,), None)
         values, indices = self._largest(g, g.op("Flatten", x.name, axis=1), 1)  # (N, top_k)
         top = g.op("Unsqueeze", indices, g.ints([1]))
         if self.out_max_val:
             top = g.op("Concat", top, g.op("Unsqueeze", values, g.ints([1])), axis=1)
         if x.rank > 3:
             top = g.op("Unsqueeze", top, g.ints(list(range(3, x.rank))))
-        return Emitted((top,))
+        return Emitted((top,), None)
 
     def _largest(self, g: GraphBuilder, x: str, axis: int) -> tuple[str, str]:
         """Values and indices along ``axis``. TopK prefers the smaller index among equals, so it sees

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import ShapeError
@@ -24,9 +24,16 @@ from vggrepro.layers.base import (
 )
 
 
+class _Saved(NamedTuple):
+    a: Value
+    x: Value
+    aligned: str
+    """a in a shape that broadcasts against x."""
+
+
 @register
 @dataclass(frozen=True)
-class Axpy(Layer):
+class Axpy(Layer[_Saved]):
     """Bottoms: a (N, C) or (N, C, 1, 1), x (N, C, ...) and y of x's shape. Top: of x's shape."""
 
     type = "Axpy"
@@ -51,15 +58,15 @@ class Axpy(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[_Saved]:
         a, x, y = bottoms
         aligned = a.name
         if a.rank != x.rank:
             aligned = g.op("Reshape", a.name, g.ints([0, 0] + [1] * (x.rank - 2)))
         top = g.op("Add", g.op("Mul", aligned, x.name), y.name)
-        return Emitted((top,), saved=(a, x, aligned))
+        return Emitted((top,), saved=_Saved(a, x, aligned))
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         a, x, aligned = saved
         dy = d_tops[0]
         if dy is None:

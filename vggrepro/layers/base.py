@@ -15,7 +15,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,9 @@ from vggrepro.errors import NetError, UnsupportedError
 
 Array = npt.NDArray[np.float64]
 Shapes = Sequence[Shape]
+
+S = TypeVar("S")
+"""What a layer saves in ``emit`` for its ``grad``."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +78,12 @@ class StateDef:
 
 
 @dataclass(frozen=True)
-class Emitted:
+class Emitted(Generic[S]):
     """What ``emit`` leaves: the tops' tensor names and, for the backward rule, what it saved."""
 
     tops: tuple[str, ...]
-    saved: Any = None
+    saved: S
+    """None for layers without a backward rule, or whose rule needs nothing."""
     next_params: Mapping[int, str] = field(default_factory=dict)
     """New values of parameters that the forward pass itself moves (BatchNorm in TRAIN), by index."""
     next_states: tuple[str, ...] = ()
@@ -119,7 +123,7 @@ class Reach:
     stride: tuple[int, int]
 
 
-class Layer(ABC):
+class Layer(ABC, Generic[S]):
     """One Caffe layer. Shapes are as Caffe's blobs; every blob is float32, labels too."""
 
     type: ClassVar[str]
@@ -148,7 +152,7 @@ class Layer(ABC):
 
     @classmethod
     @abstractmethod
-    def from_param(cls, param: Any, phase: int) -> Layer:
+    def from_param(cls, param: Any, phase: int) -> Layer[S]:
         """Parse a ``LayerParameter``. Raises UnsupportedError for what is set but not implemented,
         NetError for what Caffe refuses."""
 
@@ -172,16 +176,16 @@ class Layer(ABC):
     @abstractmethod
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[S]:
         """Add the forward pass to ``g``. A dimension that is None must stay free in the graph, or
         ``Value.shape`` raises FixedShapeError and the caller fixes it."""
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: S, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         """Add the backward pass, as Caffe's ``Backward`` computes it. ``d_tops`` holds None for a
         top that no gradient reaches; a loss layer gets its loss weight as a scalar there."""
         raise UnsupportedError(f"layer type {self.type}: no gradient rule")
 
-    def reread(self, saved: Any, bottoms: Sequence[str], tops: Sequence[str]) -> Any:
+    def reread(self, saved: S, bottoms: Sequence[str], tops: Sequence[str]) -> S:
         """``saved`` as Caffe's ``Backward`` finds it. Caffe reads bottoms and tops again then, and a layer
         behind that worked in place has overwritten them: ``bottoms`` and ``tops`` are the tensors that
         these blobs hold in the end. Layers that read copies of their own leave ``saved`` as it is."""
@@ -202,8 +206,11 @@ class Layer(ABC):
         return Reach((1, 1), (1, 1))
 
 
-_REGISTRY: dict[str, type[Layer]] = {}
-L = TypeVar("L", bound=type[Layer])
+AnyLayer: TypeAlias = Layer[Any]
+"""A layer of whatever type."""
+
+_REGISTRY: dict[str, type[AnyLayer]] = {}
+L = TypeVar("L", bound=type[AnyLayer])
 
 
 def register(cls: L) -> L:
@@ -221,7 +228,7 @@ def load_catalogue() -> None:
         importlib.import_module(f"{package}.{module.name}")
 
 
-def layer_class(type_name: str) -> type[Layer]:
+def layer_class(type_name: str) -> type[AnyLayer]:
     """The class of a layer type. Raises UnsupportedError that names an unknown one.
 
     A module that bears the type's name is imported alone: all of them take a tenth of a second.

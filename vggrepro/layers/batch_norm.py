@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,9 +26,15 @@ from vggrepro.layers.base import (
 )
 
 
+class _Saved(NamedTuple):
+    rank: int
+    y: str
+    deviation: str
+
+
 @register
 @dataclass(frozen=True)
-class BatchNorm(Layer):
+class BatchNorm(Layer[_Saved]):
     """Bottom and top (N, C, ...). Blobs: means (C), variances (C) and a factor (1) that both are
     multiplied with: the sum of the weights of a moving average that began at 0.
 
@@ -68,7 +74,7 @@ class BatchNorm(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[_Saved]:
         (x,) = bottoms
         if self.use_global_stats:
             mean, variance = self._global(g, x, params)
@@ -82,7 +88,7 @@ class BatchNorm(Layer):
             moved = self._moved(g, x, mean, variance, params)
         deviation = g.op("Sqrt", g.op("Add", variance, g.const(self.eps)))
         y = g.op("Div", centred, deviation)
-        return Emitted((y,), saved=(x.rank, y, deviation), next_params=moved)
+        return Emitted((y,), saved=_Saved(x.rank, y, deviation), next_params=moved)
 
     def _global(self, g: GraphBuilder, x: Value, params: Sequence[Value]) -> list[str]:
         """Mean and variance of the blobs, as (C, 1, ...), to broadcast. A factor of 0 makes both 0."""
@@ -112,7 +118,7 @@ class BatchNorm(Layer):
             for index, (old, new) in enumerate(zip(params, news, strict=True))
         }
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         """(dy - mean(dy) - y * mean(dy * y)) / deviation; with global statistics dy / deviation."""
         rank, y, deviation = saved
         dy = d_tops[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,9 +25,15 @@ from vggrepro.layers.base import (
 _NO_INDEX = 2**31 - 1
 
 
+class _Saved(NamedTuple):
+    items: Value
+    places: str
+    """The picked items' numbers, int64 (M,)."""
+
+
 @register
 @dataclass(frozen=True)
-class BatchReindex(Layer):
+class BatchReindex(Layer[_Saved]):
     """Item n of the top is item ``index[n]`` of the bottom (N, ...); ``index`` (M,) is the second
     bottom. An item may be picked often or never: its gradient is the sum over its uses."""
 
@@ -47,15 +53,15 @@ class BatchReindex(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[_Saved]:
         items, index = bottoms
         whole = g.op("Cast", index.name, to=7)
         # Caffe stops at a negative index, where Gather would count from the end: let that stop too.
         negative = g.op("Less", index.name, g.const(0))
         places = g.op("Where", negative, g.ints(_NO_INDEX), whole)
-        return Emitted((g.op("Gather", items.name, places, axis=0),), saved=(items, places))
+        return Emitted((g.op("Gather", items.name, places, axis=0),), saved=_Saved(items, places))
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         """The transposed one-hot matrix of the picks, times ``dy``: a sum in a fixed order."""
         items, places = saved
         (dy,) = d_tops

@@ -31,7 +31,7 @@ class _Saved:
 
 @register
 @dataclass(frozen=True)
-class Bias(Layer):
+class Bias(Layer[_Saved]):
     """The bias is ``bottom[1]``, or with a single bottom the layer's only parameter."""
 
     type = "Bias"
@@ -58,12 +58,12 @@ class Bias(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[_Saved]:
         x, bias = [*bottoms, *params]
         y = g.op("Add", x.name, self.operand.aligned(g, bias, x))
         return Emitted((y,), saved=_Saved(x.rank, bias.rank))
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         wants_bottom, wants_bias = [*needed.bottoms, *needed.params]
         dy = d_tops[0]
         d_bias = None

@@ -51,7 +51,7 @@ class LegacyAxis:
 
 @register
 @dataclass(frozen=True)
-class Concat(Layer):
+class Concat(Layer[tuple[Value, ...]]):
     """Bottoms agree in all axes but ``axis`` (default 1), where the top has the sum of their sizes.
 
     A single bottom is passed on.
@@ -83,14 +83,16 @@ class Concat(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[tuple[Value, ...]]:
         if len(bottoms) == 1:
             return Emitted((bottoms[0].name,), saved=tuple(bottoms))
         axis = self.axis.value % bottoms[0].rank
         return Emitted((g.op("Concat", *(b.name for b in bottoms), axis=axis),), saved=tuple(bottoms))
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
-        bottoms: tuple[Value, ...] = saved
+    def grad(
+        self, g: GraphBuilder, saved: tuple[Value, ...], d_tops: Sequence[str | None], needed: Needed
+    ) -> Gradients:
+        bottoms = saved
         (dy,) = d_tops
         assert dy is not None
         if len(bottoms) == 1:

@@ -36,7 +36,7 @@ class _Saved:
 
 @register
 @dataclass(frozen=True)
-class ContrastiveLoss(LossLayer):
+class ContrastiveLoss(LossLayer[_Saved]):
     """Bottoms: features (N, C) twice, and a flag for each pair (N), similar if its integer part is
     not 0. The loss is ``1/(2N) sum(d^2)`` of similar pairs and ``1/(2N) sum(max(margin - d, 0)^2)`` of
     others, with the Euclidean distance d; the legacy version takes ``max(margin - d^2, 0)``."""
@@ -70,7 +70,7 @@ class ContrastiveLoss(LossLayer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[_Saved]:
         a, b, flags = bottoms
         rows = instances(g, a)  # (N, C)
         difference = g.op("Sub", rows.name, instances(g, b).name)
@@ -87,7 +87,7 @@ class ContrastiveLoss(LossLayer):
         """What is compared with the margin."""
         return squared if self.legacy_version else g.op("Sqrt", squared)
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         """``alpha (a - b)`` for similar pairs with alpha = weight / N, ``-alpha (margin - d) / (d + 1e-4)
         (a - b)`` for others within the margin (legacy: ``-alpha (a - b)``): the 1e-4 is Caffe's.
         Other losses refuse to go back to their labels; Caffe leaves the flags out without a word."""

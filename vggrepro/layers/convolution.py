@@ -52,7 +52,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class BaseConvolution(Layer):
+class BaseConvolution(Layer[tuple[Pair, ...]]):
     """Filters over the axes behind ``axis``, the same for every pair of bottom and top.
 
     Weight: (output channels, input channels / group, kernel...), for Deconvolution with the two
@@ -176,7 +176,7 @@ class BaseConvolution(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[tuple[Pair, ...]]:
         frame, windows = self.windows(bottoms[0].rank)
         weight, *bias = (p.name for p in params)
         if not frame.spatial:
@@ -190,7 +190,9 @@ class BaseConvolution(Layer):
             pairs.append(Pair(bottom.dims, x, y, weight))
         return Emitted(tuple(tops), tuple(pairs))
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(
+        self, g: GraphBuilder, saved: tuple[Pair, ...], d_tops: Sequence[str | None], needed: Needed
+    ) -> Gradients:
         """All pairs share the parameters, whose gradients are sums over the pairs."""
         frame, windows = self.windows(len(saved[0].bottom))
         d_bottoms: list[str | None] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from vggrepro.emit import Dims, GraphBuilder, Shape, Value
 from vggrepro.errors import ShapeError
@@ -22,9 +22,14 @@ from vggrepro.layers.base import (
 )
 
 
+class _Saved(NamedTuple):
+    data: Value
+    size: Value
+
+
 @register
 @dataclass(frozen=True)
-class Crop(Layer):
+class Crop(Layer[_Saved]):
     """Axes from ``axis`` (default 2) on are cut to the sizes of the second bottom.
 
     ``offset``: where the window begins, once for all cut axes or once for each; default 0. The
@@ -66,7 +71,7 @@ class Crop(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[_Saved]:
         data, size = bottoms
         offsets = self._offsets(data.dims)
         starts, axes = list(offsets.values()), list(offsets)
@@ -78,9 +83,9 @@ class Crop(Layer):
             shape = g.op("Shape", size.name, start=axes[0], end=axes[-1] + 1)
             ends = g.op("Add", shape, g.ints(starts))
         top = g.op("Slice", data.name, g.ints(starts), ends, g.ints(axes))
-        return Emitted((top,), saved=(data, size))
+        return Emitted((top,), saved=_Saved(data, size))
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         data, size = saved
         (dy,) = d_tops
         assert dy is not None

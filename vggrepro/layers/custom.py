@@ -32,7 +32,7 @@ HOW_TO_ALLOW = "--allow-custom (allow_custom) makes custom nodes of them"
 
 
 @dataclass(frozen=True)
-class Custom(Layer):
+class Custom(Layer[None]):
     """The node ``vggrepro.caffe::<type>``. Inputs: the bottoms, then the layer's blobs; attributes:
     ``prototxt``, the layer's text as its author wrote it, and ``bottoms``, their number."""
 
@@ -68,15 +68,15 @@ class Custom(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[None]:
         if not self.shapes:  # without tops it gives nothing to a graph
-            return Emitted(())
+            return Emitted((), None)
         inputs = [value.name for value in (*bottoms, *params)]
         text = self.prototxt.encode("utf-8", "surrogateescape")  # comments come in any encoding
         about = {"prototxt": text, "bottoms": len(bottoms)}
-        return Emitted(g.ops(self.op_type, *inputs, outputs=len(self.shapes), domain=DOMAIN, **about))
+        return Emitted(g.ops(self.op_type, *inputs, outputs=len(self.shapes), domain=DOMAIN, **about), None)
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: None, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         raise UnsupportedError(
             f"layer {self.name!r}: {self.op_type} is a custom node: it has no gradient rule"
         )

@@ -35,7 +35,7 @@ ROW = 7
 
 @register
 @dataclass(frozen=True)
-class DetectionOutput(Layer):
+class DetectionOutput(Layer[None]):
     """Bottoms: predicted places (N, P * 4), or (N, P * C * 4) without ``share_location``; confidences
     (N, P * C); P prior boxes (1, 2, P * 4). Top (1, 1, M, 7), a row for each detection: index of the image,
     label, confidence, xmin, ymin, xmax, ymax in units of the image. Images, labels and falling confidences.
@@ -148,7 +148,7 @@ class DetectionOutput(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[None]:
         places, confidences, prior = bottoms
         (size,) = Value(prior.name, prior.dims[2:3]).shape
         priors = size // 4
@@ -166,7 +166,7 @@ class DetectionOutput(Layer):
             boxes = g.op("GatherND", self._foreground(g, boxes), index, batch_dims=2)
         stays = self._suppressed(g, boxes, scores, many)
         keys = self._sorted(g, scores, stays, classes * many, self._kept(priors))
-        return Emitted((self._rows(g, boxes, scores, keys),))
+        return Emitted((self._rows(g, boxes, scores, keys),), None)
 
     def _foreground(self, g: GraphBuilder, by_class: str) -> str:
         """(N, all classes, ...) without the background."""

@@ -28,7 +28,7 @@ from vggrepro.layers.rules.neuron import indicator, times
 
 @register
 @dataclass(frozen=True)
-class Dropout(Layer):
+class Dropout(Layer[str | None]):
     """What is kept in TRAIN is multiplied by ``1 / (1 - ratio)``; in TEST the layer is the identity.
 
     The state ``random`` is int64 (2,): a seed, which grows by one with each call, and the number of the
@@ -62,17 +62,19 @@ class Dropout(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[str | None]:
         x = bottoms[0]
         if self.masks is None:
-            return Emitted((x.name,))
+            return Emitted((x.name,), None)
         state = states[0].name
         kept = indicator(g, self.masks.emit(g, x, state))
         factors = g.op("Reshape", times(g, kept, 1 / self.masks.keep), g.op("Shape", x.name))
         following = g.op("Add", state, g.ints([1, 0]))
         return Emitted((g.op("Mul", x.name, factors),), saved=factors, next_states=(following,))
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(
+        self, g: GraphBuilder, saved: str | None, d_tops: Sequence[str | None], needed: Needed
+    ) -> Gradients:
         dy = d_tops[0]
         if dy is None or not needed.bottoms[0]:
             return Gradients((None,))

@@ -58,12 +58,12 @@ class ConstantData(DummyData):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[None]:
         tops = (
             g.op("ConstantOfShape", g.ints(shape), value=tensor("value", np.array([value], np.float32)))
             for shape, value in zip(self.shapes, self.values, strict=True)
         )
-        return Emitted(tuple(tops))
+        return Emitted(tuple(tops), None)
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]

@@ -40,7 +40,7 @@ class _Saved:
 
 @register
 @dataclass(frozen=True)
-class Eltwise(Layer):
+class Eltwise(Layer[_Saved]):
     """``coeffs`` weigh the bottoms of SUM, one for each; empty means all 1."""
 
     type = "Eltwise"
@@ -81,7 +81,7 @@ class Eltwise(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[_Saved]:
         names = tuple(b.name for b in bottoms)
         op_type = {PROD: "Mul", SUM: "Add", MAX: "Max"}[self.operation]
         terms = names
@@ -92,7 +92,7 @@ class Eltwise(Layer):
             partial.append(g.op(op_type, partial[-1], term))
         return Emitted((partial[-1],), saved=_Saved(names, tuple(partial)))
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         dy = d_tops[0]
         if dy is None:
             return Gradients((None,) * len(needed.bottoms))
@@ -114,7 +114,7 @@ class Eltwise(Layer):
         # Caffe's cheaper form, which is not a number where the bottom is 0.
         return g.op("Mul", g.op("Div", saved.partial[-1], saved.bottoms[index]), dy)
 
-    def reread(self, saved: Any, bottoms: Sequence[str], tops: Sequence[str]) -> Any:
+    def reread(self, saved: _Saved, bottoms: Sequence[str], tops: Sequence[str]) -> _Saved:
         """PROD may divide its top. DEVIATION: in place, Caffe's PROD loses the top's gradient, because the
         first bottom's is written over it; here it has the gradient that Caffe computes out of place."""
         if self.operation != PROD or bottoms[0] == tops[0]:

@@ -29,7 +29,7 @@ INT64 = 7
 
 @register
 @dataclass(frozen=True)
-class Embed(Layer):
+class Embed(Layer[str]):
     """Bottom (axes...) of whole numbers from 0 to input_dim - 1, top (axes..., num_output).
 
     The weight is (input_dim, num_output), the bias (num_output,). The numbers get no gradient.
@@ -64,7 +64,7 @@ class Embed(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[str]:
         weight, *bias = (p.name for p in params)
         rows = g.op("Cast", bottoms[0].name, to=INT64)
         y = g.op("Gather", weight, rows, axis=0)
@@ -72,7 +72,7 @@ class Embed(Layer):
             y = g.op("Add", y, b)
         return Emitted((y,), saved=rows)
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: str, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         """Every row of the table gets the sum over its uses. The sum runs in their order on the CPU;
         on CUDA its order, and so its rounding, is not fixed."""
         (d_top,) = d_tops

@@ -22,7 +22,7 @@ class _Saved:
 
 @register
 @dataclass(frozen=True)
-class EuclideanLoss(LossLayer):
+class EuclideanLoss(LossLayer[_Saved]):
     """Bottoms: two blobs (N, ...) with equally many elements. Both get a gradient."""
 
     type = "EuclideanLoss"
@@ -43,7 +43,7 @@ class EuclideanLoss(LossLayer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[_Saved]:
         a, b = bottoms
         difference = g.op("Sub", a.name, shaped_like(g, b, a))
         number = count(g, a, 0, 1)
@@ -51,7 +51,7 @@ class EuclideanLoss(LossLayer):
         loss = g.op("Div", total, g.op("Mul", number, g.const(2)))
         return Emitted((loss,), _Saved(difference, number, (a, b)))
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         weight = d_tops[0]
         if weight is None or not any(needed.bottoms):
             return Gradients((None, None))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError
@@ -21,9 +21,15 @@ from vggrepro.layers.base import (
 )
 
 
+class _Saved(NamedTuple):
+    items: tuple[Value, ...]
+    marks: str
+    """Which items stay: bool (N,)."""
+
+
 @register
 @dataclass(frozen=True)
-class Filter(Layer):
+class Filter(Layer[_Saved]):
     """Items n of each bottom but the last, where the last bottom, the selector (N, 1, ...), is not 0.
 
     How many rows the tops have is known only when the graph runs; their declared shape is Caffe's
@@ -67,13 +73,13 @@ class Filter(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[_Saved]:
         *items, selector = bottoms
         marks = g.op("Cast", g.op("Reshape", selector.name, g.ints([-1])), to=9)
         tops = tuple(g.op("Compress", item.name, marks, axis=0) for item in items)
-        return Emitted(tops, saved=(tuple(items), marks))
+        return Emitted(tops, saved=_Saved(tuple(items), marks))
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         """Item n takes row (marks before n) of ``dy`` if marked, else a row of zeros at its end."""
         items, marks = saved
         rank = g.op("CumSum", g.op("Cast", marks, to=7), g.ints(0))

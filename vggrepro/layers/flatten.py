@@ -27,7 +27,7 @@ from vggrepro.layers.reshape import INFER, Replacement
 
 @register
 @dataclass(frozen=True)
-class Flatten(Layer):
+class Flatten(Layer[Replacement]):
     """Axes ``axis`` to ``end_axis`` (included; negative ones count from the end) become one.
 
     If ``end_axis`` lies just before ``axis``, that one is a new axis of size 1, as in Caffe.
@@ -59,7 +59,7 @@ class Flatten(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[Replacement]:
         x = bottoms[0]
         start, end = self._range(x.dims)
         known = [size for size in x.dims[start:end] if size is not None]
@@ -69,11 +69,12 @@ class Flatten(Layer):
         replacement = Replacement(x, start, end, (math.prod(known) if fixed else INFER,))
         return Emitted((replacement.emit(g),), saved=replacement)
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
-        replacement: Replacement = saved
+    def grad(
+        self, g: GraphBuilder, saved: Replacement, d_tops: Sequence[str | None], needed: Needed
+    ) -> Gradients:
         (dy,) = d_tops
         assert dy is not None
-        return Gradients((replacement.gradient(g, dy),))
+        return Gradients((saved.gradient(g, dy),))
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]

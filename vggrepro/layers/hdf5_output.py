@@ -23,7 +23,7 @@ from vggrepro.layers.base import (
 
 @register
 @dataclass(frozen=True)
-class HDF5Output(Layer):
+class HDF5Output(Layer[None]):
     """Consumes data and label (the same number of items), without tops or gradients.
 
     DEVIATION: Caffe writes both to ``hdf5_output_param.file_name``; a graph writes no files, so
@@ -46,10 +46,10 @@ class HDF5Output(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
-        return Emitted(())
+    ) -> Emitted[None]:
+        return Emitted((), None)
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: None, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         return Gradients((None, None))
 
     def reference(

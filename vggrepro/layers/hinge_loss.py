@@ -34,7 +34,7 @@ class _Saved:
 
 @register
 @dataclass(frozen=True)
-class HingeLoss(LossLayer):
+class HingeLoss(LossLayer[_Saved]):
     """Bottoms: scores (N, ...) and labels (N, ...). A label counts through all C*H*W scores of its
     instance, and only the first N labels are read, whatever the shapes say."""
 
@@ -54,7 +54,7 @@ class HingeLoss(LossLayer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[_Saved]:
         scores, label = bottoms
         rows = instances(g, scores)  # (N, C*H*W)
         index = g.op("Squeeze", instance_labels(g, rows, label), g.ints([1]))
@@ -67,7 +67,7 @@ class HingeLoss(LossLayer):
         total = g.op("ReduceSumSquare" if self.squared else "ReduceSum", margins, keepdims=0)
         return Emitted((g.op("Div", total, number),), _Saved(signs, margins, number, scores, rows))
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         self.refuse(needed, 1, "label")
         weight = d_tops[0]
         if weight is None or not needed.bottoms[0]:

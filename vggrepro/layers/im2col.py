@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,9 +29,17 @@ from vggrepro.layers.rules.unfold import pad_widths, tap_slices, unfold
 from vggrepro.layers.rules.window import WindowParam, Windows
 
 
+class _Saved(NamedTuple):
+    """The dims of the bottom as the net has it, of the bottom as (N, C, sizes...), and of the columns."""
+
+    bottom: Dims
+    x: Dims
+    y: Dims
+
+
 @register
 @dataclass(frozen=True)
-class Im2col(Layer):
+class Im2col(Layer[_Saved]):
     """Bottom (..., C, sizes...), top (..., C * taps, windows...), with the taps of a channel together.
 
     ``force_nd_im2col`` chooses among Caffe's implementations of the same copy, and is ignored.
@@ -84,15 +92,15 @@ class Im2col(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[_Saved]:
         frame, windows = self._windows(bottoms[0].rank)
         x = frame.enter(g, bottoms[0])
         columns = unfold(g, x.name, x.dims, windows)  # (N, C, taps, windows...)
         dims = (x.dims[0], *self._top(bottoms[0].dims)[frame.axis :])
         y = Value(_join_taps(g, columns, dims), dims)
-        return Emitted((frame.leave(g, y, bottoms[0]),), (bottoms[0].dims, x.dims, dims))
+        return Emitted((frame.leave(g, y, bottoms[0]),), _Saved(bottoms[0].dims, x.dims, dims))
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         """Every element of the bottom gets the sum over the windows that saw it: the gradient of a
         convolution within each channel, whose filters each pick one tap."""
         (d_top,) = d_tops

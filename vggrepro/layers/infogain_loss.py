@@ -48,7 +48,7 @@ class _Saved:
 
 @register
 @dataclass(frozen=True)
-class InfogainLoss(LossLayer):
+class InfogainLoss(LossLayer[_Saved]):
     """Bottoms: scores (N, C, ...); labels, one for each position, in any shape of that count; and
     H, any shape of C*C elements, unless ``source`` names a file (a BlobProto) that holds it.
 
@@ -90,7 +90,7 @@ class InfogainLoss(LossLayer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[_Saved]:
         scores, label = bottoms[:2]
         axis = self.axis % scores.rank
         matrix = self._matrix(g, bottoms, axis)
@@ -112,7 +112,7 @@ class InfogainLoss(LossLayer):
             return g.const(np.reshape(self.matrix, (classes, classes)))
         return g.op("Reshape", bottoms[2].name, g.ints([classes, classes]))
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         """``(p sum_k H[label, k] - H[label]) * weight / divisor``; the clamp is not seen here."""
         self.refuse(needed, 1, "label")
         if len(needed.bottoms) > 2:

@@ -28,7 +28,7 @@ from vggrepro.layers.rules.window import WindowParam
 
 
 @dataclass(frozen=True)
-class Saved:
+class _Saved:
     """What backward needs: the bottom as a matrix (M, inputs), its dims as a blob, and the weight."""
 
     matrix: str
@@ -38,7 +38,7 @@ class Saved:
 
 @register
 @dataclass(frozen=True)
-class InnerProduct(Layer):
+class InnerProduct(Layer[_Saved]):
     """y = x W^T + b, with x the bottom as a matrix (M, inputs) and W (num_output, inputs).
 
     The axes from ``axis`` on make up the inputs; the axes before it stay, so the top is
@@ -81,13 +81,13 @@ class InnerProduct(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[_Saved]:
         (x,) = bottoms
         axis = self._axis(x.dims)
         matrix = self._matrix(g, x, axis)
         y = g.op("Gemm", matrix, *(p.name for p in params), transB=int(not self.transpose))
         top = y if axis == 1 else self._restore(g, y, x, axis)
-        return Emitted((top,), Saved(matrix, x.dims, params[0].name))
+        return Emitted((top,), _Saved(matrix, x.dims, params[0].name))
 
     def _matrix(self, g: GraphBuilder, x: Value, axis: int) -> str:
         inputs = self._inputs(x.dims)
@@ -102,7 +102,7 @@ class InnerProduct(Layer):
         shape = g.op("Shape", x.name, start=0, end=axis)
         return g.op("Reshape", y, g.op("Concat", shape, g.ints([self.num_output]), axis=0))
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         (d_top,) = d_tops
         if d_top is None:
             return Gradients((None,), (None,) * (1 + self.bias_term))

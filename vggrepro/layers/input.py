@@ -11,7 +11,7 @@ from vggrepro.errors import NetError
 from vggrepro.layers.base import Array, Emitted, Layer, Referenced, Shapes, at_least, exactly, register
 
 
-class Source(Layer):
+class Source(Layer[None]):
     """A layer whose tops are inputs of the graph: Input and the data layers."""
 
     bottoms = exactly(0)
@@ -19,7 +19,7 @@ class Source(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[None]:
         raise AssertionError("a source's tops are inputs of the graph")
 
     def reference(

@@ -29,7 +29,7 @@ from vggrepro.layers.base import (
 
 @register
 @dataclass(frozen=True)
-class Interp(Layer):
+class Interp(Layer[tuple[Value, ...]]):
     """Bottom (N, C, H, W), top (N, C, H', W').
 
     Height and width are first cut by ``crop`` (the pads, which must not be positive), then shrunk and
@@ -101,7 +101,7 @@ class Interp(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[tuple[Value, ...]]:
         x = bottoms[0].name
         if any(self.crop):
             begin, end = self.crop
@@ -117,7 +117,7 @@ class Interp(Layer):
             coordinate_transformation_mode="align_corners",
             axes=[2, 3],
         )
-        return Emitted((top,), saved=bottoms)
+        return Emitted((top,), saved=tuple(bottoms))
 
     def _sizes(self, g: GraphBuilder, x: str, other: Sequence[Value]) -> str:
         """Height and width of the top, from the cropped bottom."""
@@ -129,7 +129,9 @@ class Interp(Layer):
         zoomed = g.op("Mul", g.op("Div", steps, g.ints([self.shrink] * 2)), g.ints([self.zoom] * 2))
         return g.op("Add", zoomed, g.ints([1, 1]))
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(
+        self, g: GraphBuilder, saved: tuple[Value, ...], d_tops: Sequence[str | None], needed: Needed
+    ) -> Gradients:
         """The transpose of what forward does along each axis, cropped margins included."""
         dy = d_tops[0]
         nothing = (None,) * (len(saved) - 1)

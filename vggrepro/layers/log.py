@@ -12,7 +12,7 @@ from vggrepro.emit import GraphBuilder
 from vggrepro.errors import NetError
 from vggrepro.layers.base import Array, register
 from vggrepro.layers.exp import log_of_base
-from vggrepro.layers.rules.neuron import Neuron, affine, times
+from vggrepro.layers.rules.neuron import BottomAndTop, Neuron, affine, times
 
 
 @register
@@ -39,8 +39,8 @@ class Log(Neuron):
         inner = affine(g, x, self.scale, self.shift)
         return times(g, g.op("Div", dy, inner), self.scale / self.log_base)
 
-    def reread(self, saved: Any, bottoms: Sequence[str], tops: Sequence[str]) -> Any:
-        return saved if bottoms[0] == tops[0] else (bottoms[0], tops[0])
+    def reread(self, saved: BottomAndTop, bottoms: Sequence[str], tops: Sequence[str]) -> BottomAndTop:
+        return saved if bottoms[0] == tops[0] else BottomAndTop(bottoms[0], tops[0])
 
     def exact(self, x: Array) -> Array:
         with np.errstate(invalid="ignore", divide="ignore"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,9 +24,18 @@ from vggrepro.layers.base import (
 from vggrepro.layers.rules.neuron import affine
 
 
+class _Saved(NamedTuple):
+    x: Value
+    y: str
+    scale: str
+    """k + alpha * A(x^2)."""
+    power: str
+    """scale^-beta."""
+
+
 @register
 @dataclass(frozen=True)
-class LRN(Layer):
+class LRN(Layer[_Saved]):
     """y = x / (k + alpha * A(x^2))^beta, bottom and top (N, C, H, W).
 
     A averages over a neighbourhood: ``local_size`` channels, or a square of that side in the same
@@ -75,12 +84,12 @@ class LRN(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[_Saved]:
         (x,) = bottoms
         scale = self._spread(g, x, g.op("Mul", x.name, x.name), self.alpha, self.k)
         power = self._power(g, scale)
         y = g.op("Mul", x.name, power)
-        return Emitted((y,), saved=(x, y, scale, power))
+        return Emitted((y,), saved=_Saved(x, y, scale, power))
 
     def _spread(self, g: GraphBuilder, x: Value, values: str, factor: float, shift: float = 0) -> str:
         """``factor * A(values) + shift``. A is its own transpose, so backward uses it too.
@@ -105,7 +114,7 @@ class LRN(Layer):
         root = g.op("Sqrt", g.op("Reciprocal", scale))
         return g.op("Mul", root, g.op("Sqrt", root))
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         """dy * scale^-beta - 2 alpha beta x * A(dy * y / scale)."""
         x, y, scale, power = saved
         dy = d_tops[0]
@@ -115,10 +124,9 @@ class LRN(Layer):
         through = g.op("Mul", x.name, self._spread(g, x, ratio, 2 * self.alpha * self.beta))
         return Gradients((g.op("Sub", g.op("Mul", dy, power), through),))
 
-    def reread(self, saved: Any, bottoms: Sequence[str], tops: Sequence[str]) -> Any:
+    def reread(self, saved: _Saved, bottoms: Sequence[str], tops: Sequence[str]) -> _Saved:
         """Within a channel Caffe composes the layer of others, with tops of their own."""
-        x, y, scale, power = saved
-        return x, y if self.within_channel else tops[0], scale, power
+        return saved if self.within_channel else saved._replace(y=tops[0])
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]

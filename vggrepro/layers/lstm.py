@@ -18,7 +18,7 @@ class UnrolledLSTM(Unrolled):
 
 @register
 @dataclass(frozen=True)
-class LSTM(Recurrent):
+class LSTM(Recurrent[UnrolledLSTM]):
     """gates_t = W_xc x_t + b_c (+ W_xc_static x_static) + W_hc (cont_t h_{t-1}), in the order i, f,
     o, g; one step of :class:`LSTMUnit`. The top is h.
 
@@ -30,7 +30,7 @@ class LSTM(Recurrent):
     gates = 4
     states = ("h", "c")
 
-    def unroll(self, g: GraphBuilder, inputs: Sequences) -> tuple[str, tuple[str, ...], Unrolled]:
+    def unroll(self, g: GraphBuilder, inputs: Sequences) -> tuple[str, tuple[str, ...], UnrolledLSTM]:
         weight = self.hidden_weight(inputs)
         h, c = inputs.initial
         conted, steps = [], []
@@ -43,9 +43,8 @@ class LSTM(Recurrent):
         return top, (h, c), UnrolledLSTM(inputs, tuple(conted), tuple(steps))
 
     def unroll_gradient(
-        self, g: GraphBuilder, unrolled: Unrolled, dy: str, needed: Needed
+        self, g: GraphBuilder, unrolled: UnrolledLSTM, dy: str, needed: Needed
     ) -> tuple[list[str], tuple[str | None, ...]]:
-        assert isinstance(unrolled, UnrolledLSTM)
         weight = self.hidden_weight(unrolled.inputs)
         d_tops = unrolled.inputs.split(g, dy)
         d_steps: list[str] = []

@@ -101,7 +101,7 @@ def _require(condition: str, expected: int, got: int) -> None:
 
 @register
 @dataclass(frozen=True)
-class LSTMUnit(Layer):
+class LSTMUnit(Layer[Step]):
     """Bottoms: cells (1, N, D), gate inputs (1, N, 4 D) in the order i, f, o, g, ``cont`` (1, N).
     Tops: new cells and outputs, both (1, N, D).
 
@@ -130,20 +130,19 @@ class LSTMUnit(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[Step]:
         cells, gates, cont = bottoms
         hidden = cells.dims[2]
         column = g.op("Unsqueeze", cont.name, g.ints([2]))  # (1, N, 1)
         step = emit_step(g, cells.name, gates.name, column, cells.shape[2] if hidden is None else hidden)
         return Emitted((step.c, step.h), saved=step)
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
-        step: Step = saved
+    def grad(self, g: GraphBuilder, saved: Step, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         dc, dh = d_tops
         if dc is None and dh is None:
             return Gradients((None, None, None))
-        total, d_gates = emit_step_gradient(g, step, dh, dc)
-        return Gradients((g.op("Mul", total, step.f) if needed.bottoms[0] else None, d_gates, None))
+        total, d_gates = emit_step_gradient(g, saved, dh, dc)
+        return Gradients((g.op("Mul", total, saved.f) if needed.bottoms[0] else None, d_gates, None))
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]

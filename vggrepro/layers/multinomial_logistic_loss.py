@@ -36,7 +36,7 @@ class _Saved:
 
 @register
 @dataclass(frozen=True)
-class MultinomialLogisticLoss(LossLayer):
+class MultinomialLogisticLoss(LossLayer[_Saved]):
     """Bottoms: probabilities (N, ...) and labels (N, 1, 1, 1) or shorter, which count through all
     C*H*W probabilities of an instance. Below 1e-20 a probability counts as 1e-20."""
 
@@ -54,7 +54,7 @@ class MultinomialLogisticLoss(LossLayer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[_Saved]:
         prob, label = bottoms
         rows = instances(g, prob)  # (N, C*H*W)
         index = instance_labels(g, rows, label)  # (N, 1)
@@ -65,7 +65,7 @@ class MultinomialLogisticLoss(LossLayer):
         loss = g.op("Div", g.op("Neg", total), number)
         return Emitted((loss,), _Saved(index, prob_of_label, number, prob, rows))
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         """``-weight / (N p)`` at the label; the clamped p divides, so it does not become 0 there."""
         self.refuse(needed, 1, "label")
         weight = d_tops[0]

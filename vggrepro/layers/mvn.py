@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,9 +27,16 @@ from vggrepro.layers.base import (
 )
 
 
+class _Saved(NamedTuple):
+    x: Value
+    y: str
+    divisor: str | None
+    """None without ``normalize_variance``."""
+
+
 @register
 @dataclass(frozen=True)
-class MVN(Layer):
+class MVN(Layer[_Saved]):
     """y = (x - mean) / (deviation + eps). Bottom of up to four axes, top (N, C, H, W)."""
 
     type = "MVN"
@@ -59,7 +66,7 @@ class MVN(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[_Saved]:
         (x,) = bottoms
         four = x.name
         if x.rank < 4:
@@ -69,7 +76,7 @@ class MVN(Layer):
             deviation = g.op("Sqrt", self._mean(g, g.op("Mul", y, y)))
             divisor = g.op("Add", deviation, g.const(self.eps))
             y = g.op("Div", y, divisor)
-        return Emitted((y,), saved=(x, y, divisor))
+        return Emitted((y,), saved=_Saved(x, y, divisor))
 
     def _mean(self, g: GraphBuilder, x: str) -> str:
         return g.op("ReduceMean", x, g.ints(self._axes))
@@ -78,7 +85,7 @@ class MVN(Layer):
     def _axes(self) -> tuple[int, ...]:
         return (1, 2, 3) if self.across_channels else (2, 3)
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         """(dy - mean(dy) - y * mean(y * dy)) / (deviation + eps), or dy - mean(dy).
 
         Caffe leaves out that eps makes the deviation of y less than 1: exact for eps = 0.
@@ -95,9 +102,8 @@ class MVN(Layer):
             dx = g.op("Reshape", dx, g.ints(x.shape))
         return Gradients((dx,))
 
-    def reread(self, saved: Any, bottoms: Sequence[str], tops: Sequence[str]) -> Any:
-        x, _, divisor = saved
-        return saved if bottoms[0] == tops[0] else (x, tops[0], divisor)
+    def reread(self, saved: _Saved, bottoms: Sequence[str], tops: Sequence[str]) -> _Saved:
+        return saved if bottoms[0] == tops[0] else saved._replace(y=tops[0])
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]

@@ -38,7 +38,7 @@ class _Saved:
 
 @register
 @dataclass(frozen=True)
-class Normalize(Layer):
+class Normalize(Layer[_Saved]):
     """Bottom and top (N, C), (N, C, W) or (N, C, H, W): ``scale * x / sqrt(sum(x^2) + eps)``.
 
     The sum runs over the channels at each place, or with ``across_spatial`` over a whole image. The
@@ -83,7 +83,7 @@ class Normalize(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[_Saved]:
         (x,), (learned,) = bottoms, params
         squares = g.op("ReduceSum", g.op("Mul", x.name, x.name), g.ints(self._summed(x.rank)))
         norm = g.op("Sqrt", g.op("Add", squares, g.const(self.eps)))
@@ -96,7 +96,7 @@ class Normalize(Layer):
     def _summed(self, rank: int) -> Sequence[int]:
         return range(1, rank if self.across_spatial else 2)
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         """SSD's own rule for the bottom: ``scale * (dy - unit * sum(unit * dy)) / norm``. The scale is
         outside of the sum, which is calculus only where all channels have the same.
 

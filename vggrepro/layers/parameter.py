@@ -23,7 +23,7 @@ from vggrepro.layers.base import (
 
 @register
 @dataclass(frozen=True)
-class Parameter(Layer):
+class Parameter(Layer[None]):
     """The top is the parameter itself, of ``parameter_param.shape``; it begins as zeros.
 
     DEVIATION: with ``iter_size`` above 1 Caffe keeps the last pass's gradient alone, because each
@@ -47,10 +47,10 @@ class Parameter(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
-        return Emitted((params[0].name,))
+    ) -> Emitted[None]:
+        return Emitted((params[0].name,), None)
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: None, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         return Gradients((), (d_tops[0],))
 
     def reference(

@@ -28,7 +28,7 @@ from vggrepro.layers.base import (
 
 @register
 @dataclass(frozen=True)
-class Permute(Layer):
+class Permute(Layer[tuple[int, ...]]):
     """Axis i of the top is axis ``order[i]`` of the bottom; axes that are not named follow in their order."""
 
     type = "Permute"
@@ -60,12 +60,14 @@ class Permute(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[tuple[int, ...]]:
         (x,) = bottoms
         axes = self.axes(x.rank)
         return Emitted((g.op("Transpose", x.name, perm=axes),), saved=axes)
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(
+        self, g: GraphBuilder, saved: tuple[int, ...], d_tops: Sequence[str | None], needed: Needed
+    ) -> Gradients:
         dy = d_tops[0]
         if dy is None or not needed.bottoms[0]:
             return Gradients((None,))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,9 +27,14 @@ from vggrepro.layers.rules.window import Span, pool_end_pad, pool_size, pool_spa
 from vggrepro.layers.rules.window_positions import Taps, total
 
 
+class PoolingSaved(NamedTuple):
+    x: Value
+    y: str
+
+
 @register
 @dataclass(frozen=True)
-class Pooling(Layer):
+class Pooling(Layer[PoolingSaved]):
     """Bottom (N, C, H, W), top (N, C, H', W').
 
     MAX pooling may have a second top of the same shape: the index in the H x W plane of each maximum,
@@ -127,7 +132,7 @@ class Pooling(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[PoolingSaved]:
         (x,) = bottoms
         if self.kernel is None:
             y = g.op("GlobalMaxPool" if self.method == "MAX" else "GlobalAveragePool", x.name)
@@ -136,9 +141,11 @@ class Pooling(Layer):
         else:
             y = average_pool(g, x.name, self.windows(x.dims))
         tops = (y, self._mask(g, x, y)) if self.masked else (y,)
-        return Emitted(tops, saved=(x, y))
+        return Emitted(tops, saved=PoolingSaved(x, y))
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(
+        self, g: GraphBuilder, saved: PoolingSaved, d_tops: Sequence[str | None], needed: Needed
+    ) -> Gradients:
         """MAX: all of it to the first maximum. AVE: equal shares, of what the average divided by."""
         x, y = saved
         dy = d_tops[0]

@@ -10,7 +10,7 @@ import numpy as np
 
 from vggrepro.emit import GraphBuilder
 from vggrepro.layers.base import Array, register
-from vggrepro.layers.rules.neuron import Neuron, affine, filled_like, times
+from vggrepro.layers.rules.neuron import BottomAndTop, Neuron, affine, filled_like, times
 
 
 @register
@@ -63,8 +63,8 @@ class Power(Neuron):
             slope = times(g, g.op("Div", y, base), self.diff_scale)
         return g.op("Mul", dy, slope)
 
-    def reread(self, saved: Any, bottoms: Sequence[str], tops: Sequence[str]) -> Any:
-        return saved if bottoms[0] == tops[0] else (bottoms[0], tops[0])
+    def reread(self, saved: BottomAndTop, bottoms: Sequence[str], tops: Sequence[str]) -> BottomAndTop:
+        return saved if bottoms[0] == tops[0] else BottomAndTop(bottoms[0], tops[0])
 
     def exact(self, x: Array) -> Array:
         if self.diff_scale == 0:

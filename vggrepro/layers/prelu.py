@@ -36,7 +36,7 @@ def _default_filler() -> Any:
 
 @register
 @dataclass(frozen=True)
-class PReLU(Layer):
+class PReLU(Layer[_Saved]):
     """One slope for each channel (axis 1), or a single one of shape () if ``channel_shared``."""
 
     type = "PReLU"
@@ -68,13 +68,13 @@ class PReLU(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[_Saved]:
         x, slope = bottoms[0], params[0].name
         if not self.channel_shared and x.rank > 2:
             slope = g.op("Unsqueeze", slope, g.ints(list(range(1, x.rank - 1))))  # (C,) -> (C, 1, 1)
         return Emitted((g.op("PRelu", x.name, slope),), saved=_Saved(x, slope))
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         """At 0 the slope is the learned one, not 1."""
         dy, x = d_tops[0], saved.x
         dx = d_slope = None

@@ -34,7 +34,7 @@ ALIKE = 1e-6
 
 @register
 @dataclass(frozen=True)
-class PriorBox(Layer):
+class PriorBox(Layer[None]):
     """Bottoms: feature map (N, C, H, W) and image (N, C', H', W'), of which only the sizes matter; the image
     may be missing where ``image`` is given. Top (1, 2, H * W * boxes * 4): corners (xmin, ymin, xmax, ymax)
     in units of the image, row by row, and the variance of each.
@@ -96,7 +96,7 @@ class PriorBox(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[None]:
         """A constant: it needs height and width of both bottoms, but no batch."""
         fixed = [Value(b.name, (1, 1, *b.dims[2:])) for b in (bottoms if self.image is None else bottoms[:1])]
         (image, step), (height, width) = self._geometry([v.shape for v in fixed]), fixed[0].shape[2:]
@@ -108,7 +108,7 @@ class PriorBox(Layer):
         if self.clip:
             corners = corners.clip(0, 1)
         variances = np.broadcast_to(self.variances, corners.shape)
-        return Emitted((g.const(np.stack([corners, variances]).reshape(1, 2, -1)),))
+        return Emitted((g.const(np.stack([corners, variances]).reshape(1, 2, -1)),), None)
 
     def _geometry(self, shapes: Shapes) -> tuple[tuple[int, int], tuple[float, float]]:
         """Height and width of the image, and the steps."""
@@ -125,7 +125,7 @@ class PriorBox(Layer):
             sides += [(least * sqrt(ratio), least / sqrt(ratio)) for ratio in self.ratios]
         return sides
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: None, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         """SSD's backward pass does nothing."""
         return Gradients((None,) * len(needed.bottoms))
 

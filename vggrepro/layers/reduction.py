@@ -41,7 +41,7 @@ _REFERENCES: dict[int, Callable[[Array], Array]] = {
 
 @register
 @dataclass(frozen=True)
-class Reduction(Layer):
+class Reduction(Layer[Value]):
     """``coeff`` times the sum, sum of magnitudes, sum of squares or mean over ``axis`` and all axes
     after it, which the top lacks. Axis 0 (the default) leaves a scalar."""
 
@@ -61,7 +61,7 @@ class Reduction(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[Value]:
         x = bottoms[0]
         top = g.op(_OPERATORS[self.operation], x.name, g.ints(self._reduced(x)), keepdims=0)
         if self.coeff != 1:
@@ -71,9 +71,9 @@ class Reduction(Layer):
     def _reduced(self, x: Value) -> list[int]:
         return list(range(canonical_axis(self.axis, x.rank, "Reduction"), x.rank))
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: Value, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         """Sizes are read from the data: behind a Filter, axis 0 may be shorter than declared."""
-        x: Value = saved
+        x = saved
         (dy,) = d_tops
         assert dy is not None
         scaled = g.op("Mul", dy, g.const(self.coeff)) if self.coeff != 1 else dy

@@ -10,7 +10,7 @@ import numpy as np
 
 from vggrepro.emit import GraphBuilder
 from vggrepro.layers.base import Array, register
-from vggrepro.layers.rules.neuron import Neuron, affine, indicator
+from vggrepro.layers.rules.neuron import BottomAndTop, Neuron, affine, indicator
 
 
 @register
@@ -40,9 +40,9 @@ class ReLU(Neuron):
             positive = affine(g, positive, 1 - self.negative_slope, self.negative_slope)
         return g.op("Mul", dy, positive)
 
-    def reread(self, saved: Any, bottoms: Sequence[str], tops: Sequence[str]) -> Any:
+    def reread(self, saved: BottomAndTop, bottoms: Sequence[str], tops: Sequence[str]) -> BottomAndTop:
         """Only in place is the bottom overwritten."""
-        return (bottoms[0], tops[0]) if bottoms[0] == tops[0] else saved
+        return BottomAndTop(bottoms[0], tops[0]) if bottoms[0] == tops[0] else saved
 
     def exact(self, x: Array) -> Array:
         return np.where(x > 0, x, self.negative_slope * x if self.negative_slope else 0.0)

@@ -62,7 +62,7 @@ class Replacement:
 
 @register
 @dataclass(frozen=True)
-class Reshape(Layer):
+class Reshape(Layer[Replacement]):
     """``num_axes`` axes (-1: all) from ``axis`` on give way to ``shape``.
 
     In ``shape`` 0 copies the bottom's size of the same axis, one -1 takes what is left.
@@ -125,15 +125,16 @@ class Reshape(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[Replacement]:
         replacement = Replacement(bottoms[0], *self._replaced(bottoms[0].rank), self.shape)
         return Emitted((replacement.emit(g),), saved=replacement)
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
-        replacement: Replacement = saved
+    def grad(
+        self, g: GraphBuilder, saved: Replacement, d_tops: Sequence[str | None], needed: Needed
+    ) -> Gradients:
         (dy,) = d_tops
         assert dy is not None
-        return Gradients((replacement.gradient(g, dy),))
+        return Gradients((saved.gradient(g, dy),))
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]

@@ -23,7 +23,7 @@ class UnrolledRNN(Unrolled):
 
 @register
 @dataclass(frozen=True)
-class RNN(Recurrent):
+class RNN(Recurrent[UnrolledRNN]):
     """h_t = tanh(W_xh x_t + b_h (+ W_xh_static x_static) + W_hh (cont_t h_{t-1})), and the top
     o_t = tanh(W_ho h_t + b_o).
 
@@ -39,7 +39,7 @@ class RNN(Recurrent):
         size = self.num_output
         return (*super().param_defs(bottoms), self._define((size, size)), self._define((size,)))
 
-    def unroll(self, g: GraphBuilder, inputs: Sequences) -> tuple[str, tuple[str, ...], Unrolled]:
+    def unroll(self, g: GraphBuilder, inputs: Sequences) -> tuple[str, tuple[str, ...], UnrolledRNN]:
         weight = self.hidden_weight(inputs)
         (h,) = inputs.initial
         conted, hidden = [], []
@@ -52,9 +52,8 @@ class RNN(Recurrent):
         return top, (h,), UnrolledRNN(inputs, tuple(conted), tuple(hidden), rows, top)
 
     def unroll_gradient(
-        self, g: GraphBuilder, unrolled: Unrolled, dy: str, needed: Needed
+        self, g: GraphBuilder, unrolled: UnrolledRNN, dy: str, needed: Needed
     ) -> tuple[list[str], tuple[str | None, ...]]:
-        assert isinstance(unrolled, UnrolledRNN)
         weight, output_weight = self.hidden_weight(unrolled.inputs), unrolled.inputs.params[-2]
         d_output = tanh_gradient(g, dy, unrolled.top)
         d_hidden = unrolled.inputs.split(g, g.op("Gemm", d_output, output_weight))

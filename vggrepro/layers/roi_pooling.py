@@ -19,7 +19,7 @@ from vggrepro.layers.base import Array, Emitted, Layer, Reach, Referenced, Shape
 
 @register
 @dataclass(frozen=True)
-class ROIPooling(Layer):
+class ROIPooling(Layer[None]):
     """Bottoms: features (N, C, H, W) and regions (R, 5): index of the image, x1, y1, x2, y2 in pixels of the
     input, last ones included. Top (R, C, pooled_h, pooled_w).
 
@@ -58,13 +58,13 @@ class ROIPooling(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[None]:
         features, regions = bottoms
         rows = regions.name if regions.rank == 2 else g.op("Reshape", regions.name, g.ints([-1, 5]))
         top = g.op(
             "MaxRoiPool", features.name, rows, pooled_shape=self.pooled, spatial_scale=self.spatial_scale
         )
-        return Emitted((top,))
+        return Emitted((top,), None)
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]

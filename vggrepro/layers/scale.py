@@ -32,7 +32,7 @@ class _Saved:
 
 @register
 @dataclass(frozen=True)
-class Scale(Layer):
+class Scale(Layer[_Saved]):
     """The scale is ``bottom[1]``, or with a single bottom the first parameter, which a filler sets
     to 1 unless the definition says otherwise. With ``bias_term`` the last parameter is a bias of the
     scale's shape, added afterwards."""
@@ -71,7 +71,7 @@ class Scale(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[_Saved]:
         x, scale, *bias = [*bottoms, *params]
         aligned = self.operand.aligned(g, scale, x)
         y = g.op("Mul", x.name, aligned)
@@ -83,7 +83,7 @@ class Scale(Layer):
     def _bias_operand(self) -> Operand:
         return replace(self.operand, kind="bias")
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         dy = d_tops[0]
         wanted = [*needed.bottoms, *needed.params]
         found: list[str | None] = [None] * len(wanted)

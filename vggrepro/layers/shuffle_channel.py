@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError
@@ -18,7 +19,7 @@ from vggrepro.layers.base import Array, Emitted, Gradients, Layer, Needed, Refer
 
 @register
 @dataclass(frozen=True)
-class ShuffleChannel(Layer):
+class ShuffleChannel(Layer[npt.NDArray[np.int64]]):
     """Bottom and top (N, C, ...): first the first channel of each of ``group`` groups, then the second
     of each, and so on."""
 
@@ -44,14 +45,16 @@ class ShuffleChannel(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[npt.NDArray[np.int64]]:
         (x,) = bottoms
         (channels,) = Value(x.name, x.dims[1:2]).shape
         source = np.arange(channels).reshape(self.group, -1).T.reshape(-1)
         top = g.op("Gather", x.name, g.const(source, np.int64), axis=1)
         return Emitted((top,), saved=source)
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(
+        self, g: GraphBuilder, saved: npt.NDArray[np.int64], d_tops: Sequence[str | None], needed: Needed
+    ) -> Gradients:
         dy = d_tops[0]
         if dy is None or not needed.bottoms[0]:
             return Gradients((None,))

@@ -36,7 +36,7 @@ class _Saved:
 
 @register
 @dataclass(frozen=True)
-class SigmoidCrossEntropyLoss(LossLayer):
+class SigmoidCrossEntropyLoss(LossLayer[_Saved]):
     """Bottoms: scores (N, ...) and targets, as many, in [0, 1]. Without ``normalization`` the sum is
     divided by N. A target whose integer part is ``ignore_label`` does not count."""
 
@@ -60,7 +60,7 @@ class SigmoidCrossEntropyLoss(LossLayer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[_Saved]:
         """``x ([x >= 0] - t) + log(1 + exp(-|x|))``: no term grows where the loss does not."""
         x = bottoms[0].name
         target = shaped_like(g, bottoms[1], bottoms[0])
@@ -76,7 +76,7 @@ class SigmoidCrossEntropyLoss(LossLayer):
         loss = g.op("Div", g.op("ReduceSum", losses, keepdims=0), divisor)
         return Emitted((loss,), _Saved(x, target, ignored, divisor))
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         """``(s(x) - t) * weight / divisor``, and 0 for ignored targets."""
         self.refuse(needed, 1, "label")
         weight = d_tops[0]

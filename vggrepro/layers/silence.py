@@ -23,7 +23,7 @@ from vggrepro.layers.base import (
 
 @register
 @dataclass(frozen=True)
-class Silence(Layer):
+class Silence(Layer[tuple[str, ...]]):
     """No tops; the bottoms get gradients of zeros."""
 
     type = "Silence"
@@ -39,10 +39,12 @@ class Silence(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[tuple[str, ...]]:
         return Emitted((), saved=tuple(b.name for b in bottoms))
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(
+        self, g: GraphBuilder, saved: tuple[str, ...], d_tops: Sequence[str | None], needed: Needed
+    ) -> Gradients:
         zeros = (
             g.op("ConstantOfShape", g.op("Shape", name)) if wanted else None
             for name, wanted in zip(saved, needed.bottoms, strict=True)

@@ -29,7 +29,7 @@ _TO_THE_END = 2**31 - 1
 
 @register
 @dataclass(frozen=True)
-class Slice(Layer):
+class Slice(Layer[Value]):
     """Pieces of ``axis`` (default 1), cut before each of ``points``; without points, equal pieces."""
 
     type = "Slice"
@@ -79,7 +79,7 @@ class Slice(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[Value]:
         x = bottoms[0]
         axis = self.axis.value % x.rank
         if self.count == 1:
@@ -96,8 +96,8 @@ class Slice(Layer):
         bounds = pairwise((0, *self.points, _TO_THE_END))
         return tuple(g.op("Slice", x, g.ints([a]), g.ints([b]), g.ints([axis])) for a, b in bounds)
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
-        x: Value = saved
+    def grad(self, g: GraphBuilder, saved: Value, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+        x = saved
         if self.count == 1 or all(d is None for d in d_tops):
             return Gradients((d_tops[0],))
         pieces = [

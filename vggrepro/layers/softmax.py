@@ -24,7 +24,7 @@ from vggrepro.layers.base import (
 
 @register
 @dataclass(frozen=True)
-class Softmax(Layer):
+class Softmax(Layer[str]):
     """The largest element is subtracted first, as in Caffe, so no exponential overflows.
     ``softmax_param.engine`` chooses between Caffe's kernels, not between results."""
 
@@ -43,7 +43,7 @@ class Softmax(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[str]:
         x = bottoms[0]
         axis = canonical_axis(self.axis, x.rank, "softmax_param")
         if all(d == 1 for d in x.dims[axis + 1 :]):
@@ -59,7 +59,7 @@ class Softmax(Layer):
         exponentials = g.op("Exp", g.op("Sub", x, g.op("ReduceMax", x, axes)))
         return g.op("Div", exponentials, g.op("ReduceSum", exponentials, axes))
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: str, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         """``y * (dy - sum(dy * y))``, the sum along the axis."""
         y, dy = saved, d_tops[0]
         if dy is None or not needed.bottoms[0]:
@@ -67,7 +67,7 @@ class Softmax(Layer):
         dot = g.op("ReduceSum", g.op("Mul", dy, y), g.ints([self.axis]), keepdims=1)
         return Gradients((g.op("Mul", g.op("Sub", dy, dot), y),))
 
-    def reread(self, saved: Any, bottoms: Sequence[str], tops: Sequence[str]) -> Any:
+    def reread(self, saved: str, bottoms: Sequence[str], tops: Sequence[str]) -> str:
         return tops[0]
 
     def reference(

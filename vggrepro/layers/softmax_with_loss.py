@@ -45,7 +45,7 @@ class _Saved:
 
 @register
 @dataclass(frozen=True)
-class SoftmaxWithLoss(LossLayer):
+class SoftmaxWithLoss(LossLayer[_Saved]):
     """Bottoms: scores (N, C, ...) and labels, one for each position, in any shape of that count.
 
     Tops: the loss (), and optionally the probabilities, shaped as the scores. No gradient enters
@@ -77,7 +77,7 @@ class SoftmaxWithLoss(LossLayer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[_Saved]:
         scores, label = bottoms
         axis = self.axis % scores.rank
         labels = class_index(g, scores, label, axis, self.averaging.ignore_label)
@@ -89,7 +89,7 @@ class SoftmaxWithLoss(LossLayer):
         saved = _Saved(prob, labels, prob_of_label, divisor)
         return Emitted((loss, prob) if self.gives_prob else (loss,), saved)
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         """``(p - onehot(label)) * weight / divisor``: Caffe does not see the clamp of the loss here."""
         self.refuse(needed, 1, "label")
         weight = d_tops[0]

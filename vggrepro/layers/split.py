@@ -23,7 +23,7 @@ from vggrepro.layers.base import (
 
 @register
 @dataclass(frozen=True)
-class Split(Layer):
+class Split(Layer[None]):
     """Every top is the bottom itself; its gradient is the sum of the tops' gradients."""
 
     type = "Split"
@@ -40,10 +40,10 @@ class Split(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
-        return Emitted((bottoms[0].name,) * self.count)
+    ) -> Emitted[None]:
+        return Emitted((bottoms[0].name,) * self.count, None)
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: None, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         arrived = [d for d in d_tops if d is not None]
         if not arrived:
             return Gradients((None,))

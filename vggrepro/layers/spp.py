@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,13 +22,19 @@ from vggrepro.layers.base import (
     Shapes,
     register,
 )
-from vggrepro.layers.pooling import Pooling
+from vggrepro.layers.pooling import Pooling, PoolingSaved
 from vggrepro.layers.rules.window_positions import total
+
+
+class _Saved(NamedTuple):
+    x: Value
+    pooled: tuple[PoolingSaved, ...]
+    """What the pooling of each level saved."""
 
 
 @register
 @dataclass(frozen=True)
-class SPP(Layer):
+class SPP(Layer[_Saved]):
     """Bottom (N, C, H, W), top (N, sum of the levels' sizes). A pyramid of one level is that pooling
     alone, with its four axes."""
 
@@ -88,19 +94,19 @@ class SPP(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[_Saved]:
         (x,) = bottoms
         poolings = self._poolings(x.dims)
         pooled = [pooling.emit(g, bottoms, (), ()) for pooling in poolings]
-        saved = [x, *(p.saved for p in pooled)]
+        saved = _Saved(x, tuple(p.saved for p in pooled))
         if self.pyramid_height == 1:
             return Emitted(pooled[0].tops, saved)
         flat = [g.op("Flatten", p.tops[0]) for p in pooled]
         return Emitted((g.op("Concat", *flat, axis=1),), saved)
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         """The sum of the poolings' gradients."""
-        x, *pooled = saved
+        x, pooled = saved
         dy = d_tops[0]
         if dy is None or not needed.bottoms[0]:
             return Gradients((None,))

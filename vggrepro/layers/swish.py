@@ -10,7 +10,7 @@ import numpy as np
 
 from vggrepro.emit import GraphBuilder
 from vggrepro.layers.base import Array, register
-from vggrepro.layers.rules.neuron import Neuron, logistic, times
+from vggrepro.layers.rules.neuron import BottomAndTop, Neuron, logistic, times
 
 
 @register
@@ -37,10 +37,9 @@ class Swish(Neuron):
     def _gate(self, g: GraphBuilder, x: str) -> str:
         return logistic(g, times(g, x, self.beta))
 
-    def reread(self, saved: Any, bottoms: Sequence[str], tops: Sequence[str]) -> Any:
+    def reread(self, saved: BottomAndTop, bottoms: Sequence[str], tops: Sequence[str]) -> BottomAndTop:
         """Caffe keeps the gate, which is made of the bottom here, and reads the top again."""
-        x, _ = saved
-        return x, tops[0]
+        return saved._replace(top=tops[0])
 
     def exact(self, x: Array) -> Array:
         return x * (0.5 * np.tanh(0.5 * self.beta * x) + 0.5)

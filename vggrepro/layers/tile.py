@@ -25,7 +25,7 @@ from vggrepro.layers.base import (
 
 @register
 @dataclass(frozen=True)
-class Tile(Layer):
+class Tile(Layer[Value]):
     """The bottom ``tiles`` times in a row along ``axis``; its gradient is the sum over the copies."""
 
     type = "Tile"
@@ -49,14 +49,14 @@ class Tile(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[Value]:
         x = bottoms[0]
         axis = canonical_axis(self.axis, x.rank, "Tile")
         repeats = [self.tiles if a == axis else 1 for a in range(x.rank)]
         return Emitted((g.op("Tile", x.name, g.ints(repeats)),), saved=x)
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
-        x: Value = saved
+    def grad(self, g: GraphBuilder, saved: Value, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+        x = saved
         (dy,) = d_tops
         assert dy is not None
         axis = canonical_axis(self.axis, x.rank, "Tile")

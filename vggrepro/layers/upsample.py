@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,9 +31,15 @@ from vggrepro.layers.base import (
 Pair = tuple[int, int]
 
 
+class _Saved(NamedTuple):
+    x: Value
+    places: str | None
+    """The mask as int64 (N, C, H * W); None without one."""
+
+
 @register
 @dataclass(frozen=True)
-class Upsample(Layer):
+class Upsample(Layer[_Saved]):
     """Bottoms x (N, C, H, W) and, for SegNet's, the mask of the same shape: places in the top's planes.
     Top (N, C, H', W'): ``size`` if it is given, else ``scale`` times H and W, less ``pad_out``.
 
@@ -96,10 +102,10 @@ class Upsample(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[_Saved]:
         x, *mask = bottoms
         if not mask:
-            return Emitted((self._repeated(g, x),), saved=(x, None))
+            return Emitted((self._repeated(g, x),), saved=_Saved(x, None))
         leading = g.op("Shape", x.name, end=2)
         sizes = self._sizes(g, x)
         area = g.op("Mul", *g.ops("Split", sizes, outputs=2, num_outputs=2))
@@ -108,7 +114,7 @@ class Upsample(Layer):
         flat = g.op("Reshape", x.name, g.ints([0, 0, -1]))
         filled = g.op("ScatterElements", zeros, places, flat, axis=2)
         top = g.op("Reshape", filled, g.op("Concat", leading, sizes, axis=0))
-        return Emitted((top,), saved=(x, places))
+        return Emitted((top,), saved=_Saved(x, places))
 
     def _sizes(self, g: GraphBuilder, x: Value) -> str:
         """Height and width of the top."""
@@ -128,7 +134,7 @@ class Upsample(Layer):
             nearest_mode="floor",
         )
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         """Each value gets the gradient of the places that it went to. The mask gets none."""
         x, places = saved
         dy = d_tops[0]

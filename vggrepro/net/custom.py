@@ -11,7 +11,7 @@ from vggrepro.caffe.unknown_layers import ForeignNet
 from vggrepro.caffe.weights import SavedLayer
 from vggrepro.emit import Shape
 from vggrepro.errors import NetError
-from vggrepro.layers.base import Layer, known_types
+from vggrepro.layers.base import AnyLayer, known_types
 from vggrepro.layers.custom import DOMAIN, Custom
 from vggrepro.layers.input import Input
 from vggrepro.net.net import Net
@@ -19,7 +19,7 @@ from vggrepro.net.net import Net
 
 def custom_layers(
     message: Any, foreign: ForeignNet, shapes: Mapping[str, Shape], saved: Sequence[SavedLayer]
-) -> dict[str, Layer]:
+) -> dict[str, AnyLayer]:
     """A layer for each one of unknown type in an upgraded and filtered net, by its name.
 
     ``shapes`` are those of tops, where they differ from the first bottom's; ``saved`` tells which blobs the

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from vggrepro.caffe.messages import PHASES
 from vggrepro.emit import Shape
 from vggrepro.errors import NetError, ShapeError, UnsupportedError
-from vggrepro.layers.base import Layer, known_types, layer_class
+from vggrepro.layers.base import AnyLayer, known_types, layer_class
 from vggrepro.layers.custom import HOW_TO_ALLOW
 from vggrepro.net.net_layer import NetLayer, ParamUse, naming
 from vggrepro.net.shapes import check_sizes, infer_shapes
@@ -44,7 +44,7 @@ class Net:
     """The files that the net came from: ``prototxt`` and ``weights``."""
     loaded: frozenset[str] = frozenset()
     """Owner's keys of the parameters that a file gave; the others have their fillers' values."""
-    custom: Mapping[str, Layer] = field(default_factory=dict)
+    custom: Mapping[str, AnyLayer] = field(default_factory=dict)
     """Layers that no type of the catalogue made, by name."""
 
     @property
@@ -86,7 +86,7 @@ def build(
     message: Any,
     phase: str,
     input_shapes: Mapping[str, Shape] | None = None,
-    custom: Mapping[str, Layer] | None = None,
+    custom: Mapping[str, AnyLayer] | None = None,
 ) -> Net:
     """A Net from an upgraded and filtered ``NetParameter``; its parameters are still empty. ``custom``
     holds layers that take the place of those that the catalogue would make, by name.
@@ -121,7 +121,7 @@ def build(
     )
 
 
-def _parse_layers(message: Any, phase: str, custom: Mapping[str, Layer]) -> list[Layer]:
+def _parse_layers(message: Any, phase: str, custom: Mapping[str, AnyLayer]) -> list[AnyLayer]:
     layers, unsupported = [], []
     for m in message.layer:
         if m.name in custom:
@@ -148,7 +148,7 @@ def _python_class(message: Any) -> str:
     return f" (class {message.python_param.layer!r} of module {message.python_param.module!r})"
 
 
-def _loss_weights(message: Any, layer: Layer, tops: int) -> tuple[float, ...]:
+def _loss_weights(message: Any, layer: AnyLayer, tops: int) -> tuple[float, ...]:
     given = tuple(message.loss_weight)
     if given and len(given) != len(message.top):
         raise NetError(

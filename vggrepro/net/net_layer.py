@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vggrepro.errors import VggReproError
-from vggrepro.layers.base import Layer, ParamDef
+from vggrepro.layers.base import AnyLayer, ParamDef
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class NetLayer:
     """A layer in its place: the values it reads and writes, its parameters, its loss weights."""
 
     name: str
-    layer: Layer
+    layer: AnyLayer
     message: Any
     bottoms: tuple[str, ...]
     tops: tuple[str, ...]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vggrepro.errors import NetError
-from vggrepro.layers.base import Layer
+from vggrepro.layers.base import AnyLayer
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class _Wirer:
         self.available.discard(blob)
         return value
 
-    def write(self, message: Any, layer: Layer, index: int) -> str:
+    def write(self, message: Any, layer: AnyLayer, index: int) -> str:
         blob = message.top[index]
         in_place = index < len(message.bottom) and message.bottom[index] == blob
         if in_place and not layer.in_place:
@@ -62,7 +62,7 @@ class _Wirer:
         return value
 
 
-def wire(messages: Sequence[Any], layers: Sequence[Layer]) -> Wiring:
+def wire(messages: Sequence[Any], layers: Sequence[AnyLayer]) -> Wiring:
     """Resolve the names of a net, as Caffe's ``Net::Init`` does.
 
     Raises NetError for an unknown bottom (a cycle shows as one too), a blob with two sources, an
@@ -88,7 +88,7 @@ def _check_propagate_down(message: Any) -> None:
         )
 
 
-def check_counts(message: Any, kind: type[Layer]) -> None:
+def check_counts(message: Any, kind: type[AnyLayer]) -> None:
     """Caffe's ``CheckBlobCounts``. Raises NetError for a wrong number of bottoms or tops."""
     tops = len(message.top) + automatic_tops(message, kind)
     checks = (
@@ -101,6 +101,6 @@ def check_counts(message: Any, kind: type[Layer]) -> None:
             raise NetError(f"layer {message.name!r}: {kind.type} Layer {verb} {limit} {what} (got {number})")
 
 
-def automatic_tops(message: Any, kind: type[Layer]) -> int:
+def automatic_tops(message: Any, kind: type[AnyLayer]) -> int:
     """Caffe's ``AutoTopBlobs``: a loss layer without a top gets an anonymous one."""
     return max(0, kind.tops.least - len(message.top)) if kind.loss else 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -97,7 +97,11 @@ class Averaging:
         return float(max(number, 1))
 
 
-class LossLayer(Layer):
+S = TypeVar("S")
+"""What a loss layer saves for its backward rule."""
+
+
+class LossLayer(Layer[S]):
     """Caffe's LossLayer: predictions and labels in, a loss of shape () out, no gradient to labels."""
 
     loss = True

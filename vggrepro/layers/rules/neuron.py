@@ -15,14 +15,21 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import UnsupportedError
 from vggrepro.layers.base import Array, Emitted, Gradients, Layer, Needed, Referenced, Shapes
 
 
-class Neuron(Layer):
+class BottomAndTop(NamedTuple):
+    """The tensors of a neuron layer's bottom and top."""
+
+    bottom: str
+    top: str
+
+
+class Neuron(Layer[BottomAndTop]):
     """An elementwise layer without parameters (Caffe's NeuronLayer)."""
 
     in_place = True
@@ -44,20 +51,22 @@ class Neuron(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[BottomAndTop]:
         x = bottoms[0].name
         y = self.forward(g, x)
-        return Emitted((y,), saved=(x, y))
+        return Emitted((y,), saved=BottomAndTop(x, y))
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(
+        self, g: GraphBuilder, saved: BottomAndTop, d_tops: Sequence[str | None], needed: Needed
+    ) -> Gradients:
         x, y = saved
         dy = d_tops[0]
         if dy is None or not needed.bottoms[0]:
             return Gradients((None,))
         return Gradients((self.backward(g, x, y, dy),))
 
-    def reread(self, saved: Any, bottoms: Sequence[str], tops: Sequence[str]) -> Any:
-        return bottoms[0], tops[0]
+    def reread(self, saved: BottomAndTop, bottoms: Sequence[str], tops: Sequence[str]) -> BottomAndTop:
+        return BottomAndTop(bottoms[0], tops[0])
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]

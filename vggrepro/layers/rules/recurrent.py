@@ -11,7 +11,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -70,8 +70,11 @@ class Unrolled:
     """For each step the h of the step before, times ``cont``, (N, num_output)."""
 
 
+U = TypeVar("U", bound=Unrolled)
+
+
 @dataclass(frozen=True)
-class Recurrent(Layer):
+class Recurrent(Layer[U]):
     """Bottoms x (T, N, ...), cont (T, N), optionally x_static (N, ...); top (T, N, num_output).
 
     cont is 0 where a sequence begins: there the state before counts as 0. The last state goes on
@@ -95,7 +98,7 @@ class Recurrent(Layer):
     expose_hidden: bool = False
 
     @classmethod
-    def from_param(cls, param: Any, phase: int) -> Recurrent:
+    def from_param(cls, param: Any, phase: int) -> Recurrent[U]:
         p = param.recurrent_param
         if p.num_output == 0:
             raise NetError(f"layer {param.name!r}: num_output must be positive")
@@ -168,7 +171,7 @@ class Recurrent(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[U]:
         inputs = self._unroll_inputs(g, bottoms, params, states)
         top, last, saved = self.unroll(g, inputs)  # (T * N, num_output), (N, num_output) each
         steps, streams = bottoms[0].shape[:2]
@@ -203,23 +206,22 @@ class Recurrent(Layer):
         )
 
     @abstractmethod
-    def unroll(self, g: GraphBuilder, inputs: Sequences) -> tuple[str, tuple[str, ...], Unrolled]:
+    def unroll(self, g: GraphBuilder, inputs: Sequences) -> tuple[str, tuple[str, ...], U]:
         """The top as (T * N, num_output), the last states, and what the gradient needs."""
 
     def hidden_weight(self, inputs: Sequences) -> str:
         """W_h: (gates * num_output, num_output)."""
         return inputs.params[2 + self._has_static(inputs.bottoms)]
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: U, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         """Through time within the call; Caffe passes no gradient between calls, nor through exposed
         states."""
-        unrolled: Unrolled = saved
-        inputs = unrolled.inputs
+        inputs = saved.inputs
         if d_tops[0] is None:
             return Gradients()
         steps, streams = inputs.sizes
         dy = g.op("Reshape", d_tops[0], g.ints([steps * streams, self.num_output]))
-        d_steps, others = self.unroll_gradient(g, unrolled, dy, needed)
+        d_steps, others = self.unroll_gradient(g, saved, dy, needed)
         d_rows = g.op("Concat", *d_steps, axis=0)  # (T * N, gates * num_output)
         d_static = None
         if inputs.static_rows is not None:
@@ -227,12 +229,12 @@ class Recurrent(Layer):
             d_static = g.op("ReduceSum", stacked, g.ints([0]), keepdims=0)
         return Gradients(
             _bottom_gradients(g, inputs, {0: d_rows, 2: d_static}, needed),
-            (*_weight_gradients(g, unrolled, d_rows, d_static, needed), *others),
+            (*_weight_gradients(g, saved, d_rows, d_static, needed), *others),
         )
 
     @abstractmethod
     def unroll_gradient(
-        self, g: GraphBuilder, unrolled: Unrolled, dy: str, needed: Needed
+        self, g: GraphBuilder, unrolled: U, dy: str, needed: Needed
     ) -> tuple[list[str], tuple[str | None, ...]]:
         """From the top's gradient (T * N, num_output): those of ``Sequences.steps``, and those of the
         parameters that the layer has beyond W_h."""

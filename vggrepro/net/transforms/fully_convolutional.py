@@ -12,7 +12,7 @@ import numpy.typing as npt
 from vggrepro.caffe.messages import TEST, LayerParameter, ParamSpec
 from vggrepro.emit import Shape
 from vggrepro.errors import NetError, UnsupportedError
-from vggrepro.layers.base import Layer
+from vggrepro.layers.base import AnyLayer
 from vggrepro.layers.flatten import Flatten
 from vggrepro.layers.inner_product import InnerProduct
 from vggrepro.layers.reshape import Reshape
@@ -152,7 +152,7 @@ class _Surgeon:
         return [(top.shape[1], height, width) for top in whole]
 
 
-def _apply(layer: Layer, bottoms: Arrays, params: Arrays) -> Arrays | None:
+def _apply(layer: AnyLayer, bottoms: Arrays, params: Arrays) -> Arrays | None:
     """The layer's tops by its reference, or None if it does not take such bottoms with these parameters."""
     shapes = [bottom.shape for bottom in bottoms]
     try:
