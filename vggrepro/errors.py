@@ -1,12 +1,36 @@
 """Every exception of the package.
 
 A message is one line that names the file or layer, the place, what was got and what was expected;
-command lines print it and exit with code 2.
+command lines print it and exit with code 2. What a handler must tell apart is a class or an attribute,
+never the text of a message.
 """
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+_Error = TypeVar("_Error", bound="VggReproError")
 
 
 class VggReproError(Exception):
     """Base of every error that this package raises on purpose."""
+
+    def within(self: _Error, place: str) -> _Error:
+        """The same error with a place (a file, a layer) in front of its message; its attributes stay."""
+        copy = type(self)(f"{place}: {self}")
+        copy.__dict__.update(self.__dict__)
+        return copy
+
+
+@contextmanager
+def naming(place: str) -> Iterator[None]:
+    """Puts a place (a file, a layer) in front of the message of every error of this package raised inside."""
+    try:
+        yield
+    except VggReproError as error:
+        raise error.within(place) from error
 
 
 class ParseError(VggReproError):
@@ -19,6 +43,14 @@ class UpgradeError(VggReproError):
 
 class UnsupportedError(VggReproError):
     """A layer type or parameter that exists but is not implemented; the message names all of them."""
+
+
+class UnknownLayerError(UnsupportedError):
+    """A net has layers of types that nobody has registered; ``types`` holds them, in the net's order."""
+
+    def __init__(self, message: str, types: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.types = types
 
 
 class NetError(VggReproError):

@@ -26,6 +26,7 @@ from onnx import helper
 from vggrepro import emit
 from vggrepro.caffe.messages import TEST, LayerParameter
 from vggrepro.emit import Dims, GraphBuilder, Value
+from vggrepro.errors import naming
 from vggrepro.layers.base import Emitted, Layer, Needed, layer_class
 
 KERNEL_TABLE = Path(__file__).parents[1] / "cuda_kernels.tsv"
@@ -37,7 +38,8 @@ def parse(text: str, phase: int = TEST) -> Layer:
     param.name = param.name or "l"
     if not param.top:
         param.top.append("y")
-    return layer_class(param.type).from_param(param, phase)
+    with naming(f"layer {param.name!r}"):
+        return layer_class(param.type).from_param(param, phase)
 
 
 def tie_free(rng: np.random.Generator, shape: Sequence[int], low: float = -1, high: float = 1) -> np.ndarray:

@@ -46,7 +46,7 @@ class ArgMax(Layer[None]):
     def from_param(cls, param: Any, phase: int) -> ArgMax:
         p = param.argmax_param
         if p.top_k < 1:
-            raise NetError(f"layer {param.name!r}: top k must not be less than 1. (got {p.top_k})")
+            raise NetError(f"top k must not be less than 1. (got {p.top_k})")
         return cls(p.top_k, p.out_max_val, p.axis if p.HasField("axis") else None)
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from vggrepro.caffe.messages import FillerParameter
 from vggrepro.emit import Dims, GraphBuilder, Shape, Value
-from vggrepro.errors import NetError, UnsupportedError
+from vggrepro.errors import NetError, UnknownLayerError, UnsupportedError
 
 Array = npt.NDArray[np.float64]
 Shapes = Sequence[Shape]
@@ -229,7 +229,7 @@ def load_catalogue() -> None:
 
 
 def layer_class(type_name: str) -> type[AnyLayer]:
-    """The class of a layer type. Raises UnsupportedError that names an unknown one.
+    """The class of a layer type. Raises UnknownLayerError for one that is not registered.
 
     A module that bears the type's name is imported alone: all of them take a tenth of a second.
     """
@@ -238,7 +238,7 @@ def layer_class(type_name: str) -> type[AnyLayer]:
     if type_name not in _REGISTRY:
         load_catalogue()
     if type_name not in _REGISTRY:
-        raise UnsupportedError(f"Unknown layer type: {type_name}")
+        raise UnknownLayerError(f"Unknown layer type: {type_name}", (type_name,))
     return _REGISTRY[type_name]
 
 

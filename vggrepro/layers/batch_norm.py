@@ -54,7 +54,7 @@ class BatchNorm(Layer[_Saved]):
         for spec in param.param[:3]:
             if spec.lr_mult != 0:
                 raise NetError(
-                    f"layer {param.name!r}: Check failed: this->layer_param_.param(i).lr_mult() == 0.f"
+                    "Check failed: this->layer_param_.param(i).lr_mult() == 0.f"
                     f" ({spec.lr_mult:g} vs. 0)"
                     " Cannot configure batch normalization statistics as layer parameters."
                 )

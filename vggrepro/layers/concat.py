@@ -34,11 +34,11 @@ class LegacyAxis:
     """The older field's name, where that one is set."""
 
     @classmethod
-    def parse(cls, message: Any, legacy: str, layer: str) -> LegacyAxis:
+    def parse(cls, message: Any, legacy: str) -> LegacyAxis:
         if not message.HasField(legacy):
             return cls(message.axis)
         if message.HasField("axis"):
-            raise NetError(f"layer {layer!r}: Either axis or {legacy} should be specified; not both.")
+            raise NetError(f"Either axis or {legacy} should be specified; not both.")
         return cls(getattr(message, legacy), legacy)
 
     def of(self, shape: Shape, what: str) -> int:
@@ -64,7 +64,7 @@ class Concat(Layer[tuple[Value, ...]]):
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> Concat:
-        return cls(LegacyAxis.parse(param.concat_param, "concat_dim", param.name))
+        return cls(LegacyAxis.parse(param.concat_param, "concat_dim"))
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         first = bottoms[0]

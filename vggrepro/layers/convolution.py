@@ -76,20 +76,17 @@ class BaseConvolution(Layer[tuple[Pair, ...]]):
         p = param.convolution_param
         if param.bottom and len(param.bottom) != len(param.top):
             raise NetError(
-                f"layer {param.name!r}: {cls.type} Layer produces one top blob as output for each bottom blob"
+                f"{cls.type} Layer produces one top blob as output for each bottom blob"
                 f" input ({len(param.bottom)} vs. {len(param.top)})."
             )
         if p.num_output == 0 or p.group == 0:
-            raise NetError(
-                f"layer {param.name!r}: num_output_ > 0 ({p.num_output} vs. 0), group {p.group}: both must be"
-            )
+            raise NetError(f"num_output_ > 0 ({p.num_output} vs. 0), group {p.group}: both must be")
         if p.num_output % p.group:
             raise NetError(
-                f"layer {param.name!r}: num_output {p.num_output}, group {p.group}:"
-                " Number of output should be multiples of group."
+                f"num_output {p.num_output}, group {p.group}: Number of output should be multiples of group."
             )
         if 0 in p.dilation:
-            raise UnsupportedError(f"layer {param.name!r}: dilation 0 is not supported")
+            raise UnsupportedError("dilation 0 is not supported")
         return cls(
             p.num_output,
             WindowParam.from_param(p),

@@ -80,11 +80,11 @@ class ImageData(ImageSource):
         p, crop = param.image_data_param, param.transform_param.crop_size
         if (p.new_height == 0) != (p.new_width == 0):
             raise NetError(
-                f"layer {param.name!r}: Current implementation requires new_height and new_width to be"
+                "Current implementation requires new_height and new_width to be"
                 f" set at the same time. (got {p.new_height} and {p.new_width})"
             )
         if p.batch_size == 0:
-            raise NetError(f"layer {param.name!r}: Positive batch size required")
+            raise NetError("Positive batch size required")
         return cls(
             batch=p.batch_size,
             channels=3 if p.is_color else 1,
@@ -109,7 +109,7 @@ class MemoryData(ImageSource):
         sizes = (p.batch_size, p.channels, p.height, p.width)
         if not all(sizes):
             raise NetError(
-                f"layer {param.name!r}: batch_size, channels, height, and width must be specified and"
+                "batch_size, channels, height, and width must be specified and"
                 f" positive in memory_data_param; got {sizes}"
             )
         return cls(*sizes, labels=True, hint="")
@@ -147,7 +147,7 @@ class HDF5Data(Source):
     @classmethod
     def from_param(cls, param: Any, phase: int) -> HDF5Data:
         if param.HasField("transform_param"):
-            raise NetError(f"layer {param.name!r}: HDF5Data does not transform data.")
+            raise NetError("HDF5Data does not transform data.")
         return cls()
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:

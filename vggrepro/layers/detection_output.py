@@ -70,13 +70,7 @@ class DetectionOutput(Layer[None]):
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> DetectionOutput:
-        try:
-            return cls._parsed(param.detection_output_param)
-        except (NetError, UnsupportedError) as error:
-            raise type(error)(f"layer {param.name!r}: {error}") from None
-
-    @classmethod
-    def _parsed(cls, p: Any) -> DetectionOutput:
+        p = param.detection_output_param
         nms = p.nms_param
         if p.num_classes < 1:
             raise NetError("Must specify num_classes")

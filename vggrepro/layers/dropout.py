@@ -49,7 +49,7 @@ class Dropout(Layer[str | None]):
             return cls()
         if not 0 < ratio < 1:
             # DEVIATION: a release build of Caffe lets a ratio of 1 pass, and every element becomes 0 * inf.
-            raise NetError(f"layer {param.name!r}: dropout_ratio must be at least 0 and below 1, got {ratio}")
+            raise NetError(f"dropout_ratio must be at least 0 and below 1, got {ratio}")
         return cls(Bernoulli.named(1 - ratio, param.name))
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:

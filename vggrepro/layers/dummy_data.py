@@ -33,10 +33,10 @@ class DummyData(Source):
     def from_param(cls, param: Any, phase: int) -> DummyData:
         p = param.dummy_data_param
         tops = len(param.top)
-        shapes = _shapes(p, tops, param.name)
+        shapes = _shapes(p, tops)
         if len(p.data_filler) not in (0, 1, tops):
             raise NetError(
-                f"layer {param.name!r}: Number of data fillers must be 0, 1 or equal to the number of"
+                "Number of data fillers must be 0, 1 or equal to the number of"
                 f" tops: {tops}; you specified {len(p.data_filler)} data fillers."
             )
         if any(filler.type != "constant" for filler in p.data_filler):
@@ -75,24 +75,21 @@ class ConstantData(DummyData):
 _LEGACY = ("num", "channels", "height", "width")
 
 
-def _shapes(p: Any, tops: int, layer: str) -> tuple[Shape, ...]:
+def _shapes(p: Any, tops: int) -> tuple[Shape, ...]:
     """A shape for each top, from ``shape`` or the legacy fields."""
     legacy = {name: tuple(getattr(p, name)) for name in _LEGACY}
     if not any(legacy.values()):
-        _check_number("shape", len(p.shape), tops, layer)
+        _check_number("shape", len(p.shape), tops)
         shapes = tuple(tuple(int(d) for d in shape.dim) for shape in p.shape)
         return shapes if len(shapes) == tops else shapes * tops
     if p.shape:
-        raise NetError(f"layer {layer!r}: Both shape and legacy fields were specified")
+        raise NetError("Both shape and legacy fields were specified")
     for name, sizes in legacy.items():
-        _check_number(name, len(sizes), tops, layer)
+        _check_number(name, len(sizes), tops)
     columns = [sizes if len(sizes) == tops else sizes * tops for sizes in legacy.values()]
     return tuple(zip(*columns, strict=True))
 
 
-def _check_number(field: str, number: int, tops: int, layer: str) -> None:
+def _check_number(field: str, number: int, tops: int) -> None:
     if number not in (1, tops):
-        raise NetError(
-            f"layer {layer!r}: Must specify '{field}' once, or once per top blob ({tops});"
-            f" specified {number}."
-        )
+        raise NetError(f"Must specify '{field}' once, or once per top blob ({tops}); specified {number}.")

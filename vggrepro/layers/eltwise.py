@@ -53,18 +53,18 @@ class Eltwise(Layer[_Saved]):
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> Eltwise:
-        p, place = param.eltwise_param, f"layer {param.name!r}"
+        p = param.eltwise_param
         if len(p.coeff) not in (0, len(param.bottom)):
             raise NetError(
-                f"{place}: Eltwise Layer takes one coefficient per bottom blob."
+                "Eltwise Layer takes one coefficient per bottom blob."
                 f" ({len(p.coeff)} coefficients, {len(param.bottom)} bottoms)"
             )
         if p.operation == PROD and p.coeff:
-            raise NetError(f"{place}: Eltwise layer only takes coefficients for summation.")
+            raise NetError("Eltwise layer only takes coefficients for summation.")
         if p.operation != PROD and list(param.top[:1]) == list(param.bottom[:1]):
             # DEVIATION: Caffe clears the top before it reads the bottoms, so its result lacks this one.
             operation = p.EltwiseOp.Name(p.operation)
-            raise NetError(f"{place}: Eltwise {operation} cannot work in place (blob {param.top[0]!r})")
+            raise NetError(f"Eltwise {operation} cannot work in place (blob {param.top[0]!r})")
         return cls(p.operation, tuple(p.coeff), p.stable_prod_grad)
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:

@@ -49,7 +49,7 @@ class Embed(Layer[str]):
         p = param.embed_param
         for name in ("num_output", "input_dim"):
             if getattr(p, name) == 0:
-                raise NetError(f"layer {param.name!r}: EmbedLayer {name} must be positive.")
+                raise NetError(f"EmbedLayer {name} must be positive.")
         return cls(p.num_output, p.input_dim, p.bias_term, p.weight_filler, p.bias_filler)
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:

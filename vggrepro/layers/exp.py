@@ -17,14 +17,14 @@ NATURAL = -1.0
 """Caffe's default ``base``, which stands for e."""
 
 
-def log_of_base(base: float, name: str) -> float:
+def log_of_base(base: float) -> float:
     """The natural logarithm of a ``base`` of Exp or Log. Raises NetError where Caffe refuses it."""
     if base == NATURAL:
         return 1.0
     if not base > 0:
-        raise NetError(f"layer {name!r}: base must be strictly positive. (got {base})")
+        raise NetError(f"base must be strictly positive. (got {base})")
     if math.isinf(base):
-        raise NetError(f"layer {name!r}: Inf result: log(base) = log({base}) = {base}")
+        raise NetError(f"Inf result: log(base) = log({base}) = {base}")
     return math.log(base)
 
 
@@ -40,7 +40,7 @@ class Exp(Neuron):
     @classmethod
     def from_param(cls, param: Any, phase: int) -> Exp:
         p = param.exp_param
-        return cls(log_base=log_of_base(p.base, param.name), scale=p.scale, shift=p.shift)
+        return cls(log_base=log_of_base(p.base), scale=p.scale, shift=p.shift)
 
     @property
     def inner_scale(self) -> float:

@@ -52,7 +52,7 @@ class Filter(Layer[_Saved]):
     def from_param(cls, param: Any, phase: int) -> Filter:
         if len(param.top) != len(param.bottom) - 1:
             raise NetError(
-                f"layer {param.name!r}: top.size() == bottom.size() - 1"
+                "top.size() == bottom.size() - 1"
                 f" ({len(param.top)} vs. {len(param.bottom) - 1}): one top for each bottom but the selector"
             )
         return cls(items=len(param.top))

@@ -54,7 +54,7 @@ class Im2col(Layer[_Saved]):
     def from_param(cls, param: Any, phase: int) -> Im2col:
         p = param.convolution_param
         if 0 in p.dilation:
-            raise UnsupportedError(f"layer {param.name!r}: dilation 0 is not supported")
+            raise UnsupportedError("dilation 0 is not supported")
         return cls(WindowParam.from_param(p), p.axis)
 
     def _windows(self, rank: int) -> tuple[Frame, Windows]:

@@ -69,7 +69,7 @@ class InfogainLoss(LossLayer[_Saved]):
     def from_param(cls, param: Any, phase: int) -> InfogainLoss:
         check_loss_weights(param)
         if param.loss_param.HasField("normalize"):
-            raise NetError(f'layer {param.name!r}: normalize is deprecated. use "normalization"')
+            raise NetError('normalize is deprecated. use "normalization"')
         return cls(
             axis=param.infogain_loss_param.axis,
             averaging=Averaging.from_param(param.loss_param),
@@ -145,7 +145,7 @@ class InfogainLoss(LossLayer[_Saved]):
 
 def _read_matrix(param: Any) -> tuple[float, ...]:
     if not param.infogain_loss_param.HasField("source"):
-        raise NetError(f"layer {param.name!r}: Infogain matrix source must be specified.")
+        raise NetError("Infogain matrix source must be specified.")
     return tuple(read_blob(param.infogain_loss_param.source).reshape(-1).tolist())
 
 

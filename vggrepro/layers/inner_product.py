@@ -58,7 +58,7 @@ class InnerProduct(Layer[_Saved]):
     def from_param(cls, param: Any, phase: int) -> InnerProduct:
         p = param.inner_product_param
         if p.num_output == 0:
-            raise NetError(f"layer {param.name!r}: num_output 0: must be > 0")
+            raise NetError("num_output 0: must be > 0")
         return cls(p.num_output, p.bias_term, p.axis, p.transpose, p.weight_filler, p.bias_filler)
 
     def _axis(self, dims: Dims) -> int:

@@ -43,7 +43,7 @@ class Input(Source):
         shapes = tuple(tuple(int(d) for d in shape.dim) for shape in param.input_param.shape)
         if len(shapes) not in (0, 1, len(param.top)):
             raise NetError(
-                f"layer {param.name!r}: Must specify 'shape' once, once per top blob, or not at all:"
+                "Must specify 'shape' once, once per top blob, or not at all:"
                 f" {len(param.top)} tops vs. {len(shapes)} shapes."
             )
         return cls(shapes * len(param.top) if len(shapes) == 1 else shapes)

@@ -50,15 +50,10 @@ class Interp(Layer[tuple[Value, ...]]):
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> Interp:
+        """What gives the size is looked for in DeepLab's order: one factor alone, then height and width, then
+        both factors, then the second bottom."""
         p = param.interp_param
-        try:
-            return cls._parsed(p, {field.name for field, _ in p.ListFields()})
-        except (NetError, UnsupportedError) as error:
-            raise type(error)(f"layer {param.name!r}: {error}") from None
-
-    @classmethod
-    def _parsed(cls, p: Any, given: set[str]) -> Interp:
-        """DeepLab's order: one factor alone, then height and width, both factors, the second bottom."""
+        given = {field.name for field, _ in p.ListFields()}
         if p.interp_type != "bilinear":
             raise UnsupportedError(f"interp_param: interp_type {p.interp_type} is not implemented")
         if p.pad_beg > 0 or p.pad_end > 0:

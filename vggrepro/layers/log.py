@@ -27,9 +27,9 @@ class Log(Neuron):
     @classmethod
     def from_param(cls, param: Any, phase: int) -> Log:
         p = param.log_param
-        log_base = log_of_base(p.base, param.name)
+        log_base = log_of_base(p.base)
         if log_base == 0:
-            raise NetError(f"layer {param.name!r}: Inf result: 1/log(base) = 1/log({p.base}) = inf")
+            raise NetError(f"Inf result: 1/log(base) = 1/log({p.base}) = inf")
         return cls(log_base=log_base, scale=p.scale, shift=p.shift)
 
     def forward(self, g: GraphBuilder, x: str) -> str:

@@ -63,7 +63,7 @@ class LRN(Layer[_Saved]):
         p = param.lrn_param
         if p.local_size % 2 != 1:
             raise NetError(
-                f"layer {param.name!r}: Check failed: size_ % 2 == 1 ({p.local_size % 2} vs. 1)"
+                f"Check failed: size_ % 2 == 1 ({p.local_size % 2} vs. 1)"
                 f" LRN only supports odd values for local_size, got {p.local_size}"
             )
         within = p.norm_region == p.WITHIN_CHANNEL

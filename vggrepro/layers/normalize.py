@@ -57,9 +57,7 @@ class Normalize(Layer[_Saved]):
     def from_param(cls, param: Any, phase: int) -> Normalize:
         """A layer without ``norm_param`` is another fork's, with other rules."""
         if not param.HasField("norm_param"):
-            raise UnsupportedError(
-                f"layer {param.name!r}: Normalize without norm_param: only SSD's is implemented"
-            )
+            raise UnsupportedError("Normalize without norm_param: only SSD's is implemented")
         p = param.norm_param
         given = {"filler": p.scale_filler} if p.HasField("scale_filler") else {}
         return cls(p.across_spatial, p.channel_shared, p.eps, **given)

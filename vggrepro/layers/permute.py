@@ -40,7 +40,7 @@ class Permute(Layer[tuple[int, ...]]):
     def from_param(cls, param: Any, phase: int) -> Permute:
         order = tuple(param.permute_param.order)
         if len(set(order)) < len(order):
-            raise NetError(f"layer {param.name!r}: there are duplicate orders {order}")
+            raise NetError(f"there are duplicate orders {order}")
         return cls(order)
 
     def axes(self, rank: int) -> tuple[int, ...]:

@@ -59,17 +59,14 @@ class Pooling(Layer[PoolingSaved]):
     @classmethod
     def from_param(cls, param: Any, phase: int) -> Pooling:
         p = param.pooling_param
-        try:
-            return cls.checked(
-                method=p.PoolMethod.Name(p.pool),
-                kernel=_kernel(p),
-                stride=_pair(p, "stride", "Stride is stride OR stride_h and stride_w are required."),
-                pad=_pair(p, "pad", "pad is pad OR pad_h and pad_w are required."),
-                round_up=p.round_mode == p.CEIL,
-                tops=len(param.top),
-            )
-        except (NetError, UnsupportedError) as error:
-            raise type(error)(f"layer {param.name!r}: {error}") from None
+        return cls.checked(
+            method=p.PoolMethod.Name(p.pool),
+            kernel=_kernel(p),
+            stride=_pair(p, "stride", "Stride is stride OR stride_h and stride_w are required."),
+            pad=_pair(p, "pad", "pad is pad OR pad_h and pad_w are required."),
+            round_up=p.round_mode == p.CEIL,
+            tops=len(param.top),
+        )
 
     @classmethod
     def checked(

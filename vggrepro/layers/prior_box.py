@@ -62,18 +62,15 @@ class PriorBox(Layer[None]):
     @classmethod
     def from_param(cls, param: Any, phase: int) -> PriorBox:
         p = param.prior_box_param
-        try:
-            return cls(
-                *_sizes(p),
-                ratios=_ratios(p),
-                variances=_variances(p),
-                image=_pair(p, "img_h", "img_w", "img_size"),
-                step=_pair(p, "step_h", "step_w", "step"),
-                offset=p.offset,
-                clip=p.clip,
-            )
-        except NetError as error:
-            raise NetError(f"layer {param.name!r}: {error}") from None
+        return cls(
+            *_sizes(p),
+            ratios=_ratios(p),
+            variances=_variances(p),
+            image=_pair(p, "img_h", "img_w", "img_size"),
+            step=_pair(p, "step_h", "step_w", "step"),
+            offset=p.offset,
+            clip=p.clip,
+        )
 
     @property
     def boxes(self) -> int:

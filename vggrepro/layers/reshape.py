@@ -80,13 +80,13 @@ class Reshape(Layer[Replacement]):
         shape = tuple(int(d) for d in p.shape.dim)
         if shape.count(INFER) > 1:
             raise NetError(
-                f"layer {param.name!r}: new shape contains multiple -1 dims;"
+                "new shape contains multiple -1 dims;"
                 f" at most a single (1) value of -1 may be specified; got {list(shape)}"
             )
         if min(shape, default=0) < INFER:
-            raise NetError(f"layer {param.name!r}: shape dims must be at least -1, got {list(shape)}")
+            raise NetError(f"shape dims must be at least -1, got {list(shape)}")
         if p.num_axes < -1:
-            raise NetError(f"layer {param.name!r}: num_axes must be >= 0, or -1 for all; got {p.num_axes}")
+            raise NetError(f"num_axes must be >= 0, or -1 for all; got {p.num_axes}")
         return cls(shape, p.axis, p.num_axes)
 
     def _replaced(self, rank: int) -> tuple[int, int]:

@@ -42,7 +42,7 @@ class ROIPooling(Layer[None]):
     def from_param(cls, param: Any, phase: int) -> ROIPooling:
         p = param.roi_pooling_param
         if p.pooled_h < 1 or p.pooled_w < 1:
-            raise NetError(f"layer {param.name!r}: pooled_h must be > 0, pooled_w must be > 0")
+            raise NetError("pooled_h must be > 0, pooled_w must be > 0")
         return cls((p.pooled_h, p.pooled_w), p.spatial_scale)
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:

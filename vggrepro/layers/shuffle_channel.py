@@ -32,7 +32,7 @@ class ShuffleChannel(Layer[npt.NDArray[np.int64]]):
     def from_param(cls, param: Any, phase: int) -> ShuffleChannel:
         group = param.shuffle_channel_param.group
         if group < 1:
-            raise NetError(f"layer {param.name!r}: group must be greater than 0")
+            raise NetError("group must be greater than 0")
         return cls(group)
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:

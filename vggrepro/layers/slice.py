@@ -41,19 +41,16 @@ class Slice(Layer[Value]):
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> Slice:
-        axis = LegacyAxis.parse(param.slice_param, "slice_dim", param.name)
+        axis = LegacyAxis.parse(param.slice_param, "slice_dim")
         points = tuple(param.slice_param.slice_point)
         if points and len(points) != len(param.top) - 1:
             raise NetError(
-                f"layer {param.name!r}: slice_point_.size() == top.size() - 1"
+                "slice_point_.size() == top.size() - 1"
                 f" ({len(points)} vs. {len(param.top) - 1}): one slice_point fewer than tops expected"
             )
         for before, after in pairwise((0, *points)):
             if after <= before:
-                raise NetError(
-                    f"layer {param.name!r}: slice_point_[i] > prev ({after} vs. {before}):"
-                    " slice points must grow"
-                )
+                raise NetError(f"slice_point_[i] > prev ({after} vs. {before}): slice points must grow")
         return cls(axis, points, len(param.top))
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:

@@ -49,9 +49,9 @@ class SPP(Layer[_Saved]):
         p = param.spp_param
         method = p.PoolMethod.Name(p.pool)
         if method == "STOCHASTIC":
-            raise UnsupportedError(f"layer {param.name!r}: spp_param: pool STOCHASTIC is not implemented")
+            raise UnsupportedError("spp_param: pool STOCHASTIC is not implemented")
         if p.pyramid_height < 1:
-            raise NetError(f"layer {param.name!r}: spp_param: pyramid_height must be at least 1")
+            raise NetError("spp_param: pyramid_height must be at least 1")
         return cls(p.pyramid_height, method)
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:

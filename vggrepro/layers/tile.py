@@ -37,9 +37,9 @@ class Tile(Layer[Value]):
     def from_param(cls, param: Any, phase: int) -> Tile:
         p = param.tile_param
         if not p.HasField("tiles"):
-            raise NetError(f"layer {param.name!r}: Number of tiles must be specified")
+            raise NetError("Number of tiles must be specified")
         if p.tiles <= 0:
-            raise NetError(f"layer {param.name!r}: Number of tiles must be positive. (got {p.tiles})")
+            raise NetError(f"Number of tiles must be positive. (got {p.tiles})")
         return cls(p.tiles, p.axis)
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:

@@ -59,13 +59,7 @@ class Upsample(Layer[_Saved]):
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> Upsample:
-        try:
-            return cls._parsed(param.upsample_param, masked=len(param.bottom) != 1)
-        except NetError as error:
-            raise NetError(f"layer {param.name!r}: {error}") from None
-
-    @classmethod
-    def _parsed(cls, p: Any, masked: bool) -> Upsample:
+        p, masked = param.upsample_param, len(param.bottom) != 1
         given = {field.name for field, _ in p.ListFields()}
         if {"upsample_h", "upsample_w"} <= given:
             if p.upsample_h <= 1 or p.upsample_w <= 1:

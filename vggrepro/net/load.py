@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,13 +18,11 @@ from vggrepro.caffe.unknown_layers import ForeignNet, foreign_types, read_foreig
 from vggrepro.caffe.upgrade import upgrade_net_param
 from vggrepro.caffe.weights import SavedLayer, read_weights
 from vggrepro.emit import Shape
-from vggrepro.errors import NetError, ParseError, VggReproError, WeightsError
+from vggrepro.errors import NetError, ParseError, WeightsError, naming
 from vggrepro.layers.base import known_types, shape_string
-from vggrepro.layers.custom import HOW_TO_ALLOW
-from vggrepro.net.custom import custom_layers, warn_of_custom_nodes
+from vggrepro.net.custom import HOW_TO_ALLOW, custom_layers, warn_of_custom_nodes
 from vggrepro.net.fillers import fill as fill_values
 from vggrepro.net.net import Net, build
-from vggrepro.net.net_layer import naming
 
 PathLike = str | os.PathLike[str]
 
@@ -50,7 +47,7 @@ def load_net(
     keeps its filler's values, drawn from ``seed``; with ``fill=False`` it has none, and ``params`` lacks its
     keys. ``input_shapes`` gives or replaces the shapes of inputs. ``allow_unknown`` turns fields that BVLC
     Caffe does not know into warnings. ``allow_custom`` makes Python layers and layers of unknown types
-    nodes of a custom operator domain (:class:`vggrepro.layers.custom.Custom`), with a warning for each;
+    nodes of a custom operator domain (:class:`vggrepro.net.custom.Custom`), with a warning for each;
     ``custom_shapes`` gives the shapes of their tops, where they are not the first bottom's (a 0 copies the
     first bottom's size).
 
@@ -64,29 +61,18 @@ def load_net(
     foreign = _read(source, allow_unknown, allow_custom)
     upgraded = upgrade_net_param(foreign.message, source)
     saved = {os.fspath(weights): read_weights(weights)} if weights is not None else {}
-    with _naming_file(source):
+    with naming(source):
         message = filter_net(upgraded, phase=phase, level=level, stages=stages)
         blobs = [layer for layers in saved.values() for layer in layers]
         custom = custom_layers(message, foreign, custom_shapes or {}, blobs) if allow_custom else {}
         _resolve_sources(message, Path(source).parent)
         net = build(message, phase, input_shapes, custom)
-    warn_of_custom_nodes(net)
+    warn_of_custom_nodes(net.layers, net.shapes)
     loaded = _loaded(net, saved)
-    with _naming_file(source):
+    with naming(source):
         others = initial_params(net, seed, skip=loaded) if fill else {}
     files = dict(zip(("prototxt", "weights"), (source, *saved), strict=False))
     return replace(net.with_params({**others, **loaded}), loaded=frozenset(loaded), sources=files)
-
-
-@contextmanager
-def _naming_file(source: str) -> Iterator[None]:
-    """Puts the file's name in front of an error that does not name it."""
-    try:
-        yield
-    except VggReproError as error:
-        if source in str(error):
-            raise
-        raise type(error)(f"{source}: {error}") from error
 
 
 def _read(source: str, allow_unknown: bool, allow_custom: bool) -> ForeignNet:
@@ -145,7 +131,7 @@ def initial_params(
     rng = np.random.default_rng(seed)
     values = {}
     for placed in net.layers:
-        with naming(placed.name):
+        with naming(placed.place):
             for use in placed.params:
                 if use.owner == use.key and use.key not in (skip or {}):
                     values[use.key] = fill_values(use.definition.shape, use.definition.filler, rng)
@@ -164,10 +150,8 @@ def match_weights(net: Net, saved: Sequence[SavedLayer], source: str) -> dict[st
         if layer.name not in layers:
             continue
         uses = layers[layer.name].params
-        try:
+        with naming(source):
             blobs = layer.by_index([use.owner == use.key for use in uses])
-        except WeightsError as error:
-            raise WeightsError(f"{source}: {error}") from None
         for index, blob in blobs.items():
             use = uses[index]
             shape = use.definition.shape

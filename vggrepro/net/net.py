@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from vggrepro.caffe.messages import PHASES
 from vggrepro.emit import Shape
-from vggrepro.errors import NetError, ShapeError, UnsupportedError
+from vggrepro.errors import NetError, ShapeError, UnknownLayerError, UnsupportedError, naming
 from vggrepro.layers.base import AnyLayer, known_types, layer_class
-from vggrepro.layers.custom import HOW_TO_ALLOW
-from vggrepro.net.net_layer import NetLayer, ParamUse, naming
+from vggrepro.net.custom import HOW_TO_ALLOW
+from vggrepro.net.net_layer import NetLayer, ParamUse, place_of
 from vggrepro.net.shapes import check_sizes, infer_shapes
 from vggrepro.net.sharing import attach_params
 from vggrepro.net.wiring import check_counts, wire
@@ -70,10 +70,11 @@ class Net:
             definitions = layer.layer.param_defs([shapes[b] for b in layer.bottoms])
             for use, definition in zip(layer.params, definitions, strict=True):
                 if use.definition.shape != definition.shape:
-                    raise ShapeError(
-                        f"layer {layer.name!r}: parameter {use.key} has shape {use.definition.shape},"
-                        f" these inputs need {definition.shape}"
+                    error = ShapeError(
+                        f"parameter {use.key} has shape {use.definition.shape}, these inputs need"
+                        f" {definition.shape}"
                     )
+                    raise error.within(layer.place)
         return replace(
             self,
             shapes=shapes,
@@ -122,39 +123,52 @@ def build(
 
 
 def _parse_layers(message: Any, phase: str, custom: Mapping[str, AnyLayer]) -> list[AnyLayer]:
-    layers, unsupported = [], []
+    layers: list[AnyLayer] = []
+    unsupported: list[UnsupportedError] = []
     for m in message.layer:
-        if m.name in custom:
-            check_counts(m, type(custom[m.name]))
-            layers.append(custom[m.name])
-            continue
         try:
-            with naming(m.name):
-                kind = layer_class(m.type)
-                check_counts(m, kind)
-                layers.append(kind.from_param(m, PHASES[phase]))
+            with naming(place_of(m)):
+                layers.append(_parse_layer(m, phase, custom))
         except UnsupportedError as error:
-            unsupported.append(str(error) + _python_class(m))
-    if any("Unknown layer type" in text for text in unsupported):
-        unsupported[-1] += f" (known types: {', '.join(known_types())}); {HOW_TO_ALLOW}"
+            unsupported.append(error)
     if unsupported:
-        raise UnsupportedError("; ".join(unsupported))
+        raise _all_of(unsupported)
     return layers
 
 
-def _python_class(message: Any) -> str:
-    if message.type != "Python":
-        return ""
-    return f" (class {message.python_param.layer!r} of module {message.python_param.module!r})"
+def _parse_layer(definition: Any, phase: str, custom: Mapping[str, AnyLayer]) -> AnyLayer:
+    if definition.name in custom:
+        check_counts(definition, type(custom[definition.name]))
+        return custom[definition.name]
+    try:
+        kind = layer_class(definition.type)
+    except UnknownLayerError as error:
+        if not definition.HasField("python_param"):
+            raise
+        python = definition.python_param
+        text = f"{error} (class {python.layer!r} of module {python.module!r})"
+        raise UnknownLayerError(text, error.types) from None
+    check_counts(definition, kind)
+    return kind.from_param(definition, PHASES[phase])
+
+
+def _all_of(errors: Sequence[UnsupportedError]) -> UnsupportedError:
+    """One error for all that is not supported in a net."""
+    text = "; ".join(map(str, errors))
+    types = tuple(name for error in errors if isinstance(error, UnknownLayerError) for name in error.types)
+    if not types:
+        return UnsupportedError(text)
+    return UnknownLayerError(f"{text} (known types: {', '.join(known_types())}); {HOW_TO_ALLOW}", types)
 
 
 def _loss_weights(message: Any, layer: AnyLayer, tops: int) -> tuple[float, ...]:
     given = tuple(message.loss_weight)
     if given and len(given) != len(message.top):
-        raise NetError(
-            f"layer {message.name!r}: loss_weight must be unspecified or specified once per top blob."
+        error = NetError(
+            "loss_weight must be unspecified or specified once per top blob."
             f" ({len(message.top)} tops vs. {len(given)} weights)"
         )
+        raise error.within(place_of(message))
     if given:
         return given
     return tuple(1.0 if layer.loss and index == 0 else 0.0 for index in range(tops))

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from vggrepro.errors import VggReproError
 from vggrepro.layers.base import AnyLayer, ParamDef
 
 
@@ -40,16 +37,15 @@ class NetLayer:
     loss_weights: tuple[float, ...]
 
     @property
+    def place(self) -> str:
+        """How messages name the layer."""
+        return place_of(self.message)
+
+    @property
     def propagate_down(self) -> tuple[bool, ...]:
         return tuple(self.message.propagate_down)
 
 
-@contextmanager
-def naming(name: str) -> Iterator[None]:
-    """Puts a layer's name in front of an error that does not name it."""
-    try:
-        yield
-    except VggReproError as error:
-        if repr(name) in str(error):
-            raise
-        raise type(error)(f"layer {name!r}: {error}") from error
+def place_of(definition: Any) -> str:
+    """How messages name the layer of a ``LayerParameter``."""
+    return f"layer {definition.name!r}"

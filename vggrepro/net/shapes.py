@@ -6,16 +6,16 @@ import math
 from collections.abc import Mapping, Sequence, Set
 
 from vggrepro.emit import Shape
-from vggrepro.errors import ShapeError
+from vggrepro.errors import ShapeError, naming
 from vggrepro.layers.input import Input
-from vggrepro.net.net_layer import NetLayer, naming
+from vggrepro.net.net_layer import NetLayer
 
 
 def infer_shapes(layers: Sequence[NetLayer], inputs: Mapping[str, Shape]) -> dict[str, Shape]:
     """The shape of every value, by each layer's own rule; ``inputs`` overrides those of sources."""
     shapes: dict[str, Shape] = {}
     for placed in layers:
-        with naming(placed.name):
+        with naming(placed.place):
             shapes.update(zip(placed.tops, _top_shapes(placed, shapes, inputs), strict=True))
     return shapes
 
@@ -44,9 +44,8 @@ def check_sizes(layers: Sequence[NetLayer], shapes: Mapping[str, Shape]) -> None
         sizes += [(f"parameter {index}", use.definition.shape) for index, use in enumerate(placed.params)]
         for what, shape in sizes:
             if math.prod(shape) > 2**31 - 1 or min(shape, default=0) < 0:
-                raise ShapeError(
-                    f"layer {placed.name!r}: blob size exceeds INT_MAX: {what} would have shape {shape}"
-                )
+                error = ShapeError(f"blob size exceeds INT_MAX: {what} would have shape {shape}")
+                raise error.within(placed.place)
 
 
 def _top_shapes(

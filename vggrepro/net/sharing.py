@@ -9,9 +9,9 @@ from typing import Any
 
 from vggrepro.caffe.messages import ParamSpec
 from vggrepro.emit import Shape
-from vggrepro.errors import NetError, ShapeError
+from vggrepro.errors import NetError, ShapeError, naming
 from vggrepro.layers.base import ParamDef, shape_string
-from vggrepro.net.net_layer import NetLayer, ParamUse, naming
+from vggrepro.net.net_layer import NetLayer, ParamUse
 
 
 @dataclass
@@ -31,7 +31,7 @@ def attach_params(placed: Sequence[NetLayer], shapes: Mapping[str, Shape]) -> tu
     shared: dict[str, _Shared] = {}
     finished = []
     for p in placed:
-        with naming(p.name):
+        with naming(p.place):
             definitions = p.layer.param_defs([shapes[b] for b in p.bottoms])
         if len(p.message.param) > len(definitions):
             numbers = f"({len(p.message.param)} vs. {len(definitions)})"
@@ -78,10 +78,9 @@ def _agreed(name: str, shared: _Shared, multiplier: str) -> float:
     given = [(layer, getattr(spec, multiplier)) for layer, spec in shared.specs if spec.HasField(multiplier)]
     for layer, value in given:
         if value != given[0][1]:
-            raise NetError(
-                f"layer {layer!r}: Shared param '{name}' has mismatched {multiplier}."
-                f" ({value:g} vs. {given[0][1]:g})"
-            )
+            numbers = f"({value:g} vs. {given[0][1]:g})"
+            error = NetError(f"Shared param '{name}' has mismatched {multiplier}. {numbers}")
+            raise error.within(f"layer {layer!r}")
     return float(given[0][1]) if given else float(getattr(shared.owner, multiplier))
 
 

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vggrepro.errors import NetError
+from vggrepro.errors import NetError, naming
 from vggrepro.layers.base import AnyLayer
+from vggrepro.net.net_layer import place_of
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,10 @@ class _Wirer:
         in_place = index < len(message.bottom) and message.bottom[index] == blob
         if in_place and not layer.in_place:
             raise NetError(
-                f"layer {message.name!r}: {layer.type} Layer does not allow in-place computation."
-                f" (top and bottom are both {blob!r})"
+                f"{layer.type} Layer does not allow in-place computation. (top and bottom are both {blob!r})"
             )
         if blob in self.current and (not in_place or self.readers[self.current[blob]] > 1):
-            raise NetError(f"layer {message.name!r}: Top blob '{blob}' produced by multiple sources.")
+            raise NetError(f"Top blob '{blob}' produced by multiple sources.")
         value = self.current[blob] = f"{blob}#{message.name}" if in_place else blob
         self.readers[value] = int(any(message.loss_weight[index : index + 1]))  # Caffe splits it for its loss
         self.available.add(blob)
@@ -71,9 +71,11 @@ def wire(messages: Sequence[Any], layers: Sequence[AnyLayer]) -> Wiring:
     wirer = _Wirer()
     wires = []
     for message, layer in zip(messages, layers, strict=True):
-        _check_propagate_down(message)
+        with naming(place_of(message)):
+            _check_propagate_down(message)
         bottoms = tuple(wirer.read(message, i) for i in range(len(message.bottom)))
-        tops = [wirer.write(message, layer, i) for i in range(len(message.top))]
+        with naming(place_of(message)):
+            tops = [wirer.write(message, layer, i) for i in range(len(message.top))]
         tops += [f"{message.name}/(automatic)_{i}" for i in range(automatic_tops(message, type(layer)))]
         wires.append(Wires(bottoms, tuple(tops)))
     return Wiring(tuple(wires), wirer.current, tuple(sorted(wirer.available)))
@@ -83,8 +85,7 @@ def _check_propagate_down(message: Any) -> None:
     given, bottoms = len(message.propagate_down), len(message.bottom)
     if given not in (0, bottoms):
         raise NetError(
-            f"layer {message.name!r}: propagate_down param must be specified either 0 or bottom_size times"
-            f" ({given} vs. {bottoms})"
+            f"propagate_down param must be specified either 0 or bottom_size times ({given} vs. {bottoms})"
         )
 
 
@@ -98,7 +99,7 @@ def check_counts(message: Any, kind: type[AnyLayer]) -> None:
     for number, count, verb, what in checks:
         if number not in count:
             limit = count.limit(number)
-            raise NetError(f"layer {message.name!r}: {kind.type} Layer {verb} {limit} {what} (got {number})")
+            raise NetError(f"{kind.type} Layer {verb} {limit} {what} (got {number})")
 
 
 def automatic_tops(message: Any, kind: type[AnyLayer]) -> int:

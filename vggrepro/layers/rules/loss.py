@@ -123,7 +123,7 @@ def check_loss_weights(param: Any) -> None:
     weights = len(param.loss_weight) or 1
     if len(param.top) > weights:
         raise NetError(
-            f"layer {param.name!r}: loss_weight must be unspecified or specified once per top blob."
+            "loss_weight must be unspecified or specified once per top blob."
             f" ({len(param.top)} vs. {weights})"
         )
 

@@ -101,11 +101,11 @@ class Recurrent(Layer[U]):
     def from_param(cls, param: Any, phase: int) -> Recurrent[U]:
         p = param.recurrent_param
         if p.num_output == 0:
-            raise NetError(f"layer {param.name!r}: num_output must be positive")
+            raise NetError("num_output must be positive")
         layer = cls(p.num_output, p.weight_filler, p.bias_filler, p.expose_hidden)
         if len(param.top) != 1 + layer._exposed:
             raise NetError(
-                f"layer {param.name!r}: {cls.type} Layer produces {1 + layer._exposed} top blob(s) as"
+                f"{cls.type} Layer produces {1 + layer._exposed} top blob(s) as"
                 f" output. (got {len(param.top)}; expose_hidden: {p.expose_hidden})"
             )
         return layer

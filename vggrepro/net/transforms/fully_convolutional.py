@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vggrepro.caffe.messages import TEST, LayerParameter, ParamSpec
 from vggrepro.emit import Shape
-from vggrepro.errors import NetError, UnsupportedError
+from vggrepro.errors import NetError, UnsupportedError, naming
 from vggrepro.layers.base import AnyLayer
 from vggrepro.layers.flatten import Flatten
 from vggrepro.layers.inner_product import InnerProduct
@@ -40,7 +40,10 @@ def fully_convolutional(net: Net) -> Net:
     if not any(isinstance(placed.layer, InnerProduct) for placed in net.layers):
         return net
     surgeon = _Surgeon(net)
-    layers = [message for placed in net.layers for message in surgeon.operate(placed)]
+    layers: list[Any] = []
+    for placed in net.layers:
+        with naming(placed.place):
+            layers += surgeon.operate(placed)
     return rewritten(net, layers, surgeon.kernels)
 
 
@@ -78,15 +81,10 @@ class _Surgeon:
         return len(shape) == 2 and placed.layer.out_shapes([shape])[0][0] == shape[0]
 
     def _convolution(self, placed: NetLayer, layer: InnerProduct) -> Any:
-        try:
-            layer.as_convolution(self.net.shapes[placed.bottoms[0]])
-        except UnsupportedError as error:
-            raise UnsupportedError(f"layer {placed.name!r}: {error}") from None
+        layer.as_convolution(self.net.shapes[placed.bottoms[0]])
         weight = placed.params[0]
         if layer.transpose and sum(use.owner == weight.owner for use in self.net.param_uses) > 1:
-            raise UnsupportedError(
-                f"layer {placed.name!r}: a transposed weight that other layers share cannot become a kernel"
-            )
+            raise UnsupportedError("a transposed weight that other layers share cannot become a kernel")
         matrix = self.net.params[weight.key]
         kernel = (layer.num_output, *self._shape(placed.bottoms[0])[1:])
         self.kernels[weight.owner] = (matrix.T if layer.transpose else matrix).reshape(kernel)
@@ -115,7 +113,7 @@ class _Surgeon:
         changed = [bottom for bottom in placed.bottoms if bottom in self.maps]
         if (self.growing | self.dense).intersection(changed):
             raise UnsupportedError(
-                f"layer {placed.name!r}: {placed.message.type} does not do in every place of a map what it"
+                f"{placed.message.type} does not do in every place of a map what it"
                 " does to the vector of a fully connected layer; the net cannot become fully convolutional"
             )
         message = copy_of(placed.message)
