@@ -13,6 +13,7 @@ from vggrepro.caffe.binary import read_blob
 from vggrepro.caffe.text import parse_net, read_net
 from vggrepro.caffe.upgrade import upgrade_net_param
 from vggrepro.errors import NetError, ParseError, WeightsError
+from vggrepro.layers.base import set_up_definition
 from vggrepro.system.atomic import replacing
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -44,7 +45,7 @@ def blobs_of(file):
 def test_every_golden_weight_file_is_written_byte_for_byte(tmp_path):
     path = tmp_path / "ours.caffemodel"
     for file in FILES:
-        snapshot.write_caffemodel(path, net_of(file), blobs_of(file))
+        snapshot.write_caffemodel(path, net_of(file), blobs_of(file), set_up_definition)
         assert path.read_bytes() == file.read_bytes(), file
     assert len(FILES) > 200
 
@@ -95,7 +96,9 @@ layer { name: "acc" type: "Accuracy" bottom: "x" bottom: "x" top: "a" phase: TRA
 def test_layers_are_written_as_their_set_up_leaves_them():
     saved = {
         layer.name: layer
-        for layer in snapshot.saved_net(state.filter_net(parse_net(NET), phase="TEST")).layer
+        for layer in snapshot.saved_net(
+            state.filter_net(parse_net(NET), phase="TEST"), set_up_definition
+        ).layer
     }
     assert [spec.lr_mult for spec in saved["bn"].param] == [0, 0, 0]
     assert [spec.HasField("decay_mult") for spec in saved["bn"].param] == [True, False, False]

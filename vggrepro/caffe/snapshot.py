@@ -6,7 +6,7 @@ when they are complete and on the disk.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from typing import IO, Any
@@ -29,18 +29,9 @@ _LAYER = NetParameter.DESCRIPTOR.fields_by_name["layer"].number
 _BLOBS = LayerParameter.DESCRIPTOR.fields_by_name["blobs"].number
 _HISTORY = SolverState.DESCRIPTOR.fields_by_name["history"].number
 
-_LOSSES = frozenset(
-    {
-        "ContrastiveLoss",
-        "EuclideanLoss",
-        "HingeLoss",
-        "InfogainLoss",
-        "MultinomialLogisticLoss",
-        "SigmoidCrossEntropyLoss",
-        "SoftmaxWithLoss",
-    }
-)
-"""Types whose set-up writes the default loss weight into the layer's definition."""
+SetUp = Callable[[Any], None]
+"""Writes into a ``LayerParameter`` what its layer's set-up in Caffe writes there: the default weight of a
+loss, the learning rates of statistics. The layers know it: see :func:`vggrepro.layers.base.set_up_definition`."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +46,11 @@ class SavedState:
     """Momentum and other accumulators, in the order of the solver's learnable parameters."""
 
 
-def saved_net(net: Any) -> Any:
+def saved_net(net: Any, set_up: SetUp | None = None) -> Any:
     """What Caffe writes of a net beside its blobs: the name, and every layer as its set-up left it.
 
     ``net`` is a ``NetParameter`` in the newest format, filtered for a state. The result has Caffe's
-    Split layers, the phase in each layer, and default loss weights; fields of forks whose numbers are
+    Split layers, the phase in each layer, and what ``set_up`` adds to each; fields of forks whose numbers are
     of this package alone are left out. Raises NetError.
     """
     split = insert_splits(net)
@@ -71,20 +62,19 @@ def saved_net(net: Any) -> Any:
                 layer.ClearField(field.name)
         if not layer.HasField("phase"):
             layer.phase = net.state.phase
-        if layer.type in _LOSSES and not layer.loss_weight:
-            layer.loss_weight.append(1)
-        if layer.type == "BatchNorm":
-            while len(layer.param) < 3:  # mean, variance, factor: statistics that no solver moves
-                layer.param.add(lr_mult=0)
+        if set_up is not None:
+            set_up(layer)
     return saved
 
 
-def write_caffemodel(path: str | PathLike[str], net: Any, blobs: Mapping[str, Arrays]) -> None:
-    """Write a .caffemodel: ``net`` as for :func:`saved_net`, and each layer's arrays by its name.
+def write_caffemodel(
+    path: str | PathLike[str], net: Any, blobs: Mapping[str, Arrays], set_up: SetUp | None = None
+) -> None:
+    """Write a .caffemodel: ``net`` and ``set_up`` as for :func:`saved_net`, each layer's arrays by its name.
 
     Raises WeightsError for arrays of a layer that the net lacks, OSError if the disk is full.
     """
-    saved = saved_net(net)
+    saved = saved_net(net, set_up)
     _check_names(path, saved, blobs)
     with replacing(path) as file:
         file.write(NetParameter(name=saved.name).SerializeToString())
@@ -111,13 +101,15 @@ def write_upgraded(file: IO[bytes], net: Any, source: BinaryFile) -> None:
         _write_with_blobs(file, layer, _BLOBS, parts, _LAYER)
 
 
-def write_caffemodel_hdf5(path: str | PathLike[str], net: Any, blobs: Mapping[str, Arrays]) -> None:
+def write_caffemodel_hdf5(
+    path: str | PathLike[str], net: Any, blobs: Mapping[str, Arrays], set_up: SetUp | None = None
+) -> None:
     """Write a .caffemodel.h5, with the arguments of :func:`write_caffemodel`.
 
     A parameter that several layers share by name is written by the first of them only. Raises
     WeightsError also for layer names that HDF5 cannot hold, UnsupportedError without h5py.
     """
-    saved = saved_net(net)
+    saved = saved_net(net, set_up)
     _check_names(path, saved, blobs)
     owned: set[str] = set()
     layers = []

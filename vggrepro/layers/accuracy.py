@@ -36,6 +36,7 @@ class Accuracy(Layer[None]):
     bottoms = exactly(2)
     tops = Count(1, 2)
     has_gradient = False
+    blind_bottoms = frozenset({1})
 
     top_k: int = 1
     axis: int = 1
@@ -51,6 +52,10 @@ class Accuracy(Layer[None]):
             ignore_label=accuracy.ignore_label if accuracy.HasField("ignore_label") else None,
             per_class=len(param.top) > 1,
         )
+
+    @property
+    def top_k_accuracy(self) -> int:
+        return self.top_k
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         scores, label = (math.prod(b) for b in bottoms)

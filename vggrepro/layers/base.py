@@ -13,7 +13,7 @@ import math
 import pkgutil
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
@@ -115,6 +115,10 @@ class Gradients:
     params: tuple[str | None, ...] = ()
 
 
+Affine: TypeAlias = "tuple[Array | int, Array | int]"
+"""Factor and summand: numbers, or an array with one for each channel."""
+
+
 @dataclass(frozen=True)
 class Reach:
     """A window in height and width: how far it extends, and by how much the next one is shifted."""
@@ -137,6 +141,12 @@ class Layer(ABC, Generic[S]):
     """True where the first top is a loss, with weight 1 unless ``loss_weight`` says otherwise."""
     has_gradient: ClassVar[bool] = True
     """False for layers that Caffe declares without a backward pass (ArgMax, Accuracy, Threshold)."""
+    gives_posteriors: ClassVar[bool] = False
+    """True where the tops are the probabilities of classes, and the bottoms their scores (Softmax)."""
+    silences: ClassVar[bool] = False
+    """True for a layer that reads its bottoms only so that they are no outputs of the net (Silence)."""
+    shares_batch: ClassVar[bool] = False
+    """True for sources whose tops all have one batch: a size given for the first holds for the others."""
 
     @property
     def in_place(self) -> bool:
@@ -150,11 +160,35 @@ class Layer(ABC, Generic[S]):
         sets them as a class attribute, or overrides this where they depend on its parameters."""
         return frozenset()
 
+    @property
+    def top_k_accuracy(self) -> int | None:
+        """The k of a layer whose first top is the share of labels among the k best scores (Accuracy), which
+        training watches and a deploy net lacks. None for all other layers."""
+        return None
+
     @classmethod
     @abstractmethod
     def from_param(cls, param: Any, phase: int) -> Layer[S]:
         """Parse a ``LayerParameter``. Raises UnsupportedError for what is set but not implemented,
-        NetError for what Caffe refuses."""
+        NetError for what Caffe refuses. Messages need not name the layer: who calls this adds its name."""
+
+    @classmethod
+    def set_up(cls, definition: Any) -> None:
+        """Write into a ``LayerParameter`` what Caffe's ``LayerSetUp`` writes there, and so into snapshots: of
+        a loss its default weight."""
+        if cls.loss and not definition.loss_weight:
+            definition.loss_weight.append(1)
+
+    @classmethod
+    def resolve_files(cls, definition: Any, resolve: Callable[[str], str]) -> None:
+        """Replace each path in a ``LayerParameter`` that ``from_param`` opens by what ``resolve`` makes of
+        it. Most layers open no files."""
+
+    @classmethod
+    def fillers(cls, definition: Any) -> tuple[Any, Any] | None:
+        """The fillers of weight and bias in the ``LayerParameter`` of a convolution or fully connected layer,
+        whose initialisation the paper speaks of (section 3.1). None for all other layers."""
+        return None
 
     @abstractmethod
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
@@ -197,6 +231,16 @@ class Layer(ABC, Generic[S]):
     ) -> Referenced:
         """The same forward pass in float64 NumPy, written for plainness: the judge of ``emit``."""
 
+    def prediction(self, definition: Any) -> Any | None:
+        """What a deploy net has in place of a loss with a prediction inside: the ``LayerParameter`` of the
+        layer that makes it, with the bottom, and without name and top. None for all other layers."""
+        return None
+
+    def affine(self, params: Sequence[npt.NDArray[Any]], rank: int, axis: int) -> Affine | None:
+        """The s and t of a layer that computes ``s * x + t`` of its only bottom, of ``rank`` axes, with one s
+        and t, float64, for each channel along ``axis``. None where the layer does not."""
+        return None
+
     def macs(self, bottoms: Shapes) -> int:
         """Multiply-accumulates of one forward pass; 0 for layers without matrix products."""
         return 0
@@ -228,8 +272,8 @@ def load_catalogue() -> None:
         importlib.import_module(f"{package}.{module.name}")
 
 
-def layer_class(type_name: str) -> type[AnyLayer]:
-    """The class of a layer type. Raises UnknownLayerError for one that is not registered.
+def find_layer_class(type_name: str) -> type[AnyLayer] | None:
+    """The class of a layer type; None for a type that is not registered.
 
     A module that bears the type's name is imported alone: all of them take a tenth of a second.
     """
@@ -237,9 +281,15 @@ def layer_class(type_name: str) -> type[AnyLayer]:
         _import_module(re.sub("(?<=[a-z])(?=[A-Z][a-z])", "_", type_name).lower())
     if type_name not in _REGISTRY:
         load_catalogue()
-    if type_name not in _REGISTRY:
+    return _REGISTRY.get(type_name)
+
+
+def layer_class(type_name: str) -> type[AnyLayer]:
+    """The class of a layer type. Raises UnknownLayerError for one that is not registered."""
+    found = find_layer_class(type_name)
+    if found is None:
         raise UnknownLayerError(f"Unknown layer type: {type_name}", (type_name,))
-    return _REGISTRY[type_name]
+    return found
 
 
 def _import_module(name: str) -> None:
@@ -248,6 +298,13 @@ def _import_module(name: str) -> None:
     path = importlib.import_module(package).__path__
     if any(module.name == name for module in pkgutil.iter_modules(path)):
         importlib.import_module(f"{package}.{name}")
+
+
+def set_up_definition(definition: Any) -> None:
+    """:meth:`Layer.set_up` of a ``LayerParameter`` of any type. One that is not registered stays as it is."""
+    found = find_layer_class(definition.type)
+    if found is not None:
+        found.set_up(definition)
 
 
 def known_types() -> list[str]:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from vggrepro.caffe.messages import TEST
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError
 from vggrepro.layers.base import (
+    Affine,
     Array,
     Emitted,
     Gradients,
@@ -61,6 +63,12 @@ class BatchNorm(Layer[_Saved]):
         p = param.batch_norm_param
         given = p.HasField("use_global_stats")
         return cls(p.use_global_stats if given else phase == TEST, p.moving_average_fraction, p.eps)
+
+    @classmethod
+    def set_up(cls, definition: Any) -> None:
+        """Mean, variance and factor are statistics that no solver moves: each gets a learning rate of 0."""
+        while len(definition.param) < 3:
+            definition.param.add(lr_mult=0)
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         (shape,) = bottoms
@@ -129,6 +137,9 @@ class BatchNorm(Layer[_Saved]):
             along = g.op("Mul", y, g.op("ReduceMean", g.op("Mul", dy, y), axes))
             dy = g.op("Sub", g.op("Sub", dy, g.op("ReduceMean", dy, axes)), along)
         return Gradients((g.op("Div", dy, deviation),), (None,) * 3)
+
+    def affine(self, params: Sequence[npt.NDArray[Any]], rank: int, axis: int) -> Affine | None:
+        return global_affine(params, self.eps) if self.use_global_stats and axis == 1 else None
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]

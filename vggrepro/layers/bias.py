@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from vggrepro.caffe.messages import FillerParameter
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.layers.base import (
+    Affine,
     Array,
     Count,
     Emitted,
@@ -71,6 +75,11 @@ class Bias(Layer[_Saved]):
             d_bias = self.operand.summed(g, dy, saved.rank, saved.operand_rank)
         found = (dy if wants_bottom else None, d_bias)
         return Gradients(found[: len(needed.bottoms)], found[len(needed.bottoms) :])
+
+    def affine(self, params: Sequence[npt.NDArray[Any]], rank: int, axis: int) -> Affine | None:
+        if not params or self.operand.covered(rank, params[0].ndim) != range(axis, axis + 1):
+            return None
+        return 1, np.asarray(params[0], np.float64)
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]

@@ -11,7 +11,7 @@ import numpy as np
 
 from vggrepro.emit import Dims, GraphBuilder, Shape, Value
 from vggrepro.layers.base import Array, Reach, Shapes, register
-from vggrepro.layers.convolution import BaseConvolution, Pair
+from vggrepro.layers.rules.base_convolution import BaseConvolution, Pair
 from vggrepro.layers.rules.correlation import Correlation, conv_attributes
 from vggrepro.layers.rules.unfold import at, tap_slices
 from vggrepro.layers.rules.window import Windows
@@ -44,6 +44,12 @@ class Deconvolution(BaseConvolution):
             map_.forward(g, pair.dy, pair.weight) if bottom else None,
             map_.weight_gradient(g, pair.dy, pair.x.name) if weight else None,
         )
+
+    def scaled(self, weight: Array, factor: Array) -> Array:
+        """The weight (C, num_output / group, kernel...) has its groups one after another in C."""
+        groups = weight.reshape(self.group, -1, *weight.shape[1:])
+        factors = factor.reshape(self.group, 1, -1, *[1] * (weight.ndim - 2))
+        return (groups * factors).reshape(weight.shape)
 
     def reach(self, bottom: Shape) -> Reach | None:
         """An element of the top sees a different number of elements from place to place."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,6 +76,13 @@ class InfogainLoss(LossLayer[_Saved]):
             matrix=_read_matrix(param) if len(param.bottom) < 3 else None,
             gives_prob=len(param.top) > 1,
         )
+
+    @classmethod
+    def resolve_files(cls, definition: Any, resolve: Callable[[str], str]) -> None:
+        """The file that holds H."""
+        param = definition.infogain_loss_param
+        if param.source:
+            param.source = resolve(param.source)
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         check_first_sizes(bottoms)

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
-from vggrepro.caffe.messages import FillerParameter
+from vggrepro.caffe.messages import FillerParameter, LayerParameter, ParamSpec
 from vggrepro.emit import Dims, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, UnsupportedError
 from vggrepro.layers.base import (
     Array,
     Emitted,
     Gradients,
-    Layer,
     Needed,
     ParamDef,
     Reach,
@@ -24,6 +23,7 @@ from vggrepro.layers.base import (
     register,
 )
 from vggrepro.layers.convolution import Convolution
+from vggrepro.layers.rules.product import ProductLayer
 from vggrepro.layers.rules.window import WindowParam
 
 
@@ -38,7 +38,7 @@ class _Saved:
 
 @register
 @dataclass(frozen=True)
-class InnerProduct(Layer[_Saved]):
+class InnerProduct(ProductLayer[_Saved]):
     """y = x W^T + b, with x the bottom as a matrix (M, inputs) and W (num_output, inputs).
 
     The axes from ``axis`` on make up the inputs; the axes before it stay, so the top is
@@ -60,6 +60,16 @@ class InnerProduct(Layer[_Saved]):
         if p.num_output == 0:
             raise NetError("num_output 0: must be > 0")
         return cls(p.num_output, p.bias_term, p.axis, p.transpose, p.weight_filler, p.bias_filler)
+
+    @classmethod
+    def own(cls, definition: Any) -> Any:
+        return definition.inner_product_param
+
+    def output_axis(self, rank: int) -> int:
+        return rank - 1
+
+    def scaled(self, weight: Array, factor: Array) -> Array:
+        return weight * factor if self.transpose else super().scaled(weight, factor)
 
     def _axis(self, dims: Dims) -> int:
         return canonical_axis(self.axis, dims, self.type)
@@ -155,3 +165,20 @@ class InnerProduct(Layer[_Saved]):
             weight_filler=self.weight_filler,
             bias_filler=self.bias_filler,
         )
+
+    @staticmethod
+    def convolution_definition(definition: Any, weight: Shape) -> Any:
+        """The layer's ``LayerParameter`` as that of :meth:`as_convolution`, whose ``weight`` is
+        (num_output, C, H, W)."""
+        result = LayerParameter()
+        result.CopyFrom(definition)
+        result.type = Convolution.type
+        result.ClearField("inner_product_param")
+        old, new = definition.inner_product_param, result.convolution_param
+        new.num_output, _, new.kernel_h, new.kernel_w = weight
+        new.bias_term = old.bias_term
+        new.weight_filler.CopyFrom(old.weight_filler)
+        new.bias_filler.CopyFrom(old.bias_filler)
+        for spec in result.param[:1]:  # the weight's
+            spec.share_mode = ParamSpec.PERMISSIVE  # (K, C * H * W) may be shared as (K, C', H', W')
+        return result

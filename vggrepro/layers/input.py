@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vggrepro.caffe.messages import LayerParameter
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import NetError
 from vggrepro.layers.base import Array, Emitted, Layer, Referenced, Shapes, at_least, exactly, register
@@ -16,6 +17,7 @@ class Source(Layer[None]):
 
     bottoms = exactly(0)
     source = True
+    shares_batch = True
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
@@ -35,6 +37,7 @@ class Input(Source):
 
     type = "Input"
     tops = at_least(1)
+    shares_batch = False
 
     shapes: tuple[Shape, ...] = ()
 
@@ -47,6 +50,13 @@ class Input(Source):
                 f" {len(param.top)} tops vs. {len(shapes)} shapes."
             )
         return cls(shapes * len(param.top) if len(shapes) == 1 else shapes)
+
+    @classmethod
+    def definition(cls, top: str, shape: Shape) -> Any:
+        """The ``LayerParameter`` of an Input that has one top, which bears the layer's name."""
+        definition = LayerParameter(name=top, type=cls.type, top=[top])
+        definition.input_param.shape.add().dim.extend(shape)
+        return definition
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         return self.shapes

@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from vggrepro.caffe.messages import FillerParameter
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.layers.base import (
+    Affine,
     Array,
     Count,
     Emitted,
@@ -96,6 +100,12 @@ class Scale(Layer[_Saved]):
             if self.bias_term and wanted[2]:
                 found[2] = self.operand.summed(g, dy, x.rank, scale.rank)
         return Gradients(tuple(found[: len(needed.bottoms)]), tuple(found[len(needed.bottoms) :]))
+
+    def affine(self, params: Sequence[npt.NDArray[Any]], rank: int, axis: int) -> Affine | None:
+        if not params or self.operand.covered(rank, params[0].ndim) != range(axis, axis + 1):
+            return None
+        scale, *bias = (np.asarray(blob, np.float64) for blob in params)
+        return scale, bias[0] if bias else 0
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]

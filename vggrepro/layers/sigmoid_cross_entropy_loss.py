@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from vggrepro.caffe.messages import LayerParameter
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import ShapeError
 from vggrepro.layers.base import Array, Emitted, Gradients, Needed, Referenced, Shapes, register
@@ -24,6 +25,7 @@ from vggrepro.layers.rules.loss import (
     shaped_like,
 )
 from vggrepro.layers.rules.neuron import logistic
+from vggrepro.layers.sigmoid import Sigmoid
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,10 @@ class SigmoidCrossEntropyLoss(LossLayer[_Saved]):
     @classmethod
     def from_param(cls, param: Any, phase: int) -> SigmoidCrossEntropyLoss:
         return cls(Averaging.from_param(param.loss_param, unset=Normalization.BATCH_SIZE))
+
+    def prediction(self, definition: Any) -> Any:
+        """A Sigmoid."""
+        return LayerParameter(type=Sigmoid.type, bottom=definition.bottom[:1])
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         check_first_sizes(bottoms)

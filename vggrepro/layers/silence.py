@@ -29,6 +29,7 @@ class Silence(Layer[tuple[str, ...]]):
     type = "Silence"
     bottoms = at_least(1)
     tops = exactly(0)
+    silences = True
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> Silence:

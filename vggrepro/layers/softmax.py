@@ -30,6 +30,7 @@ class Softmax(Layer[str]):
 
     type = "Softmax"
     in_place = True
+    gives_posteriors = True
 
     axis: int = 1
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from vggrepro.caffe.messages import LayerParameter
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.layers.base import (
     Array,
@@ -69,6 +70,13 @@ class SoftmaxWithLoss(LossLayer[_Saved]):
             averaging=Averaging.from_param(param.loss_param),
             gives_prob=len(param.top) > 1,
         )
+
+    def prediction(self, definition: Any) -> Any:
+        """A Softmax with the same ``softmax_param``."""
+        softmax = LayerParameter(type=Softmax.type, bottom=definition.bottom[:1])
+        if definition.HasField("softmax_param"):
+            softmax.softmax_param.CopyFrom(definition.softmax_param)
+        return softmax
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         check_first_sizes(bottoms)

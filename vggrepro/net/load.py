@@ -19,7 +19,7 @@ from vggrepro.caffe.upgrade import upgrade_net_param
 from vggrepro.caffe.weights import SavedLayer, read_weights
 from vggrepro.emit import Shape
 from vggrepro.errors import NetError, ParseError, WeightsError, naming
-from vggrepro.layers.base import known_types, shape_string
+from vggrepro.layers.base import find_layer_class, known_types, shape_string
 from vggrepro.net.custom import HOW_TO_ALLOW, custom_layers, warn_of_custom_nodes
 from vggrepro.net.fillers import fill as fill_values
 from vggrepro.net.net import Net, build
@@ -65,7 +65,7 @@ def load_net(
         message = filter_net(upgraded, phase=phase, level=level, stages=stages)
         blobs = [layer for layers in saved.values() for layer in layers]
         custom = custom_layers(message, foreign, custom_shapes or {}, blobs) if allow_custom else {}
-        _resolve_sources(message, Path(source).parent)
+        _resolve_files(message, Path(source).parent)
         net = build(message, phase, input_shapes, custom)
     warn_of_custom_nodes(net.layers, net.shapes)
     loaded = _loaded(net, saved)
@@ -108,7 +108,7 @@ def build_net(
     the definition does. Several weight files are copied one after another."""
     resolved = NetParameter()
     resolved.CopyFrom(message)
-    _resolve_sources(resolved, folder)
+    _resolve_files(resolved, folder)
     saved = {os.fspath(path): read_weights(path) for path in weights}
     net = replace(build(resolved, phase, input_shapes), message=message)
     loaded = _loaded(net, saved)
@@ -167,8 +167,13 @@ def match_weights(net: Net, saved: Sequence[SavedLayer], source: str) -> dict[st
     return found
 
 
-def _resolve_sources(message: Any, folder: Path) -> None:
-    for layer in message.layer:
-        source = layer.infogain_loss_param.source
-        if source and not Path(source).exists() and (folder / source).exists():
-            layer.infogain_loss_param.source = str(folder / source)
+def _resolve_files(message: Any, folder: Path) -> None:
+    """Let the files that layers open be found in ``folder``, where the working directory lacks them."""
+
+    def resolve(name: str) -> str:
+        return str(folder / name) if not Path(name).exists() and (folder / name).exists() else name
+
+    for definition in message.layer:
+        kind = find_layer_class(definition.type)
+        if kind is not None:
+            kind.resolve_files(definition, resolve)

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence, Set
 
 from vggrepro.emit import Shape
 from vggrepro.errors import ShapeError, naming
-from vggrepro.layers.input import Input
 from vggrepro.net.net_layer import NetLayer
 
 
@@ -62,9 +61,8 @@ def _top_shapes(
 
 
 def _given(placed: NetLayer, known: Sequence[Shape], inputs: Mapping[str, Shape]) -> Sequence[Shape]:
-    """The tops of a source with those shapes that are given. A data layer's tops share their batch: a
-    given size of the first one holds for the others."""
+    """The tops of a source with those shapes that are given."""
     first, batch = placed.tops[0], known[0][:1] if known else ()
-    if not isinstance(placed.layer, Input) and first in inputs:
+    if placed.layer.shares_batch and first in inputs:
         known = [(*inputs[first][:1], *s[1:]) if s[:1] == batch else s for s in known]
     return [tuple(inputs.get(top, shape)) for top, shape in zip(placed.tops, known, strict=False)]

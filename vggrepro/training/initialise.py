@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from vggrepro.caffe.messages import FillerParameter
+from vggrepro.layers.base import layer_class
 
 Scheme = Literal["prototxt", "variance", "glorot", "msra"]
 
@@ -26,12 +27,6 @@ PRETRAINED = ("conv1_1", "conv2_1", "conv3_1", "conv3_2", "fc6", "fc7", "fc8")
 By name, as Caffe copies layers, and the only reading that fits the shapes: the first four convolutions of
 net B are conv1_1, conv1_2, conv2_1, conv2_2, of 64, 64, 128 and 128 channels, and A's have 64, 128, 256, 256.
 """
-
-_PARAMS = {
-    "Convolution": "convolution_param",
-    "Deconvolution": "convolution_param",
-    "InnerProduct": "inner_product_param",
-}
 
 
 @dataclass(frozen=True)
@@ -50,11 +45,12 @@ class Fillers:
         """Replace the fillers in a ``NetParameter``."""
         if self.scheme == "prototxt":
             return
-        for layer in net.layer:
-            if layer.type in _PARAMS:
-                param = getattr(layer, _PARAMS[layer.type])
-                param.weight_filler.CopyFrom(self._filler())
-                param.bias_filler.CopyFrom(FillerParameter(type="constant"))
+        for definition in net.layer:
+            fillers = layer_class(definition.type).fillers(definition)
+            if fillers is not None:
+                weight, bias = fillers
+                weight.CopyFrom(self._filler())
+                bias.CopyFrom(FillerParameter(type="constant"))
 
     def _filler(self) -> Any:
         if self.scheme == "variance":

@@ -18,6 +18,7 @@ from vggrepro.caffe.snapshot import (
 )
 from vggrepro.caffe.weights import read_weights
 from vggrepro.errors import SolverError, WeightsError
+from vggrepro.layers.base import set_up_definition
 from vggrepro.net import Net
 from vggrepro.net.load import match_weights
 from vggrepro.training.definition import Definition
@@ -54,7 +55,7 @@ def write(files: Paths, net: Net, arrays: SolverArrays, iteration: int, current_
         for p in net.layers
         if p.params
     }
-    (write_caffemodel_hdf5 if hdf5 else write_caffemodel)(files.model, net.message, blobs)
+    (write_caffemodel_hdf5 if hdf5 else write_caffemodel)(files.model, net.message, blobs, set_up_definition)
     histories = [array for history in arrays.histories for array in arrays.read(history).values()]
     saved = SavedState(iteration, str(files.model), current_step, tuple(histories))
     (write_solverstate_hdf5 if hdf5 else write_solverstate)(files.state, saved)

@@ -69,9 +69,9 @@ class TestNet:
     def accuracy(self) -> str | None:
         """The blob with the top-1 accuracy: the first scalar top of an Accuracy layer, one with ``top_k: 1``
         if there is one."""
-        layers = [p.message for p in self.net.layers if p.message.type == "Accuracy"]
-        layers.sort(key=lambda message: message.accuracy_param.top_k)
-        return next((m.top[0] for m in layers if m.top and m.top[0] in self.outputs), None)
+        ranks = [(k, p.message) for p in self.net.layers if (k := p.layer.top_k_accuracy) is not None]
+        ranks.sort(key=lambda item: item[0])
+        return next((m.top[0] for _, m in ranks if m.top and m.top[0] in self.outputs), None)
 
     def score(self, validation_set: ValidationSet, ranks: Ranks, stop: Callable[[], bool]) -> Scores | None:
         """Means of the scalar outputs over the batches of all ranks, each batch weighted by its samples.

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.data.decode import Pixels
-from vggrepro.data.feeds import Feed, open_feed
+from vggrepro.data.feeds import READ_TYPES, Feed, folder_of, open_feed
 from vggrepro.data.loader import TrainingLoader
 from vggrepro.data.truth.labels import check_labels
 from vggrepro.emit import Shape
@@ -26,9 +26,6 @@ from vggrepro.runtime.session import Session
 from vggrepro.system.ranks import Ranks
 from vggrepro.system.threads import ordered_map
 from vggrepro.training.solver import Feeds
-
-DATA_LAYERS = ("Data", "ImageData", "HDF5Data")
-"""Layer types whose data Caffe reads itself."""
 
 
 class TrainingData(Protocol):
@@ -112,11 +109,11 @@ class LayerTrainingData:
     """
 
     def __init__(self, message: Any, phase: int, seed: int, folder: Path, ranks: Ranks) -> None:
-        layers = [layer for layer in message.layer if layer.type in DATA_LAYERS]
+        layers = [layer for layer in message.layer if layer.type in READ_TYPES]
         if not layers:
-            raise DataError(f"net {message.name!r}: no layer reads data ({', '.join(DATA_LAYERS)})")
+            raise DataError(f"net {message.name!r}: no layer reads data ({', '.join(READ_TYPES)})")
         self._feeds: list[Feed] = [
-            open_feed(p, phase, seed=seed, folder=_folder_of(p, folder)) for p in layers
+            open_feed(p, phase, seed=seed, folder=folder_of(p, folder)) for p in layers
         ]
         self._ranks = ranks
         self.waited = 0.0
@@ -143,9 +140,3 @@ class LayerTrainingData:
             raise DataError(f"input {name!r}: a batch of {size} does not divide among {ranks} ranks")
         share = size // ranks
         return array[self._ranks.rank * share : (self._ranks.rank + 1) * share]
-
-
-def _folder_of(layer: Any, folder: Path) -> Path:
-    """Where a layer's paths begin: in the working directory, as in Caffe, else in ``folder``."""
-    sources = (layer.data_param.source, layer.image_data_param.source, layer.hdf5_data_param.source)
-    return Path() if any(source and Path(source).exists() for source in sources) else folder

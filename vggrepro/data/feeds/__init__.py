@@ -16,7 +16,29 @@ from vggrepro.data.feeds.image import ImageFeed, open_data, open_image_data, rea
 from vggrepro.data.feeds.rows import RowFeed, memory_feed, open_hdf5
 from vggrepro.errors import UnsupportedError
 
-__all__ = ["Feed", "ImageFeed", "RowFeed", "memory_feed", "open_feed", "read_mean_image"]
+__all__ = [
+    "READ_TYPES",
+    "Feed",
+    "ImageFeed",
+    "RowFeed",
+    "folder_of",
+    "memory_feed",
+    "open_feed",
+    "read_mean_image",
+]
+
+_PARAMS = {"Data": "data_param", "ImageData": "image_data_param", "HDF5Data": "hdf5_data_param"}
+
+READ_TYPES = tuple(_PARAMS)
+"""The layer types that :func:`open_feed` takes: those whose data Caffe reads itself. (MemoryData is handed
+its data; WindowData is not implemented.)"""
+
+
+def folder_of(param: Any, folder: Path) -> Path:
+    """Where the paths of a ``LayerParameter`` of one of ``READ_TYPES`` begin: in the working directory, as in
+    Caffe, or in ``folder`` where the working directory lacks the layer's source."""
+    source = getattr(param, _PARAMS[param.type]).source
+    return Path() if source and Path(source).exists() else folder
 
 
 def open_feed(

@@ -99,7 +99,7 @@ def score_blob(net: Net, asked: str | None = None) -> str:
     only output of a net that does not end in one. Raises NetError for a blob that a Softmax layer has made,
     because the protocols take the softmax themselves."""
     if asked is not None:
-        if any(p.message.type == "Softmax" and asked in p.message.top for p in net.layers):
+        if any(p.layer.gives_posteriors and asked in p.message.top for p in net.layers):
             raise NetError(f"net {net.name!r}: blob {asked!r} holds posteriors, expected class scores")
         return asked
     if len(net.outputs) != 1:
@@ -107,12 +107,13 @@ def score_blob(net: Net, asked: str | None = None) -> str:
             f"net {net.name!r}: outputs {', '.join(net.outputs)}; expected one, as deploy nets have"
         )
     (output,) = net.outputs
-    last = next(placed.message for placed in reversed(net.layers) if output in placed.message.top)
-    if last.type != "Softmax":
+    last = next(layer for layer in reversed(net.layers) if output in layer.message.top)
+    if not last.layer.gives_posteriors:
         return output
-    if last.bottom[0] == output:
+    scores = str(last.message.bottom[0])
+    if scores == output:
         raise NetError(f"layer {last.name!r}: works in place; the scores under it need a blob of their own")
-    return str(last.bottom[0])
+    return scores
 
 
 def check_scales(network: EvaluatedNet, streams: Sequence[Stream]) -> None:

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from vggrepro.caffe.messages import LayerParameter
-from vggrepro.emit import Shape
 from vggrepro.errors import NetError
+from vggrepro.layers.input import Input
 from vggrepro.net.net import Net
 from vggrepro.net.net_layer import NetLayer
 from vggrepro.net.transforms.rewrite import rewritten
-
-PREDICTIONS = {"SoftmaxWithLoss": "Softmax", "SigmoidCrossEntropyLoss": "Sigmoid"}
-"""Loss layers that have a prediction inside, and the layer that makes it."""
 
 
 def to_deploy(net: Net) -> Net:
@@ -26,7 +22,7 @@ def to_deploy(net: Net) -> Net:
 
     Raises NetError if nothing but inputs remains.
     """
-    judges = [placed for placed in net.layers if placed.layer.loss or placed.layer.type == "Accuracy"]
+    judges = [placed for placed in net.layers if _judges(placed)]
     needed = _needed(net, judges)
     predictions = _predictions(net, judges, needed)
     layers: list[Any] = []
@@ -35,23 +31,28 @@ def to_deploy(net: Net) -> Net:
         if placed in judges:
             layers += [predictions[placed.name]] if placed.name in predictions else []
         elif placed.layer.source:
-            layers += [_input(top, net.shapes[top]) for top in tops]
+            layers += [Input.definition(top, net.shapes[top]) for top in tops]
         elif tops:
             layers.append(placed.message)
-    if all(layer.type == "Input" for layer in layers):
+    if all(layer.type == Input.type for layer in layers):
         raise NetError(f"net {net.name!r}: nothing remains without data, loss and accuracy layers")
     return rewritten(net, layers)
+
+
+def _judges(net_layer: NetLayer) -> bool:
+    """Whether a layer compares predictions with labels: a loss, or an accuracy."""
+    return net_layer.layer.loss or net_layer.layer.top_k_accuracy is not None
 
 
 def _needed(net: Net, judges: Sequence[NetLayer]) -> set[str]:
     """The values that the deployed net has: what is judged (and is no label), the outputs that nothing
     judges, and all that leads to them."""
-    readers = [p for p in net.layers if p.tops or p.layer.type == "Silence"]
+    readers = [p for p in net.layers if p.tops or p.layer.silences]
     read = {bottom for placed in readers for bottom in placed.bottoms}
     needed = {bottom for placed in judges for bottom in _candidates(placed)}
     needed |= {t for placed in net.layers if placed not in judges for t in placed.tops if t not in read}
     needed -= {top for placed in net.layers if placed.layer.source for top in placed.tops}
-    needed |= {placed.bottoms[0] for placed in judges if placed.layer.type in PREDICTIONS}
+    needed |= {p.bottoms[0] for p in judges if p.layer.prediction(p.message) is not None}
     for placed in reversed(net.layers):
         if placed in judges:
             if needed.intersection(placed.tops[1:]):
@@ -63,33 +64,26 @@ def _needed(net: Net, judges: Sequence[NetLayer]) -> set[str]:
 
 def _candidates(judge: NetLayer) -> Iterator[str]:
     """Those bottoms of a loss or accuracy that are not labels."""
-    blind = judge.layer.blind_bottoms if judge.layer.loss else range(1, len(judge.bottoms))
+    blind = judge.layer.blind_bottoms
     return (bottom for index, bottom in enumerate(judge.bottoms) if index not in blind)
 
 
 def _predictions(net: Net, judges: Sequence[NetLayer], needed: set[str]) -> dict[str, Any]:
     """For each loss that leaves one its prediction, by the loss layer's name: one for each blob that
     losses look at, unless the net itself has it."""
-    losses = [placed for placed in judges if placed.layer.type in PREDICTIONS]
-    several = len({placed.bottoms[0] for placed in losses}) > 1
+    pairs = [(placed, placed.layer.prediction(placed.message)) for placed in judges]
+    losses = [(placed, layer) for placed, layer in pairs if layer is not None]
+    several = len({placed.bottoms[0] for placed, _ in losses}) > 1
     there = {(p.layer.type, *p.bottoms[:1]) for p in net.layers if needed.intersection(p.tops)}
     found: dict[str, Any] = {}
-    for placed in losses:
-        kind = PREDICTIONS[placed.layer.type]
-        if (kind, placed.bottoms[0]) in there and len(placed.tops) < 2:
+    for placed, layer in losses:
+        if (layer.type, placed.bottoms[0]) in there and len(placed.tops) < 2:
             continue
-        there.add((kind, placed.bottoms[0]))
+        there.add((layer.type, placed.bottoms[0]))
         name = f"prob_{placed.name}" if several or "prob" in net.blobs else "prob"
         top = placed.tops[1] if len(placed.tops) > 1 else name  # a SoftmaxWithLoss may give its softmax
-        layer = LayerParameter(name=name, type=kind, bottom=placed.message.bottom[:1], top=[top])
+        layer.name = name
+        layer.top.append(top)
         layer.phase = placed.message.phase
-        if kind == "Softmax" and placed.message.HasField("softmax_param"):
-            layer.softmax_param.CopyFrom(placed.message.softmax_param)
         found[placed.name] = layer
     return found
-
-
-def _input(name: str, shape: Shape) -> Any:
-    layer = LayerParameter(name=name, type="Input", top=[name])
-    layer.input_param.shape.add().dim.extend(shape)
-    return layer

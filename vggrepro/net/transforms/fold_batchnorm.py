@@ -9,18 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.layers.base import canonical_axis
-from vggrepro.layers.batch_norm import BatchNorm, global_affine
-from vggrepro.layers.bias import Bias
-from vggrepro.layers.convolution import BaseConvolution
-from vggrepro.layers.deconvolution import Deconvolution
-from vggrepro.layers.inner_product import InnerProduct
-from vggrepro.layers.scale import Scale
+from vggrepro.layers.base import Affine
+from vggrepro.layers.rules.product import ProductLayer
 from vggrepro.net.net import Net
 from vggrepro.net.net_layer import NetLayer
 from vggrepro.net.transforms.rewrite import copy_of, rewritten
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -28,7 +21,10 @@ class _Chain:
     """A convolution (or fully connected layer) and those behind it that are folded into it."""
 
     product: NetLayer
+    layer: ProductLayer[Any]
     followers: tuple[NetLayer, ...]
+    affines: tuple[Affine, ...]
+    """The factor and the summand of each follower."""
     outputs: int
 
 
@@ -56,39 +52,29 @@ def fold_batchnorm(net: Net) -> Net:
 
 def _chains(net: Net) -> Iterator[_Chain]:
     for placed in net.layers:
-        axis = _channel_axis(net, placed)
-        if axis is not None and len(placed.tops) == 1 and _alone(placed):
-            followers = tuple(_followers(net, placed, axis))
-            if followers:
-                yield _Chain(placed, followers, net.shapes[placed.tops[0]][axis])
+        layer = placed.layer
+        if isinstance(layer, ProductLayer) and len(placed.tops) == 1 and _alone(placed):
+            shape = net.shapes[placed.tops[0]]
+            axis = layer.output_axis(len(shape))
+            found = list(_followers(net, placed, axis))
+            if found:
+                followers, affines = zip(*found, strict=True)
+                yield _Chain(placed, layer, followers, affines, shape[axis])
 
 
-def _channel_axis(net: Net, placed: NetLayer) -> int | None:
-    """The axis of the top along which the layer has its outputs, if it is a product with weights."""
-    rank = len(net.shapes[placed.tops[0]]) if placed.tops else 0
-    if isinstance(placed.layer, BaseConvolution):
-        return canonical_axis(placed.layer.axis, rank, placed.layer.type)
-    return rank - 1 if isinstance(placed.layer, InnerProduct) else None
-
-
-def _followers(net: Net, placed: NetLayer, axis: int) -> Iterator[NetLayer]:
-    """The foldable layers behind this one, each the only reader of the one before."""
-    readers = net.readers(placed.tops[0])
-    while len(readers) == 1 and _foldable(readers[0], len(net.shapes[placed.tops[0]]), axis):
-        placed = readers[0]
-        yield placed
-        readers = net.readers(placed.tops[0])
-
-
-def _foldable(placed: NetLayer, rank: int, axis: int) -> bool:
-    layer = placed.layer
-    if len(placed.bottoms) != 1 or not _alone(placed):
-        return False
-    if isinstance(layer, BatchNorm):
-        return layer.use_global_stats and axis == 1
-    return isinstance(layer, Scale | Bias) and layer.operand.covered(
-        rank, len(placed.params[0].definition.shape)
-    ) == range(axis, axis + 1)
+def _followers(net: Net, product: NetLayer, axis: int) -> Iterator[tuple[NetLayer, Affine]]:
+    """The foldable layers behind a product, each the only reader of the one before, with what each does."""
+    value = product.tops[0]
+    while True:
+        readers = net.readers(value)
+        if len(readers) != 1 or len(readers[0].bottoms) != 1 or not _alone(readers[0]):
+            return
+        (reader,) = readers
+        affine = reader.layer.affine([net.params[u.key] for u in reader.params], len(net.shapes[value]), axis)
+        if affine is None:
+            return
+        yield reader, affine
+        value = reader.tops[0]
 
 
 def _alone(placed: NetLayer) -> bool:
@@ -98,9 +84,7 @@ def _alone(placed: NetLayer) -> bool:
 def _with_bias(chain: _Chain) -> Any:
     """The product's message with a bias, and with the last follower's top as its own."""
     message = copy_of(chain.product.message)
-    product = isinstance(chain.product.layer, InnerProduct)
-    kind = message.inner_product_param if product else message.convolution_param
-    kind.bias_term = True
+    chain.layer.own(message).bias_term = True
     message.top[:] = chain.followers[-1].message.top
     return message
 
@@ -110,32 +94,9 @@ def _folded(net: Net, chain: _Chain) -> dict[str, npt.NDArray[np.float32]]:
     product = chain.product
     weight, *bias = (net.params[use.key].astype(np.float64) for use in product.params)
     factor, shift = np.ones(chain.outputs), bias[0] if bias else np.zeros(chain.outputs)
-    for placed in chain.followers:
-        scale, offset = _affine(net, placed)
+    for scale, offset in chain.affines:
         factor, shift = scale * factor, scale * shift + offset
     return {
-        f"{product.name}:0": _scaled(product, weight, factor).astype(np.float32),
+        f"{product.name}:0": chain.layer.scaled(weight, factor).astype(np.float32),
         f"{product.name}:1": np.asarray(shift, np.float32),
     }
-
-
-def _affine(net: Net, placed: NetLayer) -> tuple[Array | int, Array | int]:
-    """The s and t of a follower."""
-    blobs = [net.params[use.key].astype(np.float64) for use in placed.params]
-    if isinstance(placed.layer, BatchNorm):
-        return global_affine(blobs, placed.layer.eps)
-    if isinstance(placed.layer, Bias):
-        return 1, blobs[0]
-    return blobs[0], blobs[1] if len(blobs) > 1 else 0
-
-
-def _scaled(product: NetLayer, weight: Array, factor: Array) -> Array:
-    """The weight with the part of each output times its factor."""
-    layer = product.layer
-    if isinstance(layer, Deconvolution):  # (C, K / group, kernel...), a group after another in C
-        groups = weight.reshape(layer.group, -1, *weight.shape[1:])
-        spread = factor.reshape(layer.group, 1, -1, *[1] * (weight.ndim - 2))
-        return (groups * spread).reshape(weight.shape)
-    if isinstance(layer, InnerProduct) and layer.transpose:
-        return weight * factor
-    return weight * factor.reshape(-1, *[1] * (weight.ndim - 1))

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.caffe.messages import TEST, LayerParameter, ParamSpec
+from vggrepro.caffe.messages import TEST, LayerParameter
 from vggrepro.emit import Shape
 from vggrepro.errors import NetError, UnsupportedError, naming
 from vggrepro.layers.base import AnyLayer
 from vggrepro.layers.flatten import Flatten
 from vggrepro.layers.inner_product import InnerProduct
 from vggrepro.layers.reshape import Reshape
+from vggrepro.layers.split import Split
 from vggrepro.net.net import Net
 from vggrepro.net.net_layer import NetLayer
 from vggrepro.net.shapes import PROBES, infer_shapes, probe
@@ -91,7 +92,7 @@ class _Surgeon:
         self.maps[placed.tops[0]] = (layer.num_output, 1, 1)
         if placed.bottoms[0] in self.growing:
             self.dense.update(placed.tops)
-        return _convolution_message(placed.message, kernel)
+        return layer.convolution_definition(placed.message, kernel)
 
     def _keeps_values(self, placed: NetLayer, changed: bool) -> bool:
         """Whether a Flatten or Reshape has nothing to do on maps; what its top is, is noted then."""
@@ -121,7 +122,7 @@ class _Surgeon:
         for index, (value, blob) in enumerate(zip(placed.bottoms, message.bottom, strict=True)):
             if value in self.maps:
                 vector = f"{blob}/{placed.name}"
-                flattens.append(LayerParameter(name=vector, type="Flatten", bottom=[blob], top=[vector]))
+                flattens.append(LayerParameter(name=vector, type=Flatten.type, bottom=[blob], top=[vector]))
                 message.bottom[index] = vector
         return [*flattens, message]
 
@@ -185,22 +186,7 @@ def _growing(net: Net) -> set[str]:
 
 def _split(placed: NetLayer) -> Any:
     message = copy_of(placed.message)
-    message.type = "Split"
+    message.type = Split.type
     message.ClearField("flatten_param")
     message.ClearField("reshape_param")
-    return message
-
-
-def _convolution_message(product: Any, shape: Shape) -> Any:
-    """The message of an InnerProduct as that of the Convolution with a weight of ``shape`` (K, C, H, W)."""
-    message = copy_of(product)
-    message.type = "Convolution"
-    message.ClearField("inner_product_param")
-    old, new = product.inner_product_param, message.convolution_param
-    new.num_output, _, new.kernel_h, new.kernel_w = shape
-    new.bias_term = old.bias_term
-    new.weight_filler.CopyFrom(old.weight_filler)
-    new.bias_filler.CopyFrom(old.bias_filler)
-    for spec in message.param[:1]:  # the weight's
-        spec.share_mode = ParamSpec.PERMISSIVE  # (K, C * H * W) may be shared as (K, C', H', W')
     return message
