@@ -31,7 +31,8 @@ _HISTORY = SolverState.DESCRIPTOR.fields_by_name["history"].number
 
 SetUp = Callable[[Any], None]
 """Writes into a ``LayerParameter`` what its layer's set-up in Caffe writes there: the default weight of a
-loss, the learning rates of statistics. The layers know it: see :func:`vggrepro.layers.base.set_up_definition`."""
+loss, the learning rates of statistics. It is :func:`vggrepro.layers.base.set_up_definition`, or stands in
+for it."""
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from vggrepro.layers.base import (
     Layer,
     Referenced,
     Shapes,
-    canonical_axis,
     register,
 )
+from vggrepro.layers.rules.axes import canonical_axis
 
 _BEFORE_THE_START = -(2**31)
 

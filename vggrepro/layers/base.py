@@ -9,7 +9,6 @@ rule and float64 reference, because they share the same facts.
 from __future__ import annotations
 
 import importlib
-import math
 import pkgutil
 import re
 from abc import ABC, abstractmethod
@@ -21,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.caffe.messages import FillerParameter
-from vggrepro.emit import Dims, GraphBuilder, Shape, Value
-from vggrepro.errors import NetError, UnknownLayerError, UnsupportedError
+from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.errors import UnknownLayerError, UnsupportedError
 
 Array = npt.NDArray[np.float64]
 Shapes = Sequence[Shape]
@@ -310,20 +309,3 @@ def set_up_definition(definition: Any) -> None:
 def known_types() -> list[str]:
     load_catalogue()
     return sorted(_REGISTRY)
-
-
-def shape_string(shape: Dims) -> str:
-    """A shape as Caffe prints it: its sizes, and their product in parentheses: ``2 3 4 5 (120)``."""
-    known = [size for size in shape if size is not None]
-    product = str(math.prod(known)) if len(known) == len(shape) else "?"
-    return " ".join([*("?" if size is None else str(size) for size in shape), f"({product})"])
-
-
-def canonical_axis(axis: int, blob: Dims | int, what: str) -> int:
-    """Caffe's ``CanonicalAxisIndex``: a negative axis counts from the end. ``blob`` is a shape, or its
-    number of axes. Raises NetError for an axis that the blob does not have."""
-    rank = blob if isinstance(blob, int) else len(blob)
-    if not -rank <= axis < rank:
-        shape = "" if isinstance(blob, int) else f" with shape {shape_string(blob)}"
-        raise NetError(f"{what}: axis {axis} out of range for {rank}-D Blob{shape}")
-    return axis % rank

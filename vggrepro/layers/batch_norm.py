@@ -24,8 +24,8 @@ from vggrepro.layers.base import (
     Referenced,
     Shapes,
     register,
-    shape_string,
 )
+from vggrepro.layers.rules.axes import shape_string
 
 
 class _Saved(NamedTuple):

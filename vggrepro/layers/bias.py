@@ -24,7 +24,7 @@ from vggrepro.layers.base import (
     Shapes,
     register,
 )
-from vggrepro.layers.rules.broadcast import Operand
+from vggrepro.layers.rules.broadcast import Broadcast
 
 
 @dataclass(frozen=True)
@@ -42,29 +42,29 @@ class Bias(Layer[_Saved]):
     bottoms = Count(1, 2)
     in_place = True
 
-    operand: Operand
+    broadcast: Broadcast
     filler: Any = field(default_factory=FillerParameter)
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> Bias:
         p = param.bias_param
-        return cls(Operand("bias", p.axis, p.num_axes), p.filler)
+        return cls(Broadcast("bias", p.axis, p.num_axes), p.filler)
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
-        bias = bottoms[1] if len(bottoms) > 1 else self.operand.learned_shape(bottoms[0])
-        self.operand.check(bottoms[0], bias)
+        bias = bottoms[1] if len(bottoms) > 1 else self.broadcast.learned_shape(bottoms[0])
+        self.broadcast.check(bottoms[0], bias)
         return (bottoms[0],)
 
     def param_defs(self, bottoms: Shapes) -> tuple[ParamDef, ...]:
         if len(bottoms) > 1:
             return ()
-        return (ParamDef(self.operand.learned_shape(bottoms[0]), self.filler),)
+        return (ParamDef(self.broadcast.learned_shape(bottoms[0]), self.filler),)
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
     ) -> Emitted[_Saved]:
         x, bias = [*bottoms, *params]
-        y = g.op("Add", x.name, self.operand.aligned(g, bias, x))
+        y = g.op("Add", x.name, self.broadcast.aligned(g, bias, x))
         return Emitted((y,), saved=_Saved(x.rank, bias.rank))
 
     def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
@@ -72,12 +72,12 @@ class Bias(Layer[_Saved]):
         dy = d_tops[0]
         d_bias = None
         if dy is not None and wants_bias:
-            d_bias = self.operand.summed(g, dy, saved.rank, saved.operand_rank)
+            d_bias = self.broadcast.summed(g, dy, saved.rank, saved.operand_rank)
         found = (dy if wants_bottom else None, d_bias)
         return Gradients(found[: len(needed.bottoms)], found[len(needed.bottoms) :])
 
     def affine(self, params: Sequence[npt.NDArray[Any]], rank: int, axis: int) -> Affine | None:
-        if not params or self.operand.covered(rank, params[0].ndim) != range(axis, axis + 1):
+        if not params or self.broadcast.covered(rank, params[0].ndim) != range(axis, axis + 1):
             return None
         return 1, np.asarray(params[0], np.float64)
 
@@ -85,4 +85,4 @@ class Bias(Layer[_Saved]):
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
     ) -> Referenced:
         x, bias = [*bottoms, *params]
-        return Referenced((x + self.operand.aligned_array(bias, x.ndim),))
+        return Referenced((x + self.broadcast.aligned_array(bias, x.ndim),))

@@ -13,14 +13,15 @@ from vggrepro.emit import Dims, GraphBuilder, Value
 from vggrepro.layers.base import Array, Shapes, register
 from vggrepro.layers.rules.base_convolution import BaseConvolution, Pair
 from vggrepro.layers.rules.correlation import Correlation, conv_attributes
-from vggrepro.layers.rules.unfold import at, pad_widths, tap_slices
+from vggrepro.layers.rules.unfold import at, offset_slices, pad_widths
 from vggrepro.layers.rules.window import Windows
 
 
 @register
 @dataclass(frozen=True)
 class Convolution(BaseConvolution):
-    """y[n, k, o] = b[k] + sum over c and taps t of w[k, c, t] * x[n, c, o * stride + t * dilation - pad].
+    """y[n, k, o] = b[k] + sum of w[k, c, t] * x[n, c, o * stride + t * dilation - pad] over c and kernel
+    offsets t.
 
     Bottoms (..., C, sizes...), tops (..., num_output, sizes...). ``force_nd_im2col`` and ``engine``
     choose among Caffe's implementations of the same sum, and are ignored.
@@ -49,8 +50,8 @@ class Convolution(BaseConvolution):
 
     def fixed_axes(self, bottoms: Shapes) -> frozenset[int]:
         """Axes along which a window is larger than all of its input, but counts."""
-        frame, windows = self.windows(len(bottoms[0]))
-        return windows.short_axes(frame.sizes(bottoms[0]), frame.axis + 1)
+        layout, windows = self.windows(len(bottoms[0]))
+        return windows.short_axes(layout.sizes(bottoms[0]), layout.axis + 1)
 
     def macs(self, bottoms: Shapes) -> int:
         return sum(
@@ -63,8 +64,8 @@ class Convolution(BaseConvolution):
         x = np.pad(x, pad_widths(x.shape, windows))
         images, groups = len(x), self.group
         y = np.zeros((images, groups, self.num_output // groups, prod(out)))
-        for tap in product(*map(range, windows.kernel)):
-            seen = x[tap_slices(tap, out, windows)].reshape(images, groups, -1, prod(out))
-            filters = weight[at(tap)].reshape(groups, -1, weight.shape[1])  # (G, K / G, C / G)
+        for offset in product(*map(range, windows.kernel)):
+            seen = x[offset_slices(offset, out, windows)].reshape(images, groups, -1, prod(out))
+            filters = weight[at(offset)].reshape(groups, -1, weight.shape[1])  # (G, K / G, C / G)
             y += filters @ seen
         return y.reshape(images, self.num_output, *out)

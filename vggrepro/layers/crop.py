@@ -16,10 +16,10 @@ from vggrepro.layers.base import (
     Needed,
     Referenced,
     Shapes,
-    canonical_axis,
     exactly,
     register,
 )
+from vggrepro.layers.rules.axes import canonical_axis
 
 
 class _Saved(NamedTuple):

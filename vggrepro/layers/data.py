@@ -13,7 +13,7 @@ from typing import Any
 from vggrepro.emit import Shape
 from vggrepro.errors import NetError
 from vggrepro.layers.base import Count, Shapes, at_least, exactly, register
-from vggrepro.layers.input import Source
+from vggrepro.layers.rules.source import Source
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from vggrepro.emit import Dims, GraphBuilder, Shape, Value
 from vggrepro.layers.base import Array, Reach, Shapes, register
 from vggrepro.layers.rules.base_convolution import BaseConvolution, Pair
 from vggrepro.layers.rules.correlation import Correlation, conv_attributes
-from vggrepro.layers.rules.unfold import at, tap_slices
+from vggrepro.layers.rules.unfold import at, offset_slices
 from vggrepro.layers.rules.window import Windows
 
 
@@ -56,8 +56,8 @@ class Deconvolution(BaseConvolution):
         return None
 
     def macs(self, bottoms: Shapes) -> int:
-        frame, _ = self.windows(len(bottoms[0]))
-        return sum(prod(b) // b[frame.axis] * prod(self.param_defs([b])[0].shape) for b in bottoms)
+        layout, _ = self.windows(len(bottoms[0]))
+        return sum(prod(b) // b[layout.axis] * prod(self.param_defs([b])[0].shape) for b in bottoms)
 
     def _convolve(self, x: Array, weight: Array, windows: Windows) -> Array:
         images, groups, sizes = len(x), self.group, x.shape[2:]
@@ -67,9 +67,9 @@ class Deconvolution(BaseConvolution):
         ]
         seen = x.reshape(images, groups, -1, prod(sizes))
         y = np.zeros((images, self.num_output, *padded))
-        for tap in product(*map(range, windows.kernel)):
-            filters = weight[at(tap)].reshape(groups, -1, weight.shape[1])  # (G, C / G, K / G)
+        for offset in product(*map(range, windows.kernel)):
+            filters = weight[at(offset)].reshape(groups, -1, weight.shape[1])  # (G, C / G, K / G)
             share = np.swapaxes(filters, 1, 2) @ seen  # (N, G, K / G, positions)
-            y[tap_slices(tap, sizes, windows)] += share.reshape(images, self.num_output, *sizes)
+            y[offset_slices(offset, sizes, windows)] += share.reshape(images, self.num_output, *sizes)
         inside = [slice(p, size - p) for p, size in zip(windows.pad, padded, strict=True)]
         return y[at(inside)]

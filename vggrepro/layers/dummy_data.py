@@ -11,7 +11,7 @@ import numpy as np
 from vggrepro.emit import GraphBuilder, Shape, Value, tensor
 from vggrepro.errors import NetError
 from vggrepro.layers.base import Array, Emitted, Referenced, Shapes, at_least, register
-from vggrepro.layers.input import Source
+from vggrepro.layers.rules.source import Source
 
 
 @register

@@ -22,8 +22,8 @@ from vggrepro.layers.base import (
     Shapes,
     at_least,
     register,
-    shape_string,
 )
+from vggrepro.layers.rules.axes import shape_string
 from vggrepro.layers.rules.neuron import indicator, times
 
 _OPERATIONS = LayerParameter().eltwise_param

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from vggrepro.emit import GraphBuilder
-from vggrepro.errors import NetError
 from vggrepro.layers.base import Array, register
-from vggrepro.layers.rules.neuron import Neuron, times
-
-NATURAL = -1.0
-"""Caffe's default ``base``, which stands for e."""
-
-
-def log_of_base(base: float) -> float:
-    """The natural logarithm of a ``base`` of Exp or Log. Raises NetError where Caffe refuses it."""
-    if base == NATURAL:
-        return 1.0
-    if not base > 0:
-        raise NetError(f"base must be strictly positive. (got {base})")
-    if math.isinf(base):
-        raise NetError(f"Inf result: log(base) = log({base}) = {base}")
-    return math.log(base)
+from vggrepro.layers.rules.neuron import Neuron, log_of_base, times
 
 
 @register

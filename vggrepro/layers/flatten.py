@@ -19,15 +19,15 @@ from vggrepro.layers.base import (
     Needed,
     Referenced,
     Shapes,
-    canonical_axis,
     register,
 )
-from vggrepro.layers.reshape import INFER, Replacement
+from vggrepro.layers.rules.axes import canonical_axis
+from vggrepro.layers.rules.replaced_axes import INFER, ReplacedAxes
 
 
 @register
 @dataclass(frozen=True)
-class Flatten(Layer[Replacement]):
+class Flatten(Layer[ReplacedAxes]):
     """Axes ``axis`` to ``end_axis`` (included; negative ones count from the end) become one.
 
     If ``end_axis`` lies just before ``axis``, that one is a new axis of size 1, as in Caffe.
@@ -59,18 +59,18 @@ class Flatten(Layer[Replacement]):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted[Replacement]:
+    ) -> Emitted[ReplacedAxes]:
         x = bottoms[0]
         start, end = self._range(x.dims)
         known = [size for size in x.dims[start:end] if size is not None]
         # Axis 0 is always inferred, since a Filter may shorten it; other sizes are asked for where
         # they are known, which is right for a blob without rows too.
         fixed = start > 0 and len(known) == end - start
-        replacement = Replacement(x, start, end, (math.prod(known) if fixed else INFER,))
-        return Emitted((replacement.emit(g),), saved=replacement)
+        axes = ReplacedAxes(x, start, end, (math.prod(known) if fixed else INFER,))
+        return Emitted((axes.emit(g),), saved=axes)
 
     def grad(
-        self, g: GraphBuilder, saved: Replacement, d_tops: Sequence[str | None], needed: Needed
+        self, g: GraphBuilder, saved: ReplacedAxes, d_tops: Sequence[str | None], needed: Needed
     ) -> Gradients:
         (dy,) = d_tops
         assert dy is not None

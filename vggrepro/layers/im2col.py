@@ -23,9 +23,9 @@ from vggrepro.layers.base import (
     Shapes,
     register,
 )
-from vggrepro.layers.rules.channel_axis import Frame
+from vggrepro.layers.rules.channel_layout import ChannelLayout
 from vggrepro.layers.rules.correlation import Correlation
-from vggrepro.layers.rules.unfold import pad_widths, tap_slices, unfold
+from vggrepro.layers.rules.unfold import offset_slices, pad_widths, unfold
 from vggrepro.layers.rules.window import WindowParam, Windows
 
 
@@ -40,7 +40,7 @@ class _Saved(NamedTuple):
 @register
 @dataclass(frozen=True)
 class Im2col(Layer[_Saved]):
-    """Bottom (..., C, sizes...), top (..., C * taps, windows...), with the taps of a channel together.
+    """Bottom (..., C, sizes...), top (..., C * K, windows...), K the number of elements in the kernel.
 
     ``force_nd_im2col`` chooses among Caffe's implementations of the same copy, and is ignored.
     """
@@ -57,22 +57,22 @@ class Im2col(Layer[_Saved]):
             raise UnsupportedError("dilation 0 is not supported")
         return cls(WindowParam.from_param(p), p.axis)
 
-    def _windows(self, rank: int) -> tuple[Frame, Windows]:
-        frame = Frame.of(self.axis, rank, self.type)
-        if not frame.spatial:
+    def _windows(self, rank: int) -> tuple[ChannelLayout, Windows]:
+        layout = ChannelLayout.of(self.axis, rank, self.type)
+        if not layout.spatial:
             raise ShapeError(f"axis {self.axis} of a blob with {rank} axes leaves no spatial axis")
-        return frame, self.window.resolve(frame.spatial)
+        return layout, self.window.resolve(layout.spatial)
 
     def _top(self, dims: Dims) -> Dims:
-        frame, windows = self._windows(len(dims))
-        channels = dims[frame.axis]
+        layout, windows = self._windows(len(dims))
+        channels = dims[layout.axis]
         columns = None if channels is None else channels * prod(windows.kernel)
-        return (*dims[: frame.axis], columns, *windows.conv_sizes(frame.sizes(dims)))
+        return (*dims[: layout.axis], columns, *windows.conv_sizes(layout.sizes(dims)))
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         top = Value("top", self._top(bottoms[0])).shape
-        frame, windows = self._windows(len(top))
-        if min(top[frame.axis + 1 :]) < 1:
+        layout, windows = self._windows(len(top))
+        if min(top[layout.axis + 1 :]) < 1:
             raise ShapeError(
                 f"{windows} over a bottom of shape {tuple(bottoms[0])} leave a top of shape {top}"
             )
@@ -80,12 +80,12 @@ class Im2col(Layer[_Saved]):
 
     def fixed_axes(self, bottoms: Shapes) -> frozenset[int]:
         """As Convolution's."""
-        frame, windows = self._windows(len(bottoms[0]))
-        return windows.short_axes(frame.sizes(bottoms[0]), frame.axis + 1)
+        layout, windows = self._windows(len(bottoms[0]))
+        return windows.short_axes(layout.sizes(bottoms[0]), layout.axis + 1)
 
     def reach(self, bottom: Shape) -> Reach | None:
-        frame, windows = self._windows(len(bottom))
-        if frame.spatial != 2:
+        layout, windows = self._windows(len(bottom))
+        if layout.spatial != 2:
             return None
         (height, width), (down, right) = windows.extents, windows.stride
         return Reach((height, width), (down, right))
@@ -93,44 +93,44 @@ class Im2col(Layer[_Saved]):
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
     ) -> Emitted[_Saved]:
-        frame, windows = self._windows(bottoms[0].rank)
-        x = frame.enter(g, bottoms[0])
-        columns = unfold(g, x.name, x.dims, windows)  # (N, C, taps, windows...)
-        dims = (x.dims[0], *self._top(bottoms[0].dims)[frame.axis :])
-        y = Value(_join_taps(g, columns, dims), dims)
-        return Emitted((frame.leave(g, y, bottoms[0]),), _Saved(bottoms[0].dims, x.dims, dims))
+        layout, windows = self._windows(bottoms[0].rank)
+        x = layout.to_standard(g, bottoms[0])
+        columns = unfold(g, x.name, x.dims, windows)  # (N, C, K, windows...)
+        dims = (x.dims[0], *self._top(bottoms[0].dims)[layout.axis :])
+        y = Value(_join_elements(g, columns, dims), dims)
+        return Emitted((layout.from_standard(g, y, bottoms[0]),), _Saved(bottoms[0].dims, x.dims, dims))
 
     def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         """Every element of the bottom gets the sum over the windows that saw it: the gradient of a
-        convolution within each channel, whose filters each pick one tap."""
+        convolution within each channel, whose filters each pick one element."""
         (d_top,) = d_tops
         if d_top is None:
             return Gradients((None,))
         bottom, x, y = (Value("", dims).shape for dims in saved)
-        frame, windows = self._windows(len(bottom))
-        taps = prod(windows.kernel)
-        picking = np.tile(np.eye(taps, dtype=np.float32), (x[1], 1)).reshape(-1, 1, *windows.kernel)
+        layout, windows = self._windows(len(bottom))
+        size = prod(windows.kernel)
+        picking = np.tile(np.eye(size, dtype=np.float32), (x[1], 1)).reshape(-1, 1, *windows.kernel)
         picked = Correlation(x, y, windows, group=x[1])
-        dx = picked.input_gradient(g, frame.enter_fixed(g, d_top, y), g.const(picking))
-        return Gradients((frame.leave_fixed(g, dx, bottom),))
+        dx = picked.input_gradient(g, layout.to_standard_fixed(g, d_top, y), g.const(picking))
+        return Gradients((layout.from_standard_fixed(g, dx, bottom),))
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
     ) -> Referenced:
         (bottom,) = bottoms
-        frame, windows = self._windows(bottom.ndim)
+        layout, windows = self._windows(bottom.ndim)
         top = Value("top", self._top(bottom.shape)).shape
-        leading = prod(top[: frame.axis])
-        x = bottom.reshape(leading, *bottom.shape[frame.axis :])
+        leading = prod(top[: layout.axis])
+        x = bottom.reshape(leading, *bottom.shape[layout.axis :])
         x = np.pad(x, pad_widths(x.shape, windows))
-        y = np.zeros((leading, x.shape[1], prod(windows.kernel), *top[frame.axis + 1 :]))
-        for index, tap in enumerate(product(*map(range, windows.kernel))):
-            y[:, :, index] = x[tap_slices(tap, top[frame.axis + 1 :], windows)]
+        y = np.zeros((leading, x.shape[1], prod(windows.kernel), *top[layout.axis + 1 :]))
+        for index, offset in enumerate(product(*map(range, windows.kernel))):
+            y[:, :, index] = x[offset_slices(offset, top[layout.axis + 1 :], windows)]
         return Referenced((y.reshape(top),))
 
 
-def _join_taps(g: GraphBuilder, columns: str, dims: Dims) -> str:
-    """(N, C, taps, windows...) as (N, C * taps, windows...)."""
+def _join_elements(g: GraphBuilder, columns: str, dims: Dims) -> str:
+    """(N, C, K, windows...) as (N, C * K, windows...)."""
     if dims.count(None) < 2:
         return g.op("Reshape", columns, g.ints([-1 if d is None else d for d in dims]))
     windows = g.op("Shape", columns, start=3)

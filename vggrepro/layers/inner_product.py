@@ -19,10 +19,10 @@ from vggrepro.layers.base import (
     Reach,
     Referenced,
     Shapes,
-    canonical_axis,
     register,
 )
 from vggrepro.layers.convolution import Convolution
+from vggrepro.layers.rules.axes import canonical_axis
 from vggrepro.layers.rules.product import ProductLayer
 from vggrepro.layers.rules.window import WindowParam
 

@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from vggrepro.caffe.messages import LayerParameter
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import Shape
 from vggrepro.errors import NetError
-from vggrepro.layers.base import Array, Emitted, Layer, Referenced, Shapes, at_least, exactly, register
-
-
-class Source(Layer[None]):
-    """A layer whose tops are inputs of the graph: Input and the data layers."""
-
-    bottoms = exactly(0)
-    source = True
-    shares_batch = True
-
-    def emit(
-        self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted[None]:
-        raise AssertionError("a source's tops are inputs of the graph")
-
-    def reference(
-        self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
-    ) -> Referenced:
-        raise AssertionError("a source's tops are inputs of the graph")
+from vggrepro.layers.base import Shapes, at_least, register
+from vggrepro.layers.rules.source import Source
 
 
 @register

@@ -11,8 +11,7 @@ import numpy as np
 from vggrepro.emit import GraphBuilder
 from vggrepro.errors import NetError
 from vggrepro.layers.base import Array, register
-from vggrepro.layers.exp import log_of_base
-from vggrepro.layers.rules.neuron import BottomAndTop, Neuron, affine, times
+from vggrepro.layers.rules.neuron import BottomAndTop, Neuron, affine, log_of_base, times
 
 
 @register

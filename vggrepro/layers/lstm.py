@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vggrepro.emit import GraphBuilder
 from vggrepro.layers.base import Array, Needed, register
-from vggrepro.layers.lstm_unit import Step, emit_step, emit_step_gradient, reference_step
+from vggrepro.layers.rules.lstm_step import Step, emit_step, emit_step_gradient, reference_step
 from vggrepro.layers.rules.recurrent import Recurrent, Sequences, Unrolled
 
 

@@ -24,7 +24,7 @@ from vggrepro.layers.base import (
 )
 from vggrepro.layers.rules.pooling_nodes import LOWEST, SPATIAL, AxisWindows, average_pool, max_pool
 from vggrepro.layers.rules.window import Span, pool_end_pad, pool_size, pool_spans
-from vggrepro.layers.rules.window_positions import Taps, total
+from vggrepro.layers.rules.window_positions import WindowPositions, total
 
 
 class PoolingSaved(NamedTuple):
@@ -148,25 +148,27 @@ class Pooling(Layer[PoolingSaved]):
         dy = d_tops[0]
         if dy is None or not needed.bottoms[0]:
             return Gradients((None,))
-        rows, columns = self._taps(x)
+        rows, columns = self._positions(x)
         if self.method == "MAX":
             row_best = self._row_maxima(g, x)
-            shares = rows.first_maximum(g, row_best, rows.each(g, y), rows.each(g, dy))
-            d_rows = columns.each(g, rows.put(g, shares))
-            shares = columns.first_maximum(g, x.name, columns.each(g, row_best), d_rows)
+            shares = rows.first_maximum(g, row_best, rows.by_window(g, y), rows.by_window(g, dy))
+            d_rows = columns.by_window(g, rows.put_back(g, shares))
+            shares = columns.first_maximum(g, x.name, columns.by_window(g, row_best), d_rows)
         else:
             share = g.op("Div", dy, g.const(self._divisors(x.shape)))
-            d_rows = rows.put(g, [rows.each(g, share)] * rows.kernel)
-            shares = [columns.each(g, d_rows)] * columns.kernel
-        return Gradients((columns.put(g, shares),))
+            d_rows = rows.put_back(g, [rows.by_window(g, share)] * rows.kernel)
+            shares = [columns.by_window(g, d_rows)] * columns.kernel
+        return Gradients((columns.put_back(g, shares),))
 
-    def _taps(self, x: Value) -> tuple[Taps, Taps]:
+    def _positions(self, x: Value) -> tuple[WindowPositions, WindowPositions]:
         """The windows of rows, over the maxima of the windows of columns, which come second."""
         shape = (-1, *Value(x.name, x.dims[1:]).shape)
         height, width = self.windows(shape)
         counts = self._counts(shape)
-        columns = Taps(shape, 3, width.kernel, width.stride, width.pad, counts[1])
-        return Taps(columns.pooled, 2, height.kernel, height.stride, height.pad, counts[0]), columns
+        columns = WindowPositions(shape, 3, width.kernel, width.stride, width.pad, counts[1])
+        return WindowPositions(
+            columns.pooled, 2, height.kernel, height.stride, height.pad, counts[0]
+        ), columns
 
     def _row_maxima(self, g: GraphBuilder, x: Value) -> str:
         """The maxima of each row's windows, (N, C, H, W').
@@ -174,22 +176,22 @@ class Pooling(Layer[PoolingSaved]):
         The first maximum of a window in scan order is the first one in the first row that has one.
         One channel a picture keeps ONNX Runtime's CPU from copying it to a blocked layout and back.
         """
-        columns = self._taps(x)[1]
+        columns = self._positions(x)[1]
         planes = g.op("Reshape", x.name, g.ints([-1, 1, *columns.shape[2:]]))
         best = max_pool(g, planes, (AxisWindows(1, 1, 0, 0), self.windows(x.dims)[1]))
-        return columns.whole(g, best)
+        return columns.from_windows(g, best)
 
     def _mask(self, g: GraphBuilder, x: Value, y: str) -> str:
         """The index of each maximum, from the same search as the gradient's: MaxPool's own indices
         prefer the first column to the first row on CUDA. Needs a fixed height and width."""
-        rows, columns = self._taps(x)
+        rows, columns = self._positions(x)
         row_best = self._row_maxima(g, x)
-        column = columns.whole(g, _position(g, columns, _found(g, columns, x.name, row_best)))
+        column = columns.from_windows(g, _position(g, columns, _found(g, columns, x.name, row_best)))
         found = _found(g, rows, row_best, y)
-        inside = rows.take(g, column, rows.kernel)
+        inside = rows.elements(g, column, rows.kernel)
         chosen = total(g, [g.op("Mul", f, i) for f, i in zip(found, inside, strict=True)])
         begins = g.op("Mul", _position(g, rows, found), g.const(columns.shape[3]))
-        index = rows.whole(g, g.op("Add", begins, chosen))
+        index = rows.from_windows(g, g.op("Add", begins, chosen))
         return g.op("Where", g.op("Greater", y, g.const(LOWEST)), index, g.const(-1))
 
     def _divisors(self, shape: Shape) -> Array:
@@ -248,17 +250,17 @@ def _pair(p: Any, name: str, refusal: str) -> tuple[int, int]:
     return getattr(p, name), getattr(p, name)
 
 
-def _found(g: GraphBuilder, taps: Taps, x: str, best: str) -> list[str]:
-    """For each tap 1 where it is the first maximum of its window, 0 elsewhere."""
-    best = taps.each(g, best)
+def _found(g: GraphBuilder, windows: WindowPositions, x: str, best: str) -> list[str]:
+    """For each position 1 where it is the first maximum of its window, 0 elsewhere."""
+    best = windows.by_window(g, best)
     ones = g.op("Expand", g.const(1), g.op("Shape", best))
-    return taps.first_maximum(g, x, best, ones)
+    return windows.first_maximum(g, x, best, ones)
 
 
-def _position(g: GraphBuilder, taps: Taps, found: Sequence[str]) -> str:
+def _position(g: GraphBuilder, windows: WindowPositions, found: Sequence[str]) -> str:
     """The place along the axis of what is found in each window."""
     offsets = [g.op("Mul", f, g.const(b)) for b, f in enumerate(found)]
-    begins = np.arange(taps.count) * taps.stride - taps.pad
+    begins = np.arange(windows.count) * windows.stride - windows.pad
     return g.op("Add", total(g, offsets), g.const(begins.reshape(1, -1, 1, 1)))
 
 

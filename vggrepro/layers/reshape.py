@@ -21,48 +21,12 @@ from vggrepro.layers.base import (
     Shapes,
     register,
 )
-
-COPY, INFER = 0, -1
-"""What ``dim: 0`` and ``dim: -1`` ask for. ONNX's Reshape reads its shape the same way."""
-
-
-@dataclass(frozen=True)
-class Replacement:
-    """A blob whose axes ``start`` to ``end`` (excluded) give way to the sizes ``new``, which may hold
-    COPY (the size of the bottom's axis in that place) and one INFER."""
-
-    bottom: Value
-    start: int
-    end: int
-    new: tuple[int, ...]
-
-    def emit(self, g: GraphBuilder) -> str:
-        return g.op("Reshape", self.bottom.name, g.ints(self._request()))
-
-    def _request(self) -> list[int]:
-        """The shape for ONNX's Reshape: what stays in its place is copied, so that it may be free."""
-        places = range(self.start, self.end)
-        copied = {self.start + i for i, size in enumerate(self.new) if size == COPY}
-        lost = any(self.bottom.dims[axis] is None and axis not in copied for axis in places)
-        tail = self.bottom.dims[self.end :]
-        shifted = len(self.new) != self.end - self.start
-        unknown = [*self.new].count(INFER) + (shifted and list(tail).count(None))
-        if (lost and INFER not in self.new) or unknown > 1:
-            tail = self.bottom.shape[self.end :]
-        rest = [INFER if size is None else size for size in tail] if shifted else [COPY] * len(tail)
-        return [*[COPY] * self.start, *self.new, *rest]
-
-    def gradient(self, g: GraphBuilder, dy: str) -> str:
-        """``dy`` in the bottom's shape. Leading axes that stay are copied: behind a Filter, axis 0
-        may be shorter than its declared size."""
-        replaced = next((i for i, size in enumerate(self.new) if size != COPY), len(self.new))
-        kept = self.start + replaced
-        return g.op("Reshape", dy, g.ints([*[COPY] * kept, *self.bottom.shape[kept:]]))
+from vggrepro.layers.rules.replaced_axes import COPY, INFER, ReplacedAxes
 
 
 @register
 @dataclass(frozen=True)
-class Reshape(Layer[Replacement]):
+class Reshape(Layer[ReplacedAxes]):
     """``num_axes`` axes (-1: all) from ``axis`` on give way to ``shape``.
 
     In ``shape`` 0 copies the bottom's size of the same axis, one -1 takes what is left.
@@ -125,12 +89,12 @@ class Reshape(Layer[Replacement]):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted[Replacement]:
-        replacement = Replacement(bottoms[0], *self._replaced(bottoms[0].rank), self.shape)
-        return Emitted((replacement.emit(g),), saved=replacement)
+    ) -> Emitted[ReplacedAxes]:
+        axes = ReplacedAxes(bottoms[0], *self._replaced(bottoms[0].rank), self.shape)
+        return Emitted((axes.emit(g),), saved=axes)
 
     def grad(
-        self, g: GraphBuilder, saved: Replacement, d_tops: Sequence[str | None], needed: Needed
+        self, g: GraphBuilder, saved: ReplacedAxes, d_tops: Sequence[str | None], needed: Needed
     ) -> Gradients:
         (dy,) = d_tops
         assert dy is not None

@@ -24,7 +24,7 @@ from vggrepro.layers.base import (
     Shapes,
     register,
 )
-from vggrepro.layers.rules.broadcast import Operand
+from vggrepro.layers.rules.broadcast import Broadcast
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Scale(Layer[_Saved]):
     bottoms = Count(1, 2)
     in_place = True
 
-    operand: Operand
+    broadcast: Broadcast
     filler: Any = field(default_factory=lambda: FillerParameter(type="constant", value=1))
     bias_term: bool = False
     bias_filler: Any = field(default_factory=FillerParameter)
@@ -55,14 +55,14 @@ class Scale(Layer[_Saved]):
         p = param.scale_param
         unit = FillerParameter(type="constant", value=1)
         return cls(
-            operand=Operand("scale", p.axis, p.num_axes),
+            broadcast=Broadcast("scale", p.axis, p.num_axes),
             filler=p.filler if p.HasField("filler") else unit,
             bias_term=p.bias_term,
             bias_filler=p.bias_filler,
         )
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
-        self.operand.check(bottoms[0], self._scale_shape(bottoms))
+        self.broadcast.check(bottoms[0], self._scale_shape(bottoms))
         return (bottoms[0],)
 
     def param_defs(self, bottoms: Shapes) -> tuple[ParamDef, ...]:
@@ -71,21 +71,21 @@ class Scale(Layer[_Saved]):
         return learned + ((ParamDef(shape, self.bias_filler),) if self.bias_term else ())
 
     def _scale_shape(self, bottoms: Shapes) -> Shape:
-        return bottoms[1] if len(bottoms) > 1 else self.operand.learned_shape(bottoms[0])
+        return bottoms[1] if len(bottoms) > 1 else self.broadcast.learned_shape(bottoms[0])
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
     ) -> Emitted[_Saved]:
         x, scale, *bias = [*bottoms, *params]
-        aligned = self.operand.aligned(g, scale, x)
+        aligned = self.broadcast.aligned(g, scale, x)
         y = g.op("Mul", x.name, aligned)
         for b in bias:
-            y = g.op("Add", y, self._bias_operand.aligned(g, b, x))
+            y = g.op("Add", y, self._bias_broadcast.aligned(g, b, x))
         return Emitted((y,), saved=_Saved(x, scale, aligned))
 
     @property
-    def _bias_operand(self) -> Operand:
-        return replace(self.operand, kind="bias")
+    def _bias_broadcast(self) -> Broadcast:
+        return replace(self.broadcast, kind="bias")
 
     def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         dy = d_tops[0]
@@ -96,13 +96,13 @@ class Scale(Layer[_Saved]):
             if wanted[0]:
                 found[0] = g.op("Mul", dy, saved.aligned)
             if wanted[1]:
-                found[1] = self.operand.summed(g, g.op("Mul", dy, x.name), x.rank, scale.rank)
+                found[1] = self.broadcast.summed(g, g.op("Mul", dy, x.name), x.rank, scale.rank)
             if self.bias_term and wanted[2]:
-                found[2] = self.operand.summed(g, dy, x.rank, scale.rank)
+                found[2] = self.broadcast.summed(g, dy, x.rank, scale.rank)
         return Gradients(tuple(found[: len(needed.bottoms)]), tuple(found[len(needed.bottoms) :]))
 
     def affine(self, params: Sequence[npt.NDArray[Any]], rank: int, axis: int) -> Affine | None:
-        if not params or self.operand.covered(rank, params[0].ndim) != range(axis, axis + 1):
+        if not params or self.broadcast.covered(rank, params[0].ndim) != range(axis, axis + 1):
             return None
         scale, *bias = (np.asarray(blob, np.float64) for blob in params)
         return scale, bias[0] if bias else 0
@@ -111,7 +111,7 @@ class Scale(Layer[_Saved]):
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
     ) -> Referenced:
         x, scale, *bias = [*bottoms, *params]
-        y = x * self.operand.aligned_array(scale, x.ndim)
+        y = x * self.broadcast.aligned_array(scale, x.ndim)
         for b in bias:
-            y = y + self.operand.aligned_array(b, x.ndim)
+            y = y + self.broadcast.aligned_array(b, x.ndim)
         return Referenced((y,))

@@ -22,7 +22,7 @@ from vggrepro.layers.base import (
     at_least,
     register,
 )
-from vggrepro.layers.concat import LegacyAxis
+from vggrepro.layers.rules.legacy_axis import LegacyAxis
 
 _TO_THE_END = 2**31 - 1
 

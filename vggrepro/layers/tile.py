@@ -18,9 +18,9 @@ from vggrepro.layers.base import (
     Needed,
     Referenced,
     Shapes,
-    canonical_axis,
     register,
 )
+from vggrepro.layers.rules.axes import canonical_axis
 
 
 @register

@@ -127,12 +127,12 @@ def custom_layers(
 
 def warn_of_custom_nodes(layers: Sequence[NetLayer], shapes: Mapping[str, Shape]) -> None:
     """One warning for each custom node, with the shapes that were assumed for lack of better knowledge."""
-    for placed in layers:
-        if isinstance(placed.layer, Custom):
+    for net_layer in layers:
+        if isinstance(net_layer.layer, Custom):
             assumed = [
                 f"top {top!r} is taken to have its first bottom's shape {shapes[top]}"
-                for top, shape in zip(placed.tops, placed.layer.shapes, strict=True)
+                for top, shape in zip(net_layer.tops, net_layer.layer.shapes, strict=True)
                 if shape is None
             ]
-            what = f"layer {placed.name!r}: becomes the custom node {DOMAIN}::{placed.layer.op_type}"
+            what = f"layer {net_layer.name!r}: becomes the custom node {DOMAIN}::{net_layer.layer.op_type}"
             warnings.warn("; ".join([what, *assumed]), stacklevel=3)

@@ -60,12 +60,12 @@ def inspect(net: Net) -> tuple[list[Row], Totals]:
     """A row for each layer, in order, and the totals."""
     fields: dict[str, _Field] = {}
     rows = []
-    for placed in net.layers:
-        for top in placed.tops:
-            field = _field(placed, net.shapes[top], fields)
+    for net_layer in net.layers:
+        for top in net_layer.tops:
+            field = _field(net_layer, net.shapes[top], fields)
             if field is not None:
                 fields[top] = field
-        rows.append(_row(placed, net, fields.get(placed.tops[0]) if placed.tops else None))
+        rows.append(_row(net_layer, net, fields.get(net_layer.tops[0]) if net_layer.tops else None))
     return rows, Totals(
         parameters=sum(row.parameters for row in rows),
         macs=sum(row.macs for row in rows),
@@ -73,29 +73,29 @@ def inspect(net: Net) -> tuple[list[Row], Totals]:
     )
 
 
-def _row(placed: NetLayer, net: Net, field: _Field | None) -> Row:
-    new = [top for top, blob in zip(placed.tops, placed.message.top, strict=False) if top == blob]
+def _row(net_layer: NetLayer, net: Net, field: _Field | None) -> Row:
+    new = [top for top, blob in zip(net_layer.tops, net_layer.message.top, strict=False) if top == blob]
     return Row(
-        name=placed.name,
-        type=placed.message.type,
-        shape=net.shapes[placed.tops[0]] if placed.tops else (),
-        parameters=sum(math.prod(u.definition.shape) for u in placed.params if u.owner == u.key),
-        macs=placed.layer.macs([net.shapes[b] for b in placed.bottoms]),
+        name=net_layer.name,
+        type=net_layer.message.type,
+        shape=net.shapes[net_layer.tops[0]] if net_layer.tops else (),
+        parameters=sum(math.prod(u.definition.shape) for u in net_layer.params if u.owner == u.key),
+        macs=net_layer.layer.macs([net.shapes[b] for b in net_layer.bottoms]),
         bytes=4 * sum(math.prod(net.shapes[top]) for top in new),
         field=field.size if field else None,
         stride=field.stride if field else None,
     )
 
 
-def _field(placed: NetLayer, top: Shape, fields: Mapping[str, _Field]) -> _Field | None:
+def _field(net_layer: NetLayer, top: Shape, fields: Mapping[str, _Field]) -> _Field | None:
     """The largest field of the bottoms, widened by the layer's own window; None if a bottom has none."""
-    if placed.layer.source:
+    if net_layer.layer.source:
         return _Field((1, 1), (1, 1), top) if len(top) == 4 else None
-    below = [fields[bottom] for bottom in placed.bottoms if bottom in fields]
-    if not below or len(below) < len(placed.bottoms):
+    below = [fields[bottom] for bottom in net_layer.bottoms if bottom in fields]
+    if not below or len(below) < len(net_layer.bottoms):
         return None
     bottom = below[0].map
-    window = placed.layer.reach(bottom)
+    window = net_layer.layer.reach(bottom)
     shape = _map(top, bottom, window) if window is not None else None
     if window is None or shape is None:
         return None

@@ -19,7 +19,8 @@ from vggrepro.caffe.upgrade import upgrade_net_param
 from vggrepro.caffe.weights import SavedLayer, read_weights
 from vggrepro.emit import Shape
 from vggrepro.errors import NetError, ParseError, WeightsError, naming
-from vggrepro.layers.base import find_layer_class, known_types, shape_string
+from vggrepro.layers.base import find_layer_class, known_types
+from vggrepro.layers.rules.axes import shape_string
 from vggrepro.net.custom import HOW_TO_ALLOW, custom_layers, warn_of_custom_nodes
 from vggrepro.net.fillers import fill as fill_values
 from vggrepro.net.net import Net, build
@@ -130,9 +131,9 @@ def initial_params(
     """The fillers' values of every parameter (by owner's key) that is not in ``skip``."""
     rng = np.random.default_rng(seed)
     values = {}
-    for placed in net.layers:
-        with naming(placed.place):
-            for use in placed.params:
+    for net_layer in net.layers:
+        with naming(net_layer.place):
+            for use in net_layer.params:
                 if use.owner == use.key and use.key not in (skip or {}):
                     values[use.key] = fill_values(use.definition.shape, use.definition.filler, rng)
     return values
@@ -144,7 +145,7 @@ def match_weights(net: Net, saved: Sequence[SavedLayer], source: str) -> dict[st
 
     Raises WeightsError for a layer with another number of blobs or a blob of another shape.
     """
-    layers = {placed.name: placed for placed in net.layers}
+    layers = {net_layer.name: net_layer for net_layer in net.layers}
     found: dict[str, npt.NDArray[np.float32]] = {}
     for layer in saved:
         if layer.name not in layers:

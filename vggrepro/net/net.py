@@ -53,7 +53,7 @@ class Net:
 
     def readers(self, value: str) -> list[NetLayer]:
         """The layers that read a value, in order."""
-        return [placed for placed in self.layers if value in placed.bottoms]
+        return [net_layer for net_layer in self.layers if value in net_layer.bottoms]
 
     def with_params(self, params: Params) -> Net:
         """The same net with other parameter values; a shared one is given under its owner's key."""
@@ -97,13 +97,13 @@ def build(
     """
     layers = _parse_layers(message, phase, custom or {})
     wiring = wire(message.layer, layers)
-    placed = [
+    net_layers = [
         NetLayer(m.name, layer, m, wires.bottoms, wires.tops, (), _loss_weights(m, layer, len(wires.tops)))
         for m, layer, wires in zip(message.layer, layers, wiring.layers, strict=True)
     ]
     overrides = dict(input_shapes or {})
-    shapes = infer_shapes(placed, overrides)
-    finished = attach_params(placed, shapes)
+    shapes = infer_shapes(net_layers, overrides)
+    finished = attach_params(net_layers, shapes)
     check_sizes(finished, shapes)
     inputs = {top: shapes[top] for p in finished if p.layer.source for top in p.tops}
     if set(overrides) - set(inputs):
@@ -177,5 +177,5 @@ def _loss_weights(message: Any, layer: AnyLayer, tops: int) -> tuple[float, ...]
 def _spread(layers: Sequence[NetLayer], params: Params) -> Params:
     """Every key of a shared parameter with its owner's values, as far as there are any, in the order
     of the net."""
-    uses = [use for placed in layers for use in placed.params if use.owner in params]
+    uses = [use for net_layer in layers for use in net_layer.params if use.owner in params]
     return {use.key: params[use.owner].reshape(use.definition.shape) for use in uses}

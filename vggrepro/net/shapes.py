@@ -13,9 +13,9 @@ from vggrepro.net.net_layer import NetLayer
 def infer_shapes(layers: Sequence[NetLayer], inputs: Mapping[str, Shape]) -> dict[str, Shape]:
     """The shape of every value, by each layer's own rule; ``inputs`` overrides those of sources."""
     shapes: dict[str, Shape] = {}
-    for placed in layers:
-        with naming(placed.place):
-            shapes.update(zip(placed.tops, _top_shapes(placed, shapes, inputs), strict=True))
+    for net_layer in layers:
+        with naming(net_layer.place):
+            shapes.update(zip(net_layer.tops, _top_shapes(net_layer, shapes, inputs), strict=True))
     return shapes
 
 
@@ -38,31 +38,31 @@ def probe(inputs: Mapping[str, Shape], axes: Set[int], by: int) -> dict[str, Sha
 
 def check_sizes(layers: Sequence[NetLayer], shapes: Mapping[str, Shape]) -> None:
     """Caffe's limit on blobs and parameters: at most 2^31 - 1 elements. Raises ShapeError beyond it."""
-    for placed in layers:
-        sizes = [(f"top {top!r}", shapes[top]) for top in placed.tops]
-        sizes += [(f"parameter {index}", use.definition.shape) for index, use in enumerate(placed.params)]
+    for net_layer in layers:
+        sizes = [(f"top {top!r}", shapes[top]) for top in net_layer.tops]
+        sizes += [(f"parameter {index}", use.definition.shape) for index, use in enumerate(net_layer.params)]
         for what, shape in sizes:
             if math.prod(shape) > 2**31 - 1 or min(shape, default=0) < 0:
                 error = ShapeError(f"blob size exceeds INT_MAX: {what} would have shape {shape}")
-                raise error.within(placed.place)
+                raise error.within(net_layer.place)
 
 
 def _top_shapes(
-    placed: NetLayer, shapes: Mapping[str, Shape], inputs: Mapping[str, Shape]
+    net_layer: NetLayer, shapes: Mapping[str, Shape], inputs: Mapping[str, Shape]
 ) -> Sequence[Shape]:
-    if placed.layer.source and all(top in inputs for top in placed.tops):
-        return [tuple(inputs[top]) for top in placed.tops]
-    known: Sequence[Shape] = placed.layer.out_shapes([shapes[b] for b in placed.bottoms])
-    if placed.layer.source:
-        known = _given(placed, known, inputs)
-    if len(known) < len(placed.tops):
-        raise ShapeError(f"no shape for input {placed.tops[len(known)]!r}: give it as an input shape")
+    if net_layer.layer.source and all(top in inputs for top in net_layer.tops):
+        return [tuple(inputs[top]) for top in net_layer.tops]
+    known: Sequence[Shape] = net_layer.layer.out_shapes([shapes[b] for b in net_layer.bottoms])
+    if net_layer.layer.source:
+        known = _given(net_layer, known, inputs)
+    if len(known) < len(net_layer.tops):
+        raise ShapeError(f"no shape for input {net_layer.tops[len(known)]!r}: give it as an input shape")
     return known
 
 
-def _given(placed: NetLayer, known: Sequence[Shape], inputs: Mapping[str, Shape]) -> Sequence[Shape]:
+def _given(net_layer: NetLayer, known: Sequence[Shape], inputs: Mapping[str, Shape]) -> Sequence[Shape]:
     """The tops of a source with those shapes that are given."""
-    first, batch = placed.tops[0], known[0][:1] if known else ()
-    if placed.layer.shares_batch and first in inputs:
+    first, batch = net_layer.tops[0], known[0][:1] if known else ()
+    if net_layer.layer.shares_batch and first in inputs:
         known = [(*inputs[first][:1], *s[1:]) if s[:1] == batch else s for s in known]
-    return [tuple(inputs.get(top, shape)) for top, shape in zip(placed.tops, known, strict=False)]
+    return [tuple(inputs.get(top, shape)) for top, shape in zip(net_layer.tops, known, strict=False)]

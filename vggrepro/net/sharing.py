@@ -10,7 +10,8 @@ from typing import Any
 from vggrepro.caffe.messages import ParamSpec
 from vggrepro.emit import Shape
 from vggrepro.errors import NetError, ShapeError, naming
-from vggrepro.layers.base import ParamDef, shape_string
+from vggrepro.layers.base import ParamDef
+from vggrepro.layers.rules.axes import shape_string
 from vggrepro.net.net_layer import NetLayer, ParamUse
 
 
@@ -22,7 +23,7 @@ class _Shared:
     specs: list[tuple[str, Any]] = field(default_factory=list)
 
 
-def attach_params(placed: Sequence[NetLayer], shapes: Mapping[str, Shape]) -> tuple[NetLayer, ...]:
+def attach_params(layers: Sequence[NetLayer], shapes: Mapping[str, Shape]) -> tuple[NetLayer, ...]:
     """The layers with their parameters (Caffe's ``Net::AppendParam``).
 
     Raises NetError for too many ``param`` entries or multipliers that differ, ShapeError for a shared
@@ -30,14 +31,16 @@ def attach_params(placed: Sequence[NetLayer], shapes: Mapping[str, Shape]) -> tu
     """
     shared: dict[str, _Shared] = {}
     finished = []
-    for p in placed:
-        with naming(p.place):
-            definitions = p.layer.param_defs([shapes[b] for b in p.bottoms])
-        if len(p.message.param) > len(definitions):
-            numbers = f"({len(p.message.param)} vs. {len(definitions)})"
-            raise NetError(f"Too many params specified for layer {p.name} {numbers}")
-        uses = [_use_param(p, index, definition, shared) for index, definition in enumerate(definitions)]
-        finished.append(replace(p, params=tuple(uses)))
+    for net_layer in layers:
+        with naming(net_layer.place):
+            definitions = net_layer.layer.param_defs([shapes[b] for b in net_layer.bottoms])
+        if len(net_layer.message.param) > len(definitions):
+            numbers = f"({len(net_layer.message.param)} vs. {len(definitions)})"
+            raise NetError(f"Too many params specified for layer {net_layer.name} {numbers}")
+        uses = [
+            _use_param(net_layer, index, definition, shared) for index, definition in enumerate(definitions)
+        ]
+        finished.append(replace(net_layer, params=tuple(uses)))
     multipliers = {
         s.owner.key: (_agreed(name, s, "lr_mult"), _agreed(name, s, "decay_mult"))
         for name, s in shared.items()
@@ -45,21 +48,21 @@ def attach_params(placed: Sequence[NetLayer], shapes: Mapping[str, Shape]) -> tu
     return tuple(replace(p, params=tuple(_multiplied(u, multipliers) for u in p.params)) for p in finished)
 
 
-def _use_param(p: NetLayer, index: int, definition: ParamDef, shared: dict[str, _Shared]) -> ParamUse:
-    key = f"{p.name}:{index}"
-    spec = p.message.param[index] if index < len(p.message.param) else ParamSpec()
+def _use_param(net_layer: NetLayer, index: int, definition: ParamDef, shared: dict[str, _Shared]) -> ParamUse:
+    key = f"{net_layer.name}:{index}"
+    spec = net_layer.message.param[index] if index < len(net_layer.message.param) else ParamSpec()
     # Caffe's statistics are parameters with a learning rate of zero that only forward moves.
     rate = 0.0 if definition.statistic else spec.lr_mult
     use = ParamUse(key, key, definition, rate, spec.decay_mult, needs_gradient=rate != 0)
     if not spec.name:
         return use
     known = shared.setdefault(spec.name, _Shared(use))
-    known.specs.append((p.name, spec))
-    _check_shared(p, spec, definition, known.owner)
+    known.specs.append((net_layer.name, spec))
+    _check_shared(net_layer, spec, definition, known.owner)
     return replace(use, owner=known.owner.key)
 
 
-def _check_shared(p: NetLayer, spec: Any, definition: ParamDef, owner: ParamUse) -> None:
+def _check_shared(net_layer: NetLayer, spec: Any, definition: ParamDef, owner: ParamUse) -> None:
     mine, theirs = definition.shape, owner.definition.shape
     if spec.share_mode == type(spec).PERMISSIVE:
         fits, what, expects = math.prod(mine) == math.prod(theirs), "count", "shape is"
@@ -68,7 +71,7 @@ def _check_shared(p: NetLayer, spec: Any, definition: ParamDef, owner: ParamUse)
     if not fits:
         raise ShapeError(
             f"Cannot share param '{spec.name}' owned by layer '{owner.key.rsplit(':', 1)[0]}' with layer"
-            f" '{p.name}'; {what} mismatch.  Owner layer param shape is {shape_string(theirs)};"
+            f" '{net_layer.name}'; {what} mismatch.  Owner layer param shape is {shape_string(theirs)};"
             f" sharing layer {expects} {shape_string(mine)}"
         )
 

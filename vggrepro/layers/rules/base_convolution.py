@@ -21,11 +21,10 @@ from vggrepro.layers.base import (
     Referenced,
     Shapes,
     at_least,
-    canonical_axis,
-    shape_string,
 )
+from vggrepro.layers.rules.axes import canonical_axis, shape_string
 from vggrepro.layers.rules.batch_pieces import sum_of
-from vggrepro.layers.rules.channel_axis import Frame
+from vggrepro.layers.rules.channel_layout import ChannelLayout
 from vggrepro.layers.rules.product import ProductLayer
 from vggrepro.layers.rules.window import WindowParam, Windows
 
@@ -120,32 +119,32 @@ class BaseConvolution(ProductLayer[tuple[Pair, ...]]):
     def _convolve(self, x: Array, weight: Array, windows: Windows) -> Array:
         """The layer's own sum in NumPy, on x (N, C, sizes...)."""
 
-    def windows(self, rank: int) -> tuple[Frame, Windows]:
+    def windows(self, rank: int) -> tuple[ChannelLayout, Windows]:
         """The windows over a blob of ``rank`` axes. A blob without spatial axis gets one of size 1."""
-        frame = Frame.of(self.axis, rank, self.type)
-        windows = self.window.resolve(frame.spatial)
-        return frame, windows if frame.spatial else Windows((1,), (1,), (0,), (1,))
+        layout = ChannelLayout.of(self.axis, rank, self.type)
+        windows = self.window.resolve(layout.spatial)
+        return layout, windows if layout.spatial else Windows((1,), (1,), (0,), (1,))
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         """DEVIATION: a top without elements is refused. Caffe goes on with an empty blob where the
         kernel exceeds the padded bottom by one stride exactly, and stops where it exceeds it by more.
         """
-        frame, windows = self._checked(bottoms)
-        out = self._top_sizes(windows, frame.sizes(bottoms[0]))
-        sizes = Value("top", out).shape[: frame.spatial]
+        layout, windows = self._checked(bottoms)
+        out = self._top_sizes(windows, layout.sizes(bottoms[0]))
+        sizes = Value("top", out).shape[: layout.spatial]
         if any(size < 1 for size in sizes):
             raise ShapeError(
                 f"kernel {windows.kernel}, stride {windows.stride}, pad {windows.pad}, dilation"
                 f" {windows.dilation} over a bottom of shape {tuple(bottoms[0])} leave a top of size {sizes}"
             )
-        return tuple((*b[: frame.axis], self.num_output, *sizes) for b in bottoms)
+        return tuple((*b[: layout.axis], self.num_output, *sizes) for b in bottoms)
 
-    def _checked(self, bottoms: Shapes) -> tuple[Frame, Windows]:
+    def _checked(self, bottoms: Shapes) -> tuple[ChannelLayout, Windows]:
         """Raises ShapeError as Caffe's ``LayerSetUp`` and ``Reshape``."""
         first, *others = bottoms
         canonical_axis(self.axis, first, self.type)
-        frame, windows = self.windows(len(first))
-        channels = first[frame.axis]
+        layout, windows = self.windows(len(first))
+        channels = first[layout.axis]
         if channels % self.group:
             raise ShapeError(
                 f"{channels} channels in {self.group} groups: channels_ % group_ == 0"
@@ -157,17 +156,17 @@ class BaseConvolution(ProductLayer[tuple[Pair, ...]]):
                     f"shape mismatch - bottom[0]: {shape_string(first)}"
                     f" vs. bottom[{index}]: {shape_string(shape)}"
                 )
-        return frame, windows
+        return layout, windows
 
     def param_defs(self, bottoms: Shapes) -> tuple[ParamDef, ...]:
-        frame, windows = self._checked(bottoms)
-        shape = (*self._weight_axes(bottoms[0][frame.axis]), *windows.kernel[: frame.spatial])
+        layout, windows = self._checked(bottoms)
+        shape = (*self._weight_axes(bottoms[0][layout.axis]), *windows.kernel[: layout.spatial])
         weight = ParamDef(shape, self.weight_filler)
         return (weight, ParamDef((self.num_output,), self.bias_filler)) if self.bias_term else (weight,)
 
     def reach(self, bottom: Shape) -> Reach | None:
-        frame, windows = self.windows(len(bottom))
-        if frame.spatial != 2:
+        layout, windows = self.windows(len(bottom))
+        if layout.spatial != 2:
             return None
         (height, width), (down, right) = windows.extents, windows.stride
         return Reach((height, width), (down, right))
@@ -175,16 +174,16 @@ class BaseConvolution(ProductLayer[tuple[Pair, ...]]):
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
     ) -> Emitted[tuple[Pair, ...]]:
-        frame, windows = self.windows(bottoms[0].rank)
+        layout, windows = self.windows(bottoms[0].rank)
         weight, *bias = (p.name for p in params)
-        if not frame.spatial:
+        if not layout.spatial:
             weight = g.op("Unsqueeze", weight, g.ints([2]))
         tops, pairs = [], []
         for bottom in bottoms:
-            x = frame.enter(g, bottom)
+            x = layout.to_standard(g, bottom)
             sizes = self._top_sizes(windows, x.dims[2:])
             y = Value(self._node(g, x, [weight, *bias], windows), (x.dims[0], self.num_output, *sizes))
-            tops.append(frame.leave(g, y, bottom))
+            tops.append(layout.from_standard(g, y, bottom))
             pairs.append(Pair(bottom.dims, x, y, weight))
         return Emitted(tuple(tops), tuple(pairs))
 
@@ -192,22 +191,22 @@ class BaseConvolution(ProductLayer[tuple[Pair, ...]]):
         self, g: GraphBuilder, saved: tuple[Pair, ...], d_tops: Sequence[str | None], needed: Needed
     ) -> Gradients:
         """All pairs share the parameters, whose gradients are sums over the pairs."""
-        frame, windows = self.windows(len(saved[0].bottom))
+        layout, windows = self.windows(len(saved[0].bottom))
         d_bottoms: list[str | None] = []
         d_weights, d_biases = [], []
         for pair, d_top, wanted in zip(saved, d_tops, needed.bottoms, strict=True):
             if d_top is None:
                 d_bottoms.append(None)
                 continue
-            pair = replace(pair, dy=frame.enter_fixed(g, d_top, pair.y.shape))
+            pair = replace(pair, dy=layout.to_standard_fixed(g, d_top, pair.y.shape))
             d_x, d_weight = self._gradients(g, pair, windows, wanted, needed.params[0])
-            d_bottoms.append(None if d_x is None else frame.leave_fixed(g, d_x, pair.bottom))
+            d_bottoms.append(None if d_x is None else layout.from_standard_fixed(g, d_x, pair.bottom))
             d_weights += [] if d_weight is None else [d_weight]
             if self.bias_term and needed.params[1]:
                 behind = [0, *range(2, pair.y.rank)]
                 d_biases.append(g.op("ReduceSum", pair.dy, g.ints(behind), keepdims=0))
         d_weight = sum_of(g, d_weights) if d_weights else None
-        if d_weight is not None and not frame.spatial:
+        if d_weight is not None and not layout.spatial:
             d_weight = g.op("Squeeze", d_weight, g.ints([2]))
         d_bias = sum_of(g, d_biases) if d_biases else None
         return Gradients(tuple(d_bottoms), (d_weight, d_bias)[: 1 + self.bias_term])
@@ -215,15 +214,15 @@ class BaseConvolution(ProductLayer[tuple[Pair, ...]]):
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
     ) -> Referenced:
-        frame, windows = self.windows(bottoms[0].ndim)
+        layout, windows = self.windows(bottoms[0].ndim)
         weight, *bias = params
         weight = weight.reshape(*weight.shape[:2], *windows.kernel)
         tops = []
         for bottom in bottoms:
-            leading = bottom.shape[: frame.axis]
-            x = bottom.reshape(prod(leading), -1, *(bottom.shape[frame.axis + 1 :] or (1,)))
+            leading = bottom.shape[: layout.axis]
+            x = bottom.reshape(prod(leading), -1, *(bottom.shape[layout.axis + 1 :] or (1,)))
             y = self._convolve(x, weight, windows)
             for b in bias:
                 y = y + b.reshape(-1, *[1] * len(windows.kernel))
-            tops.append(y.reshape(*leading, *y.shape[1 : 2 + frame.spatial]))
+            tops.append(y.reshape(*leading, *y.shape[1 : 2 + layout.spatial]))
         return Referenced(tuple(tops))

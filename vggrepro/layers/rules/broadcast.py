@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError
-from vggrepro.layers.base import Array, canonical_axis
+from vggrepro.layers.base import Array
+from vggrepro.layers.rules.axes import canonical_axis
 
 
 @dataclass(frozen=True)
-class Operand:
+class Broadcast:
     """The second operand covers ``num_axes`` axes of ``bottom[0]`` from ``axis`` on (-1: all that
     follow) if it is learned, and as many as it has if it is ``bottom[1]``.
 

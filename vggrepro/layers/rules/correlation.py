@@ -1,7 +1,7 @@
 """The bilinear map under convolution and deconvolution, and its two gradients.
 
-y[n, k, o] = sum over c and taps t of w[k, c, t] * x[n, c, o * stride + t * dilation - pad]. A convolution
-computes y from x; a deconvolution computes x from y. Every rule here holds for any number of
+y[n, k, o] = sum of w[k, c, t] * x[n, c, o * stride + t * dilation - pad] over c and kernel offsets t. A
+convolution computes y from x; a deconvolution computes x from y. Every rule here holds for any number of
 spatial axes, stride, padding, dilation and group, at fixed sizes.
 """
 

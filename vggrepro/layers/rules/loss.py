@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from vggrepro.emit import Dims, GraphBuilder, Shape, Value
 from vggrepro.errors import GradientError, NetError, ShapeError
-from vggrepro.layers.base import Array, Layer, Needed, Shapes, canonical_axis, exactly
+from vggrepro.layers.base import Array, Layer, Needed, Shapes, exactly
+from vggrepro.layers.rules.axes import canonical_axis
 
 FLT_MIN = float(np.finfo(np.float32).tiny)
 """The smallest probability whose logarithm SoftmaxWithLoss takes: its loss ends at 87.3."""

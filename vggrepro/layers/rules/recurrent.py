@@ -29,8 +29,8 @@ from vggrepro.layers.base import (
     Shapes,
     StateDef,
     at_least,
-    shape_string,
 )
+from vggrepro.layers.rules.axes import shape_string
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What every window of a convolution sees, tap by tap: in a graph, and in NumPy."""
+"""What every window of a convolution sees, one offset in the kernel after another, in graphs and in NumPy."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ TO_THE_END = np.iinfo(np.int64).max
 
 
 def unfold(g: GraphBuilder, x: str, dims: Dims, windows: Windows) -> str:
-    """(N, C, sizes...) to (N, C, taps, windows...): one strided slice for each tap of the kernel.
+    """(N, C, sizes...) to (N, C, kernel elements, windows...): a strided slice for each offset in the kernel.
 
-    Tap t of the windows that fit into L elements begins at t * dilation and ends extent - 1 elements
+    Offset t of the windows that fit into L elements begins at t * dilation and ends extent - 1 elements
     before it would leave the last window, so no size needs to be known.
     """
     axes = list(range(2, len(dims)))
     padded = _padded(g, x, dims, windows)
     if prod(windows.kernel) == 1 and prod(windows.stride) == 1:
         return g.op("Unsqueeze", padded, g.ints([2]))
-    taps = []
-    for tap in product(*map(range, windows.kernel)):
-        starts = [t * d for t, d in zip(tap, windows.dilation, strict=True)]
+    offsets = []
+    for offset in product(*map(range, windows.kernel)):
+        starts = [t * d for t, d in zip(offset, windows.dilation, strict=True)]
         behind = [s - e + 1 for s, e in zip(starts, windows.extents, strict=True)]
         ends = [b or TO_THE_END for b in behind]
         cut = g.op("Slice", padded, g.ints(starts), g.ints(ends), g.ints(axes), g.ints(windows.stride))
-        taps.append(g.op("Unsqueeze", cut, g.ints([2])))
-    return g.op("Concat", *taps, axis=2) if len(taps) > 1 else taps[0]
+        offsets.append(g.op("Unsqueeze", cut, g.ints([2])))
+    return g.op("Concat", *offsets, axis=2) if len(offsets) > 1 else offsets[0]
 
 
 def _padded(g: GraphBuilder, x: str, dims: Dims, windows: Windows) -> str:
@@ -49,11 +49,11 @@ def pad_widths(dims: Dims, windows: Windows) -> list[tuple[int, int]]:
     return [(0, 0), (0, 0), *((p, p + b) for p, b in zip(windows.pad, beyond, strict=True))]
 
 
-def tap_slices(tap: Sequence[int], out: Sequence[int], windows: Windows) -> tuple[int | slice, ...]:
-    """Where one tap of every window falls in the padded blob (N, C, sizes...)."""
+def offset_slices(offset: Sequence[int], out: Sequence[int], windows: Windows) -> tuple[int | slice, ...]:
+    """Where the element at one offset of every window lies in the padded blob (N, C, sizes...)."""
     return at(
         slice(t * d, t * d + (count - 1) * s + 1, s)
-        for t, count, s, d in zip(tap, out, windows.stride, windows.dilation, strict=True)
+        for t, count, s, d in zip(offset, out, windows.stride, windows.dilation, strict=True)
     )
 
 

@@ -1,7 +1,7 @@
-"""Windows of a graph tensor along one axis, taken apart by the position in the window.
+"""Windows of a graph tensor along one axis, taken apart by the position of an element in its window.
 
-Tap b of a tensor holds element b of every window. A window operation along one axis becomes a few
-elementwise nodes on its taps, and putting taps back, summing where windows overlap, is the backward
+At position b are the elements b of all windows. A window operation along one axis becomes a few elementwise
+nodes on the tensors of the positions; putting these back, and adding where windows overlap, is the backward
 pass of taking them. All nodes work on blocks of memory (Split, Slice, Concat, Pad): on two CPU cores the
 gradient of VGG's first pooling, (8, 64, 224, 224), takes some 40 ms, where scattering by MaxPool's
 indices took 49 after 40 to find them. On CUDA those indices are not even the first maximum's: the kernel
@@ -19,11 +19,11 @@ from vggrepro.layers.rules.pooling_nodes import LOWEST, pad
 
 
 @dataclass(frozen=True)
-class Taps:
+class WindowPositions:
     """``count`` windows along ``axis`` of a tensor of ``shape``, which begins with -1: any batch.
 
-    Taps, and tensors with one element for each window, have the shape (outer, count, 1, inner), where
-    outer and inner are the products of the sizes before and behind the axis.
+    The tensor of a position, and one with one element for each window, have the shape (outer, count, 1,
+    inner), where outer and inner are the products of the sizes before and behind the axis.
     """
 
     shape: Shape
@@ -52,16 +52,17 @@ class Taps:
     def _around(self, middle: Shape) -> Shape:
         return (-1, *middle, prod(self.shape[self.axis + 1 :]))
 
-    def each(self, g: GraphBuilder, pooled: str) -> str:
+    def by_window(self, g: GraphBuilder, pooled: str) -> str:
         """A tensor of shape ``pooled``, as (outer, count, 1, inner)."""
         return g.op("Reshape", pooled, g.ints(self._around((self.count, 1))))
 
-    def whole(self, g: GraphBuilder, each: str) -> str:
-        """The inverse of :meth:`each`."""
-        return g.op("Reshape", each, g.ints(self.pooled))
+    def from_windows(self, g: GraphBuilder, by_window: str) -> str:
+        """The inverse of :meth:`by_window`."""
+        return g.op("Reshape", by_window, g.ints(self.pooled))
 
-    def take(self, g: GraphBuilder, x: str, number: int) -> tuple[str, ...]:
-        """The first ``number`` taps of ``x``. Padding is -FLT_MAX: it is for windows' maxima."""
+    def elements(self, g: GraphBuilder, x: str, number: int) -> tuple[str, ...]:
+        """The elements of ``x`` at each of the first ``number`` positions. Padding is -FLT_MAX, and so never
+        a maximum of a window."""
         if number == 0:
             return ()
         step, blocks = self._step, self._blocks
@@ -69,7 +70,7 @@ class Taps:
         padded = pad(g, x, self.axis, self.pad, behind, LOWEST)
         cut = g.op("Reshape", padded, g.ints(self._around((blocks, step))))
         phases = g.ops("Split", cut, outputs=step, axis=2, num_outputs=step) if step > 1 else (cut,)
-        starts = [divmod(tap, step) for tap in range(number)]
+        starts = [divmod(position, step) for position in range(number)]
         return tuple(self._slice(g, phases[phase], start) for start, phase in starts)
 
     def _slice(self, g: GraphBuilder, phase: str, start: int) -> str:
@@ -78,28 +79,29 @@ class Taps:
         return g.op("Slice", phase, g.ints([start]), g.ints([start + self.count]), g.ints([1]))
 
     def first_maximum(self, g: GraphBuilder, x: str, best: str, share: str) -> list[str]:
-        """For each tap ``share`` where it is the first to equal ``best``, 0 elsewhere.
+        """For each position ``share`` where it is the first to equal ``best``, 0 elsewhere.
 
-        The last tap needs no comparison: it gets what no earlier one has taken. Exact: a share minus
-        itself is 0, a share minus 0 is the share. All but ``x`` are as :meth:`each` makes them.
+        The last position needs no comparison: it gets what no earlier one has taken. Exact: a share minus
+        itself is 0, a share minus 0 is the share. All but ``x`` are as :meth:`by_window` makes them.
         """
         shares = []
-        for tap in self.take(g, x, self.kernel - 1):
-            taken = g.op("Mul", share, g.op("Cast", g.op("Equal", tap, best), to=1))
+        for element in self.elements(g, x, self.kernel - 1):
+            taken = g.op("Mul", share, g.op("Cast", g.op("Equal", element, best), to=1))
             share = g.op("Sub", share, taken)
             shares.append(taken)
         return [*shares, share]
 
-    def put(self, g: GraphBuilder, taps: Sequence[str]) -> str:
-        """A tensor of ``shape`` in which every element is the sum of the taps that hold it."""
+    def put_back(self, g: GraphBuilder, elements: Sequence[str]) -> str:
+        """A tensor of ``shape`` in which every element is the sum over all positions at which a window holds
+        it."""
         step, blocks = self._step, self._blocks
         phases = []
         for phase in range(min(step, self.kernel)):
-            placed = [
-                pad(g, taps[b], 1, b // step, blocks - self.count - b // step)
+            shifted = [
+                pad(g, elements[b], 1, b // step, blocks - self.count - b // step)
                 for b in range(phase, self.kernel, step)
             ]
-            phases.append(total(g, placed))
+            phases.append(total(g, shifted))
         joined = g.op("Concat", *phases, axis=2) if len(phases) > 1 else phases[0]
         joined = pad(g, joined, 2, 0, step - len(phases))
         length = (*self.shape[: self.axis], blocks * step, *self.shape[self.axis + 1 :])

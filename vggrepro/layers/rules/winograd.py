@@ -1,15 +1,15 @@
 """Winograd's minimal filtering, for the gradients of 3x3 convolutions with stride 1.
 
-m outputs of a filter of r taps along one axis come from a product of two polynomials, and that is
+m outputs of a filter of r elements along one axis come from a product of two polynomials, and that is
 known from its values at n = m + r - 1 points (Toom and Cook; Lavin and Gray, "Fast Algorithms for
 Convolutional Neural Networks", 2015):
 
     y = A [(G w) * (B x)],   A (m, n), G (n, r), B (n, n),
 
 so n multiplications do the work of m * r. With tiles of 4 rows and 2 columns of the image, 6 * 4 = 24
-products stand for 72. For the gradient of the image the 3x3 filter has its 3 taps and a tile its
-outputs; for the gradient of the filter the tile is the taps and the filter the outputs: the points,
-and B, are the same. The products are matrix products over the channels, one for each of the 24
+products stand for 72. For the gradient of the image a tile holds outputs of the 3x3 filter; for the gradient
+of the filter a tile of the top's gradient is the filter, and the 3x3 gradient holds the outputs. The points,
+and so B, are the same. The products are matrix products over the channels, one for each of the 24
 points; B and G are applied by strided convolutions within each channel.
 
 Two CPU cores are bound by multiplications; docs/performance.md has the times.
@@ -55,27 +55,27 @@ Matrix = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Transforms:
-    """The matrices for both axes at once: ``outputs`` (outputs, 24), ``taps`` (24, taps) and
+    """The matrices for both axes at once: ``outputs`` (outputs, 24), ``filter`` (24, filter) and
     ``image`` (24, tile + filter - 1 in each direction)."""
 
     outputs: Matrix
-    taps: Matrix
+    filter: Matrix
     image: Matrix
 
 
 def toom_cook(
-    points: tuple[Fraction, ...], outputs: int, taps: int
+    points: tuple[Fraction, ...], outputs: int, filter_size: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """A, G and B for correlation along one axis, at ``outputs + taps - 2`` points and infinity.
+    """A, G and B for correlation along one axis, at ``outputs + filter_size - 2`` points and infinity.
 
     B holds the polynomials that vanish at all points but one, which stay exact in binary for such
     points as these; their values there, by which they must be divided, go into G.
     """
-    powers = [[p**i for i in range(max(outputs, taps))] for p in points]
+    powers = [[p**i for i in range(max(outputs, filter_size))] for p in points]
     scales = [prod((p - q for q in points if q != p), start=Fraction(1)) for p in points]
-    infinite = [[Fraction(i == size - 1) for i in range(size)] for size in (outputs, taps)]
+    infinite = [[Fraction(i == size - 1) for i in range(size)] for size in (outputs, filter_size)]
     a = [*(row[:outputs] for row in powers), infinite[0]]
-    g = [*([v / s for v in row[:taps]] for row, s in zip(powers, scales, strict=True)), infinite[1]]
+    g = [*([v / s for v in row[:filter_size]] for row, s in zip(powers, scales, strict=True)), infinite[1]]
     b = [[*_polynomial([q for q in points if q != p]), Fraction(0)] for p in points]
     b.append(_polynomial(points))
     return np.array(a, np.float64).T, np.array(g, np.float64), np.array(b, np.float64)
@@ -91,9 +91,9 @@ def _polynomial(roots: tuple[Fraction, ...] | list[Fraction]) -> list[Fraction]:
 
 
 @cache
-def _transforms(outputs: tuple[int, int], taps: tuple[int, int]) -> Transforms:
-    rows = toom_cook(ROW_POINTS, outputs[0], taps[0])
-    columns = toom_cook(COLUMN_POINTS, outputs[1], taps[1])
+def _transforms(outputs: tuple[int, int], filter_sizes: tuple[int, int]) -> Transforms:
+    rows = toom_cook(ROW_POINTS, outputs[0], filter_sizes[0])
+    columns = toom_cook(COLUMN_POINTS, outputs[1], filter_sizes[1])
     a, g, b = (np.kron(r, c).astype(np.float32) for r, c in zip(rows, columns, strict=True))
     return Transforms(a, g, b)
 
@@ -145,8 +145,8 @@ def weight_gradient(g: GraphBuilder, x: str, dy: str, x_shape: Shape, y_shape: S
     sums = []
     for count, (xs, dys) in split_images(g, [x, dy], x_shape[0], _most(x_shape, y_shape, tiles)):
         seen = _image_tiles(g, xs, (count, *x_shape[1:]), tiles, pad, transforms)  # (24, C, n tiles)
-        taps = _tap_tiles(g, dys, (count, *y_shape[1:]), tiles, transforms)  # (24, K, n tiles)
-        sums.append(g.op("MatMul", taps, g.op("Transpose", seen, perm=[0, 2, 1])))  # (24, K, C)
+        dy_tiles = _filter_tiles(g, dys, (count, *y_shape[1:]), tiles, transforms)  # (24, K, n tiles)
+        sums.append(g.op("MatMul", dy_tiles, g.op("Transpose", seen, perm=[0, 2, 1])))  # (24, K, C)
     flat = g.op("Reshape", sum_of(g, sums), g.ints([POINTS, outputs * channels]))
     filters = g.op("MatMul", g.const(transforms.outputs), flat)  # (9, K C)
     turned = g.op("Transpose", filters, perm=[1, 0])
@@ -166,9 +166,9 @@ def _most(x: Shape, y: Shape, tiles: tuple[int, int]) -> int:
 def _filters(g: GraphBuilder, weight: str, channels: tuple[int, int], transforms: Transforms) -> str:
     """The turned filters (K, C, 3, 3) at the points: (24, C, K)."""
     outputs, inputs = channels
-    taps = g.op("Reshape", weight, g.ints([outputs * inputs, prod(FILTER)]))
-    taps = g.op("Transpose", taps, perm=[1, 0])  # (9, K C)
-    values = g.op("MatMul", g.const(transforms.taps[:, ::-1]), taps)  # turned by 180 degrees
+    rows = g.op("Reshape", weight, g.ints([outputs * inputs, prod(FILTER)]))
+    columns = g.op("Transpose", rows, perm=[1, 0])  # (9, K C)
+    values = g.op("MatMul", g.const(transforms.filter[:, ::-1]), columns)  # turned by 180 degrees
     values = g.op("Reshape", values, g.ints([POINTS, outputs, inputs]))
     return g.op("Transpose", values, perm=[0, 2, 1])
 
@@ -182,18 +182,20 @@ def _image_tiles(
     transforms: Transforms,
 ) -> str:
     """Overlapping tiles of t (N, C, H, W), zero outside, at the points: (24, C, N * tiles)."""
-    window = [tile + taps - 1 for tile, taps in zip(TILE, FILTER, strict=True)]
+    window = [tile + size - 1 for tile, size in zip(TILE, FILTER, strict=True)]
     ends = [
-        count * tile + taps - 1 - p - size
-        for count, tile, taps, p, size in zip(tiles, TILE, FILTER, pad, shape[2:], strict=True)
+        count * tile + extent - 1 - p - size
+        for count, tile, extent, p, size in zip(tiles, TILE, FILTER, pad, shape[2:], strict=True)
     ]
     return _at_points(g, t, shape, tiles, transforms.image, window, [*pad, *ends])
 
 
-def _tap_tiles(g: GraphBuilder, t: str, shape: Shape, tiles: tuple[int, int], transforms: Transforms) -> str:
-    """Tiles of t (N, K, H, W) at the points: (24, K, N * tiles)."""
+def _filter_tiles(
+    g: GraphBuilder, t: str, shape: Shape, tiles: tuple[int, int], transforms: Transforms
+) -> str:
+    """Tiles of t (N, K, H, W), each as a filter, at the points: (24, K, N * tiles)."""
     ends = [count * tile - size for count, tile, size in zip(tiles, TILE, shape[2:], strict=True)]
-    return _at_points(g, t, shape, tiles, transforms.taps, list(TILE), [0, 0, *ends])
+    return _at_points(g, t, shape, tiles, transforms.filter, list(TILE), [0, 0, *ends])
 
 
 def _at_points(

@@ -22,18 +22,18 @@ def to_deploy(net: Net) -> Net:
 
     Raises NetError if nothing but inputs remains.
     """
-    judges = [placed for placed in net.layers if _judges(placed)]
+    judges = [net_layer for net_layer in net.layers if _judges(net_layer)]
     needed = _needed(net, judges)
     predictions = _predictions(net, judges, needed)
     layers: list[Any] = []
-    for placed in net.layers:
-        tops = [top for top in placed.tops if top in needed]
-        if placed in judges:
-            layers += [predictions[placed.name]] if placed.name in predictions else []
-        elif placed.layer.source:
+    for net_layer in net.layers:
+        tops = [top for top in net_layer.tops if top in needed]
+        if net_layer in judges:
+            layers += [predictions[net_layer.name]] if net_layer.name in predictions else []
+        elif net_layer.layer.source:
             layers += [Input.definition(top, net.shapes[top]) for top in tops]
         elif tops:
-            layers.append(placed.message)
+            layers.append(net_layer.message)
     if all(layer.type == Input.type for layer in layers):
         raise NetError(f"net {net.name!r}: nothing remains without data, loss and accuracy layers")
     return rewritten(net, layers)
@@ -48,17 +48,19 @@ def _needed(net: Net, judges: Sequence[NetLayer]) -> set[str]:
     """The values that the deployed net has: what is judged (and is no label), the outputs that nothing
     judges, and all that leads to them."""
     readers = [p for p in net.layers if p.tops or p.layer.silences]
-    read = {bottom for placed in readers for bottom in placed.bottoms}
-    needed = {bottom for placed in judges for bottom in _candidates(placed)}
-    needed |= {t for placed in net.layers if placed not in judges for t in placed.tops if t not in read}
-    needed -= {top for placed in net.layers if placed.layer.source for top in placed.tops}
+    read = {bottom for net_layer in readers for bottom in net_layer.bottoms}
+    needed = {bottom for net_layer in judges for bottom in _candidates(net_layer)}
+    needed |= {
+        t for net_layer in net.layers if net_layer not in judges for t in net_layer.tops if t not in read
+    }
+    needed -= {top for net_layer in net.layers if net_layer.layer.source for top in net_layer.tops}
     needed |= {p.bottoms[0] for p in judges if p.layer.prediction(p.message) is not None}
-    for placed in reversed(net.layers):
-        if placed in judges:
-            if needed.intersection(placed.tops[1:]):
-                needed.add(placed.bottoms[0])
-        elif needed.intersection(placed.tops):
-            needed.update(placed.bottoms)
+    for net_layer in reversed(net.layers):
+        if net_layer in judges:
+            if needed.intersection(net_layer.tops[1:]):
+                needed.add(net_layer.bottoms[0])
+        elif needed.intersection(net_layer.tops):
+            needed.update(net_layer.bottoms)
     return needed
 
 
@@ -71,19 +73,19 @@ def _candidates(judge: NetLayer) -> Iterator[str]:
 def _predictions(net: Net, judges: Sequence[NetLayer], needed: set[str]) -> dict[str, Any]:
     """For each loss that leaves one its prediction, by the loss layer's name: one for each blob that
     losses look at, unless the net itself has it."""
-    pairs = [(placed, placed.layer.prediction(placed.message)) for placed in judges]
-    losses = [(placed, layer) for placed, layer in pairs if layer is not None]
-    several = len({placed.bottoms[0] for placed, _ in losses}) > 1
+    pairs = [(net_layer, net_layer.layer.prediction(net_layer.message)) for net_layer in judges]
+    losses = [(net_layer, layer) for net_layer, layer in pairs if layer is not None]
+    several = len({net_layer.bottoms[0] for net_layer, _ in losses}) > 1
     there = {(p.layer.type, *p.bottoms[:1]) for p in net.layers if needed.intersection(p.tops)}
     found: dict[str, Any] = {}
-    for placed, layer in losses:
-        if (layer.type, placed.bottoms[0]) in there and len(placed.tops) < 2:
+    for net_layer, layer in losses:
+        if (layer.type, net_layer.bottoms[0]) in there and len(net_layer.tops) < 2:
             continue
-        there.add((layer.type, placed.bottoms[0]))
-        name = f"prob_{placed.name}" if several or "prob" in net.blobs else "prob"
-        top = placed.tops[1] if len(placed.tops) > 1 else name  # a SoftmaxWithLoss may give its softmax
+        there.add((layer.type, net_layer.bottoms[0]))
+        name = f"prob_{net_layer.name}" if several or "prob" in net.blobs else "prob"
+        top = net_layer.tops[1] if len(net_layer.tops) > 1 else name  # a SoftmaxWithLoss may give its softmax
         layer.name = name
         layer.top.append(top)
-        layer.phase = placed.message.phase
-        found[placed.name] = layer
+        layer.phase = net_layer.message.phase
+        found[net_layer.name] = layer
     return found

@@ -39,27 +39,27 @@ def fold_batchnorm(net: Net) -> Net:
     """
     chains = list(_chains(net))
     products = {chain.product.name: chain for chain in chains}
-    gone = {placed.name for chain in chains for placed in chain.followers}
+    gone = {net_layer.name for chain in chains for net_layer in chain.followers}
     layers, params = [], {}
-    for placed in net.layers:
-        if placed.name in products:
-            layers.append(_with_bias(products[placed.name]))
-            params.update(_folded(net, products[placed.name]))
-        elif placed.name not in gone:
-            layers.append(placed.message)
+    for net_layer in net.layers:
+        if net_layer.name in products:
+            layers.append(_with_bias(products[net_layer.name]))
+            params.update(_folded(net, products[net_layer.name]))
+        elif net_layer.name not in gone:
+            layers.append(net_layer.message)
     return rewritten(net, layers, params) if chains else net
 
 
 def _chains(net: Net) -> Iterator[_Chain]:
-    for placed in net.layers:
-        layer = placed.layer
-        if isinstance(layer, ProductLayer) and len(placed.tops) == 1 and _alone(placed):
-            shape = net.shapes[placed.tops[0]]
+    for net_layer in net.layers:
+        layer = net_layer.layer
+        if isinstance(layer, ProductLayer) and len(net_layer.tops) == 1 and _alone(net_layer):
+            shape = net.shapes[net_layer.tops[0]]
             axis = layer.output_axis(len(shape))
-            found = list(_followers(net, placed, axis))
+            found = list(_followers(net, net_layer, axis))
             if found:
                 followers, affines = zip(*found, strict=True)
-                yield _Chain(placed, layer, followers, affines, shape[axis])
+                yield _Chain(net_layer, layer, followers, affines, shape[axis])
 
 
 def _followers(net: Net, product: NetLayer, axis: int) -> Iterator[tuple[NetLayer, Affine]]:
@@ -77,8 +77,8 @@ def _followers(net: Net, product: NetLayer, axis: int) -> Iterator[tuple[NetLaye
         value = reader.tops[0]
 
 
-def _alone(placed: NetLayer) -> bool:
-    return not any(spec.name for spec in placed.message.param)
+def _alone(net_layer: NetLayer) -> bool:
+    return not any(spec.name for spec in net_layer.message.param)
 
 
 def _with_bias(chain: _Chain) -> Any:

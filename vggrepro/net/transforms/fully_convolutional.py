@@ -38,13 +38,13 @@ def fully_convolutional(net: Net) -> Net:
     height and width, and for a layer behind one that would not do in every place of a map what it
     does to the vector (a loss, an accuracy, a Softmax over another axis).
     """
-    if not any(isinstance(placed.layer, InnerProduct) for placed in net.layers):
+    if not any(isinstance(net_layer.layer, InnerProduct) for net_layer in net.layers):
         return net
     surgeon = _Surgeon(net)
     layers: list[Any] = []
-    for placed in net.layers:
-        with naming(placed.place):
-            layers += surgeon.operate(placed)
+    for net_layer in net.layers:
+        with naming(net_layer.place):
+            layers += surgeon.operate(net_layer)
     return rewritten(net, layers, surgeon.kernels)
 
 
@@ -60,83 +60,85 @@ class _Surgeon:
         self.dense: set[str] = set()
         """Values that become so by the surgery."""
 
-    def operate(self, placed: NetLayer) -> list[Any]:
+    def operate(self, net_layer: NetLayer) -> list[Any]:
         """The messages that take this layer's place."""
-        layer, changed = placed.layer, [bottom in self.maps for bottom in placed.bottoms]
-        if self.dense.intersection(placed.bottoms):
-            self.dense.update(placed.tops)
-        if isinstance(layer, InnerProduct) and (changed[0] or not self._over_vectors(placed)):
-            return [self._convolution(placed, layer)]
-        if isinstance(layer, Flatten | Reshape) and self._keeps_values(placed, changed[0]):
-            return [_split(placed)]
-        return self._follow(placed) if any(changed) else [placed.message]
+        layer, changed = net_layer.layer, [bottom in self.maps for bottom in net_layer.bottoms]
+        if self.dense.intersection(net_layer.bottoms):
+            self.dense.update(net_layer.tops)
+        if isinstance(layer, InnerProduct) and (changed[0] or not self._over_vectors(net_layer)):
+            return [self._convolution(net_layer, layer)]
+        if isinstance(layer, Flatten | Reshape) and self._keeps_values(net_layer, changed[0]):
+            return [_split(net_layer)]
+        return self._follow(net_layer) if any(changed) else [net_layer.message]
 
     def _shape(self, value: str) -> Shape:
         """What a value's shape is behind the surgery, at the net's own input size."""
         shape = self.net.shapes[value]
         return (shape[0], *self.maps[value]) if value in self.maps else shape
 
-    def _over_vectors(self, placed: NetLayer) -> bool:
+    def _over_vectors(self, net_layer: NetLayer) -> bool:
         """Whether a fully connected layer is over (N, K), whatever the size of the image: it may stay."""
-        shape = self.net.shapes[placed.bottoms[0]]
-        return len(shape) == 2 and placed.layer.out_shapes([shape])[0][0] == shape[0]
+        shape = self.net.shapes[net_layer.bottoms[0]]
+        return len(shape) == 2 and net_layer.layer.out_shapes([shape])[0][0] == shape[0]
 
-    def _convolution(self, placed: NetLayer, layer: InnerProduct) -> Any:
-        layer.as_convolution(self.net.shapes[placed.bottoms[0]])
-        weight = placed.params[0]
+    def _convolution(self, net_layer: NetLayer, layer: InnerProduct) -> Any:
+        layer.as_convolution(self.net.shapes[net_layer.bottoms[0]])
+        weight = net_layer.params[0]
         if layer.transpose and sum(use.owner == weight.owner for use in self.net.param_uses) > 1:
             raise UnsupportedError("a transposed weight that other layers share cannot become a kernel")
         matrix = self.net.params[weight.key]
-        kernel = (layer.num_output, *self._shape(placed.bottoms[0])[1:])
+        kernel = (layer.num_output, *self._shape(net_layer.bottoms[0])[1:])
         self.kernels[weight.owner] = (matrix.T if layer.transpose else matrix).reshape(kernel)
-        self.maps[placed.tops[0]] = (layer.num_output, 1, 1)
-        if placed.bottoms[0] in self.growing:
-            self.dense.update(placed.tops)
-        return layer.convolution_definition(placed.message, kernel)
+        self.maps[net_layer.tops[0]] = (layer.num_output, 1, 1)
+        if net_layer.bottoms[0] in self.growing:
+            self.dense.update(net_layer.tops)
+        return layer.convolution_definition(net_layer.message, kernel)
 
-    def _keeps_values(self, placed: NetLayer, changed: bool) -> bool:
+    def _keeps_values(self, net_layer: NetLayer, changed: bool) -> bool:
         """Whether a Flatten or Reshape has nothing to do on maps; what its top is, is noted then."""
-        shape, flat = self._shape(placed.bottoms[0]), self.net.shapes[placed.tops[0]]
-        if not changed and (len(shape) != 4 or placed.tops[0] not in self.flattened):
+        shape, flat = self._shape(net_layer.bottoms[0]), self.net.shapes[net_layer.tops[0]]
+        if not changed and (len(shape) != 4 or net_layer.tops[0] not in self.flattened):
             return False
         if flat == shape:
             return True
         if flat == (shape[0], math.prod(shape[1:])):
-            self.maps[placed.tops[0]] = shape[1:]
-        return placed.tops[0] in self.maps
+            self.maps[net_layer.tops[0]] = shape[1:]
+        return net_layer.tops[0] in self.maps
 
-    def _follow(self, placed: NetLayer) -> list[Any]:
+    def _follow(self, net_layer: NetLayer) -> list[Any]:
         """Let a layer read maps where it read vectors, or give it the vectors of maps that never grow."""
-        tops = self._tops_on_maps(placed)
+        tops = self._tops_on_maps(net_layer)
         if tops is not None:
-            self.maps.update(zip(placed.tops, tops, strict=True))
-            return [placed.message]
-        changed = [bottom for bottom in placed.bottoms if bottom in self.maps]
+            self.maps.update(zip(net_layer.tops, tops, strict=True))
+            return [net_layer.message]
+        changed = [bottom for bottom in net_layer.bottoms if bottom in self.maps]
         if (self.growing | self.dense).intersection(changed):
             raise UnsupportedError(
-                f"{placed.message.type} does not do in every place of a map what it"
+                f"{net_layer.message.type} does not do in every place of a map what it"
                 " does to the vector of a fully connected layer; the net cannot become fully convolutional"
             )
-        message = copy_of(placed.message)
+        message = copy_of(net_layer.message)
         flattens = []
-        for index, (value, blob) in enumerate(zip(placed.bottoms, message.bottom, strict=True)):
+        for index, (value, blob) in enumerate(zip(net_layer.bottoms, message.bottom, strict=True)):
             if value in self.maps:
-                vector = f"{blob}/{placed.name}"
+                vector = f"{blob}/{net_layer.name}"
                 flattens.append(LayerParameter(name=vector, type=Flatten.type, bottom=[blob], top=[vector]))
                 message.bottom[index] = vector
         return [*flattens, message]
 
-    def _tops_on_maps(self, placed: NetLayer) -> list[Shape] | None:
+    def _tops_on_maps(self, net_layer: NetLayer) -> list[Shape] | None:
         """(C, H, W) of the tops, if the layer, given maps, computes in each window of H x W what it
         computes from that window as a vector. It is tried, by the layer's own reference."""
-        bottoms = [self.maps.get(bottom, ()) for bottom in placed.bottoms]
+        bottoms = [self.maps.get(bottom, ()) for bottom in net_layer.bottoms]
         if () in bottoms or len({shape[1:] for shape in bottoms}) > 1:
             return None
         height, width = bottoms[0][1:]
-        layer = type(placed.layer).from_param(placed.message, TEST)  # without chance or batch statistics
+        layer = type(net_layer.layer).from_param(
+            net_layer.message, TEST
+        )  # without chance or batch statistics
         rng = np.random.default_rng(0)
         maps = [rng.standard_normal((1, c, height + 1, width + 2)) for c, _, _ in bottoms]
-        params = [self.net.params[use.key].astype(np.float64) for use in placed.params]
+        params = [self.net.params[use.key].astype(np.float64) for use in net_layer.params]
         whole = _apply(layer, maps, params)
         if whole is None or any(top.ndim != 4 or top.shape[2:] != maps[0].shape[2:] for top in whole):
             return None
@@ -167,9 +169,9 @@ def _apply(layer: AnyLayer, bottoms: Arrays, params: Arrays) -> Arrays | None:
 def _before_products(net: Net) -> frozenset[str]:
     """Values that a fully connected layer reads, at once or behind other layers."""
     found: set[str] = set()
-    for placed in reversed(net.layers):
-        if isinstance(placed.layer, InnerProduct) or found.intersection(placed.tops):
-            found.update(placed.bottoms)
+    for net_layer in reversed(net.layers):
+        if isinstance(net_layer.layer, InnerProduct) or found.intersection(net_layer.tops):
+            found.update(net_layer.bottoms)
     return frozenset(found)
 
 
@@ -184,8 +186,8 @@ def _growing(net: Net) -> set[str]:
     return set(net.shapes)
 
 
-def _split(placed: NetLayer) -> Any:
-    message = copy_of(placed.message)
+def _split(net_layer: NetLayer) -> Any:
+    message = copy_of(net_layer.message)
     message.type = Split.type
     message.ClearField("flatten_param")
     message.ClearField("reshape_param")

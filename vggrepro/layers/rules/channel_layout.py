@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from math import prod
 
 from vggrepro.emit import Dims, GraphBuilder, Shape, Value
-from vggrepro.layers.base import canonical_axis
+from vggrepro.layers.rules.axes import canonical_axis
 
 
 @dataclass(frozen=True)
-class Frame:
+class ChannelLayout:
     """A blob of ``rank`` axes with its channels at ``axis``."""
 
     axis: int
     rank: int
 
     @classmethod
-    def of(cls, axis: int, rank: int, what: str) -> Frame:
+    def of(cls, axis: int, rank: int, what: str) -> ChannelLayout:
         """Raises NetError for an axis out of range, in Caffe's manner."""
         return cls(canonical_axis(axis, rank, what), rank)
 
@@ -28,7 +28,7 @@ class Frame:
         return self.rank - self.axis - 1
 
     @property
-    def plain(self) -> bool:
+    def is_standard(self) -> bool:
         """True if the blob is (N, C, spatial...) as it stands."""
         return self.axis == 1 and self.spatial > 0
 
@@ -36,17 +36,17 @@ class Frame:
         """The spatial sizes of a blob; (1,) where it has no spatial axis."""
         return dims[self.axis + 1 :] or (1,)
 
-    def framed(self, dims: Dims) -> Dims:
+    def standard_dims(self, dims: Dims) -> Dims:
         """(N, C, spatial...) for a blob of ``dims``."""
         before = tuple(d for d in dims[: self.axis] if d is not None)
         batch = prod(before) if len(before) == self.axis else None
         return (batch, dims[self.axis], *self.sizes(dims))
 
-    def enter(self, g: GraphBuilder, x: Value) -> Value:
+    def to_standard(self, g: GraphBuilder, x: Value) -> Value:
         """The blob as a tensor (N, C, spatial...)."""
-        if self.plain:
+        if self.is_standard:
             return x
-        dims = self.framed(x.dims)
+        dims = self.standard_dims(x.dims)
         return Value(g.op("Reshape", x.name, self._target(g, x, dims)), dims)
 
     def _target(self, g: GraphBuilder, x: Value, dims: Dims) -> str:
@@ -55,9 +55,9 @@ class Frame:
         behind = g.op("Shape", x.name, start=self.axis)  # the size of a missing spatial axis is known
         return g.op("Concat", g.ints([-1]), behind, axis=0)
 
-    def leave(self, g: GraphBuilder, y: Value, like: Value) -> str:
+    def from_standard(self, g: GraphBuilder, y: Value, like: Value) -> str:
         """A tensor (N, C', spatial...) as a blob with the leading axes of ``like``."""
-        if self.plain:
+        if self.is_standard:
             return y.name
         behind = y.dims[1:] if self.spatial else y.dims[1:2]
         dims = (*like.dims[: self.axis], *behind)
@@ -68,10 +68,10 @@ class Frame:
             shape = g.op("Concat", before, g.op("Shape", y.name, start=1, end=1 + len(behind)), axis=0)
         return g.op("Reshape", y.name, shape)
 
-    def enter_fixed(self, g: GraphBuilder, x: str, framed: Shape) -> str:
-        """A blob as the tensor of shape ``framed``, all of whose sizes are known."""
-        return x if self.plain else g.op("Reshape", x, g.ints(framed))
+    def to_standard_fixed(self, g: GraphBuilder, x: str, dims: Shape) -> str:
+        """A blob as the tensor of shape ``dims``, all of whose sizes are known."""
+        return x if self.is_standard else g.op("Reshape", x, g.ints(dims))
 
-    def leave_fixed(self, g: GraphBuilder, y: str, dims: Dims) -> str:
+    def from_standard_fixed(self, g: GraphBuilder, y: str, dims: Dims) -> str:
         """A tensor as the blob of shape ``dims``, all of whose sizes are known."""
-        return y if self.plain else g.op("Reshape", y, g.ints(Value(y, dims).shape))
+        return y if self.is_standard else g.op("Reshape", y, g.ints(Value(y, dims).shape))
