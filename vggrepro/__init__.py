@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 from vggrepro.version import __version__ as __version__
 
 _HOMES = {
+    "Layer": "vggrepro.layers.base",
     "Net": "vggrepro.net",
     "Session": "vggrepro.runtime.session",
     "Solver": "vggrepro.training.solver",
     "VggReproError": "vggrepro.errors",
     "gradient_model": "vggrepro.graph.backward",
     "load_net": "vggrepro.net",
+    "register_layer": "vggrepro.layers.base",
     "reference_forward": "vggrepro.graph.reference",
     "to_onnx": "vggrepro.graph.forward",
     "upgrade_net": "vggrepro.caffe.upgrade",
@@ -21,6 +23,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Layer",
     "Net",
     "Session",
     "Solver",
@@ -28,6 +31,7 @@ __all__ = [
     "gradient_model",
     "load_net",
     "reference_forward",
+    "register_layer",
     "to_onnx",
     "upgrade_net",
     "upgrade_solver",
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
     from vggrepro.graph.backward import gradient_model
     from vggrepro.graph.forward import to_onnx
     from vggrepro.graph.reference import reference_forward
+    from vggrepro.layers.base import Layer, register_layer
     from vggrepro.net import Net, load_net
     from vggrepro.runtime.session import Session
     from vggrepro.training.solver import Solver

@@ -53,6 +53,10 @@ class UnknownLayerError(UnsupportedError):
         self.types = types
 
 
+class RegistrationError(VggReproError):
+    """A class that cannot be registered as a layer: incomplete, or of a type that exists."""
+
+
 class NetError(VggReproError):
     """A net that Caffe would refuse: unknown bottoms, wrong shapes, wrong numbers of tops, cycles."""
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from vggrepro.caffe.messages import FillerParameter
 from vggrepro.emit import GraphBuilder, Shape, Value
-from vggrepro.errors import UnknownLayerError, UnsupportedError
+from vggrepro.errors import RegistrationError, UnknownLayerError, UnsupportedError
 
 Array = npt.NDArray[np.float64]
 Shapes = Sequence[Shape]
@@ -261,6 +261,26 @@ def register(cls: L) -> L:
     if cls.type in _REGISTRY:
         raise ValueError(f"layer type {cls.type!r} is registered twice")
     _REGISTRY[cls.type] = cls
+    return cls
+
+
+def register_layer(cls: L, *, replace: bool = False) -> L:
+    """Make a layer class from outside this package known by its ``type``, from now on and everywhere.
+
+    Serves as a decorator too. A type that is known already is refused, unless ``replace`` says that the class
+    shall take its place. docs/own-layers.md has an example. Raises RegistrationError, also for what is no
+    complete layer class.
+    """
+    load_catalogue()
+    name = getattr(cls, "type", None)
+    if not (isinstance(cls, type) and issubclass(cls, Layer) and isinstance(name, str)):
+        raise RegistrationError(f"{cls!r}: expected a subclass of vggrepro.Layer with a type")
+    lacking = sorted(getattr(cls, "__abstractmethods__", ()))
+    if lacking:
+        raise RegistrationError(f"layer type {name!r}: {cls.__qualname__} lacks {', '.join(lacking)}")
+    if name in _REGISTRY and not replace:
+        raise RegistrationError(f"layer type {name!r} exists; replace=True takes its place")
+    _REGISTRY[name] = cls
     return cls
 
 

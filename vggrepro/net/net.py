@@ -143,7 +143,7 @@ def _parse_layer(definition: Any, phase: str, custom: Mapping[str, AnyLayer]) ->
     try:
         kind = layer_class(definition.type)
     except UnknownLayerError as error:
-        if not definition.HasField("python_param"):
+        if not definition.python_param.layer:
             raise
         python = definition.python_param
         text = f"{error} (class {python.layer!r} of module {python.module!r})"
