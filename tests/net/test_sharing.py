@@ -9,6 +9,7 @@ import pytest
 
 from vggrepro.errors import NetError, ShapeError
 from vggrepro.net import Net, load_net
+from vggrepro.net.sharing import attach_params
 
 INPUT = 'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 4 } } }\n'
 
@@ -69,3 +70,32 @@ def test_statistics_are_not_learned_but_decay_as_in_caffe(tmp_path: Path) -> Non
     path = tmp_path / "net.prototxt"
     path.write_text(INPUT + 'layer { name: "n" type: "BatchNorm" bottom: "x" top: "n" }')
     assert multipliers(load_net(path)) == {(f"n:{i}", 0, 1) for i in range(3)}
+
+
+def test_more_specifications_than_parameters_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(NetError, match=r"Too many params specified for layer a \(2 vs. 1\)"):
+        shared(tmp_path, "} param { lr_mult: 2", "")
+
+
+def test_permissive_sharing_asks_for_the_same_number_of_elements(tmp_path: Path) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_text(
+        INPUT
+        + 'layer { name: "y" type: "Input" top: "y" input_param { shape { dim: 2 dim: 8 } } }'
+        + 'layer { name: "a" type: "InnerProduct" bottom: "x" top: "a" param { name: "w" }'
+        + " inner_product_param { num_output: 4 bias_term: false } }"
+        + 'layer { name: "b" type: "InnerProduct" bottom: "y" top: "b"'
+        + ' param { name: "w" share_mode: PERMISSIVE }'
+        + " inner_product_param { num_output: 2 bias_term: false } }"
+    )
+    net = load_net(path)
+    assert [(use.key, use.owner) for use in net.param_uses] == [("a:0", "a:0"), ("b:0", "a:0")]
+    assert net.params["b:0"].shape == (2, 8)
+    path.write_text(path.read_text().replace("num_output: 2", "num_output: 3"))
+    with pytest.raises(ShapeError, match=r"count mismatch.* shape is 4 4 \(16\);.* shape is 3 8 \(24\)"):
+        load_net(path)
+
+
+def test_attaching_again_changes_nothing(tmp_path: Path) -> None:
+    net = shared(tmp_path, "lr_mult: 3", "")
+    assert attach_params(net.layers, net.shapes) == net.layers

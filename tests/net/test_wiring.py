@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from vggrepro.caffe.text import parse_net
 from vggrepro.errors import NetError
+from vggrepro.layers.base import layer_class
 from vggrepro.net import load_net
+from vggrepro.net.wiring import Wiring, automatic_tops, check_counts, wire
 
 INPUT = 'layer { name: "x" type: "Input" top: "x" top: "z" input_param { shape { dim: 2 dim: 3 } } }\n'
 
@@ -49,3 +52,62 @@ def test_a_loss_without_a_top_gets_one(tmp_path: Path) -> None:
     path.write_text(INPUT + 'layer { name: "l" type: "EuclideanLoss" bottom: "x" bottom: "z" }')
     net = load_net(path)
     assert net.layers[-1].tops == ("l/(automatic)_0",) and net.layers[-1].loss_weights == (1.0,)
+
+
+def wiring_of(text: str) -> Wiring:
+    messages = parse_net(text).layer
+    return wire(messages, [layer_class(m.type).from_param(m, 1) for m in messages])
+
+
+def test_in_place_layers_make_values_of_their_own() -> None:
+    wiring = wiring_of(
+        'layer { name: "d" type: "Input" top: "x" } layer { name: "r" type: "ReLU" bottom: "x" top: "x" }'
+        ' layer { name: "s" type: "ReLU" bottom: "x" top: "x" }'
+        ' layer { name: "t" type: "TanH" bottom: "x" top: "y" }'
+    )
+    assert [(w.bottoms, w.tops) for w in wiring.layers] == [
+        ((), ("x",)),
+        (("x",), ("x#r",)),
+        (("x#r",), ("x#s",)),
+        (("x#s",), ("y",)),
+    ]
+    assert wiring.blobs == {"x": "x#s", "y": "y"}
+    assert wiring.outputs == ("y",)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            'layer { name: "l" type: "ReLU" bottom: "no" top: "y" }',
+            r"^Unknown bottom blob 'no' \(layer 'l', bottom index 0\)$",
+        ),
+        (
+            'layer { name: "d" type: "Input" top: "x" } layer { name: "e" type: "Input" top: "x" }',
+            "^layer 'e': Top blob 'x' produced by multiple sources.$",
+        ),
+        (
+            'layer { name: "d" type: "Input" top: "x" }'
+            ' layer { name: "a" type: "AbsVal" bottom: "x" top: "x" }',
+            "^layer 'a': AbsVal Layer does not allow in-place computation.",
+        ),
+        (
+            'layer { name: "d" type: "Input" top: "x" } layer { name: "a" type: "TanH" bottom: "x" top: "y" }'
+            ' layer { name: "r" type: "ReLU" bottom: "x" top: "x" }',
+            "^layer 'r': Top blob 'x' produced by multiple sources.$",
+        ),
+    ],
+)
+def test_names_that_do_not_resolve(text: str, message: str) -> None:
+    with pytest.raises(NetError, match=message):
+        wiring_of(text)
+
+
+def test_losses_count_the_tops_that_they_get_by_themselves() -> None:
+    (message,) = parse_net('layer { name: "l" type: "HingeLoss" bottom: "x" bottom: "y" }').layer
+    kind = layer_class("HingeLoss")
+    assert automatic_tops(message, kind) == 1
+    check_counts(message, kind)
+    assert automatic_tops(message, layer_class("ReLU")) == 0
+    with pytest.raises(NetError, match=r"ReLU Layer takes 1 bottom blob\(s\) as input. \(got 2\)"):
+        check_counts(message, layer_class("ReLU"))

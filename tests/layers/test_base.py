@@ -1,0 +1,86 @@
+"""The contract's defaults, and the registry."""
+
+from __future__ import annotations
+
+import pytest
+from harness import parse
+
+from vggrepro.caffe.messages import LayerParameter
+from vggrepro.errors import UnknownLayerError
+from vggrepro.layers.base import (
+    Count,
+    at_least,
+    exactly,
+    find_layer_class,
+    known_types,
+    layer_class,
+    register,
+    set_up_definition,
+)
+
+
+def test_counts_name_the_limit_in_caffes_words() -> None:
+    assert 2 in exactly(2) and 3 not in exactly(2) and exactly(2).limit(3) == "2"
+    assert 9 in at_least(2) and at_least(2).limit(1) == "at least 2"
+    assert Count(1, 2).limit(3) == "at most 2"
+
+
+def test_every_type_is_found_by_its_exact_string() -> None:
+    assert len(known_types()) > 60
+    for name in known_types():
+        assert layer_class(name).type == name
+    assert find_layer_class("relu") is None
+    with pytest.raises(UnknownLayerError, match=r"^Unknown layer type: relu$") as caught:
+        layer_class("relu")
+    assert caught.value.types == ("relu",)
+
+
+def test_two_modules_must_not_claim_a_type() -> None:
+    with pytest.raises(ValueError, match="'ReLU' is registered twice"):
+        register(layer_class("ReLU"))
+
+
+def test_set_up_gives_losses_their_weight_and_leaves_others_alone() -> None:
+    weights = {}
+    for kind in ("HingeLoss", "SoftmaxWithLoss", "ReLU", "Nobody's"):
+        definition = LayerParameter(type=kind)
+        set_up_definition(definition)
+        weights[kind] = list(definition.loss_weight)
+    assert weights == {"HingeLoss": [1], "SoftmaxWithLoss": [1], "ReLU": [], "Nobody's": []}
+    given = LayerParameter(type="HingeLoss", loss_weight=[0.5])
+    set_up_definition(given)
+    assert list(given.loss_weight) == [0.5]
+    statistics = LayerParameter(type="BatchNorm")
+    set_up_definition(statistics)
+    assert [spec.lr_mult for spec in statistics.param] == [0, 0, 0]
+
+
+def test_facts_of_types() -> None:
+    def types(fact: str) -> set[str]:
+        return {name for name in known_types() if getattr(layer_class(name), fact) is True}
+
+    assert {"SoftmaxWithLoss", "EuclideanLoss"} <= types("loss") and "Accuracy" not in types("loss")
+    assert types("gives_posteriors") == {"Softmax"}
+    assert types("silences") == {"Silence"}
+    assert types("shares_batch") == types("source") - {"Input"}
+    assert parse('type: "Accuracy" accuracy_param { top_k: 5 }').top_k_accuracy == 5
+    assert parse('type: "ReLU"').top_k_accuracy is None
+
+
+def test_only_convolutions_and_fully_connected_layers_have_the_papers_fillers() -> None:
+    products = {n for n in known_types() if layer_class(n).fillers(LayerParameter(type=n)) is not None}
+    assert {"Convolution", "Deconvolution", "InnerProduct"} <= products
+    assert not products & {"Embed", "Scale", "PReLU", "LSTM"}
+
+
+def test_losses_with_a_prediction_name_the_layer_that_makes_it() -> None:
+    definition = LayerParameter(type="SoftmaxWithLoss", bottom=["fc8", "label"])
+    definition.softmax_param.axis = 2
+    prediction = parse('type: "SoftmaxWithLoss"').prediction(definition)
+    assert (prediction.type, list(prediction.bottom), prediction.softmax_param.axis) == (
+        "Softmax",
+        ["fc8"],
+        2,
+    )
+    assert parse('type: "SigmoidCrossEntropyLoss"').prediction(definition).type == "Sigmoid"
+    assert parse('type: "EuclideanLoss"').prediction(definition) is None

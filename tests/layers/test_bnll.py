@@ -1,0 +1,32 @@
+"""BNLL: against its reference, and far from 0."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from harness import parse, run_gradient
+from hypothesis import given, settings
+from neuron_cases import SEEDS, SHAPES, check_neuron, check_values
+
+
+@settings(max_examples=20, deadline=None)
+@given(SHAPES, SEEDS)
+def test_equals_reference_and_central_differences(shape: list[int], seed: int) -> None:
+    check_neuron('type: "BNLL"', -60, 60, shape, seed)
+
+
+@pytest.mark.parametrize(
+    ("text", "x", "y", "slope"),
+    [
+        ('type: "BNLL"', [-200, 0, 200], [0, np.log(2), 200], [0, 0.5, 1]),
+    ],
+)
+def test_single_values(text: str, x: list[float], y: list[float], slope: list[float]) -> None:
+    check_values(text, x, y, slope)
+
+
+def test_small_slopes_are_right() -> None:
+    x = np.linspace(-40, -2, 200, dtype=np.float32)
+    s = 1 / (1 + np.exp(-x.astype(np.float64)))
+    (dx,) = run_gradient(parse('type: "BNLL"'), [x], [], [np.ones_like(x)])
+    np.testing.assert_allclose(dx, s, rtol=3e-6)

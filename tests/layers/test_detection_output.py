@@ -1,0 +1,147 @@
+"""DetectionOutput: against its reference, and by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from harness import check_forward, parse
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from shape_cases import seeds, values
+
+from vggrepro.errors import NetError, ShapeError, UnsupportedError
+from vggrepro.layers.base import Layer
+
+NO_NMS_KERNEL = ("NonMaxSuppression",)
+
+
+def detection_output(text: str) -> Layer:
+    return parse(f'type: "DetectionOutput" detection_output_param {{ {text} }}')
+
+
+def zeros(*shape: int) -> np.ndarray:
+    return np.zeros(shape, np.float32)
+
+
+def priors(seed: int, number: int) -> np.ndarray:
+    """Boxes of some area in the unit square, and variances."""
+    rng = np.random.default_rng(seed)
+    corners = rng.uniform(0, 0.7, (number, 2))
+    boxes = np.concatenate([corners, corners + rng.uniform(0.1, 0.4, (number, 2))], axis=1)
+    return np.stack([boxes, rng.uniform(0.05, 0.3, (number, 4))]).reshape(1, 2, -1).astype(np.float32)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    images=st.integers(1, 3),
+    number=st.integers(1, 9),
+    classes=st.integers(2, 4),
+    background=st.integers(-1, 3),
+    shared=st.booleans(),
+    code=st.sampled_from(["CORNER", "CENTER_SIZE", "CORNER_SIZE"]),
+    in_target=st.booleans(),
+    top_k=st.sampled_from([None, -1, 1, 3, 20]),
+    keep=st.sampled_from([None, -1, 1, 4, 200]),
+    limits=st.tuples(st.sampled_from([0, 0.3, 0.6, 1.5]), st.sampled_from([None, 0.1, 0.5, 2])),
+    symbolic=st.booleans(),
+    seed=seeds,
+)
+def test_detection_output(
+    images: int,
+    number: int,
+    classes: int,
+    background: int,
+    shared: bool,
+    code: str,
+    in_target: bool,
+    top_k: int | None,
+    keep: int | None,
+    limits: tuple[float, float | None],
+    symbolic: bool,
+    seed: int,
+) -> None:
+    text = [f"num_classes: {classes} background_label_id: {background} code_type: {code}"]
+    text += [f"share_location: {int(shared)} variance_encoded_in_target: {int(in_target)}"]
+    text += [f"nms_param {{ nms_threshold: {limits[0]} {'' if top_k is None else f'top_k: {top_k}'} }}"]
+    text += [] if keep is None else [f"keep_top_k: {keep}"]
+    text += [] if limits[1] is None else [f"confidence_threshold: {limits[1]}"]
+    bottoms = [
+        values(seed, (images, number * (1 if shared else classes) * 4), -0.5, 0.5),
+        values(seed + 1, (images, number * classes), 0, 1),
+        priors(seed, number),
+    ]
+    batch = None if symbolic else images
+    dims = [(batch, bottoms[0].shape[1]), (batch, bottoms[1].shape[1]), bottoms[2].shape]
+    check_forward(detection_output(" ".join(text)), bottoms, dims=dims, without_kernel=NO_NMS_KERNEL)
+
+
+def test_detection_output_by_hand() -> None:
+    """Three boxes, of which the second overlaps the first by 0.6; two classes beside the background."""
+    layer = detection_output(
+        "num_classes: 3 keep_top_k: 3 confidence_threshold: 0.2 variance_encoded_in_target: true"
+        " nms_param { nms_threshold: 0.5 top_k: 10 }"
+    )
+    boxes = [[0, 0, 1, 1], [0.25, 0, 1.25, 1], [2, 2, 3, 3]]
+    prior = np.array([[np.ravel(boxes), np.ones(12)]], np.float32)
+    confidences = np.array([[[0, 0.9, 0.3], [0, 0.8, 0.7], [0, 0.1, 0.6]]], np.float32)
+    (top,) = check_forward(
+        layer, [zeros(1, 12), confidences.reshape(1, 9), prior], without_kernel=NO_NMS_KERNEL
+    )
+    expected = [
+        [0, 1, 0.9, *boxes[0]],  # suppresses the second box; the third is below the threshold
+        [0, 2, 0.7, *boxes[1]],  # suppresses the first box
+        [0, 2, 0.6, *boxes[2]],
+    ]
+    np.testing.assert_allclose(top[0, 0], expected, rtol=1e-6)
+    empty = layer.reference([np.zeros((2, 12)), np.zeros((2, 9)), prior], [], []).tops[0]
+    assert empty[0, 0].tolist() == [[0, *[-1] * 6], [1, *[-1] * 6], *[[-1] * 7] * 4]
+    two = [zeros(2, 12), zeros(2, 9), prior]
+    check_forward(layer, two, without_kernel=NO_NMS_KERNEL)
+
+
+def test_detection_output_settles_ties() -> None:
+    """Equal confidences: the first prior, and of several labels the lowest."""
+    layer = detection_output("num_classes: 3 keep_top_k: 2 nms_param { nms_threshold: 0.3 top_k: 2 }")
+    prior = np.array([[np.ravel([[0, 0, 1, 1], [2, 2, 3, 3], [4, 4, 5, 5]]), np.ones(12)]], np.float32)
+    bottoms = [zeros(1, 12), np.full((1, 9), 0.5, np.float32), prior]
+    (top,) = check_forward(layer, bottoms, without_kernel=NO_NMS_KERNEL)
+    assert top[0, 0, :, 1:4].tolist() == [[1, 0.5, 0], [1, 0.5, 2]]
+
+
+def test_boxes_with_corners_the_wrong_way_round_overlap_nothing() -> None:
+    layer = detection_output("num_classes: 2 nms_param { nms_threshold: 0.1 }")
+    prior = np.array([[np.ravel([[0, 0, 1, 1], [1, 0, 0, 1], [1, 1, 0, 0]]), np.ones(12)]], np.float32)
+    confidences = np.array([[0, 0.9, 0, 0.8, 0, 0.7]], np.float32)
+    (top,) = check_forward(layer, [zeros(1, 12), confidences, prior], without_kernel=NO_NMS_KERNEL)
+    assert top[0, 0, :, 3:].tolist() == [[0, 0, 1, 1], [1, 0, 0, 1], [1, 1, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "problem"),
+    [
+        ("", NetError, "Must specify num_classes"),
+        ("num_classes: 2 nms_param { nms_threshold: -1 }", NetError, "must be non negative"),
+        ("num_classes: 2 nms_param { eta: 0 }", NetError, "eta > 0"),
+        ("num_classes: 2 nms_param { eta: 0.9 nms_threshold: 0.6 }", UnsupportedError, "eta 0.8"),
+        ("num_classes: 2 visualize: true", UnsupportedError, "visualize is not implemented"),
+        ("num_classes: 2 keep_top_k: 0", UnsupportedError, "a top_k of 0"),
+        ("num_classes: 2 nms_param { top_k: 0 }", UnsupportedError, "a top_k of 0"),
+        ("num_classes: 1", UnsupportedError, "no class but the background"),
+    ],
+)
+def test_detection_output_refuses_parameters(text: str, kind: type[Exception], problem: str) -> None:
+    with pytest.raises(kind, match=f"layer 'l': .*{problem}"):
+        detection_output(text)
+
+
+def test_detection_output_refuses_shapes() -> None:
+    layer = detection_output("num_classes: 2 keep_top_k: 5")
+    assert layer.out_shapes([(2, 12), (2, 6), (1, 2, 12)]) == ((1, 1, 2 * 3, 7),)
+    with pytest.raises(ShapeError, match=r"bottom\[2\] must be prior boxes"):
+        layer.out_shapes([(2, 12), (2, 6), (1, 1, 12)])
+    with pytest.raises(ShapeError, match="must match number of location predictions"):
+        layer.out_shapes([(2, 24), (2, 6), (1, 2, 12)])
+    with pytest.raises(ShapeError, match="must match number of confidence predictions"):
+        layer.out_shapes([(2, 12), (2, 9), (1, 2, 12)])
+    with pytest.raises(ShapeError, match=r"bottom\[0\]->num\(\) == bottom\[1\]->num\(\)"):
+        layer.out_shapes([(2, 12), (3, 6), (1, 2, 12)])

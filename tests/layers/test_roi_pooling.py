@@ -1,0 +1,61 @@
+"""ROIPooling: against its reference, and by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from harness import check_forward, parse
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from shape_cases import freed, seeds, values
+
+from vggrepro.errors import NetError, ShapeError
+
+NO_ROI_KERNEL = ("MaxRoiPool",)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.tuples(st.integers(1, 2), st.integers(1, 3), st.integers(1, 8), st.integers(1, 9)),
+    st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    st.sampled_from([1, 0.5, 0.0625]),
+    seeds,
+    st.data(),
+)
+def test_roi_pooling(
+    shape: tuple[int, ...], pooled: tuple[int, int], scale: float, seed: int, data: st.DataObject
+) -> None:
+    """Regions of all kinds: half-way corners, partly or wholly outside, ends before beginnings."""
+    layer = parse(
+        f'type: "ROIPooling" roi_pooling_param {{ pooled_h: {pooled[0]} pooled_w: {pooled[1]}'
+        f" spatial_scale: {scale} }}"
+    )
+    rng = np.random.default_rng(seed)
+    corners = rng.integers(-2, 12, (5, 4)) / scale + rng.choice([0, 0.5, 0.25], (5, 4)) / scale
+    regions = np.concatenate([rng.integers(0, shape[0], (5, 1)), corners], axis=1).astype(np.float32)
+    four = data.draw(st.booleans())
+    if four:
+        regions = regions.reshape(5, 5, 1, 1)
+    dims = [data.draw(freed(shape)), (None, *regions.shape[1:])]
+    check_forward(layer, [values(seed, shape), regions], dims=dims, without_kernel=NO_ROI_KERNEL)
+
+
+def test_roi_pooling_by_hand() -> None:
+    layer = parse('type: "ROIPooling" roi_pooling_param { pooled_h: 1 pooled_w: 2 spatial_scale: 0.5 }')
+    x = np.arange(1, 13, dtype=np.float32).reshape(1, 1, 3, 4)
+    regions = np.array([[0, 0, 0, 4, 2], [0, 99, 99, 120, 120]], np.float32)
+    (top,) = check_forward(layer, [x, regions], without_kernel=NO_ROI_KERNEL)
+    # columns 0 to 2 of rows 0 and 1, in two cells that share column 1; then nothing
+    assert top.tolist() == [[[[6, 7]]], [[[0, 0]]]]
+
+
+def test_roi_pooling_refuses() -> None:
+    with pytest.raises(NetError, match="layer 'l': pooled_h must be > 0"):
+        parse('type: "ROIPooling"')
+    layer = parse('type: "ROIPooling" roi_pooling_param { pooled_h: 1 pooled_w: 1 }')
+    assert not layer.has_gradient
+    assert layer.out_shapes([(2, 3, 9, 9), (7, 5, 1, 1)]) == ((7, 3, 1, 1),)
+    with pytest.raises(ShapeError, match="ROI layer C x W x H must be == 5"):
+        layer.out_shapes([(2, 3, 9, 9), (7, 4)])
+    with pytest.raises(ShapeError, match="must have 4 axes"):
+        layer.out_shapes([(2, 3), (7, 5)])

@@ -1,0 +1,55 @@
+"""Shapes of a net's values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from net_files import image, layer, net_of
+
+from vggrepro.caffe.text import parse_net
+from vggrepro.errors import ShapeError
+from vggrepro.net.net import build
+from vggrepro.net.shapes import check_sizes, infer_shapes, probe
+
+DATA = """layer { name: "d" type: "Data" top: "data" top: "label"
+  data_param { batch_size: 4 } transform_param { crop_size: 5 } }"""
+
+
+def test_a_batch_given_for_one_top_of_a_data_layer_holds_for_the_others() -> None:
+    net = build(parse_net(DATA), "TRAIN", {"data": (7, 3, 5, 5)})
+    assert net.inputs == {"data": (7, 3, 5, 5), "label": (7,)}
+
+
+def test_the_tops_of_an_input_layer_have_batches_of_their_own() -> None:
+    text = 'layer { name: "i" type: "Input" top: "a" top: "b" input_param { shape { dim: 4 dim: 2 } } }'
+    assert build(parse_net(text), "TEST", {"a": (7, 2)}).inputs == {"a": (7, 2), "b": (4, 2)}
+
+
+def test_an_input_without_a_shape_is_named() -> None:
+    with pytest.raises(ShapeError, match=r"^layer 'i': no shape for input 'a': give it as an input shape"):
+        build(parse_net('layer { name: "i" type: "Input" top: "a" }'), "TEST")
+
+
+def test_shapes_follow_the_layers(tmp_path: Path) -> None:
+    net = net_of(
+        tmp_path, image(1, 3, 8, 8) + layer("r", "ReLU", "data", "data") + layer("f", "Flatten", "data")
+    )
+    assert infer_shapes(net.layers, {"data": (2, 3, 4, 4)}) == {
+        "data": (2, 3, 4, 4),
+        "data#r": (2, 3, 4, 4),
+        "f": (2, 48),
+    }
+
+
+def test_probes_change_images_and_batches_alone() -> None:
+    inputs = {"data": (2, 3, 8, 9), "label": (2, 1)}
+    assert probe(inputs, {0, 2, 3}, 10) == {"data": (12, 3, 18, 19), "label": (12, 1)}
+    assert probe(inputs, {2, 3}, 10) == {"data": (2, 3, 18, 19), "label": (2, 1)}
+
+
+def test_blobs_have_at_most_int_max_elements(tmp_path: Path) -> None:
+    net = net_of(tmp_path, image(1, 3, 8, 8) + layer("r", "ReLU", "data"))
+    check_sizes(net.layers, net.shapes)
+    with pytest.raises(ShapeError, match=r"^layer 'r': blob size exceeds INT_MAX: top 'r' would have shape"):
+        check_sizes(net.layers, {**net.shapes, "r": (2**16, 2**15)})
