@@ -284,11 +284,13 @@ def register_layer(cls: L, *, replace: bool = False) -> L:
     return cls
 
 
-def load_catalogue() -> None:
-    """Import every module of this package, so that each enters its layers."""
-    package = __package__ or ""
-    for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
-        importlib.import_module(f"{package}.{module.name}")
+def load_catalogue(only: str | None = None) -> None:
+    """Import every module of this package, or the one called ``only`` if there is one, so that each enters
+    its layers."""
+    package = importlib.import_module(__package__ or "")
+    for module in pkgutil.iter_modules(package.__path__):
+        if only in (None, module.name):
+            importlib.import_module(f"{package.__name__}.{module.name}")
 
 
 def find_layer_class(type_name: str) -> type[AnyLayer] | None:
@@ -297,7 +299,7 @@ def find_layer_class(type_name: str) -> type[AnyLayer] | None:
     A module that bears the type's name is imported alone: all of them take a tenth of a second.
     """
     if type_name not in _REGISTRY:
-        _import_module(re.sub("(?<=[a-z])(?=[A-Z][a-z])", "_", type_name).lower())
+        load_catalogue(only=re.sub("(?<=[a-z])(?=[A-Z][a-z])", "_", type_name).lower())
     if type_name not in _REGISTRY:
         load_catalogue()
     return _REGISTRY.get(type_name)
@@ -309,14 +311,6 @@ def layer_class(type_name: str) -> type[AnyLayer]:
     if found is None:
         raise UnknownLayerError(f"Unknown layer type: {type_name}", (type_name,))
     return found
-
-
-def _import_module(name: str) -> None:
-    """Import a module of this package, if there is one of that name."""
-    package = __package__ or ""
-    path = importlib.import_module(package).__path__
-    if any(module.name == name for module in pkgutil.iter_modules(path)):
-        importlib.import_module(f"{package}.{name}")
 
 
 def set_up_definition(definition: Any) -> None:
