@@ -307,16 +307,14 @@ def find_layer_class(type_name: str) -> type[AnyLayer] | None:
 
 def layer_class(type_name: str) -> type[AnyLayer]:
     """The class of a layer type. Raises UnknownLayerError for one that is not registered."""
-    found = find_layer_class(type_name)
-    if found is None:
+    if (found := find_layer_class(type_name)) is None:
         raise UnknownLayerError(f"Unknown layer type: {type_name}", (type_name,))
     return found
 
 
 def set_up_definition(definition: Any) -> None:
     """:meth:`Layer.set_up` of a ``LayerParameter`` of any type. One that is not registered stays as it is."""
-    found = find_layer_class(definition.type)
-    if found is not None:
+    if (found := find_layer_class(definition.type)) is not None:
         found.set_up(definition)
 
 

@@ -54,10 +54,7 @@ def load_net(
 
     Raises ParseError, UpgradeError, UnsupportedError, NetError, ShapeError or WeightsError.
     """
-    if phase not in PHASES:
-        raise NetError(f"phase must be TRAIN or TEST, got {phase!r}")
-    if custom_shapes and not allow_custom:
-        raise NetError(f"custom shape of {min(custom_shapes)!r}: given without allow_custom")
+    _check_arguments(phase, allow_custom, custom_shapes)
     source = os.fspath(prototxt)
     foreign = _read(source, allow_unknown, allow_custom)
     upgraded = upgrade_net_param(foreign.message, source)
@@ -74,6 +71,13 @@ def load_net(
         others = initial_params(net, seed, skip=loaded) if fill else {}
     files = dict(zip(("prototxt", "weights"), (source, *saved), strict=False))
     return replace(net.with_params({**others, **loaded}), loaded=frozenset(loaded), sources=files)
+
+
+def _check_arguments(phase: str, allow_custom: bool, custom_shapes: Mapping[str, Shape] | None) -> None:
+    if phase not in PHASES:
+        raise NetError(f"phase must be TRAIN or TEST, got {phase!r}")
+    if custom_shapes and not allow_custom:
+        raise NetError(f"custom shape of {min(custom_shapes)!r}: given without allow_custom")
 
 
 def _read(source: str, allow_unknown: bool, allow_custom: bool) -> ForeignNet:
