@@ -35,6 +35,18 @@ class Split(Layer[None]):
     def from_param(cls, param: Any, phase: int) -> Split:
         return cls(count=len(param.top))
 
+    @classmethod
+    def replacing(cls, definition: Any) -> Any:
+        """The ``LayerParameter`` of a Split in place of a layer whose top has the values of its bottom: the same
+        without the parameters of its own type."""
+        result = type(definition)()
+        result.CopyFrom(definition)
+        result.type = cls.type
+        for field, _ in definition.ListFields():
+            if field.name.endswith("_param"):
+                result.ClearField(field.name)
+        return result
+
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         return (bottoms[0],) * self.count
 

@@ -68,7 +68,7 @@ class _Surgeon:
         if isinstance(layer, InnerProduct) and (changed[0] or not self._over_vectors(net_layer)):
             return [self._convolution(net_layer, layer)]
         if isinstance(layer, Flatten | Reshape) and self._keeps_values(net_layer, changed[0]):
-            return [_split(net_layer)]
+            return [Split.replacing(net_layer.message)]
         return self._follow(net_layer) if any(changed) else [net_layer.message]
 
     def _shape(self, value: str) -> Shape:
@@ -184,11 +184,3 @@ def _growing(net: Net) -> set[str]:
             continue
         return {value for value, shape in net.shapes.items() if grown[value] != shape}
     return set(net.shapes)
-
-
-def _split(net_layer: NetLayer) -> Any:
-    message = copy_of(net_layer.message)
-    message.type = Split.type
-    message.ClearField("flatten_param")
-    message.ClearField("reshape_param")
-    return message
