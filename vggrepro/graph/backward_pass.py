@@ -9,7 +9,7 @@ from itertools import zip_longest
 import numpy as np
 
 from vggrepro.emit import GraphBuilder, Shape
-from vggrepro.errors import GradientError
+from vggrepro.errors import GradientError, naming
 from vggrepro.graph.forward_pass import ForwardPass
 from vggrepro.graph.naming import gradient_name
 from vggrepro.layers.base import Needed
@@ -37,22 +37,22 @@ def emit_backward(forward: ForwardPass, flags: Sequence[Needed], fed: Mapping[st
     values: dict[str, str | None] = {}
     params: dict[str, list[str]] = {}
     shapes = {use.key: use.definition.shape for use in net.param_uses}
-    for placed, saved, needed in reversed(list(zip(net.layers, forward.saved, flags, strict=True))):
-        with g.scope(gradient_name(placed.name)):
+    for net_layer, saved, needed in reversed(list(zip(net.layers, forward.saved, flags, strict=True))):
+        with g.scope(gradient_name(net_layer.name)), naming(net_layer.place):
             d_tops = [
-                _total(g, [*_loss_seed(g, net, placed, i), *arriving.pop(top, [])])
-                for i, top in enumerate(placed.tops)
+                _total(g, [*_loss_seed(g, net, net_layer, i), *arriving.pop(top, [])])
+                for i, top in enumerate(net_layer.tops)
             ]
-            values.update(zip(placed.tops, d_tops, strict=True))
+            values.update(zip(net_layer.tops, d_tops, strict=True))
             if all(d is None for d in d_tops) or not any((*needed.bottoms, *needed.params)):
                 continue
-            _require_rule(placed, needed)
-            found = placed.layer.reread(saved, *_last_contents(forward, placed))
-            gradients = placed.layer.grad(g, found, d_tops, needed)
-        for value, d in zip(placed.bottoms, gradients.bottoms, strict=False):
+            _require_rule(net_layer, needed)
+            found = net_layer.layer.reread(saved, *_last_contents(forward, net_layer))
+            gradients = net_layer.layer.grad(g, found, d_tops, needed)
+        for value, d in zip(net_layer.bottoms, gradients.bottoms, strict=False):
             if d is not None:
                 arriving.setdefault(value, []).insert(0, d)
-        for use, d in zip(placed.params, gradients.params, strict=False):
+        for use, d in zip(net_layer.params, gradients.params, strict=False):
             if d is not None:
                 params.setdefault(use.owner, []).append(
                     _shaped(g, d, use.definition.shape, shapes[use.owner])
@@ -73,42 +73,43 @@ def _shaped(g: GraphBuilder, d: str, shape: Shape, wanted: Shape) -> str:
     return d if shape == wanted else g.op("Reshape", d, g.ints(wanted))
 
 
-def _last_contents(forward: ForwardPass, placed: NetLayer) -> tuple[list[str], list[str]]:
+def _last_contents(forward: ForwardPass, net_layer: NetLayer) -> tuple[list[str], list[str]]:
     """The tensors that a layer's bottoms and tops hold after the whole forward pass: as Caffe's backward
     finds them, which reads a blob that later layers changed in place.
 
     DEVIATION: Caffe's Reshape, Flatten and Split share memory with their bottom, so a layer that works
     in place on their top changes that bottom too. Here it does not."""
-    message, last = placed.message, forward.net.blobs
+    message, last = net_layer.message, forward.net.blobs
     bottoms, tops = (
         [forward.tensors[last.get(blob, value)] for blob, value in zip_longest(blobs, values)]
-        for blobs, values in ((message.bottom, placed.bottoms), (message.top, placed.tops))
+        for blobs, values in ((message.bottom, net_layer.bottoms), (message.top, net_layer.tops))
     )
     return bottoms, tops
 
 
-def _require_rule(placed: NetLayer, needed: Needed) -> None:
-    blind = [i for i in sorted(placed.layer.blind_bottoms) if i < len(placed.bottoms) and needed.bottoms[i]]
+def _require_rule(net_layer: NetLayer, needed: Needed) -> None:
+    blind = [
+        i for i in sorted(net_layer.layer.blind_bottoms) if i < len(net_layer.bottoms) and needed.bottoms[i]
+    ]
     if blind:
         raise GradientError(
-            f"layer {placed.name!r}: {placed.layer.type} Layer cannot backpropagate to bottom {blind[0]}"
-            f" ({placed.bottoms[blind[0]]!r}), which depends on something that learns"
+            f"{net_layer.layer.type} Layer cannot backpropagate to bottom {blind[0]}"
+            f" ({net_layer.bottoms[blind[0]]!r}), which depends on something that learns"
         )
-    if not placed.layer.has_gradient:
+    if not net_layer.layer.has_gradient:
         raise GradientError(
-            f"layer {placed.name!r}: {placed.layer.type} has no backward pass in Caffe, but a gradient"
-            " is needed through it"
+            f"{net_layer.layer.type} has no backward pass in Caffe, but a gradient is needed through it"
         )
 
 
-def _loss_seed(g: GraphBuilder, net: Net, placed: NetLayer, index: int) -> list[str]:
+def _loss_seed(g: GraphBuilder, net: Net, net_layer: NetLayer, index: int) -> list[str]:
     """Its loss weight as the gradient of a top. A weight that the definition does not give stands in the
     top's own gradient, where a layer that reads the top overwrites it: only given ones are added to that
     (Caffe's InsertSplits)."""
-    weight = placed.loss_weights[index]
-    if weight == 0 or (not placed.message.loss_weight and net.readers(placed.tops[index])):
+    weight = net_layer.loss_weights[index]
+    if weight == 0 or (not net_layer.message.loss_weight and net.readers(net_layer.tops[index])):
         return []
-    return [g.const(np.full(net.shapes[placed.tops[index]], weight, np.float32))]
+    return [g.const(np.full(net.shapes[net_layer.tops[index]], weight, np.float32))]
 
 
 def _total(g: GraphBuilder, gradients: Sequence[str]) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vggrepro.emit import Dims, GraphBuilder, Value
-from vggrepro.errors import FixedShapeError
+from vggrepro.errors import FixedShapeError, naming
 from vggrepro.graph.model import State
 from vggrepro.graph.naming import next_name, state_name
 from vggrepro.layers.base import Emitted, StateDef
@@ -40,21 +40,23 @@ def emit_forward(net: Net, dims: Mapping[str, Dims]) -> ForwardPass:
     g = _new_builder(net)
     params = _parameter_tensors(g, net)
     forward = ForwardPass(net, g, dims)
-    forward.tensors.update((top, top) for placed in net.layers if placed.layer.source for top in placed.tops)
-    for placed in net.layers:
-        if placed.layer.source:
+    forward.tensors.update(
+        (top, top) for net_layer in net.layers if net_layer.layer.source for top in net_layer.tops
+    )
+    for net_layer in net.layers:
+        if net_layer.layer.source:
             forward.saved.append(None)
             continue
-        bottoms = [Value(forward.tensors[b], dims[b]) for b in placed.bottoms]
-        _require_fixed(net, placed, bottoms)
-        states = [_state(placed.name, definition) for definition in _state_defs(net, placed, dims)]
+        bottoms = [Value(forward.tensors[b], dims[b]) for b in net_layer.bottoms]
+        _require_fixed(net, net_layer, bottoms)
+        states = [_state(net_layer.name, definition) for definition in _state_defs(net, net_layer, dims)]
         inputs = [Value(s.input, s.initial.shape, s.initial.dtype) for s in states]
-        with g.scope(placed.name):
-            emitted = placed.layer.emit(g, bottoms, [params[use.key] for use in placed.params], inputs)
-        forward.tensors.update(zip(placed.tops, emitted.tops, strict=True))
+        with g.scope(net_layer.name), naming(net_layer.place):
+            emitted = net_layer.layer.emit(g, bottoms, [params[use.key] for use in net_layer.params], inputs)
+        forward.tensors.update(zip(net_layer.tops, emitted.tops, strict=True))
         forward.saved.append(emitted.saved)
         forward.states.extend(states)
-        _add_following(forward, placed, states, emitted)
+        _add_following(forward, net_layer, states, emitted)
     return forward
 
 
@@ -83,31 +85,33 @@ def _state(layer: str, definition: StateDef) -> State:
     return State(state_name(layer, name), next_name(layer, name), definition.initial, definition.random)
 
 
-def _add_following(forward: ForwardPass, placed: NetLayer, states: Sequence[State], emitted: Emitted) -> None:
+def _add_following(
+    forward: ForwardPass, net_layer: NetLayer, states: Sequence[State], emitted: Emitted[Any]
+) -> None:
     """Note which outputs the graph needs for what a layer moved: parameters first, then states."""
     for index, tensor in emitted.next_params.items():
-        name = next_name(placed.name, index)
-        forward.statistics[placed.params[index].key] = name
+        name = next_name(net_layer.name, index)
+        forward.statistics[net_layer.params[index].key] = name
         forward.following[name] = tensor
     for state, tensor in zip(states, emitted.next_states, strict=True):
         forward.following[state.output] = tensor
 
 
-def _require_fixed(net: Net, placed: NetLayer, bottoms: Sequence[Value]) -> None:
-    axes = placed.layer.fixed_axes([net.shapes[b] for b in placed.bottoms])
+def _require_fixed(net: Net, net_layer: NetLayer, bottoms: Sequence[Value]) -> None:
+    axes = net_layer.layer.fixed_axes([net.shapes[b] for b in net_layer.bottoms])
     if any(axis < bottom.rank and bottom.dims[axis] is None for bottom in bottoms for axis in axes):
-        raise FixedShapeError(f"layer {placed.name!r}: axes {sorted(axes)} must be fixed at these sizes")
+        raise FixedShapeError(f"layer {net_layer.name!r}: axes {sorted(axes)} must be fixed at these sizes")
 
 
-def _state_defs(net: Net, placed: NetLayer, dims: Mapping[str, Dims]) -> tuple[StateDef, ...]:
+def _state_defs(net: Net, net_layer: NetLayer, dims: Mapping[str, Dims]) -> tuple[StateDef, ...]:
     """A layer's states; their sizes are part of the graph, so they fix the sizes they come from."""
-    definitions = placed.layer.state_defs([net.shapes[b] for b in placed.bottoms])
+    definitions = net_layer.layer.state_defs([net.shapes[b] for b in net_layer.bottoms])
     probed = [
         tuple(s + 1 if d is None else s for s, d in zip(net.shapes[b], dims[b], strict=True))
-        for b in placed.bottoms
+        for b in net_layer.bottoms
     ]
-    if any(net.shapes[b] != p for b, p in zip(placed.bottoms, probed, strict=True)):
-        changed = placed.layer.state_defs(probed)
+    if any(net.shapes[b] != p for b, p in zip(net_layer.bottoms, probed, strict=True)):
+        changed = net_layer.layer.state_defs(probed)
         if any(a.initial.shape != b.initial.shape for a, b in zip(definitions, changed, strict=True)):
-            raise FixedShapeError(f"layer {placed.name!r}: its state has a fixed size")
+            raise FixedShapeError(f"layer {net_layer.name!r}: its state has a fixed size")
     return definitions

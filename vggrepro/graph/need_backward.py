@@ -20,40 +20,42 @@ def needed_gradients(net: Net, *, params: bool, values: frozenset[str]) -> tuple
     learned: set[str] = set()  # what depends on a parameter that learns
     needs: set[str] = set(values)  # that, and what depends on a wanted value
     needed: list[Needed] = []
-    for placed in net.layers:
+    for net_layer in net.layers:
         bottoms = tuple(
-            _propagates(placed, index, value in learned)
+            _propagates(net_layer, index, value in learned)
             or (
-                index not in placed.layer.blind_bottoms
-                and (force or _propagates(placed, index, value in needs))
+                index not in net_layer.layer.blind_bottoms
+                and (force or _propagates(net_layer, index, value in needs))
             )
-            for index, value in enumerate(placed.bottoms)
+            for index, value in enumerate(net_layer.bottoms)
         )
         learns = tuple(
-            params and not use.definition.statistic and (force or use.needs_gradient) for use in placed.params
+            params and not use.definition.statistic and (force or use.needs_gradient)
+            for use in net_layer.params
         )
         needed.append(Needed(bottoms, learns))
         if any(learns) or any(bottoms):
-            needs.update(placed.tops)
-        if any(learns) or any(value in learned for value in placed.bottoms):
-            learned.update(placed.tops)
+            needs.update(net_layer.tops)
+        if any(learns) or any(value in learned for value in net_layer.bottoms):
+            learned.update(net_layer.tops)
     return _prune(net, needed, values)
 
 
-def _propagates(placed: NetLayer, index: int, needs: bool) -> bool:
+def _propagates(net_layer: NetLayer, index: int, needs: bool) -> bool:
     """``propagate_down`` decides where it is given: false cuts the branch, true forces it."""
-    return placed.propagate_down[index] if placed.propagate_down else needs
+    return net_layer.propagate_down[index] if net_layer.propagate_down else needs
 
 
 def _prune(net: Net, needed: Sequence[Needed], values: frozenset[str]) -> tuple[Needed, ...]:
     """Leave out bottom gradients that end nowhere: no parameter and no wanted value lies before."""
     reaches: set[str] = set(values)
     pruned = []
-    for placed, flags in zip(net.layers, needed, strict=True):
+    for net_layer, flags in zip(net.layers, needed, strict=True):
         bottoms = tuple(
-            wanted and (value in reaches) for wanted, value in zip(flags.bottoms, placed.bottoms, strict=True)
+            wanted and (value in reaches)
+            for wanted, value in zip(flags.bottoms, net_layer.bottoms, strict=True)
         )
         pruned.append(Needed(bottoms, flags.params))
         if any(bottoms) or any(flags.params):
-            reaches.update(placed.tops)
+            reaches.update(net_layer.tops)
     return tuple(pruned)

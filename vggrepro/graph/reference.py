@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.errors import NetError
+from vggrepro.errors import NetError, naming
 from vggrepro.graph.naming import next_name, state_name
 from vggrepro.net.net import Net
 
@@ -34,17 +34,18 @@ def reference_walk(
     shaped = net.reshape({name: np.shape(array) for name, array in inputs.items()})
     values = {name: np.asarray(array, np.float64) for name, array in inputs.items()}
     moved: dict[str, npt.NDArray[Any]] = {}
-    for placed in shaped.layers:
-        if placed.layer.source:
+    for net_layer in shaped.layers:
+        if net_layer.layer.source:
             continue
-        definitions = placed.layer.state_defs([shaped.shapes[b] for b in placed.bottoms])
-        result = placed.layer.reference(
-            [values[b] for b in placed.bottoms],
-            [np.asarray(net.params[use.key], np.float64) for use in placed.params],
-            [states.get(state_name(placed.name, d.name), d.initial) for d in definitions],
-        )
-        values.update(zip(placed.tops, result.tops, strict=True))
-        moved.update({next_name(placed.name, index): array for index, array in result.next_params.items()})
+        definitions = net_layer.layer.state_defs([shaped.shapes[b] for b in net_layer.bottoms])
+        with naming(net_layer.place):
+            result = net_layer.layer.reference(
+                [values[b] for b in net_layer.bottoms],
+                [np.asarray(net.params[use.key], np.float64) for use in net_layer.params],
+                [states.get(state_name(net_layer.name, d.name), d.initial) for d in definitions],
+            )
+        values.update(zip(net_layer.tops, result.tops, strict=True))
+        moved.update({next_name(net_layer.name, index): array for index, array in result.next_params.items()})
         named = zip(definitions, result.next_states, strict=True)
-        moved.update({next_name(placed.name, d.name): array for d, array in named})
+        moved.update({next_name(net_layer.name, d.name): array for d, array in named})
     return values, moved

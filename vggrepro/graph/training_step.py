@@ -44,8 +44,8 @@ def total_loss(forward: ForwardPass) -> str:
     g, net = forward.g, forward.net
     terms = [
         g.op("Mul", _sum(forward, top), g.const(weight))
-        for placed in net.layers
-        for top, weight in zip(placed.tops, placed.loss_weights, strict=True)
+        for net_layer in net.layers
+        for top, weight in zip(net_layer.tops, net_layer.loss_weights, strict=True)
         if weight != 0
     ]
     if not terms:

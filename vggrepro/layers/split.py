@@ -37,8 +37,8 @@ class Split(Layer[None]):
 
     @classmethod
     def replacing(cls, definition: Any) -> Any:
-        """The ``LayerParameter`` of a Split in place of a layer whose top has the values of its bottom: the same
-        without the parameters of its own type."""
+        """The ``LayerParameter`` of a Split in place of a layer whose top has its bottom's values: the one of
+        that layer, without the parameters of its type."""
         result = type(definition)()
         result.CopyFrom(definition)
         result.type = cls.type

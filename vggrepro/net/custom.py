@@ -84,14 +84,12 @@ class Custom(Layer[None]):
         return Emitted(g.ops(self.op_type, *inputs, outputs=len(self.shapes), domain=DOMAIN, **about), None)
 
     def grad(self, g: GraphBuilder, saved: None, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
-        raise UnsupportedError(
-            f"layer {self.name!r}: {self.op_type} is a custom node: it has no gradient rule"
-        )
+        raise UnsupportedError(f"{self.op_type} is a custom node: it has no gradient rule")
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
     ) -> Referenced:
-        raise UnsupportedError(f"layer {self.name!r}: {self.op_type} is a custom node: it has no reference")
+        raise UnsupportedError(f"{self.op_type} is a custom node: it has no reference")
 
     def reach(self, bottom: Shape) -> Reach | None:
         return None
@@ -134,5 +132,5 @@ def warn_of_custom_nodes(layers: Sequence[NetLayer], shapes: Mapping[str, Shape]
                 for top, shape in zip(net_layer.tops, net_layer.layer.shapes, strict=True)
                 if shape is None
             ]
-            what = f"layer {net_layer.name!r}: becomes the custom node {DOMAIN}::{net_layer.layer.op_type}"
+            what = f"{net_layer.place}: becomes the custom node {DOMAIN}::{net_layer.layer.op_type}"
             warnings.warn("; ".join([what, *assumed]), stacklevel=3)

@@ -108,7 +108,7 @@ def weights_of(
         saved = tuple(layer for layer in saved if layer.name in layers)
         for where, names in (
             (os.fspath(path), {layer.name for layer in saved}),
-            (f"net {net.name!r}", {placed.name for placed in net.layers}),
+            (f"net {net.name!r}", {net_layer.name for net_layer in net.layers}),
         ):
             missing = [name for name in layers if name not in names]
             if missing:

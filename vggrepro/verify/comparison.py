@@ -93,9 +93,9 @@ def example_inputs(
     rng = np.random.default_rng(0)
     selecting = {
         bottom
-        for placed in net.layers
-        for index, bottom in enumerate(placed.bottoms)
-        if index in placed.layer.blind_bottoms or (index > 0 and not placed.layer.has_gradient)
+        for net_layer in net.layers
+        for index, bottom in enumerate(net_layer.bottoms)
+        if index in net_layer.layer.blind_bottoms or (index > 0 and not net_layer.layer.has_gradient)
     }
     arrays = {}
     for name, shape in net.inputs.items():
