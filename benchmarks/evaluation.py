@@ -41,7 +41,7 @@ from vggrepro.evaluation.evaluate import evaluate
 from vggrepro.evaluation.goals import EvaluationPlan
 from vggrepro.evaluation.measuring.evaluated_net import EvaluatedNet, Scorer, score_blob
 from vggrepro.evaluation.measuring.measurement import StreamCaches
-from vggrepro.evaluation.measuring.pipeline import ImageSet, Pipeline, RunSettings
+from vggrepro.evaluation.measuring.pipeline import Execution, ImageSet, Pipeline
 from vggrepro.evaluation.measuring.view_cache import ViewCache
 from vggrepro.evaluation.protocols import Stream
 from vggrepro.net import load_net
@@ -105,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def measure_speed(arguments: argparse.Namespace) -> dict[str, Any]:
     """Images a second of both, and their ratio."""
-    running = RunSettings(arguments.device, arguments.threads, arguments.batch, WINDOW, workers=2)
+    running = Execution(arguments.device, arguments.threads, arguments.batch, WINDOW, workers=2)
     network = vgg16()
     with tempfile.TemporaryDirectory() as folder:
         rng = np.random.default_rng(1)
@@ -144,7 +144,7 @@ def vgg16() -> EvaluatedNet:
 class Bare:
     """The session alone, on the batches that an evaluation makes."""
 
-    def __init__(self, network: EvaluatedNet, source: TarSource, running: RunSettings) -> None:
+    def __init__(self, network: EvaluatedNet, source: TarSource, running: Execution) -> None:
         self.blobs: list[npt.NDArray[np.float32]] = []
         self.scorer = Scorer(network, running.device, convolutional=True, threads=running.threads)
         pipeline = Pipeline(ImageSet.whole(source), (STREAM,), network.crop, network.mean, running)
@@ -183,7 +183,7 @@ class Clock:
         return (self.done - self.first) / (self.ended - self.began)
 
 
-def end_to_end(network: EvaluatedNet, source: TarSource, running: RunSettings, folder: Path) -> float:
+def end_to_end(network: EvaluatedNet, source: TarSource, running: Execution, folder: Path) -> float:
     """Images a second of what eval_ilsvrc does between loading the network and averaging."""
     clock = Clock(first=running.window)
     with ViewCache(folder, {}, len(source)) as cache:
@@ -210,7 +210,7 @@ def memory_of(images: int) -> dict[str, float]:
     many = Truth(select(truth.source, indices), truth.labels[indices], truth.where, truth.synsets)
     goals = [goal for goal in demo.caffe_goals() if goal.name == "dense_Q64,72,80_flip"]
     plan = EvaluationPlan(goals, [demo.FILES], demo.mean_bgr())
-    report = evaluate(plan, many, ImageSet.whole(many.source), RunSettings(threads=1), Alone(), None)
+    report = evaluate(plan, many, ImageSet.whole(many.source), Execution(threads=1), Alone(), None)
     assert report is not None
     assert report.results.images == images
     scale = 1 if sys.platform == "darwin" else 1024

@@ -16,7 +16,7 @@ from vggrepro.data.augment import ILSVRC_MEAN_BGR
 from vggrepro.data.sources import open_images
 from vggrepro.evaluation.image_posteriors import image_posteriors
 from vggrepro.evaluation.measuring.evaluated_net import load_classifier
-from vggrepro.evaluation.measuring.pipeline import ImageSet, RunSettings
+from vggrepro.evaluation.measuring.pipeline import Execution, ImageSet
 from vggrepro.evaluation.metrics import truth_ranks
 from vggrepro.evaluation.net_files import NetFiles
 from vggrepro.evaluation.protocols import Member
@@ -50,7 +50,7 @@ def ilsvrc(tmp_path_factory):
         ImageSet.whole(open_images(folder / "distinct")),
         [Member(net.name, "dense", SCALES, flip=True)],
         [load_classifier(net, ILSVRC_MEAN_BGR)],
-        RunSettings(threads=1),
+        Execution(threads=1),
     )
     # Labels near the top of each picture's ranking, so that both errors are neither 0 nor 100%.
     order = np.argsort(-posteriors, axis=1)

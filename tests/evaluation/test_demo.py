@@ -6,7 +6,7 @@ import pytest
 from vggrepro.evaluation import demo
 from vggrepro.evaluation.goals import EvaluationPlan
 from vggrepro.evaluation.measuring.measurement import measure
-from vggrepro.evaluation.measuring.pipeline import ImageSet, RunSettings
+from vggrepro.evaluation.measuring.pipeline import Execution, ImageSet
 from vggrepro.evaluation.protocols import fuse, stream_shares, view_means
 from vggrepro.evaluation.results import collect_results
 from vggrepro.system.ranks import Alone
@@ -19,7 +19,7 @@ def run(tmp_path_factory):
     plan = EvaluationPlan(goals, [demo.FILES], demo.mean_bgr())
     folder = tmp_path_factory.mktemp("demo")
     with measure(
-        plan, ImageSet.whole(truth.source), RunSettings(batch=32), Alone(), folder, truth.check
+        plan, ImageSet.whole(truth.source), Execution(batch=32), Alone(), folder, truth.check
     ) as found:
         yield found, truth
 

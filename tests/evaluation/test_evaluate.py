@@ -8,13 +8,13 @@ from vggrepro.evaluation.evaluate import evaluate
 from vggrepro.evaluation.goals import EvaluationPlan, Goal
 from vggrepro.evaluation.image_posteriors import image_posteriors
 from vggrepro.evaluation.measuring.evaluated_net import load_classifier
-from vggrepro.evaluation.measuring.pipeline import ImageSet, RunSettings
+from vggrepro.evaluation.measuring.pipeline import Execution, ImageSet
 from vggrepro.evaluation.metrics import truth_ranks
 from vggrepro.evaluation.protocols import Member
 from vggrepro.system.ranks import Alone
 
 MEAN = (104.5, 116.0, 123.25)
-RUN = RunSettings(threads=1)
+RUN = Execution(threads=1)
 
 
 @pytest.fixture

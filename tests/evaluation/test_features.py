@@ -8,10 +8,10 @@ from vggrepro.data.sources import open_images
 from vggrepro.errors import ProtocolError
 from vggrepro.evaluation.features import Descriptor, descriptor_shape, extract_descriptors, normalised
 from vggrepro.evaluation.measuring.evaluated_net import Scorer, load_network
-from vggrepro.evaluation.measuring.pipeline import ImageSet, RunSettings
+from vggrepro.evaluation.measuring.pipeline import Execution, ImageSet
 
 MEAN = (104.5, 116.0, 123.25)
-RUNNING = RunSettings(threads=1, batch=3, window=5)
+RUNNING = Execution(threads=1, batch=3, window=5)
 
 
 def by_hand(images, network, descriptor):

@@ -7,11 +7,11 @@ from vggrepro.data.sources import open_images
 from vggrepro.errors import DataError, ProtocolError
 from vggrepro.evaluation.image_posteriors import Guess, best_guesses, image_files, image_posteriors
 from vggrepro.evaluation.measuring.evaluated_net import load_classifier, load_network
-from vggrepro.evaluation.measuring.pipeline import ImageSet, RunSettings
+from vggrepro.evaluation.measuring.pipeline import Execution, ImageSet
 from vggrepro.evaluation.protocols import Member
 
 MEAN = (104.5, 116.0, 123.25)
-RUN = RunSettings(threads=1)
+RUN = Execution(threads=1)
 
 
 def members(*names):

@@ -12,7 +12,7 @@ from vggrepro.data.sources import open_images
 from vggrepro.errors import ProtocolError, ShapeError
 from vggrepro.evaluation.image_posteriors import image_posteriors
 from vggrepro.evaluation.measuring.evaluated_net import load_classifier
-from vggrepro.evaluation.measuring.pipeline import ImageSet, RunSettings
+from vggrepro.evaluation.measuring.pipeline import Execution, ImageSet
 from vggrepro.evaluation.protocols import AFTER, BEFORE, Member, parts, stream_shares
 
 MEAN = (104.5, 116.0, 123.25)
@@ -102,7 +102,7 @@ def _softmax(scores):
     return exponentials / exponentials.sum()
 
 
-def measure(images, nets, members, running=RunSettings(threads=1, batch=3, window=5)):  # noqa: B008
+def measure(images, nets, members, running=Execution(threads=1, batch=3, window=5)):  # noqa: B008
     source = open_images(images / "images")
     networks = [load_classifier(files, MEAN) for files in nets]
     posteriors, _ = image_posteriors(ImageSet.whole(source), members, networks, running)
@@ -151,8 +151,8 @@ def test_before_and_after_the_softmax_differ(images, nets):
 
 def test_batches_and_windows_change_nothing(images, nets):
     members = [Member("one", "both", (9, 12), True)]
-    one, *_ = measure(images, nets[:1], members, RunSettings(threads=1, batch=1, window=1))
-    many, *_ = measure(images, nets[:1], members, RunSettings(threads=1, batch=64, window=100, workers=3))
+    one, *_ = measure(images, nets[:1], members, Execution(threads=1, batch=1, window=1))
+    many, *_ = measure(images, nets[:1], members, Execution(threads=1, batch=64, window=100, workers=3))
     assert np.abs(one - many).max() < 1e-6
 
 

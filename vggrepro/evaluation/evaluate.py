@@ -13,7 +13,7 @@ from vggrepro.data.opencv import opencv
 from vggrepro.data.truth.ground_truth import Truth
 from vggrepro.evaluation.goals import EvaluationPlan
 from vggrepro.evaluation.measuring.measurement import Measurement, measure
-from vggrepro.evaluation.measuring.pipeline import ImageSet, RunSettings
+from vggrepro.evaluation.measuring.pipeline import Execution, ImageSet
 from vggrepro.evaluation.reporting.report import Counts, Report
 from vggrepro.evaluation.results import collect_results
 from vggrepro.system.ranks import Ranks
@@ -23,7 +23,7 @@ def evaluate(
     plan: EvaluationPlan,
     truth: Truth,
     images: ImageSet,
-    settings: RunSettings,
+    execution: Execution,
     ranks: Ranks,
     folder: Path | None,
 ) -> Report | None:
@@ -33,7 +33,7 @@ def evaluate(
 
     Raises DataError, NetError, WeightsError, DeviceError or ProtocolError for what cannot be evaluated.
     """
-    with measure(plan, images, settings, ranks, folder, truth.check) as measured:
+    with measure(plan, images, execution, ranks, folder, truth.check) as measured:
         if ranks.rank:
             return None
         labels = truth.labels[measured.indexes]
@@ -49,7 +49,7 @@ def evaluate(
             counts=_counts(truth, images, measured),
             names=truth.names,
             keys={m.index: truth.source.key(m.index) for m in results[best].worst},
-            settings=_settings(plan, truth, images, settings, ranks, measured.networks),
+            settings=_settings(plan, truth, images, execution, ranks, measured.networks),
             seconds=measured.seconds,
             notices=[diagnosis] if diagnosis else [],
         )
@@ -76,7 +76,7 @@ def _settings(
     plan: EvaluationPlan,
     truth: Truth,
     images: ImageSet,
-    settings: RunSettings,
+    execution: Execution,
     ranks: Ranks,
     networks: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def _settings(
         "devkit_order": truth.devkit.source if truth.devkit else None,
         "reading": images.reading.facts(),
         "on_bad_image": images.on_bad,
-        "running": {**asdict(settings), "ranks": ranks.size},
+        "running": {**asdict(execution), "ranks": ranks.size},
         "versions": _versions(),
     }
 

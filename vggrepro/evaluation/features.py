@@ -16,7 +16,7 @@ import numpy.typing as npt
 from vggrepro.data.arrays import Singles
 from vggrepro.errors import ProtocolError
 from vggrepro.evaluation.measuring.evaluated_net import EvaluatedNet, Scorer, check_scales
-from vggrepro.evaluation.measuring.pipeline import Answer, ImageProblem, ImageSet, Pipeline, RunSettings
+from vggrepro.evaluation.measuring.pipeline import Answer, Execution, ImageProblem, ImageSet, Pipeline
 from vggrepro.evaluation.measuring.view_batches import windows
 from vggrepro.evaluation.protocols import Member, Stream, stream_shares
 
@@ -78,7 +78,7 @@ def extract_descriptors(
     images: ImageSet,
     networks: Sequence[EvaluatedNet],
     descriptor: Descriptor,
-    settings: RunSettings,
+    execution: Execution,
     out: Singles,
     advance: Callable[[float], None] = lambda _: None,
 ) -> dict[int, ImageProblem]:
@@ -95,9 +95,9 @@ def extract_descriptors(
         width = _part(network, descriptor)[0]
         columns = out[:, at : at + width]
         at += width
-        problems |= _fill(images, network, descriptor, settings, columns, advance)
+        problems |= _fill(images, network, descriptor, execution, columns, advance)
     if descriptor.normalise == "end":
-        for window in windows(images.indexes, settings.window):
+        for window in windows(images.indexes, execution.window):
             out[window] = normalised(out[window])
     return problems
 
@@ -106,14 +106,14 @@ def _fill(
     images: ImageSet,
     network: EvaluatedNet,
     descriptor: Descriptor,
-    settings: RunSettings,
+    execution: Execution,
     columns: Singles,
     advance: Callable[[float], None],
 ) -> dict[int, ImageProblem]:
     streams = descriptor.streams(network.name)
     check_scales(network, streams)
     scorer = Scorer(
-        network, settings.device, convolutional=descriptor.protocol == "dense", threads=settings.threads
+        network, execution.device, convolutional=descriptor.protocol == "dense", threads=execution.threads
     )
 
     def score(_stream: Stream, blob: Singles) -> Singles:
@@ -125,7 +125,7 @@ def _fill(
 
     waiting: dict[int, dict[Stream, Singles]] = {}
     problems: dict[int, ImageProblem] = {}
-    for found in Pipeline(images, streams, network.crop, network.mean, settings).all_answers(score):
+    for found in Pipeline(images, streams, network.crop, network.mean, execution).all_answers(score):
         if isinstance(found, Answer):
             of_image = waiting.setdefault(found.index, {})
             of_image[found.stream] = found.rows.mean(axis=0, dtype=np.float64)  # (V, D) -> (D,)

@@ -13,7 +13,7 @@ from vggrepro.data.sources.base import Source
 from vggrepro.data.sources.folder import FolderSource
 from vggrepro.errors import ProtocolError
 from vggrepro.evaluation.measuring.evaluated_net import EvaluatedNet, check_scales, posterior_score
-from vggrepro.evaluation.measuring.pipeline import ImageProblem, ImageSet, Pipeline, RunSettings
+from vggrepro.evaluation.measuring.pipeline import Execution, ImageProblem, ImageSet, Pipeline
 from vggrepro.evaluation.metrics import guesses
 from vggrepro.evaluation.protocols import Member, fuse, stream_shares, view_means
 
@@ -24,7 +24,7 @@ def image_files(paths: Sequence[Path]) -> Source:
 
 
 def image_posteriors(
-    images: ImageSet, members: Sequence[Member], networks: Sequence[EvaluatedNet], settings: RunSettings
+    images: ImageSet, members: Sequence[Member], networks: Sequence[EvaluatedNet], execution: Execution
 ) -> tuple[Doubles, dict[int, ImageProblem]]:
     """The mean posteriors (N, K) under ``members``, whose nets are among ``networks``, and the images that
     are bad or truncated, by index. N counts all images of the source; the rows of those that ``images`` does
@@ -43,8 +43,8 @@ def image_posteriors(
     for network in networks:
         streams = tuple(sorted(stream for stream in shares if stream.net == network.name))
         check_scales(network, streams)
-        score = posterior_score(network, streams, settings.device, settings.threads)
-        for found in Pipeline(images, streams, network.crop, network.mean, settings).all_answers(score):
+        score = posterior_score(network, streams, execution.device, execution.threads)
+        for found in Pipeline(images, streams, network.crop, network.mean, execution).all_answers(score):
             if isinstance(found, ImageProblem):
                 problems[found.index] = found
             else:

@@ -19,7 +19,8 @@ from vggrepro.errors import SolverError
 from vggrepro.paper.nets import NetName, canonical, training_scale
 from vggrepro.text_table import aligned
 
-InitialWeights = Literal["random", "net A", "trained"]
+PresetStart = Literal["random", "net A", "trained"]
+"""The weights that a run begins with: random ones, layers of net A, or all weights of another preset."""
 
 FINE_TUNING_RATE = 1e-3
 
@@ -35,7 +36,7 @@ class Preset:
 
     config: str
     smallest: tuple[int, int]
-    start: InitialWeights
+    start: PresetStart
     trained_from: str | None = None
 
     @property

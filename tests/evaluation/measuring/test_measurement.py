@@ -10,13 +10,13 @@ from vggrepro.evaluation.image_posteriors import image_posteriors
 from vggrepro.evaluation.measuring import measurement
 from vggrepro.evaluation.measuring.evaluated_net import load_classifier
 from vggrepro.evaluation.measuring.measurement import StreamCaches, measure, work_shares
-from vggrepro.evaluation.measuring.pipeline import ImageSet, RunSettings
+from vggrepro.evaluation.measuring.pipeline import Execution, ImageSet
 from vggrepro.evaluation.measuring.view_cache import ViewCache
 from vggrepro.evaluation.protocols import Member, Stream, fuse, stream_shares
 from vggrepro.system.ranks import Alone
 
 MEAN = (104.5, 116.0, 123.25)
-RUN = RunSettings(threads=1, batch=3, window=5)
+RUN = Execution(threads=1, batch=3, window=5)
 CENTRE, FIVE, DENSE = (
     Stream("one", "centre", 9, flip=False),
     Stream("one", "five", 9, flip=True),

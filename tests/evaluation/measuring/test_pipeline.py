@@ -6,7 +6,7 @@ import pytest
 
 from vggrepro.data.sources import open_images
 from vggrepro.errors import DataError
-from vggrepro.evaluation.measuring.pipeline import Answer, ImageProblem, ImageSet, Pipeline, RunSettings
+from vggrepro.evaluation.measuring.pipeline import Answer, Execution, ImageProblem, ImageSet, Pipeline
 from vggrepro.evaluation.protocols import Stream
 
 CROP = 8
@@ -27,7 +27,7 @@ class Score:
 
 def pipeline(source, *, indexes=None, streams=STREAMS, on_bad="error", **options):
     chosen = np.arange(len(source)) if indexes is None else np.array(indexes)
-    run = RunSettings(**{"batch": 3, "window": 4, **options})
+    run = Execution(**{"batch": 3, "window": 4, **options})
     return Pipeline(ImageSet(source, chosen, on_bad=on_bad), streams, CROP, MEAN, run)
 
 

@@ -20,7 +20,7 @@ from vggrepro.data.reading import OnBadImage
 from vggrepro.data.sources import Source
 from vggrepro.evaluation import demo
 from vggrepro.evaluation.measuring.evaluated_net import MeanPixel
-from vggrepro.evaluation.measuring.pipeline import ImageSet, RunSettings
+from vggrepro.evaluation.measuring.pipeline import Execution, ImageSet
 from vggrepro.evaluation.measuring.rescaled_image import ImageReading
 from vggrepro.evaluation.net_files import NetFiles, files_for_names, files_for_options
 from vggrepro.evaluation.protocols import AVERAGES, BEFORE, PROTOCOLS, Member
@@ -111,9 +111,9 @@ class RunningOptions:
     batch: int | None = None
     window: int = 128
 
-    def running(self, ranks: Ranks | None = None) -> RunSettings:
+    def running(self, ranks: Ranks | None = None) -> Execution:
         """How this rank runs (None: a command of one process)."""
-        return RunSettings(
+        return Execution(
             device=placed(self.device, ranks or Alone()),
             threads=self.threads,
             batch=self.batch or (8 if self.device == "cpu" else 64),

@@ -24,7 +24,7 @@ from vggrepro.evaluation.measuring.evaluated_net import (
     posterior_score,
 )
 from vggrepro.evaluation.measuring.image_choice import source_fingerprint
-from vggrepro.evaluation.measuring.pipeline import Answer, ImageProblem, ImageSet, Pipeline, RunSettings
+from vggrepro.evaluation.measuring.pipeline import Answer, Execution, ImageProblem, ImageSet, Pipeline
 from vggrepro.evaluation.measuring.progress import progress
 from vggrepro.evaluation.measuring.view_batches import windows
 from vggrepro.evaluation.measuring.view_cache import BAD, PENDING, StreamCache, ViewCache
@@ -97,7 +97,7 @@ class StreamCaches:
         self,
         network: EvaluatedNet,
         images: ImageSet,
-        settings: RunSettings,
+        execution: Execution,
         ranks: Ranks,
         advance: Advance,
     ) -> None:
@@ -106,13 +106,13 @@ class StreamCaches:
 
         Raises DataError for an image that cannot be decoded, unless ``images`` says to skip such images.
         """
-        mine = windows(images.indexes, settings.window)[ranks.rank :: ranks.size]
+        mine = windows(images.indexes, execution.window)[ranks.rank :: ranks.size]
         todo = [window for window in mine if self.lacks(window)]
         if not todo:
             return
-        score = posterior_score(network, self.streams, settings.device, settings.threads)
+        score = posterior_score(network, self.streams, execution.device, execution.threads)
         shares = work_shares(self.streams, network.crop)
-        pipeline = Pipeline(images, self.streams, network.crop, network.mean, settings)
+        pipeline = Pipeline(images, self.streams, network.crop, network.mean, execution)
         for found in pipeline.answers(todo, score, self.pending):
             if isinstance(found, Answer):
                 if self._keep(found):
@@ -163,7 +163,7 @@ class Measurement:
 def measure(
     plan: EvaluationPlan,
     images: ImageSet,
-    settings: RunSettings,
+    execution: Execution,
     ranks: Ranks,
     folder: Path | None,
     check: Callable[[int], None],
@@ -185,7 +185,7 @@ def measure(
             _check_classes(networks)
             streams = [stream for stream in plan.streams if stream.net == network.name]
             label = f"{network.name} ({number}/{len(plan.files)})" if len(plan.files) > 1 else network.name
-            _measure_network(cache, network, streams, images, settings, ranks, label)
+            _measure_network(cache, network, streams, images, execution, ranks, label)
         with StreamCaches(cache, plan.streams) as caches:
             bad = caches.bad(images.indexes)
         if bad.any() and images.on_bad == "error":
@@ -210,7 +210,7 @@ def _measure_network(
     network: EvaluatedNet,
     streams: Sequence[Stream],
     images: ImageSet,
-    settings: RunSettings,
+    execution: Execution,
     ranks: Ranks,
     label: str,
 ) -> None:
@@ -226,7 +226,7 @@ def _measure_network(
         done = caches.finished(images.indexes, network.crop)
         ranks.barrier()  # no rank writes before the first one has found room
         with progress(label, len(images.indexes), done, ranks) as advance:
-            caches.fill(network, images, settings, ranks, advance)
+            caches.fill(network, images, execution, ranks, advance)
     ranks.barrier()
 
 

@@ -48,8 +48,8 @@ class ImageSet:
 
 
 @dataclass(frozen=True)
-class RunSettings:
-    """How to run; none of it changes a result.
+class Execution:
+    """How an evaluation is executed; none of it changes a result.
 
     ``threads`` are the network's CPU threads (0: all cores). ``batch`` is the number of views at a time, for
     views of the network's input size; larger views go in batches of as many pixels. ``window`` is the number
@@ -121,11 +121,11 @@ class Pipeline:
     streams: tuple[Stream, ...]
     crop: int
     mean: Sequence[float]
-    settings: RunSettings
+    execution: Execution
 
     def all_answers(self, score: Score) -> Iterator[Answer | ImageProblem]:
         """Answers for all of the images."""
-        return self.answers(windows(self.images.indexes, self.settings.window), score)
+        return self.answers(windows(self.images.indexes, self.execution.window), score)
 
     def answers(
         self, windows: Sequence[Ints], score: Score, wanted: Wanted = every
@@ -150,7 +150,7 @@ class Pipeline:
 
     def _works(self, windows: Sequence[Ints], wanted: Wanted) -> Iterator[_Work | ImageProblem]:
         indexes = (int(index) for window in windows for index in window)
-        loaded = ordered_map(self._load, indexes, threads=self.settings.workers, ahead=self.settings.window)
+        loaded = ordered_map(self._load, indexes, threads=self.execution.workers, ahead=self.execution.window)
         for window in windows:
             decoded: dict[int, RescaledImage] = {}
             for position, (index, image) in enumerate(zip(window, islice(loaded, len(window)), strict=True)):
@@ -181,7 +181,7 @@ class Pipeline:
         wanted: npt.NDArray[np.bool_],
     ) -> Iterator[_Work]:
         sizes = [decoded[p].size(stream, self.crop) if p in decoded else None for p in range(len(window))]
-        for batch in batches_by_size(sizes, stream.view_count, self.settings.batch * self.crop**2):
+        for batch in batches_by_size(sizes, stream.view_count, self.execution.batch * self.crop**2):
             if any(wanted[position] for position in batch.positions):
                 pictures = [decoded[v.position].view(stream, v.number, self.crop) for v in batch.views]
                 yield _Work(stream, batch, pictures, window)
