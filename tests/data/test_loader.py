@@ -17,7 +17,6 @@ from vggrepro.data.reading import BadImages, Reader
 from vggrepro.data.sources import Source, listed, open_images, select
 from vggrepro.data.truth.labels import read_list
 from vggrepro.errors import DataError
-from vggrepro.system.threads import ordered_map
 
 DEMO = Path(str(resources.files("vggrepro.demo")))
 AUGMENTATION = Augmentation((64, 84), crop=64)
@@ -224,47 +223,6 @@ def test_reader_gives_prepared_images_in_order_and_names_the_bad(demo):
     assert list(bad.report()["unreadable"]) == [source.key(2)]
     assert bad.report()["truncated"] == sorted([source.key(5), source.key(6)])
     assert BadImages().summary() is None
-
-
-def test_ordered_map_keeps_order_and_bounds_what_it_holds():
-    running, most, lock = 0, 0, threading.Lock()
-
-    def work(item: int) -> int:
-        nonlocal running, most
-        with lock:
-            running += 1
-            most = max(most, running)
-        time.sleep(0.001 * (item % 3))
-        with lock:
-            running -= 1
-        return item * item
-
-    taken = 0
-    asked: list[int] = []
-
-    def items():
-        for item in range(60):
-            asked.append(item)
-            yield item
-
-    for place, result in enumerate(ordered_map(work, items(), threads=3, ahead=5)):
-        assert result == place * place
-        assert len(asked) <= taken + 5
-        taken += 1
-    assert taken == 60
-    assert most <= 3
-
-
-def test_ordered_map_raises_at_the_item_s_turn():
-    def work(item: int) -> int:
-        if item == 3:
-            raise DataError("item 3")
-        return item
-
-    results = ordered_map(work, range(100), threads=2)
-    assert [next(results) for _ in range(3)] == [0, 1, 2]
-    with pytest.raises(DataError, match="item 3"):
-        next(results)
 
 
 @pytest.mark.parametrize("kind", ["raw", "encoded", "encoded_asis"])

@@ -1,4 +1,4 @@
-"""What is said where OpenCV or an optional package cannot be imported."""
+"""What is said where OpenCV cannot be imported."""
 
 import sys
 from importlib.abc import MetaPathFinder
@@ -7,7 +7,6 @@ import pytest
 
 from vggrepro.data.opencv import opencv
 from vggrepro.errors import DataError
-from vggrepro.system.extras import extra
 
 
 @pytest.fixture
@@ -42,10 +41,3 @@ def test_missing_opencv_is_told_with_the_remedy(broken_import):
 
 def test_opencv_uses_no_threads_of_its_own():
     assert opencv().getNumThreads() == 1
-
-
-def test_missing_extra_is_told_with_the_command():
-    with pytest.raises(
-        DataError, match=r'reading x needs the package \'nowhere\'.*pip install "vggrepro\[y\]"'
-    ):
-        extra("nowhere", "y", "reading x")

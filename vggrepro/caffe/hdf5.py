@@ -1,6 +1,6 @@
 """Caffe's HDF5 files: weights (``/data/<layer>/<index>``) and solver states.
 
-h5py is asked for only when such a file is (``pip install 'vggrepro[hdf5]'``).
+h5py is imported only for such a file (``pip install 'vggrepro[hdf5]'``).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from vggrepro.caffe.blob import MAX_COUNT, Float32
 from vggrepro.errors import ParseError, UnsupportedError, WeightsError
 from vggrepro.system.atomic import replacing_path
+from vggrepro.system.extras import extra
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -88,7 +89,7 @@ def write_state(
 @contextmanager
 def _reading(path: str | PathLike[str]) -> Iterator[Any]:
     try:
-        with _h5py().File(path, "r") as file:
+        with _h5py(path).File(path, "r") as file:
             yield file
     except _FAILURES as error:
         raise ParseError(f"{path}: {' '.join(str(error).split())}") from None
@@ -96,22 +97,18 @@ def _reading(path: str | PathLike[str]) -> Iterator[Any]:
 
 @contextmanager
 def _writing(path: str | PathLike[str]) -> Iterator[Any]:
-    h5py = _h5py()
+    h5py = _h5py(path)
     with replacing_path(path) as temporary, h5py.File(temporary, "w") as file:
         yield file
 
 
-def _h5py() -> Any:
-    try:
-        import h5py
-    except ImportError:
-        raise UnsupportedError("HDF5 files need h5py: pip install 'vggrepro[hdf5]'") from None
-    return h5py
+def _h5py(path: str | PathLike[str]) -> Any:
+    return extra("h5py", "hdf5", f"{path}: an HDF5 file", UnsupportedError)
 
 
 def _write_string(file: Any, name: str, text: str) -> None:
     """A string as ``H5LTmake_dataset_string`` writes it: a scalar of C characters with a NUL at the end."""
-    h5py = _h5py()
+    h5py = _h5py(file.filename)
     data = text.encode() + b"\0"
     kind = h5py.h5t.C_S1.copy()
     kind.set_size(len(data))

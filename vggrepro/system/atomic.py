@@ -1,4 +1,7 @@
-"""Writing a file so that its name never stands for a half-written one."""
+"""Writing files atomically: a file's name stands for the old content or for all of the new, never for a part.
+
+The new content goes to a hidden file in the same folder, is forced to the disk, and then takes the name.
+"""
 
 from __future__ import annotations
 
@@ -14,27 +17,15 @@ from typing import IO, Any
 
 
 @contextmanager
-def replacing(path: str | PathLike[str]) -> Iterator[IO[bytes]]:
-    """A file open for writing that takes the place of ``path`` when the block ends well.
-
-    Until then it is a hidden neighbour of ``path``; if the block raises, it is removed and ``path``
-    stays as it was. Its content is on the disk before it takes its name. Raises OSError.
-    """
-    with replacing_path(path) as temporary, temporary.open("wb") as file:
-        yield file
-
-
-def write_json(path: str | PathLike[str], content: Any) -> None:
-    """Replace a file by ``content`` as JSON. Raises OSError."""
-    with replacing(path) as file:
-        file.write((json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode("utf-8"))
-
-
-@contextmanager
 def replacing_path(path: str | PathLike[str]) -> Iterator[Path]:
-    """As :func:`replacing`, for libraries that open the file themselves: the path to write to."""
+    """The path of a new file that becomes ``path`` when the block ends without an exception.
+
+    For libraries that open files themselves. If the block raises, the new file is removed and ``path``
+    stays as it was. A link stays a link: the file that it points to is replaced. A device or a pipe is
+    written to directly. Raises OSError, which names ``path``.
+    """
     target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():  # a device or a pipe: nothing to replace
+    if target.exists() and not target.is_file():
         yield target
         return
     temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.tmp")
@@ -51,8 +42,21 @@ def replacing_path(path: str | PathLike[str]) -> Iterator[Path]:
     _sync(target.parent)
 
 
+@contextmanager
+def replacing(path: str | PathLike[str]) -> Iterator[IO[bytes]]:
+    """A binary file, open for writing, that becomes ``path`` as :func:`replacing_path` says."""
+    with replacing_path(path) as temporary, temporary.open("wb") as file:
+        yield file
+
+
+def write_json(path: str | PathLike[str], content: Any) -> None:
+    """Write ``content`` to a file as indented JSON in UTF-8. Raises OSError."""
+    with replacing(path) as file:
+        file.write((json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode("utf-8"))
+
+
 def _sync(path: Path) -> None:
-    """Wait until a file, or a folder's list of names, is on the disk."""
+    """Wait until a file's content, or a folder's list of names, is on the disk."""
     if os.name == "nt" and path.is_dir():  # Windows cannot open folders
         return
     descriptor = os.open(path, os.O_RDONLY)

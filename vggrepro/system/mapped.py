@@ -1,8 +1,8 @@
-"""Files mapped into memory, and the bytes of arrays that lie in them.
+"""Files mapped into memory, and copying arrays that lie in them.
 
-Looking at a mapped file costs nothing but the pages looked at. To copy all of it, reading is cheaper: the
-system brings in mapped pages one by one, at four times the processor time, and counts them as this
-process's memory.
+Mapping a file takes no time and no memory: its pages are read when they are looked at. Copying a whole array
+is faster by ``read`` than through the map, which brings in one page at a time (four times the processor
+time) and counts each as memory of this process.
 """
 
 from __future__ import annotations
@@ -21,16 +21,18 @@ import numpy.typing as npt
 from vggrepro.errors import WeightsError
 
 CHUNK = 1 << 20
+"""Bytes that are copied at a time."""
 
 
 class MappedFile(mmap.mmap):
-    """A file mapped for reading. It can be read as well, even if its name comes to stand for another file.
+    """A file mapped for reading, which stays the same file even if its name is given to another one.
 
     Raises OSError, and ValueError for an empty file.
     """
 
     path: str
     descriptor: int
+    """Of the open file; closed with the last array that lies in the map."""
 
     def __new__(cls, path: str | PathLike[str]) -> MappedFile:
         with Path(path).open("rb") as file:
@@ -42,9 +44,10 @@ class MappedFile(mmap.mmap):
 
 
 def chunks(array: npt.NDArray[Any]) -> Iterator[memoryview | bytes]:
-    """The bytes of an array in C's order, piece by piece; those of a mapped file are read from it.
+    """The bytes of an array in C's order, ``CHUNK`` at a time.
 
-    Raises OSError, and WeightsError if the file has become shorter.
+    Those of a mapped file are read from the file. Raises OSError, and WeightsError if the file has become
+    shorter.
     """
     place = _place(array)
     if place is None:
@@ -62,7 +65,7 @@ def chunks(array: npt.NDArray[Any]) -> Iterator[memoryview | bytes]:
 
 
 def own_copy(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A copy of an array in memory of its own, aligned and in C's order. Raises as :func:`chunks`."""
+    """A copy of an array that is contiguous in C's order and aligned. Raises as :func:`chunks`."""
     copy = np.empty(array.shape, array.dtype)
     target, start = copy.reshape(-1).view(np.uint8), 0
     for piece in chunks(array):
@@ -72,7 +75,7 @@ def own_copy(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _place(array: npt.NDArray[Any]) -> tuple[MappedFile, int] | None:
-    """The mapped file that an array lies in, and where it begins there."""
+    """The mapped file that a contiguous array lies in, and the offset of its first byte there; else None."""
     base: Any = array
     while isinstance(base, np.ndarray):
         base = base.base

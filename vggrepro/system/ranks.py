@@ -1,4 +1,4 @@
-"""One process a device: the ranks that ``mpirun -n N`` started, and what they do together."""
+"""The processes (ranks) that ``mpirun -n N`` started, one for each device, and what they do together."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ _LAUNCHED = ("PMI_SIZE", "PMIX_RANK", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS")
 
 
 class Ranks(Protocol):
-    """This process (``rank`` of ``size``) among the others; ``local_rank`` counts on its machine."""
+    """This process, number ``rank`` of ``size``, among the others.
+
+    ``local_rank`` is its number among those of the same machine.
+    """
 
     @property
     def rank(self) -> int: ...
@@ -51,7 +54,7 @@ class Ranks(Protocol):
 
 @dataclass(frozen=True)
 class Alone:
-    """A run of one process."""
+    """A single process, which no launcher started."""
 
     rank: int = 0
     size: int = 1

@@ -1,4 +1,4 @@
-"""Doing work ahead in threads, with results in order and bounded memory."""
+"""Work done ahead in threads: results come in order, and their number in memory is bounded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ R = TypeVar("R")
 
 
 def default_threads() -> int:
-    """The processors that this process may use."""
+    """How many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -22,11 +22,11 @@ def default_threads() -> int:
 def ordered_map(
     function: Callable[[T], R], items: Iterable[T], *, threads: int, ahead: int | None = None
 ) -> Iterator[R]:
-    """Yield ``function(item)`` for every item, in order, computed in ``threads`` threads.
+    """Yield ``function(item)`` for every item, in the items' order, computed in ``threads`` threads.
 
-    At most ``ahead`` results (twice the threads if None) are under way or wait to be taken, so
-    memory does not grow with the number of items. An exception of ``function`` comes out at its
-    item's turn; what is not begun by then is dropped.
+    At most ``ahead`` results (default: twice the threads) are being computed or wait to be taken, so memory
+    does not grow with the number of items. An exception of ``function`` is raised at its item's turn, and
+    items that no thread has begun by then are dropped.
     """
     ahead = max(ahead if ahead is not None else 2 * threads, 1)
     pool = ThreadPoolExecutor(max(threads, 1), thread_name_prefix="ordered_map")
