@@ -37,6 +37,30 @@ class ParseError(VggReproError):
     """A file is not the prototxt, caffemodel or list that it should be."""
 
 
+class UnknownFieldError(ParseError):
+    """A text definition has a field that its message type does not have in Caffe."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        source: str = "",
+        line: int = 0,
+        column: int = 0,
+        message_type: str = "",
+        field: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.source = source
+        """The file."""
+        self.line = line
+        self.column = column
+        """Where the field begins; line and column count from 1."""
+        self.message_type = message_type
+        """Full name of the type, as in ``caffe.LayerParameter``."""
+        self.field = field
+
+
 class UpgradeError(VggReproError):
     """A model definition cannot be brought to the current format of Caffe."""
 

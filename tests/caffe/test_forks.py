@@ -8,7 +8,7 @@ import pytest
 from google.protobuf import descriptor_pb2 as pb
 from schema_facts import facts, parse_proto
 
-from vggrepro.caffe import messages, snapshot, text, weights
+from vggrepro.caffe import messages, schema, snapshot, text, weights
 from vggrepro.caffe.upgrade import upgrade_net
 from vggrepro.caffe.wire import prefix, varint
 from vggrepro.errors import ParseError
@@ -59,7 +59,7 @@ def test_layer_parameter_has_bvlcs_fields_and_those_of_the_forks():
     assert not set(own.values()) & set(lent.values())
     found = messages.LayerParameter.DESCRIPTOR.fields_by_name
     assert {name: f.number for name, f in found.items()} == {**own, **lent}
-    assert set(lent.values()) == messages.FORK_FIELDS > messages.PRIVATE_FIELDS
+    assert set(lent.values()) == schema.FORK_FIELDS > schema.PRIVATE_FIELDS
     names = {m.name for m in compiled("caffe.binpb").message_type}
     assert not names & {m.name for m in compiled("forks.binpb").message_type}
 

@@ -1,9 +1,6 @@
-"""The wire schema against the table of BVLC Caffe's fields, and ``caffe.proto`` against its compiled form."""
+"""The schema against the table of BVLC Caffe's fields, and ``caffe.proto`` against its compiled form."""
 
-import pytest
 from schema_facts import FOLDER, compiled, facts, parse_proto, table
-
-from vggrepro.caffe import messages
 
 
 def test_the_compiled_schema_has_every_field_of_bvlc_caffe_and_no_other():
@@ -23,18 +20,3 @@ def test_the_proto_text_says_what_the_compiled_schema_says():
     assert {key: (*f[:2], f[2].split(".")[-1], *f[3:]) for key, f in fields.items()} == {
         key: (*f[:2], f[2].split(".")[-1], *f[3:]) for key, f in written_fields.items()
     }
-
-
-def test_defaults_reach_the_classes():
-    assert messages.NetParameter().force_backward is False
-    assert messages.FillerParameter().type == "constant"
-    assert messages.SolverParameter().delta == pytest.approx(1e-8)
-    assert messages.NetState().phase == messages.TEST
-    assert messages.LayerParameter().lrn_param.local_size == 5
-
-
-def test_every_message_of_the_schema_is_an_attribute():
-    for message in compiled().message_type:
-        assert getattr(messages, message.name).DESCRIPTOR.full_name == f"caffe.{message.name}"
-    with pytest.raises(AttributeError, match="NoSuchParameter"):
-        _ = messages.NoSuchParameter

@@ -1,8 +1,6 @@
 """Writing: byte for byte what Caffe wrote, streamed, and never half a file."""
 
 import json
-import os
-import stat
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +10,8 @@ from vggrepro.caffe import messages, snapshot, state, weights
 from vggrepro.caffe.binary import read_blob
 from vggrepro.caffe.text import parse_net, read_net
 from vggrepro.caffe.upgrade import upgrade_net_param
-from vggrepro.errors import NetError, ParseError, WeightsError
+from vggrepro.errors import ParseError, WeightsError
 from vggrepro.layers.base import set_up_definition
-from vggrepro.system.atomic import replacing
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FILES = [
@@ -109,27 +106,6 @@ def test_layers_are_written_as_their_set_up_leaves_them():
     assert list(saved["x_bn_0_split"].top) == [f"x_bn_0_split_{copy}" for copy in range(6)]
 
 
-def test_a_loss_that_is_read_again_gives_its_weight_to_the_first_copy():
-    net = parse_net(
-        'layer { name: "a" top: "x" loss_weight: 2 } layer { name: "b" bottom: "x" top: "y" }'
-        ' layer { name: "c" bottom: "x" top: "x" }'
-    )
-    expected = """
-      layer { name: "a" top: "x" }
-      layer { name: "x_a_0_split" type: "Split" bottom: "x" top: "x_a_0_split_0" top: "x_a_0_split_1"
-              top: "x_a_0_split_2" loss_weight: 2 loss_weight: 0 loss_weight: 0 }
-      layer { name: "b" bottom: "x_a_0_split_1" top: "y" }
-      layer { name: "c" bottom: "x_a_0_split_2" top: "x" }"""
-    assert snapshot.insert_splits(net) == parse_net(expected)
-
-
-def test_an_unknown_bottom_is_named_in_caffes_words():
-    net = parse_net('layer { name: "l" bottom: "nope" }')
-    with pytest.raises(NetError) as caught:
-        snapshot.insert_splits(net)
-    assert str(caught.value) == "Unknown bottom blob 'nope' (layer 'l', bottom index 0)"
-
-
 def test_arrays_of_no_layer_are_refused_and_nothing_is_written(tmp_path):
     path = tmp_path / "w.caffemodel"
     with pytest.raises(WeightsError, match=r"w.caffemodel: no layer of the net is called 'conv9'"):
@@ -157,25 +133,6 @@ def test_a_failed_write_leaves_what_was_there(tmp_path):
         snapshot.write_caffemodel(path, parse_net(NET), {"bn": [np.zeros(9, np.float32), Unreadable()]})
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_written_file_has_the_usual_rights_and_keeps_links(tmp_path):
-    target, link = tmp_path / "real", tmp_path / "link"
-    target.write_bytes(b"old")
-    link.symlink_to(target)
-    with replacing(link) as file:
-        file.write(b"new")
-    assert link.is_symlink()
-    assert target.read_bytes() == b"new"
-    mask = os.umask(0)
-    os.umask(mask)
-    assert stat.S_IMODE(target.stat().st_mode) == 0o666 & ~mask
-
-
-def test_devices_are_written_to_not_replaced():
-    with replacing("/dev/null") as file:
-        file.write(b"x")
-    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
 
 
 def test_solver_states_that_are_something_else(tmp_path):

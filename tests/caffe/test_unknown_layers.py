@@ -6,7 +6,7 @@ import pytest
 
 from vggrepro.caffe.state import filter_net
 from vggrepro.caffe.text_scan import field_spans
-from vggrepro.caffe.unknown_layers import foreign_types, read_foreign_net
+from vggrepro.caffe.unknown_layers import read_partly_known_net, unknown_types
 from vggrepro.caffe.upgrade import upgrade_net_param
 from vggrepro.errors import ParseError
 
@@ -34,48 +34,48 @@ def file(folder: Path, text: str) -> Path:
 
 def test_the_text_follows_the_layer_through_upgrade_and_filter(tmp_path):
     text = 'input: "x" input_shape { dim: 1 }\n' + NET  # which the upgrade makes a layer of
-    foreign = read_foreign_net(file(tmp_path, text), KNOWN)
-    net = filter_net(upgrade_net_param(foreign.message), phase="TEST")
+    read = read_partly_known_net(file(tmp_path, text), KNOWN)
+    net = filter_net(upgrade_net_param(read.message), phase="TEST")
     assert [layer.name for layer in net.layer] == ["input", "r", "odd", "py"]
     odd, py = net.layer[2:]
     start = text.index("layer: <")
-    assert foreign.text_of(odd) == text[start : text.index("\n>", start) + 2]
-    assert foreign.text_of(py) == text.splitlines()[-1]
-    train = filter_net(upgrade_net_param(foreign.message), phase="TRAIN").layer[2]
-    assert foreign.text_of(train).endswith("odd_param { gain: 7 } }")
+    assert read.text_of(odd) == text[start : text.index("\n>", start) + 2]
+    assert read.text_of(py) == text.splitlines()[-1]
+    train = filter_net(upgrade_net_param(read.message), phase="TRAIN").layer[2]
+    assert read.text_of(train).endswith("odd_param { gain: 7 } }")
 
 
 def test_types_are_named_once(tmp_path):
     path = file(tmp_path, NET)
-    assert foreign_types(path, KNOWN) == ["Oddity", "Python"]
-    assert foreign_types(path, (*KNOWN, "Oddity", "Python")) == []
+    assert unknown_types(path, KNOWN) == ["Oddity", "Python"]
+    assert unknown_types(path, (*KNOWN, "Oddity", "Python")) == []
 
 
 def test_unknown_fields_elsewhere_stay_errors(tmp_path):
     path = file(tmp_path, NET.replace('top: "r" }', 'top: "r" colour: RED }'))
     with pytest.raises(ParseError, match=r'2:53: .* has no field named "colour"'):
-        read_foreign_net(path, KNOWN)
+        read_partly_known_net(path, KNOWN)
     with pytest.warns(UserWarning, match='"colour"; left out') as warned:
-        foreign = read_foreign_net(path, KNOWN, allow_unknown=True)
+        net = read_partly_known_net(path, KNOWN, allow_unknown=True)
     assert len(warned) == 1
-    assert len(foreign.texts) == 3
+    assert len(net.texts) == 3
 
 
 def test_other_faults_are_found_in_their_place(tmp_path):
     with pytest.raises(ParseError, match=r"net\.prototxt:10:\d+: "):
-        read_foreign_net(file(tmp_path, NET.replace('bottom: "odd"', "bottom: odd")), KNOWN)
+        read_partly_known_net(file(tmp_path, NET.replace('bottom: "odd"', "bottom: odd")), KNOWN)
 
 
 def test_layers_in_a_list(tmp_path):
     with pytest.raises(ParseError, match="layers in a list"):
-        read_foreign_net(file(tmp_path, 'layer: [{ name: "a" type: "Foo" }, { name: "b" }]'), KNOWN)
+        read_partly_known_net(file(tmp_path, 'layer: [{ name: "a" type: "Foo" }, { name: "b" }]'), KNOWN)
 
 
 def test_comments_in_any_encoding_are_kept(tmp_path):
     path = tmp_path / "net.prototxt"
     path.write_bytes(b'layer { name: "a" type: "Foo" # gr\xfc\xdfe\n}')
-    foreign = read_foreign_net(path, KNOWN)
-    kept = foreign.text_of(foreign.message.layer[0])
+    net = read_partly_known_net(path, KNOWN)
+    kept = net.text_of(net.message.layer[0])
     assert kept.encode("utf-8", "surrogateescape") == path.read_bytes()
 
 

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
-from typing import Any, NamedTuple, TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from vggrepro.caffe.blob import Float32, SavedBlob, decode_blob
 from vggrepro.caffe.messages import (
-    FORK_FIELDS,
-    PRIVATE_FIELDS,
     BlobProto,
     LayerParameter,
     NetParameter,
@@ -27,6 +25,7 @@ from vggrepro.caffe.messages import (
     V0LayerParameter,
     V1LayerParameter,
 )
+from vggrepro.caffe.schema import FORK_FIELDS, PRIVATE_FIELDS
 from vggrepro.caffe.text import HEAD, looks_like_text
 from vggrepro.caffe.wire import LENGTH, Field, prefix, walk
 from vggrepro.errors import ParseError, WeightsError
@@ -36,7 +35,10 @@ _Nesting: TypeAlias = "Mapping[int, _Nesting | None]"
 """Fields that hold blobs somewhere inside, by number; None for the blob field itself."""
 
 
-def _number(message_class: Any, field: str) -> int:
+_Content = TypeVar("_Content", NetParameter, SolverState)
+
+
+def _number(message_class: type[Message], field: str) -> int:
     number: int = message_class.DESCRIPTOR.fields_by_name[field].number
     return number
 
@@ -53,32 +55,35 @@ _STATE: _Nesting = {_number(SolverState, "history"): None}
 
 
 @dataclass(frozen=True)
-class BinaryFile:
+class BinaryFile(Generic[_Content]):
     """A file's message, its blobs replaced by placeholders, and the blobs' bytes."""
 
     path: str
-    message: Any
+    message: _Content
     blobs: tuple[memoryview, ...]
     """Serialised ``BlobProto``, views of the mapped file: it must not change while they are in use."""
 
-    def raw(self, placeholder: Any) -> memoryview:
+    def raw(self, placeholder: BlobProto) -> memoryview:
         """The bytes of the blob that a placeholder in the message stands for."""
-        index: int = placeholder.num
-        return self.blobs[index]
+        return self.blobs[placeholder.num]
 
-    def decode(self, placeholder: Any, where: str) -> SavedBlob:
+    def decode(self, placeholder: BlobProto, where: str) -> SavedBlob:
         """The array that a placeholder stands for. Errors name the file and ``where``."""
-        try:
-            blob, unknown = decode_blob(self.raw(placeholder))
-        except (ParseError, WeightsError) as error:
-            raise type(error)(f"{self.path}: {where}: {error}") from None
-        if unknown:
-            fields = ", ".join(map(str, sorted(unknown)))
-            warnings.warn(f"{self.path}: {where}: left out BlobProto fields {fields}", stacklevel=2)
-        return blob
+        return _decode(self.raw(placeholder), f"{self.path}: {where}")
 
 
-def open_net(path: str | PathLike[str]) -> BinaryFile:
+def _decode(view: memoryview, where: str) -> SavedBlob:
+    try:
+        blob, unknown = decode_blob(view)
+    except (ParseError, WeightsError) as error:
+        raise error.within(where) from None
+    if unknown:
+        fields = ", ".join(map(str, sorted(unknown)))
+        warnings.warn(f"{where}: left out BlobProto fields {fields}", stacklevel=3)
+    return blob
+
+
+def open_net(path: str | PathLike[str]) -> BinaryFile[NetParameter]:
     """Open a .caffemodel: a ``NetParameter`` as it was written, in any of Caffe's formats.
 
     One warning names the fields that BVLC Caffe does not have. Raises ParseError.
@@ -86,7 +91,7 @@ def open_net(path: str | PathLike[str]) -> BinaryFile:
     return _open(path, NetParameter(), _NET, essential=("layer", "layers"))
 
 
-def open_solver_state(path: str | PathLike[str]) -> BinaryFile:
+def open_solver_state(path: str | PathLike[str]) -> BinaryFile[SolverState]:
     """Open a binary .solverstate. Raises ParseError."""
     return _open(path, SolverState(), _STATE, essential=("iter",))
 
@@ -96,8 +101,7 @@ def read_blob(path: str | PathLike[str]) -> Float32:
 
     Raises ParseError or WeightsError.
     """
-    view = map_file(path)
-    return BinaryFile(str(path), None, (view,)).decode(BlobProto(num=0), "BlobProto").data
+    return _decode(map_file(path), f"{path}: BlobProto").data
 
 
 def map_file(path: str | PathLike[str]) -> memoryview:
@@ -113,55 +117,65 @@ def map_file(path: str | PathLike[str]) -> memoryview:
     return view
 
 
-def _open(path: str | PathLike[str], message: Any, nesting: _Nesting, essential: Sequence[str]) -> BinaryFile:
+@dataclass
+class _Taken:
+    """What does not go into a file's message: its blobs, and the fields that the schema lacks, by name."""
+
+    blobs: list[memoryview] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+
+
+def _open(
+    path: str | PathLike[str], message: _Content, nesting: _Nesting, essential: Sequence[str]
+) -> BinaryFile[_Content]:
     """``essential``: fields one of which every file of this type has, and files of others seldom."""
     view = map_file(path)
-    taken = _Taken([], [])
     try:
-        message.MergeFromString(_with_placeholders(view, 0, len(view), nesting, taken))
-        unknown = tuple(dict.fromkeys((*taken.foreign, *_unknown_fields(message))))
+        taken = _fill(message, view, nesting)
     except ParseError as error:
-        raise ParseError(f"{path}: {error}") from None
+        raise error.within(str(path)) from None
     except (DecodeError, UnicodeDecodeError) as error:
         # DEVIATION: Caffe takes names in any encoding; protobuf's Python strings are Unicode.
         raise ParseError(f"{path}: not a {message.DESCRIPTOR.full_name}: {error}") from None
     if not {field.name for field, _ in message.ListFields()} & set(essential):
         expected = message.DESCRIPTOR.full_name
         raise ParseError(f"{path}: has no field {' or '.join(essential)}, expected a {expected}")
-    if unknown:
-        warnings.warn(f"{path}: left out what BVLC Caffe does not know: {', '.join(unknown)}", stacklevel=3)
-        message.DiscardUnknownFields()
+    if taken.unknown:
+        unknown = ", ".join(dict.fromkeys(taken.unknown))
+        warnings.warn(f"{path}: left out what BVLC Caffe does not know: {unknown}", stacklevel=3)
     return BinaryFile(str(path), message, tuple(taken.blobs))
 
 
-class _Taken(NamedTuple):
-    """What is taken out of a file before it is parsed: blobs, and names of what :func:`_is_foreign` tells."""
-
-    blobs: list[memoryview]
-    foreign: list[str]
+def _fill(message: Message, view: memoryview, nesting: _Nesting) -> _Taken:
+    """Parse a file's bytes into ``message``; the blobs and the names of fields that were left out of it."""
+    taken = _Taken()
+    message.MergeFromString(_with_placeholders(view, 0, len(view), nesting, taken))
+    taken.unknown += _unknown_fields(message)
+    message.DiscardUnknownFields()
+    return taken
 
 
 def _with_placeholders(view: memoryview, start: int, end: int, nesting: _Nesting, taken: _Taken) -> bytes:
-    """The message in ``view[start:end]`` with each blob moved to ``taken``, and without foreign fields."""
+    """The message in ``view[start:end]``, blobs and what only looks like a known field moved to ``taken``."""
     out = bytearray()
-    for field in walk(view, start, end):
-        if nesting is _LAYER and field.number in FORK_FIELDS and _is_foreign(field, view):
-            taken.foreign.append(f"{LayerParameter.DESCRIPTOR.name} field {field.number}")
+    for part in walk(view, start, end):
+        if nesting is _LAYER and part.number in FORK_FIELDS and _is_unknown(part, view):
+            taken.unknown.append(f"{LayerParameter.DESCRIPTOR.name} field {part.number}")
             continue
-        if field.wire_type != LENGTH or field.number not in nesting:
-            out += view[field.begin : field.end]
+        if part.wire_type != LENGTH or part.number not in nesting:
+            out += view[part.begin : part.end]
             continue
-        inside = nesting[field.number]
+        inside = nesting[part.number]
         if inside is None:
             body = BlobProto(num=len(taken.blobs)).SerializeToString()
-            taken.blobs.append(view[field.start : field.end])
+            taken.blobs.append(view[part.start : part.end])
         else:
-            body = _with_placeholders(view, field.start, field.end, inside, taken)
-        out += prefix(field.number, len(body)) + body
+            body = _with_placeholders(view, part.start, part.end, inside, taken)
+        out += prefix(part.number, len(body)) + body
     return bytes(out)
 
 
-def _is_foreign(field: Field, view: memoryview) -> bool:
+def _is_unknown(field: Field, view: memoryview) -> bool:
     """Whether a LayerParameter's field has a fork's number, and is not what ``forks.proto`` calls by it.
 
     Forks give one number to different messages. What has SSD's number, and reads as SSD's message to
@@ -177,7 +191,7 @@ def _is_foreign(field: Field, view: memoryview) -> bool:
         return True
 
 
-def _unknown_fields(message: Any) -> Iterator[str]:
+def _unknown_fields(message: Message) -> Iterator[str]:
     """``Type.number`` of each field, at any depth, that the schema does not have.
 
     Raises UnicodeDecodeError for a string that is not UTF-8: C++ takes it, Python cannot.
@@ -186,7 +200,7 @@ def _unknown_fields(message: Any) -> Iterator[str]:
     for index in range(len(unknown)):
         yield f"{message.DESCRIPTOR.name} field {unknown[index].field_number}"
     for descriptor, value in message.ListFields():
-        single = hasattr(value, "DESCRIPTOR") or isinstance(value, (str, bytes, int, float))
+        single = isinstance(value, (Message, str, bytes, int, float))
         for inner in (value,) if single else value:
             if descriptor.message_type is not None:
                 yield from _unknown_fields(inner)

@@ -13,11 +13,13 @@ from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
+from google.protobuf.message import Message
 
 from vggrepro.caffe import hdf5
 from vggrepro.caffe.binary import BinaryFile, open_solver_state
 from vggrepro.caffe.blob import Float32, Parts, blob_parts, known_parts
-from vggrepro.caffe.messages import PRIVATE_FIELDS, LayerParameter, NetParameter, SolverState
+from vggrepro.caffe.messages import LayerParameter, NetParameter, SolverState
+from vggrepro.caffe.schema import PRIVATE_FIELDS
 from vggrepro.caffe.splits import insert_splits
 from vggrepro.caffe.wire import prefix, walk
 from vggrepro.errors import ParseError, WeightsError
@@ -29,7 +31,7 @@ _LAYER = NetParameter.DESCRIPTOR.fields_by_name["layer"].number
 _BLOBS = LayerParameter.DESCRIPTOR.fields_by_name["blobs"].number
 _HISTORY = SolverState.DESCRIPTOR.fields_by_name["history"].number
 
-SetUp = Callable[[Any], None]
+SetUp = Callable[[LayerParameter], None]
 """Writes into a ``LayerParameter`` what its layer's set-up in Caffe writes there: the default weight of a
 loss, the learning rates of statistics. It is :func:`vggrepro.layers.base.set_up_definition`, or stands in
 for it."""
@@ -47,7 +49,7 @@ class SavedState:
     """Momentum and other accumulators, in the order of the solver's learnable parameters."""
 
 
-def saved_net(net: Any, set_up: SetUp | None = None) -> Any:
+def saved_net(net: NetParameter, set_up: SetUp | None = None) -> NetParameter:
     """What Caffe writes of a net beside its blobs: the name, and every layer as its set-up left it.
 
     ``net`` is a ``NetParameter`` in the newest format, filtered for a state. The result has Caffe's
@@ -69,7 +71,7 @@ def saved_net(net: Any, set_up: SetUp | None = None) -> Any:
 
 
 def write_caffemodel(
-    path: str | PathLike[str], net: Any, blobs: Mapping[str, Arrays], set_up: SetUp | None = None
+    path: str | PathLike[str], net: NetParameter, blobs: Mapping[str, Arrays], set_up: SetUp | None = None
 ) -> None:
     """Write a .caffemodel: ``net`` and ``set_up`` as for :func:`saved_net`, each layer's arrays by its name.
 
@@ -84,7 +86,7 @@ def write_caffemodel(
             _write_with_blobs(file, layer, _BLOBS, parts, _LAYER)
 
 
-def write_upgraded(file: IO[bytes], net: Any, source: BinaryFile) -> None:
+def write_upgraded(file: IO[bytes], net: NetParameter, source: BinaryFile[NetParameter]) -> None:
     """Write an upgraded ``NetParameter`` whose blobs are placeholders of ``source``, byte for byte.
 
     Raises ParseError for a malformed blob.
@@ -103,7 +105,7 @@ def write_upgraded(file: IO[bytes], net: Any, source: BinaryFile) -> None:
 
 
 def write_caffemodel_hdf5(
-    path: str | PathLike[str], net: Any, blobs: Mapping[str, Arrays], set_up: SetUp | None = None
+    path: str | PathLike[str], net: NetParameter, blobs: Mapping[str, Arrays], set_up: SetUp | None = None
 ) -> None:
     """Write a .caffemodel.h5, with the arguments of :func:`write_caffemodel`.
 
@@ -159,14 +161,14 @@ def write_blob(path: str | PathLike[str], array: npt.NDArray[Any]) -> None:
             file.write(part)
 
 
-def _check_names(path: str | PathLike[str], net: Any, blobs: Mapping[str, Arrays]) -> None:
+def _check_names(path: str | PathLike[str], net: NetParameter, blobs: Mapping[str, Arrays]) -> None:
     unknown = set(blobs) - {layer.name for layer in net.layer}
     if unknown:
         raise WeightsError(f"{path}: no layer of the net is called {', '.join(map(repr, sorted(unknown)))}")
 
 
 def _write_with_blobs(
-    file: IO[bytes], message: Any, number: int, blobs: Iterable[Parts], outer: int | None = None
+    file: IO[bytes], message: Message, number: int, blobs: Iterable[Parts], outer: int | None = None
 ) -> None:
     """Write a message that holds no blobs, with ``blobs`` as its field ``number``, in field order;
     as field ``outer`` of the message around it, if there is one."""

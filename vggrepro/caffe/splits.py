@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from vggrepro.caffe.messages import LayerParameter, NetParameter
 from vggrepro.errors import NetError
@@ -26,7 +26,7 @@ class _Uses:
     """The loss weights that are not zero."""
 
 
-def insert_splits(net: Any) -> Any:
+def insert_splits(net: NetParameter) -> NetParameter:
     """The net with a Split layer behind every top that is used more than once.
 
     ``net`` is in the newest format, and filtered. Raises NetError for an unknown bottom.
@@ -52,7 +52,7 @@ def insert_splits(net: Any) -> Any:
     return result
 
 
-def _count_uses(net: Any) -> _Uses:
+def _count_uses(net: NetParameter) -> _Uses:
     uses = _Uses()
     latest: dict[str, _Top] = {}
     for index, layer in enumerate(net.layer):
@@ -69,7 +69,7 @@ def _count_uses(net: Any) -> _Uses:
     return uses
 
 
-def _split(net: Any, top: _Top, copies: int, loss_weight: float) -> Any:
+def _split(net: NetParameter, top: _Top, copies: int, loss_weight: float) -> LayerParameter:
     name = _split_name(net, top)
     layer = LayerParameter(name=name, type="Split", bottom=[net.layer[top[0]].top[top[1]]])
     layer.top.extend(f"{name}_{copy}" for copy in range(copies))
@@ -78,6 +78,6 @@ def _split(net: Any, top: _Top, copies: int, loss_weight: float) -> Any:
     return layer
 
 
-def _split_name(net: Any, top: _Top) -> str:
+def _split_name(net: NetParameter, top: _Top) -> str:
     layer = net.layer[top[0]]
     return f"{layer.top[top[1]]}_{layer.name}_{top[1]}_split"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from vggrepro.caffe.messages import PHASES, NetParameter, NetState
+from vggrepro.caffe.messages import PHASES, LayerParameter, NetParameter, NetState, NetStateRule
 from vggrepro.errors import NetError
 
 
-def filter_net(net: Any, *, phase: int | str, level: int = 0, stages: Sequence[str] = ()) -> Any:
+def filter_net(
+    net: NetParameter, *, phase: int | str, level: int = 0, stages: Sequence[str] = ()
+) -> NetParameter:
     """The net as ``Net(file, phase, level, stages)`` builds it: a new ``NetParameter``.
 
     ``phase`` is TRAIN or TEST, by name or number. As in Caffe, phase and level replace those of the
@@ -23,7 +24,7 @@ def filter_net(net: Any, *, phase: int | str, level: int = 0, stages: Sequence[s
     return filter_by_state(net, state)
 
 
-def solver_net_state(phase: int | str, net: Any, solver_state: Any = None) -> Any:
+def solver_net_state(phase: int | str, net: NetParameter, solver_state: NetState | None = None) -> NetState:
     """The ``NetState`` that a solver gives a net: the phase, overridden by the net's own ``state``,
     overridden by the solver's ``train_state`` or ``test_state``; stages add up."""
     state = NetState(phase=_phase_number(phase))
@@ -33,7 +34,7 @@ def solver_net_state(phase: int | str, net: Any, solver_state: Any = None) -> An
     return state
 
 
-def filter_by_state(net: Any, state: Any) -> Any:
+def filter_by_state(net: NetParameter, state: NetState) -> NetParameter:
     """The net with the layers that ``state`` (a ``NetState``) includes. Every layer has its phase
     set, the net's unless it has its own. Raises NetError."""
     filtered = NetParameter()
@@ -49,7 +50,7 @@ def filter_by_state(net: Any, state: Any) -> Any:
     return filtered
 
 
-def is_included(layer: Any, state: Any) -> bool:
+def is_included(layer: LayerParameter, state: NetState) -> bool:
     """Whether a ``LayerParameter`` is part of the net in ``state``. Raises NetError."""
     if layer.include and layer.exclude:
         raise NetError(f"layer {layer.name!r}: Specify either include rules or exclude rules; not both.")
@@ -58,7 +59,7 @@ def is_included(layer: Any, state: Any) -> bool:
     return not any(state_meets_rule(state, rule) for rule in layer.exclude)
 
 
-def state_meets_rule(state: Any, rule: Any) -> bool:
+def state_meets_rule(state: NetState, rule: NetStateRule) -> bool:
     """Caffe's ``StateMeetsRule``: whether a ``NetState`` meets every condition of a ``NetStateRule``."""
     return (
         (not rule.HasField("phase") or rule.phase == state.phase)

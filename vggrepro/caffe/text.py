@@ -7,15 +7,17 @@ is an error; with ``allow_unknown`` it is left out, and a warning names it.
 from __future__ import annotations
 
 import warnings
+from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from google.protobuf import text_format
+from google.protobuf.message import Message
 
 from vggrepro.caffe.messages import NetParameter, SolverParameter
-from vggrepro.caffe.text_scan import blank_unknown_fields, undecodable_string
-from vggrepro.errors import ParseError
+from vggrepro.caffe.text_scan import blank_unknown_fields, first_unknown_field, undecodable_string
+from vggrepro.errors import ParseError, UnknownFieldError
 
 MAX_BYTES = 256 << 20
 """Largest text file that is read. The definitions of the deepest published nets take 1 MB."""
@@ -23,30 +25,30 @@ MAX_BYTES = 256 << 20
 HEAD = 1024
 """How many bytes tell text from a binary file."""
 
-_Message = TypeVar("_Message", bound=Any)
+_Message = TypeVar("_Message", NetParameter, SolverParameter)
 
 
-def parse_net(text: str, source: str = "<string>", *, allow_unknown: bool = False) -> Any:
+def parse_net(text: str, source: str = "<string>", *, allow_unknown: bool = False) -> NetParameter:
     """A ``NetParameter`` from text, as it was written (not upgraded). Raises ParseError."""
     return _parse(text, NetParameter(), source, allow_unknown)
 
 
-def parse_solver(text: str, source: str = "<string>", *, allow_unknown: bool = False) -> Any:
+def parse_solver(text: str, source: str = "<string>", *, allow_unknown: bool = False) -> SolverParameter:
     """A ``SolverParameter`` from text, as it was written (not upgraded). Raises ParseError."""
     return _parse(text, SolverParameter(), source, allow_unknown)
 
 
-def read_net(path: str | PathLike[str], *, allow_unknown: bool = False) -> Any:
+def read_net(path: str | PathLike[str], *, allow_unknown: bool = False) -> NetParameter:
     """A ``NetParameter`` from a text file, not upgraded. Raises ParseError."""
     return _not_empty(parse_net(read_text(path), str(path), allow_unknown=allow_unknown), path)
 
 
-def read_solver(path: str | PathLike[str], *, allow_unknown: bool = False) -> Any:
+def read_solver(path: str | PathLike[str], *, allow_unknown: bool = False) -> SolverParameter:
     """A ``SolverParameter`` from a text file, not upgraded. Raises ParseError."""
     return _not_empty(parse_solver(read_text(path), str(path), allow_unknown=allow_unknown), path)
 
 
-def format_message(message: Any) -> str:
+def format_message(message: Message) -> str:
     """The text of a message, fields in the order of their numbers as Caffe's tools write them."""
     return text_format.MessageToString(message, as_utf8=True)
 
@@ -77,7 +79,11 @@ def _parse(text: str, message: _Message, source: str, allow_unknown: bool) -> _M
     try:
         text_format.Parse(text, message)
     except text_format.ParseError as error:
-        raise ParseError(_located(source, error, text) + _hint(text, message)) from None
+        problem = _located(source, error, text) + _hint(text, message)
+        first = first_unknown_field(text, message.DESCRIPTOR)
+        if first is None or (first.line, first.column) != (error.GetLine(), error.GetColumn()):
+            raise ParseError(problem) from None
+        raise UnknownFieldError(problem, source=source, **asdict(first)) from None
     except (ValueError, TypeError, RecursionError) as error:
         raise ParseError(f"{source}: {_one_line(str(error))}") from None
     if not message.IsInitialized():
@@ -98,9 +104,10 @@ def _located(source: str, error: text_format.ParseError, text: str) -> str:
     return f"{source}:{where}: {_one_line(problem)}"
 
 
-def _hint(text: str, message: Any) -> str:
+def _hint(text: str, message: NetParameter | SolverParameter) -> str:
     """A word on the most common mix-up: a net given for a solver, or the reverse."""
-    other = SolverParameter() if isinstance(message, NetParameter) else NetParameter()
+    net_wanted = isinstance(message, NetParameter)
+    other: NetParameter | SolverParameter = SolverParameter() if net_wanted else NetParameter()
     try:
         text_format.Parse(text, other)
     except (text_format.ParseError, ValueError, TypeError, RecursionError):

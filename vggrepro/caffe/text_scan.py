@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from google.protobuf.descriptor import Descriptor
 
 _TOKEN = re.compile(
     r"""
@@ -30,11 +31,19 @@ class UnknownField:
     line: int
     column: int
     message_type: str
-    name: str
+    field: str
 
     def __str__(self) -> str:
-        text = f'Message type "{self.message_type}" has no field named "{self.name}"'
+        text = f'Message type "{self.message_type}" has no field named "{self.field}"'
         return f"{self.line}:{self.column}: {text}"
+
+
+def first_unknown_field(text: str, descriptor: Descriptor) -> UnknownField | None:
+    """The first field that the schema lacks; ``descriptor`` is that of the whole text's message type."""
+    for start, _, message_type, name in _unknown_spans(text, descriptor):
+        line = text.count("\n", 0, start) + 1
+        return UnknownField(line, start - text.rfind("\n", 0, start), message_type, name)
+    return None
 
 
 def undecodable_string(text: str) -> tuple[int, int] | None:
@@ -51,7 +60,7 @@ def undecodable_string(text: str) -> tuple[int, int] | None:
 
 
 def blank_unknown_fields(
-    text: str, descriptor: Any, within: Sequence[range] | None = None
+    text: str, descriptor: Descriptor, within: Sequence[range] | None = None
 ) -> tuple[str, tuple[UnknownField, ...]]:
     """The text with unknown fields replaced by spaces, and those fields.
 
@@ -87,7 +96,7 @@ def field_spans(text: str, name: str) -> list[range]:
     return spans
 
 
-def _unknown_spans(text: str, descriptor: Any) -> Iterator[tuple[int, int, str, str]]:
+def _unknown_spans(text: str, descriptor: Descriptor) -> Iterator[tuple[int, int, str, str]]:
     """Start, end, message type and name of each unknown field, outermost only."""
     tokens = [token for token in _TOKEN.finditer(text) if token.lastgroup != "space"]
     inside, opened = [descriptor], None  # opened: the type of the message that the next brace begins

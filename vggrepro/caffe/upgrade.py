@@ -7,10 +7,13 @@ and BatchNorm layers that declare three parameters.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Generic, TypeVar
 
-from vggrepro.caffe.messages import NetParameter, SolverParameter
+from google.protobuf.message import Message
+
+from vggrepro.caffe.messages import LayerParameter, NetParameter, SolverParameter
 from vggrepro.caffe.text import format_message, parse_net, parse_solver
 from vggrepro.caffe.upgrade_v0 import needs_v0_upgrade, upgrade_v0_net
 from vggrepro.caffe.upgrade_v1 import (
@@ -31,11 +34,14 @@ _SOLVER_TYPES = {
 }
 
 
+_Definition = TypeVar("_Definition", bound=Message)
+
+
 @dataclass(frozen=True)
-class Upgraded:
+class Upgraded(Generic[_Definition]):
     """A definition in the newest format, and how it came about."""
 
-    message: Any
+    message: _Definition
     """The upgraded ``NetParameter`` or ``SolverParameter``; never the one that was given."""
     steps: tuple[str, ...] = ()
     """What was deprecated, in the order of upgrading; empty if the format was the newest."""
@@ -57,13 +63,13 @@ def upgrade_solver(text: str) -> str:
     return _written(upgrade_solver_report(parse_solver(text)))
 
 
-def _written(result: Upgraded) -> str:
+def _written(result: Upgraded[_Definition]) -> str:
     for problem in result.problems:
         warnings.warn(problem, stacklevel=3)
     return format_message(result.message)
 
 
-def upgrade_net_param(net: Any, source: str = "<string>") -> Any:
+def upgrade_net_param(net: NetParameter, source: str = "<string>") -> NetParameter:
     """A ``NetParameter`` in the newest format; ``net`` itself is not changed.
 
     Raises UpgradeError where Caffe stops. DEVIATION: also where it goes on "with problems": a net whose
@@ -72,18 +78,18 @@ def upgrade_net_param(net: Any, source: str = "<string>") -> Any:
     return _complete(upgrade_net_report(net, source), source)
 
 
-def upgrade_solver_param(solver: Any, source: str = "<string>") -> Any:
+def upgrade_solver_param(solver: SolverParameter, source: str = "<string>") -> SolverParameter:
     """A ``SolverParameter`` in the newest format; ``solver`` itself is not changed. Raises UpgradeError."""
     return _complete(upgrade_solver_report(solver, source), source)
 
 
-def _complete(result: Upgraded, source: str) -> Any:
+def _complete(result: Upgraded[_Definition], source: str) -> _Definition:
     if result.problems:
         raise UpgradeError(f"{source}: {'; '.join(result.problems)}")
     return result.message
 
 
-def upgrade_net_report(old: Any, source: str = "<string>") -> Upgraded:
+def upgrade_net_report(old: NetParameter, source: str = "<string>") -> Upgraded[NetParameter]:
     """Upgrade a ``NetParameter`` as far as Caffe does, problems reported beside the result.
 
     Raises UpgradeError where Caffe's tool stops.
@@ -113,7 +119,7 @@ def upgrade_net_report(old: Any, source: str = "<string>") -> Upgraded:
     return Upgraded(net, tuple(steps), problems)
 
 
-def _upgrade_inputs(old: Any) -> Any:
+def _upgrade_inputs(old: NetParameter) -> NetParameter:
     """The net with an Input layer in front that stands for its ``input`` fields.
 
     Inputs without any shape, as in published weight files, leave no layer.
@@ -130,7 +136,7 @@ def _upgrade_inputs(old: Any) -> Any:
     return net
 
 
-def _input_dims(net: Any, index: int, name: str) -> Any:
+def _input_dims(net: NetParameter, index: int, name: str) -> Sequence[int]:
     """``input_shape`` goes before ``input_dim``, of which every input takes four."""
     if net.input_shape:
         if index >= len(net.input_shape):
@@ -144,11 +150,11 @@ def _input_dims(net: Any, index: int, name: str) -> Any:
     return dims
 
 
-def _is_old_batch_norm(layer: Any) -> bool:
+def _is_old_batch_norm(layer: LayerParameter) -> bool:
     return layer.type == "BatchNorm" and len(layer.param) == 3
 
 
-def _upgrade_batch_norms(net: Any) -> None:
+def _upgrade_batch_norms(net: NetParameter) -> None:
     """Statistics are not learned: what old files declare for them becomes a rate of zero."""
     for layer in filter(_is_old_batch_norm, net.layer):
         for spec in layer.param:
@@ -156,7 +162,7 @@ def _upgrade_batch_norms(net: Any) -> None:
             spec.decay_mult = 0
 
 
-def upgrade_solver_report(old: Any, source: str = "<string>") -> Upgraded:
+def upgrade_solver_report(old: SolverParameter, source: str = "<string>") -> Upgraded[SolverParameter]:
     """Upgrade a ``SolverParameter`` as Caffe does. Raises UpgradeError where Caffe's tool stops."""
     solver = SolverParameter()
     solver.CopyFrom(old)

@@ -5,7 +5,7 @@ Facts of Caffe's ``UpgradeV0Net``: which parameter message each V0 field went to
 
 from __future__ import annotations
 
-from typing import Any
+from google.protobuf.message import Message
 
 from vggrepro.caffe.messages import NetParameter, V1LayerParameter
 from vggrepro.caffe.upgrade_v1 import BOTH_FORMATS
@@ -78,12 +78,12 @@ _TRANSFORM = {"scale": "scale", "meanfile": "mean_file", "cropsize": "crop_size"
 """V0 field -> field of ``transform_param``; Caffe moves these whatever the layer's type is."""
 
 
-def needs_v0_upgrade(net: Any) -> bool:
+def needs_v0_upgrade(net: NetParameter) -> bool:
     """Whether a layer of the net is in the V0 format."""
     return any(layer.HasField("layer") for layer in net.layers)
 
 
-def upgrade_v0_net(old: Any) -> tuple[Any, tuple[str, ...]]:
+def upgrade_v0_net(old: NetParameter) -> tuple[NetParameter, tuple[str, ...]]:
     """The net in V1 format, and the problems: parameters that a layer's type does not have.
 
     As in Caffe, ``state``, ``debug_info`` and ``input_shape``, which V0 nets did not have, are not
@@ -104,10 +104,10 @@ def upgrade_v0_net(old: Any) -> tuple[Any, tuple[str, ...]]:
     return net, tuple(problems)
 
 
-def _without_padding_layers(net: Any) -> list[Any]:
+def _without_padding_layers(net: NetParameter) -> list[V1LayerParameter]:
     """The layers, with each padding layer merged into the convolution or pooling that reads it."""
-    kept: list[Any] = []
-    source: dict[str, Any] = dict.fromkeys(net.input)
+    kept: list[V1LayerParameter] = []
+    source: dict[str, V1LayerParameter | None] = dict.fromkeys(net.input)
     for old in net.layers:
         layer = V1LayerParameter()
         layer.CopyFrom(old)
@@ -125,7 +125,7 @@ def _without_padding_layers(net: Any) -> list[Any]:
     return kept
 
 
-def _check_padding(padding: Any, consumer: Any) -> None:
+def _check_padding(padding: V1LayerParameter, consumer: V1LayerParameter) -> None:
     where = f"layer {consumer.layer.name!r}: "
     if consumer.layer.type not in _WINDOWED:
         raise UpgradeError(
@@ -140,7 +140,7 @@ def _check_padding(padding: Any, consumer: Any) -> None:
         raise UpgradeError(f"{where}Padding Layer produces a single blob as output.")
 
 
-def _upgrade_layer(connection: Any, new: Any) -> list[str]:
+def _upgrade_layer(connection: V1LayerParameter, new: V1LayerParameter) -> list[str]:
     """Fill the V1 layer ``new`` from a V0 connection; the problems."""
     new.bottom.extend(connection.bottom)
     new.top.extend(connection.top)
@@ -157,15 +157,16 @@ def _upgrade_layer(connection: Any, new: Any) -> list[str]:
     new.blobs_lr.extend(old.blobs_lr)
     new.weight_decay.extend(old.weight_decay)
     problems = []
+    present = {descriptor.name for descriptor, _ in old.ListFields()}
     for name, (field, owners) in _BY_TYPE.items():
-        if not old.HasField(name):
+        if name not in present:
             continue
         if old.type in owners:
             _set(getattr(new, owners[old.type]), field, getattr(old, name))
         else:
             problems.append(f"layer {old.name!r}: Unknown parameter {name} for layer type {old.type}")
     for name, field in _TRANSFORM.items():
-        if old.HasField(name):
+        if name in present:
             setattr(new.transform_param, field, getattr(old, name))
     if old.HasField("hdf5_output_param"):
         if old.type == "hdf5_output":
@@ -177,14 +178,14 @@ def _upgrade_layer(connection: Any, new: Any) -> list[str]:
     return problems
 
 
-def _set(param: Any, field: str, value: Any) -> None:
+def _set(param: Message, field: str, value: Message | int | float | str) -> None:
     """Append to, copy into or set a field, whichever its kind asks for."""
     target = getattr(param, field)
     if hasattr(target, "append"):
         target.append(value)
-    elif hasattr(target, "CopyFrom"):
+    elif isinstance(value, Message):
         target.CopyFrom(value)
-    elif field in ("new_height", "new_width"):
+    elif isinstance(value, int) and field in ("new_height", "new_width"):
         setattr(param, field, value % 2**32)  # signed in V0, unsigned today
     else:
         setattr(param, field, value)

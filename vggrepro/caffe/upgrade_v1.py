@@ -6,7 +6,9 @@ in this format.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+
+from google.protobuf.message import Message
 
 from vggrepro.caffe.messages import LayerParameter, NetParameter, V1LayerParameter
 from vggrepro.errors import UpgradeError
@@ -54,7 +56,7 @@ _TYPES = {
     "THRESHOLD": "Threshold",
 }
 
-_PARAMS = tuple(
+_PARAMS = frozenset(
     field.name
     for field in V1LayerParameter.DESCRIPTOR.fields
     if field.message_type is not None
@@ -74,7 +76,7 @@ BOTH_FORMATS = (
 )
 
 
-def needs_data_upgrade(net: Any) -> bool:
+def needs_data_upgrade(net: NetParameter) -> bool:
     """Whether a V1 data layer has its scale, mean, crop or mirror outside ``transform_param``."""
     return any(
         param.HasField(field)
@@ -84,7 +86,7 @@ def needs_data_upgrade(net: Any) -> bool:
     )
 
 
-def upgrade_data_transforms(old: Any) -> Any:
+def upgrade_data_transforms(old: NetParameter) -> NetParameter:
     """The net with those fields moved to ``transform_param``."""
     net = NetParameter()
     net.CopyFrom(old)
@@ -99,17 +101,17 @@ def upgrade_data_transforms(old: Any) -> Any:
     return net
 
 
-def _data_params(layer: Any) -> tuple[Any, ...]:
+def _data_params(layer: V1LayerParameter) -> tuple[Message, ...]:
     name = _TRANSFORMED.get(V1LayerParameter.LayerType.Name(layer.type))
     return () if name is None else (getattr(layer, name),)
 
 
-def needs_v1_upgrade(net: Any) -> bool:
+def needs_v1_upgrade(net: NetParameter) -> bool:
     """Whether the net has ``layers`` fields."""
     return len(net.layers) > 0
 
 
-def upgrade_v1_net(old: Any) -> Any:
+def upgrade_v1_net(old: NetParameter) -> NetParameter:
     """The net with its ``layers`` as ``layer``. Raises UpgradeError if it has both."""
     if old.layer:
         raise UpgradeError(BOTH_FORMATS)
@@ -121,14 +123,14 @@ def upgrade_v1_net(old: Any) -> Any:
     return net
 
 
-def _upgrade_layer(old: Any, new: Any) -> None:
+def _upgrade_layer(old: V1LayerParameter, new: LayerParameter) -> None:
     for field in ("bottom", "top", "include", "exclude", "blobs", "loss_weight"):
         getattr(new, field).extend(getattr(old, field))
     if old.HasField("name"):
         new.name = old.name
     if old.HasField("type"):
         new.type = _TYPES[V1LayerParameter.LayerType.Name(old.type)]
-    specs = {
+    specs: dict[str, Sequence[float | str]] = {
         "name": old.param,
         "share_mode": old.blob_share_mode,
         "lr_mult": old.blobs_lr,
@@ -139,6 +141,6 @@ def _upgrade_layer(old: Any, new: Any) -> None:
     for field, values in specs.items():
         for spec, value in zip(new.param, values, strict=False):
             setattr(spec, field, value)
-    for name in _PARAMS:
-        if old.HasField(name):
-            getattr(new, name).CopyFrom(getattr(old, name))
+    for descriptor, value in old.ListFields():
+        if descriptor.name in _PARAMS:
+            getattr(new, descriptor.name).CopyFrom(value)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from vggrepro.caffe.binary import open_net
+from vggrepro.caffe.messages import NetParameter, SolverParameter
 from vggrepro.caffe.snapshot import write_upgraded
 from vggrepro.caffe.text import format_message, is_text, read_net, read_solver
 from vggrepro.caffe.upgrade import Upgraded, upgrade_net_report, upgrade_solver_report
@@ -54,25 +55,30 @@ def parser() -> argparse.ArgumentParser:
 
 def _upgrade(options: UpgradeOptions) -> int:
     path = options.file
-    if is_text(path):
-        if options.solver:
-            solver = read_solver(path, allow_unknown=options.allow_unknown)
-            upgraded = upgrade_solver_report(solver, path)
-        else:
-            upgraded = upgrade_net_report(read_net(path, allow_unknown=options.allow_unknown), path)
-        with _output(options.output) as file:
-            file.write(format_message(upgraded.message).encode())
+    if not is_text(path):
+        return _upgrade_binary(path, options.output, solver=options.solver)
+    upgraded: Upgraded[NetParameter] | Upgraded[SolverParameter]
+    if options.solver:
+        solver = read_solver(path, allow_unknown=options.allow_unknown)
+        upgraded = upgrade_solver_report(solver, path)
     else:
-        if options.solver:
-            raise ParseError(f"{path}: a binary file, not a solver definition")
-        binary = open_net(path)
-        upgraded = upgrade_net_report(binary.message, path)
-        with _output(options.output) as file:
-            write_upgraded(file, upgraded.message, binary)
+        upgraded = upgrade_net_report(read_net(path, allow_unknown=options.allow_unknown), path)
+    with _output(options.output) as file:
+        file.write(format_message(upgraded.message).encode())
     return _report(upgraded, path)
 
 
-def _report(upgraded: Upgraded, path: str) -> int:
+def _upgrade_binary(path: str, output: Path | None, *, solver: bool) -> int:
+    if solver:
+        raise ParseError(f"{path}: a binary file, not a solver definition")
+    binary = open_net(path)
+    upgraded = upgrade_net_report(binary.message, path)
+    with _output(output) as file:
+        write_upgraded(file, upgraded.message, binary)
+    return _report(upgraded, path)
+
+
+def _report(upgraded: Upgraded[NetParameter] | Upgraded[SolverParameter], path: str) -> int:
     for step in upgraded.steps:
         print(f"{path}: upgraded deprecated {step}", file=sys.stderr)
     if not upgraded.steps:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vggrepro.caffe.text import format_message
-from vggrepro.caffe.unknown_layers import ForeignNet
+from vggrepro.caffe.unknown_layers import PartlyKnownNet
 from vggrepro.caffe.weights import SavedLayer
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError, UnsupportedError
@@ -96,7 +96,7 @@ class Custom(Layer[None]):
 
 
 def custom_layers(
-    message: Any, foreign: ForeignNet, shapes: Mapping[str, Shape], saved: Sequence[SavedLayer]
+    message: Any, written: PartlyKnownNet, shapes: Mapping[str, Shape], saved: Sequence[SavedLayer]
 ) -> dict[str, AnyLayer]:
     """A layer for each one of unknown type in an upgraded and filtered net, by its name.
 
@@ -113,7 +113,7 @@ def custom_layers(
     return {
         layer.name: replace(
             Custom.from_param(layer, layer.phase),
-            prototxt=foreign.text_of(layer),
+            prototxt=written.text_of(layer),
             shapes=tuple(shapes.get(top) for top in layer.top),
             blobs=blobs.get(layer.name, ()),
         )

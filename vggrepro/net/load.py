@@ -14,11 +14,11 @@ import numpy.typing as npt
 from vggrepro.caffe.messages import PHASES, NetParameter
 from vggrepro.caffe.state import filter_net
 from vggrepro.caffe.text import read_net
-from vggrepro.caffe.unknown_layers import ForeignNet, foreign_types, read_foreign_net
+from vggrepro.caffe.unknown_layers import PartlyKnownNet, read_partly_known_net, unknown_types
 from vggrepro.caffe.upgrade import upgrade_net_param
 from vggrepro.caffe.weights import SavedLayer, read_weights
 from vggrepro.emit import Shape
-from vggrepro.errors import NetError, ParseError, WeightsError, naming
+from vggrepro.errors import NetError, ParseError, UnknownFieldError, WeightsError, naming
 from vggrepro.layers.base import find_layer_class, known_types
 from vggrepro.layers.rules.axes import shape_string
 from vggrepro.net.custom import HOW_TO_ALLOW, custom_layers, warn_of_custom_nodes
@@ -56,13 +56,13 @@ def load_net(
     """
     _check_arguments(phase, allow_custom, custom_shapes)
     source = os.fspath(prototxt)
-    foreign = _read(source, allow_unknown, allow_custom)
-    upgraded = upgrade_net_param(foreign.message, source)
+    written = _read(source, allow_unknown, allow_custom)
+    upgraded = upgrade_net_param(written.message, source)
     saved = {os.fspath(weights): read_weights(weights)} if weights is not None else {}
     with naming(source):
         message = filter_net(upgraded, phase=phase, level=level, stages=stages)
         blobs = [layer for layers in saved.values() for layer in layers]
-        custom = custom_layers(message, foreign, custom_shapes or {}, blobs) if allow_custom else {}
+        custom = custom_layers(message, written, custom_shapes or {}, blobs) if allow_custom else {}
         _resolve_files(message, Path(source).parent)
         net = build(message, phase, input_shapes, custom)
     warn_of_custom_nodes(net.layers, net.shapes)
@@ -80,21 +80,21 @@ def _check_arguments(phase: str, allow_custom: bool, custom_shapes: Mapping[str,
         raise NetError(f"custom shape of {min(custom_shapes)!r}: given without allow_custom")
 
 
-def _read(source: str, allow_unknown: bool, allow_custom: bool) -> ForeignNet:
+def _read(source: str, allow_unknown: bool, allow_custom: bool) -> PartlyKnownNet:
     if allow_custom:
-        return read_foreign_net(source, known_types(), allow_unknown=allow_unknown)
+        return read_partly_known_net(source, known_types(), allow_unknown=allow_unknown)
     try:
-        return ForeignNet(read_net(source, allow_unknown=allow_unknown), {})
-    except ParseError as error:
-        types = _foreign_types(source) if "has no field named" in str(error) else []
+        return PartlyKnownNet(read_net(source, allow_unknown=allow_unknown), {})
+    except UnknownFieldError as error:
+        types = _unknown_types(source)
         if not types:
             raise
         raise ParseError(f"{error} (unknown layer types: {', '.join(types)}; {HOW_TO_ALLOW})") from None
 
 
-def _foreign_types(source: str) -> list[str]:
+def _unknown_types(source: str) -> list[str]:
     try:
-        return foreign_types(source, known_types())
+        return unknown_types(source, known_types())
     except ParseError:  # the definition has other faults as well
         return []
 
