@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from vggrepro.caffe.state import filter_net
-from vggrepro.caffe.text_scan import field_spans
 from vggrepro.caffe.unknown_layers import read_partly_known_net, unknown_types
 from vggrepro.caffe.upgrade import upgrade_net_param
 from vggrepro.errors import ParseError
@@ -77,18 +76,3 @@ def test_comments_in_any_encoding_are_kept(tmp_path):
     net = read_partly_known_net(path, KNOWN)
     kept = net.text_of(net.message.layer[0])
     assert kept.encode("utf-8", "surrogateescape") == path.read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("text", "spans"),
-    [
-        ("", []),
-        ("a: 1 b { a: 2 } a: 3", ["a: 1", "a: 3"]),
-        ("a { b { a: 1 } } # a { }\na <>", ["a { b { a: 1 } }", "a <>"]),
-        ('b: "a: 1" a: "x" "y" a: - 3', ['a: "x" "y"', "a: - 3"]),
-        ("a {", ["a {"]),
-        ("} a: 1", ["a: 1"]),
-    ],
-)
-def test_field_spans(text, spans):
-    assert [text[span.start : span.stop] for span in field_spans(text, "a")] == spans

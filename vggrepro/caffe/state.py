@@ -41,8 +41,9 @@ def filter_by_state(net: NetParameter, state: NetState) -> NetParameter:
     filtered.CopyFrom(net)
     filtered.ClearField("layer")
     filtered.state.CopyFrom(state)
+    stages = frozenset(state.stage)
     for layer in net.layer:
-        if is_included(layer, state):
+        if _is_included(layer, state, stages):
             kept = filtered.layer.add()
             kept.CopyFrom(layer)
             if not layer.HasField("phase"):
@@ -50,23 +51,26 @@ def filter_by_state(net: NetParameter, state: NetState) -> NetParameter:
     return filtered
 
 
-def is_included(layer: LayerParameter, state: NetState) -> bool:
-    """Whether a ``LayerParameter`` is part of the net in ``state``. Raises NetError."""
+def _is_included(layer: LayerParameter, state: NetState, stages: frozenset[str]) -> bool:
     if layer.include and layer.exclude:
         raise NetError(f"layer {layer.name!r}: Specify either include rules or exclude rules; not both.")
     if layer.include:
-        return any(state_meets_rule(state, rule) for rule in layer.include)
-    return not any(state_meets_rule(state, rule) for rule in layer.exclude)
+        return any(_meets(state, stages, rule) for rule in layer.include)
+    return not any(_meets(state, stages, rule) for rule in layer.exclude)
 
 
 def state_meets_rule(state: NetState, rule: NetStateRule) -> bool:
     """Caffe's ``StateMeetsRule``: whether a ``NetState`` meets every condition of a ``NetStateRule``."""
+    return _meets(state, frozenset(state.stage), rule)
+
+
+def _meets(state: NetState, stages: frozenset[str], rule: NetStateRule) -> bool:
     return (
         (not rule.HasField("phase") or rule.phase == state.phase)
         and (not rule.HasField("min_level") or state.level >= rule.min_level)
         and (not rule.HasField("max_level") or state.level <= rule.max_level)
-        and set(rule.stage) <= set(state.stage)
-        and set(rule.not_stage).isdisjoint(state.stage)
+        and stages.issuperset(rule.stage)
+        and stages.isdisjoint(rule.not_stage)
     )
 
 

@@ -99,7 +99,8 @@ def _located(source: str, error: text_format.ParseError, text: str) -> str:
     if line is None:
         return f"{source}: {_one_line(str(error))}"
     where = f"{line}:{column}" if column is not None else f"{line}"
-    quoted = f"'{text.splitlines()[line - 1]}': " if line <= len(text.splitlines()) else ""
+    lines = text.split("\n")  # as the parser counts them
+    quoted = f"'{lines[line - 1]}': " if line <= len(lines) else ""
     problem = str(error).removeprefix(where).removeprefix(" : ").removeprefix(quoted)
     return f"{source}:{where}: {_one_line(problem)}"
 

@@ -1,4 +1,7 @@
-"""Looking over text messages before they are parsed: unknown fields, strings that are not UTF-8."""
+"""Looking over text messages before they are parsed: unknown fields, strings that are not UTF-8.
+
+Whatever the text is, every function takes time in proportion to its length, and little memory beside it.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,10 @@ from google.protobuf.descriptor import Descriptor
 
 _TOKEN = re.compile(
     r"""
-      (?P<space> (?: \s | \#[^\n]* )+ )
+      (?P<space> \s+ | \#[^\n]* )
     | (?P<name> [A-Za-z_][A-Za-z0-9_]* )
-    | (?P<text> "(?:[^"\\\n]|\\.)*" | '(?:[^'\\\n]|\\.)*' )
+    | (?P<text> "[^"\\\n]*(?:\\.[^"\\\n]*)*" | '[^'\\\n]*(?:\\.[^'\\\n]*)*' )
+    | (?P<unclosed> ["'][^\n]* )
     | (?P<number> [0-9+.-][A-Za-z0-9_+.-]* )
     | (?P<sign> . )
     """,
@@ -20,8 +24,6 @@ _TOKEN = re.compile(
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CLOSING = {"{": "}", "<": ">", "[": "]"}
-
-_Tokens = Sequence["re.Match[str]"]
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,7 @@ class UnknownField:
 def first_unknown_field(text: str, descriptor: Descriptor) -> UnknownField | None:
     """The first field that the schema lacks; ``descriptor`` is that of the whole text's message type."""
     for start, _, message_type, name in _unknown_spans(text, descriptor):
-        line = text.count("\n", 0, start) + 1
-        return UnknownField(line, start - text.rfind("\n", 0, start), message_type, name)
+        return UnknownField(*_Places(text).of(start), message_type, name)
     return None
 
 
@@ -55,7 +56,7 @@ def undecodable_string(text: str) -> tuple[int, int] | None:
         return None
     for token in _TOKEN.finditer(text):
         if token.lastgroup != "space" and _SURROGATE.search(token.group()):
-            return text.count("\n", 0, token.start()) + 1, token.start() - text.rfind("\n", 0, token.start())
+            return _Places(text).of(token.start())
     return None
 
 
@@ -65,19 +66,20 @@ def blank_unknown_fields(
     """The text with unknown fields replaced by spaces, and those fields.
 
     ``descriptor`` is that of the message type. ``within`` holds the stretches of the text in which fields
-    are replaced (default: everywhere). Lines and columns stay, so that the parser that
+    are replaced, in order (default: everywhere). Lines and columns stay, so that the parser that
     comes after reports true places; what is not well formed is left for that parser to refuse.
     """
     pieces: list[str] = []
     unknown: list[UnknownField] = []
-    done, line = 0, 1
+    places, done = _Places(text), 0
+    stretches = iter([range(len(text))] if within is None else within)
+    stretch = next(stretches, None)
     for start, end, message_type, name in _unknown_spans(text, descriptor):
-        if within is not None and not any(start in stretch for stretch in within):
+        while stretch is not None and stretch.stop <= start:
+            stretch = next(stretches, None)
+        if stretch is None or start < stretch.start:
             continue
-        line += text.count("\n", done, start)
-        column = start - text.rfind("\n", 0, start)
-        unknown.append(UnknownField(line, column, message_type, name))
-        line += text.count("\n", start, end)
+        unknown.append(UnknownField(*places.of(start), message_type, name))
         pieces += (text[done:start], re.sub(r"[^\n]", " ", text[start:end]))
         done = end
     return "".join(pieces) + text[done:], tuple(unknown)
@@ -85,25 +87,21 @@ def blank_unknown_fields(
 
 def field_spans(text: str, name: str) -> list[range]:
     """Where the outermost fields called ``name`` lie in a text, names and values, in order."""
-    tokens = [token for token in _TOKEN.finditer(text) if token.lastgroup != "space"]
+    tokens = _Tokens(text)
     spans = []
-    index = 0
-    while index < len(tokens):
-        end = max(_after_value(tokens, index + 1), index + 1)
-        if tokens[index].group() == name:
-            spans.append(range(tokens[index].start(), tokens[end - 1].end()))
-        index = end
+    while (token := tokens.take()) is not None:
+        tokens.skip_value()
+        if token.group() == name:
+            spans.append(range(token.start(), tokens.end))
     return spans
 
 
 def _unknown_spans(text: str, descriptor: Descriptor) -> Iterator[tuple[int, int, str, str]]:
-    """Start, end, message type and name of each unknown field, outermost only."""
-    tokens = [token for token in _TOKEN.finditer(text) if token.lastgroup != "space"]
-    inside, opened = [descriptor], None  # opened: the type of the message that the next brace begins
-    index = 0
-    while index < len(tokens):
-        token = tokens[index]
-        index += 1
+    """Start, end, message type and name of each unknown field that has a value, outermost only."""
+    tokens = _Tokens(text)
+    inside = [descriptor]
+    opened: Descriptor | None = None  # the type of the message that the next brace begins
+    while (token := tokens.take()) is not None:
         if token.group() in ("{", "<") and opened is not None:
             inside.append(opened)
         elif token.group() in ("}", ">") and len(inside) > 1:
@@ -111,44 +109,75 @@ def _unknown_spans(text: str, descriptor: Descriptor) -> Iterator[tuple[int, int
         elif token.lastgroup == "name":
             field = inside[-1].fields_by_name.get(token.group())
             opened = field.message_type if field is not None else None
-            if opened is not None:
-                continue
-            end = _after_value(tokens, index)
-            if field is None and end > index:
-                yield token.start(), tokens[end - 1].end(), inside[-1].full_name, token.group()
-            index = end
+            if opened is None and tokens.skip_value() and field is None:
+                yield token.start(), tokens.end, inside[-1].full_name, token.group()
 
 
-def _after_value(tokens: _Tokens, index: int) -> int:
-    """The index after a field's value; ``index`` itself where no value follows."""
-    start = index
-    colon = index < len(tokens) and tokens[index].group() == ":"
-    index += colon
-    if index == len(tokens):
-        return start
-    token = tokens[index]
-    if token.group() in _CLOSING:
-        return _after_closing(tokens, index)
-    if not colon or token.lastgroup == "sign":
-        return start
-    index += 1
-    if token.group() == "-":  # a sign apart from its number
-        return min(index + 1, len(tokens))
-    while token.lastgroup == "text" and index < len(tokens) and tokens[index].lastgroup == "text":
-        index += 1  # neighbouring strings are one
-    return index
+class _Tokens:
+    """The tokens of a text, without space and comments, one after another."""
+
+    def __init__(self, text: str) -> None:
+        self._tokens = (token for token in _TOKEN.finditer(text) if token.lastgroup != "space")
+        self._next = next(self._tokens, None)
+        self.end = 0
+        """Where the token ends that was taken last."""
+
+    def take(self) -> re.Match[str] | None:
+        """The next token; None at the end of the text."""
+        token = self._next
+        if token is not None:
+            self.end = token.end()
+            self._next = next(self._tokens, None)
+        return token
+
+    def skip_value(self) -> bool:
+        """Pass over the value of a field whose name was taken last; whether there was a whole one."""
+        colon = self._is(":") and self.take() is not None
+        if self._is(*_CLOSING):
+            return self._skip_brackets()
+        if not colon or not self._is_kind("name", "number", "text"):
+            return False
+        if self._is("-"):  # a sign apart from its number
+            self.take()
+            return self._is_kind("name", "number") and self.take() is not None
+        text = self._is_kind("text")
+        self.take()
+        while text and self._is_kind("text"):  # neighbouring strings are one
+            self.take()
+        return True
+
+    def _skip_brackets(self) -> bool:
+        """Pass over a bracket and all that is in it; whether the one that closes it was found."""
+        expected: list[str] = []
+        while (token := self.take()) is not None:
+            sign = token.group()
+            if sign in _CLOSING:
+                expected.append(_CLOSING[sign])
+            elif sign == expected[-1]:
+                expected.pop()
+                if not expected:
+                    return True
+        return False
+
+    def _is(self, *texts: str) -> bool:
+        return self._next is not None and self._next.group() in texts
+
+    def _is_kind(self, *groups: str) -> bool:
+        return self._next is not None and self._next.lastgroup in groups
 
 
-def _after_closing(tokens: _Tokens, index: int) -> int:
-    """The index after the bracket that closes the one at ``index``, or after the last token."""
-    expected: list[str] = []
-    while index < len(tokens):
-        sign = tokens[index].group()
-        index += 1
-        if sign in _CLOSING:
-            expected.append(_CLOSING[sign])
-        elif sign == expected[-1]:
-            expected.pop()
-            if not expected:
-                break
-    return index
+class _Places:
+    """Lines and columns, from 1, of offsets in a text that are asked for in ascending order."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._done = self._line_start = 0
+        self._line = 1
+
+    def of(self, offset: int) -> tuple[int, int]:
+        breaks = self._text.count("\n", self._done, offset)
+        if breaks:
+            self._line += breaks
+            self._line_start = self._text.rfind("\n", self._done, offset) + 1
+        self._done = offset
+        return self._line, offset - self._line_start + 1

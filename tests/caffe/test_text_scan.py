@@ -1,0 +1,139 @@
+"""Scanning texts: what is found, and that no text makes it look at a character many times."""
+
+import re
+
+import pytest
+
+from vggrepro.caffe import text_scan
+from vggrepro.caffe.messages import NetParameter
+from vggrepro.caffe.text_scan import (
+    blank_unknown_fields,
+    field_spans,
+    first_unknown_field,
+    undecodable_string,
+)
+
+DESCRIPTOR = NetParameter.DESCRIPTOR
+SIZE = 30_000
+NASTY = {
+    "escaped quotes": '"\\',
+    "both quotes": "'\"\\",
+    "open braces": "a{",
+    "open brackets": "a[",
+    "unknown fields in layers": "layer{z:1}",
+    "unknown fields in one line": "z:1 ",
+    "unknown fields behind lines": "\n\n\n\nz:1",
+    "strings": '"a" ',
+    "signs apart": "a:- ",
+    "comments": "#",
+    "spaces and comments": " #\n",
+    "backslashes": "\\",
+}
+
+
+class Counted(str):
+    """A text that counts the characters that ``count`` and ``rfind`` may look at."""
+
+    looked_at = 0
+
+    def count(self, sub, start, end):
+        self.looked_at += end - start
+        return super().count(sub, start, end)
+
+    def rfind(self, sub, start, end):
+        self.looked_at += end - start
+        return super().rfind(sub, start, end)
+
+
+@pytest.mark.parametrize("piece", NASTY.values(), ids=NASTY)
+def test_tokens_cover_the_text_and_no_quote_is_tried_twice(piece):
+    """What makes a scan quadratic is an attempt that looks far ahead and then gives up: only a quote looks
+    ahead, and an unclosed one takes the rest of its line."""
+    text = piece * (SIZE // len(piece)) + "\n" + piece * 10
+    place = 0
+    unclosed = []
+    for token in text_scan._TOKEN.finditer(text):
+        assert token.start() == place
+        place = token.end()
+        if token.lastgroup == "unclosed":
+            unclosed.append(text.count("\n", 0, token.start()))
+        assert token.lastgroup != "sign" or token.group() not in "'\""
+    assert place == len(text)
+    assert len(unclosed) == len(set(unclosed)), "one in a line at most"
+
+
+@pytest.mark.parametrize("piece", NASTY.values(), ids=NASTY)
+def test_places_are_counted_once_along_the_text(piece):
+    text = Counted(piece * (SIZE // len(piece)))
+    blank_unknown_fields(text, DESCRIPTOR)
+    assert text.looked_at <= 2 * len(text)
+
+
+def test_stretches_are_gone_through_once():
+    class CountedRange:
+        looked_at = 0
+
+        def __init__(self, start):
+            self.start = start
+
+        @property
+        def stop(self):
+            CountedRange.looked_at += 1
+            return self.start + 10
+
+    count = 2000
+    stretches = [CountedRange(10 * index) for index in range(count)]
+    _, unknown = blank_unknown_fields("layer{z:1}" * count, DESCRIPTOR, stretches)
+    assert len(unknown) == count
+    assert CountedRange.looked_at < 3 * count
+
+
+def test_only_fields_within_the_stretches_are_blanked():
+    text = "a: 1 b: 2 c: 3 d: 4"
+    blanked, unknown = blank_unknown_fields(text, DESCRIPTOR, [range(5, 9), range(15, 19)])
+    assert blanked == "a: 1      c: 3     "
+    assert [(field.field, field.column) for field in unknown] == [("b", 6), ("d", 16)]
+
+
+@pytest.mark.parametrize("text", ["z", "z:", "z: }", "z: - }", "z {", 'z: "a', 'z { "}', "z: [1, 2", "z: ;"])
+def test_an_unknown_field_without_a_whole_value_is_left_to_the_parser(text):
+    assert blank_unknown_fields(text, DESCRIPTOR) == (text, ())
+    assert first_unknown_field(text, DESCRIPTOR) is None
+
+
+def test_the_first_unknown_field_and_its_place():
+    text = 'name: "a"\nlayer { relu_param { engine: CAFFE slope: 1 } other: 2 }'
+    found = first_unknown_field(text, DESCRIPTOR)
+    assert (found.line, found.column, found.message_type, found.field) == (
+        2,
+        36,
+        "caffe.ReLUParameter",
+        "slope",
+    )
+    assert first_unknown_field('layer { name: "b" }', DESCRIPTOR) is None
+
+
+def test_bytes_that_are_not_utf8_are_found_in_strings_only():
+    assert undecodable_string("# \udc80\nname: 'a'") is None
+    assert undecodable_string("# \udc80\n name: 'a\udc80'") == (2, 8)
+    assert undecodable_string("name: 'é'") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "spans"),
+    [
+        ("", []),
+        ("a: 1 b { a: 2 } a: 3", ["a: 1", "a: 3"]),
+        ("a { b { a: 1 } } # a { }\na <>", ["a { b { a: 1 } }", "a <>"]),
+        ('b: "a: 1" a: "x" "y" a: - 3', ['a: "x" "y"', "a: - 3"]),
+        ("a {", ["a {"]),
+        ("} a: 1", ["a: 1"]),
+    ],
+)
+def test_field_spans(text, spans):
+    assert [text[span.start : span.stop] for span in field_spans(text, "a")] == spans
+
+
+def test_every_character_belongs_to_a_kind_of_token():
+    for code in [*range(0x300), 0x2028, 0xDC80, 0x1F600]:
+        assert re.fullmatch(text_scan._TOKEN, chr(code)), hex(code)
