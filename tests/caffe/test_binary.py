@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from vggrepro.caffe import binary, messages
-from vggrepro.errors import ParseError
+from vggrepro.errors import ParseError, WeightsError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -43,7 +43,7 @@ def test_a_blob_that_cannot_be_decoded_is_named_with_its_file(tmp_path):
     bad = messages.BlobProto(data=[1, 2], num=3)
     path.write_bytes(messages.NetParameter(layer=[{"name": "l", "blobs": [bad]}]).SerializeToString())
     file = binary.open_net(path)
-    with pytest.raises(binary.WeightsError, match=r"^\S+w.caffemodel: layer l, blob 0: shape \(3, 0, 0, 0\)"):
+    with pytest.raises(WeightsError, match=r"^\S+w.caffemodel: layer l, blob 0: shape \(3, 0, 0, 0\)"):
         file.decode(file.message.layer[0].blobs[0], "layer l, blob 0")
 
 

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from google.protobuf.message import DecodeError
 
 from vggrepro.caffe import messages
 from vggrepro.caffe.binary import read_blob
-from vggrepro.caffe.blob import SavedBlob, decode_blob
-from vggrepro.caffe.wire import prefix
-from vggrepro.errors import ParseError, WeightsError
+from vggrepro.caffe.blob import SavedBlob, decode_blob, plain_parts
+from vggrepro.caffe.wire import prefix, varint
+from vggrepro.errors import ParseError, UnsupportedError, WeightsError
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -125,3 +126,83 @@ def test_a_mean_file_that_is_something_else(tmp_path):
     path.write_bytes(b"\x00\x01")
     with pytest.raises(ParseError, match=r"mean.binaryproto: BlobProto: not a protobuf message"):
         read_blob(path)
+
+
+ONE = b"\x2d" + floats(1)  # an unpacked value
+OTHER = b"\x35" + floats(9)  # of the gradient
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [ONE * 5000, (ONE + OTHER) * 5000, (ONE * 100 + OTHER) * 50, (prefix(5, 4) + floats(1)) * 5000],
+    ids=["one run", "runs of one", "runs of a hundred", "packs of one"],
+)
+def test_the_work_is_in_proportion_to_the_number_of_values(wire, monkeypatch):
+    looked_at = 0
+    real = np.flatnonzero
+
+    def count(array):
+        nonlocal looked_at
+        looked_at += array.size
+        return real(array)
+
+    monkeypatch.setattr(np, "flatnonzero", count)
+    shape = prefix(1, 2) + varint(5000)
+    saved, _ = decode_blob(memoryview(wire + prefix(7, len(shape)) + shape))
+    assert saved.data.tolist() == [1] * 5000
+    assert looked_at <= 10 * 5000
+
+
+def test_a_tag_of_more_bytes_than_it_needs():
+    shape = prefix(7, 2) + b"\x08\x02"
+    saved, _ = decode_blob(memoryview((b"\xad\x00" + floats(3)) * 2 + shape))
+    assert saved.data.tolist() == [3, 3]
+
+
+@pytest.mark.parametrize(("kind", "dtype"), [(0, "<f8"), (1, "<f4"), (2, "<f2")])
+def test_nvcaffes_raw_values(kind, dtype):
+    values = np.array([[1, -2.5, 0.25], [3, 4, 1024]], dtype)
+    proto = blob(dims=[2, 3], raw_data_type=kind, raw_data=values.tobytes(), raw_diff=b"x", raw_diff_type=1)
+    proto.data.append(7)  # is not looked at
+    saved, unknown = decode_blob(memoryview(proto.SerializeToString()))
+    assert saved.data.dtype == np.float32
+    assert saved.data.tolist() == values.tolist()
+    assert not unknown
+    plain = messages.BlobProto.FromString(b"".join(plain_parts(memoryview(proto.SerializeToString()))))
+    assert plain == messages.BlobProto(data=values.reshape(-1).tolist(), shape=proto.shape)
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "problem"),
+    [
+        ({"raw_data_type": 1}, WeightsError, "has no raw_data, which"),
+        ({"raw_data": b"abcd"}, WeightsError, "has no raw_data_type, which"),
+        (
+            {"raw_data_type": 3, "raw_data": b"abcd"},
+            UnsupportedError,
+            r"raw_data_type 3, expected one of 0 \(",
+        ),
+        ({"raw_data_type": 0, "raw_data": b"abcd"}, ParseError, "4 bytes of raw values of 8 bytes each"),
+        ({"raw_data_type": 2, "raw_data": b"abcd"}, WeightsError, "needs 1 values, the file has 2"),
+    ],
+)
+def test_raw_values_that_cannot_be(fields, kind, problem):
+    with pytest.raises(kind, match=problem):
+        decode_blob(memoryview(blob(dims=[1], **fields).SerializeToString()))
+
+
+def test_a_blob_that_bvlc_caffe_would_write_is_kept_byte_for_byte():
+    data = blob(1, 2, diff=[3, 4]).SerializeToString()
+    assert b"".join(plain_parts(memoryview(data))) == data
+    assert len(plain_parts(memoryview(data))) == 1
+    assert b"".join(plain_parts(memoryview(data + prefix(99, 1) + b"x" + data))) == data + data
+
+
+@pytest.mark.parametrize(
+    "bad", [prefix(5, 3) + b"abc", prefix(9, 4) + b"abcd", prefix(7, 2) + b"\x0a\x05", prefix(7, 1) + b"\x80"]
+)
+def test_what_protobuf_would_not_parse_is_not_handed_on(bad):
+    with pytest.raises(DecodeError):
+        messages.BlobProto.FromString(bad)
+    with pytest.raises(ParseError):
+        plain_parts(memoryview(bad))

@@ -52,16 +52,23 @@ def test_the_proto_text_says_what_the_compiled_schema_says():
     assert written_values == values
 
 
-def test_layer_parameter_has_bvlcs_fields_and_those_of_the_forks():
-    own = {f.name: f.number for f in message("caffe.binpb", "LayerParameter").field}
-    lent = {f.name: f.number for f in message("forks.binpb", "ForkFields").field}
-    assert not set(own) & set(lent)
-    assert not set(own.values()) & set(lent.values())
-    found = messages.LayerParameter.DESCRIPTOR.fields_by_name
-    assert {name: f.number for name, f in found.items()} == {**own, **lent}
-    assert set(lent.values()) == schema.FORK_FIELDS > schema.PRIVATE_FIELDS
+def test_messages_have_bvlcs_fields_and_those_of_the_forks():
+    lent = fields_with_lent_ones("LayerParameter", "ForkFields")
+    assert lent == schema.FORK_FIELDS > schema.PRIVATE_FIELDS
+    assert fields_with_lent_ones("BlobProto", "ForkBlobFields") == schema.FORK_BLOB_FIELDS
     names = {m.name for m in compiled("caffe.binpb").message_type}
     assert not names & {m.name for m in compiled("forks.binpb").message_type}
+
+
+def fields_with_lent_ones(owner, lender):
+    """The numbers of the lent fields of ``owner``, which has them and BVLC's own and no others."""
+    own = {f.name: f.number for f in message("caffe.binpb", owner).field}
+    lent = {f.name: f.number for f in message("forks.binpb", lender).field}
+    assert not set(own) & set(lent)
+    assert not set(own.values()) & set(lent.values())
+    found = getattr(messages, owner).DESCRIPTOR.fields_by_name
+    assert {name: f.number for name, f in found.items()} == {**own, **lent}
+    return set(lent.values())
 
 
 def message(file, name):
@@ -152,7 +159,6 @@ def test_weight_files_get_no_private_field(tmp_path):
 
 
 def test_the_proto_names_only_messages_that_exist():
-    lent = message("forks.binpb", "ForkFields")
-    for f in lent.field:
+    for f in message("forks.binpb", "ForkFields").field:
         kind = re.sub(r"^\.caffe\.", "", f.type_name)
         assert getattr(messages, kind).DESCRIPTOR.full_name == f"caffe.{kind}"

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from vggrepro.caffe import messages, text
@@ -90,6 +91,36 @@ def test_unknown_fields_inside_a_binary_file_are_left_out(tmp_path, capsys):
     assert main([str(old), "-o", str(new)]) == 0
     assert new.read_bytes() == clean
     assert "LayerParameter field 1001" in capsys.readouterr().err
+
+
+def test_raw_values_of_nvcaffe_become_floats(tmp_path):
+    half = np.array([1.5, -2], "<f2").tobytes()
+    blob = messages.BlobProto(shape={"dim": [2]}, raw_data_type=2, raw_data=half)
+    net = messages.NetParameter(layer=[{"name": "x", "blobs": [blob]}])
+    old, new = tmp_path / "old.caffemodel", tmp_path / "new.caffemodel"
+    old.write_bytes(net.SerializeToString())
+    assert main([str(old), "-o", str(new)]) == 0
+    (written,) = messages.NetParameter.FromString(new.read_bytes()).layer[0].blobs
+    assert written == messages.BlobProto(shape={"dim": [2]}, data=[1.5, -2])
+
+
+@pytest.mark.parametrize(
+    "damage", [b"\x2a\x03abc", b"\x3a\x02\x0a\x05", b"\x2a\x7f"], ids=["values", "shape", "length"]
+)
+def test_a_damaged_blob_is_an_error_and_nothing_is_written(tmp_path, capfdbinary, damage):
+    net = messages.NetParameter(layer=[{"name": "a", "blobs": [{"data": [1]}]}, {"name": "b"}])
+    blob = b"\x3a" + bytes([len(damage)]) + damage
+    layer = net.layer[1].SerializeToString() + blob
+    del net.layer[1]
+    old, new = tmp_path / "old.caffemodel", tmp_path / "new.caffemodel"
+    old.write_bytes(net.SerializeToString() + b"\xa2\x06" + bytes([len(layer)]) + layer)
+    new.write_bytes(b"was here")
+    assert main([str(old), "-o", str(new)]) == 2
+    assert new.read_bytes() == b"was here"
+    assert main([str(old)]) == 2
+    printed = capfdbinary.readouterr()
+    assert printed.out == b""
+    assert printed.err.count(b"old.caffemodel: layer 'b': ") == 2
 
 
 @pytest.mark.parametrize(

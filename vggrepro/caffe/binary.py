@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from os import PathLike
 from typing import Generic, TypeAlias, TypeVar
 
@@ -28,8 +29,11 @@ from vggrepro.caffe.messages import (
 from vggrepro.caffe.schema import FORK_FIELDS, PRIVATE_FIELDS
 from vggrepro.caffe.text import HEAD, looks_like_text
 from vggrepro.caffe.wire import LENGTH, Field, prefix, walk
-from vggrepro.errors import ParseError, WeightsError
+from vggrepro.errors import ParseError, VggReproError
 from vggrepro.system.mapped import MappedFile
+
+MAX_NAMED = 50
+"""How many unknown fields a warning names."""
 
 _Nesting: TypeAlias = "Mapping[int, _Nesting | None]"
 """Fields that hold blobs somewhere inside, by number; None for the blob field itself."""
@@ -75,7 +79,7 @@ class BinaryFile(Generic[_Content]):
 def _decode(view: memoryview, where: str) -> SavedBlob:
     try:
         blob, unknown = decode_blob(view)
-    except (ParseError, WeightsError) as error:
+    except VggReproError as error:
         raise error.within(where) from None
     if unknown:
         fields = ", ".join(map(str, sorted(unknown)))
@@ -122,7 +126,7 @@ class _Taken:
     """What does not go into a file's message: its blobs, and the fields that the schema lacks, by name."""
 
     blobs: list[memoryview] = field(default_factory=list)
-    unknown: list[str] = field(default_factory=list)
+    unknown: dict[str, None] = field(default_factory=dict)
 
 
 def _open(
@@ -141,8 +145,9 @@ def _open(
         expected = message.DESCRIPTOR.full_name
         raise ParseError(f"{path}: has no field {' or '.join(essential)}, expected a {expected}")
     if taken.unknown:
-        unknown = ", ".join(dict.fromkeys(taken.unknown))
-        warnings.warn(f"{path}: left out what BVLC Caffe does not know: {unknown}", stacklevel=3)
+        unknown = ", ".join(islice(taken.unknown, MAX_NAMED))
+        more = f" and {len(taken.unknown) - MAX_NAMED} more" if len(taken.unknown) > MAX_NAMED else ""
+        warnings.warn(f"{path}: left out what BVLC Caffe does not know: {unknown}{more}", stacklevel=3)
     return BinaryFile(str(path), message, tuple(taken.blobs))
 
 
@@ -150,7 +155,7 @@ def _fill(message: Message, view: memoryview, nesting: _Nesting) -> _Taken:
     """Parse a file's bytes into ``message``; the blobs and the names of fields that were left out of it."""
     taken = _Taken()
     message.MergeFromString(_with_placeholders(view, 0, len(view), nesting, taken))
-    taken.unknown += _unknown_fields(message)
+    taken.unknown.update(dict.fromkeys(_unknown_fields(message)))
     message.DiscardUnknownFields()
     return taken
 
@@ -160,7 +165,7 @@ def _with_placeholders(view: memoryview, start: int, end: int, nesting: _Nesting
     out = bytearray()
     for part in walk(view, start, end):
         if nesting is _LAYER and part.number in FORK_FIELDS and _is_unknown(part, view):
-            taken.unknown.append(f"{LayerParameter.DESCRIPTOR.name} field {part.number}")
+            taken.unknown[f"{LayerParameter.DESCRIPTOR.name} field {part.number}"] = None
             continue
         if part.wire_type != LENGTH or part.number not in nesting:
             out += view[part.begin : part.end]

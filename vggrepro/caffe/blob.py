@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any, TypeAlias
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
 from vggrepro.caffe.messages import BlobProto, BlobShape
+from vggrepro.caffe.schema import FORK_BLOB_FIELDS
 from vggrepro.caffe.wire import (
     FIXED32,
     FIXED64,
@@ -23,7 +24,7 @@ from vggrepro.caffe.wire import (
     varint,
     walk,
 )
-from vggrepro.errors import ParseError, WeightsError
+from vggrepro.errors import ParseError, UnsupportedError, WeightsError
 
 Float32 = npt.NDArray[np.float32]
 Parts: TypeAlias = "tuple[bytes | memoryview, ...]"
@@ -31,15 +32,24 @@ Parts: TypeAlias = "tuple[bytes | memoryview, ...]"
 MAX_AXES = 32
 MAX_COUNT = 2**31 - 1
 """Caffe counts a blob's values in an int."""
+MAX_UNKNOWN = 16
+"""How many unknown fields of a blob are told."""
 
 _NUMBERS: dict[str, int] = {f.name: f.number for f in BlobProto.DESCRIPTOR.fields}
 _LEGACY = tuple(_NUMBERS[name] for name in ("num", "channels", "height", "width"))
 _SHAPE, _DATA, _DOUBLE_DATA = (_NUMBERS[name] for name in ("shape", "data", "double_data"))
+_RAW_TYPE, _RAW_DATA = _NUMBERS["raw_data_type"], _NUMBERS["raw_data"]
 _KNOWN = frozenset(_NUMBERS.values())
+_BVLC = _KNOWN - FORK_BLOB_FIELDS
 _ELEMENTS: dict[int, tuple[np.dtype[Any], int]] = {
     _DATA: (np.dtype("<f4"), FIXED32),
     _DOUBLE_DATA: (np.dtype("<f8"), FIXED64),
 }
+_RAW_TYPES: dict[int, np.dtype[Any]] = {0: np.dtype("<f8"), 1: np.dtype("<f4"), 2: np.dtype("<f2")}
+_RAW_NAMES = ("0 (double)", "1 (float)", "2 (half)")
+_PACKED = {"data": 4, "diff": 4, "double_data": 8, "double_diff": 8}
+_PACKED_SIZES = {_NUMBERS[name]: size for name, size in _PACKED.items()}
+"""Bytes of one value, for the fields that hold many."""
 
 
 @dataclass(frozen=True)
@@ -61,35 +71,96 @@ class SavedBlob:
         return len(shape) <= 4 and (1,) * (4 - len(shape)) + tuple(shape) == self.data.shape
 
 
-def decode_blob(view: memoryview) -> tuple[SavedBlob, frozenset[int]]:
-    """The array of a serialised ``BlobProto``, and the numbers of fields that BVLC Caffe lacks.
+@dataclass
+class _Content:
+    """What a serialised ``BlobProto`` holds."""
 
-    Gradients (``diff``) are skipped. Raises ParseError for bytes that are no message, WeightsError
-    for a shape that Caffe refuses or that the number of values does not match.
+    values: dict[int, _Values] = field(default_factory=lambda: {n: _Values() for n in _ELEMENTS})
+    legacy: dict[int, int] = field(default_factory=dict)
+    shape: bytearray = field(default_factory=bytearray)
+    raw_type: int | None = None
+    raw: memoryview | None = None
+    unknown: set[int] = field(default_factory=set)
+
+
+class _Values:
+    """The values of one field: a view of the file if they are written in one run, else a copy."""
+
+    def __init__(self) -> None:
+        self._first: npt.NDArray[Any] | None = None
+        self._copy: bytearray | None = None
+
+    def add(self, run: npt.NDArray[Any]) -> None:
+        if self._first is None:
+            self._first = run if run.size else None
+            return
+        if self._copy is None:
+            self._copy = bytearray(self._first.tobytes())
+        self._copy += run.tobytes()
+
+    def array(self) -> npt.NDArray[Any] | None:
+        """All of them in one array; None if there are none."""
+        if self._first is None or self._copy is None:
+            return self._first
+        return np.frombuffer(self._copy, self._first.dtype)
+
+
+def decode_blob(view: memoryview) -> tuple[SavedBlob, frozenset[int]]:
+    """The array of a serialised ``BlobProto``, and the numbers of fields that are not known.
+
+    Gradients (``diff``) are skipped. Of many unknown fields only some are told. Raises ParseError for bytes
+    that are no message, WeightsError for a shape that Caffe refuses or that the number of values does not
+    match, UnsupportedError for a type of raw values other than double, float and half.
     """
-    legacy: dict[int, int] = {}
-    shape = b""
-    runs: dict[int, list[npt.NDArray[Any]]] = {_DATA: [], _DOUBLE_DATA: []}
-    unknown = set()
+    content = _read(view)
+    # As Blob::FromProto: any legacy size makes the whole shape legacy; raw values are preferred to doubles,
+    # doubles to floats.
+    legacy = content.legacy
+    dims = [_int32(legacy.get(number, 0)) for number in _LEGACY] if legacy else _dims(bytes(content.shape))
+    values = _raw_values(content)
+    for number in (_DOUBLE_DATA, _DATA):
+        values = content.values[number].array() if values is None else values
+    return SavedBlob(_shaped(_float32(values), dims), bool(legacy)), frozenset(content.unknown)
+
+
+def _read(view: memoryview) -> _Content:
+    content = _Content()
     place = 0
     while place < len(view):
-        field = next(walk(view, place, len(view)))
-        place = field.end
-        if field.number in _ELEMENTS and field.wire_type == _ELEMENTS[field.number][1]:
-            run, place = _unpacked(view, field)
-            runs[field.number].append(run)
-        elif field.number in _ELEMENTS and field.wire_type == LENGTH:
-            runs[field.number].append(_packed(view, field))
-        elif field.number in _LEGACY and field.wire_type == VARINT:
-            legacy[field.number] = read_varint(view, field.start, field.end)[0]
-        elif field.number == _SHAPE and field.wire_type == LENGTH:
-            shape += view[field.start : field.end]
-        elif field.number not in _KNOWN:
-            unknown.add(field.number)
-    # As Blob::FromProto: any legacy size makes the whole shape legacy, any double is preferred.
-    dims = [_int32(legacy.get(number, 0)) for number in _LEGACY] if legacy else _dims(shape)
-    values = _joined(runs[_DOUBLE_DATA]) if any(map(len, runs[_DOUBLE_DATA])) else _joined(runs[_DATA])
-    return SavedBlob(_shaped(values, dims), bool(legacy)), frozenset(unknown)
+        part = next(walk(view, place, len(view)))
+        place = part.end
+        kind = (part.number, part.wire_type)
+        if part.number in _ELEMENTS and part.wire_type == _ELEMENTS[part.number][1]:
+            run, place = _unpacked(view, part)
+            content.values[part.number].add(run)
+        elif part.number in _ELEMENTS and part.wire_type == LENGTH:
+            content.values[part.number].add(_packed(view, part))
+        elif part.number in _LEGACY and part.wire_type == VARINT:
+            content.legacy[part.number] = read_varint(view, part.start, part.end)[0]
+        elif kind == (_SHAPE, LENGTH):
+            content.shape += view[part.start : part.end]
+        elif kind == (_RAW_TYPE, VARINT):
+            content.raw_type = read_varint(view, part.start, part.end)[0]
+        elif kind == (_RAW_DATA, LENGTH):
+            content.raw = view[part.start : part.end]
+        elif part.number not in _KNOWN and len(content.unknown) < MAX_UNKNOWN:
+            content.unknown.add(part.number)
+    return content
+
+
+def _raw_values(content: _Content) -> npt.NDArray[Any] | None:
+    """NVCaffe's values: the bytes of an array, whose type another field tells; None in other blobs."""
+    if content.raw_type is None and content.raw is None:
+        return None
+    if content.raw_type is None or content.raw is None:
+        absent = "raw_data_type" if content.raw_type is None else "raw_data"
+        raise WeightsError(f"has no {absent}, which NVCaffe's blobs have")
+    if content.raw_type not in _RAW_TYPES:
+        raise UnsupportedError(f"raw_data_type {content.raw_type}, expected one of {', '.join(_RAW_NAMES)}")
+    dtype = _RAW_TYPES[content.raw_type]
+    if len(content.raw) % dtype.itemsize:
+        raise ParseError(f"{len(content.raw)} bytes of raw values of {dtype.itemsize} bytes each")
+    return np.frombuffer(content.raw, dtype)
 
 
 def blob_parts(array: npt.NDArray[Any]) -> Parts:
@@ -102,9 +173,27 @@ def blob_parts(array: npt.NDArray[Any]) -> Parts:
     return (*data, _shape_field(array.shape))
 
 
-def known_parts(view: memoryview) -> Parts:
-    """A serialised ``BlobProto`` without the fields that BVLC Caffe lacks. Raises ParseError."""
-    return tuple(view[f.begin : f.end] for f in walk(view, 0, len(view)) if f.number in _KNOWN)
+def plain_parts(view: memoryview) -> Parts:
+    """A serialised ``BlobProto`` as BVLC Caffe would write it: byte for byte, without fields that it lacks.
+
+    Raw values, which it lacks too, become floats. Raises as :func:`decode_blob`, and ParseError for what
+    protobuf would not parse: what is written must be whole.
+    """
+    kept: list[slice] = []  # neighbouring fields in one
+    for part in walk(view, 0, len(view)):
+        if part.number in (_RAW_TYPE, _RAW_DATA):
+            return blob_parts(decode_blob(view)[0].data)
+        if part.wire_type == LENGTH and part.number in _PACKED_SIZES:
+            _check_packed(part, _PACKED_SIZES[part.number])
+        if part.wire_type == LENGTH and part.number == _SHAPE:
+            _dims(bytes(view[part.start : part.end]))
+        if part.number not in _BVLC:
+            continue
+        if kept and kept[-1].stop == part.begin:
+            kept[-1] = slice(kept[-1].start, part.end)
+        else:
+            kept.append(slice(part.begin, part.end))
+    return tuple(view[piece] for piece in kept)
 
 
 def _shape_field(shape: Sequence[int]) -> bytes:
@@ -115,27 +204,41 @@ def _shape_field(shape: Sequence[int]) -> bytes:
     return prefix(_SHAPE, len(body)) + body
 
 
-def _packed(view: memoryview, field: Field) -> npt.NDArray[Any]:
-    dtype, _ = _ELEMENTS[field.number]
-    if (field.end - field.start) % dtype.itemsize:
-        raise ParseError(f"{field.end - field.start} bytes of packed values of {dtype.itemsize} bytes each")
-    values: npt.NDArray[Any] = np.frombuffer(view[field.start : field.end], dtype)
-    return values
+def _packed(view: memoryview, part: Field) -> npt.NDArray[Any]:
+    dtype, _ = _ELEMENTS[part.number]
+    _check_packed(part, dtype.itemsize)
+    return np.frombuffer(view[part.start : part.end], dtype)
 
 
-def _unpacked(view: memoryview, field: Field) -> tuple[npt.NDArray[Any], int]:
-    """The run of unpacked values that begins with ``field``, and the offset after it."""
-    dtype, _ = _ELEMENTS[field.number]
-    pairs = np.dtype([("tag", "u1"), ("value", dtype)])  # both tags take one byte
-    count = (len(view) - field.begin) // pairs.itemsize
-    run = np.frombuffer(view[field.begin : field.begin + count * pairs.itemsize], pairs)
-    others = np.flatnonzero(run["tag"] != view[field.begin])
-    count = int(others[0]) if len(others) else count
-    return run["value"][:count], field.begin + count * pairs.itemsize
+def _check_packed(part: Field, size: int) -> None:
+    if (part.end - part.start) % size:
+        raise ParseError(f"{part.end - part.start} bytes of packed values of {size} bytes each")
 
 
-def _joined(runs: Sequence[npt.NDArray[Any]]) -> Float32:
-    values = runs[0] if len(runs) == 1 else np.concatenate(runs or [np.empty(0, np.float32)])
+def _unpacked(view: memoryview, part: Field) -> tuple[npt.NDArray[Any], int]:
+    """The run of unpacked values that begins with ``part``, and the offset after it.
+
+    The end of the run is sought in steps of growing size, so that many short runs take no longer than one.
+    """
+    dtype, _ = _ELEMENTS[part.number]
+    if part.start - part.begin > 1:  # a tag that takes more bytes than it needs
+        return np.frombuffer(view[part.start : part.end], dtype), part.end
+    pairs = np.dtype([("tag", "u1"), ("value", dtype)])
+    most = (len(view) - part.begin) // pairs.itemsize
+    run = np.frombuffer(view[part.begin : part.begin + most * pairs.itemsize], pairs)
+    count, step = 1, 8
+    while count < most:
+        others = np.flatnonzero(run["tag"][count : count + step] != view[part.begin])
+        if len(others):
+            count += int(others[0])
+            break
+        count, step = min(count + step, most), 2 * step
+    return run["value"][:count], part.begin + count * pairs.itemsize
+
+
+def _float32(values: npt.NDArray[Any] | None) -> Float32:
+    if values is None:
+        return np.empty(0, np.float32)
     with np.errstate(over="ignore"):  # a double beyond float32 becomes infinite, as in C++
         return values.astype(np.float32, copy=False)
 

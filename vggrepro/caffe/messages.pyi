@@ -39,13 +39,21 @@ class BlobProto(_Message):
     channels: int
     height: int
     width: int
+    raw_data_type: int
+    raw_diff_type: int
+    raw_data: bytes
+    raw_diff: bytes
     def __init__(self, *,
         shape: BlobShape | None = None, data: Iterable[float] | None = None,
         diff: Iterable[float] | None = None, double_data: Iterable[float] | None = None,
         double_diff: Iterable[float] | None = None, num: int | None = None, channels: int | None = None,
-        height: int | None = None, width: int | None = None
+        height: int | None = None, width: int | None = None, raw_data_type: int | None = None,
+        raw_diff_type: int | None = None, raw_data: bytes | None = None, raw_diff: bytes | None = None
     ) -> None: ...
-    def HasField(self, field_name: Literal["shape", "num", "channels", "height", "width"]) -> bool: ...
+    def HasField(self, field_name: Literal[
+        "shape", "num", "channels", "height", "width", "raw_data_type", "raw_diff_type", "raw_data",
+        "raw_diff"
+    ]) -> bool: ...
 
 class BlobProtoVector(_Message):
     @property

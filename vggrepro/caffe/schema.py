@@ -1,8 +1,8 @@
 """The schema of Caffe's model files, from the compiled forms of ``caffe.proto`` and ``forks.proto``.
 
 The descriptors are in a pool of their own, so no generated module can become stale, and no other package
-that registers ``caffe.proto`` can clash with this one. ``LayerParameter`` has the fields of BVLC Caffe,
-and those that ``forks.proto`` lends it.
+that registers ``caffe.proto`` can clash with this one. ``LayerParameter`` and ``BlobProto`` have the fields
+of BVLC Caffe, and those that ``forks.proto`` lends them.
 """
 
 from __future__ import annotations
@@ -20,17 +20,28 @@ def _compiled(name: str) -> descriptor_pb2.FileDescriptorProto:
     return file
 
 
-def _merge() -> tuple[descriptor_pb2.FileDescriptorProto, frozenset[int]]:
-    """The schema as one file, and the numbers of LayerParameter's fields that are from forks."""
+_LENT = {"ForkFields": "LayerParameter", "ForkBlobFields": "BlobProto"}
+"""Messages of ``forks.proto`` that only lend their fields, and to which of BVLC's."""
+
+
+def _merge() -> tuple[descriptor_pb2.FileDescriptorProto, dict[str, frozenset[int]]]:
+    """The schema as one file and, by message, the numbers of the fields that are from forks."""
     caffe, forks = _compiled("caffe.binpb"), _compiled("forks.binpb")
-    (layer,) = (message for message in caffe.message_type if message.name == "LayerParameter")
-    (lent,) = (message for message in forks.message_type if message.name == "ForkFields")
-    layer.field.extend(lent.field)
-    caffe.message_type.extend(message for message in forks.message_type if message.name != lent.name)
-    return caffe, frozenset(field.number for field in lent.field)
+    own = {message.name: message for message in caffe.message_type}
+    numbers = {}
+    for message in forks.message_type:
+        if message.name in _LENT:
+            own[_LENT[message.name]].field.extend(message.field)
+            numbers[_LENT[message.name]] = frozenset(field.number for field in message.field)
+        else:
+            caffe.message_type.append(message)
+    caffe.enum_type.extend(forks.enum_type)
+    return caffe, numbers
 
 
-FILE, FORK_FIELDS = _merge()
+FILE, _LENT_NUMBERS = _merge()
+FORK_FIELDS = _LENT_NUMBERS["LayerParameter"]
+FORK_BLOB_FIELDS = _LENT_NUMBERS["BlobProto"]
 PRIVATE_FIELDS = frozenset(number for number in FORK_FIELDS if number > 100_000)
 """Those of ``FORK_FIELDS`` whose numbers only this package uses: no binary file may contain them."""
 

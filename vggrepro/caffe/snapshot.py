@@ -17,12 +17,12 @@ from google.protobuf.message import Message
 
 from vggrepro.caffe import hdf5
 from vggrepro.caffe.binary import BinaryFile, open_solver_state
-from vggrepro.caffe.blob import Float32, Parts, blob_parts, known_parts
+from vggrepro.caffe.blob import Float32, Parts, blob_parts, plain_parts
 from vggrepro.caffe.messages import LayerParameter, NetParameter, SolverState
 from vggrepro.caffe.schema import PRIVATE_FIELDS
 from vggrepro.caffe.splits import insert_splits
 from vggrepro.caffe.wire import prefix, walk
-from vggrepro.errors import ParseError, WeightsError
+from vggrepro.errors import VggReproError, WeightsError
 from vggrepro.system.atomic import replacing
 
 Arrays = Sequence[npt.NDArray[Any]]
@@ -89,19 +89,25 @@ def write_caffemodel(
 def write_upgraded(file: IO[bytes], net: NetParameter, source: BinaryFile[NetParameter]) -> None:
     """Write an upgraded ``NetParameter`` whose blobs are placeholders of ``source``, byte for byte.
 
-    Raises ParseError for a malformed blob.
+    Raises ParseError for a malformed blob, before anything is written.
     """
+    for layer in net.layer:  # all of them before the first byte is written: the file may be a pipe
+        _plain_blobs(layer, source)
     head = NetParameter()
     head.CopyFrom(net)
     head.ClearField("layer")
     file.write(head.SerializePartialToString())
     for layer in net.layer:
-        try:
-            parts = [known_parts(source.raw(placeholder)) for placeholder in layer.blobs]
-        except ParseError as error:
-            raise ParseError(f"{source.path}: layer {layer.name!r}: {error}") from None
+        parts = _plain_blobs(layer, source)
         layer.ClearField("blobs")
         _write_with_blobs(file, layer, _BLOBS, parts, _LAYER)
+
+
+def _plain_blobs(layer: LayerParameter, source: BinaryFile[NetParameter]) -> list[Parts]:
+    try:
+        return [plain_parts(source.raw(placeholder)) for placeholder in layer.blobs]
+    except VggReproError as error:
+        raise error.within(f"{source.path}: layer {layer.name!r}") from None
 
 
 def write_caffemodel_hdf5(
