@@ -181,3 +181,24 @@ def test_a_shared_parameter_counts_once(tmp_path: Path) -> None:
     text = layer("a", "InnerProduct", "d", shared) + layer("b", "InnerProduct", "a", shared)
     report = inspected(tmp_path, HEAD + text)
     assert [row["parameters"] for row in report["layers"]] == [0, 1280 * 1281, 0]
+
+
+HOSTILE = r"""
+name: "n\033]0;title\007"
+layer { name: "d\033[2J" type: "Input" top: "d\033[2J" input_param { shape { dim: 1 dim: 3 } } }
+layer { name: "r\033[31m" type: "ReLU" bottom: "BOTTOM" top: "y\nerror: fake" }
+"""
+
+
+def test_names_cannot_command_the_terminal(tmp_path, capsys):
+    path = tmp_path / "net.prototxt"
+    path.write_text(HOSTILE.replace("BOTTOM", r"d\033[2J"))
+    assert main([str(path)]) == 0
+    printed = capsys.readouterr()
+    assert "\x1b" not in printed.out + printed.err
+    assert printed.out.startswith(r"n\x1b]0;title\x07: d\x1b[2J 1x3")
+    path.write_text(HOSTILE.replace("BOTTOM", r"absent\033[2J\nerror: fake"))
+    assert main([str(path)]) == 2
+    printed = capsys.readouterr()
+    assert "\x1b" not in printed.out + printed.err
+    assert printed.err.count("\n") == 1

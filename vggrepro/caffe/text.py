@@ -9,7 +9,6 @@ from __future__ import annotations
 import warnings
 from dataclasses import asdict
 from os import PathLike
-from pathlib import Path
 from typing import TypeVar
 
 from google.protobuf import text_format
@@ -18,6 +17,7 @@ from google.protobuf.message import Message
 from vggrepro.caffe.messages import NetParameter, SolverParameter
 from vggrepro.caffe.text_scan import blank_unknown_fields, first_unknown_field, undecodable_string
 from vggrepro.errors import ParseError, UnknownFieldError
+from vggrepro.system.file_names import file_path
 
 MAX_BYTES = 256 << 20
 """Largest text file that is read. The definitions of the deepest published nets take 1 MB."""
@@ -56,7 +56,7 @@ def format_message(message: Message) -> str:
 def is_text(path: str | PathLike[str]) -> bool:
     """Whether a file is text rather than one of Caffe's binary files, by how it begins. Raises ParseError."""
     try:
-        with Path(path).open("rb") as file:
+        with file_path(path).open("rb") as file:
             return looks_like_text(file.read(HEAD))
     except OSError as error:
         raise ParseError(f"{path}: {error.strerror}") from None
@@ -119,7 +119,7 @@ def _hint(text: str, message: NetParameter | SolverParameter) -> str:
 def read_text(path: str | PathLike[str]) -> str:
     """The text of a file, bytes that are no UTF-8 as surrogates. Raises ParseError if it is no text."""
     try:
-        with Path(path).open("rb") as file:
+        with file_path(path).open("rb") as file:
             if not looks_like_text(file.peek(HEAD)[:HEAD]):
                 raise ParseError(f"{path}: a binary file, not a prototxt")
             data = file.read(MAX_BYTES + 1)

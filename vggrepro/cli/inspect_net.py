@@ -14,6 +14,7 @@ from vggrepro.cli.run import Parser, run
 from vggrepro.emit import Shape
 from vggrepro.net.inspect import Row, Totals, inspect
 from vggrepro.system.atomic import write_json
+from vggrepro.system.terminal import printable
 from vggrepro.text_table import aligned
 
 
@@ -47,7 +48,8 @@ def parser() -> argparse.ArgumentParser:
 def _inspect(options: InspectOptions) -> int:
     net = options.net.load(None, fill=False)
     rows, totals = inspect(net)
-    print(f"{net.name or 'net'}: {', '.join(f'{b} {_by(shape)}' for b, shape in net.inputs.items())}")
+    inputs = ", ".join(f"{blob} {_by(shape)}" for blob, shape in net.inputs.items())
+    print(printable(f"{net.name or 'net'}: {inputs}"))
     print(_table(rows, totals))
     if options.json is not None:
         content = {
@@ -64,8 +66,8 @@ def _table(rows: Sequence[Row], totals: Totals) -> str:
     header = ("layer", "type", "top shape", "parameters", "MACs", "memory", "field", "stride")
     body = [
         (
-            row.name,
-            row.type,
+            printable(row.name),
+            printable(row.type),
             _by(row.shape),
             f"{row.parameters:,}",
             f"{row.macs:,}",

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from vggrepro.errors import VggReproError
 from vggrepro.system.ranks import Alone, Ranks, find_ranks
+from vggrepro.system.terminal import printable
 
 FAILED = 2
 """Exit code of a command that could not do its work; 1 is a result that is not as it should be."""
@@ -58,13 +59,9 @@ def run_ranks(body: Callable[[Ranks], int]) -> int:
 
 
 def _fail(message: str) -> int:
-    print(f"error: {_one_line(message)}", file=sys.stderr)
+    print(f"error: {printable(message)}", file=sys.stderr)
     return FAILED
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    print(f"warning: {_one_line(str(message))}", file=sys.stderr)
-
-
-def _one_line(message: str) -> str:
-    return " ".join(message.split())
+    print(f"warning: {printable(str(message))}", file=sys.stderr)

@@ -21,6 +21,7 @@ from vggrepro.cli.options.results import add_output_option
 from vggrepro.cli.run import Parser, run
 from vggrepro.errors import ParseError
 from vggrepro.system.atomic import replacing
+from vggrepro.system.terminal import printable
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def _report(upgraded: Upgraded[NetParameter] | Upgraded[SolverParameter], path: 
     if not upgraded.steps:
         print(f"File already in latest proto format: {path}", file=sys.stderr)
     for problem in upgraded.problems:
-        print(f"problem: {path}: {problem}", file=sys.stderr)
+        print(f"problem: {printable(f'{path}: {problem}')}", file=sys.stderr)
     return 1 if upgraded.problems else 0
 
 

@@ -15,6 +15,8 @@ from os import PathLike
 from pathlib import Path
 from typing import IO, Any
 
+from vggrepro.system.file_names import file_path
+
 
 @contextmanager
 def replacing_path(path: str | PathLike[str]) -> Iterator[Path]:
@@ -24,7 +26,7 @@ def replacing_path(path: str | PathLike[str]) -> Iterator[Path]:
     stays as it was. A link stays a link: the file that it points to is replaced. A device or a pipe is
     written to directly. Raises OSError, which names ``path``.
     """
-    target = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(file_path(path)))
     if target.exists() and not target.is_file():
         yield target
         return

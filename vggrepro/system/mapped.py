@@ -12,13 +12,13 @@ import os
 import weakref
 from collections.abc import Iterator
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vggrepro.errors import WeightsError
+from vggrepro.system.file_names import file_path
 
 CHUNK = 1 << 20
 """Bytes that are copied at a time."""
@@ -35,7 +35,7 @@ class MappedFile(mmap.mmap):
     """Of the open file; closed with the last array that lies in the map."""
 
     def __new__(cls, path: str | PathLike[str]) -> MappedFile:
-        with Path(path).open("rb") as file:
+        with file_path(path).open("rb") as file:
             mapped = super().__new__(cls, file.fileno(), 0, access=mmap.ACCESS_READ)
             mapped.path = str(path)
             mapped.descriptor = os.dup(file.fileno())

@@ -1,0 +1,31 @@
+"""Names that no file can have."""
+
+from pathlib import Path
+
+import pytest
+
+from vggrepro.caffe import binary, hdf5, text
+from vggrepro.errors import ParseError
+from vggrepro.system.atomic import replacing
+from vggrepro.system.file_names import file_path
+
+NAME = "a\0b"
+
+
+def test_a_name_is_a_path():
+    assert file_path("a/b") == Path("a/b")
+    with pytest.raises(OSError, match="NUL character") as caught:
+        file_path(NAME)
+    assert caught.value.filename == NAME
+
+
+@pytest.mark.parametrize("read", [text.read_net, text.is_text, binary.open_net, binary.read_blob])
+def test_reading_such_a_file_is_a_parse_error(read):
+    with pytest.raises(ParseError, match="a file name with a NUL character"):
+        read(NAME)
+    assert not hdf5.is_hdf5(NAME)
+
+
+def test_writing_such_a_file_is_an_os_error():
+    with pytest.raises(OSError, match="NUL character"), replacing(NAME):
+        pass
