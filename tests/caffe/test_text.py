@@ -132,7 +132,7 @@ def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
         (b"", "empty, expected a caffe.NetParameter"),
         (b"# nothing\n", "empty, expected a caffe.NetParameter"),
         (b"\x0a\x04VGG!\xa2\x06\x02\x0a\x00", "a binary file, not a prototxt"),
-        ("name: 'x'".encode("utf-16"), "a binary file, not a prototxt"),
+        ("name: 'x'".encode("utf-16"), "a binary file, not a prototxt (this is text in UTF-16)"),
     ],
 )
 def test_files_that_are_no_prototxt(tmp_path, content, problem):

@@ -121,6 +121,28 @@ def test_every_solver_type(old, new):
     )
 
 
+def test_inputs_without_sizes_take_those_that_are_given():
+    for layers in (
+        'layer { name: "r" type: "ReLU" bottom: "a" }',
+        'layers { name: "r" type: RELU bottom: "a" }',
+    ):
+        net = text.parse_net('input: "a" input: "b" ' + layers)
+        given = {"a": (1, 3), "b": (2,), "c": (9,)}
+        first, _ = upgrade.upgrade_net_param(net, "x", given).layer
+        assert first == messages.LayerParameter(
+            name="input", type="Input", top=["a", "b"], input_param={"shape": [{"dim": [1, 3]}, {"dim": [2]}]}
+        )
+        assert [layer.name for layer in upgrade.upgrade_net_param(net, "x", {"a": (1,)}).layer] == ["r"]
+    declared = text.parse_net('input: "a" input_shape { dim: 7 }')
+    (first,) = upgrade.upgrade_net_param(declared, "x", {"a": (1,)}).layer
+    assert first.input_param.shape[0].dim == [7]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text():
+    assert upgrade.upgrade_net('\ufeffname: "a"') == 'name: "a"\n'
+    assert upgrade.upgrade_solver("\ufeffbase_lr: 1") == "base_lr: 1.0\n"
+
+
 def test_two_solver_types_are_refused():
     with pytest.raises(UpgradeError, match="cannot be both specified"):
         upgrade.upgrade_solver('solver_type: SGD type: "SGD"')

@@ -30,3 +30,21 @@ def test_shapes_are_told_as_caffe_prints_them(tmp_path: Path) -> None:
     )
     with pytest.raises(WeightsError, match=re.escape(text)):
         load_net(tmp_path / "net.prototxt", tmp_path / "w.caffemodel")
+
+
+def test_inputs_without_sizes_take_the_given_ones(tmp_path: Path) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_text('\ufeffinput: "data" layer { name: "r" type: "ReLU" bottom: "data" top: "r" }', "utf-8")
+    assert load_net(path, input_shapes={"data": (1, 3, 4, 5)}).outputs == {"r": (1, 3, 4, 5)}
+    with pytest.raises(ShapeError, match=r"net\.prototxt: input 'data' has no sizes: give them"):
+        load_net(path)
+
+
+def test_a_blob_without_elements_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_text(
+        'layer { name: "d" type: "Input" top: "d" input_param { shape { dim: 1 dim: 2 dim: 0 dim: 4 } } }'
+    )
+    with pytest.raises(ShapeError, match=r"net\.prototxt: layer 'd': top 'd' would have no elements"):
+        load_net(path)
+    assert load_net(path, input_shapes={"d": (1, 2, 3, 4)}).inputs == {"d": (1, 2, 3, 4)}

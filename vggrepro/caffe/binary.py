@@ -26,6 +26,7 @@ from vggrepro.caffe.messages import (
     V0LayerParameter,
     V1LayerParameter,
 )
+from vggrepro.caffe.recognise import KINDS, binary_kind, text_kind
 from vggrepro.caffe.schema import FORK_FIELDS, PRIVATE_FIELDS
 from vggrepro.caffe.text import HEAD, looks_like_text
 from vggrepro.caffe.wire import LENGTH, Field, prefix, walk
@@ -116,9 +117,15 @@ def map_file(path: str | PathLike[str]) -> memoryview:
         raise ParseError(f"{path}: {error.strerror}") from None
     except ValueError:
         raise ParseError(f"{path}: the file is empty") from None
-    if looks_like_text(bytes(view[:HEAD])):
-        raise ParseError(f"{path}: a text file, expected one of Caffe's binary files")
+    head = bytes(view[:HEAD])
+    if looks_like_text(head):
+        kind = text_kind(head.decode("utf-8-sig", errors="replace"))
+        raise ParseError(f"{path}: a text file, expected one of Caffe's binary files{_hint(kind)}")
     return view
+
+
+def _hint(kind: str | None) -> str:
+    return "" if kind is None else f" (this is {kind})"
 
 
 @dataclass
@@ -137,18 +144,27 @@ def _open(
     try:
         taken = _fill(message, view, nesting)
     except ParseError as error:
-        raise error.within(str(path)) from None
+        raise ParseError(f"{path}: {error}{_other_kind(view, message)}") from None
     except (DecodeError, UnicodeDecodeError) as error:
         # DEVIATION: Caffe takes names in any encoding; protobuf's Python strings are Unicode.
-        raise ParseError(f"{path}: not a {message.DESCRIPTOR.full_name}: {error}") from None
+        problem = f"not a {message.DESCRIPTOR.full_name}: {error}"
+        raise ParseError(f"{path}: {problem}{_other_kind(view, message)}") from None
     if not {field.name for field, _ in message.ListFields()} & set(essential):
-        expected = message.DESCRIPTOR.full_name
-        raise ParseError(f"{path}: has no field {' or '.join(essential)}, expected a {expected}")
+        problem = f"has no field {' or '.join(essential)}, expected a {message.DESCRIPTOR.full_name}"
+        raise ParseError(f"{path}: {problem}{_other_kind(view, message)}")
+    if taken.unknown and (other := _other_kind(view, message)):
+        raise ParseError(f"{path}: not a {message.DESCRIPTOR.full_name}{other}")
     if taken.unknown:
         unknown = ", ".join(islice(taken.unknown, MAX_NAMED))
         more = f" and {len(taken.unknown) - MAX_NAMED} more" if len(taken.unknown) > MAX_NAMED else ""
         warnings.warn(f"{path}: left out what BVLC Caffe does not know: {unknown}{more}", stacklevel=3)
     return BinaryFile(str(path), message, tuple(taken.blobs))
+
+
+def _other_kind(view: memoryview, message: NetParameter | SolverState) -> str:
+    """A word on what the file is, if it is not what it should be."""
+    kind = binary_kind(view)
+    return "" if kind == KINDS[message.DESCRIPTOR.name] else _hint(kind)
 
 
 def _fill(message: Message, view: memoryview, nesting: _Nesting) -> _Taken:

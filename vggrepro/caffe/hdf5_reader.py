@@ -76,7 +76,9 @@ class Reader:
         """A group of the root. Raises ParseError if there is none."""
         found = self._member(self.root, name) if name in self.root else None
         if not self.is_group(found):
-            raise ParseError(f"{self.path}: has no group {name!r}, which Caffe's file would have")
+            kinds = {"data": "weights", "history": "a solver state"}
+            hint = "".join(f" (this is {kinds[key]})" for key in kinds if key != name and key in self.root)
+            raise ParseError(f"{self.path}: has no group {name!r}, which Caffe's file would have{hint}")
         return found
 
     def value(self, name: str) -> Any:

@@ -15,6 +15,7 @@ from google.protobuf import text_format
 from google.protobuf.message import Message
 
 from vggrepro.caffe.messages import NetParameter, SolverParameter
+from vggrepro.caffe.recognise import binary_kind, text_kind
 from vggrepro.caffe.text_scan import blank_unknown_fields, first_unknown_field, undecodable_string
 from vggrepro.errors import ParseError, UnknownFieldError
 from vggrepro.system.file_names import file_path
@@ -68,6 +69,7 @@ def looks_like_text(head: bytes) -> bool:
 
 
 def _parse(text: str, message: _Message, source: str, allow_unknown: bool) -> _Message:
+    text = text.removeprefix("\ufeff")  # a byte order mark is no part of the text
     undecodable = undecodable_string(text)
     if undecodable is not None:
         # DEVIATION: Caffe takes names in any encoding; protobuf's Python strings are Unicode.
@@ -112,7 +114,8 @@ def _hint(text: str, message: NetParameter | SolverParameter) -> str:
     try:
         text_format.Parse(text, other)
     except (text_format.ParseError, ValueError, TypeError, RecursionError):
-        return ""
+        kind = text_kind(text)
+        return "" if kind is None or "definition" in kind else f" (this is {kind})"
     return f" (this is a {other.DESCRIPTOR.full_name}, not a {message.DESCRIPTOR.full_name})"
 
 
@@ -121,7 +124,9 @@ def read_text(path: str | PathLike[str]) -> str:
     try:
         with file_path(path).open("rb") as file:
             if not looks_like_text(file.peek(HEAD)[:HEAD]):
-                raise ParseError(f"{path}: a binary file, not a prototxt")
+                kind = binary_kind(memoryview(file.read(MAX_BYTES)))
+                hint = "" if kind is None else f" (this is {kind})"
+                raise ParseError(f"{path}: a binary file, not a prototxt{hint}")
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ParseError(f"{path}: {error.strerror}") from None

@@ -7,7 +7,7 @@ and BatchNorm layers that declare three parameters.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -69,13 +69,17 @@ def _written(result: Upgraded[_Definition]) -> str:
     return format_message(result.message)
 
 
-def upgrade_net_param(net: NetParameter, source: str = "<string>") -> NetParameter:
+def upgrade_net_param(
+    net: NetParameter, source: str = "<string>", input_shapes: Mapping[str, Sequence[int]] | None = None
+) -> NetParameter:
     """A ``NetParameter`` in the newest format; ``net`` itself is not changed.
+
+    ``input_shapes`` gives sizes to ``input`` fields that have none in the definition.
 
     Raises UpgradeError where Caffe stops. DEVIATION: also where it goes on "with problems": a net whose
     parameters are partly lost is not the net that was meant, and must not be run.
     """
-    return _complete(upgrade_net_report(net, source), source)
+    return _complete(upgrade_net_report(net, source, input_shapes), source)
 
 
 def upgrade_solver_param(solver: SolverParameter, source: str = "<string>") -> SolverParameter:
@@ -89,7 +93,9 @@ def _complete(result: Upgraded[_Definition], source: str) -> _Definition:
     return result.message
 
 
-def upgrade_net_report(old: NetParameter, source: str = "<string>") -> Upgraded[NetParameter]:
+def upgrade_net_report(
+    old: NetParameter, source: str = "<string>", input_shapes: Mapping[str, Sequence[int]] | None = None
+) -> Upgraded[NetParameter]:
     """Upgrade a ``NetParameter`` as far as Caffe does, problems reported beside the result.
 
     Raises UpgradeError where Caffe's tool stops.
@@ -110,7 +116,7 @@ def upgrade_net_report(old: NetParameter, source: str = "<string>") -> Upgraded[
             net = upgrade_v1_net(net)
         if net.input:
             steps.append("input fields")
-            net = _upgrade_inputs(net)
+            net = _upgrade_inputs(net, input_shapes or {})
         if any(map(_is_old_batch_norm, net.layer)):
             steps.append("batch norm params")
             _upgrade_batch_norms(net)
@@ -119,16 +125,21 @@ def upgrade_net_report(old: NetParameter, source: str = "<string>") -> Upgraded[
     return Upgraded(net, tuple(steps), problems)
 
 
-def _upgrade_inputs(old: NetParameter) -> NetParameter:
+def _upgrade_inputs(old: NetParameter, shapes: Mapping[str, Sequence[int]]) -> NetParameter:
     """The net with an Input layer in front that stands for its ``input`` fields.
 
-    Inputs without any shape, as in published weight files, leave no layer.
+    Inputs without any shape, as in published weight files, leave no layer, unless ``shapes`` has theirs.
     """
     net = NetParameter()
     net.CopyFrom(old)
     for field in ("input", "input_shape", "input_dim", "layer"):
         net.ClearField(field)
-    if old.input_shape or old.input_dim:
+    without = not old.input_shape and not old.input_dim
+    if without and set(old.input) <= set(shapes):
+        layer = net.layer.add(name="input", type="Input", top=old.input)
+        for name in old.input:
+            layer.input_param.shape.add(dim=shapes[name])
+    elif not without:
         layer = net.layer.add(name="input", type="Input", top=old.input)
         for index, name in enumerate(old.input):
             layer.input_param.shape.add().dim.extend(_input_dims(old, index, name))

@@ -18,7 +18,7 @@ from vggrepro.caffe.unknown_layers import PartlyKnownNet, read_partly_known_net,
 from vggrepro.caffe.upgrade import upgrade_net_param
 from vggrepro.caffe.weights import SavedLayer, read_weights
 from vggrepro.emit import Shape
-from vggrepro.errors import NetError, ParseError, UnknownFieldError, WeightsError, naming
+from vggrepro.errors import NetError, ParseError, ShapeError, UnknownFieldError, WeightsError, naming
 from vggrepro.layers.base import find_layer_class, known_types
 from vggrepro.layers.rules.axes import shape_string
 from vggrepro.net.custom import HOW_TO_ALLOW, custom_layers, warn_of_custom_nodes
@@ -57,7 +57,8 @@ def load_net(
     _check_arguments(phase, allow_custom, custom_shapes)
     source = os.fspath(prototxt)
     written = _read(source, allow_unknown, allow_custom)
-    upgraded = upgrade_net_param(written.message, source)
+    upgraded = upgrade_net_param(written.message, source, input_shapes)
+    _check_input_sizes(written.message, upgraded, source)
     saved = {os.fspath(weights): read_weights(weights)} if weights is not None else {}
     with naming(source):
         message = filter_net(upgraded, phase=phase, level=level, stages=stages)
@@ -78,6 +79,14 @@ def _check_arguments(phase: str, allow_custom: bool, custom_shapes: Mapping[str,
         raise NetError(f"phase must be TRAIN or TEST, got {phase!r}")
     if custom_shapes and not allow_custom:
         raise NetError(f"custom shape of {min(custom_shapes)!r}: given without allow_custom")
+
+
+def _check_input_sizes(written: NetParameter, upgraded: NetParameter, source: str) -> None:
+    """Raise ShapeError for ``input`` fields without sizes, which the upgraded net has no layer for."""
+    tops = {top for layer in upgraded.layer if layer.type == "Input" for top in layer.top}
+    lacking = [name for name in written.input if name not in tops]
+    if lacking:
+        raise ShapeError(f"{source}: input {lacking[0]!r} has no sizes: give them as an input shape")
 
 
 def _read(source: str, allow_unknown: bool, allow_custom: bool) -> PartlyKnownNet:

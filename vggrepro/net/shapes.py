@@ -37,13 +37,19 @@ def probe(inputs: Mapping[str, Shape], axes: Set[int], by: int) -> dict[str, Sha
 
 
 def check_sizes(layers: Sequence[NetLayer], shapes: Mapping[str, Shape]) -> None:
-    """Caffe's limit on blobs and parameters: at most 2^31 - 1 elements. Raises ShapeError beyond it."""
+    """Caffe's limit on blobs and parameters: at most 2^31 - 1 elements. Raises ShapeError beyond it.
+
+    DEVIATION: also for a blob or parameter without elements, at which Caffe's layers stop or divide by zero.
+    """
     for net_layer in layers:
         sizes = [(f"top {top!r}", shapes[top]) for top in net_layer.tops]
         sizes += [(f"parameter {index}", use.definition.shape) for index, use in enumerate(net_layer.params)]
         for what, shape in sizes:
             if math.prod(shape) > 2**31 - 1 or min(shape, default=0) < 0:
                 error = ShapeError(f"blob size exceeds INT_MAX: {what} would have shape {shape}")
+                raise error.within(net_layer.place)
+            if 0 in shape:
+                error = ShapeError(f"{what} would have no elements: shape {shape}")
                 raise error.within(net_layer.place)
 
 

@@ -1,1 +1,1 @@
-"""The operating system and the machine: files and their names, terminals, optional imports, threads, ranks."""
+"""The operating system and the machine: files and their names, the terminal, extras, threads, ranks."""
