@@ -10,7 +10,7 @@ import pytest
 
 from vggrepro.caffe.snapshot import write_caffemodel
 from vggrepro.caffe.text import parse_net
-from vggrepro.errors import WeightsError
+from vggrepro.errors import ShapeError, WeightsError
 from vggrepro.net import load_net
 
 NET = """

@@ -1,7 +1,7 @@
 """Reading HDF5 files from anywhere: nothing but the file itself is read, and no more than it can hold.
 
 HDF5 lets a file point to others (links, external and virtual datasets), to itself, and to sizes that it does
-not have. All of that is refused by name, before memory is taken.
+not have. DEVIATION: all of that is refused by name, before memory is taken; Caffe follows it.
 """
 
 from __future__ import annotations
@@ -136,6 +136,8 @@ class Reader:
     def _member(self, group: Any, name: str) -> Any:
         where = f"{self.path}: {name!r}"
         link = group.get(name, getlink=True)
+        if link is None:
+            raise ParseError(f"{where}: a damaged HDF5 link")
         if not isinstance(link, self.h5py.HardLink):
             kind = "soft" if isinstance(link, self.h5py.SoftLink) else "external"
             raise UnsupportedError(f"{where}: HDF5 {kind} link to {link.path!r}; expected the data itself")

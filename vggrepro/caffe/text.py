@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import asdict
 from os import PathLike
-from typing import TypeVar
+from typing import IO, TypeVar
 
 from google.protobuf import text_format
 from google.protobuf.message import Message
@@ -123,16 +123,26 @@ def read_text(path: str | PathLike[str]) -> str:
     """The text of a file, bytes that are no UTF-8 as surrogates. Raises ParseError if it is no text."""
     try:
         with file_path(path).open("rb") as file:
-            if not looks_like_text(file.peek(HEAD)[:HEAD]):
-                kind = binary_kind(memoryview(file.read(MAX_BYTES)))
-                hint = "" if kind is None else f" (this is {kind})"
-                raise ParseError(f"{path}: a binary file, not a prototxt{hint}")
-            data = file.read(MAX_BYTES + 1)
+            binary = not looks_like_text(file.peek(HEAD)[:HEAD])
+            data = _read_at_most(file, MAX_BYTES)
     except OSError as error:
         raise ParseError(f"{path}: {error.strerror}") from None
+    if binary:
+        kind = binary_kind(memoryview(data))
+        raise ParseError(
+            f"{path}: a binary file, not a prototxt{'' if kind is None else f' (this is {kind})'}"
+        )
     if len(data) > MAX_BYTES:
         raise ParseError(f"{path}: larger than {MAX_BYTES >> 20} MiB, not a prototxt")
     return data.decode("utf-8-sig", errors="surrogateescape")  # comments come in any encoding
+
+
+def _read_at_most(file: IO[bytes], size: int) -> bytearray:
+    """The bytes of a file or pipe up to the first ``size`` and some more; memory is taken as they come."""
+    data = bytearray()
+    while len(data) <= size and (piece := file.read(1 << 20)):
+        data += piece
+    return data
 
 
 def _not_empty(message: _Message, path: str | PathLike[str]) -> _Message:
