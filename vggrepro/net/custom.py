@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from vggrepro.caffe.messages import NetParameter
 from vggrepro.caffe.text import format_message
 from vggrepro.caffe.unknown_layers import PartlyKnownNet
 from vggrepro.caffe.weights import SavedLayer
@@ -96,7 +97,7 @@ class Custom(Layer[None]):
 
 
 def custom_layers(
-    message: Any, written: PartlyKnownNet, shapes: Mapping[str, Shape], saved: Sequence[SavedLayer]
+    message: NetParameter, written: PartlyKnownNet, shapes: Mapping[str, Shape], saved: Sequence[SavedLayer]
 ) -> dict[str, AnyLayer]:
     """A layer for each one of unknown type in an upgraded and filtered net, by its name.
 

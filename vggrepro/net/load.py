@@ -109,7 +109,7 @@ def _unknown_types(source: str) -> list[str]:
 
 
 def build_net(
-    message: Any,
+    message: NetParameter,
     phase: str,
     *,
     input_shapes: Mapping[str, Shape] | None = None,
@@ -181,7 +181,7 @@ def match_weights(net: Net, saved: Sequence[SavedLayer], source: str) -> dict[st
     return found
 
 
-def _resolve_files(message: Any, folder: Path) -> None:
+def _resolve_files(message: NetParameter, folder: Path) -> None:
     """Let the files that layers open be found in ``folder``, where the working directory lacks them."""
 
     def resolve(name: str) -> str:

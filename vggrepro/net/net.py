@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.caffe.messages import PHASES
+from vggrepro.caffe.messages import PHASES, LayerParameter, NetParameter
 from vggrepro.emit import Shape
 from vggrepro.errors import NetError, ShapeError, UnknownLayerError, UnsupportedError, naming
 from vggrepro.layers.base import AnyLayer, known_types, layer_class
@@ -39,7 +38,7 @@ class Net:
     inputs: Mapping[str, Shape]
     outputs: Mapping[str, Shape]
     params: Params = field(repr=False)
-    message: Any = field(repr=False)
+    message: NetParameter = field(repr=False)
     sources: Mapping[str, str] = field(default_factory=dict)
     """The files that the net came from: ``prototxt`` and ``weights``."""
     loaded: frozenset[str] = frozenset()
@@ -84,7 +83,7 @@ class Net:
 
 
 def build(
-    message: Any,
+    message: NetParameter,
     phase: str,
     input_shapes: Mapping[str, Shape] | None = None,
     custom: Mapping[str, AnyLayer] | None = None,
@@ -122,7 +121,7 @@ def build(
     )
 
 
-def _parse_layers(message: Any, phase: str, custom: Mapping[str, AnyLayer]) -> list[AnyLayer]:
+def _parse_layers(message: NetParameter, phase: str, custom: Mapping[str, AnyLayer]) -> list[AnyLayer]:
     layers: list[AnyLayer] = []
     unsupported: list[UnsupportedError] = []
     for m in message.layer:
@@ -136,7 +135,7 @@ def _parse_layers(message: Any, phase: str, custom: Mapping[str, AnyLayer]) -> l
     return layers
 
 
-def _parse_layer(definition: Any, phase: str, custom: Mapping[str, AnyLayer]) -> AnyLayer:
+def _parse_layer(definition: LayerParameter, phase: str, custom: Mapping[str, AnyLayer]) -> AnyLayer:
     if definition.name in custom:
         check_counts(definition, type(custom[definition.name]))
         return custom[definition.name]
@@ -161,7 +160,7 @@ def _all_of(errors: Sequence[UnsupportedError]) -> UnsupportedError:
     return UnknownLayerError(f"{text} (known types: {', '.join(known_types())}); {HOW_TO_ALLOW}", types)
 
 
-def _loss_weights(message: Any, layer: AnyLayer, tops: int) -> tuple[float, ...]:
+def _loss_weights(message: LayerParameter, layer: AnyLayer, tops: int) -> tuple[float, ...]:
     given = tuple(message.loss_weight)
     if given and len(given) != len(message.top):
         error = NetError(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
+from vggrepro.caffe.messages import LayerParameter
 from vggrepro.layers.base import AnyLayer, ParamDef
 
 
@@ -30,7 +30,7 @@ class NetLayer:
 
     name: str
     layer: AnyLayer
-    message: Any
+    message: LayerParameter
     bottoms: tuple[str, ...]
     tops: tuple[str, ...]
     params: tuple[ParamUse, ...]
@@ -46,6 +46,6 @@ class NetLayer:
         return tuple(self.message.propagate_down)
 
 
-def place_of(definition: Any) -> str:
+def place_of(definition: LayerParameter) -> str:
     """How messages name the layer of a ``LayerParameter``."""
     return f"layer {definition.name!r}"
