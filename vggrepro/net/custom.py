@@ -49,7 +49,6 @@ class Custom(Layer[None]):
     tops = at_least(0)
     in_place = True
 
-    name: str
     op_type: str
     prototxt: str
     shapes: tuple[Shape | None, ...]
@@ -59,7 +58,7 @@ class Custom(Layer[None]):
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> Custom:
-        return cls(param.name, param.type, format_message(param), (None,) * len(param.top))
+        return cls(param.type, format_message(param), (None,) * len(param.top))
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         return tuple(self._like(bottoms[0], shape) for shape in self.shapes)
