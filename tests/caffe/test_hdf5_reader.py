@@ -97,8 +97,10 @@ def test_two_to_the_thirty_paths_end_at_once(make, monkeypatch):
             group = inner
 
     visits = []
-    real = hdf5_reader.Reader._member
-    monkeypatch.setattr(hdf5_reader.Reader, "_member", lambda self, *a: (visits.append(1), real(self, *a))[1])
+    real = hdf5_reader.Hdf5Reader._member
+    monkeypatch.setattr(
+        hdf5_reader.Hdf5Reader, "_member", lambda self, *a: (visits.append(1), real(self, *a))[1]
+    )
     with pytest.raises(ParseError, match="an HDF5 object that has another name as well"):
         make(fill)
     assert len(visits) < 70

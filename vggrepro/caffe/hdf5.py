@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.caffe.blob import Float32
-from vggrepro.caffe.hdf5_reader import Reader, import_h5py, opened
+from vggrepro.caffe.hdf5_reader import Hdf5Reader, import_h5py, opened
 from vggrepro.errors import ParseError, WeightsError
 from vggrepro.system.atomic import replacing_path
 from vggrepro.system.file_names import file_path
@@ -104,7 +104,7 @@ def _write_string(file: Any, name: str, text: str) -> None:
 
 
 def _layers(
-    reader: Reader, groups: Mapping[str, Any], prefix: str
+    reader: Hdf5Reader, groups: Mapping[str, Any], prefix: str
 ) -> Iterator[tuple[str, dict[int, Float32]]]:
     """Every group is a layer.
 
@@ -124,14 +124,14 @@ def _layers(
         yield from _layers(reader, inner, f"{name}/")
 
 
-def _integer(reader: Reader, name: str) -> int:
+def _integer(reader: Hdf5Reader, name: str) -> int:
     value = reader.value(name)
     if value is None:
         raise ParseError(f"{reader.path}: has no {name}, which Caffe's file would have")
     return int(value)
 
 
-def _indexed(reader: Reader, members: Mapping[str, Any], where: str) -> dict[int, Float32]:
+def _indexed(reader: Hdf5Reader, members: Mapping[str, Any], where: str) -> dict[int, Float32]:
     arrays: dict[int, Float32] = {}
     for name, dataset in members.items():
         if not name.isdecimal() or reader.is_group(dataset):

@@ -38,18 +38,18 @@ def import_h5py(path: str | PathLike[str]) -> Any:
 
 
 @contextmanager
-def opened(path: str | PathLike[str]) -> Iterator[Reader]:
+def opened(path: str | PathLike[str]) -> Iterator[Hdf5Reader]:
     """A file, open while the block runs. What h5py raises in the block becomes ParseError."""
     h5py = import_h5py(path)
     try:
         with h5py.File(path, "r") as file:
-            yield Reader(str(path), file, h5py, Path(path).stat().st_size)
+            yield Hdf5Reader(str(path), file, h5py, Path(path).stat().st_size)
     except _FAILURES as error:
         raise ParseError(f"{path}: {' '.join(str(error).split())}") from None
 
 
 @dataclass
-class Reader:
+class Hdf5Reader:
     """The objects of an open file, each of which is handed out once."""
 
     path: str

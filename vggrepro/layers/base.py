@@ -285,8 +285,7 @@ def register_layer(cls: L, *, replace: bool = False) -> L:
 
 
 def load_catalogue(only: str | None = None) -> None:
-    """Import every module of this package, or the one called ``only`` if there is one, so that each enters
-    its layers."""
+    """Import every module of this package, or only the one of that name, so that each enters its layers."""
     package = importlib.import_module(__package__ or "")
     for module in pkgutil.iter_modules(package.__path__):
         if only in (None, module.name):
@@ -294,11 +293,8 @@ def load_catalogue(only: str | None = None) -> None:
 
 
 def find_layer_class(type_name: str) -> type[AnyLayer] | None:
-    """The class of a layer type; None for a type that is not registered.
-
-    A module that bears the type's name is imported alone: all of them take a tenth of a second.
-    """
-    if type_name not in _REGISTRY:
+    """The class of a layer type; None for a type that is not registered."""
+    if type_name not in _REGISTRY:  # a module of that name alone: all of them take a tenth of a second
         load_catalogue(only=re.sub("(?<=[a-z])(?=[A-Z][a-z])", "_", type_name).lower())
     if type_name not in _REGISTRY:
         load_catalogue()

@@ -13,11 +13,11 @@ from typing import Any
 from vggrepro.emit import Shape
 from vggrepro.errors import NetError
 from vggrepro.layers.base import Count, Shapes, at_least, exactly, register
-from vggrepro.layers.rules.source import Source
+from vggrepro.layers.rules.source import SourceLayer
 
 
 @dataclass(frozen=True)
-class ImageSource(Source):
+class ImageSource(SourceLayer):
     """Images (N, C, H, W), B, G, R, and one label each (N,). Sizes of 0 are unknown."""
 
     batch: int
@@ -138,7 +138,7 @@ class WindowData(ImageSource):
 
 @register
 @dataclass(frozen=True)
-class HDF5Data(Source):
+class HDF5Data(SourceLayer):
     """The data sets of HDF5 files, one for each top; only the files know their shapes."""
 
     type = "HDF5Data"

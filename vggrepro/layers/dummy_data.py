@@ -11,12 +11,12 @@ import numpy as np
 from vggrepro.emit import GraphBuilder, Shape, Value, tensor
 from vggrepro.errors import NetError
 from vggrepro.layers.base import Array, Emitted, Referenced, Shapes, at_least, register
-from vggrepro.layers.rules.source import Source
+from vggrepro.layers.rules.source import SourceLayer
 
 
 @register
 @dataclass(frozen=True)
-class DummyData(Source):
+class DummyData(SourceLayer):
     """Tops whose values the caller draws: what Caffe refills at random in every pass.
 
     A layer whose fillers are all constant is a :class:`ConstantData` instead. Shapes and fillers

@@ -9,12 +9,12 @@ from vggrepro.caffe.messages import LayerParameter
 from vggrepro.emit import Shape
 from vggrepro.errors import NetError
 from vggrepro.layers.base import Shapes, at_least, register
-from vggrepro.layers.rules.source import Source
+from vggrepro.layers.rules.source import SourceLayer
 
 
 @register
 @dataclass(frozen=True)
-class Input(Source):
+class Input(SourceLayer):
     """One shape for each top, or one shape for all (``input_param.shape``)."""
 
     type = "Input"

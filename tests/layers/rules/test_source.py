@@ -7,11 +7,11 @@ from harness import parse
 
 from vggrepro.emit import GraphBuilder
 from vggrepro.layers.base import known_types, layer_class
-from vggrepro.layers.rules.source import Source
+from vggrepro.layers.rules.source import SourceLayer
 
 
 def test_sources_take_no_bottoms_and_are_never_emitted() -> None:
-    sources = [layer_class(name) for name in known_types() if issubclass(layer_class(name), Source)]
+    sources = [layer_class(name) for name in known_types() if issubclass(layer_class(name), SourceLayer)]
     assert {"Input", "Data", "DummyData"} <= {kind.type for kind in sources}
     for kind in sources:
         assert kind.source and 0 in kind.bottoms and 1 not in kind.bottoms

@@ -13,7 +13,7 @@ from typing import Any
 from vggrepro.data.decode import Exif
 from vggrepro.data.feeds.base import Feed
 from vggrepro.data.feeds.image import ImageFeed, open_data, open_image_data, read_mean_image
-from vggrepro.data.feeds.rows import RowFeed, memory_feed, open_hdf5
+from vggrepro.data.feeds.row_feed import RowFeed, memory_feed, open_hdf5
 from vggrepro.errors import UnsupportedError
 
 __all__ = [

@@ -9,7 +9,7 @@ from vggrepro.emit import GraphBuilder, Value
 from vggrepro.layers.base import Array, Emitted, Layer, Referenced, exactly
 
 
-class Source(Layer[None]):
+class SourceLayer(Layer[None]):
     """A layer whose tops are inputs of the graph: Input and the data layers."""
 
     bottoms = exactly(0)

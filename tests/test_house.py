@@ -1,0 +1,71 @@
+"""The house rules that a reader counts on: short functions and files, one meaning for one name."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "vggrepro"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+LONGEST_FILE = 320
+LONGEST_FUNCTION = 45
+
+SAME_IDEA = {"base.py"}
+"""Module names that stand in several rooms: the contract of a family (layers, feeds, sources of images)."""
+
+
+def room(module: Path) -> str:
+    return module.relative_to(PACKAGE).parts[0]
+
+
+def functions(tree: ast.Module) -> Iterator[ast.FunctionDef]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda m: str(m.relative_to(PACKAGE)))
+def test_files_and_functions_are_short(module):
+    text = module.read_text("utf-8")
+    assert text.count("\n") <= LONGEST_FILE
+    lengths = {f.name: (f.end_lineno or 0) - f.lineno + 1 for f in functions(ast.parse(text))}
+    assert {name: length for name, length in lengths.items() if length > LONGEST_FUNCTION} == {}
+
+
+def test_every_module_says_what_it_is_for():
+    silent = [
+        str(m) for m in MODULES if m.stat().st_size and not ast.get_docstring(ast.parse(m.read_text("utf-8")))
+    ]
+    assert silent == []
+
+
+def test_a_module_name_means_one_thing():
+    """The modules of cli/options are called by what their options describe, so they are left out."""
+    rooms = defaultdict(set)
+    for module in MODULES:
+        if module.parent != PACKAGE / "cli" / "options":
+            rooms[module.name].add(room(module))
+    del rooms["__init__.py"]
+    assert {name for name, places in rooms.items() if len(places) > 1} == SAME_IDEA
+
+
+def test_a_class_name_means_one_thing():
+    rooms = defaultdict(set)
+    for module in MODULES:
+        for node in ast.parse(module.read_text("utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                rooms[node.name].add(room(module))
+    assert {name: places for name, places in rooms.items() if len(places) > 1} == {}
+
+
+def test_the_journeys_name_files_that_exist():
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text("utf-8")
+    journeys = page[page.index("## Journeys") : page.index("## A layer")]
+    named = re.findall(r"`([a-z_/]+\.py)`", journeys)
+    places = (PACKAGE, PACKAGE / "evaluation", PACKAGE.parent)
+    assert len(named) > 20
+    assert [name for name in named if not any((place / name).is_file() for place in places)] == []
