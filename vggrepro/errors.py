@@ -119,3 +119,8 @@ class ProtocolError(VggReproError):
 
 class OptionError(VggReproError):
     """Options of a command that do not go together; the message names them."""
+
+
+class PycaffeError(VggReproError, RuntimeError):
+    """What a script that uses the ``caffe`` module did cannot be done. It is a RuntimeError, which is what
+    Caffe's own module raises."""

@@ -19,7 +19,7 @@ from vggrepro.caffe.upgrade import upgrade_net_param
 from vggrepro.caffe.weights import SavedLayer, read_weights
 from vggrepro.emit import Shape
 from vggrepro.errors import NetError, ParseError, ShapeError, UnknownFieldError, WeightsError, naming
-from vggrepro.layers.base import find_layer_class, known_types
+from vggrepro.layers.base import AnyLayer, find_layer_class, known_types
 from vggrepro.layers.rules.axes import shape_string
 from vggrepro.net.custom import HOW_TO_ALLOW, custom_layers, warn_of_custom_nodes
 from vggrepro.net.fillers import fill as fill_values
@@ -116,15 +116,17 @@ def build_net(
     folder: Path = Path(),
     seed: int = 0,
     weights: Sequence[PathLike] = (),
+    custom: Mapping[str, Layer] | None = None,
 ) -> Net:
     """A net from an upgraded and filtered ``NetParameter``. Files that layers name are sought in the working
     directory, as in Caffe, and then in ``folder``; the net's ``message``, which snapshots hold, names them as
-    the definition does. Several weight files are copied one after another."""
+    the definition does. Several weight files are copied one after another. ``custom`` holds layers that take
+    the place of those that the catalogue would make, by name."""
     resolved = NetParameter()
     resolved.CopyFrom(message)
     _resolve_files(resolved, folder)
     saved = {os.fspath(path): read_weights(path) for path in weights}
-    net = replace(build(resolved, phase, input_shapes), message=message)
+    net = replace(build(resolved, phase, input_shapes, custom), message=message)
     loaded = _loaded(net, saved)
     others = initial_params(net, seed, skip=loaded)
     return replace(net.with_params({**others, **loaded}), loaded=frozenset(loaded))

@@ -1,0 +1,5 @@
+"""The ``caffe`` Python module of BVLC Caffe 1.0, on ONNX Runtime."""
+
+from vggrepro.pycaffe.net import Net
+
+TRAIN, TEST = 0, 1

@@ -1,0 +1,207 @@
+"""From a net's definition to its sites: blobs, memories, and what computes each layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vggrepro.caffe.messages import PHASES
+from vggrepro.caffe.splits import insert_splits
+from vggrepro.caffe.state import filter_net
+from vggrepro.caffe.text import read_net
+from vggrepro.caffe.upgrade import upgrade_net_param
+from vggrepro.data.feeds import Feed, open_feed
+from vggrepro.emit import Shape
+from vggrepro.layers.base import Layer
+from vggrepro.layers.dummy_data import DummyData
+from vggrepro.layers.input import Input
+from vggrepro.net import Net as Rules
+from vggrepro.net import build_net
+from vggrepro.net.net_layer import NetLayer
+from vggrepro.pycaffe.blob import Blob, BlobVec, Storage
+from vggrepro.pycaffe.hosts import DummyHost, FeedHost, FilterHost, HDF5OutputHost, InputHost, MemoryHost
+from vggrepro.pycaffe.need_backward import decide
+from vggrepro.pycaffe.python_layer import PythonHost, PythonRules, make_instance
+from vggrepro.pycaffe.segments import Memories
+from vggrepro.pycaffe.site import Host, Site, find_destroyed, share_memory
+
+FEEDS = frozenset({"Data", "ImageData", "HDF5Data", "WindowData"})
+AUTOMATIC = "(automatic)"
+"""Caffe's name of the top of a loss layer that has none."""
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A net's definition, upgraded and filtered, and all that is made of it."""
+
+    message: Any
+    """Without Split layers: what is saved."""
+    rules: Rules
+    sites: tuple[Site, ...]
+    blobs: Mapping[str, Blob]
+    outputs: tuple[str, ...]
+    memories: Memories
+
+
+@dataclass
+class _Draft:
+    """What the layers of a definition need besides their rules."""
+
+    phase: int
+    seed: int
+    allow_python: bool | None
+    blobs: dict[str, Blob] = field(default_factory=dict)
+    custom: dict[str, Layer] = field(default_factory=dict)
+    hosts: dict[str, Host] = field(default_factory=dict)
+    shapes: dict[str, Shape] = field(default_factory=dict)
+
+    def vec(self, names: Sequence[str]) -> BlobVec:
+        for name in names:
+            if name not in self.blobs:
+                self.blobs[name] = Blob()
+                self.blobs[name].name = name
+        return BlobVec(self.blobs[name] for name in names)
+
+
+def read_message(path: str, phase: int, level: int, stages: Sequence[str]) -> Any:
+    """The ``NetParameter`` of a file, upgraded, with the layers that a state includes."""
+    return filter_net(upgrade_net_param(read_net(path), path), phase=phase, level=level, stages=stages)
+
+
+def define(
+    message: Any,
+    phase: int,
+    *,
+    seed: int,
+    folder: Path = Path(),
+    weights: Sequence[str] = (),
+    allow_python: bool | None = None,
+) -> Definition:
+    """Everything of a net from its message. Raises what ``load_net`` raises, DataError for data that a layer
+    cannot read, and what the setup of a Python layer raises."""
+    split = insert_splits(message)
+    draft = _Draft(phase, seed, allow_python)
+    for layer in split.layer:
+        _prepare(draft, layer)
+    name = next(key for key, number in PHASES.items() if number == phase)
+    rules = build_net(
+        split,
+        name,
+        input_shapes=draft.shapes,
+        folder=folder,
+        seed=seed,
+        weights=list(weights),
+        custom=draft.custom,
+    )
+    sites = _sites(draft, rules, split.layer)
+    _attach_params(rules, sites)
+    for site in sites:
+        if site.shares:
+            share_memory(site)
+    memories = _memories(sites)
+    learns = [[use.needs_gradient for use in placed.params] for placed in rules.layers]
+    decide(sites, learns, force=bool(message.force_backward))
+    for site in sites:
+        statistics = [use.definition.statistic for use in rules.layers[site.index].params]
+        learned = tuple(n and not s for n, s in zip(site.needed.params, statistics, strict=True))
+        site.needed = replace(site.needed, params=learned)
+        _set_loss_weights(site)
+    return Definition(message, rules, tuple(sites), draft.blobs, tuple(rules.outputs), memories)
+
+
+def _prepare(draft: _Draft, layer: Any) -> None:
+    """The host of a layer that no graph computes, and its rules where the catalogue has others."""
+    bottoms, tops = draft.vec(layer.bottom), draft.vec(layer.top)
+    if layer.type == "DummyData":
+        shapes = DummyData.from_param(layer, draft.phase).out_shapes(())
+        draft.custom[layer.name] = Input(shapes)
+        draft.hosts[layer.name] = DummyHost(shapes, np.random.default_rng([draft.seed, len(draft.hosts)]))
+    elif layer.type == "Python":
+        instance = make_instance(layer, draft.phase, draft.allow_python)
+        draft.custom[layer.name] = PythonRules(instance, bottoms, tops)
+        draft.hosts[layer.name] = PythonHost(instance)
+    elif layer.type in FEEDS:
+        feed: Feed = open_feed(layer, draft.phase, seed=draft.seed)
+        draft.shapes.update({top: array.shape for top, array in feed.batch(0).items()})
+        draft.hosts[layer.name] = FeedHost(feed)
+    elif layer.type == "MemoryData":
+        draft.hosts[layer.name] = MemoryHost(layer.memory_data_param.batch_size)
+    elif layer.type == "Input":
+        draft.hosts[layer.name] = InputHost()
+    elif layer.type == "Filter":
+        draft.hosts[layer.name] = FilterHost()
+    elif layer.type == "HDF5Output":
+        draft.hosts[layer.name] = HDF5OutputHost(layer.hdf5_output_param.file_name)
+
+
+def _sites(draft: _Draft, rules: Rules, messages: Sequence[Any]) -> list[Site]:
+    sites = []
+    for index, (placed, message) in enumerate(zip(rules.layers, messages, strict=True)):
+        automatic = len(placed.tops) - len(message.top)
+        site = Site(
+            index,
+            placed.name,
+            message.type,
+            message,
+            placed.layer,
+            draft.vec(message.bottom),
+            draft.vec([*message.top, *[AUTOMATIC] * automatic]),
+            _param_blobs(placed),
+            placed.loss_weights,
+            draft.hosts.get(placed.name),
+            seed=draft.seed,
+        )
+        for blob, value in zip(site.tops, placed.tops, strict=True):
+            blob.reshape(*rules.shapes[value])
+        if site.host is None:
+            site.reshape()
+        sites.append(site)
+    return sites
+
+
+def _param_blobs(placed: NetLayer) -> BlobVec:
+    if isinstance(placed.layer, PythonRules):
+        blobs: BlobVec = placed.layer.instance.blobs
+    else:
+        blobs = BlobVec(Blob(*use.definition.shape) for use in placed.params)
+    for blob, use in zip(blobs, placed.params, strict=True):
+        blob.name = use.key
+    return blobs
+
+
+def _attach_params(rules: Rules, sites: Sequence[Site]) -> None:
+    """The initial values, and one memory for all uses of a shared parameter. A Python layer's parameters keep
+    what its setup wrote, unless a file gave others."""
+    owners: dict[str, Blob] = {}
+    for site, placed in zip(sites, rules.layers, strict=True):
+        for blob, use in zip(site.blobs, placed.params, strict=True):
+            if use.owner != use.key:
+                blob.share(owners[use.owner], diff=True)
+                continue
+            owners[use.key] = blob
+            if not isinstance(placed.layer, PythonRules) or use.key in rules.loaded:
+                array = rules.params[use.key]
+                blob.data_storage.array(blob.dims)[...] = array
+
+
+def _memories(sites: Sequence[Site]) -> Memories:
+    last = find_destroyed(sites)
+    writers: dict[tuple[Storage, int], int] = {}
+    present: dict[Storage, int] = {}
+    for site in sites:
+        for blob in site.bottoms:
+            writers[blob.data_storage, site.index] = present.get(blob.data_storage, -1)
+        if not site.shares:
+            present.update((top.data_storage, site.index) for top in site.tops)
+    return Memories(last, writers)
+
+
+def _set_loss_weights(site: Site) -> None:
+    """A loss's weight stands in its top's diff, where its own backward pass reads it."""
+    for top, weight in zip(site.tops, site.loss_weights, strict=True):
+        if weight != 0:
+            top.diff_storage.array(top.dims)[...] = weight

@@ -1,0 +1,152 @@
+"""Layers that are no part of a graph: those that read data, and the few that ONNX cannot hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.data.feeds import Feed
+from vggrepro.emit import Shape
+from vggrepro.errors import PycaffeError
+from vggrepro.net.fillers import fill
+from vggrepro.pycaffe.site import Site
+from vggrepro.system.extras import extra
+
+Floats = npt.NDArray[np.float32]
+
+
+class _NoBackward:
+    """A layer without bottoms, or one whose backward pass does nothing."""
+
+    def backward(self, site: Site) -> None:
+        pass
+
+
+class InputHost(_NoBackward):
+    """Input: what the script has written is there already."""
+
+    def reshape(self, site: Site) -> None:
+        pass
+
+    def forward(self, site: Site) -> None:
+        pass
+
+
+@dataclass
+class DummyHost(_NoBackward):
+    """DummyData: every top is filled when the net is made, and those of random fillers before each pass."""
+
+    shapes: tuple[Shape, ...]
+    rng: np.random.Generator
+    is_first: bool = True
+
+    def reshape(self, site: Site) -> None:
+        pass
+
+    def forward(self, site: Site) -> None:
+        fillers = list(site.message.dummy_data_param.data_filler)
+        for index, top in enumerate(site.tops):
+            filler = fillers[index if len(fillers) > 1 else 0] if fillers else None
+            if filler is not None and (self.is_first or filler.type != "constant"):
+                top.data_storage.array(top.dims)[...] = fill(top.dims, filler, self.rng)
+        self.is_first = False
+
+
+@dataclass
+class FeedHost(_NoBackward):
+    """Data, ImageData, HDF5Data, WindowData: the next batch of the data room's feed."""
+
+    feed: Feed
+    iteration: int = 0
+
+    def reshape(self, site: Site) -> None:
+        pass
+
+    def forward(self, site: Site) -> None:
+        batch = self.feed.batch(self.iteration)
+        self.iteration += 1
+        for top in site.tops:
+            array = batch[top.name]
+            if array.size != top.count or array.shape[:1] != top.dims[:1] or array.ndim > len(top.dims):
+                top.reshape(*array.shape)
+            top.data_storage.array(top.dims)[...] = array.reshape(top.dims)
+
+
+@dataclass
+class MemoryHost(_NoBackward):
+    """MemoryData: the arrays of ``Net.set_input_arrays``, batch by batch, and from the start again."""
+
+    batch_size: int
+    arrays: tuple[Floats, Floats] | None = None
+    position: int = 0
+
+    def reset(self, data: Floats, labels: Floats) -> None:
+        self.arrays, self.position = (data, labels), 0
+
+    def reshape(self, site: Site) -> None:
+        pass
+
+    def forward(self, site: Site) -> None:
+        if self.arrays is None:
+            raise PycaffeError(
+                f"layer {site.name!r}: MemoryDataLayer needs to be initialized by calling set_input_arrays"
+            )
+        for top, array in zip(site.tops, self.arrays, strict=True):
+            batch = array[self.position : self.position + self.batch_size]
+            top.data_storage.array(top.dims)[...] = batch.reshape(top.dims)
+        self.position = (self.position + self.batch_size) % len(self.arrays[0])
+
+
+class FilterHost:
+    """Filter: how many items pass is known only when the data is there."""
+
+    def reshape(self, site: Site) -> None:
+        """The first guess is that every item passes, as in Caffe."""
+        for top, shape in zip(site.tops, site.layer.out_shapes([b.dims for b in site.bottoms]), strict=True):
+            top.reshape(*shape)
+
+    def forward(self, site: Site) -> None:
+        passed = _marks(site)
+        for top, bottom in zip(site.tops, site.bottoms, strict=False):
+            kept = bottom.data_storage.array(bottom.dims)[passed]
+            top.reshape(*kept.shape)
+            top.data_storage.array(top.dims)[...] = kept
+
+    def backward(self, site: Site) -> None:
+        passed = _marks(site)
+        for index, (top, bottom) in enumerate(zip(site.tops, site.bottoms, strict=False)):
+            if site.needed.bottoms[index]:
+                d = bottom.diff_storage.array(bottom.dims)
+                d[...] = 0
+                d[passed] = top.diff_storage.array(top.dims)
+
+
+def _marks(site: Site) -> npt.NDArray[np.bool_]:
+    selector = site.bottoms[-1]
+    return np.asarray(selector.data_storage.array(selector.dims).reshape(-1) != 0)
+
+
+@dataclass
+class HDF5OutputHost(_NoBackward):
+    """HDF5Output: writes its two bottoms as ``data`` and ``label``, in the first pass: a file has them once."""
+
+    path: str
+    is_written: bool = False
+
+    def reshape(self, site: Site) -> None:
+        site.layer.out_shapes([bottom.dims for bottom in site.bottoms])
+
+    def forward(self, site: Site) -> None:
+        if self.is_written:
+            raise PycaffeError(
+                f"layer {site.name!r}: {self.path}: Failed to make float dataset data: HDF5Output writes"
+                " its file once, in the first pass"
+            )
+        h5py = extra("h5py", "hdf5", f"writing {self.path}")
+        with h5py.File(self.path, "w") as file:
+            for name, blob in zip(("data", "label"), site.bottoms, strict=True):
+                file.create_dataset(name, data=blob.data_storage.array(blob.dims))
+        self.is_written = True

@@ -1,0 +1,122 @@
+"""Caffe's global state: the device, the random seed, and what it says of several solvers."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+import numpy as np
+
+from vggrepro.errors import DeviceError, PycaffeError
+from vggrepro.runtime.device import parse_device, prepare
+
+
+@dataclass
+class _Caffe:
+    gpu: bool = False
+    device: int = 0
+    threads: int = 0
+    rng: np.random.Generator | None = None
+    rank: int = 0
+
+
+_STATE = _Caffe()
+
+
+def set_mode_cpu() -> None:
+    """Run everything on the CPU: the default."""
+    _STATE.gpu = False
+
+
+def set_mode_gpu() -> None:
+    """Run on the GPU that ``set_device`` named (0). Raises RuntimeError that says why if there is none that
+    ONNX Runtime can use: nothing falls back to the CPU."""
+    _check_gpu(_STATE.device)
+    _STATE.gpu = True
+
+
+def set_device(device_id: int) -> None:
+    """Choose the GPU. As in Caffe that does not switch to GPU mode. Raises RuntimeError if it does not work."""
+    _check_gpu(int(device_id))
+    _STATE.device = int(device_id)
+
+
+def set_threads(threads: int) -> None:
+    """Bound the CPU threads of nets that are made from now on (0: all cores). Not part of Caffe's module."""
+    _STATE.threads = int(threads)
+
+
+def set_random_seed(seed: int) -> None:
+    """Make fillers, Dropout and data layers that are made from now on draw the same numbers in every run."""
+    _STATE.rng = np.random.default_rng(int(seed))
+
+
+def draw_seed() -> int:
+    """A seed for the next net, from the one that was set, or from the system."""
+    if _STATE.rng is None:
+        return secrets.randbits(31)
+    return int(_STATE.rng.integers(2**31))
+
+
+def device_name() -> str:
+    """The device of the coming pass: ``cpu`` or ``cuda:N``."""
+    return f"cuda:{_STATE.device}" if _STATE.gpu else "cpu"
+
+
+def threads() -> int:
+    return _STATE.threads
+
+
+def _check_gpu(index: int) -> None:
+    try:
+        prepare(parse_device(f"cuda:{index}"))
+    except DeviceError as error:
+        raise PycaffeError(str(error)) from error
+
+
+def solver_count() -> int:
+    """How many solvers train together: one."""
+    return 1
+
+
+def set_solver_count(count: int) -> None:
+    _refuse_several(count, "set_solver_count")
+
+
+def solver_rank() -> int:
+    """The number of this solver among those that train together: 0."""
+    return 0
+
+
+def set_solver_rank(rank: int) -> None:
+    if rank != 0:
+        _refuse_several(rank + 1, "set_solver_rank")
+
+
+def set_multiprocess(multiprocess: bool) -> None:
+    if multiprocess:
+        raise PycaffeError(f"set_multiprocess(True): {SEVERAL}")
+
+
+def has_nccl() -> bool:
+    """Whether the module was built with NCCL: it was not."""
+    return False
+
+
+SEVERAL = "training on several GPUs is offered by tools/train_ilsvrc.py under mpirun, not by this module"
+
+
+class NCCL:
+    """Caffe's communicator between GPUs. It cannot be made here; ``has_nccl()`` is False."""
+
+    def __init__(self, solver: object, uid: str) -> None:
+        raise PycaffeError(f"NCCL: {SEVERAL}")
+
+    @staticmethod
+    def new_uid() -> str:
+        raise PycaffeError(f"NCCL.new_uid: {SEVERAL}")
+
+
+def _refuse_several(count: int, name: str) -> None:
+    if count != 1:
+        raise PycaffeError(f"{name}: {count} solvers: {SEVERAL}")

@@ -1,0 +1,380 @@
+"""``Net``: Caffe's net, as scripts use it."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.caffe.hdf5 import is_hdf5
+from vggrepro.caffe.messages import TEST, TRAIN
+from vggrepro.caffe.snapshot import write_caffemodel, write_caffemodel_hdf5
+from vggrepro.caffe.weights import read_weights
+from vggrepro.errors import PycaffeError
+from vggrepro.net.load import match_weights
+from vggrepro.pycaffe import log, mode
+from vggrepro.pycaffe.blob import Blob, BlobVec, Floats, IntVec
+from vggrepro.pycaffe.definition import Definition, define, read_message
+from vggrepro.pycaffe.errors import as_runtime_error, check_file
+from vggrepro.pycaffe.hosts import MemoryHost
+from vggrepro.pycaffe.passes import Passes
+from vggrepro.pycaffe.python_layer import PythonRules
+from vggrepro.pycaffe.site import Site
+
+Arrays = dict[str, Floats]
+PathLike = str | os.PathLike[str]
+
+
+class NativeLayer:
+    """One of Caffe's own layers: its type and its parameters."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    @property
+    def type(self) -> str:
+        return self._site.type
+
+    @property
+    def blobs(self) -> BlobVec:
+        return self._site.blobs
+
+    def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """Done when the net was made. Raises RuntimeError for other blobs than the layer's own."""
+        self.reshape(bottom, top)
+
+    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
+        """Give the tops the shapes that follow from the bottoms'."""
+        own = [*self._site.bottoms, *self._site.tops]
+        if [id(blob) for blob in (*bottom, *top)] != [id(blob) for blob in own]:
+            raise PycaffeError(f"layer {self._site.name!r}: reshape takes the layer's own bottoms and tops")
+        with as_runtime_error():
+            self._site.reshape()
+
+
+class Net:
+    """``Net(network_file, phase, level=0, stages=None, weights=None)``, or as before Caffe 1.0
+    ``Net(network_file, weights, phase)``.
+
+    ``phase`` is ``caffe.TRAIN`` or ``caffe.TEST``. ``allow_python_layers`` (not Caffe's) lets this net import
+    the modules of its Python layers; without it, what :func:`vggrepro.pycaffe.install` allowed counts.
+    Raises RuntimeError where Caffe would stop.
+    """
+
+    def __init__(
+        self,
+        network_file: PathLike,
+        phase: int | PathLike,
+        level: int = 0,
+        stages: Sequence[str] | None = None,
+        weights: PathLike | None = None,
+        *,
+        allow_python_layers: bool | None = None,
+    ) -> None:
+        if not isinstance(phase, (int, np.integer)):  # Net(network_file, weights, phase)
+            log.warning("DEPRECATION WARNING - deprecated use of Python interface")
+            log.warning(f"Use Net('{network_file}', {level}, weights='{phase}')")
+            weights, phase, level = phase, level, 0
+        path = os.fspath(network_file)
+        check_file(path)
+        files = [os.fspath(weights)] if weights is not None else []
+        for file in files:
+            check_file(file)
+        if phase not in (TRAIN, TEST):
+            raise PycaffeError(f"{path}: phase must be caffe.TRAIN ({TRAIN}) or caffe.TEST ({TEST}), got {phase!r}")
+        with as_runtime_error():
+            message = read_message(path, int(phase), level, stages or ())
+            self._set_up(
+                define(
+                    message,
+                    int(phase),
+                    seed=mode.draw_seed(),
+                    folder=Path(path).parent,
+                    weights=files,
+                    allow_python=allow_python_layers,
+                )
+            )
+
+    @classmethod
+    def from_definition(cls, definition: Definition) -> Net:
+        """A net of what was read already, for solvers."""
+        net = cls.__new__(cls)
+        net._set_up(definition)
+        return net
+
+    def _set_up(self, definition: Definition) -> None:
+        self._definition = definition
+        self._sites = definition.sites
+        phase = TRAIN if definition.rules.phase == "TRAIN" else TEST
+        learns = phase == TRAIN or bool(definition.message.force_backward)
+        self._passes = Passes(definition, learns=learns)
+        self.blobs: OrderedDict[str, Blob] = OrderedDict(definition.blobs)
+        self.layers = [
+            s.layer.instance if isinstance(s.layer, PythonRules) else NativeLayer(s) for s in self._sites
+        ]
+        self._layer_names = [site.name for site in self._sites]
+        self.layer_dict: OrderedDict[str, Any] = OrderedDict(zip(self._layer_names, self.layers, strict=True))
+        self.params: OrderedDict[str, BlobVec] = OrderedDict(
+            (site.name, site.blobs) for site in self._sites if site.blobs
+        )
+        self.inputs = [top.name for site in self._sites if site.type == "Input" for top in site.tops]
+        self.outputs = list(definition.outputs)
+        self.top_names = OrderedDict((s.name, [b.name for b in s.tops]) for s in self._sites)
+        self.bottom_names = OrderedDict((s.name, [b.name for b in s.bottoms]) for s in self._sites)
+        for site in self._sites:
+            if site.type == "DummyData" and site.host is not None:
+                site.host.forward(site)
+
+    @property
+    def _blob_names(self) -> list[str]:
+        return list(self.blobs)
+
+    @property
+    def _blobs(self) -> BlobVec:
+        return BlobVec(self.blobs.values())
+
+    @property
+    def _inputs(self) -> IntVec:
+        return IntVec(self._blob_names.index(name) for name in self.inputs)
+
+    @property
+    def _outputs(self) -> IntVec:
+        return IntVec(self._blob_names.index(name) for name in self.outputs)
+
+    @property
+    def _blob_loss_weights(self) -> list[float]:
+        return list(self.blob_loss_weights.values())
+
+    def _top_ids(self, index: int) -> IntVec:
+        return IntVec(self._blob_names.index(top.name) for top in self._sites[index].tops)
+
+    def _bottom_ids(self, index: int) -> IntVec:
+        return IntVec(self._blob_names.index(bottom.name) for bottom in self._sites[index].bottoms)
+
+    @property
+    def blob_loss_weights(self) -> OrderedDict[str, float]:
+        """The loss weight of every blob, 0 for most."""
+        weights = OrderedDict.fromkeys(self.blobs, 0.0)
+        for site in self._sites:
+            weights.update(zip((top.name for top in site.tops), site.loss_weights, strict=True))
+        return weights
+
+    def forward(
+        self,
+        blobs: Sequence[str] | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        **kwargs: npt.NDArray[Any],
+    ) -> Arrays:
+        """Run the layers from ``start`` to ``end`` (default: all). Keyword arguments are the inputs' arrays;
+        without them the inputs are what the blobs hold. Returns the arrays of the outputs (with ``end``: of
+        that layer's tops) and of ``blobs``: the net's own memory, which the next pass writes again."""
+        first = self._layer_names.index(start) if start is not None else 0
+        last = self._layer_names.index(end) if end is not None else len(self.layers) - 1
+        wanted = {*(self.top_names[end] if end is not None else self.outputs), *(blobs or ())}
+        if kwargs:
+            self._fill(kwargs, self.inputs, "Input blob arguments do not match net inputs.", "Input", "data")
+        self._forward(first, last)
+        return {name: self.blobs[name].data for name in wanted}
+
+    def backward(
+        self,
+        diffs: Sequence[str] | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        **kwargs: npt.NDArray[Any],
+    ) -> Arrays:
+        """Run the layers backward from ``start`` to ``end`` (default: all). Keyword arguments are the outputs'
+        diffs. Returns the diffs of the inputs (with ``end``: of that layer's bottoms) and of ``diffs``."""
+        first = self._layer_names.index(start) if start is not None else len(self.layers) - 1
+        last = self._layer_names.index(end) if end is not None else 0
+        wanted = {*(self.bottom_names[end] if end is not None else self.inputs), *(diffs or ())}
+        if kwargs:
+            self._fill(kwargs, self.outputs, "Top diff arguments do not match net outputs.", "Diff", "diff")
+        self._backward(first, last)
+        return {name: self.blobs[name].diff for name in wanted}
+
+    def _fill(
+        self, given: Mapping[str, npt.NDArray[Any]], names: Sequence[str], problem: str, what: str, kind: str
+    ) -> None:
+        if set(given) != set(names):
+            raise PycaffeError(f"{problem} (got {sorted(given)}, the net has {list(names)})")
+        for name, array in given.items():
+            blob = self.blobs[name]
+            if array.shape[0] != blob.shape[0]:
+                raise PycaffeError(f"{what} is not batch sized (blob {name!r}: {array.shape} for {blob.dims})")
+            getattr(blob, kind)[...] = array
+
+    def _forward(self, start: int, end: int) -> float:
+        """Run the layers from ``start`` to ``end`` by number, and return the sum of losses times weights."""
+        with as_runtime_error():
+            self._passes.forward(start, end)
+        return sum(
+            float(np.vdot(top.data_storage.array(top.dims), top.diff_storage.array(top.dims)))
+            for site in self._sites[start : end + 1]
+            for top, weight in zip(site.tops, site.loss_weights, strict=True)
+            if weight != 0
+        )
+
+    def _backward(self, start: int, end: int) -> None:
+        with as_runtime_error():
+            self._passes.backward(start, end)
+
+    def forward_all(self, blobs: Sequence[str] | None = None, **kwargs: npt.NDArray[Any]) -> Arrays:
+        """Forward passes over inputs of any number, in batches of the net's size; the last one is padded with
+        zeros, and what comes of them is left out."""
+        found: dict[str, list[Floats]] = {name: [] for name in {*self.outputs, *(blobs or ())}}
+        for batch in self._batch(kwargs):
+            for name, array in self.forward(blobs=blobs, **batch).items():
+                found[name].extend(array.copy())
+        return _without_padding(found, len(next(iter(kwargs.values()))))
+
+    def forward_backward_all(
+        self, blobs: Sequence[str] | None = None, diffs: Sequence[str] | None = None, **kwargs: npt.NDArray[Any]
+    ) -> tuple[Arrays, Arrays]:
+        """Forward and backward passes in batches: keyword arguments are inputs and diffs of outputs."""
+        outs: dict[str, list[Floats]] = {name: [] for name in {*self.outputs, *(blobs or ())}}
+        grads: dict[str, list[Floats]] = {name: [] for name in {*self.inputs, *(diffs or ())}}
+        forwards = self._batch({name: kwargs[name] for name in self.inputs if name in kwargs})
+        backwards = self._batch({name: kwargs[name] for name in self.outputs if name in kwargs})
+        for inputs, tops in zip_longest(forwards, backwards, fillvalue={}):
+            for name, array in self.forward(blobs=blobs, **inputs).items():
+                outs[name].extend(array.copy())
+            for name, array in self.backward(diffs=diffs, **tops).items():
+                grads[name].extend(array.copy())
+        count = len(next(iter(kwargs.values())))
+        return _without_padding(outs, count), _without_padding(grads, count)
+
+    def _batch(self, blobs: Mapping[str, npt.NDArray[Any]]) -> Iterator[dict[str, npt.NDArray[Any]]]:
+        if not blobs:
+            return
+        count, size = len(next(iter(blobs.values()))), next(iter(self.blobs.values())).shape[0]
+        for first in range(0, count, size):
+            batch = {name: array[first : first + size] for name, array in blobs.items()}
+            missing = size - min(size, count - first)
+            if missing:
+                batch = {
+                    name: np.concatenate([array, np.zeros((missing, *np.shape(array)[1:]))])
+                    for name, array in batch.items()
+                }
+            yield batch
+
+    def reshape(self) -> None:
+        """Give every blob the shape that follows from the inputs'."""
+        with as_runtime_error():
+            self._passes.reshape()
+
+    def copy_from(self, trained_filename: PathLike) -> None:
+        """Copy parameters by layer name from a .caffemodel or .h5 file."""
+        path = os.fspath(trained_filename)
+        check_file(path)
+        with as_runtime_error():
+            found = match_weights(self._definition.rules, read_weights(path), path)
+        for blobs in self.params.values():
+            for blob in blobs:
+                if blob.name in found:
+                    blob.data[...] = found[blob.name]
+
+    def share_with(self, other: Net) -> None:
+        """Use the other net's parameters, layer by layer of the same name: one memory for both."""
+        for name, blobs in self.params.items():
+            theirs = other.params.get(name)
+            if theirs is None:
+                continue
+            if [b.dims for b in blobs] != [b.dims for b in theirs]:
+                raise PycaffeError(
+                    f"Cannot share params of layer {name!r}; shape mismatch: {[b.dims for b in theirs]}"
+                    f" for {[b.dims for b in blobs]}"
+                )
+            for mine, source in zip(blobs, theirs, strict=True):
+                mine.share(source, diff=False)
+        self._passes.forget()
+
+    def save(self, filename: PathLike) -> None:
+        """Write a .caffemodel, as Caffe does."""
+        with as_runtime_error():
+            write_caffemodel(os.fspath(filename), self._definition.message, self._arrays())
+
+    def save_hdf5(self, filename: PathLike) -> None:
+        """Write the parameters to an HDF5 file (extra ``hdf5``)."""
+        with as_runtime_error():
+            write_caffemodel_hdf5(os.fspath(filename), self._definition.message, self._arrays())
+
+    def load_hdf5(self, filename: PathLike) -> None:
+        """Copy parameters by layer name from an HDF5 file."""
+        check_file(os.fspath(filename))
+        if not is_hdf5(filename):
+            raise PycaffeError(f"{os.fspath(filename)}: not an HDF5 file")
+        self.copy_from(filename)
+
+    def _arrays(self) -> dict[str, list[Floats]]:
+        return {
+            name: [blob.data_storage.array(blob.dims) for blob in blobs] for name, blobs in self.params.items()
+        }
+
+    def clear_param_diffs(self) -> None:
+        """Set every parameter's diff to zero: backward passes add to it."""
+        for blobs in self.params.values():
+            for blob in blobs:
+                blob.diff_storage.array(blob.dims)[...] = 0
+
+    def set_input_arrays(self, data: npt.NDArray[Any], labels: npt.NDArray[Any]) -> None:
+        """What the net's MemoryData layer, which must be its first, reads: ``data`` (n, C, H, W) and n labels,
+        float32 and contiguous, n a multiple of its batch size. The arrays are read where they are."""
+        if labels.ndim == 1:
+            labels = np.ascontiguousarray(labels[:, np.newaxis, np.newaxis, np.newaxis])
+        host = self._sites[0].host
+        if not isinstance(host, MemoryHost):
+            raise PycaffeError(
+                "set_input_arrays may only be called if the first layer is a MemoryDataLayer"
+                f" (layer {self._sites[0].name!r} is {self._sites[0].type})"
+            )
+        _check_array(data, "data array", self._sites[0].tops[0].dims[1:])
+        _check_array(labels, "labels array", (1, 1, 1))
+        if len(data) != len(labels):
+            raise PycaffeError("data and labels must have the same first dimension")
+        if len(data) % host.batch_size:
+            raise PycaffeError("first dimensions of input arrays must be a multiple of batch size")
+        host.reset(data, labels)
+
+    def before_forward(self, run: Callable[[int], Any]) -> None:
+        """Call ``run(layer number)`` before every layer's forward pass. Layers then run one by one."""
+        self._passes.before_forward.append(run)
+
+    def after_forward(self, run: Callable[[int], Any]) -> None:
+        self._passes.after_forward.append(run)
+
+    def before_backward(self, run: Callable[[int], Any]) -> None:
+        self._passes.before_backward.append(run)
+
+    def after_backward(self, run: Callable[[int], Any]) -> None:
+        self._passes.after_backward.append(run)
+
+    def add_nccl(self, nccl: Any = None) -> None:
+        raise PycaffeError(f"Net.add_nccl: {mode.SEVERAL}")
+
+
+def _without_padding(found: Mapping[str, Sequence[Floats]], count: int) -> Arrays:
+    arrays = {name: np.asarray(rows) for name, rows in found.items()}
+    padding = len(next(iter(arrays.values()), ())) - count
+    return {name: array[:-padding] for name, array in arrays.items()} if padding > 0 else arrays
+
+
+def _check_array(array: npt.NDArray[Any], name: str, shape: tuple[int, ...]) -> None:
+    if not array.flags.c_contiguous:
+        raise PycaffeError(f"{name} must be C contiguous")
+    if array.ndim != 4:
+        raise PycaffeError(f"{name} must be 4-d")
+    if array.dtype != np.float32:
+        raise PycaffeError(f"{name} must be float32")
+    for axis, what in enumerate(("number of channels", "height", "width")):
+        if array.shape[1 + axis] != shape[axis]:
+            raise PycaffeError(f"{name} has wrong {what}: {array.shape[1 + axis]}, expected {shape[axis]}")
+
+

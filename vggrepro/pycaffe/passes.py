@@ -1,0 +1,193 @@
+"""Forward and backward passes over a range of layers."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+from vggrepro.emit import Shape
+from vggrepro.errors import VggReproError
+from vggrepro.net.net_layer import naming
+from vggrepro.pycaffe import mode
+from vggrepro.pycaffe.blob import Blob
+from vggrepro.pycaffe.definition import Definition
+from vggrepro.pycaffe.engine import Program
+from vggrepro.pycaffe.segments import backward_segment, forward_segment, kept_versions
+from vggrepro.pycaffe.site import Site
+
+PROGRAMS = 32
+"""Sessions that a net keeps: one for each stretch of layers, shapes and device, the oldest dropped first."""
+
+FROZEN = 2
+"""Sessions with constant parameters that a net keeps: each may hold the parameters once more."""
+
+STABLE = 3
+"""After how many passes without a look at the parameters they are made constants again."""
+
+Callback = Callable[[int], Any]
+
+
+class Passes:
+    """Runs the layers of a net. All layers between two that Python computes are one run of one graph, which
+    is compiled once for each set of shapes."""
+
+    def __init__(self, definition: Definition, *, learns: bool) -> None:
+        self.sites = definition.sites
+        self.memories = definition.memories
+        self.before_forward: list[Callback] = []
+        self.after_forward: list[Callback] = []
+        self.before_backward: list[Callback] = []
+        self.after_backward: list[Callback] = []
+        self._threads = mode.threads()
+        self._programs: OrderedDict[Any, Program] = OrderedDict()
+        self._frozen: OrderedDict[Any, Program] = OrderedDict()
+        self._settled: dict[tuple[int, int], list[Shape]] = {}
+        self._keeps = False
+        self._freezes = not learns
+        self._seen: tuple[Any, int] = (None, STABLE)
+        if learns:
+            self._keep()
+
+    def forward(self, start: int, end: int) -> None:
+        for stretch in self._stretches(start, end, self.before_forward or self.after_forward):
+            self._call(self.before_forward, stretch)
+            self._forward(stretch)
+            self._call(self.after_forward, stretch)
+
+    def backward(self, start: int, end: int) -> None:
+        if not self._keeps:
+            self._keep()
+            if self.memories.kept:
+                self._forward_again()
+        parts = list(self._stretches(end, start, self.before_backward or self.after_backward))
+        for stretch in reversed(parts):
+            self._call(self.before_backward, stretch)
+            self._backward(stretch)
+            self._call(self.after_backward, stretch)
+
+    def reshape(self) -> None:
+        """Give every blob the shape that follows from the inputs' (Caffe's ``Net::Reshape``)."""
+        for site in self.sites:
+            with naming(site.name):
+                site.reshape()
+
+    def forget(self) -> None:
+        """Drop what was compiled: parameters have other memories now."""
+        self._programs.clear()
+        self._frozen.clear()
+
+    def _stretches(self, start: int, end: int, single: Any) -> Iterator[list[Site]]:
+        """The layers from ``start`` to ``end``, in the pieces in which they are computed."""
+        sites = self.sites[start : end + 1]
+        if single:
+            yield from ([site] for site in sites)
+            return
+        for is_host, group in groupby(sites, lambda site: site.host is not None):
+            members = list(group)
+            yield from ([site] for site in members) if is_host else (members,)
+
+    @staticmethod
+    def _call(callbacks: Sequence[Callback], stretch: Sequence[Site]) -> None:
+        for callback in callbacks:
+            callback(stretch[0].index)
+
+    def _forward(self, stretch: list[Site]) -> None:
+        first = stretch[0]
+        if first.host is not None:
+            self._save_destroyed(first)
+            with naming(first.name):
+                first.host.reshape(first)
+                first.host.forward(first)
+            return
+        shapes = self._settle(stretch)
+        if all(site.shares for site in stretch):
+            return
+        frozen = self._freezes and self._is_stable(stretch)
+        store, most = (self._frozen, FROZEN) if frozen else (self._programs, PROGRAMS)
+        key = self._key("forward", stretch, shapes)
+        if frozen:
+            key = (*key, self._versions(stretch))
+        self._run(store, most, key, lambda: forward_segment(stretch, self.memories, frozen=frozen))
+
+    def _backward(self, stretch: list[Site]) -> None:
+        first = stretch[0]
+        if first.host is not None:
+            if first.runs_backward:
+                with naming(first.name):
+                    first.host.backward(first)
+            return
+        key = self._key("backward", stretch, _shapes(stretch))
+        self._run(self._programs, PROGRAMS, key, lambda: backward_segment(stretch, self.memories))
+
+    def _key(self, kind: str, stretch: Sequence[Site], shapes: Sequence[Shape]) -> tuple[Any, ...]:
+        return kind, self._keeps, mode.device_name(), stretch[0].index, len(stretch), tuple(shapes)
+
+    def _run(self, store: OrderedDict[Any, Program], most: int, key: Any, make: Callable[[], Any]) -> None:
+        program = store.get(key)
+        if program is None:
+            segment = make()
+            program = store[key] = Program(segment, mode.device_name(), self._threads)
+            while len(store) > most:
+                store.popitem(last=False)
+        else:
+            store.move_to_end(key)
+        program.run()
+
+    def _settle(self, stretch: list[Site]) -> list[Shape]:
+        """The shapes of a stretch's blobs, tops by their layers' rules, which are only asked after a change."""
+        place = (stretch[0].index, len(stretch))
+        shapes = _shapes(stretch)
+        if self._settled.get(place) != shapes:
+            for site in stretch:
+                with naming(site.name):
+                    site.reshape()
+            shapes = self._settled[place] = _shapes(stretch)
+        return shapes
+
+    def _versions(self, stretch: Sequence[Site]) -> tuple[int, ...]:
+        return tuple(blob.data_storage.version for site in stretch for blob in site.blobs)
+
+    def _is_stable(self, stretch: Sequence[Site]) -> bool:
+        """Whether the parameters may be constants of the graph, which makes it faster: nobody holds an array
+        of theirs, and for some passes nobody has asked for one. Before the first pass all is well."""
+        if any(blob.data_storage.held for site in stretch for blob in site.blobs):
+            self._seen = (None, 0)
+            return False
+        versions = (stretch[0].index, self._versions(stretch))
+        known, passes = self._seen
+        if known is None and passes >= STABLE:
+            self._seen = (versions, STABLE)
+            return True
+        self._seen = (versions, passes + 1 if known == versions else 0)
+        return self._seen[1] >= STABLE
+
+    def _keep(self) -> None:
+        """From now on forward keeps what backward needs and later layers overwrite."""
+        self._keeps, self._freezes = True, False
+        native = [list(s) for s in self._stretches(0, len(self.sites) - 1, None) if s[0].host is None]
+        try:
+            needed = [backward_segment(stretch, self.memories) for stretch in native]
+        except VggReproError:  # told when backward runs
+            needed = []
+        self.memories.kept = kept_versions(needed, self.memories)
+
+    def _save_destroyed(self, site: Site) -> None:
+        for storage, index in site.destroys:
+            kept = self.memories.kept.get((storage, index))
+            if kept is not None:
+                kept.array()[...] = storage.array(kept.shape)
+
+    def _forward_again(self) -> None:
+        """Compute what the forward pass did not keep, from what the data layers left."""
+        for stretch in self._stretches(0, len(self.sites) - 1, None):
+            if stretch[0].host is None:
+                self._forward(stretch)
+
+
+def _shapes(stretch: Sequence[Site]) -> list[Shape]:
+    blobs: dict[Blob, None] = {}
+    for site in stretch:
+        blobs.update(dict.fromkeys((*site.bottoms, *site.tops)))
+    return [blob.dims for blob in blobs]
