@@ -111,10 +111,11 @@ RULES = {
 """Caffe's solver types, by the exact string of ``SolverParameter.type``."""
 
 
-def update_graph(solver_type: str, hyper: Hyper, *, decayed: bool) -> Graph:
+def update_graph(solver_type: str, hyper: Hyper, *, decayed: bool, steps: bool = False) -> Graph:
     """The rule of a solver type over a stretch of any length. ``decayed`` adds the regularisation:
     ``decay * w`` (L2) or ``decay * sign(w)`` (L1) to the scaled gradient, before everything else. Without it
-    the graph has no input ``decay``."""
+    the graph has no input ``decay``. ``steps`` gives what is subtracted from ``w`` as ``g'``: Caffe leaves it in
+    the gradient's place."""
     rule = RULES[solver_type]
     g = GraphBuilder()
     histories = [history_name(i) for i in range(rule.histories)]
@@ -127,6 +128,8 @@ def update_graph(solver_type: str, hyper: Hyper, *, decayed: bool) -> Graph:
         d = g.op("Add", d, g.op("Mul", pull, DECAY))
     step, moved = rule.emit(g, hyper, d)
     made = {VALUES: g.op("Sub", VALUES, step), **dict(zip(histories, moved, strict=True))}
+    if steps:
+        made[GRADIENT] = step
     return assemble_plain(
         "update",
         g,

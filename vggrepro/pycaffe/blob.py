@@ -66,6 +66,16 @@ class Storage:
         """Whether a script still has an array of this memory: it may write to it at any time."""
         return self._window is not None and self._window() is not None
 
+    def adopt(self, buffer: Floats) -> None:
+        """Go on in this memory, with the values that there are."""
+        flat = buffer.reshape(-1)
+        flat[: self._buffer.size] = self._buffer
+        self._buffer, self._window = flat, None
+
+    def touch(self) -> None:
+        """Say that the contents have changed."""
+        self.version += 1
+
     def _grow(self, count: int) -> None:
         memory = np.zeros(count + ALIGNMENT, np.float32)
         start = -(memory.ctypes.data // 4) % ALIGNMENT

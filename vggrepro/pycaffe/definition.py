@@ -110,6 +110,7 @@ def define(
         learned = tuple(n and not s for n, s in zip(site.needed.params, statistics, strict=True))
         site.needed = replace(site.needed, params=learned)
         _set_loss_weights(site)
+    rules = replace(rules, params={})  # the blobs have them now
     return Definition(message, rules, tuple(sites), draft.blobs, tuple(rules.outputs), memories)
 
 

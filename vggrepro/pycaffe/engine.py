@@ -10,6 +10,8 @@ import numpy.typing as npt
 from vggrepro.pycaffe.segments import Segment
 from vggrepro.runtime.session import Session
 
+Arrays = dict[str, npt.NDArray[Any]]
+
 
 class Program:
     """A segment's session. Inputs and outputs are the blobs' own memory: nothing is copied but memory that the
@@ -17,7 +19,7 @@ class Program:
 
     def __init__(self, segment: Segment, device: str, threads: int) -> None:
         self._segment = segment
-        self._session = Session(segment.graph, device, threads=threads)
+        self._session = Session(segment.graph, device, threads=threads) if segment.graph.output_names else None
         self._binding: Any = None
         self._addresses: list[int] = []
         overwritten = {place.storage for place in segment.writes.values()}
@@ -31,6 +33,8 @@ class Program:
 
     def run(self) -> None:
         segment = self._segment
+        if self._session is None:  # only layers that share memory, or that have no gradient
+            return
         for cell, after in segment.states.values():
             if after is not None:
                 cell.used[...] = cell.following
@@ -42,17 +46,17 @@ class Program:
             inputs[key] = cell.used
             if after is not None:
                 outputs[after] = cell.following
-        self._bind(inputs, outputs)
+        self._bind(self._session.raw, inputs, outputs)
         self._session.raw.run_with_iobinding(self._binding)
         for name, place in segment.moved.items():
             place.array()[...] = self._moved[name]
 
-    def _bind(self, inputs: dict[str, npt.NDArray[Any]], outputs: dict[str, npt.NDArray[Any]]) -> None:
+    def _bind(self, session: Any, inputs: Arrays, outputs: Arrays) -> None:
         arrays = [*inputs.values(), *outputs.values()]
         addresses = [array.__array_interface__["data"][0] for array in arrays]
         if self._binding is not None and addresses == self._addresses:
             return
-        binding = self._session.raw.io_binding()
+        binding = session.io_binding()
         for name, array in inputs.items():
             binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
         for name, array in outputs.items():

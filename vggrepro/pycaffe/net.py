@@ -17,6 +17,7 @@ from vggrepro.caffe.messages import TEST, TRAIN
 from vggrepro.caffe.snapshot import write_caffemodel, write_caffemodel_hdf5
 from vggrepro.caffe.weights import read_weights
 from vggrepro.errors import PycaffeError
+from vggrepro.net import Net as Rules
 from vggrepro.net.load import match_weights
 from vggrepro.pycaffe import log, mode
 from vggrepro.pycaffe.blob import Blob, BlobVec, Floats, IntVec
@@ -130,6 +131,16 @@ class Net:
         for site in self._sites:
             if site.type == "DummyData" and site.host is not None:
                 site.host.forward(site)
+
+    @property
+    def rules(self) -> Rules:
+        """The net's layers and wiring, without parameters. Not part of Caffe's module."""
+        return self._definition.rules
+
+    def array(self, name: str) -> Floats:
+        """A blob's data for reading. Not part of Caffe's module."""
+        blob = self.blobs[name]
+        return blob.data_storage.array(blob.dims)
 
     @property
     def _blob_names(self) -> list[str]:
@@ -293,8 +304,9 @@ class Net:
                     f" for {[b.dims for b in blobs]}"
                 )
             for mine, source in zip(blobs, theirs, strict=True):
-                mine.share(source, diff=False)
-        self._passes.forget()
+                if mine.data_storage is not source.data_storage:
+                    mine.share(source, diff=False)
+                    self._passes.forget()
 
     def save(self, filename: PathLike) -> None:
         """Write a .caffemodel, as Caffe does."""

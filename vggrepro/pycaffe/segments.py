@@ -129,7 +129,7 @@ class _Emitter:
         known = {
             node.output[0]: np.array(self.reads[node.input[0]].shape, np.int64)
             for node in nodes
-            if node.op_type == "Shape" and node.input[0] in self.reads
+            if node.op_type == "Shape" and not node.attribute and node.input[0] in self.reads
         }
         return [node for node in nodes if node.output[0] not in known], known
 

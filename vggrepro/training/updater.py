@@ -37,7 +37,8 @@ over it (123 ms against 220 ms for 103M parameters); a GPU wants few launches.""
 class Updater:
     """Caffe's ``ApplyUpdate``: clip, normalise, regularise, move; and the sum over iter_size passes.
 
-    ``rank_count`` is how many ranks' gradients are in the sum.
+    ``rank_count`` is how many ranks' gradients are in the sum. ``keeps_steps``: each update leaves what it has
+    subtracted in the gradients' place, as Caffe does, for scripts that look there.
     """
 
     def __init__(
@@ -48,7 +49,9 @@ class Updater:
         device: Device,
         threads: int,
         rank_count: int = 1,
+        keeps_steps: bool = False,
     ) -> None:
+        self._keeps_steps = keeps_steps
         self._param = definition.param
         self._rank_count = rank_count
         self._arrays = arrays
@@ -99,7 +102,10 @@ class Updater:
 
     def _bind_moves(self, definition: Definition, net: Net, threads: int) -> list[tuple[int, BoundRun]]:
         """Each run after the end of its gradients in their array, in the order of these ends."""
-        graphs = {d: update_graph(self._param.type, definition.hyper, decayed=d) for d in (False, True)}
+        graphs = {
+            d: update_graph(self._param.type, definition.hyper, decayed=d, steps=self._keeps_steps)
+            for d in (False, True)
+        }
         sessions = {d: Session(graph, self._device, threads=threads) for d, graph in graphs.items()}
         runs = []
         for use in net.param_uses:
@@ -123,7 +129,10 @@ class Updater:
             place = arrays.layout.on_device(array, use.key).part(start, count)
             run.bind_input(name, place)
             run.bind_output(moved_name(name), place)
-        run.bind_input(GRADIENT, arrays.layout.on_device(arrays.total, use.key).part(start, count))
+        gradient = arrays.layout.on_device(arrays.total, use.key).part(start, count)
+        run.bind_input(GRADIENT, gradient)
+        if self._keeps_steps:
+            run.bind_output(moved_name(GRADIENT), gradient)
         run.bind_scalar(RATE, self._rates.setdefault(use.lr_mult, DeviceScalar(self._device)))
         run.bind_scalar(SCALE, self._scale)
         if decayed:

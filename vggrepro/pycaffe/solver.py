@@ -1,0 +1,259 @@
+"""Caffe's solvers, as scripts use them: ``SGDSolver``, ``get_solver`` and their kin."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from vggrepro.caffe.messages import TEST, TRAIN, SolverParameter
+from vggrepro.errors import PycaffeError
+from vggrepro.graph.update import RULES
+from vggrepro.pycaffe import log, mode
+from vggrepro.pycaffe.blob import Blob
+from vggrepro.pycaffe.definition import define
+from vggrepro.pycaffe.errors import as_runtime_error, check_file
+from vggrepro.pycaffe.net import Net, PathLike
+from vggrepro.runtime.device import Device
+from vggrepro.training import snapshots
+from vggrepro.training.definition import Definition, read_definition
+from vggrepro.training.memory import Memory
+from vggrepro.training.rates import learning_rate, next_step
+from vggrepro.training.updater import Updater
+
+
+class Solver:
+    """Trains the net of a solver prototxt. ``net`` and ``test_nets`` are :class:`Net`; ``iter`` counts the
+    iterations done.
+
+    What a script writes into the nets' parameters, or into their diffs before ``apply_update``, counts.
+    Raises RuntimeError where Caffe would stop.
+    """
+
+    solver_type: ClassVar[str] = ""
+
+    def __init__(self, solver_file: PathLike) -> None:
+        path = os.fspath(solver_file)
+        check_file(path)
+        with as_runtime_error():
+            self._definition = _read(path, self.solver_type)
+            self.param: Any = SolverParameter()
+            self.param.CopyFrom(self._definition.param)
+            if self.param.random_seed >= 0:
+                mode.set_random_seed(self.param.random_seed)
+            self.net = _train_net(self._definition)
+            self.test_nets = [_net(message, TEST, self._definition) for message in self._definition.test_messages()]
+            self._memory = _move_params(self.net, self._definition)
+            rules = self.net.rules
+            device = Device("cpu")  # where the arrays are that scripts see
+            self._updater = Updater(
+                self._definition, rules, self._memory, device, mode.threads(), keeps_steps=True
+            )
+        self.iter = 0
+        self._current_step = 0
+        self._losses: list[float] = []
+        self._callbacks: list[tuple[Callable[[], Any], Callable[[], Any]]] = []
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the coming iteration."""
+        return learning_rate(self.param, self.iter, next_step(self.param, self.iter, self._current_step))
+
+    def step(self, iters: int) -> None:
+        """Run this many iterations: forward, backward, update; tests and snapshots where they are due."""
+        param = self.param
+        for _ in range(iters):
+            self.net.clear_param_diffs()
+            due = param.test_interval and self.iter % param.test_interval == 0
+            if due and (self.iter > 0 or param.test_initialization):
+                self._test_all()
+            for on_start, _ in self._callbacks:
+                on_start()
+            loss = sum(self._forward_backward() for _ in range(param.iter_size)) / param.iter_size
+            self._losses = [*self._losses, loss][-param.average_loss :]
+            if param.display and self.iter % param.display == 0:
+                self._display()
+            for _, on_gradients_ready in self._callbacks:
+                on_gradients_ready()
+            self.apply_update()
+            self.iter += 1
+            if param.snapshot and self.iter % param.snapshot == 0:
+                self.snapshot()
+
+    def solve(self, resume_file: PathLike | None = None) -> None:
+        """Train to ``max_iter``, from a solver state if one is given, with the last snapshot and test."""
+        param = self.param
+        log.log(f"Solving {self.net.rules.name}")
+        if resume_file is not None:
+            self.restore(resume_file)
+        self.step(max(0, param.max_iter - self.iter))
+        if param.snapshot_after_train and not (param.snapshot and self.iter % param.snapshot == 0):
+            self.snapshot()
+        if param.display and self.iter % param.display == 0:
+            self._losses = [*self._losses, self.net._forward(0, len(self.net.layers) - 1)][-param.average_loss :]
+            self._display()
+        if param.test_interval and self.iter % param.test_interval == 0:
+            self._test_all()
+        log.log("Optimization Done.")
+
+    def apply_update(self) -> None:
+        """Move the parameters by what their diffs say now, by the solver's rule at this iteration's rate. What
+        was subtracted is left in the diffs."""
+        with as_runtime_error():
+            self._current_step = next_step(self.param, self.iter, self._current_step)
+            rate = learning_rate(self.param, self.iter, self._current_step)
+            self._updater.update(rate, self.iter)
+        for blob, lr_mult in self._learned():
+            blob.data_storage.touch()
+            if lr_mult == 0 and self._definition.param.type in ("SGD", "Nesterov"):
+                blob.diff_storage.array(blob.dims)[...] = 0
+
+    def snapshot(self) -> None:
+        """Write ``<snapshot_prefix>_iter_<n>`` .caffemodel and .solverstate (or .h5), as Caffe does."""
+        with as_runtime_error():
+            paths = snapshots.paths(self._definition, self.iter)
+            snapshots.write(paths, self.net.rules, self._memory, self.iter, self._current_step)
+
+    def restore(self, state_file: PathLike) -> None:
+        """Go on from a .solverstate (or .h5), and the weight file that it names."""
+        path = Path(state_file)
+        check_file(str(path))
+        with as_runtime_error():
+            saved = snapshots.read(path, self._memory)
+            if saved.learned_net:
+                weights = snapshots.beside(path, saved.learned_net)
+                found = snapshots.weights_of(self.net.rules, weights)
+                self._memory.write(self._memory.values, found)
+            for buffer, arrays in zip(self._memory.histories, saved.histories, strict=True):
+                self._memory.write(buffer, arrays)
+        self.iter, self._current_step = saved.iteration, saved.current_step
+        for blob, _ in self._learned():
+            blob.data_storage.touch()
+
+    def share_weights(self, net: Net) -> None:
+        """Make another net use the parameters of the trained one."""
+        net.share_with(self.net)
+
+    def add_callback(self, on_start: Callable[[], Any], on_gradients_ready: Callable[[], Any] | None = None) -> None:
+        """Call ``on_start()`` before each iteration's first pass, ``on_gradients_ready()`` before its update."""
+        if on_gradients_ready is None:
+            raise PycaffeError(f"Solver.add_callback(nccl): {mode.SEVERAL}")
+        self._callbacks.append((on_start, on_gradients_ready))
+
+    def _forward_backward(self) -> float:
+        last = len(self.net.layers) - 1
+        loss = self.net._forward(0, last)
+        self.net._backward(last, 0)
+        return loss
+
+    def _learned(self) -> list[tuple[Blob, float]]:
+        blobs = {blob.name: blob for blobs in self.net.params.values() for blob in blobs}
+        return [(blobs[use.key], use.lr_mult) for use in self.net.rules.param_uses if use.owner == use.key]
+
+    def _display(self) -> None:
+        loss = sum(self._losses) / len(self._losses)
+        log.log(f"Iteration {self.iter}, loss = {loss:g}")
+        place = 0
+        for name in self.net.outputs:
+            weight = self.net.blob_loss_weights[name]
+            for value in np.ravel(self.net.array(name)):
+                what = f" (* {weight:g} = {weight * value:g} loss)" if weight else ""
+                log.log(f"    Train net output #{place}: {name} = {value:g}{what}")
+                place += 1
+        log.log(f"Iteration {self.iter}, lr = {self.lr:g}")
+
+    def _test_all(self) -> None:
+        for number, net in enumerate(self.test_nets):
+            self._test(number, net)
+
+    def _test(self, number: int, net: Net) -> None:
+        """The mean of every output over ``test_iter`` batches (Caffe's ``Solver::Test``)."""
+        log.log(f"Iteration {self.iter}, Testing net (#{number})")
+        net.share_with(self.net)
+        passes = self.param.test_iter[number]
+        totals = [np.float64(0) for _ in net.outputs]
+        loss = 0.0
+        for _ in range(passes):
+            loss += net._forward(0, len(net.layers) - 1)
+            totals = [t + net.array(name).astype(np.float64) for t, name in zip(totals, net.outputs, strict=True)]
+        if self.param.test_compute_loss:
+            log.log(f"Test loss: {loss / passes:g}")
+        place = 0
+        for name, total in zip(net.outputs, totals, strict=True):
+            weight = net.blob_loss_weights[name]
+            for value in np.ravel(total) / passes:
+                what = f" (* {weight:g} = {weight * value:g} loss)" if weight else ""
+                log.log(f"    Test net output #{place}: {name} = {value:g}{what}")
+                place += 1
+
+
+class SGDSolver(Solver):
+    solver_type = "SGD"
+
+
+class NesterovSolver(Solver):
+    solver_type = "Nesterov"
+
+
+class AdaGradSolver(Solver):
+    solver_type = "AdaGrad"
+
+
+class RMSPropSolver(Solver):
+    solver_type = "RMSProp"
+
+
+class AdaDeltaSolver(Solver):
+    solver_type = "AdaDelta"
+
+
+class AdamSolver(Solver):
+    solver_type = "Adam"
+
+
+_CLASSES: dict[str, type[Solver]] = {
+    kind.solver_type: kind
+    for kind in (SGDSolver, NesterovSolver, AdaGradSolver, RMSPropSolver, AdaDeltaSolver, AdamSolver)
+}
+
+
+def get_solver(solver_file: PathLike) -> Solver:
+    """The solver of the type that the file names. Raises RuntimeError where Caffe would stop."""
+    path = os.fspath(solver_file)
+    check_file(path)
+    with as_runtime_error():
+        return _CLASSES[read_definition(path).param.type](path)
+
+
+def _read(path: str, solver_type: str) -> Definition:
+    """A solver's definition; the class that a script names counts, not the type in the file."""
+    definition = read_definition(path)
+    if solver_type in ("", definition.param.type):
+        return definition
+    return read_definition(path, [f'type: "{solver_type}"'])
+
+
+def _train_net(definition: Definition) -> Net:
+    names = [name.strip() for text in definition.param.weights for name in text.split(",")]
+    return _net(definition.train_message(), TRAIN, definition, [str(definition.locate(name)) for name in names])
+
+
+def _net(message: Any, phase: int, definition: Definition, weights: list[str] | None = None) -> Net:
+    made = define(message, phase, seed=mode.draw_seed(), folder=definition.folder, weights=weights or [])
+    return Net.from_definition(made)
+
+
+def _move_params(net: Net, definition: Definition) -> Memory:
+    """Put parameters and their diffs into flat buffers, on which the solver's rule works."""
+    memory = Memory.allocate(
+        net.rules, Device("cpu"), histories=RULES[definition.param.type].histories, accumulates=False
+    )
+    for blobs in net.params.values():
+        for blob in blobs:
+            if blob.name in memory.layout.shapes:
+                blob.data_storage.adopt(memory.layout.view(memory.values.read(), blob.name))
+                blob.diff_storage.adopt(memory.layout.view(memory.total.read(), blob.name))
+    return memory
