@@ -1,6 +1,112 @@
-"""The ``caffe`` Python module of BVLC Caffe 1.0, on ONNX Runtime."""
+"""The ``caffe`` Python module of BVLC Caffe 1.0, on ONNX Runtime.
 
+``import vggrepro.pycaffe as caffe`` is one way to use it; after :func:`install` scripts find it as ``caffe``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from vggrepro.caffe.messages import TEST, TRAIN
+from vggrepro.errors import PycaffeError
+from vggrepro.layers.base import known_types
+from vggrepro.pycaffe import classifier, coord_map, detector, draw, io, net_spec, proto
+from vggrepro.pycaffe.classifier import Classifier
+from vggrepro.pycaffe.detector import Detector
+from vggrepro.pycaffe.glog import init_log, log
+from vggrepro.pycaffe.mode import (
+    NCCL,
+    has_nccl,
+    set_device,
+    set_mode_cpu,
+    set_mode_gpu,
+    set_multiprocess,
+    set_random_seed,
+    set_solver_count,
+    set_solver_rank,
+    solver_count,
+    solver_rank,
+)
 from vggrepro.pycaffe.net import Net
-from vggrepro.pycaffe.solver import *
+from vggrepro.pycaffe.net_spec import NetSpec, layers, params, to_proto
+from vggrepro.pycaffe.python_layer import Layer, allow_python_layers
+from vggrepro.pycaffe.solver import (
+    AdaDeltaSolver,
+    AdaGradSolver,
+    AdamSolver,
+    NesterovSolver,
+    RMSPropSolver,
+    SGDSolver,
+    get_solver,
+)
+from vggrepro.pycaffe.timer import Timer
 
-TRAIN, TEST = 0, 1
+__version__ = "1.0.0"
+"""The version of Caffe whose module this is."""
+
+__all__ = [
+    "NCCL",
+    "TEST",
+    "TRAIN",
+    "AdaDeltaSolver",
+    "AdaGradSolver",
+    "AdamSolver",
+    "Classifier",
+    "Detector",
+    "Layer",
+    "Net",
+    "NetSpec",
+    "NesterovSolver",
+    "RMSPropSolver",
+    "SGDSolver",
+    "Timer",
+    "allow_python_layers",
+    "classifier",
+    "coord_map",
+    "detector",
+    "draw",
+    "get_solver",
+    "has_nccl",
+    "init_log",
+    "install",
+    "io",
+    "layer_type_list",
+    "layers",
+    "log",
+    "net_spec",
+    "params",
+    "proto",
+    "set_device",
+    "set_mode_cpu",
+    "set_mode_gpu",
+    "set_multiprocess",
+    "set_random_seed",
+    "set_solver_count",
+    "set_solver_rank",
+    "solver_count",
+    "solver_rank",
+    "to_proto",
+]
+
+SUBMODULES = ("classifier", "coord_map", "detector", "draw", "io", "net_spec", "proto", "proto.caffe_pb2")
+"""What scripts import from ``caffe`` as modules."""
+
+
+def layer_type_list() -> list[str]:
+    """The types of layers that nets may have."""
+    return sorted([*known_types(), "Python"])
+
+
+def install() -> None:
+    """Make ``import caffe`` find this module, with all of its submodules, and let nets import the modules that
+    their Python layers name. Raises RuntimeError if another module called ``caffe`` is imported already."""
+    own = sys.modules[__name__]
+    if sys.modules.get("caffe", own) is not own:
+        other = getattr(sys.modules["caffe"], "__file__", None)
+        raise PycaffeError(f"install(): another module called caffe is imported already: {other}")
+    sys.modules["caffe"] = own
+    for name in SUBMODULES:
+        sys.modules[f"caffe.{name}"] = importlib.import_module(f"{__name__}.{name}")
+    sys.modules["caffe.pycaffe"] = sys.modules["caffe._caffe"] = own
+    allow_python_layers()

@@ -19,7 +19,7 @@ from vggrepro.caffe.weights import read_weights
 from vggrepro.errors import PycaffeError
 from vggrepro.net import Net as Rules
 from vggrepro.net.load import match_weights
-from vggrepro.pycaffe import log, mode
+from vggrepro.pycaffe import glog, mode
 from vggrepro.pycaffe.blob import Blob, BlobVec, Floats, IntVec
 from vggrepro.pycaffe.definition import Definition, define, read_message
 from vggrepro.pycaffe.errors import as_runtime_error, check_file
@@ -79,8 +79,8 @@ class Net:
         allow_python_layers: bool | None = None,
     ) -> None:
         if not isinstance(phase, (int, np.integer)):  # Net(network_file, weights, phase)
-            log.warning("DEPRECATION WARNING - deprecated use of Python interface")
-            log.warning(f"Use Net('{network_file}', {level}, weights='{phase}')")
+            glog.warning("DEPRECATION WARNING - deprecated use of Python interface")
+            glog.warning(f"Use Net('{network_file}', {level}, weights='{phase}')")
             weights, phase, level = phase, level, 0
         path = os.fspath(network_file)
         check_file(path)

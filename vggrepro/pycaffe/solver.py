@@ -12,7 +12,7 @@ import numpy as np
 from vggrepro.caffe.messages import TEST, TRAIN, SolverParameter
 from vggrepro.errors import PycaffeError
 from vggrepro.graph.update import RULES
-from vggrepro.pycaffe import log, mode
+from vggrepro.pycaffe import glog, mode
 from vggrepro.pycaffe.blob import Blob
 from vggrepro.pycaffe.definition import define
 from vggrepro.pycaffe.errors import as_runtime_error, check_file
@@ -86,7 +86,7 @@ class Solver:
     def solve(self, resume_file: PathLike | None = None) -> None:
         """Train to ``max_iter``, from a solver state if one is given, with the last snapshot and test."""
         param = self.param
-        log.log(f"Solving {self.net.rules.name}")
+        glog.log(f"Solving {self.net.rules.name}")
         if resume_file is not None:
             self.restore(resume_file)
         self.step(max(0, param.max_iter - self.iter))
@@ -97,7 +97,7 @@ class Solver:
             self._display()
         if param.test_interval and self.iter % param.test_interval == 0:
             self._test_all()
-        log.log("Optimization Done.")
+        glog.log("Optimization Done.")
 
     def apply_update(self) -> None:
         """Move the parameters by what their diffs say now, by the solver's rule at this iteration's rate. What
@@ -155,15 +155,15 @@ class Solver:
 
     def _display(self) -> None:
         loss = sum(self._losses) / len(self._losses)
-        log.log(f"Iteration {self.iter}, loss = {loss:g}")
+        glog.log(f"Iteration {self.iter}, loss = {loss:g}")
         place = 0
         for name in self.net.outputs:
             weight = self.net.blob_loss_weights[name]
             for value in np.ravel(self.net.array(name)):
                 what = f" (* {weight:g} = {weight * value:g} loss)" if weight else ""
-                log.log(f"    Train net output #{place}: {name} = {value:g}{what}")
+                glog.log(f"    Train net output #{place}: {name} = {value:g}{what}")
                 place += 1
-        log.log(f"Iteration {self.iter}, lr = {self.lr:g}")
+        glog.log(f"Iteration {self.iter}, lr = {self.lr:g}")
 
     def _test_all(self) -> None:
         for number, net in enumerate(self.test_nets):
@@ -171,7 +171,7 @@ class Solver:
 
     def _test(self, number: int, net: Net) -> None:
         """The mean of every output over ``test_iter`` batches (Caffe's ``Solver::Test``)."""
-        log.log(f"Iteration {self.iter}, Testing net (#{number})")
+        glog.log(f"Iteration {self.iter}, Testing net (#{number})")
         net.share_with(self.net)
         passes = self.param.test_iter[number]
         totals = [np.float64(0) for _ in net.outputs]
@@ -180,13 +180,13 @@ class Solver:
             loss += net._forward(0, len(net.layers) - 1)
             totals = [t + net.array(name).astype(np.float64) for t, name in zip(totals, net.outputs, strict=True)]
         if self.param.test_compute_loss:
-            log.log(f"Test loss: {loss / passes:g}")
+            glog.log(f"Test loss: {loss / passes:g}")
         place = 0
         for name, total in zip(net.outputs, totals, strict=True):
             weight = net.blob_loss_weights[name]
             for value in np.ravel(total) / passes:
                 what = f" (* {weight:g} = {weight * value:g} loss)" if weight else ""
-                log.log(f"    Test net output #{place}: {name} = {value:g}{what}")
+                glog.log(f"    Test net output #{place}: {name} = {value:g}{what}")
                 place += 1
 
 

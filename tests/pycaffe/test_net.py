@@ -1,0 +1,382 @@
+"""``caffe.Net``: construction, names, partial passes, live arrays, files."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from nets import CLASSIFYING, DEPLOY, make, write
+from numpy.testing import assert_allclose, assert_array_equal
+
+import vggrepro.pycaffe as caffe
+
+
+@pytest.fixture
+def net(tmp_path: Path) -> caffe.Net:
+    return make(tmp_path, CLASSIFYING, caffe.TRAIN)
+
+
+def test_names(net: caffe.Net) -> None:
+    assert list(net.blobs) == ["data", "label", "conv", "scores", "loss"]
+    assert net._layer_names == ["data", "conv", "relu", "ip", "loss"] == list(net.layer_dict)
+    assert [layer.type for layer in net.layers][1:3] == ["Convolution", "ReLU"]
+    assert net.inputs == [] and net.outputs == ["loss"]
+    assert net.top_names == OrderedDict(
+        data=["data", "label"], conv=["conv"], relu=["conv"], ip=["scores"], loss=["loss"]
+    )
+    assert net.bottom_names["loss"] == ["scores", "label"]
+    assert list(net.params) == ["conv", "ip"] and len(net.params["conv"]) == 2
+    assert net.blob_loss_weights == OrderedDict(data=0, label=0, conv=0, scores=0, loss=1)
+    assert net._blob_loss_weights == [0, 0, 0, 0, 1]
+    assert net._top_ids(0) == [0, 1] and net._bottom_ids(4) == [3, 1] and net._outputs == [4]
+
+
+def test_splits_are_layers(tmp_path: Path) -> None:
+    text = DEPLOY + 'layer { name: "pool" type: "Pooling" bottom: "conv" top: "pool" pooling_param { kernel_size: 2 } }'
+    net = make(tmp_path, text)
+    assert net._layer_names == ["data", "conv", "relu", "conv_relu_0_split", "ip", "prob", "pool"]
+    assert "conv_relu_0_split_1" in net.blobs and net.outputs == ["pool", "prob"]
+    net.forward(data=np.ones((2, 3, 8, 9)))
+    assert_array_equal(net.blobs["conv_relu_0_split_0"].data, net.blobs["conv"].data)
+
+
+def test_arrays_outlive_the_net(net: caffe.Net) -> None:
+    blobs = [*net.blobs.values(), *(blob for blobs in net.params.values() for blob in blobs)]
+    net.forward()
+    data = net.blobs["conv"].data
+    before = data.copy()
+    del net
+    assert_array_equal(data, before)
+    assert all(np.isfinite(blob.data).all() and not blob.diff[()].any() for blob in blobs if blob.name != "loss")
+
+
+def test_blob(net: caffe.Net) -> None:
+    blob = net.blobs["data"]
+    assert blob.data.dtype == np.float32 and blob.data.shape == (4, 3, 5, 6) == tuple(blob.shape)
+    assert (blob.num, blob.channels, blob.height, blob.width, blob.count) == (4, 3, 5, 6, 360)
+    assert (net.blobs["label"].num, net.blobs["label"].width) == (4, 1)
+    with pytest.raises(AttributeError):
+        blob.data = 0
+    with pytest.raises(RuntimeError, match=r"Blob\.reshape takes no kwargs"):
+        blob.reshape(shape=(1, 2))
+    with pytest.raises(TypeError, match="blob 'data'"):
+        blob.reshape((1, 2))
+
+
+def test_same_memory_in_every_pass(tmp_path: Path) -> None:
+    net = make(tmp_path, DEPLOY)
+    held = {name: blob.data for name, blob in net.blobs.items()}
+    for value in (1.0, -2.0):
+        out = net.forward(data=np.full((2, 3, 8, 9), value))
+        assert out["prob"].ctypes.data == held["prob"].ctypes.data
+        assert_array_equal(held["conv"], net.blobs["conv"].data)
+        assert held["data"].flat[0] == value
+
+
+def test_forward_from_and_to_a_layer(net: caffe.Net) -> None:
+    conv = np.random.default_rng(0).random((4, 7, 3, 4), np.float32)
+    net.blobs["conv"].data[...] = conv
+    found = net.forward(start="ip", end="ip")
+    weights, bias = (blob.data for blob in net.params["ip"])
+    assert list(found) == ["scores"]
+    assert_allclose(found["scores"], conv.reshape(4, -1) @ weights.T + bias, rtol=1e-4, atol=1e-5)
+    assert_array_equal(net.blobs["conv"].data, conv)
+
+
+def test_in_place_layer_alone_reads_what_it_overwrites(net: caffe.Net) -> None:
+    net.blobs["conv"].data[...] = -1
+    net.blobs["conv"].data[0] = 2
+    net.forward(blobs=["data"], start="relu", end="relu")
+    assert set(np.unique(net.blobs["conv"].data)) == {0, 2}
+
+
+def test_backward_from_and_to_a_layer(net: caffe.Net) -> None:
+    d = np.random.default_rng(0).random((4, 8), np.float32)
+    net.blobs["scores"].diff[...] = d
+    found = net.backward(diffs=["scores"], start="ip", end="ip")
+    assert set(found) == {"conv", "scores"}
+    expected = (d @ net.params["ip"][0].data).reshape(4, 7, 3, 4)
+    assert_allclose(found["conv"], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_backward_reads_what_a_script_wrote(net: caffe.Net) -> None:
+    net.forward()
+    net.blobs["loss"].diff[...] = 3
+    net.backward()
+    tripled = net.params["ip"][0].diff.copy()
+    net.clear_param_diffs()
+    net.blobs["loss"].diff[...] = 1
+    net.backward()
+    assert_allclose(tripled, 3 * net.params["ip"][0].diff, rtol=1e-5)
+    net.blobs["conv"].data[...] = 0
+    net.clear_param_diffs()
+    net.backward(start="ip", end="ip")
+    assert not net.params["ip"][0].diff.any()
+
+
+def test_parameter_diffs_add_up(net: caffe.Net) -> None:
+    net.forward()
+    net.backward()
+    held = net.params["conv"][0].diff
+    once = held.copy()
+    net.backward()
+    assert once.any()
+    assert_allclose(held, 2 * once, rtol=1e-5)
+    net.clear_param_diffs()
+    assert not held.any()
+
+
+def test_without_force_backward_or_loss_nothing_flows(tmp_path: Path) -> None:
+    net = make(tmp_path, DEPLOY)
+    net.forward(data=np.ones((2, 3, 8, 9)))
+    net.blobs["prob"].diff[...] = 1
+    net.backward()
+    assert not net.blobs["data"].diff.any() and not net.params["ip"][0].diff.any()
+
+
+def test_edited_parameters_count_at_once(tmp_path: Path) -> None:
+    """Also after passes for which they were constants of the graph."""
+    net = make(tmp_path, DEPLOY)
+    x = np.random.default_rng(0).random((2, 3, 8, 9), np.float32)
+    for _ in range(3):
+        net.forward(data=x)
+        weights, bias = net.params["ip"]
+        bias.data[...] += [0, 1, 2, 3, 4]
+        expected = net.blobs["conv"].data.reshape(2, -1) @ weights.data.T + bias.data
+        for _ in range(5):
+            net.forward(data=x)
+            assert_allclose(net.blobs["scores"].data, expected, rtol=1e-4, atol=1e-5)
+    held = net.params["ip"][1].data
+    for value in range(6):
+        held[...] = value
+        net.forward(data=x)
+        expected = net.blobs["conv"].data.reshape(2, -1) @ net.params["ip"][0].data.T + value
+        assert_allclose(net.blobs["scores"].data, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_reshape(tmp_path: Path) -> None:
+    net = make(
+        tmp_path,
+        'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 8 dim: 9 } } }'
+        'layer { name: "conv" type: "Convolution" bottom: "x" top: "y" convolution_param {'
+        ' num_output: 4 kernel_size: 3 weight_filler { type: "gaussian" } } }'
+        'layer { name: "pool" type: "Pooling" bottom: "y" top: "z" pooling_param { kernel_size: 2 stride: 2 } }',
+    )
+    net.blobs["x"].reshape(1, 3, 20, 10)
+    net.reshape()
+    assert tuple(net.blobs["y"].shape) == (1, 4, 18, 8)
+    assert net.forward()["z"].shape == (1, 4, 9, 4)
+    net.blobs["x"].reshape(5, 3, 4, 4)
+    assert net.forward()["z"].shape == (5, 4, 1, 1)
+
+
+def test_reshape_that_parameters_do_not_fit(tmp_path: Path) -> None:
+    net = make(tmp_path, DEPLOY)
+    net.blobs["data"].reshape(2, 3, 9, 9)
+    with pytest.raises(RuntimeError, match=r"layer 'ip'.*'conv'"):
+        net.forward()
+
+
+def test_forward_all(tmp_path: Path) -> None:
+    net = make(tmp_path, DEPLOY)
+    x = np.random.default_rng(0).random((5, 3, 8, 9), np.float32)
+    found = net.forward_all(blobs=["scores"], data=x)
+    assert found["prob"].shape == (5, 5) == found["scores"].shape
+    assert_allclose(net.forward(data=x[2:4])["prob"], found["prob"][2:4], rtol=1e-5)
+
+
+def test_forward_backward_all(tmp_path: Path) -> None:
+    net = make(tmp_path, "force_backward: true" + DEPLOY)
+    x, d = np.random.default_rng(0).random((3, 3, 8, 9)), np.random.default_rng(1).random((3, 5))
+    blobs, diffs = net.forward_backward_all(diffs=["conv"], data=x, prob=d)
+    assert blobs["prob"].shape == (3, 5) and diffs["data"].shape == (3, 3, 8, 9)
+    net.forward(data=x[:2])
+    assert_allclose(net.backward(prob=d[:2])["data"], diffs["data"][:2], rtol=1e-4, atol=1e-6)
+
+
+def test_wrong_arguments(tmp_path: Path) -> None:
+    net = make(tmp_path, DEPLOY)
+    with pytest.raises(RuntimeError, match="Input blob arguments do not match net inputs"):
+        net.forward(image=np.zeros((2, 3, 8, 9)))
+    with pytest.raises(RuntimeError, match="Input is not batch sized"):
+        net.forward(data=np.zeros((3, 3, 8, 9)))
+    with pytest.raises(RuntimeError, match="Top diff arguments do not match net outputs"):
+        net.backward(data=np.zeros((2, 5)))
+    with pytest.raises(ValueError, match="pool5"):
+        net.forward(end="pool5")
+    with pytest.raises(KeyError, match="pool5"):
+        net.forward(blobs=["pool5"])
+
+
+@pytest.mark.parametrize("text", ["layer {", 'layer { name: "x" type: "Nonsense" top: "x" }', "oops: 1"])
+def test_a_net_that_caffe_refuses(tmp_path: Path, text: str) -> None:
+    with pytest.raises(RuntimeError, match=r"net\.prototxt|Nonsense"):
+        make(tmp_path, text)
+
+
+def test_missing_files(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match=r"Could not open file .*none\.prototxt"):
+        caffe.Net(str(tmp_path / "none.prototxt"), caffe.TEST)
+    with pytest.raises(RuntimeError, match=r"Could not open file .*none\.caffemodel"):
+        make(tmp_path, DEPLOY, weights=str(tmp_path / "none.caffemodel"))
+
+
+@pytest.mark.parametrize("suffix", ["caffemodel", "h5"])
+def test_saved_and_read(tmp_path: Path, suffix: str) -> None:
+    net, path = make(tmp_path, DEPLOY), str(tmp_path / f"weights.{suffix}")
+    if suffix == "h5":
+        pytest.importorskip("h5py")
+        net.save_hdf5(path)
+    else:
+        net.save(path)
+    definition = write(tmp_path, DEPLOY)
+    others = [caffe.Net(definition, caffe.TEST, weights=path), caffe.Net(definition, path, caffe.TEST)]
+    others.append(caffe.Net(definition, caffe.TEST))
+    others[-1].load_hdf5(path) if suffix == "h5" else others[-1].copy_from(path)
+    for other in others:
+        for name, blobs in net.params.items():
+            for mine, theirs in zip(blobs, other.params[name], strict=True):
+                assert_array_equal(mine.data, theirs.data)
+
+
+def test_share_with(tmp_path: Path) -> None:
+    first, second = make(tmp_path, DEPLOY), make(tmp_path, DEPLOY)
+    x = np.random.default_rng(0).random((2, 3, 8, 9), np.float32)
+    first.forward(data=x), second.forward(data=x)
+    second.share_with(first)
+    first.params["ip"][1].data[...] = 7
+    assert_array_equal(first.forward(data=x)["prob"], second.forward(data=x)["prob"])
+    assert (second.params["ip"][1].data == 7).all()
+
+
+def test_callbacks(net: caffe.Net) -> None:
+    calls: list[tuple[str, int]] = []
+    net.before_forward(lambda layer: calls.append(("before", layer)))
+    net.after_forward(lambda layer: calls.append(("after", layer)))
+    net.before_backward(lambda layer: calls.append(("before back", layer)))
+    net.after_backward(lambda layer: calls.append(("after back", layer)))
+    net.forward()
+    assert calls == [(what, layer) for layer in range(5) for what in ("before", "after")]
+    calls.clear()
+    net.backward()
+    assert calls == [(what, layer) for layer in range(4, -1, -1) for what in ("before back", "after back")]
+
+
+def test_layer_by_layer_is_the_same(tmp_path: Path) -> None:
+    caffe.set_random_seed(3)
+    whole = make(tmp_path, CLASSIFYING, caffe.TRAIN)
+    caffe.set_random_seed(3)
+    single = make(tmp_path, CLASSIFYING, caffe.TRAIN)
+    single.before_forward(lambda layer: None)
+    single.before_backward(lambda layer: None)
+    for net in (whole, single):
+        net.forward()
+        net.backward()
+    for name in whole.blobs:
+        assert_allclose(whole.blobs[name].data, single.blobs[name].data, rtol=1e-5, atol=1e-6)
+        assert_allclose(whole.blobs[name].diff, single.blobs[name].diff, rtol=1e-4, atol=1e-6)
+
+
+def test_dummy_data_draws_anew_but_keeps_constants(net: caffe.Net) -> None:
+    assert net.blobs["data"].data.std() > 0.5 and (net.blobs["label"].data == 2).all()
+    net.blobs["label"].data[...] = 5
+    first = net.blobs["data"].data.copy()
+    net.forward()
+    assert (net.blobs["data"].data != first).any() and (net.blobs["label"].data == 5).all()
+
+
+def test_levels_and_stages(tmp_path: Path) -> None:
+    text = DEPLOY + "".join(
+        f'layer {{ name: "{name}" type: "ReLU" bottom: "prob" top: "{name}" include {{ {rule} }} }}'
+        for name, rule in (("one", "min_level: 1"), ("a", 'stage: "a"'))
+    )
+    definition = write(tmp_path, text)
+    assert "one" not in caffe.Net(definition, caffe.TEST).blobs
+    assert "one" in caffe.Net(definition, caffe.TEST, level=1).blobs
+    assert "a" in caffe.Net(definition, caffe.TEST, stages=["a"]).blobs
+
+
+def test_memory_data(tmp_path: Path) -> None:
+    net = make(
+        tmp_path,
+        'layer { name: "d" type: "MemoryData" top: "d" top: "l" memory_data_param {'
+        " batch_size: 2 channels: 1 height: 2 width: 3 } }",
+    )
+    data, labels = np.arange(24, dtype=np.float32).reshape(4, 1, 2, 3), np.arange(4, dtype=np.float32)
+    with pytest.raises(RuntimeError, match=r"layer 'd'.*set_input_arrays"):
+        net.forward()
+    net.set_input_arrays(data, labels)
+    for batch in (slice(0, 2), slice(2, 4), slice(0, 2)):
+        out = net.forward()
+        assert_array_equal(out["d"], data[batch])
+        assert_array_equal(out["l"], labels[batch])
+    for wrong, message in (
+        (data[:3], "multiple of batch size"),
+        (data.astype(float), "float32"),
+        (data[..., ::-1], "contiguous"),
+        (data[:, :, :1], "contiguous|height"),
+    ):
+        with pytest.raises(RuntimeError, match=message):
+            net.set_input_arrays(wrong, labels[: len(wrong)])
+
+
+def test_input_arrays_of_another_net(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match=r"first layer is a MemoryDataLayer.*'data' is Input"):
+        make(tmp_path, DEPLOY).set_input_arrays(np.zeros((2, 1, 1, 1), np.float32), np.zeros(2, np.float32))
+
+
+def test_flatten_shares_memory_as_in_caffe(tmp_path: Path) -> None:
+    """What works in place on a Flatten's top changes its bottom too."""
+    net = make(
+        tmp_path,
+        'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 4 } } }'
+        'layer { name: "y" type: "Power" bottom: "x" top: "y" power_param { shift: -1 } }'
+        'layer { name: "f" type: "Flatten" bottom: "y" top: "f" }'
+        'layer { name: "r" type: "ReLU" bottom: "f" top: "f" }',
+    )
+    net.forward(x=np.zeros((2, 3, 4)))
+    assert not net.blobs["f"].data.any() and not net.blobs["y"].data.any()
+
+
+def test_no_forward_without_outputs(tmp_path: Path) -> None:
+    net = make(
+        tmp_path,
+        'layer { name: "d" type: "DummyData" top: "d" dummy_data_param { shape { dim: 3 } } }'
+        'layer { name: "s" type: "Silence" bottom: "d" }',
+    )
+    assert net.forward() == {}
+
+
+def test_hdf5_output(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    text = DEPLOY.replace("dim: 2", "dim: 4") + (
+        'layer { name: "out" type: "HDF5Output" bottom: "scores" bottom: "prob" hdf5_output_param {'
+        f' file_name: "{tmp_path}/out.h5" }} }}'
+    )
+    net = make(tmp_path, text)
+    net.forward(data=np.ones((4, 3, 8, 9)))
+    with h5py.File(tmp_path / "out.h5") as file:
+        assert_array_equal(file["data"], net.blobs["scores"].data)
+        assert_array_equal(file["label"], net.blobs["prob"].data)
+    with pytest.raises(RuntimeError, match="layer 'out'"):
+        net.forward()
+
+
+def test_dropout_draws_another_mask_in_every_pass(tmp_path: Path) -> None:
+    net = make(
+        tmp_path,
+        'force_backward: true layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 9 dim: 50 } } }'
+        'layer { name: "drop" type: "Dropout" bottom: "x" top: "x" }',
+        caffe.TRAIN,
+    )
+    masks = []
+    for _ in range(2):
+        net.blobs["x"].data[...] = 1
+        y = net.forward()["x"].copy()
+        net.blobs["x"].diff[...] = 1
+        net.backward()
+        assert_array_equal(net.blobs["x"].diff, y)
+        masks.append(y)
+    assert set(np.unique(masks)) == {0, 2} and (masks[0] != masks[1]).any()

@@ -1,0 +1,235 @@
+"""``caffe.io``: images, their preprocessing, and arrays as Caffe's messages. Without scikit-image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.data.decode import decode_unchanged
+from vggrepro.errors import PycaffeError
+from vggrepro.pycaffe.errors import as_runtime_error
+from vggrepro.pycaffe.proto import caffe_pb2
+from vggrepro.pycaffe.resize import resize_smoothly, zoom
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float32]
+
+ANTI_ALIASING = True
+"""Whether :func:`resize_image` smooths before it shrinks, as scikit-image has done by default since 0.15
+(2019). Set it to False for what Caffe's module computed in its own time."""
+
+GREY = np.array([0.2125, 0.7154, 0.0721])
+"""The weights of R, G and B in scikit-image's grey."""
+
+
+def blobproto_to_array(blob: Any, return_diff: bool = False) -> Array:
+    """The data of a ``BlobProto``, or its diff, float64. Raises ValueError if the shape does not fit."""
+    data = np.array(blob.diff if return_diff else blob.data)
+    if any(blob.HasField(name) for name in ("num", "channels", "height", "width")):
+        return data.reshape(blob.num, blob.channels, blob.height, blob.width)
+    return data.reshape(tuple(blob.shape.dim))
+
+
+def array_to_blobproto(arr: Array, diff: Array | None = None) -> Any:
+    """An array of any shape, and its diff, as a ``BlobProto``."""
+    blob = caffe_pb2.BlobProto()
+    blob.shape.dim.extend(arr.shape)
+    blob.data.extend(arr.astype(float).flat)
+    if diff is not None:
+        blob.diff.extend(diff.astype(float).flat)
+    return blob
+
+
+def arraylist_to_blobprotovector_str(arraylist: Sequence[Array]) -> bytes:
+    """Arrays as the bytes of a ``BlobProtoVector``."""
+    vector = caffe_pb2.BlobProtoVector(blobs=[array_to_blobproto(arr) for arr in arraylist])
+    data: bytes = vector.SerializeToString()
+    return data
+
+
+arraylist_to_blobprotovecor_str = arraylist_to_blobprotovector_str  # as Caffe spells it
+
+
+def blobprotovector_str_to_arraylist(str: bytes) -> list[Array]:
+    """The arrays in the bytes of a ``BlobProtoVector``."""
+    return [blobproto_to_array(blob) for blob in caffe_pb2.BlobProtoVector.FromString(str).blobs]
+
+
+def array_to_datum(arr: Array, label: int | None = None) -> Any:
+    """A (C, H, W) array as a ``Datum``: bytes if it is uint8, else floats. Raises ValueError for other
+    numbers of axes."""
+    if arr.ndim != 3:
+        raise ValueError(f"Incorrect array shape. (got {arr.shape}, expected (C, H, W))")
+    channels, height, width = arr.shape
+    datum = caffe_pb2.Datum(channels=channels, height=height, width=width)
+    if arr.dtype == np.uint8:
+        datum.data = arr.tobytes()
+    else:
+        datum.float_data.extend(arr.astype(float).flat)
+    if label is not None:
+        datum.label = label
+    return datum
+
+
+def datum_to_array(datum: Any) -> Array:
+    """The (C, H, W) array of a ``Datum``: uint8 if it has bytes, else float64."""
+    values = np.frombuffer(datum.data, np.uint8).copy() if datum.data else np.array(datum.float_data, float)
+    return values.reshape(datum.channels, datum.height, datum.width)
+
+
+class Transformer:
+    """Prepares images for a net. ``inputs`` maps a blob to its shape, (N, K, H, W).
+
+    ``preprocess`` resizes, transposes, swaps channels, multiplies by the raw scale, subtracts the mean and
+    multiplies by the input scale, each only if it was set.
+    """
+
+    def __init__(self, inputs: Mapping[str, Sequence[int]]) -> None:
+        self.inputs = inputs
+        self.transpose: dict[str, Sequence[int]] = {}
+        self.channel_swap: dict[str, Sequence[int]] = {}
+        self.raw_scale: dict[str, float] = {}
+        self.mean: dict[str, Array] = {}
+        self.input_scale: dict[str, float] = {}
+
+    def preprocess(self, in_: str, data: Array) -> Floats:
+        """(H', W', K) to float32 (K, H, W), the size of the input ``in_``."""
+        self._check_input(in_)
+        sizes = tuple(self.inputs[in_][2:])
+        image = np.array(data, np.float32)
+        if image.shape[:2] != sizes:
+            image = resize_image(image, sizes)
+        if in_ in self.transpose:
+            image = image.transpose(self.transpose[in_])
+        if in_ in self.channel_swap:
+            image = image[list(self.channel_swap[in_]), :, :]
+        if in_ in self.raw_scale:
+            image *= self.raw_scale[in_]
+        if in_ in self.mean:
+            image -= self.mean[in_].astype(np.float32)
+        if in_ in self.input_scale:
+            image *= self.input_scale[in_]
+        return image
+
+    def deprocess(self, in_: str, data: Array) -> Array:
+        """Back from what ``preprocess`` gives to an image, but for the size."""
+        self._check_input(in_)
+        image = data.copy().squeeze()
+        if in_ in self.input_scale:
+            image /= self.input_scale[in_]
+        if in_ in self.mean:
+            image += self.mean[in_]
+        if in_ in self.raw_scale:
+            image /= self.raw_scale[in_]
+        if in_ in self.channel_swap:
+            image = image[np.argsort(self.channel_swap[in_]), :, :]
+        if in_ in self.transpose:
+            image = image.transpose(np.argsort(self.transpose[in_]))
+        return image
+
+    def set_transpose(self, in_: str, order: Sequence[int]) -> None:
+        """The axes of the image in the order of the blob's: (2, 0, 1) for (H, W, K)."""
+        self._check_input(in_)
+        if len(order) != len(self.inputs[in_]) - 1:
+            raise PycaffeError(
+                "Transpose order needs to have the same number of dimensions as the input."
+                f" (input {in_!r}: got {tuple(order)} for {tuple(self.inputs[in_])})"
+            )
+        self.transpose[in_] = order
+
+    def set_channel_swap(self, in_: str, order: Sequence[int]) -> None:
+        """The order in which to take the channels: (2, 1, 0) makes B, G, R of R, G, B."""
+        self._check_input(in_)
+        if len(order) != self.inputs[in_][1]:
+            raise PycaffeError(
+                "Channel swap needs to have the same number of dimensions as the input channels."
+                f" (input {in_!r}: got {tuple(order)} for {self.inputs[in_][1]} channels)"
+            )
+        self.channel_swap[in_] = order
+
+    def set_raw_scale(self, in_: str, scale: float) -> None:
+        """What to multiply by before the mean is subtracted: 255 for images in [0, 1]."""
+        self._check_input(in_)
+        self.raw_scale[in_] = scale
+
+    def set_mean(self, in_: str, mean: Array) -> None:
+        """The mean to subtract: one value for each channel, or an array of the input's size. Raises ValueError
+        for other shapes."""
+        self._check_input(in_)
+        wanted = tuple(self.inputs[in_][1:])
+        if mean.ndim == 1:
+            if mean.shape[0] != wanted[0]:
+                raise ValueError(f"Mean channels incompatible with input. ({mean.shape[0]} for {wanted[0]})")
+            mean = mean[:, np.newaxis, np.newaxis]
+        else:
+            shape = (1, *mean.shape) if mean.ndim == 2 else mean.shape
+            if len(shape) != 3:
+                raise ValueError(f"Mean shape invalid (got {mean.shape})")
+            if shape != wanted:
+                raise ValueError(f"Mean shape incompatible with input shape. ({shape} for {wanted})")
+        self.mean[in_] = mean
+
+    def set_input_scale(self, in_: str, scale: float) -> None:
+        """What to multiply by after everything else."""
+        self._check_input(in_)
+        self.input_scale[in_] = scale
+
+    def _check_input(self, in_: str) -> None:
+        if in_ not in self.inputs:
+            raise PycaffeError(f"{in_} is not one of the net inputs: {self.inputs}")
+
+
+def load_image(filename: str, color: bool = True) -> Floats:
+    """An image file as float32 in [0, 1], (H, W, 3) in R, G, B or (H, W, 1) in grey. Alpha is dropped, EXIF
+    orientation ignored. Raises OSError for a file that cannot be read, RuntimeError for one that is no image.
+    """
+    data = Path(filename).read_bytes()
+    with as_runtime_error():
+        pixels = decode_unchanged(data, str(filename)).warned(str(filename)) / 255  # B, G, R, and alpha
+    channels = pixels.shape[2]
+    if channels == 1:
+        return np.repeat(pixels, 3 if color else 1, axis=2).astype(np.float32)
+    image = pixels[:, :, 2::-1]
+    if not color:
+        if channels == 4:  # over white
+            image = image * pixels[:, :, 3:] + 1 - pixels[:, :, 3:]
+        image = (image @ GREY)[:, :, np.newaxis]
+    return image.astype(np.float32)
+
+
+def resize_image(im: Array, new_dims: Sequence[int], interp_order: int = 1) -> Floats:
+    """(H, W, K) to float32 of ``new_dims`` (height, width), by linear (``interp_order`` 1) or nearest (0)
+    interpolation: with 1 or 3 channels as scikit-image, with others as ``scipy.ndimage.zoom`` does it.
+
+    Raises RuntimeError for other orders.
+    """
+    if interp_order not in (0, 1):
+        raise PycaffeError(f"resize_image: interp_order {interp_order} is not supported, only 0 and 1 are")
+    sizes = (int(new_dims[0]), int(new_dims[1]))
+    if im.shape[-1] not in (1, 3):
+        return zoom(im, sizes, interp_order).astype(np.float32)
+    low, high = im.min(), im.max()
+    if high <= low:
+        return np.full((*sizes, im.shape[-1]), low, np.float32)
+    shrinks = any(new < old for new, old in zip(sizes, im.shape, strict=False))
+    normal = resize_smoothly((im - low) / (high - low), sizes, interp_order, ANTI_ALIASING and shrinks)
+    return (normal * (high - low) + low).astype(np.float32)
+
+
+def oversample(images: Sequence[Array], crop_dims: Sequence[int]) -> Floats:
+    """The four corners and the centre of each image, then the same mirrored: (10 N, height, width, K)."""
+    height, width = (int(size) for size in crop_dims)
+    tall, wide, channels = images[0].shape
+    centre = int(tall / 2.0 - height / 2.0), int(wide / 2.0 - width / 2.0)
+    corners = [(top, left) for top in (0, tall - height) for left in (0, wide - width)]
+    crops = np.empty((10 * len(images), height, width, channels), np.float32)
+    for number, image in enumerate(images):
+        for index, (top, left) in enumerate([*corners, centre]):
+            crop = image[top : top + height, left : left + width]
+            crops[10 * number + index] = crop
+            crops[10 * number + 5 + index] = crop[:, ::-1]
+    return crops
