@@ -98,7 +98,9 @@ def test_trajectory(case: ReferenceCase, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("case", CASES[::5], **named)
-def test_resume_from_caffes_snapshot(case: ReferenceCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resume_from_caffes_snapshot(
+    case: ReferenceCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = Run(case, tmp_path, monkeypatch)
     run.solver.restore(str(tmp_path / case.about["mid"]["files"][1]))
     run.steps(case.about["mid"]["iter"], case.about["iters"])

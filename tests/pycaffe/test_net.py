@@ -34,7 +34,10 @@ def test_names(net: caffe.Net) -> None:
 
 
 def test_splits_are_layers(tmp_path: Path) -> None:
-    text = DEPLOY + 'layer { name: "pool" type: "Pooling" bottom: "conv" top: "pool" pooling_param { kernel_size: 2 } }'
+    text = (
+        DEPLOY
+        + 'layer { name: "pool" type: "Pooling" bottom: "conv" top: "pool" pooling_param { kernel_size: 2 } }'
+    )
     net = make(tmp_path, text)
     assert net._layer_names == ["data", "conv", "relu", "conv_relu_0_split", "ip", "prob", "pool"]
     assert "conv_relu_0_split_1" in net.blobs and net.outputs == ["pool", "prob"]
@@ -49,7 +52,9 @@ def test_arrays_outlive_the_net(net: caffe.Net) -> None:
     before = data.copy()
     del net
     assert_array_equal(data, before)
-    assert all(np.isfinite(blob.data).all() and not blob.diff[()].any() for blob in blobs if blob.name != "loss")
+    assert all(
+        np.isfinite(blob.data).all() and not blob.diff[()].any() for blob in blobs if blob.name != "loss"
+    )
 
 
 def test_blob(net: caffe.Net) -> None:
@@ -162,7 +167,8 @@ def test_reshape(tmp_path: Path) -> None:
         'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 8 dim: 9 } } }'
         'layer { name: "conv" type: "Convolution" bottom: "x" top: "y" convolution_param {'
         ' num_output: 4 kernel_size: 3 weight_filler { type: "gaussian" } } }'
-        'layer { name: "pool" type: "Pooling" bottom: "y" top: "z" pooling_param { kernel_size: 2 stride: 2 } }',
+        'layer { name: "pool" type: "Pooling" bottom: "y" top: "z"'
+        " pooling_param { kernel_size: 2 stride: 2 } }",
     )
     net.blobs["x"].reshape(1, 3, 20, 10)
     net.reshape()
@@ -269,8 +275,8 @@ def test_layer_by_layer_is_the_same(tmp_path: Path) -> None:
     whole = make(tmp_path, CLASSIFYING, caffe.TRAIN)
     caffe.set_random_seed(3)
     single = make(tmp_path, CLASSIFYING, caffe.TRAIN)
-    single.before_forward(lambda layer: None)
-    single.before_backward(lambda layer: None)
+    single.before_forward(lambda _: None)
+    single.before_backward(lambda _: None)
     for net in (whole, single):
         net.forward()
         net.backward()
@@ -311,7 +317,7 @@ def test_memory_data(tmp_path: Path) -> None:
     for batch in (slice(0, 2), slice(2, 4), slice(0, 2)):
         out = net.forward()
         assert_array_equal(out["d"], data[batch])
-        assert_array_equal(out["l"], labels[batch])
+        assert_array_equal(out["l"], labels[batch].reshape(2, 1, 1, 1))
     for wrong, message in (
         (data[:3], "multiple of batch size"),
         (data.astype(float), "float32"),
@@ -367,7 +373,8 @@ def test_hdf5_output(tmp_path: Path) -> None:
 def test_dropout_draws_another_mask_in_every_pass(tmp_path: Path) -> None:
     net = make(
         tmp_path,
-        'force_backward: true layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 9 dim: 50 } } }'
+        'force_backward: true layer { name: "x" type: "Input" top: "x"'
+        " input_param { shape { dim: 9 dim: 50 } } }"
         'layer { name: "drop" type: "Dropout" bottom: "x" top: "x" }',
         caffe.TRAIN,
     )

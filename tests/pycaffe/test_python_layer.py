@@ -44,7 +44,8 @@ def test_forward_backward_and_reshape(tmp_path: Path) -> None:
 
 def test_between_other_layers(tmp_path: Path) -> None:
     ip = (
-        'layer {{ name: "{0}" type: "InnerProduct" bottom: "{1}" top: "{0}" inner_product_param {{ num_output: 3'
+        'layer {{ name: "{0}" type: "InnerProduct" bottom: "{1}" top: "{0}" inner_product_param {{ '
+        "num_output: 3"
         ' weight_filler {{ type: "gaussian" }} }} }}'
     )
     text = INPUT + ip.format("p", "x") + layer("t", "Times", "p", param="3") + ip.format("q", "t")
@@ -91,7 +92,9 @@ def test_parameters(tmp_path: Path) -> None:
 
 def test_trained_by_a_solver(tmp_path: Path) -> None:
     text = INPUT + layer("l", "Learning", "x") + layer("loss", "Squares", "l x", more="loss_weight: 1")
-    file = write(tmp_path, f'net: "{write(tmp_path, text)}" base_lr: 0.01 lr_policy: "fixed"', "solver.prototxt")
+    file = write(
+        tmp_path, f'net: "{write(tmp_path, text)}" base_lr: 0.01 lr_policy: "fixed"', "solver.prototxt"
+    )
     solver = caffe.SGDSolver(file)
     solver.step(1)
     assert solver.net.params["l"][0].data[0] == pytest.approx(2 - 0.01 * 2 * 24)
@@ -105,9 +108,9 @@ def test_phase(tmp_path: Path) -> None:
 def test_errors(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError, match="no setup"):
         make(tmp_path, INPUT + layer("f", "Failing", "x"))
-    with pytest.raises(RuntimeError, match="layer 'f'.*no class 'Missing'"):
+    with pytest.raises(RuntimeError, match=r"layer 'f'.*no class 'Missing'"):
         make(tmp_path, INPUT + layer("f", "Missing", "x"))
-    with pytest.raises(RuntimeError, match="layer 'f'.*no_such_module"):
+    with pytest.raises(RuntimeError, match=r"layer 'f'.*no_such_module"):
         make(tmp_path, INPUT + layer("f", "Times", "x").replace("python_layers", "no_such_module"))
 
 

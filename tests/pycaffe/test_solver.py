@@ -161,5 +161,5 @@ def test_class_counts_and_not_the_type_in_the_file(tmp_path: Path) -> None:
 def test_wrong_files(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="Could not open file"):
         caffe.SGDSolver(str(tmp_path / "none.prototxt"))
-    with pytest.raises(RuntimeError, match="lr_policy|learning rate policy"):
+    with pytest.raises(RuntimeError, match=r"lr_policy|learning rate policy"):
         caffe.SGDSolver(solver_file(tmp_path, 'lr_policy: "never"'))

@@ -114,8 +114,8 @@ RULES = {
 def update_graph(solver_type: str, hyper: Hyper, *, decayed: bool, steps: bool = False) -> Graph:
     """The rule of a solver type over a stretch of any length. ``decayed`` adds the regularisation:
     ``decay * w`` (L2) or ``decay * sign(w)`` (L1) to the scaled gradient, before everything else. Without it
-    the graph has no input ``decay``. ``steps`` gives what is subtracted from ``w`` as ``g'``: Caffe leaves it in
-    the gradient's place."""
+    the graph has no input ``decay``. ``steps`` gives what is subtracted from ``w`` as
+    ``g'``: Caffe leaves it in the gradient's place."""
     rule = RULES[solver_type]
     g = GraphBuilder()
     histories = [history_name(i) for i in range(rule.histories)]

@@ -55,9 +55,9 @@ __all__ = [
     "Classifier",
     "Detector",
     "Layer",
+    "NesterovSolver",
     "Net",
     "NetSpec",
-    "NesterovSolver",
     "RMSPropSolver",
     "SGDSolver",
     "Timer",
@@ -99,8 +99,8 @@ def layer_type_list() -> list[str]:
 
 
 def install() -> None:
-    """Make ``import caffe`` find this module, with all of its submodules, and let nets import the modules that
-    their Python layers name. Raises RuntimeError if another module called ``caffe`` is imported already."""
+    """Make ``import caffe`` find this module, with all of its submodules, and let nets import the modules
+    that their Python layers name. Raises RuntimeError if another module of that name is imported already."""
     own = sys.modules[__name__]
     if sys.modules.get("caffe", own) is not own:
         other = getattr(sys.modules["caffe"], "__file__", None)

@@ -140,14 +140,12 @@ class Blob:
         return self._legacy(3)
 
     def reshape(self, *args: int, **kwargs: Any) -> None:
-        """Give the blob another shape, one argument for each axis. Its values stay where they are in memory."""
+        """Give the blob another shape, one argument for each axis. Its values stay where they are."""
         if kwargs:
             raise PycaffeError("Blob.reshape takes no kwargs")
         for size in args:
             if not isinstance(size, (int, np.integer)):
-                raise TypeError(
-                    f"blob {self.name!r}: reshape takes one int for each axis, got {type(size).__name__} {size!r}"
-                )
+                raise TypeError(f"blob {self.name!r}: reshape takes one int for each axis, got {size!r}")
         self._resize(args)
 
     def share(self, other: Blob, *, diff: bool) -> None:

@@ -35,8 +35,8 @@ class Classifier(Net):
         self.image_dims = self.crop_dims if image_dims is None or not len(image_dims) else image_dims
 
     def predict(self, inputs: Sequence[Array], oversample: bool = True) -> Array:
-        """The class probabilities (N, C) of N images (H, W, K). With ``oversample`` the mean over ten crops of
-        each, else of the one in the middle."""
+        """The class probabilities (N, C) of N images (H, W, K). With ``oversample`` the mean over ten crops
+        of each, else of the one in the middle."""
         height, width = (int(size) for size in self.image_dims)
         images = np.stack([io.resize_image(image, (height, width)) for image in inputs])
         if oversample:
@@ -46,7 +46,7 @@ class Classifier(Net):
             images = images[:, top : top + self.crop_dims[0], left : left + self.crop_dims[1], :]
         name = self.inputs[0]
         batch = np.stack([self.transformer.preprocess(name, image) for image in images])
-        predictions = self.forward_all(**{name: batch})[self.outputs[0]]
+        predictions = self.forward_all(None, **{name: batch})[self.outputs[0]]
         if oversample:
             predictions = predictions.reshape(len(predictions) // 10, 10, -1).mean(1)
         return predictions

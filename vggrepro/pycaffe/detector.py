@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
+import importlib
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ class Detector(Net):
             crops += [self.crop(image, window) for window in windows]
         name = self.inputs[0]
         batch = np.stack([self.transformer.preprocess(name, crop) for crop in crops])
-        predictions = iter(self.forward_all(**{name: batch})[self.outputs[0]])
+        predictions = iter(self.forward_all(None, **{name: batch})[self.outputs[0]])
         return [
             {"window": window, "prediction": next(predictions), "filename": filename}
             for filename, windows in pairs
@@ -54,14 +55,16 @@ class Detector(Net):
         ]
 
     def detect_selective_search(self, image_fnames: Sequence[str]) -> list[dict[str, Any]]:
-        """As ``detect_windows``, over the proposals of the package ``selective_search_ijcv_with_python``, which
-        needs MATLAB. Raises RuntimeError without it."""
+        """As ``detect_windows``, over what the package ``selective_search_ijcv_with_python`` proposes,
+        which needs MATLAB. Raises RuntimeError without it."""
         try:
-            import selective_search_ijcv_with_python as proposals
+            proposals = importlib.import_module("selective_search_ijcv_with_python")
         except ImportError as error:
             raise PycaffeError(f"detect_selective_search needs a package of its own: {error}") from error
-        names = [os.path.abspath(name) for name in image_fnames]
-        return self.detect_windows(zip(names, proposals.get_windows(names, cmd="selective_search_rcnn"), strict=True))
+        names = [str(Path(name).resolve()) for name in image_fnames]
+        return self.detect_windows(
+            zip(names, proposals.get_windows(names, cmd="selective_search_rcnn"), strict=True)
+        )
 
     def crop(self, im: Array, window: Array) -> Array:
         """The window of an image (H, W, K), with the surroundings that ``configure_crop`` asked for."""

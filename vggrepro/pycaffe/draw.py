@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from vggrepro.caffe.state import filter_net
@@ -29,7 +30,7 @@ def get_pooling_types_dict() -> dict[int, str]:
 
 
 def get_edge_label(layer: Any) -> str:
-    """What stands at the edge to a layer's tops: its batch or number of outputs, or an empty string in quotes."""
+    """What stands at the edge to a layer's tops: its batch or number of outputs, or empty quotes."""
     if layer.type == "Data":
         return f"Batch {layer.data_param.batch_size}"
     if layer.type in ("Convolution", "Deconvolution"):
@@ -82,7 +83,11 @@ def choose_color_by_layertype(layertype: str) -> str:
 
 
 def get_pydot_graph(
-    caffe_net: Any, rankdir: str, label_edges: bool = True, phase: int | None = None, display_lrm: bool = False
+    caffe_net: Any,
+    rankdir: str,
+    label_edges: bool = True,
+    phase: int | None = None,
+    display_lrm: bool = False,
 ) -> Any:
     """The graph of a ``NetParameter``, with the layers of one ``phase`` or all. ``rankdir``: LR, TB or BT."""
     with as_runtime_error():
@@ -100,7 +105,9 @@ def get_pydot_graph(
         for blob in (*layer.bottom, *layer.top):
             nodes.setdefault(f"{blob}_blob", pydot.Node(f'"{blob}"', **BLOB_STYLE))
         edges += [(f"{blob}_blob", name, '""') for blob in layer.bottom]
-        edges += [(name, f"{blob}_blob", get_edge_label(layer) if label_edges else '""') for blob in layer.top]
+        edges += [
+            (name, f"{blob}_blob", get_edge_label(layer) if label_edges else '""') for blob in layer.top
+        ]
     for node in nodes.values():
         graph.add_node(node)
     for source, target, label in edges:
@@ -112,7 +119,9 @@ def draw_net(
     caffe_net: Any, rankdir: str, ext: str = "png", phase: int | None = None, display_lrm: bool = False
 ) -> bytes:
     """The picture of a net, as the bytes of a file with the extension ``ext``."""
-    picture: bytes = get_pydot_graph(caffe_net, rankdir, phase=phase, display_lrm=display_lrm).create(format=ext)
+    picture: bytes = get_pydot_graph(caffe_net, rankdir, phase=phase, display_lrm=display_lrm).create(
+        format=ext
+    )
     return picture
 
 
@@ -121,5 +130,4 @@ def draw_net_to_file(
 ) -> None:
     """Write the picture of a net; the file's name tells the format (``.raw``: text for ``dot``)."""
     picture = draw_net(caffe_net, rankdir, filename.rpartition(".")[2], phase, display_lrm)
-    with open(filename, "wb") as file:
-        file.write(picture)
+    Path(filename).write_bytes(picture)

@@ -14,16 +14,20 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 
 class Program:
-    """A segment's session. Inputs and outputs are the blobs' own memory: nothing is copied but memory that the
-    segment both reads and overwrites, and what forward itself moves."""
+    """A segment's session. Inputs and outputs are the blobs' own memory. Nothing is copied but memory that
+    the segment both reads and overwrites, and what forward itself moves."""
 
     def __init__(self, segment: Segment, device: str, threads: int) -> None:
         self._segment = segment
-        self._session = Session(segment.graph, device, threads=threads) if segment.graph.output_names else None
+        self._session = (
+            Session(segment.graph, device, threads=threads) if segment.graph.output_names else None
+        )
         self._binding: Any = None
         self._addresses: list[int] = []
         overwritten = {place.storage for place in segment.writes.values()}
-        summed = {p.storage for n, p in segment.reads.items() if p.storage in overwritten and _is_sum(segment, n)}
+        summed = {
+            p.storage for n, p in segment.reads.items() if p.storage in overwritten and _is_sum(segment, n)
+        }
         self._copied = {
             name: np.empty(place.shape, np.float32)
             for name, place in segment.reads.items()

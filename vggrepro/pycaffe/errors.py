@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from vggrepro.errors import PycaffeError, VggReproError
 
@@ -22,7 +23,6 @@ def as_runtime_error() -> Iterator[None]:
 def check_file(path: str) -> None:
     """Raise RuntimeError, in Caffe's words, for a file that cannot be opened."""
     try:
-        with open(path, "rb"):
-            pass
+        Path(path).open("rb").close()
     except OSError:
         raise PycaffeError(f"Could not open file {path}") from None

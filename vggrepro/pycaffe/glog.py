@@ -18,7 +18,7 @@ class _Log:
 
 def _initial_level() -> int:
     """``GLOG_minloglevel``, as glog reads it; what is no number counts as 0."""
-    text = os.environ.get("GLOG_minloglevel", "0")
+    text = os.environ.get("GLOG_minloglevel", "0")  # noqa: SIM112 (glog's own spelling)
     return int(text) if text.isdecimal() else 0
 
 

@@ -83,7 +83,21 @@ class MemoryHost(_NoBackward):
     arrays: tuple[Floats, Floats] | None = None
     position: int = 0
 
-    def reset(self, data: Floats, labels: Floats) -> None:
+    def reset(self, site: Site, data: Floats, labels: Floats) -> None:
+        """Begin at the start of other arrays. Raises PycaffeError for wrong ones, in Caffe's words."""
+        if labels.ndim == 1:
+            labels = np.ascontiguousarray(labels[:, np.newaxis, np.newaxis, np.newaxis])
+        _check_array(data, "data array", site.tops[0].dims[1:])
+        _check_array(labels, "labels array", (1, 1, 1))
+        if len(data) != len(labels):
+            raise PycaffeError(
+                f"data and labels must have the same first dimension ({len(data)} and {len(labels)})"
+            )
+        if len(data) % self.batch_size:
+            raise PycaffeError(
+                "first dimensions of input arrays must be a multiple of batch size"
+                f" ({len(data)} for {self.batch_size})"
+            )
         self.arrays, self.position = (data, labels), 0
 
     def reshape(self, site: Site) -> None:
@@ -96,8 +110,21 @@ class MemoryHost(_NoBackward):
             )
         for top, array in zip(site.tops, self.arrays, strict=True):
             batch = array[self.position : self.position + self.batch_size]
+            top.reshape(*batch.shape)  # labels have one axis until the first pass, and then four
             top.data_storage.array(top.dims)[...] = batch.reshape(top.dims)
         self.position = (self.position + self.batch_size) % len(self.arrays[0])
+
+
+def _check_array(array: npt.NDArray[Any], name: str, shape: Shape) -> None:
+    if not array.flags.c_contiguous:
+        raise PycaffeError(f"{name} must be C contiguous")
+    if array.ndim != 4:
+        raise PycaffeError(f"{name} must be 4-d")
+    if array.dtype != np.float32:
+        raise PycaffeError(f"{name} must be float32")
+    for axis, what in enumerate(("number of channels", "height", "width")):
+        if array.shape[1 + axis] != shape[axis]:
+            raise PycaffeError(f"{name} has wrong {what}: {array.shape[1 + axis]}, expected {shape[axis]}")
 
 
 class FilterHost:
@@ -131,7 +158,7 @@ def _marks(site: Site) -> npt.NDArray[np.bool_]:
 
 @dataclass
 class HDF5OutputHost(_NoBackward):
-    """HDF5Output: writes its two bottoms as ``data`` and ``label``, in the first pass: a file has them once."""
+    """HDF5Output: writes its bottoms as ``data`` and ``label`` in the first pass: a file has them once."""
 
     path: str
     is_written: bool = False

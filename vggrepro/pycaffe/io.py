@@ -129,7 +129,7 @@ class Transformer:
             image = image[np.argsort(self.channel_swap[in_]), :, :]
         if in_ in self.transpose:
             image = image.transpose(np.argsort(self.transpose[in_]))
-        return image
+        return np.asarray(image)
 
     def set_transpose(self, in_: str, order: Sequence[int]) -> None:
         """The axes of the image in the order of the blob's: (2, 0, 1) for (H, W, K)."""
@@ -157,8 +157,8 @@ class Transformer:
         self.raw_scale[in_] = scale
 
     def set_mean(self, in_: str, mean: Array) -> None:
-        """The mean to subtract: one value for each channel, or an array of the input's size. Raises ValueError
-        for other shapes."""
+        """The mean to subtract: one value for each channel, or an array of the input's size. Raises
+        ValueError for other shapes."""
         self._check_input(in_)
         wanted = tuple(self.inputs[in_][1:])
         if mean.ndim == 1:
@@ -198,7 +198,7 @@ def load_image(filename: str, color: bool = True) -> Floats:
         if channels == 4:  # over white
             image = image * pixels[:, :, 3:] + 1 - pixels[:, :, 3:]
         image = (image @ GREY)[:, :, np.newaxis]
-    return image.astype(np.float32)
+    return np.asarray(image, np.float32)
 
 
 def resize_image(im: Array, new_dims: Sequence[int], interp_order: int = 1) -> Floats:
@@ -217,10 +217,10 @@ def resize_image(im: Array, new_dims: Sequence[int], interp_order: int = 1) -> F
         return np.full((*sizes, im.shape[-1]), low, np.float32)
     shrinks = any(new < old for new, old in zip(sizes, im.shape, strict=False))
     normal = resize_smoothly((im - low) / (high - low), sizes, interp_order, ANTI_ALIASING and shrinks)
-    return (normal * (high - low) + low).astype(np.float32)
+    return np.asarray(normal * (high - low) + low, np.float32)
 
 
-def oversample(images: Sequence[Array], crop_dims: Sequence[int]) -> Floats:
+def oversample(images: Sequence[Array] | Array, crop_dims: Sequence[int] | Array) -> Floats:
     """The four corners and the centre of each image, then the same mirrored: (10 N, height, width, K)."""
     height, width = (int(size) for size in crop_dims)
     tall, wide, channels = images[0].shape

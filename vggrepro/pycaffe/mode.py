@@ -36,7 +36,8 @@ def set_mode_gpu() -> None:
 
 
 def set_device(device_id: int) -> None:
-    """Choose the GPU. As in Caffe that does not switch to GPU mode. Raises RuntimeError if it does not work."""
+    """Choose the GPU. As in Caffe that does not switch to GPU mode. Raises RuntimeError if it does not
+    work."""
     _check_gpu(int(device_id))
     _STATE.device = int(device_id)
 

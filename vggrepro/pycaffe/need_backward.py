@@ -42,7 +42,7 @@ def _from_the_front(sites: Sequence[Site], learns: Sequence[Sequence[bool]]) -> 
 
 
 def _from_the_back(sites: Sequence[Site], flags: dict[Site, list[bool]]) -> None:
-    """What does not contribute to a loss needs no gradient, and no more does what only skipped layers read."""
+    """What does not contribute to a loss needs no gradient; nor does what only skipped layers read."""
     under_loss: set[Blob] = set()
     skipped: set[Blob] = set()
     for site in reversed(sites):

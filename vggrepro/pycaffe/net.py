@@ -15,48 +15,19 @@ import numpy.typing as npt
 from vggrepro.caffe.hdf5 import is_hdf5
 from vggrepro.caffe.messages import TEST, TRAIN
 from vggrepro.caffe.snapshot import write_caffemodel, write_caffemodel_hdf5
-from vggrepro.caffe.weights import read_weights
 from vggrepro.errors import PycaffeError
 from vggrepro.net import Net as Rules
-from vggrepro.net.load import match_weights
-from vggrepro.pycaffe import glog, mode
+from vggrepro.pycaffe import glog, mode, parameters
+from vggrepro.pycaffe.batches import Arrays, in_batches, without_padding
 from vggrepro.pycaffe.blob import Blob, BlobVec, Floats, IntVec
 from vggrepro.pycaffe.definition import Definition, define, read_message
 from vggrepro.pycaffe.errors import as_runtime_error, check_file
 from vggrepro.pycaffe.hosts import MemoryHost
+from vggrepro.pycaffe.native_layer import NativeLayer
 from vggrepro.pycaffe.passes import Passes
 from vggrepro.pycaffe.python_layer import PythonRules
-from vggrepro.pycaffe.site import Site
 
-Arrays = dict[str, Floats]
 PathLike = str | os.PathLike[str]
-
-
-class NativeLayer:
-    """One of Caffe's own layers: its type and its parameters."""
-
-    def __init__(self, site: Site) -> None:
-        self._site = site
-
-    @property
-    def type(self) -> str:
-        return self._site.type
-
-    @property
-    def blobs(self) -> BlobVec:
-        return self._site.blobs
-
-    def setup(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        """Done when the net was made. Raises RuntimeError for other blobs than the layer's own."""
-        self.reshape(bottom, top)
-
-    def reshape(self, bottom: Sequence[Blob], top: Sequence[Blob]) -> None:
-        """Give the tops the shapes that follow from the bottoms'."""
-        own = [*self._site.bottoms, *self._site.tops]
-        if [id(blob) for blob in (*bottom, *top)] != [id(blob) for blob in own]:
-            raise PycaffeError(f"layer {self._site.name!r}: reshape takes the layer's own bottoms and tops")
-        with as_runtime_error():
-            self._site.reshape()
 
 
 class Net:
@@ -88,7 +59,7 @@ class Net:
         for file in files:
             check_file(file)
         if phase not in (TRAIN, TEST):
-            raise PycaffeError(f"{path}: phase must be caffe.TRAIN ({TRAIN}) or caffe.TEST ({TEST}), got {phase!r}")
+            raise PycaffeError(f"{path}: phase must be caffe.TRAIN (0) or caffe.TEST (1), got {phase!r}")
         with as_runtime_error():
             message = read_message(path, int(phase), level, stages or ())
             self._set_up(
@@ -201,8 +172,9 @@ class Net:
         end: str | None = None,
         **kwargs: npt.NDArray[Any],
     ) -> Arrays:
-        """Run the layers backward from ``start`` to ``end`` (default: all). Keyword arguments are the outputs'
-        diffs. Returns the diffs of the inputs (with ``end``: of that layer's bottoms) and of ``diffs``."""
+        """Run the layers backward from ``start`` to ``end`` (default: all). Keyword arguments are the
+        outputs' diffs. Returns the diffs of the inputs (with ``end``: of that layer's bottoms) and of
+        ``diffs``."""
         first = self._layer_names.index(start) if start is not None else len(self.layers) - 1
         last = self._layer_names.index(end) if end is not None else 0
         wanted = {*(self.bottom_names[end] if end is not None else self.inputs), *(diffs or ())}
@@ -219,7 +191,9 @@ class Net:
         for name, array in given.items():
             blob = self.blobs[name]
             if array.shape[0] != blob.shape[0]:
-                raise PycaffeError(f"{what} is not batch sized (blob {name!r}: {array.shape} for {blob.dims})")
+                raise PycaffeError(
+                    f"{what} is not batch sized (blob {name!r}: {array.shape} for {blob.dims})"
+                )
             getattr(blob, kind)[...] = array
 
     def _forward(self, start: int, end: int) -> float:
@@ -242,39 +216,32 @@ class Net:
         zeros, and what comes of them is left out."""
         found: dict[str, list[Floats]] = {name: [] for name in {*self.outputs, *(blobs or ())}}
         for batch in self._batch(kwargs):
-            for name, array in self.forward(blobs=blobs, **batch).items():
+            for name, array in self.forward(blobs, None, None, **batch).items():
                 found[name].extend(array.copy())
-        return _without_padding(found, len(next(iter(kwargs.values()))))
+        return without_padding(found, len(next(iter(kwargs.values()))))
 
     def forward_backward_all(
-        self, blobs: Sequence[str] | None = None, diffs: Sequence[str] | None = None, **kwargs: npt.NDArray[Any]
+        self,
+        blobs: Sequence[str] | None = None,
+        diffs: Sequence[str] | None = None,
+        **kwargs: npt.NDArray[Any],
     ) -> tuple[Arrays, Arrays]:
         """Forward and backward passes in batches: keyword arguments are inputs and diffs of outputs."""
         outs: dict[str, list[Floats]] = {name: [] for name in {*self.outputs, *(blobs or ())}}
         grads: dict[str, list[Floats]] = {name: [] for name in {*self.inputs, *(diffs or ())}}
         forwards = self._batch({name: kwargs[name] for name in self.inputs if name in kwargs})
         backwards = self._batch({name: kwargs[name] for name in self.outputs if name in kwargs})
-        for inputs, tops in zip_longest(forwards, backwards, fillvalue={}):
-            for name, array in self.forward(blobs=blobs, **inputs).items():
+        nothing: Arrays = {}
+        for inputs, tops in zip_longest(forwards, backwards, fillvalue=nothing):
+            for name, array in self.forward(blobs, None, None, **inputs).items():
                 outs[name].extend(array.copy())
-            for name, array in self.backward(diffs=diffs, **tops).items():
+            for name, array in self.backward(diffs, None, None, **tops).items():
                 grads[name].extend(array.copy())
         count = len(next(iter(kwargs.values())))
-        return _without_padding(outs, count), _without_padding(grads, count)
+        return without_padding(outs, count), without_padding(grads, count)
 
-    def _batch(self, blobs: Mapping[str, npt.NDArray[Any]]) -> Iterator[dict[str, npt.NDArray[Any]]]:
-        if not blobs:
-            return
-        count, size = len(next(iter(blobs.values()))), next(iter(self.blobs.values())).shape[0]
-        for first in range(0, count, size):
-            batch = {name: array[first : first + size] for name, array in blobs.items()}
-            missing = size - min(size, count - first)
-            if missing:
-                batch = {
-                    name: np.concatenate([array, np.zeros((missing, *np.shape(array)[1:]))])
-                    for name, array in batch.items()
-                }
-            yield batch
+    def _batch(self, blobs: Mapping[str, npt.NDArray[Any]]) -> Iterator[Arrays]:
+        return in_batches(blobs, next(iter(self.blobs.values())).num)
 
     def reshape(self) -> None:
         """Give every blob the shape that follows from the inputs'."""
@@ -283,40 +250,24 @@ class Net:
 
     def copy_from(self, trained_filename: PathLike) -> None:
         """Copy parameters by layer name from a .caffemodel or .h5 file."""
-        path = os.fspath(trained_filename)
-        check_file(path)
-        with as_runtime_error():
-            found = match_weights(self._definition.rules, read_weights(path), path)
-        for blobs in self.params.values():
-            for blob in blobs:
-                if blob.name in found:
-                    blob.data[...] = found[blob.name]
+        parameters.copy_from(self.params, self.rules, os.fspath(trained_filename))
 
     def share_with(self, other: Net) -> None:
         """Use the other net's parameters, layer by layer of the same name: one memory for both."""
-        for name, blobs in self.params.items():
-            theirs = other.params.get(name)
-            if theirs is None:
-                continue
-            if [b.dims for b in blobs] != [b.dims for b in theirs]:
-                raise PycaffeError(
-                    f"Cannot share params of layer {name!r}; shape mismatch: {[b.dims for b in theirs]}"
-                    f" for {[b.dims for b in blobs]}"
-                )
-            for mine, source in zip(blobs, theirs, strict=True):
-                if mine.data_storage is not source.data_storage:
-                    mine.share(source, diff=False)
-                    self._passes.forget()
+        if parameters.share(self.params, other.params):
+            self._passes.forget()
 
     def save(self, filename: PathLike) -> None:
         """Write a .caffemodel, as Caffe does."""
         with as_runtime_error():
-            write_caffemodel(os.fspath(filename), self._definition.message, self._arrays())
+            write_caffemodel(os.fspath(filename), self._definition.message, parameters.arrays(self.params))
 
     def save_hdf5(self, filename: PathLike) -> None:
         """Write the parameters to an HDF5 file (extra ``hdf5``)."""
         with as_runtime_error():
-            write_caffemodel_hdf5(os.fspath(filename), self._definition.message, self._arrays())
+            write_caffemodel_hdf5(
+                os.fspath(filename), self._definition.message, parameters.arrays(self.params)
+            )
 
     def load_hdf5(self, filename: PathLike) -> None:
         """Copy parameters by layer name from an HDF5 file."""
@@ -325,11 +276,6 @@ class Net:
             raise PycaffeError(f"{os.fspath(filename)}: not an HDF5 file")
         self.copy_from(filename)
 
-    def _arrays(self) -> dict[str, list[Floats]]:
-        return {
-            name: [blob.data_storage.array(blob.dims) for blob in blobs] for name, blobs in self.params.items()
-        }
-
     def clear_param_diffs(self) -> None:
         """Set every parameter's diff to zero: backward passes add to it."""
         for blobs in self.params.values():
@@ -337,23 +283,15 @@ class Net:
                 blob.diff_storage.array(blob.dims)[...] = 0
 
     def set_input_arrays(self, data: npt.NDArray[Any], labels: npt.NDArray[Any]) -> None:
-        """What the net's MemoryData layer, which must be its first, reads: ``data`` (n, C, H, W) and n labels,
-        float32 and contiguous, n a multiple of its batch size. The arrays are read where they are."""
-        if labels.ndim == 1:
-            labels = np.ascontiguousarray(labels[:, np.newaxis, np.newaxis, np.newaxis])
-        host = self._sites[0].host
-        if not isinstance(host, MemoryHost):
+        """What the net's MemoryData layer, which must be its first, reads: ``data`` (n, C, H, W) and n
+        labels, float32 and contiguous, n a multiple of its batch size. The arrays are read where they are."""
+        site = self._sites[0]
+        if not isinstance(site.host, MemoryHost):
             raise PycaffeError(
                 "set_input_arrays may only be called if the first layer is a MemoryDataLayer"
-                f" (layer {self._sites[0].name!r} is {self._sites[0].type})"
+                f" (layer {site.name!r} is {site.type})"
             )
-        _check_array(data, "data array", self._sites[0].tops[0].dims[1:])
-        _check_array(labels, "labels array", (1, 1, 1))
-        if len(data) != len(labels):
-            raise PycaffeError("data and labels must have the same first dimension")
-        if len(data) % host.batch_size:
-            raise PycaffeError("first dimensions of input arrays must be a multiple of batch size")
-        host.reset(data, labels)
+        site.host.reset(site, data, labels)
 
     def before_forward(self, run: Callable[[int], Any]) -> None:
         """Call ``run(layer number)`` before every layer's forward pass. Layers then run one by one."""
@@ -370,23 +308,3 @@ class Net:
 
     def add_nccl(self, nccl: Any = None) -> None:
         raise PycaffeError(f"Net.add_nccl: {mode.SEVERAL}")
-
-
-def _without_padding(found: Mapping[str, Sequence[Floats]], count: int) -> Arrays:
-    arrays = {name: np.asarray(rows) for name, rows in found.items()}
-    padding = len(next(iter(arrays.values()), ())) - count
-    return {name: array[:-padding] for name, array in arrays.items()} if padding > 0 else arrays
-
-
-def _check_array(array: npt.NDArray[Any], name: str, shape: tuple[int, ...]) -> None:
-    if not array.flags.c_contiguous:
-        raise PycaffeError(f"{name} must be C contiguous")
-    if array.ndim != 4:
-        raise PycaffeError(f"{name} must be 4-d")
-    if array.dtype != np.float32:
-        raise PycaffeError(f"{name} must be float32")
-    for axis, what in enumerate(("number of channels", "height", "width")):
-        if array.shape[1 + axis] != shape[axis]:
-            raise PycaffeError(f"{name} has wrong {what}: {array.shape[1 + axis]}, expected {shape[axis]}")
-
-

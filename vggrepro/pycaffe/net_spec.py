@@ -40,7 +40,7 @@ def to_proto(*tops: Top) -> Any:
 
 
 def assign_proto(proto: Any, name: str, val: Any) -> None:
-    """Set a field from Python values: a list fills a repeated field (so does a single value), a dict a message.
+    """Set a field from Python values: a list (or a single value) fills a repeated field, a dict a message.
 
     Raises AttributeError for a field that the message does not have.
     """

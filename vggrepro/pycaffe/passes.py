@@ -46,7 +46,7 @@ class Passes:
         self._settled: dict[tuple[int, int], list[Shape]] = {}
         self._keeps = False
         self._freezes = not learns
-        self._seen: tuple[Any, int] = (None, STABLE)
+        self._calm: dict[tuple[int, int], tuple[tuple[int, ...], int]] = {}
         if learns:
             self._keep()
 
@@ -136,7 +136,7 @@ class Passes:
         program.run()
 
     def _settle(self, stretch: list[Site]) -> list[Shape]:
-        """The shapes of a stretch's blobs, tops by their layers' rules, which are only asked after a change."""
+        """The shapes of a stretch's blobs. The layers' rules are only asked after a change."""
         place = (stretch[0].index, len(stretch))
         shapes = _shapes(stretch)
         if self._settled.get(place) != shapes:
@@ -152,16 +152,13 @@ class Passes:
     def _is_stable(self, stretch: Sequence[Site]) -> bool:
         """Whether the parameters may be constants of the graph, which makes it faster: nobody holds an array
         of theirs, and for some passes nobody has asked for one. Before the first pass all is well."""
-        if any(blob.data_storage.held for site in stretch for blob in site.blobs):
-            self._seen = (None, 0)
-            return False
-        versions = (stretch[0].index, self._versions(stretch))
-        known, passes = self._seen
-        if known is None and passes >= STABLE:
-            self._seen = (versions, STABLE)
-            return True
-        self._seen = (versions, passes + 1 if known == versions else 0)
-        return self._seen[1] >= STABLE
+        place = (stretch[0].index, len(stretch))
+        versions = self._versions(stretch)
+        known, passes = self._calm.get(place, (versions, STABLE))
+        held = any(blob.data_storage.held for site in stretch for blob in site.blobs)
+        passes = 0 if held or known != versions else passes + 1
+        self._calm[place] = (versions, passes)
+        return passes >= STABLE
 
     def _keep(self) -> None:
         """From now on forward keeps what backward needs and later layers overwrite."""

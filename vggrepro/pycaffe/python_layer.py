@@ -58,8 +58,8 @@ def allow_python_layers(allowed: bool = True) -> None:
 
 
 def make_instance(message: Any, phase: int, allowed: bool | None) -> Any:
-    """The object of a Python layer's class, before its setup. Raises PycaffeError unless importing was allowed,
-    or for a module or class that there is not."""
+    """The object of a Python layer's class, before its setup. Raises PycaffeError unless importing was
+    allowed, and for a module or class that there is not."""
     param, where = message.python_param, f"layer {message.name!r}"
     if not (_PERMISSION.given if allowed is None else allowed):
         raise PycaffeError(

@@ -19,7 +19,6 @@ from vggrepro.emit import GraphBuilder, Shape, Value, model, tensor_info
 from vggrepro.errors import GradientError
 from vggrepro.graph.model import Graph, initializers
 from vggrepro.graph.naming import needed_nodes, next_name, rename, state_name
-from vggrepro.layers.base import Needed
 from vggrepro.pycaffe.blob import Blob, Storage
 from vggrepro.pycaffe.site import Cell, Place, Site, Version
 
@@ -102,12 +101,12 @@ class _Emitter:
         nodes, constants = self._fold_shapes(nodes)
         used = {name for node in nodes for name in node.input}
         reads = {n: p for n, p in self.reads.items() if n in used}
-        states = {k: (c, f"{k}'" if a is not None else None) for k, (c, a) in self.states.items() if k in used}
+        states = {
+            k: (c, f"{k}'" if a is not None else None) for k, (c, a) in self.states.items() if k in used
+        }
         arrays = {**self.params, **self.g.constants, **constants}
         protos, weights = initializers({n: a for n, a in arrays.items() if n in used})
-        writes, moved = (
-            {n: place for n, (_, place) in given.items()} for given in (self.writes, self.moved)
-        )
+        writes, moved = ({n: place for n, (_, place) in given.items()} for given in (self.writes, self.moved))
         result = model(
             name,
             nodes,
@@ -160,7 +159,7 @@ def forward_segment(sites: Sequence[Site], memories: Memories, *, frozen: bool) 
     made_here = {top.data_storage: top for site in sites if not site.shares for top in site.tops}
     for storage, top in made_here.items():
         value = current[storage]
-        e.writes[e.g.fresh(f"out:{top.name}")] = (value.name, Place(storage, _fixed(value)))
+        e.writes[e.g.fresh(f"out:{top.name}")] = (value.name, Place(storage, value.shape))
     return e.finish("forward")
 
 
@@ -189,7 +188,7 @@ def backward_segment(sites: Sequence[Site], memories: Memories) -> Segment:
                 if d is not None:
                     _add(e, totals, blob, Value(d, blob.dims))
     for storage, value in {**diffs, **totals}.items():
-        e.writes[e.g.fresh("diff")] = (value.name, Place(storage, _fixed(value)))
+        e.writes[e.g.fresh("diff")] = (value.name, Place(storage, value.shape))
     return e.finish("backward")
 
 
@@ -211,8 +210,7 @@ def _gradients(
     last = [[_now(e, blob).name for blob in blobs] for blobs in (site.bottoms, site.tops)]
     saved = site.layer.reread(emitted.saved, *last)
     first = len(g.nodes)
-    needed = Needed(site.needed.bottoms, tuple(site.needed.params))
-    gradients = site.layer.grad(g, saved, list(d_tops), needed)
+    gradients = site.layer.grad(g, saved, list(d_tops), site.needed)
     taken = {value.name for value in (*bottoms, *params)}
     made = {
         name: held
@@ -248,7 +246,7 @@ def _diff(e: _Emitter, diffs: Mapping[Storage, Value], blob: Blob) -> Value:
 def _add(e: _Emitter, totals: dict[Storage, Value], blob: Blob, d: Value) -> None:
     """Caffe adds to a parameter's diff, so that several passes add up."""
     total = totals.get(blob.diff_storage) or e.memory(blob.diff_storage, blob.dims, f"diff:{blob.name}")
-    summed = e.g.op("Add", total.name, e.shaped(d, _fixed(total)).name)
+    summed = e.g.op("Add", total.name, e.shaped(d, total.shape).name)
     totals[blob.diff_storage] = Value(summed, total.dims)
 
 
@@ -261,12 +259,9 @@ def _require_rule(site: Site) -> None:
         )
     if not site.layer.has_gradient:
         raise GradientError(
-            f"layer {site.name!r}: {site.type} has no backward pass in Caffe, but a gradient is needed through it"
+            f"layer {site.name!r}: {site.type} has no backward pass in Caffe, but a gradient is needed"
+            " through it"
         )
-
-
-def _fixed(value: Value) -> Shape:
-    return value.shape
 
 
 def kept_versions(segments: Iterable[Segment], memories: Memories) -> dict[Version, Place]:

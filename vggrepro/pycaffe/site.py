@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.emit import Shape
+from vggrepro.errors import ShapeError
 from vggrepro.layers.base import Layer, Needed, StateDef
 from vggrepro.pycaffe.blob import Blob, BlobVec, Floats, Storage
 
 SHARING = frozenset({"Split", "Reshape", "Flatten", "Parameter"})
-"""Types whose tops are the memory of their bottoms (of Parameter: of its blob), so that nothing is computed."""
+"""Types whose tops are the memory of their bottoms (Parameter: of its blob): nothing is computed."""
 
 Version = tuple[Storage, int]
 """What a memory holds after the layer of this index has written it (-1: before any has)."""
@@ -65,9 +66,9 @@ class Cell:
 
 @dataclass(eq=False)
 class Site:
-    """One layer of the net. ``message`` is its LayerParameter, ``layer`` its rules; ``host`` computes it where
-    no graph does. ``needed`` says which gradients Caffe's backward pass computes; ``runs_backward`` whether
-    it visits the layer at all."""
+    """One layer of the net. ``message`` is its LayerParameter, ``layer`` its rules; ``host`` computes it
+    where no graph does. ``needed`` says which gradients Caffe's backward pass computes; ``runs_backward``
+    whether it visits the layer at all."""
 
     index: int
     name: str
@@ -79,11 +80,13 @@ class Site:
     blobs: BlobVec
     loss_weights: tuple[float, ...]
     host: Host | None = None
-    needed: Needed = Needed((), ())
+    needed: Needed = field(default_factory=lambda: Needed((), ()))
     runs_backward: bool = False
     states: dict[str, Cell] = field(default_factory=dict)
     destroys: tuple[Version, ...] = ()
     """Contents that the layer overwrites, working in place."""
+    seed: int = 0
+    """What random states begin with."""
 
     @property
     def shares(self) -> bool:
@@ -98,19 +101,15 @@ class Site:
         shapes = [blob.dims for blob in self.bottoms]
         for blob, definition in zip(self.blobs, self.layer.param_defs(shapes), strict=True):
             if blob.dims != definition.shape:
-                raise self.misfit(blob, definition.shape)
+                raise self._misfit(blob, definition.shape)
         for top, shape in zip(self.tops, self.layer.out_shapes(shapes), strict=True):
             top.reshape(*shape)
-        for definition in self.layer.state_defs(shapes):
-            cell = self.states.get(definition.name)
-            if cell is None or not cell.fits(definition):
-                self.states[definition.name] = Cell.of(definition, self.seed)
+        for state in self.layer.state_defs(shapes):
+            cell = self.states.get(state.name)
+            if cell is None or not cell.fits(state):
+                self.states[state.name] = Cell.of(state, self.seed)
 
-    seed: int = 0
-
-    def misfit(self, blob: Blob, wanted: Shape) -> Exception:
-        from vggrepro.errors import ShapeError
-
+    def _misfit(self, blob: Blob, wanted: Shape) -> ShapeError:
         sizes = ", ".join(f"{b.name!r} {b.dims}" for b in self.bottoms)
         return ShapeError(
             f"layer {self.name!r}: its parameter {self.blobs.index(blob)} has shape {blob.dims};"
@@ -119,8 +118,8 @@ class Site:
 
 
 def share_memory(site: Site) -> None:
-    """Make the tops of a sharing layer the memory that they are in Caffe. Reshape, Flatten and Parameter share
-    the diff too; Split adds up its tops' diffs."""
+    """Make the tops of a sharing layer the memory that they are in Caffe. Reshape, Flatten and Parameter
+    share the diff too; Split adds up its tops' diffs."""
     source = site.blobs[0] if site.type == "Parameter" else site.bottoms[0]
     for top in site.tops:
         top.share(source, diff=site.type != "Split")
@@ -133,7 +132,9 @@ def find_destroyed(sites: Sequence[Site]) -> dict[Storage, int]:
         if site.shares:
             continue
         read = {blob.data_storage for blob in site.bottoms}
-        again = dict.fromkeys(t.data_storage for t in site.tops if t.data_storage in read or t.data_storage in writer)
+        again = dict.fromkeys(
+            t.data_storage for t in site.tops if t.data_storage in read or t.data_storage in writer
+        )
         site.destroys = tuple((storage, writer.get(storage, -1)) for storage in again)
         writer.update((top.data_storage, site.index) for top in site.tops)
     return writer

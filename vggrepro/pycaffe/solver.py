@@ -45,7 +45,9 @@ class Solver:
             if self.param.random_seed >= 0:
                 mode.set_random_seed(self.param.random_seed)
             self.net = _train_net(self._definition)
-            self.test_nets = [_net(message, TEST, self._definition) for message in self._definition.test_messages()]
+            self.test_nets = [
+                _net(message, TEST, self._definition) for message in self._definition.test_messages()
+            ]
             self._memory = _move_params(self.net, self._definition)
             rules = self.net.rules
             device = Device("cpu")  # where the arrays are that scripts see
@@ -93,15 +95,17 @@ class Solver:
         if param.snapshot_after_train and not (param.snapshot and self.iter % param.snapshot == 0):
             self.snapshot()
         if param.display and self.iter % param.display == 0:
-            self._losses = [*self._losses, self.net._forward(0, len(self.net.layers) - 1)][-param.average_loss :]
+            self._losses = [*self._losses, self.net._forward(0, len(self.net.layers) - 1)][
+                -param.average_loss :
+            ]
             self._display()
         if param.test_interval and self.iter % param.test_interval == 0:
             self._test_all()
         glog.log("Optimization Done.")
 
     def apply_update(self) -> None:
-        """Move the parameters by what their diffs say now, by the solver's rule at this iteration's rate. What
-        was subtracted is left in the diffs."""
+        """Move the parameters by what their diffs say now, by the solver's rule at this iteration's rate.
+        What was subtracted is left in the diffs."""
         with as_runtime_error():
             self._current_step = next_step(self.param, self.iter, self._current_step)
             rate = learning_rate(self.param, self.iter, self._current_step)
@@ -137,8 +141,11 @@ class Solver:
         """Make another net use the parameters of the trained one."""
         net.share_with(self.net)
 
-    def add_callback(self, on_start: Callable[[], Any], on_gradients_ready: Callable[[], Any] | None = None) -> None:
-        """Call ``on_start()`` before each iteration's first pass, ``on_gradients_ready()`` before its update."""
+    def add_callback(
+        self, on_start: Callable[[], Any], on_gradients_ready: Callable[[], Any] | None = None
+    ) -> None:
+        """Call ``on_start()`` before each iteration's first pass, ``on_gradients_ready()`` before its
+        update."""
         if on_gradients_ready is None:
             raise PycaffeError(f"Solver.add_callback(nccl): {mode.SEVERAL}")
         self._callbacks.append((on_start, on_gradients_ready))
@@ -178,7 +185,9 @@ class Solver:
         loss = 0.0
         for _ in range(passes):
             loss += net._forward(0, len(net.layers) - 1)
-            totals = [t + net.array(name).astype(np.float64) for t, name in zip(totals, net.outputs, strict=True)]
+            totals = [
+                t + net.array(name).astype(np.float64) for t, name in zip(totals, net.outputs, strict=True)
+            ]
         if self.param.test_compute_loss:
             glog.log(f"Test loss: {loss / passes:g}")
         place = 0
@@ -238,7 +247,9 @@ def _read(path: str, solver_type: str) -> Definition:
 
 def _train_net(definition: Definition) -> Net:
     names = [name.strip() for text in definition.param.weights for name in text.split(",")]
-    return _net(definition.train_message(), TRAIN, definition, [str(definition.locate(name)) for name in names])
+    return _net(
+        definition.train_message(), TRAIN, definition, [str(definition.locate(name)) for name in names]
+    )
 
 
 def _net(message: Any, phase: int, definition: Definition, weights: list[str] | None = None) -> Net:

@@ -1,0 +1,147 @@
+"""``caffe.io`` against what pycaffe computed, and on its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from golden_suite import ROOT
+from numpy.testing import assert_allclose, assert_array_equal
+
+import vggrepro.pycaffe as caffe
+from vggrepro.pycaffe import io
+from vggrepro.pycaffe.proto import caffe_pb2
+from vggrepro.pycaffe.resize import zoom
+
+FOLDER = ROOT / "images"
+GOLDEN = np.load(FOLDER / "transform.npz")
+LOADED = [key.split("|")[0] for key in GOLDEN.files if key.endswith("pycaffe_load")]
+AS_SKIMAGE = [name for name in LOADED if "cmyk" not in name]
+"""OpenCV reads CMYK as colours, scikit-image as four channels."""
+
+
+def transformer() -> io.Transformer:
+    made = io.Transformer({"data": (1, 3, 37, 45)})
+    made.set_transpose("data", (2, 0, 1))
+    made.set_channel_swap("data", (2, 1, 0))
+    made.set_raw_scale("data", 255)
+    made.set_mean("data", np.array([104, 117, 123]))
+    return made
+
+
+@pytest.mark.parametrize("name", AS_SKIMAGE)
+def test_load_image(name: str) -> None:
+    image = io.load_image(str(FOLDER / name))
+    assert image.dtype == np.float32
+    assert_allclose(image * 255, GOLDEN[f"{name}|pycaffe_load"], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", LOADED)
+def test_preprocess(name: str) -> None:
+    image = (GOLDEN[f"{name}|pycaffe_load"] / 255).astype(np.float32)
+    before = image.copy()
+    resized = transformer().preprocess("data", image)
+    assert resized.dtype == np.float32 and resized.shape == (3, 37, 45)
+    assert_allclose(resized, GOLDEN[f"{name}|pycaffe_preprocess"], rtol=0, atol=2e-3)
+    whole = transformer().preprocess("data", image[:37, :45])
+    assert_allclose(whole, GOLDEN[f"{name}|pycaffe_preprocess_no_resize"], rtol=0, atol=1e-4)
+    assert_array_equal(image, before)
+
+
+def test_oversample() -> None:
+    image = (GOLDEN["astronaut.jpg|pycaffe_load"] / 255).astype(np.float32)
+    crops = io.oversample([image[:40, :50]], [33, 41])
+    assert_allclose(crops, GOLDEN["astronaut.jpg|pycaffe_oversample"], rtol=0, atol=1e-6)
+
+
+def test_deprocess_undoes_preprocess() -> None:
+    image = np.random.default_rng(0).random((37, 45, 3), np.float32)
+    made = transformer()
+    made.set_input_scale("data", 0.5)
+    assert_allclose(made.deprocess("data", made.preprocess("data", image)[None]), image, atol=1e-5)
+
+
+def test_transformer_refuses() -> None:
+    made = transformer()
+    with pytest.raises(Exception, match="image is not one of the net inputs"):
+        made.set_raw_scale("image", 1)
+    with pytest.raises(Exception, match="same number of dimensions as the input"):
+        made.set_transpose("data", (1, 0))
+    with pytest.raises(Exception, match="input channels"):
+        made.set_channel_swap("data", (1, 0))
+    for mean in (np.zeros(2), np.zeros((3, 2, 2)), np.zeros((1, 3, 37, 45))):
+        with pytest.raises(ValueError, match="Mean"):
+            made.set_mean("data", mean)
+
+
+def test_resize_without_smoothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half the size by linear interpolation is the mean of two pixels in each direction."""
+    monkeypatch.setattr(io, "ANTI_ALIASING", False)
+    image = np.random.default_rng(0).random((6, 8, 3))
+    expected = image.reshape(3, 2, 4, 2, 3).mean((1, 3))
+    assert_allclose(io.resize_image(image, (3, 4)), expected, atol=1e-6)
+
+
+def test_resize_others() -> None:
+    assert (io.resize_image(np.full((3, 4, 3), 7.0), (9, 2)) == 7).all()
+    image = np.arange(4.0)[:, None, None] * np.ones((4, 3, 5))
+    assert_allclose(io.resize_image(image, (7, 3))[:, 0, 0], np.linspace(0, 3, 7), atol=1e-6)
+    assert_array_equal(
+        io.resize_image(np.eye(2)[:, :, None], (4, 4), 0)[..., 0], np.eye(2).repeat(2, 0).repeat(2, 1)
+    )
+    with pytest.raises(RuntimeError, match="interp_order 3"):
+        io.resize_image(image, (2, 2), interp_order=3)
+
+
+def test_zoom_is_scipys() -> None:
+    scipy = pytest.importorskip("scipy.ndimage")
+    image = np.random.default_rng(0).random((5, 7, 2))
+    for order in (0, 1):
+        assert_allclose(
+            zoom(image, (9, 4), order), scipy.zoom(image, (9 / 5, 4 / 7, 1), order=order), atol=1e-12
+        )
+
+
+def test_grey_and_missing(tmp_path: Path) -> None:
+    grey = io.load_image(str(FOLDER / "astronaut.jpg"), color=False)
+    colour = io.load_image(str(FOLDER / "astronaut.jpg"))
+    assert_allclose(grey[..., 0], colour @ [0.2125, 0.7154, 0.0721], atol=1e-6)
+    assert io.load_image(str(FOLDER / "camera_grey.jpg"), color=False).shape[2] == 1
+    with pytest.raises(OSError, match="none"):
+        io.load_image(str(tmp_path / "none.jpg"))
+    with pytest.raises(RuntimeError, match="broken"):
+        io.load_image(str(FOLDER / "broken.jpg"))
+
+
+def test_blobproto() -> None:
+    array = np.arange(6.0).reshape(2, 3)
+    blob = io.array_to_blobproto(array, diff=-array)
+    assert list(blob.shape.dim) == [2, 3]
+    assert_array_equal(io.blobproto_to_array(blob), array)
+    assert_array_equal(io.blobproto_to_array(blob, return_diff=True), -array)
+    old = caffe_pb2.BlobProto(data=range(6), num=1, channels=1, height=2, width=3)
+    assert io.blobproto_to_array(old).shape == (1, 1, 2, 3)
+    assert io.blobproto_to_array(caffe_pb2.BlobProto(data=[5])) == 5
+    with pytest.raises(ValueError, match="shape"):
+        io.blobproto_to_array(caffe_pb2.BlobProto(data=range(6)))
+
+
+def test_blobprotovector() -> None:
+    arrays = [np.arange(3.0), np.ones((2, 2))]
+    data = io.arraylist_to_blobprotovector_str(arrays)
+    for got, want in zip(io.blobprotovector_str_to_arraylist(data), arrays, strict=True):
+        assert_array_equal(got, want)
+    assert caffe.io.arraylist_to_blobprotovecor_str(arrays) == data
+
+
+def test_datum() -> None:
+    pixels = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    datum = io.array_to_datum(pixels, 7)
+    assert (datum.label, datum.channels, datum.height, datum.width) == (7, 2, 3, 4)
+    assert_array_equal(io.datum_to_array(datum), pixels)
+    floats = io.array_to_datum(pixels / 2)
+    assert not floats.HasField("label")
+    assert_array_equal(io.datum_to_array(floats), pixels / 2)
+    with pytest.raises(ValueError, match="Incorrect array shape"):
+        io.array_to_datum(pixels[0])

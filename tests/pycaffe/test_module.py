@@ -1,0 +1,145 @@
+"""The module as a whole: names, installation, modes, drawing, what is refused."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from nets import CLASSIFYING, DEPLOY, make
+from numpy.testing import assert_array_equal
+
+import vggrepro.pycaffe as caffe
+from vggrepro.caffe.text import parse_net
+from vggrepro.pycaffe import draw
+from vggrepro.pycaffe.proto import caffe_pb2
+
+
+def python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_installed_as_caffe() -> None:
+    done = python(
+        "import vggrepro.pycaffe; vggrepro.pycaffe.install()\n"
+        "import caffe, caffe.io, caffe.draw, caffe.proto.caffe_pb2 as pb\n"
+        "from caffe import layers as L, params as P, to_proto\n"
+        "from caffe.proto import caffe_pb2\n"
+        "from caffe.coord_map import crop\n"
+        "import caffe.classifier\n"
+        "assert caffe is vggrepro.pycaffe and caffe.TEST == 1 == pb.TEST == caffe_pb2.Phase.Value('TEST')\n"
+        "assert caffe.io.Transformer and caffe.Net and P.Eltwise.SUM == 1\n"
+        "print(to_proto(L.Input(shape=dict(dim=[1]))).layer[0].type)"
+    )
+    assert (done.stdout, done.stderr) == ("Input\n", "")
+
+
+def test_another_caffe_is_not_replaced() -> None:
+    done = python(
+        "import sys, types; sys.modules['caffe'] = types.ModuleType('caffe')\n"
+        "import vggrepro.pycaffe\n"
+        "try: vggrepro.pycaffe.install()\n"
+        "except RuntimeError as error: print(error)"
+    )
+    assert "another module called caffe" in done.stdout
+
+
+def test_messages() -> None:
+    assert caffe_pb2.PoolingParameter.MAX == 0 and caffe_pb2.TRAIN == 0
+    assert caffe_pb2.Phase.Name(1) == "TEST"
+    assert "NetParameter" in dir(caffe_pb2)
+    with pytest.raises(AttributeError):
+        _ = caffe_pb2.NoSuchParameter
+
+
+def test_layer_types() -> None:
+    assert {"Data", "Convolution", "InnerProduct", "Python"} <= set(caffe.layer_type_list())
+
+
+def test_version_and_timer() -> None:
+    assert caffe.__version__ == "1.0.0"
+    timer = caffe.Timer()
+    timer.start()
+    timer.stop()
+    assert timer.ms >= 0
+
+
+def test_seed(tmp_path: Path) -> None:
+    weights = []
+    for seed in (5, 5, 6):
+        caffe.set_random_seed(seed)
+        weights.append(make(tmp_path, DEPLOY).params["ip"][0].data)
+    assert_array_equal(weights[0], weights[1])
+    assert (weights[0] != weights[2]).any()
+
+
+def test_one_solver_only() -> None:
+    assert caffe.solver_count() == 1 and caffe.solver_rank() == 0 and not caffe.has_nccl()
+    caffe.set_solver_count(1), caffe.set_solver_rank(0), caffe.set_multiprocess(False)
+    for call in (
+        lambda: caffe.set_solver_count(2),
+        lambda: caffe.set_solver_rank(1),
+        lambda: caffe.set_multiprocess(True),
+        lambda: caffe.NCCL(None, "uid"),
+        caffe.NCCL.new_uid,
+    ):
+        with pytest.raises(RuntimeError, match="mpirun"):
+            call()
+
+
+def test_gpu_mode_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnxruntime
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    for call in (caffe.set_mode_gpu, lambda: caffe.set_device(1)):
+        with pytest.raises(RuntimeError, match=r"device cuda:[01]"):
+            call()
+    caffe.set_mode_cpu()
+
+
+def test_log(capfd: pytest.CaptureFixture[str]) -> None:
+    caffe.init_log(0)
+    caffe.log("hello")
+    caffe.init_log(2)
+    caffe.log("not this")
+    caffe.init_log(0)
+    line = capfd.readouterr().err
+    assert line.startswith("I") and line.endswith("] hello\n")
+
+
+def test_labels_of_a_picture() -> None:
+    net = parse_net(CLASSIFYING)
+    conv = net.layer[1]
+    conv.param.add(lr_mult=2)
+    assert draw.get_layer_label(conv, "LR") == r'"conv\n(Convolution)\nkernel size: 3\nstride: 1\npad: 0"'
+    assert draw.get_layer_label(conv, "TB", display_lrm=True).endswith('pad: 0 lr mult: 2.0, 1.0"')
+    assert draw.get_edge_label(conv) == "7" and draw.get_edge_label(net.layer[2]) == '""'
+    assert draw.choose_color_by_layertype("Pooling") != draw.choose_color_by_layertype("ReLU")
+    assert draw.get_pooling_types_dict() == {0: "MAX", 1: "AVE", 2: "STOCHASTIC"}
+    with pytest.raises(ValueError, match="ReLU layers do not have a learning rate multiplier"):
+        draw.get_layer_lr_mult(net.layer[2])
+
+
+def test_graph_of_a_picture() -> None:
+    pytest.importorskip("pydot")
+    net = parse_net(CLASSIFYING)
+    text = draw.get_pydot_graph(net, "LR").to_string()
+    assert "rankdir=LR" in text and "SoftmaxWithLoss" in text and text.count("->") == 10
+
+
+def test_drawing_needs_pydot(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pydot", None)
+    with pytest.raises(RuntimeError, match=r"vggrepro\[draw\]"):
+        draw.draw_net(parse_net(CLASSIFYING), "LR")
+
+
+def test_a_frozen_net_is_as_any(tmp_path: Path) -> None:
+    """With and without constant parameters the same values come out, to rounding."""
+    net = make(tmp_path, DEPLOY)
+    x = np.random.default_rng(0).random((2, 3, 8, 9), np.float32)
+    first = net.forward(data=x)["prob"].copy()
+    held = net.params["ip"][0].data
+    np.testing.assert_allclose(net.forward(data=x)["prob"], first, rtol=1e-5)
+    assert held.any()

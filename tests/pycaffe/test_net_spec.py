@@ -1,0 +1,76 @@
+"""Nets written in Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from nets import make
+
+import vggrepro.pycaffe as caffe
+from vggrepro.pycaffe import layers as L
+from vggrepro.pycaffe import params as P
+
+
+def named() -> object:
+    n = caffe.NetSpec()
+    n.data, n.label = L.DummyData(
+        shape=[dict(dim=[2, 1, 12, 12]), dict(dim=[2])], transform_param=dict(scale=0.5), ntop=2
+    )
+    n.conv = L.Convolution(n.data, kernel_size=5, num_output=3, weight_filler=dict(type="xavier"))
+    n.pool = L.Pooling(n.conv, kernel_size=2, stride=2, pool=P.Pooling.AVE)
+    n.relu = L.ReLU(n.pool, in_place=True)
+    n.ip = L.InnerProduct(n.relu, num_output=4, param=[dict(lr_mult=1), dict(lr_mult=2)])
+    n.loss = L.SoftmaxWithLoss(n.ip, n.label)
+    return n
+
+
+def test_named_tops(tmp_path: Path) -> None:
+    message = named().to_proto()
+    assert [layer.name for layer in message.layer] == ["data", "conv", "pool", "relu", "ip", "loss"]
+    relu = message.layer[3]
+    assert list(relu.top) == list(relu.bottom) == ["pool"]
+    assert list(message.layer[4].bottom) == ["pool"] and [p.lr_mult for p in message.layer[4].param] == [1, 2]
+    assert message.layer[2].pooling_param.pool == P.Pooling.AVE == 1
+    assert message.layer[0].transform_param.scale == 0.5
+    net = make(tmp_path, str(message), caffe.TRAIN)
+    assert len(net.layers) == 6 and net.forward()["loss"] > 0
+
+
+def test_made_up_names() -> None:
+    data = L.Input(shape=dict(dim=[1, 2]))
+    first = L.InnerProduct(data, num_output=2)
+    message = caffe.to_proto(L.InnerProduct(first, num_output=3), L.ReLU(first))
+    assert [layer.name for layer in message.layer] == ["Input1", "InnerProduct1", "InnerProduct2", "ReLU1"]
+    assert first.to_proto().layer[1].inner_product_param.num_output == 2
+
+
+def test_without_tops(tmp_path: Path) -> None:
+    n = caffe.NetSpec()
+    n.a, n.b = L.DummyData(shape=dict(dim=3), ntop=2)
+    n.quiet = L.Silence(n.a, ntop=0)
+    n["quiet too"] = L.Silence(n.b, ntop=0)
+    message = n.to_proto()
+    assert [layer.name for layer in message.layer] == ["a", "quiet", "quiet too"]
+    assert make(tmp_path, str(message)).forward() == {}
+
+
+def test_as_a_mapping() -> None:
+    n = named()
+    assert n.keys() == ["data", "label", "conv", "pool", "relu", "ip", "loss"] and n["conv"] is n.conv
+    assert n.vals()[2] is n.conv
+    n.update("conv", dict(num_output=9))
+    assert n.to_proto().layer[1].convolution_param.num_output == 9
+    del n["loss"]
+    assert n.to_proto().layer[-1].name == "ip"
+    with pytest.raises(KeyError):
+        _ = n.nothing
+
+
+def test_wrong_inputs_and_fields() -> None:
+    data = L.DummyData(ntop=2)
+    with pytest.raises(TypeError, match=r"^Silence input 0 is not a Top \(type is <class 'tuple'>\)$"):
+        L.Silence(data, ntop=0)
+    L.Silence(*data, ntop=0)
+    with pytest.raises(AttributeError):
+        L.ReLU(data[0], num_output=3).to_proto()

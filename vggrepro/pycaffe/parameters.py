@@ -1,0 +1,47 @@
+"""The parameters of a net as a whole: copied from files, shared between nets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from vggrepro.caffe.weights import read_weights
+from vggrepro.errors import PycaffeError
+from vggrepro.net import Net as Rules
+from vggrepro.net.load import match_weights
+from vggrepro.pycaffe.blob import BlobVec, Floats
+from vggrepro.pycaffe.errors import as_runtime_error, check_file
+
+Params = Mapping[str, BlobVec]
+
+
+def copy_from(params: Params, rules: Rules, path: str) -> None:
+    """Copy what a .caffemodel or .h5 file has for the layers of a net (Caffe's ``CopyTrainedLayersFrom``)."""
+    check_file(path)
+    with as_runtime_error():
+        found = match_weights(rules, read_weights(path), path)
+    for blob in (blob for blobs in params.values() for blob in blobs):
+        if blob.name in found:
+            blob.data[...] = found[blob.name]
+
+
+def share(params: Params, others: Params) -> bool:
+    """Use the memory of other parameters, by layer name (Caffe's ``ShareTrainedLayersWith``). Returns whether
+    any was not shared already. Raises PycaffeError for other shapes."""
+    is_new = False
+    for name, blobs in params.items():
+        theirs = others.get(name, blobs)
+        if [blob.dims for blob in blobs] != [blob.dims for blob in theirs]:
+            raise PycaffeError(
+                f"Cannot share params of layer {name!r}; shape mismatch: {[b.dims for b in theirs]}"
+                f" for {[b.dims for b in blobs]}"
+            )
+        for mine, source in zip(blobs, theirs, strict=True):
+            if mine.data_storage is not source.data_storage:
+                mine.share(source, diff=False)
+                is_new = True
+    return is_new
+
+
+def arrays(params: Params) -> dict[str, list[Floats]]:
+    """The values of each layer's parameters, in the net's memory."""
+    return {name: [blob.data_storage.array(blob.dims) for blob in blobs] for name, blobs in params.items()}
