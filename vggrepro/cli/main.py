@@ -19,6 +19,7 @@ COMMANDS = {
     "train-ilsvrc": "the paper's training",
     "plot-training": "curves of loss and accuracy from a training log",
     "compute-statistics": "mean RGB and colour covariance of a training set",
+    "run-pycaffe": "a script that was written for Caffe's Python module",
 }
 
 

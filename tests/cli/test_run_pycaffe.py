@@ -1,0 +1,71 @@
+"""The command run_pycaffe: scripts for Caffe's Python module."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPT = """
+import sys
+import numpy as np
+import caffe
+from caffe import layers as L
+
+caffe.set_mode_cpu()
+
+
+class Twice(caffe.Layer):
+    def setup(self, bottom, top):
+        pass
+
+    def reshape(self, bottom, top):
+        top[0].reshape(*bottom[0].data.shape)
+
+    def forward(self, bottom, top):
+        top[0].data[...] = 2 * bottom[0].data
+
+    def backward(self, top, propagate_down, bottom):
+        pass
+
+
+if __name__ == "__main__":
+    n = caffe.NetSpec()
+    n.data = L.Input(shape=dict(dim=[1, 2]))
+    n.twice = L.Python(n.data, module="script", layer="Twice")
+    with open("net.prototxt", "w") as f:
+        f.write(str(n.to_proto()))
+    net = caffe.Net("net.prototxt", caffe.TEST)
+    net.blobs["data"].data[...] = float(sys.argv[1])
+    print(net.forward()["twice"], sys.argv[1:])
+"""
+
+
+def run(folder: Path, text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    (folder / "script.py").write_text(text)
+    code = "import sys; from vggrepro.cli.main import main; sys.exit(main())"
+    tool = [sys.executable, "-c", code, "run-pycaffe", "script.py", *arguments]
+    return subprocess.run(tool, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_a_script_with_a_python_layer_and_arguments(tmp_path: Path) -> None:
+    done = run(tmp_path, SCRIPT, "21", "--its-own")
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert done.stdout == "[[42. 42.]] ['21', '--its-own']\n"
+
+
+def test_what_caffe_refuses_is_one_line_that_names_the_place(tmp_path: Path) -> None:
+    done = run(tmp_path, "import caffe\n\ncaffe.Net('none.prototxt', caffe.TEST)\n")
+    assert done.stderr == "error: script.py:3: Could not open file none.prototxt\n" and done.returncode == 2
+
+
+def test_exit_codes_and_tracebacks_are_the_scripts(tmp_path: Path) -> None:
+    assert run(tmp_path, "raise SystemExit(5)").returncode == 5
+    done = run(tmp_path, "1 / 0")
+    assert done.returncode == 1 and "ZeroDivisionError" in done.stderr
+
+
+def test_no_such_script(tmp_path: Path) -> None:
+    code = "import sys; from vggrepro.cli.main import main; sys.exit(main(['run-pycaffe', 'none.py']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and done.stderr == "error: none.py: No such file or directory\n"

@@ -1,0 +1,72 @@
+"""run_pycaffe: a script that was written for Caffe's Python module, run unchanged."""
+
+from __future__ import annotations
+
+import argparse
+import runpy
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from vggrepro.cli.options.read import read
+from vggrepro.cli.run import Parser, run
+from vggrepro.errors import PycaffeError, VggReproError
+
+
+@dataclass(frozen=True)
+class ScriptOptions:
+    """The command line."""
+
+    script: Path
+    arguments: tuple[str, ...]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit codes: the script's own, 2 for an error."""
+    options = read(ScriptOptions, parser().parse_args(argv))
+    return run(lambda: _run(options))
+
+
+def parser() -> argparse.ArgumentParser:
+    """All options of the command."""
+    parser = Parser(
+        prog="run_pycaffe",
+        description="Run a script whose import caffe shall find vggrepro.pycaffe. Its nets may import the"
+        " modules that their Python layers name.",
+    )
+    parser.add_argument("script", type=Path, metavar="SCRIPT", help="the script, a Python file")
+    parser.add_argument(
+        "arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT", help="what the script itself takes"
+    )
+    return parser
+
+
+def _run(options: ScriptOptions) -> int:
+    import vggrepro.pycaffe
+
+    script = str(options.script)
+    options.script.open("rb").close()  # OSError names the file
+    vggrepro.pycaffe.install()
+    with _as_script(options):
+        try:
+            runpy.run_path(script, run_name="__main__")
+        except VggReproError as error:
+            places = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == script]
+            place = f"{script}:{places[-1].lineno}" if places else script
+            raise PycaffeError(f"{place}: {error}") from error
+    return 0
+
+
+@contextmanager
+def _as_script(options: ScriptOptions) -> Iterator[None]:
+    """``sys.argv`` and ``sys.path`` as the interpreter would have set them for the script."""
+    argv, path = sys.argv, list(sys.path)
+    sys.argv = [str(options.script), *options.arguments]
+    sys.path.insert(0, str(options.script.resolve().parent))
+    try:
+        yield
+    finally:
+        sys.argv, sys.path[:] = argv, path
