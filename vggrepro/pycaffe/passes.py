@@ -46,7 +46,7 @@ class Passes:
         self._settled: dict[tuple[int, int], list[Shape]] = {}
         self._keeps = False
         self._freezes = not learns
-        self._calm: dict[tuple[int, int], tuple[tuple[int, ...], int]] = {}
+        self._calm: dict[tuple[int, int], tuple[Any, int]] = {}
         if learns:
             self._keep()
 
@@ -104,7 +104,7 @@ class Passes:
         shapes = self._settle(stretch)
         if all(site.shares for site in stretch):
             return
-        frozen = self._freezes and self._is_stable(stretch)
+        frozen = self._freezes and self._is_stable(stretch, shapes)
         store, most = (self._frozen, FROZEN) if frozen else (self._programs, PROGRAMS)
         key = self._key("forward", stretch, shapes)
         if frozen:
@@ -149,11 +149,12 @@ class Passes:
     def _versions(self, stretch: Sequence[Site]) -> tuple[int, ...]:
         return tuple(blob.data_storage.version for site in stretch for blob in site.blobs)
 
-    def _is_stable(self, stretch: Sequence[Site]) -> bool:
-        """Whether the parameters may be constants of the graph, which makes it faster: nobody holds an array
-        of theirs, and for some passes nobody has asked for one. Before the first pass all is well."""
+    def _is_stable(self, stretch: Sequence[Site], shapes: Sequence[Shape]) -> bool:
+        """Whether the parameters may be constants of the graph, which makes it faster, but slow to compile:
+        nobody holds an array of theirs, and for some passes nobody has asked for one, and the shapes have
+        been the same. Before the first pass all is well."""
         place = (stretch[0].index, len(stretch))
-        versions = self._versions(stretch)
+        versions = (self._versions(stretch), tuple(shapes))
         known, passes = self._calm.get(place, (versions, STABLE))
         held = any(blob.data_storage.held for site in stretch for blob in site.blobs)
         passes = 0 if held or known != versions else passes + 1
