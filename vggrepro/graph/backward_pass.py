@@ -12,7 +12,7 @@ from vggrepro.emit import GraphBuilder, Shape
 from vggrepro.errors import GradientError, naming
 from vggrepro.graph.forward_pass import ForwardPass
 from vggrepro.graph.naming import gradient_name
-from vggrepro.layers.base import Needed
+from vggrepro.layers.base import AnyLayer, Needed
 from vggrepro.net.net import Net
 from vggrepro.net.net_layer import NetLayer
 
@@ -46,7 +46,7 @@ def emit_backward(forward: ForwardPass, flags: Sequence[Needed], fed: Mapping[st
             values.update(zip(net_layer.tops, d_tops, strict=True))
             if all(d is None for d in d_tops) or not any((*needed.bottoms, *needed.params)):
                 continue
-            _require_rule(net_layer, needed)
+            require_rule(net_layer.layer, net_layer.bottoms, needed)
             found = net_layer.layer.reread(saved, *_last_contents(forward, net_layer))
             gradients = net_layer.layer.grad(g, found, d_tops, needed)
         for value, d in zip(net_layer.bottoms, gradients.bottoms, strict=False):
@@ -87,18 +87,18 @@ def _last_contents(forward: ForwardPass, net_layer: NetLayer) -> tuple[list[str]
     return bottoms, tops
 
 
-def _require_rule(net_layer: NetLayer, needed: Needed) -> None:
-    blind = [
-        i for i in sorted(net_layer.layer.blind_bottoms) if i < len(net_layer.bottoms) and needed.bottoms[i]
-    ]
+def require_rule(layer: AnyLayer, bottoms: Sequence[str], needed: Needed) -> None:
+    """Raise GradientError unless a layer can compute the gradients that are needed. ``bottoms`` are the names
+    of what it reads."""
+    blind = [i for i in sorted(layer.blind_bottoms) if i < len(bottoms) and needed.bottoms[i]]
     if blind:
         raise GradientError(
-            f"{net_layer.layer.type} Layer cannot backpropagate to bottom {blind[0]}"
-            f" ({net_layer.bottoms[blind[0]]!r}), which depends on something that learns"
+            f"{layer.type} Layer cannot backpropagate to bottom {blind[0]}"
+            f" ({bottoms[blind[0]]!r}), which depends on something that learns"
         )
-    if not net_layer.layer.has_gradient:
+    if not layer.has_gradient:
         raise GradientError(
-            f"{net_layer.layer.type} has no backward pass in Caffe, but a gradient is needed through it"
+            f"{layer.type} has no backward pass in Caffe, but a gradient is needed through it"
         )
 
 

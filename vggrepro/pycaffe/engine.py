@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.pycaffe.segments import Segment
+from vggrepro.runtime.bound_run import BoundRun
 from vggrepro.runtime.session import Session
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -22,7 +23,7 @@ class Program:
         self._session = (
             Session(segment.graph, device, threads=threads) if segment.graph.output_names else None
         )
-        self._binding: Any = None
+        self._run: BoundRun | None = None
         self._addresses: list[int] = []
         overwritten = {place.storage for place in segment.writes.values()}
         summed = {
@@ -50,22 +51,21 @@ class Program:
             inputs[key] = cell.used
             if after is not None:
                 outputs[after] = cell.following
-        self._bind(self._session.raw, inputs, outputs)
-        self._session.raw.run_with_iobinding(self._binding)
+        self._bound(self._session, inputs, outputs).run()
         for name, place in segment.moved.items():
             place.array()[...] = self._moved[name]
 
-    def _bind(self, session: Any, inputs: Arrays, outputs: Arrays) -> None:
+    def _bound(self, session: Session, inputs: Arrays, outputs: Arrays) -> BoundRun:
+        """The run on these arrays: the last one, unless a memory has moved since."""
         arrays = [*inputs.values(), *outputs.values()]
         addresses = [array.__array_interface__["data"][0] for array in arrays]
-        if self._binding is not None and addresses == self._addresses:
-            return
-        binding = session.io_binding()
-        for name, array in inputs.items():
-            binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
-        for name, array in outputs.items():
-            binding.bind_output(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
-        self._binding, self._addresses = binding, addresses
+        if self._run is None or addresses != self._addresses:
+            self._run, self._addresses = session.bind(), addresses
+            for name, array in inputs.items():
+                self._run.read_host(name, array)
+            for name, array in outputs.items():
+                self._run.write_host(name, array)
+        return self._run
 
 
 def _is_sum(segment: Segment, name: str) -> bool:

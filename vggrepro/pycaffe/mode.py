@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vggrepro.errors import DeviceError, PycaffeError
-from vggrepro.runtime.device import parse_device, prepare
+from vggrepro.runtime.device import parse_device, require
 
 
 @dataclass
@@ -70,7 +70,7 @@ def threads() -> int:
 
 def _check_gpu(index: int) -> None:
     try:
-        prepare(parse_device(f"cuda:{index}"))
+        require(parse_device(f"cuda:{index}"))
     except DeviceError as error:
         raise PycaffeError(str(error)) from error
 

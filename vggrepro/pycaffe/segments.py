@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.emit import GraphBuilder, Shape, Value, model, tensor_info
-from vggrepro.errors import GradientError
+from vggrepro.graph.backward_pass import require_rule
 from vggrepro.graph.model import Graph, initializers
-from vggrepro.graph.naming import needed_nodes, next_name, rename, state_name
+from vggrepro.graph.naming import next_name, state_name
+from vggrepro.graph.nodes import needed_nodes, rename
 from vggrepro.pycaffe.blob import Blob, Storage
 from vggrepro.pycaffe.site import Cell, Place, Site, Version
 
@@ -177,7 +178,7 @@ def backward_segment(sites: Sequence[Site], memories: Memories) -> Segment:
     for site in reversed(sites):
         if not _computes(site):
             continue
-        _require_rule(site)
+        require_rule(site.name, site.layer, [blob.name for blob in site.bottoms], site.needed)
         with e.g.scope(f"d:{site.name}"):
             d_tops = [_diff(e, diffs, top).name for top in site.tops]
             found_bottoms, found_params = _gradients(e, site, memories, d_tops)
@@ -248,20 +249,6 @@ def _add(e: _Emitter, totals: dict[Storage, Value], blob: Blob, d: Value) -> Non
     total = totals.get(blob.diff_storage) or e.memory(blob.diff_storage, blob.dims, f"diff:{blob.name}")
     summed = e.g.op("Add", total.name, e.shaped(d, total.shape).name)
     totals[blob.diff_storage] = Value(summed, total.dims)
-
-
-def _require_rule(site: Site) -> None:
-    blind = [i for i in sorted(site.layer.blind_bottoms) if i < len(site.bottoms) and site.needed.bottoms[i]]
-    if blind:
-        raise GradientError(
-            f"layer {site.name!r}: {site.type} Layer cannot backpropagate to bottom {blind[0]}"
-            f" ({site.bottoms[blind[0]].name!r}), which depends on something that learns"
-        )
-    if not site.layer.has_gradient:
-        raise GradientError(
-            f"layer {site.name!r}: {site.type} has no backward pass in Caffe, but a gradient is needed"
-            " through it"
-        )
 
 
 def kept_versions(segments: Iterable[Segment], memories: Memories) -> dict[Version, Place]:

@@ -56,7 +56,7 @@ class Cell:
     @classmethod
     def of(cls, definition: StateDef, seed: int) -> Cell:
         first = np.array(definition.initial)
-        if definition.name == "random":  # a seed, and the number of the batch's first sample
+        if definition.random:  # a seed, and the number of the batch's first sample
             first = np.array([seed, 0], first.dtype)
         return cls(definition, first.copy(), first)
 

@@ -20,8 +20,8 @@ from vggrepro.pycaffe.net import Net, PathLike
 from vggrepro.runtime.device import Device
 from vggrepro.training import snapshots
 from vggrepro.training.definition import Definition, read_definition
-from vggrepro.training.memory import Memory
 from vggrepro.training.rates import learning_rate, next_step
+from vggrepro.training.solver_arrays import SolverArrays
 from vggrepro.training.updater import Updater
 
 
@@ -48,11 +48,11 @@ class Solver:
             self.test_nets = [
                 _net(message, TEST, self._definition) for message in self._definition.test_messages()
             ]
-            self._memory = _move_params(self.net, self._definition)
+            self._arrays = _move_params(self.net, self._definition)
             rules = self.net.rules
             device = Device("cpu")  # where the arrays are that scripts see
             self._updater = Updater(
-                self._definition, rules, self._memory, device, mode.threads(), keeps_steps=True
+                self._definition, rules, self._arrays, device, mode.threads(), keeps_steps=True
             )
         self.iter = 0
         self._current_step = 0
@@ -119,20 +119,20 @@ class Solver:
         """Write ``<snapshot_prefix>_iter_<n>`` .caffemodel and .solverstate (or .h5), as Caffe does."""
         with as_runtime_error():
             paths = snapshots.paths(self._definition, self.iter)
-            snapshots.write(paths, self.net.rules, self._memory, self.iter, self._current_step)
+            snapshots.write(paths, self.net.rules, self._arrays, self.iter, self._current_step)
 
     def restore(self, state_file: PathLike) -> None:
         """Go on from a .solverstate (or .h5), and the weight file that it names."""
         path = Path(state_file)
         check_file(str(path))
         with as_runtime_error():
-            saved = snapshots.read(path, self._memory)
+            saved = snapshots.read(path, self._arrays)
             if saved.learned_net:
-                weights = snapshots.beside(path, saved.learned_net)
+                weights = snapshots.weight_file_of(path, saved.learned_net)
                 found = snapshots.weights_of(self.net.rules, weights)
-                self._memory.write(self._memory.values, found)
-            for buffer, arrays in zip(self._memory.histories, saved.histories, strict=True):
-                self._memory.write(buffer, arrays)
+                self._arrays.write(self._arrays.values, found)
+            for history, arrays in zip(self._arrays.histories, saved.histories, strict=True):
+                self._arrays.write(history, arrays)
         self.iter, self._current_step = saved.iteration, saved.current_step
         for blob, _ in self._learned():
             blob.data_storage.touch()
@@ -257,14 +257,14 @@ def _net(message: Any, phase: int, definition: Definition, weights: list[str] | 
     return Net.from_definition(made)
 
 
-def _move_params(net: Net, definition: Definition) -> Memory:
-    """Put parameters and their diffs into flat buffers, on which the solver's rule works."""
-    memory = Memory.allocate(
+def _move_params(net: Net, definition: Definition) -> SolverArrays:
+    """Put parameters and their diffs into flat arrays, on which the solver's rule works."""
+    arrays = SolverArrays.allocate(
         net.rules, Device("cpu"), histories=RULES[definition.param.type].histories, accumulates=False
     )
     for blobs in net.params.values():
         for blob in blobs:
-            if blob.name in memory.layout.shapes:
-                blob.data_storage.adopt(memory.layout.view(memory.values.read(), blob.name))
-                blob.diff_storage.adopt(memory.layout.view(memory.total.read(), blob.name))
-    return memory
+            if blob.name in arrays.layout.shapes:
+                blob.data_storage.adopt(arrays.layout.view(arrays.values.read(), blob.name))
+                blob.diff_storage.adopt(arrays.layout.view(arrays.total.read(), blob.name))
+    return arrays

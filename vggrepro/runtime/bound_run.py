@@ -49,6 +49,17 @@ class BoundRun:
         self._held[name] = value
         self._binding.bind_ortvalue_input(name, value)
 
+    def read_host(self, name: str, array: npt.NDArray[Any]) -> None:
+        """Let the coming runs read an input from a contiguous array in the host's memory, as it then is."""
+        self._binding.bind_input(name, *_in_host(array))
+        self._held[name] = array
+
+    def write_host(self, name: str, array: npt.NDArray[Any]) -> None:
+        """Let the coming runs write an output into a contiguous array in the host's memory."""
+        self._binding.bind_output(name, *_in_host(array))
+        self._held[name] = array
+        self._outputs.append(name)
+
     def bind_scalar(self, name: str, scalar: DeviceScalar) -> None:
         """Let the coming runs read an input from a scalar."""
         self._held[name] = scalar
@@ -68,3 +79,7 @@ class BoundRun:
 
     def _at(self, place: DeviceView) -> tuple[Any, ...]:
         return self._device.kind, self._device.index, np.float32, place.shape, place.address
+
+
+def _in_host(array: npt.NDArray[Any]) -> tuple[Any, ...]:
+    return "cpu", 0, array.dtype.type, array.shape, array.ctypes.data

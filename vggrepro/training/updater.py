@@ -37,8 +37,8 @@ over it (123 ms against 220 ms for 103M parameters); a GPU wants few launches.""
 class Updater:
     """Caffe's ``ApplyUpdate``: clip, normalise, regularise, move; and the sum over iter_size passes.
 
-    ``rank_count`` is how many ranks' gradients are in the sum. ``keeps_steps``: each update leaves what it has
-    subtracted in the gradients' place, as Caffe does, for scripts that look there.
+    ``rank_count`` is how many ranks' gradients are in the sum. ``keeps_steps``: each update leaves what it
+    has subtracted in the gradients' place, as Caffe does, for scripts that look there.
     """
 
     def __init__(
