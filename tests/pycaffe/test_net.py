@@ -387,3 +387,18 @@ def test_dropout_draws_another_mask_in_every_pass(tmp_path: Path) -> None:
         assert_array_equal(net.blobs["x"].diff, y)
         masks.append(y)
     assert set(np.unique(masks)) == {0, 2} and (masks[0] != masks[1]).any()
+
+
+def test_losses_without_tops(tmp_path: Path) -> None:
+    loss = 'layer {{ name: "{0}" type: "EuclideanLoss" bottom: "{1}" bottom: "zero" }}'
+    net = make(
+        tmp_path,
+        'layer { name: "x" type: "Input" top: "x" top: "zero" input_param { shape { dim: 2 dim: 3 } } }'
+        + loss.format("one", "x")
+        + 'layer { name: "p" type: "Power" bottom: "x" top: "p" power_param { scale: 2 } }'
+        + loss.format("two", "p"),
+    )
+    net.forward(x=np.ones((2, 3)), zero=np.zeros((2, 3)))
+    losses = [float(blob.data) for name, blob in net.blobs.items() if "automatic" in name]
+    assert losses == [1.5, 6.0] and net.outputs == []
+    assert net._forward(0, len(net.layers) - 1) == 7.5

@@ -16,12 +16,13 @@ from vggrepro.caffe.text import read_net
 from vggrepro.caffe.upgrade import upgrade_net_param
 from vggrepro.data.feeds import Feed, open_feed
 from vggrepro.emit import Shape
-from vggrepro.layers.base import Layer
+from vggrepro.layers.base import Layer, layer_class
 from vggrepro.layers.dummy_data import DummyData
 from vggrepro.layers.input import Input
 from vggrepro.net import Net as Rules
 from vggrepro.net import build_net
 from vggrepro.net.net_layer import NetLayer
+from vggrepro.net.wiring import automatic_tops
 from vggrepro.pycaffe.blob import Blob, BlobVec, Storage
 from vggrepro.pycaffe.hosts import DummyHost, FeedHost, FilterHost, HDF5OutputHost, InputHost, MemoryHost
 from vggrepro.pycaffe.need_backward import decide
@@ -58,6 +59,16 @@ class _Draft:
     custom: dict[str, Layer] = field(default_factory=dict)
     hosts: dict[str, Host] = field(default_factory=dict)
     shapes: dict[str, Shape] = field(default_factory=dict)
+    tops: dict[str, list[str]] = field(default_factory=dict)
+
+    def name_tops(self, layer: Any) -> list[str]:
+        """A layer's tops. A loss layer that has none gets one, which Caffe calls automatic; here the names of
+        further ones have the layers' too."""
+        names = self.tops[layer.name] = list(layer.top)
+        missing = 0 if layer.type == "Python" else automatic_tops(layer, layer_class(layer.type))
+        for _ in range(missing):
+            names.append(AUTOMATIC if AUTOMATIC not in self.blobs else f"{AUTOMATIC} {layer.name}")
+        return names
 
     def vec(self, names: Sequence[str]) -> BlobVec:
         for name in names:
@@ -116,7 +127,7 @@ def define(
 
 def _prepare(draft: _Draft, layer: Any) -> None:
     """The host of a layer that no graph computes, and its rules where the catalogue has others."""
-    bottoms, tops = draft.vec(layer.bottom), draft.vec(layer.top)
+    bottoms, tops = draft.vec(layer.bottom), draft.vec(draft.name_tops(layer))
     if layer.type == "DummyData":
         shapes = DummyData.from_param(layer, draft.phase).out_shapes(())
         draft.custom[layer.name] = Input(shapes)
@@ -142,7 +153,6 @@ def _prepare(draft: _Draft, layer: Any) -> None:
 def _sites(draft: _Draft, rules: Rules, messages: Sequence[Any]) -> list[Site]:
     sites = []
     for index, (placed, message) in enumerate(zip(rules.layers, messages, strict=True)):
-        automatic = len(placed.tops) - len(message.top)
         site = Site(
             index,
             placed.name,
@@ -150,7 +160,7 @@ def _sites(draft: _Draft, rules: Rules, messages: Sequence[Any]) -> list[Site]:
             message,
             placed.layer,
             draft.vec(message.bottom),
-            draft.vec([*message.top, *[AUTOMATIC] * automatic]),
+            draft.vec(draft.tops[placed.name]),
             _param_blobs(placed),
             placed.loss_weights,
             draft.hosts.get(placed.name),

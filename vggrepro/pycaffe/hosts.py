@@ -13,6 +13,7 @@ from vggrepro.emit import Shape
 from vggrepro.errors import PycaffeError
 from vggrepro.net.fillers import fill
 from vggrepro.pycaffe.site import Site
+from vggrepro.system.atomic import replacing_path
 from vggrepro.system.extras import extra
 
 Floats = npt.NDArray[np.float32]
@@ -173,7 +174,7 @@ class HDF5OutputHost(_NoBackward):
                 " its file once, in the first pass"
             )
         h5py = extra("h5py", "hdf5", f"writing {self.path}")
-        with h5py.File(self.path, "w") as file:
+        with replacing_path(self.path) as path, h5py.File(path, "w") as file:
             for name, blob in zip(("data", "label"), site.bottoms, strict=True):
                 file.create_dataset(name, data=blob.data_storage.array(blob.dims))
         self.is_written = True

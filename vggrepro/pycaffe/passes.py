@@ -14,14 +14,14 @@ from vggrepro.pycaffe import mode
 from vggrepro.pycaffe.blob import Blob
 from vggrepro.pycaffe.definition import Definition
 from vggrepro.pycaffe.engine import Program
-from vggrepro.pycaffe.segments import backward_segment, forward_segment, kept_versions
+from vggrepro.pycaffe.segments import Segment, backward_segment, forward_segment, kept_versions
 from vggrepro.pycaffe.site import Site
 
-PROGRAMS = 32
-"""Sessions that a net keeps: one for each stretch of layers, shapes and device, the oldest dropped first."""
+PROGRAMS = 4
+"""Sessions that a net keeps for one stretch of layers, at several shapes; the oldest is dropped first."""
 
-FROZEN = 2
-"""Sessions with constant parameters that a net keeps: each may hold the parameters once more."""
+FROZEN = 1
+"""The same, of sessions with constant parameters, each of which may hold the parameters once more."""
 
 STABLE = 3
 """After how many passes without a look at the parameters they are made constants again."""
@@ -41,8 +41,7 @@ class Passes:
         self.before_backward: list[Callback] = []
         self.after_backward: list[Callback] = []
         self._threads = mode.threads()
-        self._programs: OrderedDict[Any, Program] = OrderedDict()
-        self._frozen: OrderedDict[Any, Program] = OrderedDict()
+        self._programs: dict[Any, OrderedDict[Any, Program]] = {}
         self._settled: dict[tuple[int, int], list[Shape]] = {}
         self._keeps = False
         self._freezes = not learns
@@ -76,7 +75,6 @@ class Passes:
     def forget(self) -> None:
         """Drop what was compiled: parameters have other memories now."""
         self._programs.clear()
-        self._frozen.clear()
 
     def _stretches(self, start: int, end: int, single: Any) -> Iterator[list[Site]]:
         """The layers from ``start`` to ``end``, in the pieces in which they are computed."""
@@ -105,11 +103,9 @@ class Passes:
         if all(site.shares for site in stretch):
             return
         frozen = self._freezes and self._is_stable(stretch, shapes)
-        store, most = (self._frozen, FROZEN) if frozen else (self._programs, PROGRAMS)
-        key = self._key("forward", stretch, shapes)
-        if frozen:
-            key = (*key, self._versions(stretch))
-        self._run(store, most, key, lambda: forward_segment(stretch, self.memories, frozen=frozen))
+        key = (tuple(shapes), self._keeps, self._versions(stretch) if frozen else None)
+        kind = "frozen" if frozen else "forward"
+        self._run(kind, stretch, key, lambda: forward_segment(stretch, self.memories, frozen=frozen))
 
     def _backward(self, stretch: list[Site]) -> None:
         first = stretch[0]
@@ -118,22 +114,19 @@ class Passes:
                 with naming(first.name):
                     first.host.backward(first)
             return
-        key = self._key("backward", stretch, _shapes(stretch))
-        self._run(self._programs, PROGRAMS, key, lambda: backward_segment(stretch, self.memories))
+        key = tuple(_shapes(stretch))
+        self._run("backward", stretch, key, lambda: backward_segment(stretch, self.memories))
 
-    def _key(self, kind: str, stretch: Sequence[Site], shapes: Sequence[Shape]) -> tuple[Any, ...]:
-        return kind, self._keeps, mode.device_name(), stretch[0].index, len(stretch), tuple(shapes)
-
-    def _run(self, store: OrderedDict[Any, Program], most: int, key: Any, make: Callable[[], Any]) -> None:
-        program = store.get(key)
-        if program is None:
-            segment = make()
-            program = store[key] = Program(segment, mode.device_name(), self._threads)
-            while len(store) > most:
-                store.popitem(last=False)
-        else:
-            store.move_to_end(key)
-        program.run()
+    def _run(self, kind: str, stretch: Sequence[Site], key: Any, make: Callable[[], Segment]) -> None:
+        """Run the program of a stretch for ``key``, which is made on first use."""
+        place = (kind, mode.device_name(), stretch[0].index, len(stretch))
+        programs = self._programs.setdefault(place, OrderedDict())
+        if key not in programs:
+            while len(programs) >= (FROZEN if kind == "frozen" else PROGRAMS):
+                programs.popitem(last=False)
+            programs[key] = Program(make(), mode.device_name(), self._threads)
+        programs.move_to_end(key)
+        programs[key].run()
 
     def _settle(self, stretch: list[Site]) -> list[Shape]:
         """The shapes of a stretch's blobs. The layers' rules are only asked after a change."""

@@ -75,7 +75,7 @@ def make_instance(message: Any, phase: int, allowed: bool | None) -> Any:
     if kind is None:
         raise PycaffeError(f"{where}: module {param.module!r} has no class {param.layer!r}")
     instance = kind(message)
-    instance.param_str = param.param_str
+    instance.param_str = instance.param_str_ = param.param_str  # the second before Caffe 1.0
     instance.phase = phase
     return instance
 
