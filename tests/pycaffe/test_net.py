@@ -402,3 +402,37 @@ def test_losses_without_tops(tmp_path: Path) -> None:
     losses = [float(blob.data) for name, blob in net.blobs.items() if "automatic" in name]
     assert losses == [1.5, 6.0] and net.outputs == []
     assert net._forward(0, len(net.layers) - 1) == 7.5
+
+
+IN_PLACE = """force_backward: true
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 6 dim: 7 } } }
+layer { name: "c" type: "Convolution" bottom: "x" top: "c" convolution_param {
+  num_output: 4 kernel_size: 3 weight_filler { type: "gaussian" std: 0.3 } } }
+layer { name: "bn" type: "BatchNorm" bottom: "c" top: "c" }
+layer { name: "scale" type: "Scale" bottom: "c" top: "c" scale_param { bias_term: true } }
+layer { name: "relu" type: "ReLU" bottom: "c" top: "c" relu_param { negative_slope: 0.3 } }
+layer { name: "pool" type: "Pooling" bottom: "c" top: "p" pooling_param { kernel_size: 2 stride: 2 } }
+"""
+
+
+@pytest.mark.parametrize("phase", [caffe.TRAIN, caffe.TEST])
+def test_gradient_through_layers_in_place_at_every_shape(tmp_path: Path, phase: int) -> None:
+    """What in-place layers overwrite is kept for the backward pass, also after a reshape: against central
+    differences of half the sum of squares."""
+    net = make(tmp_path, IN_PLACE, phase)
+    rng = np.random.default_rng(0)
+    net.params["bn"][1].data[...], net.params["bn"][2].data[...] = 2, 1
+    for shape in ((2, 3, 6, 7), (3, 3, 9, 5)):
+        net.blobs["x"].reshape(*shape)
+        x, direction = rng.standard_normal((2, *shape))
+
+        def half_squares(at: np.ndarray) -> float:
+            net.blobs["x"].data[...] = at
+            return float((net.forward()["p"].astype(float) ** 2).sum()) / 2
+
+        half_squares(x)
+        net.blobs["p"].diff[...] = net.blobs["p"].data
+        found = float((net.backward()["x"] * direction).sum())
+        step = 1e-3
+        expected = (half_squares(x + step * direction) - half_squares(x - step * direction)) / (2 * step)
+        assert found == pytest.approx(expected, rel=2e-2)

@@ -165,10 +165,8 @@ class Passes:
         self.memories.kept = kept_versions(needed, self.memories)
 
     def _save_destroyed(self, site: Site) -> None:
-        for storage, index in site.destroys:
-            kept = self.memories.kept.get((storage, index))
-            if kept is not None:
-                kept.array()[...] = storage.array(kept.shape)
+        for blob, kept in self.memories.kept_by(site):
+            kept.array(blob.dims)[...] = blob.data_storage.array(blob.dims)
 
     def _forward_again(self) -> None:
         """Compute what the forward pass did not keep, from what the data layers left."""

@@ -43,10 +43,16 @@ class Memories:
     last_writer: Mapping[Storage, int]
     writers: Mapping[tuple[Storage, int], int]
     """For a memory and a layer's index: which layer wrote what this layer reads there."""
-    kept: dict[Version, Place] = field(default_factory=dict)
+    kept: dict[Version, Storage] = field(default_factory=dict)
+    """Where contents are kept that later layers overwrite."""
 
     def version(self, site: Site, blob: Blob) -> Version:
         return blob.data_storage, self.writers.get((blob.data_storage, site.index), -1)
+
+    def kept_by(self, site: Site) -> list[tuple[Blob, Storage]]:
+        """The blobs whose contents must be kept before the layer overwrites them, and where."""
+        blobs = {blob.data_storage: blob for blob in (*site.tops, *site.bottoms)}
+        return [(blobs[version[0]], self.kept[version]) for version in site.destroys if version in self.kept]
 
     def is_overwritten(self, version: Version) -> bool:
         return self.last_writer.get(version[0], -1) != version[1]
@@ -142,11 +148,9 @@ def forward_segment(sites: Sequence[Site], memories: Memories, *, frozen: bool) 
         if site.shares:
             continue
         bottoms = [_read(e, current, blob) for blob in site.bottoms]
-        for storage, index in site.destroys:
-            kept = memories.kept.get((storage, index))
-            if kept is not None:
-                now = current.get(storage) or e.memory(storage, kept.shape, f"data:{site.name}")
-                e.writes[e.g.fresh(f"kept:{site.name}")] = (now.name, kept)
+        for blob, kept in memories.kept_by(site):
+            now = _read(e, current, blob)
+            e.writes[e.g.fresh(f"kept:{site.name}")] = (now.name, Place(kept, blob.dims))
         states = e.state_values(site)
         with e.g.scope(site.name):
             emitted = site.layer.emit(e.g, bottoms, [e.param(blob) for blob in site.blobs], states)
@@ -228,10 +232,8 @@ def _contents(e: _Emitter, site: Site, memories: Memories, blob: Blob) -> Value:
     version = memories.version(site, blob)
     if not memories.is_overwritten(version):
         return _now(e, blob)
-    kept = memories.kept.setdefault(version, Place(Storage(), blob.dims))
-    if kept.shape != blob.dims:
-        kept = memories.kept[version] = Place(kept.storage, blob.dims)
-    return e.memory(kept.storage, blob.dims, f"kept:{blob.name}")
+    kept = memories.kept.setdefault(version, Storage())
+    return e.memory(kept, blob.dims, f"kept:{blob.name}")
 
 
 def _now(e: _Emitter, blob: Blob) -> Value:
@@ -251,7 +253,7 @@ def _add(e: _Emitter, totals: dict[Storage, Value], blob: Blob, d: Value) -> Non
     totals[blob.diff_storage] = Value(summed, total.dims)
 
 
-def kept_versions(segments: Iterable[Segment], memories: Memories) -> dict[Version, Place]:
+def kept_versions(segments: Iterable[Segment], memories: Memories) -> dict[Version, Storage]:
     """Of the contents that could be kept, those that these segments read."""
     read = {place.storage for segment in segments for place in segment.reads.values()}
-    return {version: place for version, place in memories.kept.items() if place.storage in read}
+    return {version: kept for version, kept in memories.kept.items() if kept in read}
