@@ -82,6 +82,13 @@ def test_one_step(solver_type: str, rule: Callable[[np.ndarray], Expected], deca
         np.testing.assert_allclose(got[f"h{index}'"], history, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("solver_type", STEPS)
+def test_steps_are_what_is_subtracted(solver_type: str) -> None:
+    graph = update_graph(solver_type, HYPER, decayed=True, steps=True)
+    got = Session(graph, threads=1).run(feeds(RULES[solver_type].histories, decayed=True))
+    np.testing.assert_array_equal(got["w'"], W - got["g'"])
+
+
 def test_without_decay_there_is_no_such_input() -> None:
     assert update_graph("SGD", HYPER, decayed=False).input_names == ["w", "g", "h0", "rate", "scale"]
     assert update_graph("SGD", HYPER, decayed=True).input_names == ["w", "g", "h0", "rate", "decay", "scale"]

@@ -71,6 +71,20 @@ def test_fed_arrays_of_another_layout_and_length(session: Session, x: np.ndarray
     assert got["total"] == 3 * x.sum()
 
 
+def test_arrays_of_the_host_are_read_and_written_where_they_are(session: Session) -> None:
+    x, y, total = np.arange(4, dtype=np.float32), np.zeros(4, np.float32), np.zeros((), np.float32)
+    run = session.bind()
+    run.read_host("x", x)
+    run.read_host("rate", np.array(2, np.float32))
+    run.write_host("y", y)
+    run.write_host("total", total)
+    for start in (0, 5):
+        x[0] = start
+        run.run()
+        np.testing.assert_array_equal(y, 2 * x)
+        assert total == y.sum()
+
+
 def test_memory_lives_as_long_as_the_run(session: Session) -> None:
     run, rate = bound(session, DeviceArray(4, CPU), 0, 4)
     rate.set(1)

@@ -53,6 +53,15 @@ def test_multipliers(tmp_path: Path) -> None:
     np.testing.assert_allclose(moved["ip:1"], 0.2 * d["ip:1"], rtol=1e-5)
 
 
+def test_steps_are_left_in_the_gradients_place(tmp_path: Path) -> None:
+    net = net_with(tmp_path)
+    arrays = arrays_of(net)
+    Updater(definition_of(tmp_path, "momentum: 0.9"), net, arrays, CPU, 1, keeps_steps=True).update(0.1, 0)
+    left = arrays.read(arrays.total)
+    for key, moved in moved_by(arrays, net).items():
+        np.testing.assert_allclose(left[key], moved, rtol=1e-5, atol=1e-6)
+
+
 def test_gradients_are_averaged_over_passes_and_ranks(tmp_path: Path) -> None:
     net = net_with(tmp_path)
     arrays = arrays_of(net, accumulates=True)
