@@ -121,6 +121,9 @@ def test_snapshot_and_restore(tmp_path: Path, more: str) -> None:
     solver.snapshot()
     suffix = ".h5" if more else ""
     assert (tmp_path / f"snap_iter_3.caffemodel{suffix}").exists()
+    if not more:
+        solver.net.save(str(tmp_path / "saved"))
+        assert (tmp_path / "saved").read_bytes() == (tmp_path / "snap_iter_3.caffemodel").read_bytes()
     again = caffe.SGDSolver(file)
     again.restore(str(tmp_path / f"snap_iter_3.solverstate{suffix}"))
     assert again.iter == 3

@@ -116,7 +116,7 @@ def build_net(
     folder: Path = Path(),
     seed: int = 0,
     weights: Sequence[PathLike] = (),
-    custom: Mapping[str, Layer] | None = None,
+    custom: Mapping[str, AnyLayer] | None = None,
 ) -> Net:
     """A net from an upgraded and filtered ``NetParameter``. Files that layers name are sought in the working
     directory, as in Caffe, and then in ``folder``; the net's ``message``, which snapshots hold, names them as

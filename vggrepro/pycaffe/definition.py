@@ -16,7 +16,7 @@ from vggrepro.caffe.text import read_net
 from vggrepro.caffe.upgrade import upgrade_net_param
 from vggrepro.data.feeds import Feed, open_feed
 from vggrepro.emit import Shape
-from vggrepro.layers.base import Layer, layer_class
+from vggrepro.layers.base import AnyLayer, find_layer_class
 from vggrepro.layers.dummy_data import DummyData
 from vggrepro.layers.input import Input
 from vggrepro.net import Net as Rules
@@ -56,7 +56,7 @@ class _Draft:
     seed: int
     allow_python: bool | None
     blobs: dict[str, Blob] = field(default_factory=dict)
-    custom: dict[str, Layer] = field(default_factory=dict)
+    custom: dict[str, AnyLayer] = field(default_factory=dict)
     hosts: dict[str, Host] = field(default_factory=dict)
     shapes: dict[str, Shape] = field(default_factory=dict)
     tops: dict[str, list[str]] = field(default_factory=dict)
@@ -65,7 +65,8 @@ class _Draft:
         """A layer's tops. A loss layer that has none gets one, which Caffe calls automatic; here the names of
         further ones have the layers' too."""
         names = self.tops[layer.name] = list(layer.top)
-        missing = 0 if layer.type == "Python" else automatic_tops(layer, layer_class(layer.type))
+        kind = find_layer_class(layer.type)
+        missing = 0 if kind is None else automatic_tops(layer, kind)
         for _ in range(missing):
             names.append(AUTOMATIC if AUTOMATIC not in self.blobs else f"{AUTOMATIC} {layer.name}")
         return names

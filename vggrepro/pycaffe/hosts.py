@@ -106,9 +106,7 @@ class MemoryHost(_NoBackward):
 
     def forward(self, site: Site) -> None:
         if self.arrays is None:
-            raise PycaffeError(
-                f"layer {site.name!r}: MemoryDataLayer needs to be initialized by calling set_input_arrays"
-            )
+            raise PycaffeError("MemoryDataLayer needs to be initialized by calling set_input_arrays")
         for top, array in zip(site.tops, self.arrays, strict=True):
             batch = array[self.position : self.position + self.batch_size]
             top.reshape(*batch.shape)  # labels have one axis until the first pass, and then four
@@ -170,7 +168,7 @@ class HDF5OutputHost(_NoBackward):
     def forward(self, site: Site) -> None:
         if self.is_written:
             raise PycaffeError(
-                f"layer {site.name!r}: {self.path}: Failed to make float dataset data: HDF5Output writes"
+                f"{self.path}: Failed to make float dataset data: HDF5Output writes"
                 " its file once, in the first pass"
             )
         h5py = extra("h5py", "hdf5", f"writing {self.path}")

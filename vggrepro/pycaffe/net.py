@@ -16,6 +16,7 @@ from vggrepro.caffe.hdf5 import is_hdf5
 from vggrepro.caffe.messages import TEST, TRAIN
 from vggrepro.caffe.snapshot import write_caffemodel, write_caffemodel_hdf5
 from vggrepro.errors import PycaffeError
+from vggrepro.layers.base import set_up_definition
 from vggrepro.net import Net as Rules
 from vggrepro.pycaffe import glog, mode, parameters
 from vggrepro.pycaffe.batches import Arrays, in_batches, without_padding
@@ -259,15 +260,16 @@ class Net:
 
     def save(self, filename: PathLike) -> None:
         """Write a .caffemodel, as Caffe does."""
-        with as_runtime_error():
-            write_caffemodel(os.fspath(filename), self._definition.message, parameters.arrays(self.params))
+        self._write(write_caffemodel, filename)
 
     def save_hdf5(self, filename: PathLike) -> None:
         """Write the parameters to an HDF5 file (extra ``hdf5``)."""
+        self._write(write_caffemodel_hdf5, filename)
+
+    def _write(self, write: Callable[..., None], filename: PathLike) -> None:
+        arrays = parameters.arrays(self.params)
         with as_runtime_error():
-            write_caffemodel_hdf5(
-                os.fspath(filename), self._definition.message, parameters.arrays(self.params)
-            )
+            write(os.fspath(filename), self._definition.message, arrays, set_up_definition)
 
     def load_hdf5(self, filename: PathLike) -> None:
         """Copy parameters by layer name from an HDF5 file."""

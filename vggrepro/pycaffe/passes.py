@@ -8,8 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from vggrepro.emit import Shape
-from vggrepro.errors import VggReproError
-from vggrepro.net.net_layer import naming
+from vggrepro.errors import VggReproError, naming
 from vggrepro.pycaffe import mode
 from vggrepro.pycaffe.blob import Blob
 from vggrepro.pycaffe.definition import Definition
@@ -69,7 +68,7 @@ class Passes:
     def reshape(self) -> None:
         """Give every blob the shape that follows from the inputs' (Caffe's ``Net::Reshape``)."""
         for site in self.sites:
-            with naming(site.name):
+            with naming(site.place):
                 site.reshape()
 
     def forget(self) -> None:
@@ -95,7 +94,7 @@ class Passes:
         first = stretch[0]
         if first.host is not None:
             self._save_destroyed(first)
-            with naming(first.name):
+            with naming(first.place):
                 first.host.reshape(first)
                 first.host.forward(first)
             return
@@ -111,7 +110,7 @@ class Passes:
         first = stretch[0]
         if first.host is not None:
             if first.runs_backward:
-                with naming(first.name):
+                with naming(first.place):
                     first.host.backward(first)
             return
         key = tuple(_shapes(stretch))
@@ -134,7 +133,7 @@ class Passes:
         shapes = _shapes(stretch)
         if self._settled.get(place) != shapes:
             for site in stretch:
-                with naming(site.name):
+                with naming(site.place):
                     site.reshape()
             shapes = self._settled[place] = _shapes(stretch)
         return shapes

@@ -81,7 +81,7 @@ def make_instance(message: Any, phase: int, allowed: bool | None) -> Any:
 
 
 @dataclass(frozen=True, eq=False)
-class PythonRules(Rules):
+class PythonRules(Rules[None]):
     """A Python layer among the layers of a net: its shapes are what the object says."""
 
     type = "Python"
@@ -110,7 +110,7 @@ class PythonRules(Rules):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[None]:
         raise AssertionError("a Python layer is no part of a graph")
 
     def reference(

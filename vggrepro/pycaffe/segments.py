@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.emit import GraphBuilder, Shape, Value, model, tensor_info
+from vggrepro.errors import naming
 from vggrepro.graph.backward_pass import require_rule
 from vggrepro.graph.model import Graph, initializers
 from vggrepro.graph.naming import next_name, state_name
@@ -182,8 +183,8 @@ def backward_segment(sites: Sequence[Site], memories: Memories) -> Segment:
     for site in reversed(sites):
         if not _computes(site):
             continue
-        require_rule(site.name, site.layer, [blob.name for blob in site.bottoms], site.needed)
-        with e.g.scope(f"d:{site.name}"):
+        with e.g.scope(f"d:{site.name}"), naming(site.place):
+            require_rule(site.layer, [blob.name for blob in site.bottoms], site.needed)
             d_tops = [_diff(e, diffs, top).name for top in site.tops]
             found_bottoms, found_params = _gradients(e, site, memories, d_tops)
             for blob, d in zip(site.bottoms, found_bottoms, strict=False):

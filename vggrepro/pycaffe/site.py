@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from vggrepro.emit import Shape
 from vggrepro.errors import ShapeError
-from vggrepro.layers.base import Layer, Needed, StateDef
+from vggrepro.layers.base import AnyLayer, Needed, StateDef
+from vggrepro.net.net_layer import place_of
 from vggrepro.pycaffe.blob import Blob, BlobVec, Floats, Storage
 
 SHARING = frozenset({"Split", "Reshape", "Flatten", "Parameter"})
@@ -74,7 +75,7 @@ class Site:
     name: str
     type: str
     message: Any
-    layer: Layer
+    layer: AnyLayer
     bottoms: BlobVec
     tops: BlobVec
     blobs: BlobVec
@@ -87,6 +88,11 @@ class Site:
     """Contents that the layer overwrites, working in place."""
     seed: int = 0
     """What random states begin with."""
+
+    @property
+    def place(self) -> str:
+        """What errors call the layer."""
+        return place_of(self.message)
 
     @property
     def shares(self) -> bool:
@@ -112,8 +118,7 @@ class Site:
     def _misfit(self, blob: Blob, wanted: Shape) -> ShapeError:
         sizes = ", ".join(f"{b.name!r} {b.dims}" for b in self.bottoms)
         return ShapeError(
-            f"layer {self.name!r}: its parameter {self.blobs.index(blob)} has shape {blob.dims};"
-            f" bottoms {sizes} need {wanted}"
+            f"its parameter {self.blobs.index(blob)} has shape {blob.dims}; bottoms {sizes} need {wanted}"
         )
 
 
