@@ -8,7 +8,7 @@ from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 
 from vggrepro.caffe import messages
 
-DESCRIPTOR = messages.POOL.FindMessageTypeByName("caffe.NetParameter").file
+DESCRIPTOR = messages.NetParameter.DESCRIPTOR.file
 Phase = EnumTypeWrapper(DESCRIPTOR.enum_types_by_name["Phase"])
 TRAIN: int = messages.TRAIN
 TEST: int = messages.TEST
