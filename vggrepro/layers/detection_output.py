@@ -21,8 +21,8 @@ from vggrepro.layers.rules.box_code import (
     decoded,
     emit_decoded,
     join_pairs,
-    overlap,
     split_pairs,
+    suppressed,
 )
 from vggrepro.layers.rules.pooling_nodes import LOWEST
 
@@ -256,16 +256,16 @@ class DetectionOutput(Layer[None]):
         coded = bottoms[0].reshape(images, priors, self._place_classes, 4)
         if not self.variance_in_target:
             coded = coded * variances[:, None]
+        boxes = decoded(self.code, coded, corners[:, None])
         confidences = bottoms[1].reshape(images, priors, self.classes)
         rows: list[list[float]] = []
         for image in range(images):
             found: list[list[float]] = []
             for label in self.labels:
-                places = coded[image, :, 0 if self.share_location else label]
-                boxes = [decoded(self.code, c, p) for c, p in zip(places, corners, strict=True)]
+                places = boxes[image, :, 0 if self.share_location else label]
                 scores = confidences[image, :, label]
-                stays = self._greedy(boxes, scores)
-                found += [[image, label, scores[index], *boxes[index]] for index in stays]
+                stays = self._greedy(places, scores)
+                found += [[image, label, scores[index], *places[index]] for index in stays]
             surest = sorted(range(len(found)), key=lambda index: -found[index][2])[: self.keep_top_k]
             rows += [found[index] for index in sorted(surest)]
         top = np.full(shape, -1.0)
@@ -275,11 +275,8 @@ class DetectionOutput(Layer[None]):
             top[0, 0, :images, 0] = np.arange(images)
         return Referenced((top,))
 
-    def _greedy(self, boxes: Sequence[Array], scores: Array) -> list[int]:
+    def _greedy(self, boxes: Array, scores: Array) -> list[int]:
         """The boxes of one class that stay, the surest first."""
-        order = [int(i) for i in np.argsort(-scores, kind="stable") if scores[i] > self.confidence_threshold]
-        stays: list[int] = []
-        for index in order[: self.top_k]:
-            if all(overlap(boxes[index], boxes[other]) <= self.nms_threshold for other in stays):
-                stays.append(index)
-        return stays
+        order = np.argsort(-scores, kind="stable")
+        order = order[scores[order] > self.confidence_threshold][: self.top_k]
+        return [int(order[index]) for index in suppressed(boxes[order], self.nms_threshold)]

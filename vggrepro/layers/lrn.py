@@ -132,14 +132,18 @@ class LRN(Layer[_Saved]):
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
     ) -> Referenced:
         (x,) = bottoms
-        reach = (self.local_size - 1) // 2
-        sums = np.zeros_like(x)
-        for n, c, i, j in np.ndindex(x.shape):
-            low = [max(at - reach, 0) for at in (c, i, j)]
-            if self.within_channel:
-                near = x[n, c, low[1] : i + reach + 1, low[2] : j + reach + 1]
-            else:
-                near = x[n, low[0] : c + reach + 1, i, j]
-            sums[n, c, i, j] = (near**2).sum()
+        sums = x**2
+        for axis in (2, 3) if self.within_channel else (1,):
+            sums = _neighbours(sums, axis, (self.local_size - 1) // 2)
         count = self.local_size**2 if self.within_channel else self.local_size
         return Referenced((x * (self.k + self.alpha / count * sums) ** -self.beta,))
+
+
+def _neighbours(x: Array, axis: int, reach: int) -> Array:
+    """For each element the sum of those up to ``reach`` places before and behind it along an axis."""
+    sums = np.zeros_like(x)
+    size = x.shape[axis]
+    target, source = np.moveaxis(sums, axis, 0), np.moveaxis(x, axis, 0)
+    for shift in range(-min(reach, size - 1), min(reach, size - 1) + 1):
+        target[max(-shift, 0) : size - max(shift, 0)] += source[max(shift, 0) : size - max(-shift, 0)]
+    return sums

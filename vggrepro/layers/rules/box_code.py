@@ -47,21 +47,34 @@ def emit_decoded(g: GraphBuilder, code: str, coded: Pairs, prior: Pairs) -> Pair
 
 
 def decoded(code: str, coded: Array, prior: Array) -> Array:
-    """The same for one box: arrays (4,)."""
+    """The same in NumPy: boxes (..., 4), of which ``coded`` and ``prior`` broadcast against each other."""
     if code == "CORNER":
         return prior + coded
-    size = prior[2:] - prior[:2]
+    size = prior[..., 2:] - prior[..., :2]
     if code == "CORNER_SIZE":
-        return prior + coded * np.tile(size, 2)
-    centre = (prior[:2] + prior[2:]) / 2 + coded[:2] * size
-    side = np.exp(coded[2:]) * size
-    return np.concatenate([centre - side / 2, centre + side / 2])
+        return prior + coded * np.concatenate([size, size], axis=-1)
+    centre = (prior[..., :2] + prior[..., 2:]) / 2 + coded[..., :2] * size
+    side = np.exp(coded[..., 2:]) * size
+    return np.concatenate([centre - side / 2, centre + side / 2], axis=-1)
 
 
-def overlap(a: Array, b: Array) -> float:
-    """Intersection over union of two boxes (4,); 0 where one has no area."""
-    common = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
-    if min(common) <= 0:
-        return 0.0
-    areas = [float(np.prod(box[2:] - box[:2])) for box in (a, b)]
-    return float(np.prod(common)) / (sum(areas) - float(np.prod(common)))
+def overlap(a: Array, b: Array) -> Array:
+    """Intersection over union of boxes (..., 4) that broadcast against each other; 0 where one has no area."""
+    common = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    shared = common.prod(-1)
+    areas = [(box[..., 2:] - box[..., :2]).prod(-1) for box in (a, b)]
+    apart = (common <= 0).any(-1)
+    overlaps: Array = np.where(apart, 0.0, shared / np.where(apart, 1.0, areas[0] + areas[1] - shared))
+    return overlaps
+
+
+def suppressed(boxes: Array, threshold: float) -> list[int]:
+    """Which boxes (K, 4), the surest first, stay: each but those that overlap an earlier one that
+    stayed by more than ``threshold``."""
+    stays = []
+    left = np.arange(len(boxes))
+    while len(left):
+        first, left = left[0], left[1:]
+        stays.append(int(first))
+        left = left[overlap(boxes[first], boxes[left]) <= threshold]
+    return stays
