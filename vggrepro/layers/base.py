@@ -63,6 +63,8 @@ class ParamDef:
     filler: Any = field(default_factory=FillerParameter)
     statistic: bool = False
     """True for what the forward pass itself updates (BatchNorm): never touched by the solver."""
+    also_saved_as: tuple[Shape, ...] = ()
+    """Other shapes in which weight files of some forks have the blob."""
 
 
 @dataclass(frozen=True)

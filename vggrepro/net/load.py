@@ -171,7 +171,7 @@ def match_weights(net: Net, saved: Sequence[SavedLayer], source: str) -> dict[st
         for index, blob in blobs.items():
             use = uses[index]
             shape = use.definition.shape
-            if not blob.fits(shape):
+            if not any(map(blob.fits, (shape, *use.definition.also_saved_as))):
                 raise WeightsError(
                     f"{source}: Cannot copy param {index} weights from layer '{layer.name}'; shape mismatch."
                     f"  Source param shape is {shape_string(blob.data.shape)}; target param shape is"

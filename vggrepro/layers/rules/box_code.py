@@ -52,14 +52,16 @@ def decoded(code: str, coded: Array, prior: Array) -> Array:
         return prior + coded
     size = prior[..., 2:] - prior[..., :2]
     if code == "CORNER_SIZE":
-        return prior + coded * np.concatenate([size, size], axis=-1)
+        stretched: Array = prior + coded * np.concatenate([size, size], axis=-1)
+        return stretched
     centre = (prior[..., :2] + prior[..., 2:]) / 2 + coded[..., :2] * size
     side = np.exp(coded[..., 2:]) * size
-    return np.concatenate([centre - side / 2, centre + side / 2], axis=-1)
+    corners: Array = np.concatenate([centre - side / 2, centre + side / 2], axis=-1)
+    return corners
 
 
 def overlap(a: Array, b: Array) -> Array:
-    """Intersection over union of boxes (..., 4) that broadcast against each other; 0 where one has no area."""
+    """Intersection over union of boxes (..., 4), which broadcast; 0 where one has no area."""
     common = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
     shared = common.prod(-1)
     areas = [(box[..., 2:] - box[..., :2]).prod(-1) for box in (a, b)]

@@ -1,0 +1,49 @@
+"""Mean and variance of each channel over a batch, and the gradient through them: what the layers share
+that normalise by the batch that they see."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from vggrepro.emit import GraphBuilder, Value
+from vggrepro.layers.base import Array
+
+
+class Normal(NamedTuple):
+    """Names of tensors: ``unit`` is the blob less ``mean``, divided by ``deviation``, the root of
+    ``variance`` plus eps. The last three are (1, C, 1, ...); the variance is the biased one."""
+
+    unit: str
+    deviation: str
+    mean: str
+    variance: str
+
+
+def normal(g: GraphBuilder, x: Value, eps: float) -> Normal:
+    """A blob (N, C, ...) brought to mean 0 and variance 1 in each channel."""
+    axes = g.ints(statistic_axes(x.rank))
+    mean = g.op("ReduceMean", x.name, axes)
+    centred = g.op("Sub", x.name, mean)
+    variance = g.op("ReduceMean", g.op("Mul", centred, centred), axes)
+    deviation = g.op("Sqrt", g.op("Add", variance, g.const(eps)))
+    return Normal(g.op("Div", centred, deviation), deviation, mean, variance)
+
+
+def normal_gradient(g: GraphBuilder, rank: int, unit: str, deviation: str, d: str) -> str:
+    """(d - mean(d) - unit * mean(d * unit)) / deviation: the gradient of the blob from that of ``unit``."""
+    axes = g.ints(statistic_axes(rank))
+    along = g.op("Mul", unit, g.op("ReduceMean", g.op("Mul", d, unit), axes))
+    return g.op("Div", g.op("Sub", g.op("Sub", d, g.op("ReduceMean", d, axes)), along), deviation)
+
+
+def reference_statistics(x: Array) -> tuple[Array, Array]:
+    """Mean and biased variance of each channel of (N, C, ...) in NumPy: both (C)."""
+    channels = np.moveaxis(x, 1, 0).reshape(x.shape[1], -1)
+    return channels.mean(1), channels.var(1)
+
+
+def statistic_axes(rank: int) -> list[int]:
+    """All axes but the channels'."""
+    return [axis for axis in range(rank) if axis != 1]
