@@ -66,7 +66,7 @@ class _Saved(NamedTuple):
 
 @register
 @dataclass(frozen=True)
-class BN(Layer):
+class BN(Layer[_Saved]):
     """Bottom and top (N, C), (N, C, W) or (N, C, H, W). Blobs, each (1, C, 1, 1): scale, shift, and with
     averages their mean and variance. CUHK saves its blobs as (1, C), PSPNet as (1, C, 1, 1): both load.
 
@@ -156,7 +156,7 @@ class BN(Layer):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted:
+    ) -> Emitted[_Saved]:
         (x,) = bottoms
         scale, shift, *averages = (_aligned(g, p.name, x.rank) for p in params)
         tops: tuple[str, ...] = ()
@@ -179,7 +179,9 @@ class BN(Layer):
         kept = g.op("Mul", old, g.const(self.momentum))
         return g.op("Add", kept, g.op("Mul", new, g.const(1 - self.momentum)))
 
-    def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(
+        self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed
+    ) -> Gradients:
         rank, x, deviation, scale = saved
         dy = d_tops[0]
         params: list[str | None] = [None] * len(needed.params)
@@ -196,7 +198,7 @@ class BN(Layer):
             d = g.op("Div", d, deviation) if self.frozen else normal_gradient(g, rank, x, deviation, d)
         return Gradients((d,), tuple(params))
 
-    def reread(self, saved: Any, bottoms: Sequence[str], tops: Sequence[str]) -> Any:
+    def reread(self, saved: _Saved, bottoms: Sequence[str], tops: Sequence[str]) -> _Saved:
         """SegNet's INFERENCE reads the bottom again for the gradient of its scale."""
         return saved._replace(x=bottoms[0]) if self.statistics == Statistics.NONE else saved
 
