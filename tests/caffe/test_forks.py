@@ -55,9 +55,17 @@ def test_the_proto_text_says_what_the_compiled_schema_says():
 def test_messages_have_bvlcs_fields_and_those_of_the_forks():
     lent = fields_with_lent_ones("LayerParameter", "ForkFields")
     assert lent == schema.FORK_FIELDS > schema.PRIVATE_FIELDS
-    assert fields_with_lent_ones("BlobProto", "ForkBlobFields") == schema.FORK_BLOB_FIELDS
+    assert fields_with_lent_ones("BlobProto", "BlobProtoForkFields") == schema.FORK_BLOB_FIELDS
     names = {m.name for m in compiled("caffe.binpb").message_type}
     assert not names & {m.name for m in compiled("forks.binpb").message_type}
+
+
+def test_other_messages_have_what_forks_lend_them():
+    batch_norm = messages.BatchNormParameter.DESCRIPTOR
+    assert {f.name: f.number for f in batch_norm.fields}.items() >= {"eps": 3, "scale_bias": 7}.items()
+    assert batch_norm.fields_by_name["engine"].enum_type.full_name == "caffe.BatchNormParameter.Engine"
+    modes = messages.LossParameter.DESCRIPTOR.enum_types_by_name["NormalizationMode"]
+    assert [value.name for value in modes.values] == ["FULL", "VALID", "BATCH_SIZE", "NONE", "PRE_FIXED"]
 
 
 def fields_with_lent_ones(owner, lender):
@@ -145,7 +153,11 @@ def test_weight_files_get_no_private_field(tmp_path):
         'layer { name: "up" type: "Upsample" upsample_param { scale: 2 } }'
         'layer { name: "p" type: "Permute" permute_param { order: 1 } }'
     )
+    loss = net.layer.add(name="loss", type="SmoothL1LossOHEM").loss_param
+    loss.normalization, loss.pre_fixed_normalizer, loss.ignore_label = 100_001, 128, 7
     saved = snapshot.saved_net(net)
+    assert [f.name for f, _ in saved.layer[-1].loss_param.ListFields()] == ["ignore_label"]
+    del saved.layer[-1]
     assert [[f.name for f, _ in layer.ListFields() if f.number > 200] for layer in saved.layer] == [
         [],
         ["permute_param"],
@@ -155,7 +167,7 @@ def test_weight_files_get_no_private_field(tmp_path):
     snapshot.write_caffemodel(path, net, {})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert [layer.name for layer in weights.read_weights(path)] == ["up", "p"]
+        assert [layer.name for layer in weights.read_weights(path)] == ["up", "p", "loss"]
 
 
 def test_the_proto_names_only_messages_that_exist():

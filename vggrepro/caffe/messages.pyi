@@ -403,6 +403,8 @@ class LayerParameter(_Message):
     def interp_param(self) -> InterpParameter: ...
     @property
     def roi_pooling_param(self) -> ROIPoolingParameter: ...
+    @property
+    def bn_param(self) -> BNParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -442,7 +444,7 @@ class LayerParameter(_Message):
         norm_param: NormalizeParameter | None = None, relu6_param: ReLU6Parameter | None = None,
         shuffle_channel_param: ShuffleChannelParameter | None = None,
         upsample_param: UpsampleParameter | None = None, interp_param: InterpParameter | None = None,
-        roi_pooling_param: ROIPoolingParameter | None = None
+        roi_pooling_param: ROIPoolingParameter | None = None, bn_param: BNParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -455,7 +457,7 @@ class LayerParameter(_Message):
         "reshape_param", "scale_param", "sigmoid_param", "softmax_param", "spp_param", "slice_param",
         "swish_param", "tanh_param", "threshold_param", "tile_param", "window_data_param", "permute_param",
         "prior_box_param", "detection_output_param", "norm_param", "relu6_param", "shuffle_channel_param",
-        "upsample_param", "interp_param", "roi_pooling_param"
+        "upsample_param", "interp_param", "roi_pooling_param", "bn_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -482,13 +484,18 @@ class LossParameter(_Message):
     VALID: int
     BATCH_SIZE: int
     NONE: int
+    PRE_FIXED: int
     ignore_label: int
     normalization: int
     normalize: bool
+    pre_fixed_normalizer: float
     def __init__(self, *,
-        ignore_label: int | None = None, normalization: int | None = None, normalize: bool | None = None
+        ignore_label: int | None = None, normalization: int | None = None, normalize: bool | None = None,
+        pre_fixed_normalizer: float | None = None
     ) -> None: ...
-    def HasField(self, field_name: Literal["ignore_label", "normalization", "normalize"]) -> bool: ...
+    def HasField(self, field_name: Literal[
+        "ignore_label", "normalization", "normalize", "pre_fixed_normalizer"
+    ]) -> bool: ...
 
 class AccuracyParameter(_Message):
     top_k: int
@@ -521,14 +528,28 @@ class ConcatParameter(_Message):
     def HasField(self, field_name: Literal["axis", "concat_dim"]) -> bool: ...
 
 class BatchNormParameter(_Message):
+    Engine: EnumTypeWrapper
+    DEFAULT: int
+    CAFFE: int
+    CUDNN: int
     use_global_stats: bool
     moving_average_fraction: float
     eps: float
+    @property
+    def scale_filler(self) -> FillerParameter: ...
+    @property
+    def bias_filler(self) -> FillerParameter: ...
+    scale_bias: bool
+    engine: int
     def __init__(self, *,
         use_global_stats: bool | None = None, moving_average_fraction: float | None = None,
-        eps: float | None = None
+        eps: float | None = None, scale_filler: FillerParameter | None = None,
+        bias_filler: FillerParameter | None = None, scale_bias: bool | None = None, engine: int | None = None
     ) -> None: ...
-    def HasField(self, field_name: Literal["use_global_stats", "moving_average_fraction", "eps"]) -> bool: ...
+    def HasField(self, field_name: Literal[
+        "use_global_stats", "moving_average_fraction", "eps", "scale_filler", "bias_filler", "scale_bias",
+        "engine"
+    ]) -> bool: ...
 
 class BiasParameter(_Message):
     axis: int
@@ -1494,3 +1515,35 @@ class ROIPoolingParameter(_Message):
         pooled_h: int | None = None, pooled_w: int | None = None, spatial_scale: float | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal["pooled_h", "pooled_w", "spatial_scale"]) -> bool: ...
+
+class BNParameter(_Message):
+    BNMode: EnumTypeWrapper
+    LEARN: int
+    INFERENCE: int
+    Engine: EnumTypeWrapper
+    DEFAULT: int
+    CAFFE: int
+    CUDNN: int
+    @property
+    def scale_filler(self) -> FillerParameter: ...
+    @property
+    def shift_filler(self) -> FillerParameter: ...
+    bn_mode: int
+    @property
+    def slope_filler(self) -> FillerParameter: ...
+    @property
+    def bias_filler(self) -> FillerParameter: ...
+    momentum: float
+    eps: float
+    frozen: bool
+    engine: int
+    def __init__(self, *,
+        scale_filler: FillerParameter | None = None, shift_filler: FillerParameter | None = None,
+        bn_mode: int | None = None, slope_filler: FillerParameter | None = None,
+        bias_filler: FillerParameter | None = None, momentum: float | None = None, eps: float | None = None,
+        frozen: bool | None = None, engine: int | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "scale_filler", "shift_filler", "bn_mode", "slope_filler", "bias_filler", "momentum", "eps", "frozen",
+        "engine"
+    ]) -> bool: ...

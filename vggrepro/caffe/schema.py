@@ -1,8 +1,8 @@
 """The schema of Caffe's model files, from the compiled forms of ``caffe.proto`` and ``forks.proto``.
 
 The descriptors are in a pool of their own, so no generated module can become stale, and no other package
-that registers ``caffe.proto`` can clash with this one. ``LayerParameter`` and ``BlobProto`` have the fields
-of BVLC Caffe, and those that ``forks.proto`` lends them.
+that registers ``caffe.proto`` can clash with this one. ``LayerParameter`` and others have the fields and enum
+values of BVLC Caffe, and those that ``forks.proto`` lends them.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ def _compiled(name: str) -> descriptor_pb2.FileDescriptorProto:
     return file
 
 
-_LENT = {"ForkFields": "LayerParameter", "ForkBlobFields": "BlobProto"}
-"""Messages of ``forks.proto`` that only lend their fields, and to which of BVLC's."""
+_LENDS = "ForkFields"
+"""What the name of a message of ``forks.proto`` that lends to one of BVLC's ends with, behind the other's
+name; alone LayerParameter's."""
 
 
 def _merge() -> tuple[descriptor_pb2.FileDescriptorProto, dict[str, frozenset[int]]]:
@@ -30,20 +31,38 @@ def _merge() -> tuple[descriptor_pb2.FileDescriptorProto, dict[str, frozenset[in
     own = {message.name: message for message in caffe.message_type}
     numbers = {}
     for message in forks.message_type:
-        if message.name in _LENT:
-            own[_LENT[message.name]].field.extend(message.field)
-            numbers[_LENT[message.name]] = frozenset(field.number for field in message.field)
+        if message.name.endswith(_LENDS):
+            name = message.name.removesuffix(_LENDS) or "LayerParameter"
+            _lend(own[name], message)
+            numbers[name] = frozenset(field.number for field in message.field)
         else:
             caffe.message_type.append(message)
     caffe.enum_type.extend(forks.enum_type)
     return caffe, numbers
 
 
+def _lend(to: descriptor_pb2.DescriptorProto, lender: descriptor_pb2.DescriptorProto) -> None:
+    """Add a message's fields, enums and enum values to another message."""
+    enums = {enum.name: enum for enum in to.enum_type}
+    for enum in lender.enum_type:
+        if enum.name in enums:
+            enums[enum.name].value.extend(enum.value)
+        else:
+            to.enum_type.append(enum)
+    for field in lender.field:
+        to.field.append(field)
+        inside = f".caffe.{lender.name}."
+        if field.type_name.startswith(inside):
+            to.field[-1].type_name = f".caffe.{to.name}.{field.type_name.removeprefix(inside)}"
+
+
 FILE, _LENT_NUMBERS = _merge()
 FORK_FIELDS = _LENT_NUMBERS["LayerParameter"]
 FORK_BLOB_FIELDS = _LENT_NUMBERS["BlobProto"]
-PRIVATE_FIELDS = frozenset(number for number in FORK_FIELDS if number > 100_000)
-"""Those of ``FORK_FIELDS`` whose numbers only this package uses: no binary file may contain them."""
+PRIVATE = 100_000
+"""Numbers above belong to this package alone: no binary file may contain them."""
+PRIVATE_FIELDS = frozenset(number for number in FORK_FIELDS if number > PRIVATE)
+"""Those of ``FORK_FIELDS`` whose numbers only this package uses."""
 
 _POOL = descriptor_pool.DescriptorPool()
 _POOL.AddSerializedFile(FILE.SerializeToString())

@@ -19,7 +19,7 @@ from vggrepro.caffe import hdf5
 from vggrepro.caffe.binary import BinaryFile, open_solver_state
 from vggrepro.caffe.blob import Float32, Parts, blob_parts, plain_parts
 from vggrepro.caffe.messages import LayerParameter, NetParameter, SolverState
-from vggrepro.caffe.schema import PRIVATE_FIELDS
+from vggrepro.caffe.schema import PRIVATE
 from vggrepro.caffe.splits import insert_splits
 from vggrepro.caffe.wire import prefix, walk
 from vggrepro.errors import VggReproError, WeightsError
@@ -60,14 +60,22 @@ def saved_net(net: NetParameter, set_up: SetUp | None = None) -> NetParameter:
     saved = NetParameter(name=split.name, layer=split.layer)
     for layer in saved.layer:
         layer.ClearField("blobs")
-        for field, _ in layer.ListFields():
-            if field.number in PRIVATE_FIELDS:
-                layer.ClearField(field.name)
+        _clear_private(layer)
         if not layer.HasField("phase"):
             layer.phase = net.state.phase
         if set_up is not None:
             set_up(layer)
     return saved
+
+
+def _clear_private(message: Message) -> None:
+    """Clear what has numbers that only this package uses, at any depth."""
+    for field, value in message.ListFields():
+        if field.number > PRIVATE or (field.enum_type and isinstance(value, int) and value > PRIVATE):
+            message.ClearField(field.name)
+        elif field.message_type:
+            for inner in (value,) if hasattr(value, "DESCRIPTOR") else value:
+                _clear_private(inner)
 
 
 def write_caffemodel(

@@ -15,6 +15,7 @@ from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError
 from vggrepro.layers.base import (
     Affine,
+    AnyLayer,
     Array,
     Emitted,
     Gradients,
@@ -26,6 +27,14 @@ from vggrepro.layers.base import (
     register,
 )
 from vggrepro.layers.rules.axes import shape_string
+from vggrepro.layers.rules.batch_statistics import (
+    normal,
+    normal_gradient,
+    reference_statistics,
+    reference_to_average,
+    to_average,
+)
+from vggrepro.layers.scaled_batch_norm import ScaledBatchNorm
 
 
 class _Saved(NamedTuple):
@@ -52,7 +61,11 @@ class BatchNorm(Layer[_Saved]):
     eps: float = 1e-5
 
     @classmethod
-    def from_param(cls, param: Any, phase: int) -> BatchNorm:
+    def from_param(cls, param: Any, phase: int) -> AnyLayer:
+        """NVCaffe's layer, where its fields are set."""
+        p = param.batch_norm_param
+        if ScaledBatchNorm.asked_for(p):
+            return ScaledBatchNorm.from_param(param, phase)
         for spec in param.param[:3]:
             if spec.lr_mult != 0:
                 raise NetError(
@@ -60,7 +73,6 @@ class BatchNorm(Layer[_Saved]):
                     f" ({spec.lr_mult:g} vs. 0)"
                     " Cannot configure batch normalization statistics as layer parameters."
                 )
-        p = param.batch_norm_param
         given = p.HasField("use_global_stats")
         return cls(p.use_global_stats if given else phase == TEST, p.moving_average_fraction, p.eps)
 
@@ -84,19 +96,15 @@ class BatchNorm(Layer[_Saved]):
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
     ) -> Emitted[_Saved]:
         (x,) = bottoms
-        if self.use_global_stats:
-            mean, variance = self._global(g, x, params)
-            moved = {}
-        else:
-            axes = g.ints(_statistic_axes(x.rank))
-            mean = g.op("ReduceMean", x.name, axes)
-        centred = g.op("Sub", x.name, mean)
         if not self.use_global_stats:
-            variance = g.op("ReduceMean", g.op("Mul", centred, centred), axes)
-            moved = self._moved(g, x, mean, variance, params)
+            batch = normal(g, x, self.eps)
+            news = (*to_average(g, x, batch), g.const([1]))
+            saved = _Saved(x.rank, batch.unit, batch.deviation)
+            return Emitted((batch.unit,), saved, next_params=self._moved(g, params, news))
+        mean, variance = self._global(g, x, params)
         deviation = g.op("Sqrt", g.op("Add", variance, g.const(self.eps)))
-        y = g.op("Div", centred, deviation)
-        return Emitted((y,), saved=_Saved(x.rank, y, deviation), next_params=moved)
+        y = g.op("Div", g.op("Sub", x.name, mean), deviation)
+        return Emitted((y,), saved=_Saved(x.rank, y, deviation))
 
     def _global(self, g: GraphBuilder, x: Value, params: Sequence[Value]) -> list[str]:
         """Mean and variance of the blobs, as (C, 1, ...), to broadcast. A factor of 0 makes both 0."""
@@ -107,19 +115,8 @@ class BatchNorm(Layer[_Saved]):
         column = g.ints([-1, *[1] * (x.rank - 2)])
         return [g.op("Reshape", g.op("Mul", p.name, weight), column) for p in params[:2]]
 
-    def _moved(
-        self, g: GraphBuilder, x: Value, mean: str, variance: str, params: Sequence[Value]
-    ) -> dict[int, str]:
-        """The blobs after this pass: the variance without bias, m / (m - 1) of the batch's."""
-        channels = params[0].shape[0]
-        m = g.op("Div", g.op("Cast", g.op("Size", x.name), to=1), g.const(channels))
-        correction = g.op("Div", m, g.op("Max", g.op("Sub", m, g.const(1)), g.const(1)))
-        flat = g.ints([-1])
-        news = (
-            g.op("Reshape", mean, flat),
-            g.op("Mul", g.op("Reshape", variance, flat), correction),
-            g.const([1]),
-        )
+    def _moved(self, g: GraphBuilder, params: Sequence[Value], news: Sequence[str]) -> dict[int, str]:
+        """The blobs after this pass."""
         fraction = g.const(self.moving_average_fraction)
         return {
             index: g.op("Add", g.op("Mul", old.name, fraction), new)
@@ -127,16 +124,14 @@ class BatchNorm(Layer[_Saved]):
         }
 
     def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
-        """(dy - mean(dy) - y * mean(dy * y)) / deviation; with global statistics dy / deviation."""
+        """With global statistics dy / deviation."""
         rank, y, deviation = saved
         dy = d_tops[0]
         if dy is None or not needed.bottoms[0]:
             return Gradients((None,), (None,) * 3)
-        if not self.use_global_stats:
-            axes = g.ints(_statistic_axes(rank))
-            along = g.op("Mul", y, g.op("ReduceMean", g.op("Mul", dy, y), axes))
-            dy = g.op("Sub", g.op("Sub", dy, g.op("ReduceMean", dy, axes)), along)
-        return Gradients((g.op("Div", dy, deviation),), (None,) * 3)
+        if self.use_global_stats:
+            return Gradients((g.op("Div", dy, deviation),), (None,) * 3)
+        return Gradients((normal_gradient(g, rank, y, deviation, dy),), (None,) * 3)
 
     def affine(self, params: Sequence[npt.NDArray[Any]], rank: int, axis: int) -> Affine | None:
         return global_affine(params, self.eps) if self.use_global_stats and axis == 1 else None
@@ -145,19 +140,14 @@ class BatchNorm(Layer[_Saved]):
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
     ) -> Referenced:
         (x,) = bottoms
-        channels = np.moveaxis(x, 1, 0).reshape(x.shape[1], -1)
+        column = (-1,) + (1,) * (x.ndim - 2)
         if self.use_global_stats:
-            scale, shift = global_affine(params, self.eps)
-            normal = channels * scale[:, None] + shift[:, None]
-            moved = {}
-        else:
-            mean, variance = channels.mean(1), channels.var(1)
-            normal = (channels - mean[:, None]) / np.sqrt(variance + self.eps)[:, None]
-            m = channels.shape[1]
-            batch = (mean, variance * m / max(m - 1, 1), 1)
-            moved = {i: self.moving_average_fraction * params[i] + new for i, new in enumerate(batch)}
-        y = np.moveaxis(normal.reshape(x.shape[1], x.shape[0], *x.shape[2:]), 0, 1)
-        return Referenced((y,), moved)
+            scale, shift = (value.reshape(column) for value in global_affine(params, self.eps))
+            return Referenced((x * scale + shift,))
+        mean, variance = (value.reshape(column) for value in reference_statistics(x))
+        batch = (*reference_to_average(x), np.ones(1))
+        moved = {i: self.moving_average_fraction * params[i] + new for i, new in enumerate(batch)}
+        return Referenced(((x - mean) / np.sqrt(variance + self.eps),), moved)
 
 
 def global_affine(blobs: Sequence[Array], eps: float) -> tuple[Array, Array]:
@@ -167,8 +157,3 @@ def global_affine(blobs: Sequence[Array], eps: float) -> tuple[Array, Array]:
     weight = 0 if factor == 0 else 1 / factor
     scale = 1 / np.sqrt(variances * weight + eps)
     return scale, -means * weight * scale
-
-
-def _statistic_axes(rank: int) -> list[int]:
-    """All axes but the channels'."""
-    return [axis for axis in range(rank) if axis != 1]

@@ -179,9 +179,7 @@ class BN(Layer[_Saved]):
         kept = g.op("Mul", old, g.const(self.momentum))
         return g.op("Add", kept, g.op("Mul", new, g.const(1 - self.momentum)))
 
-    def grad(
-        self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed
-    ) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         rank, x, deviation, scale = saved
         dy = d_tops[0]
         params: list[str | None] = [None] * len(needed.params)

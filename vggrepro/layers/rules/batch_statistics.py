@@ -31,6 +31,16 @@ def normal(g: GraphBuilder, x: Value, eps: float) -> Normal:
     return Normal(g.op("Div", centred, deviation), deviation, mean, variance)
 
 
+def to_average(g: GraphBuilder, x: Value, batch: Normal) -> tuple[str, str]:
+    """The mean of a batch (N, C, ...) and its variance without bias, m / (m - 1) of the biased one: both
+    (C), for a moving average."""
+    (channels,) = Value(x.name, x.dims[1:2]).shape
+    m = g.op("Div", g.op("Cast", g.op("Size", x.name), to=1), g.const(channels))
+    correction = g.op("Div", m, g.op("Max", g.op("Sub", m, g.const(1)), g.const(1)))
+    mean, variance = (g.op("Reshape", value, g.ints([-1])) for value in (batch.mean, batch.variance))
+    return mean, g.op("Mul", variance, correction)
+
+
 def normal_gradient(g: GraphBuilder, rank: int, unit: str, deviation: str, d: str) -> str:
     """(d - mean(d) - unit * mean(d * unit)) / deviation: the gradient of the blob from that of ``unit``."""
     axes = g.ints(statistic_axes(rank))
@@ -42,6 +52,13 @@ def reference_statistics(x: Array) -> tuple[Array, Array]:
     """Mean and biased variance of each channel of (N, C, ...) in NumPy: both (C)."""
     channels = np.moveaxis(x, 1, 0).reshape(x.shape[1], -1)
     return channels.mean(1), channels.var(1)
+
+
+def reference_to_average(x: Array) -> tuple[Array, Array]:
+    """What :func:`to_average` gives, in NumPy."""
+    mean, variance = reference_statistics(x)
+    m = x.size // x.shape[1]
+    return mean, variance * m / max(m - 1, 1)
 
 
 def statistic_axes(rank: int) -> list[int]:
