@@ -157,7 +157,7 @@ def test_weight_files_get_no_private_field(tmp_path):
     loss.normalization, loss.pre_fixed_normalizer, loss.ignore_label = 100_001, 128, 7
     saved = snapshot.saved_net(net)
     assert [f.name for f, _ in saved.layer[-1].loss_param.ListFields()] == ["ignore_label"]
-    del saved.layer[-1]
+    del saved.layer[-1], net.layer[-1]
     assert [[f.name for f, _ in layer.ListFields() if f.number > 200] for layer in saved.layer] == [
         [],
         ["permute_param"],
