@@ -405,6 +405,12 @@ class LayerParameter(_Message):
     def roi_pooling_param(self) -> ROIPoolingParameter: ...
     @property
     def bn_param(self) -> BNParameter: ...
+    @property
+    def smooth_l1_loss_param(self) -> SmoothL1LossParameter: ...
+    @property
+    def box_annotator_ohem_param(self) -> BoxAnnotatorOHEMParameter: ...
+    @property
+    def psroi_pooling_param(self) -> PSROIPoolingParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -444,7 +450,10 @@ class LayerParameter(_Message):
         norm_param: NormalizeParameter | None = None, relu6_param: ReLU6Parameter | None = None,
         shuffle_channel_param: ShuffleChannelParameter | None = None,
         upsample_param: UpsampleParameter | None = None, interp_param: InterpParameter | None = None,
-        roi_pooling_param: ROIPoolingParameter | None = None, bn_param: BNParameter | None = None
+        roi_pooling_param: ROIPoolingParameter | None = None, bn_param: BNParameter | None = None,
+        smooth_l1_loss_param: SmoothL1LossParameter | None = None,
+        box_annotator_ohem_param: BoxAnnotatorOHEMParameter | None = None,
+        psroi_pooling_param: PSROIPoolingParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -457,7 +466,8 @@ class LayerParameter(_Message):
         "reshape_param", "scale_param", "sigmoid_param", "softmax_param", "spp_param", "slice_param",
         "swish_param", "tanh_param", "threshold_param", "tile_param", "window_data_param", "permute_param",
         "prior_box_param", "detection_output_param", "norm_param", "relu6_param", "shuffle_channel_param",
-        "upsample_param", "interp_param", "roi_pooling_param", "bn_param"
+        "upsample_param", "interp_param", "roi_pooling_param", "bn_param", "smooth_l1_loss_param",
+        "box_annotator_ohem_param", "psroi_pooling_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -1547,3 +1557,23 @@ class BNParameter(_Message):
         "scale_filler", "shift_filler", "bn_mode", "slope_filler", "bias_filler", "momentum", "eps", "frozen",
         "engine"
     ]) -> bool: ...
+
+class SmoothL1LossParameter(_Message):
+    sigma: float
+    def __init__(self, *, sigma: float | None = None) -> None: ...
+    def HasField(self, field_name: Literal["sigma"]) -> bool: ...
+
+class BoxAnnotatorOHEMParameter(_Message):
+    roi_per_img: int
+    ignore_label: int
+    def __init__(self, *, roi_per_img: int | None = None, ignore_label: int | None = None) -> None: ...
+    def HasField(self, field_name: Literal["roi_per_img", "ignore_label"]) -> bool: ...
+
+class PSROIPoolingParameter(_Message):
+    spatial_scale: float
+    output_dim: int
+    group_size: int
+    def __init__(self, *,
+        spatial_scale: float | None = None, output_dim: int | None = None, group_size: int | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal["spatial_scale", "output_dim", "group_size"]) -> bool: ...

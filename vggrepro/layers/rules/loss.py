@@ -40,6 +40,8 @@ class Normalization(IntEnum):
     """The product of the sizes before the class axis."""
     NONE = 3
     """One."""
+    PRE_FIXED = 100_001
+    """The number ``pre_fixed_normalizer`` (R-FCN's mode; not from BVLC Caffe)."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class Averaging:
 
     mode: Normalization = Normalization.VALID
     ignore_label: int | None = None
+    fixed: float = 1.0
+    """The divisor of PRE_FIXED."""
 
     @classmethod
     def from_param(cls, loss_param: Any, unset: Normalization = Normalization.VALID) -> Averaging:
@@ -71,7 +75,8 @@ class Averaging:
         mode = Normalization(loss_param.normalization) if loss_param.HasField("normalization") else unset
         if loss_param.HasField("normalize") and not loss_param.HasField("normalization"):
             mode = Normalization.VALID if loss_param.normalize else Normalization.BATCH_SIZE
-        return cls(mode, loss_param.ignore_label if loss_param.HasField("ignore_label") else None)
+        ignored = loss_param.ignore_label if loss_param.HasField("ignore_label") else None
+        return cls(mode, ignored, loss_param.pre_fixed_normalizer)
 
     def divisor(
         self, g: GraphBuilder, predictions: Value, label: Value, axis: int, ignored: str | None
@@ -79,6 +84,8 @@ class Averaging:
         """The divisor, float32 (). At least 1, so that a batch without a counted label loses 0."""
         if self.mode == Normalization.NONE:
             return g.const(1)
+        if self.mode == Normalization.PRE_FIXED:
+            return g.const(max(self.fixed, 1))
         if self.mode == Normalization.VALID and ignored is not None:
             number = g.op("ReduceSum", g.op("Cast", g.op("Not", ignored), to=FLOAT), keepdims=0)
         elif self.mode == Normalization.BATCH_SIZE:
@@ -94,6 +101,7 @@ class Averaging:
             Normalization.VALID: int(counted.sum()),
             Normalization.BATCH_SIZE: outer,
             Normalization.NONE: 1,
+            Normalization.PRE_FIXED: self.fixed,
         }[self.mode]
         return float(max(number, 1))
 
