@@ -37,7 +37,7 @@ from vggrepro.layers.softmax import Softmax
 
 
 @dataclass(frozen=True)
-class _Saved:
+class SoftmaxSaved:
     prob: str
     labels: ClassIndex
     prob_of_label: str
@@ -46,7 +46,7 @@ class _Saved:
 
 @register
 @dataclass(frozen=True)
-class SoftmaxWithLoss(LossLayer[_Saved]):
+class SoftmaxWithLoss(LossLayer[SoftmaxSaved]):
     """Bottoms: scores (N, C, ...) and labels, one for each position, in any shape of that count.
 
     Tops: the loss (), and optionally the probabilities, shaped as the scores. No gradient enters
@@ -85,7 +85,7 @@ class SoftmaxWithLoss(LossLayer[_Saved]):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted[_Saved]:
+    ) -> Emitted[SoftmaxSaved]:
         scores, label = bottoms
         axis = self.axis % scores.rank
         labels = class_index(g, scores, label, axis, self.averaging.ignore_label)
@@ -94,10 +94,12 @@ class SoftmaxWithLoss(LossLayer[_Saved]):
         log_prob = labels.counted(g, g.op("Log", g.op("Max", prob_of_label, g.const(FLT_MIN))))
         divisor = self.averaging.divisor(g, scores, label, axis, labels.ignored)
         loss = g.op("Div", g.op("Neg", g.op("ReduceSum", log_prob, keepdims=0)), divisor)
-        saved = _Saved(prob, labels, prob_of_label, divisor)
+        saved = SoftmaxSaved(prob, labels, prob_of_label, divisor)
         return Emitted((loss, prob) if self.gives_prob else (loss,), saved)
 
-    def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(
+        self, g: GraphBuilder, saved: SoftmaxSaved, d_tops: Sequence[str | None], needed: Needed
+    ) -> Gradients:
         """``(p - onehot(label)) * weight / divisor``: Caffe does not see the clamp of the loss here."""
         self.refuse(needed, 1, "label")
         weight = d_tops[0]
