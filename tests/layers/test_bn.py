@@ -173,3 +173,13 @@ def test_both_shapes_of_cuhks_blobs_load(shape: tuple[int, ...]) -> None:
     net = build_net(message, "TEST")
     saved = SavedLayer("b", "BN", tuple(SavedBlob(np.ones(shape, np.float32), False) for _ in range(4)))
     assert {a.shape for a in match_weights(net, [saved], "w").values()} == {(1, 3, 1, 1)}
+
+
+@pytest.mark.parametrize(("text", "number"), [("bn_mode: INFERENCE", 2), ("frozen: true eps: 0.01", 4)])
+def test_affine_is_what_folding_needs(text: str, number: int) -> None:
+    x, params = values(0, SHAPE), blobs(1, 5, number)
+    scale, shift = bn(text).affine(params, 4, 1)
+    (top,) = bn(text).reference([x], params, []).tops
+    np.testing.assert_allclose(x * scale.reshape(1, 5, 1, 1) + shift.reshape(1, 5, 1, 1), top, rtol=1e-4)
+    assert bn(text).affine(params, 4, 2) is None
+    assert bn("bn_mode: LEARN").affine(params[:2], 4, 1) is None

@@ -92,3 +92,13 @@ def test_which_fields_ask_for_it() -> None:
 def test_refuses_a_bottom_without_channels() -> None:
     with pytest.raises(ShapeError, match="has no channels"):
         batch_norm().out_shapes([(3,)])
+
+
+def test_affine_is_what_folding_needs() -> None:
+    x, params = values(0, SHAPE), blobs(1, 5)
+    scale, shift = batch_norm().affine(params, 4, 1)
+    (top,) = batch_norm().reference([x.astype(float)], params, []).tops
+    found = x * scale.reshape(1, 5, 1, 1) + shift.reshape(1, 5, 1, 1)
+    np.testing.assert_allclose(found, top, rtol=1e-4, atol=1e-6)
+    assert batch_norm().affine(params, 4, 2) is None
+    assert batch_norm(phase=TRAIN).affine(params, 4, 1) is None

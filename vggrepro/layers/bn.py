@@ -15,11 +15,13 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from vggrepro.caffe.messages import TEST, FillerParameter
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError, UnsupportedError
 from vggrepro.layers.base import (
+    Affine,
     Array,
     Count,
     Emitted,
@@ -86,7 +88,8 @@ class BN(Layer[_Saved]):
     eps: float = SEGNET_EPS
     momentum: float = 0.9
     frozen: bool = False
-    fillers: tuple[Any, Any] = field(default_factory=lambda: (FillerParameter(), FillerParameter()))
+    scale_filler: Any = field(default_factory=FillerParameter)
+    shift_filler: Any = field(default_factory=FillerParameter)
     gives_statistics: int = 0
     """How many of mean and variance are tops."""
 
@@ -95,21 +98,16 @@ class BN(Layer[_Saved]):
         p = param.bn_param
         given = {f.name for f, _ in p.ListFields()}
         cuhk = bool(given & CUHK) or (not given and len(param.param) == 4)
-        try:
-            if given & SEGNET and given & CUHK:
-                raise NetError(f"bn_param: fields of two forks' layers: {', '.join(sorted(given))}")
-            if not cuhk and not given:
-                raise UnsupportedError(
-                    "BN without bn_param: SegNet's layer and CUHK's cannot be told apart; bn_mode makes it"
-                    " SegNet's, frozen or four times param CUHK's"
-                )
-            layer = cls._cuhk(p, phase) if cuhk else cls._segnet(p, len(param.top) - 1)
-        except (NetError, UnsupportedError) as error:
-            raise type(error)(f"layer {param.name!r}: {error}") from None
-        if len(param.top) - 1 != layer.gives_statistics:
-            raise NetError(
-                f"layer {param.name!r}: only BN with bn_mode LEARN gives mean and variance as tops"
+        if given & SEGNET and given & CUHK:
+            raise NetError(f"bn_param: fields of two forks' layers: {', '.join(sorted(given))}")
+        if not cuhk and not given:
+            raise UnsupportedError(
+                "BN without bn_param: SegNet's layer and CUHK's cannot be told apart; bn_mode makes it"
+                " SegNet's, frozen or four times param CUHK's"
             )
+        layer = cls._cuhk(p, phase) if cuhk else cls._segnet(p, len(param.top) - 1)
+        if len(param.top) - 1 != layer.gives_statistics:
+            raise NetError("only BN with bn_mode LEARN gives mean and variance as tops")
         return layer
 
     @classmethod
@@ -117,7 +115,8 @@ class BN(Layer[_Saved]):
         learn = p.bn_mode == p.LEARN
         return cls(
             Statistics.BATCH if learn else Statistics.NONE,
-            fillers=(p.scale_filler, p.shift_filler),
+            scale_filler=p.scale_filler,
+            shift_filler=p.shift_filler,
             gives_statistics=more if learn else 0,
         )
 
@@ -129,7 +128,8 @@ class BN(Layer[_Saved]):
             p.eps,
             p.momentum,
             p.frozen,
-            (p.slope_filler, p.bias_filler),
+            p.slope_filler,
+            p.bias_filler,
         )
 
     @property
@@ -145,7 +145,7 @@ class BN(Layer[_Saved]):
     def param_defs(self, bottoms: Shapes) -> tuple[ParamDef, ...]:
         channels = bottoms[0][1]
         variance = FillerParameter(type="constant", value=float(self.frozen))
-        defs = [(filler, self.frozen) for filler in self.fillers]
+        defs = [(filler, self.frozen) for filler in (self.scale_filler, self.shift_filler)]
         if self._averaging:
             defs += [(FillerParameter(), True), (variance, True)]
         flat = ((1, channels),) if self._averaging else ()
@@ -199,6 +199,15 @@ class BN(Layer[_Saved]):
     def reread(self, saved: _Saved, bottoms: Sequence[str], tops: Sequence[str]) -> _Saved:
         """SegNet's INFERENCE reads the bottom again for the gradient of its scale."""
         return saved._replace(x=bottoms[0]) if self.statistics == Statistics.NONE else saved
+
+    def affine(self, params: Sequence[npt.NDArray[Any]], rank: int, axis: int) -> Affine | None:
+        if axis != 1 or self.statistics not in (Statistics.NONE, Statistics.AVERAGES):
+            return None
+        scale, shift, *averages = (np.asarray(blob, np.float64).reshape(-1) for blob in params)
+        if averages:
+            scale = scale / np.sqrt(averages[1] + self.eps)
+            shift = shift - averages[0] * scale
+        return scale, shift
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]

@@ -54,7 +54,7 @@ class BoxAnnotatorOHEM(Layer[None]):
     def from_param(cls, param: Any, phase: int) -> BoxAnnotatorOHEM:
         p = param.box_annotator_ohem_param
         if p.roi_per_img < 1:
-            raise NetError(f"layer {param.name!r}: Check failed: roi_per_img_ > 0 ({p.roi_per_img} vs. 0)")
+            raise NetError(f"Check failed: roi_per_img_ > 0 ({p.roi_per_img} vs. 0)")
         return cls(p.roi_per_img, p.ignore_label)
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:

@@ -64,8 +64,7 @@ class PSROIPooling(Layer[_Saved]):
         p = param.psroi_pooling_param
         if p.output_dim < 1 or p.group_size < 1:
             raise NetError(
-                f"layer {param.name!r}: output_dim must be > 0, group_size must be > 0"
-                f" (got {p.output_dim}, {p.group_size})"
+                f"output_dim must be > 0, group_size must be > 0 (got {p.output_dim}, {p.group_size})"
             )
         return cls(p.output_dim, p.group_size, p.spatial_scale)
 

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from vggrepro.caffe.messages import TEST, FillerParameter
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import ShapeError
 from vggrepro.layers.base import (
+    Affine,
     Array,
     Emitted,
     Gradients,
@@ -145,6 +147,13 @@ class ScaledBatchNorm(Layer[_Saved]):
         if needed.bottoms[0]:
             dx = normal_gradient(g, rank, unit, deviation, g.op("Mul", dy, scale))
         return Gradients((dx,), (None, None, None, d_scale, d_shift))
+
+    def affine(self, params: Sequence[npt.NDArray[Any]], rank: int, axis: int) -> Affine | None:
+        if self.train or axis != 1:
+            return None
+        mean, variance, _, scale, shift = (np.asarray(blob, np.float64) for blob in params)
+        factor = scale / np.sqrt(variance + self.eps)
+        return factor, shift - mean * factor
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]

@@ -117,13 +117,11 @@ class SmoothL1Loss(_SmoothL1):
     def from_param(cls, param: Any, phase: int) -> SmoothL1Loss:
         p = param.smooth_l1_loss_param
         if p.sigma <= 0:
-            raise NetError(
-                f"layer {param.name!r}: smooth_l1_loss_param: sigma must be above 0, got {p.sigma:g}"
-            )
+            raise NetError(f"smooth_l1_loss_param: sigma must be above 0, got {p.sigma:g}")
         older = len(param.bottom) == 3
         if older and p.HasField("sigma"):
             raise NetError(
-                f"layer {param.name!r}: SmoothL1Loss with sigma takes 2 or 4 bottoms: both inside and outside"
+                "SmoothL1Loss with sigma takes 2 or 4 bottoms: both inside and outside"
                 " weights, or none; got 3"
             )
         return cls(p.sigma, older)
