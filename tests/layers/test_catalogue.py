@@ -18,7 +18,7 @@ what the layers' modules in `vggrepro/layers/` say first. There the rules stand,
 Caffe, marked `DEVIATION:`.
 
 **Gradient**: whether one can be taken through the layer; data layers become inputs of the graph. The backward
-passes of HDF5Output, PriorBox and Silence give nothing, in Caffe as here. A gradient that is needed through a
+passes of BoxAnnotatorOHEM, HDF5Output, PriorBox, Proposal and Silence give nothing, in Caffe as here. A gradient that is needed through a
 layer without one is an error.
 """
 
@@ -28,8 +28,9 @@ Not from BVLC Caffe: the layers that published models of forks use most, each wi
 is named. BVLC's layers are compared with Caffe's own outputs; these are compared with a second implementation
 in float64. Parameters are known by their names in prototxt; field numbers differ from fork to fork.
 
-By ONNX Runtime's own list two operators have no CUDA kernel, and run on the host: DetectionOutput's
-NonMaxSuppression and ROIPooling's MaxRoiPool. Any type that is not here is an error that names it, unless
+By ONNX Runtime's own list two operators have no CUDA kernel, and run on the host: NonMaxSuppression, of
+DetectionOutput and Proposal, and ROIPooling's MaxRoiPool. Proposal also stands in for py-faster-rcnn's Python
+layer ProposalLayer of the module rpn.proposal_layer. Any type that is not here is an error that names it, unless
 custom nodes are allowed.
 """
 

@@ -411,6 +411,8 @@ class LayerParameter(_Message):
     def box_annotator_ohem_param(self) -> BoxAnnotatorOHEMParameter: ...
     @property
     def psroi_pooling_param(self) -> PSROIPoolingParameter: ...
+    @property
+    def proposal_param(self) -> ProposalParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -453,7 +455,8 @@ class LayerParameter(_Message):
         roi_pooling_param: ROIPoolingParameter | None = None, bn_param: BNParameter | None = None,
         smooth_l1_loss_param: SmoothL1LossParameter | None = None,
         box_annotator_ohem_param: BoxAnnotatorOHEMParameter | None = None,
-        psroi_pooling_param: PSROIPoolingParameter | None = None
+        psroi_pooling_param: PSROIPoolingParameter | None = None,
+        proposal_param: ProposalParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -467,7 +470,7 @@ class LayerParameter(_Message):
         "swish_param", "tanh_param", "threshold_param", "tile_param", "window_data_param", "permute_param",
         "prior_box_param", "detection_output_param", "norm_param", "relu6_param", "shuffle_channel_param",
         "upsample_param", "interp_param", "roi_pooling_param", "bn_param", "smooth_l1_loss_param",
-        "box_annotator_ohem_param", "psroi_pooling_param"
+        "box_annotator_ohem_param", "psroi_pooling_param", "proposal_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -1577,3 +1580,23 @@ class PSROIPoolingParameter(_Message):
         spatial_scale: float | None = None, output_dim: int | None = None, group_size: int | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal["spatial_scale", "output_dim", "group_size"]) -> bool: ...
+
+class ProposalParameter(_Message):
+    feat_stride: int
+    base_size: int
+    min_size: int
+    @property
+    def ratio(self) -> RepeatedScalar[float]: ...
+    @property
+    def scale(self) -> RepeatedScalar[float]: ...
+    pre_nms_topn: int
+    post_nms_topn: int
+    nms_thresh: float
+    def __init__(self, *,
+        feat_stride: int | None = None, base_size: int | None = None, min_size: int | None = None,
+        ratio: Iterable[float] | None = None, scale: Iterable[float] | None = None,
+        pre_nms_topn: int | None = None, post_nms_topn: int | None = None, nms_thresh: float | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "feat_stride", "base_size", "min_size", "pre_nms_topn", "post_nms_topn", "nms_thresh"
+    ]) -> bool: ...

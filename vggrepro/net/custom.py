@@ -29,7 +29,7 @@ from vggrepro.layers.base import (
     Referenced,
     Shapes,
     at_least,
-    known_types,
+    is_known,
 )
 from vggrepro.layers.input import Input
 from vggrepro.net.net_layer import NetLayer
@@ -104,8 +104,7 @@ def custom_layers(
     layers have. A layer without bottoms becomes an input. Raises NetError for a shape of a top that
     no such layer has.
     """
-    known = set(known_types())
-    messages = [layer for layer in message.layer if layer.type not in known]
+    messages = [layer for layer in message.layer if not is_known(layer)]
     unused = set(shapes) - {top for layer in messages for top in layer.top}
     if unused:
         raise NetError(f"custom shape of {min(unused)!r}: no custom layer has such a top")

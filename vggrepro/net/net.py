@@ -11,7 +11,7 @@ import numpy.typing as npt
 from vggrepro.caffe.messages import PHASES, LayerParameter, NetParameter
 from vggrepro.emit import Shape
 from vggrepro.errors import NetError, ShapeError, UnknownLayerError, UnsupportedError, naming
-from vggrepro.layers.base import AnyLayer, known_types, layer_class
+from vggrepro.layers.base import AnyLayer, class_of, known_types
 from vggrepro.net.custom import HOW_TO_ALLOW
 from vggrepro.net.net_layer import NetLayer, ParamUse, place_of
 from vggrepro.net.shapes import check_sizes, infer_shapes
@@ -139,14 +139,7 @@ def _parse_layer(definition: LayerParameter, phase: str, custom: Mapping[str, An
     if definition.name in custom:
         check_counts(definition, type(custom[definition.name]))
         return custom[definition.name]
-    try:
-        kind = layer_class(definition.type)
-    except UnknownLayerError as error:
-        if not definition.python_param.layer:
-            raise
-        python = definition.python_param
-        text = f"{error} (class {python.layer!r} of module {python.module!r})"
-        raise UnknownLayerError(text, error.types) from None
+    kind = class_of(definition)
     check_counts(definition, kind)
     return kind.from_param(definition, PHASES[phase])
 
