@@ -18,8 +18,8 @@ what the layers' modules in `vggrepro/layers/` say first. There the rules stand,
 Caffe, marked `DEVIATION:`.
 
 **Gradient**: whether one can be taken through the layer; data layers become inputs of the graph. The backward
-passes of BoxAnnotatorOHEM, HDF5Output, PriorBox, Proposal and Silence give nothing, in Caffe as here. A gradient that is needed through a
-layer without one is an error.
+passes of BoxAnnotatorOHEM, HDF5Output, PriorBox, Proposal and Silence give nothing, in Caffe as here. A
+gradient that is needed through a layer without one is an error.
 """
 
 FORKS = """## From forks
@@ -29,9 +29,9 @@ is named. BVLC's layers are compared with Caffe's own outputs; these are compare
 in float64. Parameters are known by their names in prototxt; field numbers differ from fork to fork.
 
 By ONNX Runtime's own list two operators have no CUDA kernel, and run on the host: NonMaxSuppression, of
-DetectionOutput and Proposal, and ROIPooling's MaxRoiPool. Proposal also stands in for py-faster-rcnn's Python
-layer ProposalLayer of the module rpn.proposal_layer. Any type that is not here is an error that names it, unless
-custom nodes are allowed.
+DetectionOutput and Proposal, and ROIPooling's MaxRoiPool. Proposal also stands in for py-faster-rcnn's
+Python layer ProposalLayer of the module rpn.proposal_layer. Any type that is not here is an error that
+names it, unless custom nodes are allowed.
 """
 
 ASIDE = re.compile(r" ?\([^()]*(?:layer|not from BVLC Caffe)[^()]*\)")

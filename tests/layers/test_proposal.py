@@ -30,7 +30,7 @@ PUBLISHED = [
     [-79, -167, 96, 184],
     [-167, -343, 184, 360],
 ]
-"""The nine anchors that py-faster-rcnn's comments list, counted from 1 as in MATLAB: here they are one less."""
+"""The nine anchors that py-faster-rcnn's comments list, counted from 1 as in MATLAB; here one less."""
 
 
 def proposal(text: str, tops: int = 1) -> Proposal:
