@@ -101,7 +101,7 @@ def test_text_knows_the_fields_and_what_is_inside():
         ("layer { permute_param { order: 1.5 } }", "1:32", "parse integer"),
         ("layer { norm_param { axis: 1 } }", "1:22", 'Message type "caffe.NormalizeParameter" has no field'),
         ("layer { relu_param { slope: 1 } }", "1:22", 'Message type "caffe.ReLUParameter" has no field'),
-        ("layer { unpooling_param { } }", "1:9", 'Message type "caffe.LayerParameter" has no field'),
+        ("layer { unheard_of_param { } }", "1:9", 'Message type "caffe.LayerParameter" has no field'),
         ("layers { norm_param { } }", "1:10", 'Message type "caffe.V1LayerParameter" has no field'),
     ],
 )

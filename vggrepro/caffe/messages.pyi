@@ -413,6 +413,22 @@ class LayerParameter(_Message):
     def psroi_pooling_param(self) -> PSROIPoolingParameter: ...
     @property
     def proposal_param(self) -> ProposalParameter: ...
+    @property
+    def reorg_param(self) -> ReorgParameter: ...
+    @property
+    def flip_param(self) -> FlipParameter: ...
+    @property
+    def reverse_param(self) -> ReverseParameter: ...
+    @property
+    def transpose_param(self) -> TransposeParameter: ...
+    @property
+    def hardsigmoid_param(self) -> HardSigmoidParameter: ...
+    @property
+    def squeeze_param(self) -> SqueezeParameter: ...
+    @property
+    def seg_accuracy_param(self) -> SegAccuracyParameter: ...
+    @property
+    def unpooling_param(self) -> UnpoolingParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -456,7 +472,12 @@ class LayerParameter(_Message):
         smooth_l1_loss_param: SmoothL1LossParameter | None = None,
         box_annotator_ohem_param: BoxAnnotatorOHEMParameter | None = None,
         psroi_pooling_param: PSROIPoolingParameter | None = None,
-        proposal_param: ProposalParameter | None = None
+        proposal_param: ProposalParameter | None = None, reorg_param: ReorgParameter | None = None,
+        flip_param: FlipParameter | None = None, reverse_param: ReverseParameter | None = None,
+        transpose_param: TransposeParameter | None = None,
+        hardsigmoid_param: HardSigmoidParameter | None = None, squeeze_param: SqueezeParameter | None = None,
+        seg_accuracy_param: SegAccuracyParameter | None = None,
+        unpooling_param: UnpoolingParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -470,7 +491,9 @@ class LayerParameter(_Message):
         "swish_param", "tanh_param", "threshold_param", "tile_param", "window_data_param", "permute_param",
         "prior_box_param", "detection_output_param", "norm_param", "relu6_param", "shuffle_channel_param",
         "upsample_param", "interp_param", "roi_pooling_param", "bn_param", "smooth_l1_loss_param",
-        "box_annotator_ohem_param", "psroi_pooling_param", "proposal_param"
+        "box_annotator_ohem_param", "psroi_pooling_param", "proposal_param", "reorg_param", "flip_param",
+        "reverse_param", "transpose_param", "hardsigmoid_param", "squeeze_param", "seg_accuracy_param",
+        "unpooling_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -1371,12 +1394,17 @@ class PriorBoxParameter(_Message):
     step_h: float
     step_w: float
     offset: float
+    @property
+    def width(self) -> RepeatedScalar[float]: ...
+    @property
+    def height(self) -> RepeatedScalar[float]: ...
     def __init__(self, *,
         min_size: Iterable[float] | None = None, max_size: Iterable[float] | None = None,
         aspect_ratio: Iterable[float] | None = None, flip: bool | None = None, clip: bool | None = None,
         variance: Iterable[float] | None = None, img_size: int | None = None, img_h: int | None = None,
         img_w: int | None = None, step: float | None = None, step_h: float | None = None,
-        step_w: float | None = None, offset: float | None = None
+        step_w: float | None = None, offset: float | None = None, width: Iterable[float] | None = None,
+        height: Iterable[float] | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "flip", "clip", "img_size", "img_h", "img_w", "step", "step_h", "step_w", "offset"
@@ -1599,4 +1627,82 @@ class ProposalParameter(_Message):
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "feat_stride", "base_size", "min_size", "pre_nms_topn", "post_nms_topn", "nms_thresh"
+    ]) -> bool: ...
+
+class ReorgParameter(_Message):
+    stride: int
+    reverse: bool
+    def __init__(self, *, stride: int | None = None, reverse: bool | None = None) -> None: ...
+    def HasField(self, field_name: Literal["stride", "reverse"]) -> bool: ...
+
+class FlipParameter(_Message):
+    flip_width: bool
+    flip_height: bool
+    axis: int
+    def __init__(self, *,
+        flip_width: bool | None = None, flip_height: bool | None = None, axis: int | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal["flip_width", "flip_height", "axis"]) -> bool: ...
+
+class ReverseParameter(_Message):
+    @property
+    def axis(self) -> RepeatedScalar[int]: ...
+    def __init__(self, *, axis: Iterable[int] | None = None) -> None: ...
+
+class TransposeParameter(_Message):
+    @property
+    def dim(self) -> RepeatedScalar[int]: ...
+    def __init__(self, *, dim: Iterable[int] | None = None) -> None: ...
+
+class HardSigmoidParameter(_Message):
+    alpha: float
+    beta: float
+    def __init__(self, *, alpha: float | None = None, beta: float | None = None) -> None: ...
+    def HasField(self, field_name: Literal["alpha", "beta"]) -> bool: ...
+
+class SqueezeParameter(_Message):
+    @property
+    def axis(self) -> RepeatedScalar[int]: ...
+    def __init__(self, *, axis: Iterable[int] | None = None) -> None: ...
+
+class SegAccuracyParameter(_Message):
+    @property
+    def ignore_label(self) -> RepeatedScalar[int]: ...
+    reset: bool
+    @property
+    def output_label(self) -> RepeatedScalar[int]: ...
+    def __init__(self, *,
+        ignore_label: Iterable[int] | None = None, reset: bool | None = None,
+        output_label: Iterable[int] | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal["reset"]) -> bool: ...
+
+class UnpoolingParameter(_Message):
+    UnpoolMethod: EnumTypeWrapper
+    MAX: int
+    AVE: int
+    TILE: int
+    unpool: int
+    kernel_size: int
+    stride: int
+    pad: int
+    kernel_h: int
+    kernel_w: int
+    stride_h: int
+    stride_w: int
+    pad_h: int
+    pad_w: int
+    unpool_size: int
+    unpool_h: int
+    unpool_w: int
+    def __init__(self, *,
+        unpool: int | None = None, kernel_size: int | None = None, stride: int | None = None,
+        pad: int | None = None, kernel_h: int | None = None, kernel_w: int | None = None,
+        stride_h: int | None = None, stride_w: int | None = None, pad_h: int | None = None,
+        pad_w: int | None = None, unpool_size: int | None = None, unpool_h: int | None = None,
+        unpool_w: int | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "unpool", "kernel_size", "stride", "pad", "kernel_h", "kernel_w", "stride_h", "stride_w", "pad_h",
+        "pad_w", "unpool_size", "unpool_h", "unpool_w"
     ]) -> bool: ...

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from vggrepro.emit import GraphBuilder, Shape, Value
-from vggrepro.errors import NetError, ShapeError
+from vggrepro.errors import NetError, ShapeError, UnsupportedError
 from vggrepro.layers.base import (
     Array,
     Count,
@@ -62,12 +62,16 @@ class PriorBox(Layer[None]):
     @classmethod
     def from_param(cls, param: Any, phase: int) -> PriorBox:
         p = param.prior_box_param
+        if p.width or p.height:
+            raise UnsupportedError(
+                "prior_box_param: width and height are PriorBoxClustered's, not PriorBox's"
+            )
         return cls(
             *_sizes(p),
             ratios=_ratios(p),
-            variances=_variances(p),
-            image=_pair(p, "img_h", "img_w", "img_size"),
-            step=_pair(p, "step_h", "step_w", "step"),
+            variances=variances(p),
+            image=pair(p, "img_h", "img_w", "img_size"),
+            step=pair(p, "step_h", "step_w", "step"),
             offset=p.offset,
             clip=p.clip,
         )
@@ -168,7 +172,8 @@ def _ratios(p: Any) -> tuple[float, ...]:
     return tuple(ratios[1:])
 
 
-def _variances(p: Any) -> tuple[float, float, float, float]:
+def variances(p: Any) -> tuple[float, float, float, float]:
+    """The four of ``variance``, or the one for all."""
     given = list(p.variance) or [0.1]
     if len(given) not in (1, 4):
         raise NetError(f"Must and only provide 4 variance. (got {len(given)})")
@@ -178,17 +183,17 @@ def _variances(p: Any) -> tuple[float, float, float, float]:
     return a, b, c, d
 
 
-def _pair(p: Any, down: str, across: str, both: str) -> Any:
+def pair(p: Any, down: str, across: str, both: str) -> Any:
     """The two values, or the one for both; None if none is set."""
     if p.HasField(down) or p.HasField(across):
         if p.HasField(both):
             raise NetError(f"Either {both} or {down}/{across} should be specified; not both.")
-        pair = (getattr(p, down), getattr(p, across))
+        values = (getattr(p, down), getattr(p, across))
     elif p.HasField(both):
-        pair = (getattr(p, both),) * 2
+        values = (getattr(p, both),) * 2
     else:
         return None
-    for name, value in zip((down, across), pair, strict=True):
+    for name, value in zip((down, across), values, strict=True):
         if value <= 0:
             raise NetError(f"{name} should be larger than 0. (got {value})")
-    return pair
+    return values
