@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from harness import check_forward, parse
@@ -123,7 +125,6 @@ def test_boxes_with_corners_the_wrong_way_round_overlap_nothing() -> None:
         ("num_classes: 2 nms_param { nms_threshold: -1 }", NetError, "must be non negative"),
         ("num_classes: 2 nms_param { eta: 0 }", NetError, "eta > 0"),
         ("num_classes: 2 nms_param { eta: 0.9 nms_threshold: 0.6 }", UnsupportedError, "eta 0.8"),
-        ("num_classes: 2 visualize: true", UnsupportedError, "visualize is not implemented"),
         ("num_classes: 2 keep_top_k: 0", UnsupportedError, "a top_k of 0"),
         ("num_classes: 2 nms_param { top_k: 0 }", UnsupportedError, "a top_k of 0"),
         ("num_classes: 1", UnsupportedError, "no class but the background"),
@@ -132,6 +133,64 @@ def test_boxes_with_corners_the_wrong_way_round_overlap_nothing() -> None:
 def test_detection_output_refuses_parameters(text: str, kind: type[Exception], problem: str) -> None:
     with pytest.raises(kind, match=f"layer 'l': .*{problem}"):
         detection_output(text)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 2), st.integers(1, 7), st.booleans(), st.booleans(), st.booleans(), seeds)
+def test_detection_output_after_an_earlier_stage(
+    images: int, number: int, moved: bool, in_target: bool, symbolic: bool, seed: int
+) -> None:
+    """RefineDet's bottoms: confidences below the objectness count as 0, the places move the priors."""
+    layer = detection_output(
+        f"num_classes: 3 code_type: CENTER_SIZE variance_encoded_in_target: {int(in_target)} keep_top_k: 9"
+        " confidence_threshold: 0.2 objectness_score: 0.5 nms_param { nms_threshold: 0.45 top_k: 5 }"
+    )
+    bottoms = [
+        values(seed, (images, number * 4), -0.5, 0.5),
+        values(seed + 1, (images, number * 3), 0, 1),
+        priors(seed, number),
+        values(seed + 2, (images, number * 2), 0, 1),
+        values(seed + 3, (images, number * 4), -0.5, 0.5),
+    ][: 5 if moved else 4]
+    dims = [b.shape if b.ndim == 3 else (None if symbolic else images, b.shape[1]) for b in bottoms]
+    check_forward(layer, bottoms, dims=dims, without_kernel=NO_NMS_KERNEL)
+
+
+def test_detection_output_after_an_earlier_stage_by_hand() -> None:
+    """Two priors; the second is no object; the first is moved by half its width, then by half its height."""
+    layer = detection_output(
+        "num_classes: 2 code_type: CENTER_SIZE variance_encoded_in_target: true confidence_threshold: 0"
+    )
+    prior = np.array([[np.ravel([[0, 0, 2, 4], [5, 5, 6, 6]]), np.ones(8)]], np.float32)
+    confidences, objects = np.array([[[0.3, 0.7, 0.1, 0.9]], [[0.2, 0.01, 0.5, 0.009]]], np.float32)
+    places, moved = np.zeros((2, 1, 8), np.float32)
+    moved[0, :3] = 0.5, 0, math.log(2)  # centre (2, 2), width 4
+    places[0, 1] = 0.5  # down by half of 4
+    (top,) = check_forward(layer, [places, confidences, prior, objects, moved], without_kernel=NO_NMS_KERNEL)
+    np.testing.assert_allclose(top[0, 0], [[0, 1, 0.7, 0, 2, 4, 6], [-1] * 7], rtol=1e-6)
+
+
+def test_detection_output_ignores_what_is_for_pictures() -> None:
+    with pytest.warns(UserWarning, match="layer 'l': visualize is ignored"):
+        layer = detection_output("num_classes: 3 visualize: true visualize_threshold: 0.4 keep_top_k: 3")
+    bottoms = [values(1, (2, 12), -1, 1), values(2, (2, 9), 0, 1), priors(3, 3), zeros(2, 3, 9, 9)]
+    (top,) = check_forward(layer, bottoms, without_kernel=NO_NMS_KERNEL)
+    (plain,) = check_forward(layer, bottoms[:3], without_kernel=NO_NMS_KERNEL)
+    assert (top == plain).all()
+
+
+def test_detection_output_refuses_bottoms_of_an_earlier_stage() -> None:
+    layer = detection_output("num_classes: 2")
+    three = [(2, 12), (2, 6), (1, 2, 12)]
+    with pytest.raises(ShapeError, match=r"bottom\[3\] must be \(2, 6\) for 3 priors"):
+        layer.out_shapes([*three, (2, 5)])
+    with pytest.raises(ShapeError, match=r"bottom\[4\] must be \(2, 12\) for 3 priors"):
+        layer.out_shapes([*three, (2, 6), (1, 12)])
+    with pytest.raises(UnsupportedError, match="another background than label 0"):
+        detection_output("num_classes: 2 background_label_id: 1").out_shapes([*three, (2, 6)])
+    apart = detection_output("num_classes: 2 share_location: false")
+    with pytest.raises(UnsupportedError, match="without share_location"):
+        apart.out_shapes([(2, 24), *three[1:], (2, 6), (2, 12)])
 
 
 def test_detection_output_refuses_shapes() -> None:

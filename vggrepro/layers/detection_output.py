@@ -1,11 +1,13 @@
 """DetectionOutput: boxes that a net is sure of, without those that overlap a surer one (SSD's layer; not
 from BVLC Caffe).
 
-Source: weiliu89/caffe, branch ssd, field ``detection_output_param``.
+Sources: weiliu89/caffe, branch ssd, field ``detection_output_param``; sfzhang15/RefineDet for the fourth and
+the fifth bottom.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -13,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import Dims, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError, UnsupportedError
-from vggrepro.layers.base import Array, Emitted, Layer, Reach, Referenced, Shapes, exactly, register
+from vggrepro.layers.base import Array, Count, Emitted, Layer, Reach, Referenced, Shapes, register
 from vggrepro.layers.rules.box_code import (
     Pairs,
     decoded,
@@ -40,6 +42,11 @@ class DetectionOutput(Layer[None]):
     (N, P * C); P prior boxes (1, 2, P * 4). Top (1, 1, M, 7), a row for each detection: index of the image,
     label, confidence, xmin, ymin, xmax, ymax in units of the image. Images, labels and falling confidences.
 
+    RefineDet's two more bottoms say what an earlier stage thinks of the priors: how sure it is of nothing
+    and of an object (N, P * 2), and places (N, P * 4). Priors that are objects by less than
+    ``objectness_score`` have confidence 0 in each class; the places, decoded, stand for the priors. A fourth
+    bottom of four axes is an image, which SSD's layer needs for ``visualize``; both are ignored.
+
     In each class but the background, the ``top_k`` surest boxes above the threshold are candidates. From
     the surest down, one stays unless it overlaps one that stayed by more than ``nms_threshold``. Of
     an image's boxes the ``keep_top_k`` surest stay.
@@ -53,8 +60,8 @@ class DetectionOutput(Layer[None]):
     """
 
     type = "DetectionOutput"
-    origin = "SSD"
-    bottoms = exactly(3)
+    origin = "SSD; RefineDet"
+    bottoms = Count(3, 5)
     has_gradient = False
 
     classes: int
@@ -67,6 +74,7 @@ class DetectionOutput(Layer[None]):
     top_k: int | None = None
     keep_top_k: int | None = None
     confidence_threshold: float = LOWEST  # as if there were none
+    objectness: float = 0.01
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> DetectionOutput:
@@ -81,7 +89,7 @@ class DetectionOutput(Layer[None]):
         if nms.eta < 1 and nms.nms_threshold > 0.5:  # below, the threshold never changes
             raise UnsupportedError(f"nms_param: eta {nms.eta} is not implemented, only 1")
         if p.visualize:
-            raise UnsupportedError("detection_output_param: visualize is not implemented")
+            warnings.warn(f"layer {param.name!r}: visualize is ignored, no picture is shown", stacklevel=2)
         if (nms.HasField("top_k") and nms.top_k == 0) or p.keep_top_k == 0:
             raise UnsupportedError("detection_output_param: a top_k of 0, which keeps nothing")
         if set(range(p.num_classes)) == {p.background_label_id}:
@@ -96,6 +104,7 @@ class DetectionOutput(Layer[None]):
             top_k=nms.top_k if nms.HasField("top_k") and nms.top_k > 0 else None,
             keep_top_k=p.keep_top_k if p.keep_top_k > 0 else None,
             confidence_threshold=p.confidence_threshold if p.HasField("confidence_threshold") else LOWEST,
+            objectness=p.objectness_score,
         )
 
     @property
@@ -113,7 +122,7 @@ class DetectionOutput(Layer[None]):
         return min(self.keep_top_k or most, most)
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
-        places, confidences, boxes = bottoms
+        places, confidences, boxes, *more = bottoms
         if len(boxes) < 3 or boxes[1] != 2 or boxes[2] % 4 or boxes[2] == 0:
             raise ShapeError(f"bottom[2] must be prior boxes of shape (1, 2, 4 * boxes), got {boxes}")
         priors = boxes[2] // 4
@@ -131,7 +140,21 @@ class DetectionOutput(Layer[None]):
                 "Number of priors must match number of confidence predictions."
                 f" ({priors} priors, bottom[1] has shape {confidences})"
             )
+        self._check_stage([] if _image(more) else more, (places[0], priors))
         return ((1, 1, places[0] * self._kept(priors), ROW),)
+
+    def _check_stage(self, stage: Shapes, boxes: tuple[int, int]) -> None:
+        """Whether the bottoms of the earlier stage fit to the number of images and of priors."""
+        images, priors = boxes
+        for shape, name, each in zip(stage, ("bottom[3]", "bottom[4]"), (2, 4), strict=False):
+            if shape[:1] != (images,) or prod(shape[1:]) != priors * each:
+                raise ShapeError(
+                    f"{name} must be ({images}, {priors * each}) for {priors} priors, got {shape}"
+                )
+        if stage and self.background != 0:
+            raise UnsupportedError("an earlier stage's confidences with another background than label 0")
+        if len(stage) == 2 and not self.share_location:
+            raise UnsupportedError("an earlier stage's places without share_location")
 
     @property
     def _place_classes(self) -> int:
@@ -143,13 +166,20 @@ class DetectionOutput(Layer[None]):
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
     ) -> Emitted[None]:
-        places, confidences, prior = bottoms
+        places, confidences, prior, *stage = bottoms
+        if _image([value.dims for value in stage]):
+            stage = []
         (size,) = Value(prior.name, prior.dims[2:3]).shape
         priors = size // 4
         many, classes = self._candidates(priors), len(self.labels)
-        boxes = self._boxes(g, places.name, prior.name, priors)
+        boxes = self._boxes(g, [value.name for value in (places, *stage[1:])], prior.name, priors)
         scores = g.op("Reshape", confidences.name, g.ints([0, priors, self.classes]))
         scores = self._foreground(g, g.op("Transpose", scores, perm=[0, 2, 1]))
+        if stage:
+            objects = g.op(
+                "Gather", g.op("Reshape", stage[0].name, g.ints([0, 1, priors, 2])), g.ints(1), axis=3
+            )
+            scores = g.op("Where", g.op("Less", objects, g.const(self.objectness)), g.const(0), scores)
         scores, chosen = g.ops("TopK", scores, g.ints([many]), outputs=2, axis=2)  # (N, classes, many)
         if self.share_location:
             flat = g.op("Reshape", chosen, g.ints([0, classes * many, 1]))
@@ -168,14 +198,17 @@ class DetectionOutput(Layer[None]):
             return by_class
         return g.op("Gather", by_class, g.ints(self.labels), axis=1)
 
-    def _boxes(self, g: GraphBuilder, places: str, prior: str, priors: int) -> str:
-        """What the net predicts, decoded: (N, 1 or all classes, P, 4)."""
+    def _boxes(self, g: GraphBuilder, places: Sequence[str], prior: str, priors: int) -> str:
+        """What the net predicts, decoded: (N, 1 or all classes, P, 4). Last in ``places`` is what the earlier
+        stage predicts, if there is one."""
         parts = g.op("Reshape", prior, g.ints([2, priors, 1, 4]))
         corners, variances = g.ops("Split", parts, outputs=2, axis=0, num_outputs=2)  # (1, P, 1, 4)
-        coded = g.op("Reshape", places, g.ints([0, priors, self._place_classes, 4]))
-        if not self.variance_in_target:
-            coded = g.op("Mul", coded, variances)
-        pairs = emit_decoded(g, self.code, split_pairs(g, coded), split_pairs(g, corners))
+        pairs = split_pairs(g, corners)
+        for predicted in reversed(places):
+            coded = g.op("Reshape", predicted, g.ints([0, priors, self._place_classes, 4]))
+            if not self.variance_in_target:
+                coded = g.op("Mul", coded, variances)
+            pairs = emit_decoded(g, self.code, split_pairs(g, coded), pairs)
         return g.op("Transpose", join_pairs(g, pairs), perm=[0, 2, 1, 3])
 
     def _suppressed(self, g: GraphBuilder, boxes: str, scores: str, many: int) -> str:
@@ -253,11 +286,17 @@ class DetectionOutput(Layer[None]):
         (shape,) = self.out_shapes([b.shape for b in bottoms])
         corners, variances = bottoms[2].reshape(2, -1, 4)
         images, priors = bottoms[0].shape[0], len(corners)
-        coded = bottoms[0].reshape(images, priors, self._place_classes, 4)
-        if not self.variance_in_target:
-            coded = coded * variances[:, None]
-        boxes = decoded(self.code, coded, corners[:, None])
+        stage = [] if _image([bottom.shape for bottom in bottoms[3:]]) else bottoms[3:]
+        boxes = corners[:, None]
+        for places in (*stage[1:], bottoms[0]):
+            coded = places.reshape(images, priors, self._place_classes, 4)
+            boxes = decoded(
+                self.code, coded if self.variance_in_target else coded * variances[:, None], boxes
+            )
         confidences = bottoms[1].reshape(images, priors, self.classes)
+        if stage:
+            objects = stage[0].reshape(images, priors, 2)[:, :, 1:]
+            confidences = np.where(objects < np.float32(self.objectness), 0, confidences)
         rows: list[list[float]] = []
         for image in range(images):
             found: list[list[float]] = []
@@ -280,3 +319,8 @@ class DetectionOutput(Layer[None]):
         order = np.argsort(-scores, kind="stable")
         order = order[scores[order] > self.confidence_threshold][: self.top_k]
         return [int(order[index]) for index in suppressed(boxes[order], self.nms_threshold)]
+
+
+def _image(more: Sequence[Dims]) -> Dims | None:
+    """The shape of the image, if the bottoms behind the third are one."""
+    return more[0] if len(more) == 1 and len(more[0]) == 4 else None
