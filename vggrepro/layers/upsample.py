@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError
 from vggrepro.layers.base import (
@@ -27,6 +25,7 @@ from vggrepro.layers.base import (
     Shapes,
     register,
 )
+from vggrepro.layers.rules.places import emit_put, emit_taken, put
 
 Pair = tuple[int, int]
 
@@ -100,14 +99,8 @@ class Upsample(Layer[_Saved]):
         x, *mask = bottoms
         if not mask:
             return Emitted((self._repeated(g, x),), saved=_Saved(x, None))
-        leading = g.op("Shape", x.name, end=2)
-        sizes = self._sizes(g, x)
-        area = g.op("Mul", *g.ops("Split", sizes, outputs=2, num_outputs=2))
         places = g.op("Cast", g.op("Reshape", mask[0].name, g.ints([0, 0, -1])), to=7)
-        zeros = g.op("Expand", g.const(0), g.op("Concat", leading, area, axis=0))
-        flat = g.op("Reshape", x.name, g.ints([0, 0, -1]))
-        filled = g.op("ScatterElements", zeros, places, flat, axis=2)
-        top = g.op("Reshape", filled, g.op("Concat", leading, sizes, axis=0))
+        top = emit_put(g, x, places, self._sizes(g, x))
         return Emitted((top,), saved=_Saved(x, places))
 
     def _sizes(self, g: GraphBuilder, x: Value) -> str:
@@ -139,8 +132,7 @@ class Upsample(Layer[_Saved]):
         if places is None:
             blocks = g.op("Reshape", dy, g.ints([n, c, height, self.scale[0], width, self.scale[1]]))
             return Gradients((g.op("ReduceSum", blocks, g.ints([3, 5]), keepdims=0),))
-        taken = g.op("GatherElements", g.op("Reshape", dy, g.ints([n, c, -1])), places, axis=2)
-        return Gradients((g.op("Reshape", taken, g.ints(x.shape)), *nothing))
+        return Gradients((emit_taken(g, dy, x, places), *nothing))
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
@@ -149,13 +141,4 @@ class Upsample(Layer[_Saved]):
         (shape,) = self.out_shapes([b.shape for b in bottoms])
         if not mask:
             return Referenced((x.repeat(self.scale[0], 2).repeat(self.scale[1], 3),))
-        top = np.zeros(shape)
-        for plane, places, unpooled in zip(
-            x.reshape(-1, *x.shape[2:]),
-            mask[0].reshape(-1, *x.shape[2:]),
-            top.reshape(-1, *shape[2:]),
-            strict=True,
-        ):
-            for value, place in zip(plane.flat, places.flat, strict=True):
-                unpooled.flat[int(place)] = value
-        return Referenced((top,))
+        return Referenced((put(x, mask[0], shape),))
