@@ -429,6 +429,8 @@ class LayerParameter(_Message):
     def seg_accuracy_param(self) -> SegAccuracyParameter: ...
     @property
     def unpooling_param(self) -> UnpoolingParameter: ...
+    @property
+    def roi_align_param(self) -> ROIAlignParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -477,7 +479,7 @@ class LayerParameter(_Message):
         transpose_param: TransposeParameter | None = None,
         hardsigmoid_param: HardSigmoidParameter | None = None, squeeze_param: SqueezeParameter | None = None,
         seg_accuracy_param: SegAccuracyParameter | None = None,
-        unpooling_param: UnpoolingParameter | None = None
+        unpooling_param: UnpoolingParameter | None = None, roi_align_param: ROIAlignParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -493,7 +495,7 @@ class LayerParameter(_Message):
         "upsample_param", "interp_param", "roi_pooling_param", "bn_param", "smooth_l1_loss_param",
         "box_annotator_ohem_param", "psroi_pooling_param", "proposal_param", "reorg_param", "flip_param",
         "reverse_param", "transpose_param", "hardsigmoid_param", "squeeze_param", "seg_accuracy_param",
-        "unpooling_param"
+        "unpooling_param", "roi_align_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -1707,4 +1709,17 @@ class UnpoolingParameter(_Message):
     def HasField(self, field_name: Literal[
         "unpool", "kernel_size", "stride", "pad", "kernel_h", "kernel_w", "stride_h", "stride_w", "pad_h",
         "pad_w", "unpool_size", "unpool_h", "unpool_w"
+    ]) -> bool: ...
+
+class ROIAlignParameter(_Message):
+    pooled_h: int
+    pooled_w: int
+    spatial_scale: float
+    sampling_ratio: int
+    def __init__(self, *,
+        pooled_h: int | None = None, pooled_w: int | None = None, spatial_scale: float | None = None,
+        sampling_ratio: int | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "pooled_h", "pooled_w", "spatial_scale", "sampling_ratio"
     ]) -> bool: ...
