@@ -431,6 +431,10 @@ class LayerParameter(_Message):
     def unpooling_param(self) -> UnpoolingParameter: ...
     @property
     def roi_align_param(self) -> ROIAlignParameter: ...
+    @property
+    def yolo_detection_output_param(self) -> YoloDetectionOutputParameter: ...
+    @property
+    def yolov3_detection_output_param(self) -> Yolov3DetectionOutputParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -479,7 +483,9 @@ class LayerParameter(_Message):
         transpose_param: TransposeParameter | None = None,
         hardsigmoid_param: HardSigmoidParameter | None = None, squeeze_param: SqueezeParameter | None = None,
         seg_accuracy_param: SegAccuracyParameter | None = None,
-        unpooling_param: UnpoolingParameter | None = None, roi_align_param: ROIAlignParameter | None = None
+        unpooling_param: UnpoolingParameter | None = None, roi_align_param: ROIAlignParameter | None = None,
+        yolo_detection_output_param: YoloDetectionOutputParameter | None = None,
+        yolov3_detection_output_param: Yolov3DetectionOutputParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -495,7 +501,7 @@ class LayerParameter(_Message):
         "upsample_param", "interp_param", "roi_pooling_param", "bn_param", "smooth_l1_loss_param",
         "box_annotator_ohem_param", "psroi_pooling_param", "proposal_param", "reorg_param", "flip_param",
         "reverse_param", "transpose_param", "hardsigmoid_param", "squeeze_param", "seg_accuracy_param",
-        "unpooling_param", "roi_align_param"
+        "unpooling_param", "roi_align_param", "yolo_detection_output_param", "yolov3_detection_output_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -1722,4 +1728,46 @@ class ROIAlignParameter(_Message):
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "pooled_h", "pooled_w", "spatial_scale", "sampling_ratio"
+    ]) -> bool: ...
+
+class YoloDetectionOutputParameter(_Message):
+    side: int
+    num_classes: int
+    num_box: int
+    coords: int
+    confidence_threshold: float
+    nms_threshold: float
+    @property
+    def biases(self) -> RepeatedScalar[float]: ...
+    label_map_file: str
+    def __init__(self, *,
+        side: int | None = None, num_classes: int | None = None, num_box: int | None = None,
+        coords: int | None = None, confidence_threshold: float | None = None,
+        nms_threshold: float | None = None, biases: Iterable[float] | None = None,
+        label_map_file: str | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "side", "num_classes", "num_box", "coords", "confidence_threshold", "nms_threshold", "label_map_file"
+    ]) -> bool: ...
+
+class Yolov3DetectionOutputParameter(_Message):
+    num_classes: int
+    num_box: int
+    confidence_threshold: float
+    nms_threshold: float
+    @property
+    def biases(self) -> RepeatedScalar[float]: ...
+    @property
+    def anchors_scale(self) -> RepeatedScalar[int]: ...
+    mask_group_num: int
+    @property
+    def mask(self) -> RepeatedScalar[int]: ...
+    def __init__(self, *,
+        num_classes: int | None = None, num_box: int | None = None, confidence_threshold: float | None = None,
+        nms_threshold: float | None = None, biases: Iterable[float] | None = None,
+        anchors_scale: Iterable[int] | None = None, mask_group_num: int | None = None,
+        mask: Iterable[int] | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "num_classes", "num_box", "confidence_threshold", "nms_threshold", "mask_group_num"
     ]) -> bool: ...
