@@ -22,9 +22,9 @@ from vggrepro.layers.base import (
     Reach,
     Referenced,
     Shapes,
-    canonical_axis,
     register,
 )
+from vggrepro.layers.rules.axes import canonical_axis
 
 
 @register
