@@ -68,6 +68,16 @@ def test_std_of_the_variance_scheme() -> None:
     assert filled("variance", 0.01)["conv:0"].std() == pytest.approx(0.01, rel=0.01)
 
 
+def test_a_python_layer_that_is_known_has_no_fillers() -> None:
+    net = parse_net(
+        "layer { name: 'p' type: 'Python' top: 'rois'"
+        " python_param { module: 'rpn.proposal_layer' layer: 'ProposalLayer' } }"
+    )
+    before = net.SerializeToString()
+    Fillers("glorot").apply(net)
+    assert net.SerializeToString() == before
+
+
 def test_every_scheme_is_known() -> None:
     assert all(filled(scheme) for scheme in SCHEMES)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from vggrepro.caffe.messages import FillerParameter
-from vggrepro.layers.base import layer_class
+from vggrepro.layers.base import class_of
 
 Scheme = Literal["prototxt", "variance", "glorot", "msra"]
 
@@ -46,7 +46,7 @@ class Fillers:
         if self.scheme == "prototxt":
             return
         for definition in net.layer:
-            fillers = layer_class(definition.type).fillers(definition)
+            fillers = class_of(definition).fillers(definition)
             if fillers is not None:
                 weight, bias = fillers
                 weight.CopyFrom(self._filler())
