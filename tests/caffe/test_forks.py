@@ -167,7 +167,7 @@ def test_weight_files_get_no_private_field(tmp_path):
     snapshot.write_caffemodel(path, net, {})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert [layer.name for layer in weights.read_weights(path)] == ["up", "p", "loss"]
+        assert [layer.name for layer in weights.read_weights(path)] == ["up", "p"]
 
 
 def test_the_proto_names_only_messages_that_exist():
