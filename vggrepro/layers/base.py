@@ -63,8 +63,7 @@ class ParamDef:
     filler: Any = field(default_factory=FillerParameter)
     statistic: bool = False
     """True for what the forward pass itself updates (BatchNorm): never touched by the solver."""
-    also_saved_as: tuple[Shape, ...] = ()
-    """Other shapes in which weight files of some forks have the blob."""
+    also_saved_as: tuple[Shape, ...] = ()  # other shapes that the blob has in weight files of some forks
 
 
 @dataclass(frozen=True)
@@ -132,8 +131,6 @@ class Layer(ABC, Generic[S]):
     """One Caffe layer. Shapes are as Caffe's blobs; every blob is float32, labels too."""
 
     type: ClassVar[str]
-    python_class: ClassVar[tuple[str, str] | None] = None
-    """Module and class of the Python layer that does the same, for which the class stands in as well."""
     origin: ClassVar[str] = "BVLC Caffe"
     """Whose layer it is; for a layer that BVLC Caffe lacks, the fork that its rules are from."""
     bottoms: ClassVar[Count] = exactly(1)
@@ -257,8 +254,6 @@ AnyLayer: TypeAlias = Layer[Any]
 """A layer of whatever type."""
 
 _REGISTRY: dict[str, type[AnyLayer]] = {}
-_PYTHON: dict[tuple[str, str], type[AnyLayer]] = {}
-"""The classes that stand in for Python layers, by their module and class."""
 L = TypeVar("L", bound=type[AnyLayer])
 
 
@@ -266,14 +261,8 @@ def register(cls: L) -> L:
     """Enter a layer class under its ``type``. A type that two classes claim is a bug, and raises."""
     if cls.type in _REGISTRY:
         raise ValueError(f"layer type {cls.type!r} is registered twice")
-    _enter(cls)
-    return cls
-
-
-def _enter(cls: type[AnyLayer]) -> None:
     _REGISTRY[cls.type] = cls
-    if cls.python_class is not None:
-        _PYTHON[cls.python_class] = cls
+    return cls
 
 
 def register_layer(cls: L, *, replace: bool = False) -> L:
@@ -292,7 +281,7 @@ def register_layer(cls: L, *, replace: bool = False) -> L:
         raise RegistrationError(f"layer type {name!r}: {cls.__qualname__} lacks {', '.join(lacking)}")
     if name in _REGISTRY and not replace:
         raise RegistrationError(f"layer type {name!r} exists; replace=True takes its place")
-    _enter(cls)
+    _REGISTRY[name] = cls
     return cls
 
 
@@ -318,32 +307,6 @@ def layer_class(type_name: str) -> type[AnyLayer]:
     if (found := find_layer_class(type_name)) is None:
         raise UnknownLayerError(f"Unknown layer type: {type_name}", (type_name,))
     return found
-
-
-def class_of(definition: Any) -> type[AnyLayer]:
-    """The class of a ``LayerParameter``: by its type, or by its class if it is a Python layer. Raises
-    UnknownLayerError for one that is not registered."""
-    python = definition.python_param
-    if definition.type == "Python":
-        load_catalogue()
-        if (stands_in := _PYTHON.get((python.module, python.layer))) is not None:
-            return stands_in
-    try:
-        return layer_class(definition.type)
-    except UnknownLayerError as error:
-        if not python.layer:
-            raise
-        text = f"{error} (class {python.layer!r} of module {python.module!r})"
-        raise UnknownLayerError(text, error.types) from None
-
-
-def is_known(definition: Any) -> bool:
-    """Whether there is a class for a ``LayerParameter``."""
-    try:
-        class_of(definition)
-    except UnknownLayerError:
-        return False
-    return True
 
 
 def set_up_definition(definition: Any) -> None:

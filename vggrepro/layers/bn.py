@@ -45,7 +45,7 @@ CUHK = frozenset({"slope_filler", "bias_filler", "momentum", "eps", "frozen", "e
 SEGNET_EPS = 1e-9
 
 
-class Statistics(Enum):
+class UsedStatistics(Enum):
     """What a layer normalises by."""
 
     NONE = "none"
@@ -84,7 +84,7 @@ class BN(Layer[_Saved]):
     tops = Count(1, 3)
     in_place = True
 
-    statistics: Statistics
+    statistics: UsedStatistics
     eps: float = SEGNET_EPS
     momentum: float = 0.9
     frozen: bool = False
@@ -114,7 +114,7 @@ class BN(Layer[_Saved]):
     def _segnet(cls, p: Any, more: int) -> BN:
         learn = p.bn_mode == p.LEARN
         return cls(
-            Statistics.BATCH if learn else Statistics.NONE,
+            UsedStatistics.BATCH if learn else UsedStatistics.NONE,
             scale_filler=p.scale_filler,
             shift_filler=p.shift_filler,
             gives_statistics=more if learn else 0,
@@ -124,7 +124,7 @@ class BN(Layer[_Saved]):
     def _cuhk(cls, p: Any, phase: int) -> BN:
         averages = p.frozen or phase == TEST
         return cls(
-            Statistics.AVERAGES if averages else Statistics.MOVED,
+            UsedStatistics.AVERAGES if averages else UsedStatistics.MOVED,
             p.eps,
             p.momentum,
             p.frozen,
@@ -134,7 +134,7 @@ class BN(Layer[_Saved]):
 
     @property
     def _averaging(self) -> bool:
-        return self.statistics in (Statistics.MOVED, Statistics.AVERAGES)
+        return self.statistics in (UsedStatistics.MOVED, UsedStatistics.AVERAGES)
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         (shape,) = bottoms
@@ -161,9 +161,9 @@ class BN(Layer[_Saved]):
         scale, shift, *averages = (_aligned(g, p.name, x.rank) for p in params)
         tops: tuple[str, ...] = ()
         moved: dict[int, str] = {}
-        if self.statistics == Statistics.NONE:
+        if self.statistics == UsedStatistics.NONE:
             unit, deviation = x.name, None
-        elif self.statistics == Statistics.AVERAGES:
+        elif self.statistics == UsedStatistics.AVERAGES:
             deviation = g.op("Sqrt", g.op("Add", averages[1], g.const(self.eps)))
             unit = g.op("Div", g.op("Sub", x.name, averages[0]), deviation)
         else:
@@ -198,10 +198,10 @@ class BN(Layer[_Saved]):
 
     def reread(self, saved: _Saved, bottoms: Sequence[str], tops: Sequence[str]) -> _Saved:
         """SegNet's INFERENCE reads the bottom again for the gradient of its scale."""
-        return saved._replace(x=bottoms[0]) if self.statistics == Statistics.NONE else saved
+        return saved._replace(x=bottoms[0]) if self.statistics == UsedStatistics.NONE else saved
 
     def affine(self, params: Sequence[npt.NDArray[Any]], rank: int, axis: int) -> Affine | None:
-        if axis != 1 or self.statistics not in (Statistics.NONE, Statistics.AVERAGES):
+        if axis != 1 or self.statistics not in (UsedStatistics.NONE, UsedStatistics.AVERAGES):
             return None
         scale, shift, *averages = (np.asarray(blob, np.float64).reshape(-1) for blob in params)
         if averages:
@@ -216,13 +216,13 @@ class BN(Layer[_Saved]):
         scale, shift, *averages = (p.reshape(-1) for p in params)
         column = (-1,) + (1,) * (x.ndim - 2)
         batch = reference_statistics(x)
-        mean, variance = averages if self.statistics == Statistics.AVERAGES else batch
-        if self.statistics == Statistics.NONE:
+        mean, variance = averages if self.statistics == UsedStatistics.AVERAGES else batch
+        if self.statistics == UsedStatistics.NONE:
             mean, variance = np.zeros_like(mean), np.ones_like(variance) - self.eps
         unit = (x - mean.reshape(column)) / np.sqrt(variance + self.eps).reshape(column)
         y = unit * scale.reshape(column) + shift.reshape(column)
         moved = {}
-        if self.statistics == Statistics.MOVED:
+        if self.statistics == UsedStatistics.MOVED:
             for index, new in enumerate(batch, 2):
                 moved[index] = self.momentum * params[index] + (1 - self.momentum) * new.reshape(1, -1, 1, 1)
         tops = [new.reshape(1, -1, 1, 1) for new in batch[: self.gives_statistics]]

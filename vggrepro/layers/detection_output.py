@@ -250,7 +250,7 @@ class DetectionOutput(Layer[None]):
         return g.ops("TopK", flat, g.op("Shape", flat), outputs=2, axis=0, largest=0)[0]
 
     def _images(self, g: GraphBuilder, like: str) -> str:
-        """The indices of the images: (N,), int64."""
+        """The indices of the images, or of what ``like`` begins with: (N,), int64."""
         number = g.op("Squeeze", g.op("Shape", like, end=1), g.ints([0]))
         return g.op("Range", g.ints(0), number, g.ints(1))
 
@@ -269,16 +269,12 @@ class DetectionOutput(Layer[None]):
 
     def _padding(self, g: GraphBuilder, scores: str, real: str) -> str:
         """Rows of -1. If nothing is real, the first rows begin with the images' indices."""
-        rows = g.op("Squeeze", g.op("Shape", real), g.ints([0]))
-        index = g.op("Range", g.ints(0), rows, g.ints(1))
+        index = self._images(g, real)
         number = g.op("Shape", scores, end=1)
         nothing = g.op("Not", g.op("Gather", real, g.ints([0]), axis=0))  # real ones come first
         named = g.op("And", g.op("Less", index, number), nothing)
         image = g.op("Unsqueeze", g.op("Cast", g.op("Where", named, index, g.ints(-1)), to=1), g.ints([1]))
-        return g.op("Concat", image, g.op("Expand", g.const([[-1] * (ROW - 1)]), self._tall(g, rows)), axis=1)
-
-    def _tall(self, g: GraphBuilder, rows: str) -> str:
-        return g.op("Concat", g.op("Unsqueeze", rows, g.ints([0])), g.ints([ROW - 1]), axis=0)
+        return g.op("Pad", image, g.ints([0, 0, 0, ROW - 1]), g.const(-1))
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
@@ -307,11 +303,9 @@ class DetectionOutput(Layer[None]):
                 found += [[image, label, scores[index], *places[index]] for index in stays]
             surest = sorted(range(len(found)), key=lambda index: -found[index][2])[: self.keep_top_k]
             rows += [found[index] for index in sorted(surest)]
+        rows = rows or [[image, *[-1] * (ROW - 1)] for image in range(images)]
         top = np.full(shape, -1.0)
-        if rows:
-            top[0, 0, : len(rows)] = rows
-        else:
-            top[0, 0, :images, 0] = np.arange(images)
+        top[0, 0, : len(rows)] = rows
         return Referenced((top,))
 
     def _greedy(self, boxes: Array, scores: Array) -> list[int]:

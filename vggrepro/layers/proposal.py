@@ -71,7 +71,6 @@ class Proposal(Layer[None]):
     """
 
     type = "Proposal"
-    python_class = ("rpn.proposal_layer", "ProposalLayer")
     origin = "Faster R-CNN forks"
     bottoms = exactly(3)
     tops = Count(1, 2)

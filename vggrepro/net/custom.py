@@ -29,9 +29,9 @@ from vggrepro.layers.base import (
     Referenced,
     Shapes,
     at_least,
-    is_known,
 )
 from vggrepro.layers.input import Input
+from vggrepro.net.kinds import is_known
 from vggrepro.net.net_layer import NetLayer
 
 DOMAIN = "vggrepro.caffe"

@@ -11,8 +11,9 @@ import numpy.typing as npt
 from vggrepro.caffe.messages import PHASES, LayerParameter, NetParameter
 from vggrepro.emit import Shape
 from vggrepro.errors import NetError, ShapeError, UnknownLayerError, UnsupportedError, naming
-from vggrepro.layers.base import AnyLayer, class_of, known_types
+from vggrepro.layers.base import AnyLayer, known_types
 from vggrepro.net.custom import HOW_TO_ALLOW
+from vggrepro.net.kinds import class_of
 from vggrepro.net.net_layer import NetLayer, ParamUse, place_of
 from vggrepro.net.shapes import check_sizes, infer_shapes
 from vggrepro.net.sharing import attach_params

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from vggrepro.caffe.messages import FillerParameter
-from vggrepro.layers.base import class_of
+from vggrepro.net.kinds import class_of
 
 Scheme = Literal["prototxt", "variance", "glorot", "msra"]
 

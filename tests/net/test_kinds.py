@@ -1,0 +1,27 @@
+"""Which class a layer's definition gets: by its type, or in place of a Python layer."""
+
+from __future__ import annotations
+
+import pytest
+
+from vggrepro.caffe.text import parse_net
+from vggrepro.errors import UnknownLayerError
+from vggrepro.layers.proposal import Proposal
+from vggrepro.layers.relu import ReLU
+from vggrepro.net.kinds import class_of, is_known
+
+
+def test_class_of() -> None:
+    python = "layer { type: 'Python' python_param { module: 'rpn.proposal_layer' layer: '%s' } }"
+    net = parse_net(
+        f"layer {{ type: 'ReLU' }} {python % 'ProposalLayer'} {python % 'Other'} layer {{ type: 'X' }}"
+    )
+    relu, proposal, other, unknown = net.layer
+    assert [class_of(relu), class_of(proposal)] == [ReLU, Proposal]
+    assert [is_known(layer) for layer in net.layer] == [True, True, False, False]
+    with pytest.raises(
+        UnknownLayerError, match=r"type: Python \(class 'Other' of module 'rpn.proposal_layer'\)$"
+    ):
+        class_of(other)
+    with pytest.raises(UnknownLayerError, match=r"type: X$"):
+        class_of(unknown)
