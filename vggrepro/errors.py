@@ -113,6 +113,10 @@ class SolverError(VggReproError):
     """A solver definition or state that cannot be used, or a diverged run."""
 
 
+class LockError(VggReproError):
+    """Another process is writing the files that this one would write."""
+
+
 class ProtocolError(VggReproError):
     """An evaluation protocol, preset or cached result that cannot be used."""
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from vggrepro.errors import DataError, LockError
 from vggrepro.training.journal import Journal, Meter, duration
 
 
@@ -31,6 +34,60 @@ def test_journal_cuts_a_file_that_is_one_torn_line(tmp_path: Path) -> None:
     (tmp_path / "log").write_text('{"event"' + "x" * 100_000)
     Journal(tmp_path / "log").close()
     assert (tmp_path / "log").read_text() == ""
+
+
+@pytest.mark.parametrize("text", ["notes", "notes\n", '{"other": 1}\n', "[]\n", '{"event": 1}\nx', "\n"])
+def test_another_file_stays_as_it_is(tmp_path: Path, text: str) -> None:
+    (tmp_path / "log").write_text(text)
+    with pytest.raises(DataError, match="log: not a training log, and left as it is"):
+        Journal(tmp_path / "log")
+    assert (tmp_path / "log").read_text() == text
+
+
+def test_an_empty_file_and_a_device_are_taken(tmp_path: Path) -> None:
+    (tmp_path / "log").touch()
+    for path in (tmp_path / "log", Path(os.devnull)):
+        journal = Journal(path)
+        journal.event("train", 0)
+        journal.close()
+    assert '"train"' in (tmp_path / "log").read_text()
+
+
+def test_one_run_a_log(tmp_path: Path) -> None:
+    first = Journal(tmp_path / "log")
+    with pytest.raises(LockError, match="log: the log is in use by another process"):
+        Journal(tmp_path / "log")
+    first.close()
+    Journal(tmp_path / "log").close()
+
+
+def test_short_writes_are_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, bytes(data[:3])))
+    journal = Journal(tmp_path / "log")
+    journal.event("train", 7, loss=1.5)
+    journal.close()
+    assert json.loads((tmp_path / "log").read_text())["loss"] == 1.5
+
+
+def test_a_full_disk_leaves_no_part_of_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal(tmp_path / "log")
+    journal.event("train", 0)
+    whole = (tmp_path / "log").read_bytes()
+    write, calls = os.write, [None]
+
+    def fail_after_a_part(descriptor: int, data: bytes) -> int:
+        if not calls:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        calls.pop()
+        return write(descriptor, bytes(data[:5]))
+
+    monkeypatch.setattr(os, "write", fail_after_a_part)
+    with pytest.raises(OSError, match="No space left on device") as error:
+        journal.event("train", 1)
+    assert error.value.filename == str(tmp_path / "log")
+    assert (tmp_path / "log").read_bytes() == whole
+    journal.close()
 
 
 def test_silent_journal_does_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -209,7 +209,7 @@ def test_killed_at_any_moment_and_resumed(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGHUP")
 def test_signals(tmp_path: Path) -> None:
-    """SIGHUP: a snapshot, and on. SIGINT: a snapshot, and the end, with exit code 1; --resume finishes."""
+    """SIGHUP: a snapshot, and on. SIGINT: a snapshot, and the end, with exit code 130; --resume finishes."""
     prepare(tmp_path, max_iter=100000, display=1, test_interval=100000)
     command = process(command_line(tmp_path, "run", "--keep", "0"))
     running = subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True)
@@ -221,7 +221,7 @@ def test_signals(tmp_path: Path) -> None:
     next(line for line in lines if line.startswith("iteration"))
     running.send_signal(signal.SIGINT)
     next(line for line in lines if line.startswith("snapshot"))
-    assert running.wait(20) == 1
+    assert running.wait(20) == 128 + signal.SIGINT
     running.stderr.close()
     made = snapshots(tmp_path, "run")
     assert len(made) == 2

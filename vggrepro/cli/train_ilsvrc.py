@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,9 +37,7 @@ from vggrepro.training import snapshots
 from vggrepro.training.assemble import TrainingPlan, assemble
 from vggrepro.training.journal import Journal
 from vggrepro.training.loop import Training
-from vggrepro.training.signals import Signals
-
-STOPPED = 1
+from vggrepro.training.signals import Signals, StoppedBySignal
 
 _EPILOG = """examples:
   train_ilsvrc --demo
@@ -46,7 +47,11 @@ _EPILOG = """examples:
   train_ilsvrc --config solver.prototxt --set "max_iter: 1000" --resume
   mpirun -n 4 python tools/train_ilsvrc.py --device cuda ...    (one rank a device)
 
-Exit codes: 0 done, 1 stopped by a signal (--resume goes on), 2 it could not be done."""
+SIGINT, SIGTERM and SIGUSR1 make a snapshot and end the run, SIGHUP makes a snapshot; a second SIGINT ends
+it at once. --resume goes on.
+
+Exit codes: 0 done, 2 it could not be done, 128 + N stopped by signal N (SIGINT 130, SIGTERM 143;
+--stop-code 0 makes it 0)."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,12 @@ class TrainingOptions:
         )
         return options, preset.settings
 
+    def snapshot_prefix(self) -> str:
+        """Where the run's snapshots go."""
+        options, settings = self.completed()
+        images = options.images.data is not None
+        return definition_of(options.solver, options.run, settings, images=images)[0].snapshot_prefix
+
     def plan(self, ranks: Ranks) -> TrainingPlan:
         """The run that is asked for, on this rank."""
         options, settings = self.completed()
@@ -111,12 +122,13 @@ class TrainingOptions:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 stopped by a signal, 2 an error."""
+    """Exit codes: 0 done, 2 an error, 128 + N stopped by signal N (or 0 by ``--stop-code``)."""
     options = read(TrainingOptions, parser().parse_args(argv))
     if options.solver.list_presets:
         print(list_presets())
         return 0
-    return run_ranks(lambda ranks: _train(options, ranks))
+    with options.run.signals() as signals:
+        return run_ranks(lambda ranks: _train(options, ranks, signals))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -137,25 +149,47 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _train(options: TrainingOptions, ranks: Ranks) -> int:
-    plan = options.plan(ranks)
-    prefix = plan.definition.snapshot_prefix
-    Path(prefix).parent.mkdir(parents=True, exist_ok=True)
-    journal = Journal(options.run.log or Path(f"{prefix}.jsonl"), silent=ranks.rank > 0)
+def _train(options: TrainingOptions, ranks: Ranks, signals: Signals) -> int:
+    """The exit code of a run that ends, or that a signal stops; then one line says what is kept of it."""
+    prefix = options.snapshot_prefix()
     try:
-        training = assemble(plan, journal)
-        with Signals(options.run.sigint_effect, options.run.sighup_effect) as signals:
-            finished = training.run(signals)
+        with snapshots.sole_run(prefix) if ranks.rank == 0 else nullcontext():
+            stopped_by = _run(options, prefix, ranks, signals)
+    except StoppedBySignal as stopped:
+        stopped_by = stopped.number
+        _say_stopped(stopped_by, prefix)
+        ranks.abort()  # the others may wait for this one
+    else:
+        if stopped_by is not None and ranks.rank == 0:
+            _say_stopped(stopped_by, prefix)
+    return 0 if stopped_by is None else options.run.code_of(stopped_by)
+
+
+def _say_stopped(number: int, prefix: str) -> None:
+    name = signal.Signals(number).name
+    print(f"stopped by {name}: {snapshots.describe_kept(prefix)}", file=sys.stderr, flush=True)
+
+
+def _run(options: TrainingOptions, prefix: str, ranks: Ranks, signals: Signals) -> int | None:
+    """Train. The number of the signal that stopped the run, if one did."""
+    with signals.interrupting():
+        plan = options.plan(ranks)
+        journal = Journal(options.run.log or Path(f"{prefix}.jsonl"), silent=ranks.rank > 0)
+    try:
+        with signals.interrupting():
+            training = assemble(plan, journal)
+        finished = training.run(signals)
     finally:
         journal.close()
     for reader in (plan.images.train, plan.images.val) if plan.images else ():
         if reader is not None:
             warn_of_bad_images(reader.bad)
     if not finished:
-        return STOPPED
+        return training.stopped_by
     if options.solver.demo and ranks.rank == 0:
-        _evaluate_demo(options, plan, training)
-    return 0
+        with signals.interrupting():
+            _evaluate_demo(options, plan, training)
+    return None
 
 
 def _evaluate_demo(options: TrainingOptions, plan: TrainingPlan, training: Training) -> None:

@@ -6,16 +6,26 @@ The new content goes to a hidden file in the same folder, is forced to the disk,
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import IO, Any
 
 from vggrepro.system.file_names import file_path
+
+_KEPT = 100
+"""Characters of a file's name that its temporary neighbour keeps: a name may have 255 bytes."""
+
+_TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{12}\.tmp", re.DOTALL)
+
+_NO_SPACE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+"""Failures of writing that Python raises without a file's name."""
 
 
 @contextmanager
@@ -30,7 +40,7 @@ def replacing_path(path: str | PathLike[str]) -> Iterator[Path]:
     if target.exists() and not target.is_file():
         yield target
         return
-    temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(6)}.tmp")
+    temporary = target.with_name(f".{target.name[:_KEPT]}.{secrets.token_hex(6)}.tmp")
     try:
         yield temporary
         _sync(temporary)
@@ -38,7 +48,7 @@ def replacing_path(path: str | PathLike[str]) -> Iterator[Path]:
     except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        if isinstance(error, OSError) and error.filename == str(temporary):
+        if isinstance(error, OSError) and _is_of(error, temporary):
             error.filename = os.fspath(path)  # the name that the caller knows
         raise
     _sync(target.parent)
@@ -57,6 +67,21 @@ def write_json(path: str | PathLike[str], content: Any) -> None:
         file.write((json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode("utf-8"))
 
 
+def _is_of(error: OSError, temporary: Path) -> bool:
+    """Whether an error is of the new file."""
+    return error.filename == str(temporary) or (error.filename is None and error.errno in _NO_SPACE)
+
+
+def remove_leftovers(folder: Path, ours: Callable[[str], bool]) -> None:
+    """Remove the temporary files that killed processes have left in a folder, of those files alone of which
+    ``ours`` says that nobody is writing them now. ``ours`` gets a name's first 100 characters. A folder that
+    does not exist is left so. Raises OSError."""
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        match = _TEMPORARY.fullmatch(path.name)
+        if match and ours(match.group(1)):
+            path.unlink(missing_ok=True)
+
+
 def _sync(path: Path) -> None:
     """Wait until a file's content, or a folder's list of names, is on the disk."""
     if os.name == "nt" and path.is_dir():  # Windows cannot open folders
@@ -64,5 +89,8 @@ def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        error.filename = str(path)
+        raise
     finally:
         os.close(descriptor)

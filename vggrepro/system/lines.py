@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -26,3 +27,17 @@ def cut_torn_line(path: Path) -> None:
                 break
         if start < end:
             file.truncate(start)
+
+
+def append_whole(descriptor: int, data: bytes) -> None:
+    """Append ``data`` to an open file: all of it, or nothing if the disk is full or fails, which raises
+    OSError."""
+    start = os.fstat(descriptor).st_size
+    view = memoryview(data)
+    try:
+        while view:
+            view = view[os.write(descriptor, view) :]
+    except OSError:
+        with contextlib.suppress(OSError):  # a pipe or a device cannot be cut
+            os.ftruncate(descriptor, start)
+        raise

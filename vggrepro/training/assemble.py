@@ -33,6 +33,7 @@ from vggrepro.training.training_data import (
     TrainingData,
 )
 from vggrepro.training.validation_sets import ImageValidationSet, LayerValidationSet, ValidationSet
+from vggrepro.training.whole_snapshots import check_whole
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,11 @@ class TrainingPlan:
 def assemble(plan: TrainingPlan, journal: Journal) -> Training:
     """Build the solver and all around it, and load what the plan starts from.
 
-    Raises DataError, NetError, SolverError, WeightsError, DeviceError for what does not fit together.
+    Raises DataError, NetError, SolverError, WeightsError, DeviceError for what does not fit together, and
+    SolverError for a damaged snapshot to resume, naming the newest whole one.
     """
+    if plan.initial.resume is not None and plan.ranks.rank == 0:
+        check_whole(plan.initial.resume, plan.definition.snapshot_prefix)
     seed = _seed(plan)
     shapes, images = _train_shapes(plan, seed)
     solver = Solver(
@@ -125,9 +129,17 @@ def find_state(prefix: str, resume: str | None) -> Path | None:
 def _seed(plan: TrainingPlan) -> int | None:
     """That of the run that is resumed; it must not be given another one."""
     given = plan.definition.param.random_seed if plan.seed is None else plan.seed
-    if plan.initial.resume is None or not record_beside(plan.initial.resume).exists():
+    if plan.initial.resume is None:
         return plan.seed
-    stored = read_record(record_beside(plan.initial.resume)).seed
+    record = record_beside(plan.initial.resume)
+    if not record.exists() and given < 0:
+        raise SolverError(
+            f"{plan.initial.resume}: the record {record.name} is missing, and with it the run's seed: give"
+            " it by --seed N (the log's first line has it, if the run was ours)"
+        )
+    if not record.exists():
+        return plan.seed
+    stored = read_record(record).seed
     if given not in (-1, stored):
         raise SolverError(f"{plan.initial.resume}: the run has seed {stored}; it cannot go on with {given}")
     return stored

@@ -3,35 +3,50 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from vggrepro.system.lines import cut_torn_line
+from vggrepro.errors import DataError
+from vggrepro.system.lines import append_whole, cut_torn_line
+from vggrepro.system.lock import lock_descriptor
+
+_BEGIN = b'{"event"'
+"""What every line of a journal begins with."""
+
+_LONGEST = 1 << 20
+"""Bytes that a journal's first line has at most."""
 
 
 class Journal:
     """Events of a run. Without a ``path`` nothing is kept; a ``silent`` one (of a rank that is not the
     first) does nothing at all.
 
-    An existing file is continued; a last line that a killed run left unfinished is cut off first.
+    An existing journal is continued; a last line that a killed run left unfinished is cut off first. Every
+    event is on its line as a whole or not at all. Raises DataError for a file that is no journal, which stays
+    as it was, LockError if another run is writing it, OSError.
     """
 
     def __init__(self, path: Path | None = None, *, silent: bool = False) -> None:
         self._silent = silent
-        self._file: IO[str] | None = None
+        self._descriptor: int | None = None
         if path is not None and not silent:
             path.parent.mkdir(parents=True, exist_ok=True)
-            cut_torn_line(path)
-            self._file = path.open("a", encoding="utf-8")
+            self._descriptor = _open_journal(path)
+            self._path = path
 
     def event(self, kind: str, iteration: int, **fields: Any) -> None:
-        """Write one line: ``event``, ``iteration``, ``time`` (seconds since 1970) and ``fields``."""
-        if self._file is not None:
+        """Write one line: ``event``, ``iteration``, ``time`` (seconds since 1970) and ``fields``. Raises
+        OSError, and leaves no part of the line, where it cannot be written."""
+        if self._descriptor is not None:
             entry = {"event": kind, "iteration": iteration, "time": round(time.time(), 3), **fields}
-            self._file.write(json.dumps(entry) + "\n")
-            self._file.flush()
+            try:
+                append_whole(self._descriptor, (json.dumps(entry) + "\n").encode())
+            except OSError as error:
+                error.filename = str(self._path)
+                raise
 
     def say(self, text: str) -> None:
         """Print a line for people."""
@@ -39,8 +54,44 @@ class Journal:
             print(text, file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def _open_journal(path: Path) -> int:
+    """A descriptor that appends to a journal, which is locked. A device or a pipe takes lines as it is."""
+    regular = path.is_file() or not path.exists()
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | (os.O_CREAT if regular else 0), 0o666)
+    try:
+        if regular:
+            lock_descriptor(descriptor, path, "the log")
+            _check_is_journal(path)
+            cut_torn_line(path)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _check_is_journal(path: Path) -> None:
+    """Raise DataError unless a file is empty or its first line, which may be torn, is a journal's."""
+    with path.open("rb") as file:
+        line = file.readline(_LONGEST)
+    whole = line.endswith(b"\n")
+    if not (_is_event(line) if whole else _BEGIN.startswith(line[: len(_BEGIN)])):
+        raise DataError(
+            f"{path}: not a training log, and left as it is: its first line is {line[:40]!r}, expected a JSON"
+            " object with 'event' and 'iteration'"
+        )
+
+
+def _is_event(line: bytes) -> bool:
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(entry, dict) and {"event", "iteration"} <= entry.keys()
 
 
 class Meter:

@@ -22,6 +22,7 @@ from vggrepro.training.solver import Feeds, Solver
 from vggrepro.training.testing import TestNet
 from vggrepro.training.training_data import TrainingData
 from vggrepro.training.validation_sets import ValidationSet
+from vggrepro.training.whole_snapshots import checksums
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ class Training:
         self._settings, self._journal = settings, journal
         self._written: int | None = None
         self._signals = Signals()
+        self.stopped_by: int | None = None
+        """The number of the signal that stopped the run, on whichever rank it came."""
         self._check()
 
     def _check(self) -> None:
@@ -82,17 +85,26 @@ class Training:
         self.solver.restore(state)
         beside = snapshots.record_beside(state)
         if beside.exists():
-            stored = read_record(beside)
-            for change in facts_changed(stored, self.record.facts):
-                self._journal.say(f"warning: not the run that was interrupted: {change}")
-            self.record = replace(stored, facts=self.record.facts)
+            self._recall(read_record(beside))
         else:
+            self._journal.say(
+                f"warning: no record {beside} (Caffe writes none): going on with seed {self.record.seed};"
+                f" accuracies and losses before iteration {self.solver.iteration} are not known"
+            )
             self.record = replace(self.record, drops_before=self.solver.current_step)
         self._set_step()
         ours = snapshots.paths(self.solver.definition, self.solver.iteration).state
         if ours.exists() and ours.samefile(state):  # and not of another prefix
             self._written = self.solver.iteration
+        else:
+            self.record = replace(self.record, checksums={})
         self._journal.say(f"going on from {state}")
+
+    def _recall(self, stored: RunRecord) -> None:
+        """Go on with the record of an earlier part of the run."""
+        for change in facts_changed(stored, self.record.facts):
+            self._journal.say(f"warning: not the run that was interrupted: {change}")
+        self.record = replace(stored, facts=self.record.facts)
 
     def run(self, signals: Signals) -> bool:
         """Train up to max_iter. False if a signal stopped it before that; a snapshot was made then.
@@ -118,8 +130,17 @@ class Training:
             self._snapshot()
         if finished and self._test_is_due():
             finished = self._test()
+        self._agree_on_signal()
         self._journal.event("end", solver.iteration, finished=finished)
         return finished
+
+    def _agree_on_signal(self) -> None:
+        """Let every rank know which signal stopped the run."""
+        came = np.array(self._signals.stopping, np.float32)
+        self.solver.ranks.add_up(came)
+        self.stopped_by = next(
+            (n for n, ranks in zip(self._signals.numbers, came, strict=True) if ranks), None
+        )
 
     def _step(self, passes: Iterator[Feeds], meter: Meter) -> None:
         """One iteration, displayed if it is its turn."""
@@ -202,12 +223,16 @@ class Training:
         self._written, already = solver.iteration, self._written == solver.iteration
         if solver.ranks.rank:
             return
-        self._write_record()
         if not already:
             self._check_weights()
+            self.record = replace(self.record, checksums={})
+            self._write_record()  # first, because a state stands for a complete snapshot
             model, _ = solver.snapshot()
+            files = snapshots.paths(solver.definition, solver.iteration)
+            self.record = replace(self.record, checksums=checksums(files))
             self._journal.event("snapshot", solver.iteration, file=str(model))
             self._journal.say(f"snapshot {model}")
+        self._write_record()
         self._remove_surplus()
 
     def _remove_surplus(self) -> None:
@@ -225,8 +250,9 @@ class Training:
                 )
 
     def _last_good(self) -> str:
-        """Where to go on from after a divergence."""
+        """Where to go on from after a divergence, and what may help."""
+        advice = "a lower base_lr, clip_gradients, or another --init (glorot) may help"
         found = snapshots.existing(self.solver.definition.snapshot_prefix, last=self.solver.iteration)
         if not found:
-            return "there is no snapshot to go on from; a lower base_lr or clip_gradients may help"
-        return f"the last good snapshot is {list(found.values())[-1]}"
+            return f"there is no snapshot to go on from; {advice}"
+        return f"the last good snapshot is {list(found.values())[-1]}; {advice}"

@@ -33,6 +33,8 @@ class RunRecord:
     """How often the plateau policy had divided the rate before the first of ``accuracies``. Not 0 only in a
     run that goes on from a solver state without a record, as Caffe writes it: that state tells the number
     of drops and not the accuracies behind them."""
+    checksums: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """SHA-256 of the snapshot's ``caffemodel`` and ``solverstate``; empty until both are written."""
 
     def tested(self, iteration: int) -> bool:
         """Whether the accuracy at an iteration is known."""
@@ -76,8 +78,9 @@ def read_record(path: Path) -> RunRecord:
             accuracies=tuple((int(i), float(a)) for i, a in stored["accuracies"]),
             losses=tuple(float(loss) for loss in stored["losses"]),
             drops_before=int(stored["drops_before"]),
+            checksums={str(kind): str(digest) for kind, digest in stored.get("checksums", {}).items()},
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SolverError(f"{path}: not a training record: {error!r}") from error
 
 

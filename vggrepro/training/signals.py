@@ -1,8 +1,10 @@
-"""What signals make of a run: Caffe's ``--sigint_effect`` and ``--sighup_effect``."""
+"""What signals make of a run: Caffe's ``--sigint_effect``, ``--sighup_effect``, and the same for others."""
 
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Literal
 
@@ -11,16 +13,31 @@ Effect = Literal["stop", "snapshot", "none"]
 EFFECTS: tuple[Effect, ...] = ("stop", "snapshot", "none")
 
 
-class Signals:
-    """Within its block SIGINT and SIGHUP are noted and do not interrupt. A second SIGINT after one that
-    stops the run interrupts it at once, as if there were no handler."""
+class StoppedBySignal(KeyboardInterrupt):
+    """A signal ends the run at once, where there is nothing that waiting would save."""
 
-    def __init__(self, sigint: Effect = "stop", sighup: Effect = "snapshot") -> None:
-        self._effects = {signal.SIGINT: sigint}
-        if hasattr(signal, "SIGHUP"):  # Windows has none
-            self._effects[signal.SIGHUP] = sighup
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+class Signals:
+    """Within its block SIGINT, SIGTERM, SIGUSR1 and SIGHUP are noted and do not interrupt. A second SIGINT
+    after one that stops the run interrupts it at once, by StoppedBySignal."""
+
+    def __init__(
+        self,
+        sigint: Effect = "stop",
+        sighup: Effect = "snapshot",
+        sigterm: Effect = "stop",
+        sigusr1: Effect = "stop",
+    ) -> None:
+        effects = {"SIGINT": sigint, "SIGTERM": sigterm, "SIGHUP": sighup, "SIGUSR1": sigusr1}
+        # Windows has neither SIGHUP nor SIGUSR1.
+        self._effects = {getattr(signal, n): e for n, e in effects.items() if hasattr(signal, n)}
         self._before: dict[int, Any] = {}
-        self._noted: set[Effect] = set()
+        self._noted: dict[int, Effect] = {}
+        self._at_once = False
 
     def __enter__(self) -> Signals:
         for number in self._effects:
@@ -31,19 +48,44 @@ class Signals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    @contextmanager
+    def interrupting(self) -> Iterator[None]:
+        """Within the block, where there is no iteration to finish, a signal that stops the run raises
+        StoppedBySignal at once, also if it came before."""
+        self._at_once = True
+        for number, came in zip(self.numbers, self.stopping, strict=True):
+            if came:
+                raise StoppedBySignal(number)
+        try:
+            yield
+        finally:
+            self._at_once = False
+
     def _note(self, number: int, frame: FrameType | None) -> None:
         effect = self._effects[signal.Signals(number)]
-        self._noted.add(effect)
-        if number == signal.SIGINT and effect == "stop":
-            signal.signal(number, self._before[number])
+        again = number == signal.SIGINT and self._noted.get(number) == "stop"
+        self._noted[number] = effect
+        if effect == "stop" and (again or self._at_once):
+            raise StoppedBySignal(number)
+
+    @property
+    def numbers(self) -> list[int]:
+        """The signals that are noted, in the order of :attr:`stopping`."""
+        return [int(number) for number in self._effects]
+
+    @property
+    def stopping(self) -> list[bool]:
+        """Of each of :attr:`numbers`, whether it came and stops the run."""
+        return [self._noted.get(number) == "stop" for number in self._effects]
 
     @property
     def stop(self) -> bool:
         """Whether the run is to stop; stays true."""
-        return "stop" in self._noted
+        return any(self.stopping)
 
     def take_snapshot(self) -> bool:
         """Whether a snapshot was asked for since the last call."""
-        asked = "snapshot" in self._noted
-        self._noted.discard("snapshot")
-        return asked
+        asked = [number for number in self._effects if self._noted.get(number) == "snapshot"]
+        for number in asked:
+            self._noted.pop(number, None)
+        return bool(asked)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,10 @@ from vggrepro.errors import SolverError, WeightsError
 from vggrepro.layers.base import set_up_definition
 from vggrepro.net import Net
 from vggrepro.net.load import match_weights
+from vggrepro.system.atomic import remove_leftovers
+from vggrepro.system.lock import locked
 from vggrepro.training.definition import Definition
+from vggrepro.training.run_record import read_record
 from vggrepro.training.solver_arrays import Floats, SolverArrays
 
 
@@ -134,10 +138,45 @@ def surplus(iterations: Iterable[int], keep: int, best: int | None) -> list[int]
     return [i for i in ordered[:-keep] if i != best] if keep else []
 
 
+def writes(prefix: str, name: str) -> bool:
+    """Whether a run with this snapshot prefix writes a file of this name, of which the first 100 characters
+    are given."""
+    stem = f"{Path(prefix).name}_iter_"
+    if len(name) == 100 and (stem.startswith(name) or name.startswith(stem)):
+        return True
+    return re.fullmatch(re.escape(stem) + r"\d+\.(caffemodel|solverstate|json)(\.h5)?", name) is not None
+
+
 def record_beside(state: Path) -> Path:
     """The record of a solver state: ``<prefix>_iter_<n>.json``."""
     name = state.name.removesuffix(".h5").removesuffix(".solverstate")
     return state.with_name(f"{name}.json")
+
+
+@contextmanager
+def sole_run(prefix: str) -> Iterator[None]:
+    """Within the block no other run writes snapshots of ``prefix``: a lock file ``<prefix>.lock`` keeps them
+    off. What a killed run left half-written is removed. Raises LockError, OSError."""
+    folder = Path(prefix).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(Path(f"{prefix}.lock"), f"the snapshot prefix {prefix}"):
+        remove_leftovers(folder, lambda name: writes(prefix, name))
+        yield
+
+
+def describe_kept(prefix: str) -> str:
+    """One clause for a run that was stopped: its newest snapshot, the best one if that is another, and how
+    to go on."""
+    found = existing(prefix)
+    if not found:
+        return "there is no snapshot yet: the same command begins anew"
+    newest = list(found.values())[-1]
+    beside = record_beside(newest)
+    best = read_record(beside).best if beside.exists() else None
+    kept = f"kept {newest}"
+    if best is not None and best[0] in found and found[best[0]] != newest:
+        kept += f" and {found[best[0]]}, the best with {best[1]:.5g}"
+    return f"{kept}: the same command with --resume goes on"
 
 
 def latest(prefix: str) -> Path | None:

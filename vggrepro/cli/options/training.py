@@ -6,7 +6,7 @@ from argparse import ArgumentParser, BooleanOptionalAction
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from vggrepro.caffe.messages import SolverParameter
 from vggrepro.cli.options.device import add_device_option, add_threads_option, placed
@@ -22,7 +22,9 @@ from vggrepro.system.ranks import Ranks
 from vggrepro.training.assemble import InitialWeights, find_state, images_per_iteration
 from vggrepro.training.definition import Definition, read_definition
 from vggrepro.training.initialise import SCHEMES, VARIANCE_STD, Fillers, Scheme
-from vggrepro.training.signals import EFFECTS, Effect
+from vggrepro.training.signals import EFFECTS, Effect, Signals
+
+StopCode = Literal["signal", "0"]
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,17 @@ class RunSettings:
     log: Path | None = None
     sigint_effect: Effect = "stop"
     sighup_effect: Effect = "snapshot"
+    sigterm_effect: Effect = "stop"
+    sigusr1_effect: Effect = "stop"
+    stop_code: StopCode = "signal"
+
+    def signals(self) -> Signals:
+        """What notes the signals during the run."""
+        return Signals(self.sigint_effect, self.sighup_effect, self.sigterm_effect, self.sigusr1_effect)
+
+    def code_of(self, number: int) -> int:
+        """The exit code of a run that a signal stopped: 128 and its number, as shells have it, or 0."""
+        return 128 + number if self.stop_code == "signal" else 0
 
     def placed(self, definition: Definition, ranks: Ranks) -> str:
         """The device of this rank. The solver's ``solver_mode: GPU`` is ``cuda``, or with a ``device_id``
@@ -238,7 +251,16 @@ def add_run_options(options: Options) -> None:
     options.add_argument(
         "--log", type=Path, metavar="FILE", help="JSON lines (default: the snapshot prefix with .jsonl)"
     )
-    for name, default in (("sigint", RunSettings.sigint_effect), ("sighup", RunSettings.sighup_effect)):
+    for name in ("sigint", "sighup", "sigterm", "sigusr1"):
+        default = getattr(RunSettings, f"{name}_effect")
+        like = "as in Caffe" if name in ("sigint", "sighup") else "for schedulers"
         options.add_argument(
-            f"--{name}-effect", choices=EFFECTS, default=default, help=f"as in Caffe (default: {default})"
+            f"--{name}-effect", choices=EFFECTS, default=default, help=f"{like} (default: {default})"
         )
+    options.add_argument(
+        "--stop-code",
+        choices=get_args(StopCode),
+        default=RunSettings.stop_code,
+        help="exit code of a run that a signal stopped: 128 and its number (SIGINT 130, SIGTERM 143), or 0"
+        " (default: signal)",
+    )
