@@ -10,6 +10,7 @@ from training_logs import CAFFE, CAFFE_2013, journal
 
 from vggrepro.errors import ParseError
 from vggrepro.training.curves import is_accuracy, read_curves
+from vggrepro.training.journal import Journal
 
 
 def test_our_log_after_a_kill(tmp_path: Path) -> None:
@@ -38,7 +39,8 @@ def test_caffes_log(tmp_path: Path) -> None:
     assert curves.rate == [(0, 0.01), (100, 0.001)]
     assert curves.scores[0, "accuracy"] == [(0, 0.1015), (200, 0.9)]
     assert curves.scores[0, "loss"] == [(0, 2.35), (200, 0.25)]
-    assert curves.scores[1, "accuracy"] == [(200, 0.8)]  # the first element of a blob of several
+    assert curves.scores[1, "accuracy"] == [(200, 0.8)]  # a blob of several elements
+    assert curves.scores[1, "accuracy[1]"] == [(200, 0.7)]
 
 
 def test_caffes_log_of_2013(tmp_path: Path) -> None:
@@ -59,6 +61,25 @@ def test_other_files(tmp_path: Path) -> None:
 def test_what_counts_as_accuracy() -> None:
     assert all(map(is_accuracy, ("accuracy", "Accuracy_top5", "acc/top-1", "top5")))
     assert not any(map(is_accuracy, ("loss", "loss:total", "softmaxloss")))
+
+
+def test_elements_in_a_journal(tmp_path: Path) -> None:
+    log = Journal(tmp_path / "log")
+    log.event("test", 5, net=0, scores={"per_class": [0.25, 1.0], "loss": 2.0})
+    log.close()
+    curves = read_curves(tmp_path / "log")
+    assert curves.scores == {
+        (0, "per_class"): [(5, 0.25)],
+        (0, "per_class[1]"): [(5, 1.0)],
+        (0, "loss"): [(5, 2.0)],
+    }
+
+
+@pytest.mark.parametrize("scores", ["null", "[1]", '{"a": null}', '{"a": [[1]]}'])
+def test_scores_that_are_none(tmp_path: Path, scores: str) -> None:
+    (tmp_path / "n.jsonl").write_text(f'{{"event":"test","iteration":1,"net":0,"scores":{scores}}}\n')
+    with pytest.raises(ParseError, match=r"n\.jsonl:1: not a line of a training log"):
+        read_curves(tmp_path / "n.jsonl")
 
 
 def test_journal_lines_are_json(tmp_path: Path) -> None:

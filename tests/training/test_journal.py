@@ -44,13 +44,23 @@ def test_another_file_stays_as_it_is(tmp_path: Path, text: str) -> None:
     assert (tmp_path / "log").read_text() == text
 
 
-def test_an_empty_file_and_a_device_are_taken(tmp_path: Path) -> None:
+def test_an_empty_file_is_taken(tmp_path: Path) -> None:
     (tmp_path / "log").touch()
-    for path in (tmp_path / "log", Path(os.devnull)):
-        journal = Journal(path)
-        journal.event("train", 0)
-        journal.close()
+    journal = Journal(tmp_path / "log")
+    journal.event("train", 0)
+    journal.close()
     assert '"train"' in (tmp_path / "log").read_text()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no named pipes of this kind")
+def test_a_pipe_takes_the_lines(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    journal = Journal(tmp_path / "pipe")
+    journal.event("train", 3)
+    journal.close()
+    assert json.loads(os.read(reader, 1000))["iteration"] == 3
+    os.close(reader)
 
 
 def test_one_run_a_log(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ def build_training_step(net: Net) -> Graph:
     """Forward and backward pass at the net's own input shapes.
 
     The graph takes the net's inputs, the parameters under their owners' keys and states. It returns the
-    whole loss, the net's scalar outputs as ``blobs``, the ``gradients`` of the parameters that learn, next
+    whole loss, the net's outputs as ``blobs``, the ``gradients`` of the parameters that learn, next
     states and moved statistics. Raises NetError if nothing in the net has a loss weight, GradientError
     where Caffe has no backward pass.
     """
@@ -28,7 +28,7 @@ def build_training_step(net: Net) -> Graph:
     owned = [use for use in net.param_uses if use.owner == use.key]
     outputs = Outputs(
         loss=loss,
-        blobs=[blob for blob, shape in net.outputs.items() if shape == () and blob not in net.inputs],
+        blobs=[blob for blob in net.outputs if blob not in net.inputs],
         gradients={
             use.key: Value(backward.params[use.key], use.definition.shape)
             for use in owned

@@ -36,8 +36,8 @@ class BoundRun:
         self._outputs.append(name)
 
     def return_output(self, name: str) -> None:
-        """Let the session allocate this output, in the host's memory; :meth:`run` returns it. Its shape
-        must be the same in every run."""
+        """Let the session allocate this output, in the host's memory, anew in every run; :meth:`run` returns
+        it."""
         self._binding.bind_output(name, "cpu")
         self._outputs.append(name)
         self._returned.append(name)
@@ -67,6 +67,8 @@ class BoundRun:
 
     def run(self) -> dict[str, npt.NDArray[Any]]:
         """Run, and return the outputs of :meth:`return_output` by name. Raises DeviceError if a GPU fails."""
+        for name in self._returned:
+            self._binding.bind_output(name, "cpu")  # that of the last run may have another shape
         try:
             self._raw.run_with_iobinding(self._binding)
         except RuntimeError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,11 @@ class Curves:
 
     def score(self, net: int, name: str, iteration: int, value: float) -> None:
         _add(self.scores.setdefault((net, name), []), iteration, value)
+
+    def elements(self, net: int, name: str, iteration: int, values: Sequence[float]) -> None:
+        """The elements of an output: the first under its name, a further one as ``name[index]``."""
+        for index, value in enumerate(values):
+            self.score(net, f"{name}[{index}]" if index else name, iteration, float(value))
 
     def begin(self, iteration: int) -> None:
         """The run starts, or goes on after an interruption, at ``iteration``. Points from there on are of a
@@ -67,7 +72,7 @@ def _read_journal(path: Path, lines: Iterable[str], curves: Curves, *, complete:
     for number, line in enumerate(entries, 1):
         try:
             _journal_event(json.loads(line), curves)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             if number == len(entries) and not complete:
                 return  # what a killed run wrote of its last line
             raise ParseError(f"{path}:{number}: not a line of a training log: {error!r}") from error
@@ -82,7 +87,7 @@ def _journal_event(entry: Any, curves: Curves) -> None:
         _add(curves.rate, iteration, float(entry["rate"]))
     elif entry["event"] == "test":
         for name, value in entry["scores"].items():
-            curves.score(int(entry["net"]), name, iteration, float(value))
+            curves.elements(int(entry["net"]), name, iteration, value if isinstance(value, list) else [value])
 
 
 _NUMBER = r"([-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|inf|nan))"
@@ -96,25 +101,35 @@ _OLD_OUTPUT = re.compile(rf"Test score #(\d+): {_NUMBER}")
 def _read_caffe(lines: Iterable[str], curves: Curves) -> None:
     """Caffe's lines, of all its versions: those of 2013 number the outputs of a test net and do not name
     them."""
-    net, iteration = 0, 0
+    test = _Test(curves)
     for line in lines:
         if match := _TESTING.search(line):
-            iteration, net = int(match.group(1)), int(match.group(2) or 0)
+            test.end()
+            test = _Test(curves, int(match.group(2) or 0), int(match.group(1)))
         elif match := _OUTPUT.search(line):
-            _add_element(curves, net, match.group(1), iteration, float(match.group(2)))
+            test.outputs.setdefault(match.group(1), []).append(float(match.group(2)))
         elif match := _OLD_OUTPUT.search(line):
-            curves.score(net, f"score {match.group(1)}", iteration, float(match.group(2)))
+            test.outputs[f"score {match.group(1)}"] = [float(match.group(2))]
         elif match := _LOSS.search(line):
             _add(curves.loss, int(match.group(1)), float(match.group(2)))
         elif match := _RATE.search(line):
             _add(curves.rate, int(match.group(1)), float(match.group(2)))
+    test.end()
 
 
-def _add_element(curves: Curves, net: int, name: str, iteration: int, value: float) -> None:
-    """A blob of several elements prints one line for each, all with its name: the first counts."""
-    points = curves.scores.get((net, name))
-    if not points or points[-1][0] != iteration:
-        curves.score(net, name, iteration, value)
+@dataclass
+class _Test:
+    """What a log tells of one test of one net. Of an output with several elements it has a line for each, all
+    with the blob's name."""
+
+    curves: Curves
+    net: int = 0
+    iteration: int = 0
+    outputs: dict[str, list[float]] = field(default_factory=dict)
+
+    def end(self) -> None:
+        for name, values in self.outputs.items():
+            self.curves.elements(self.net, name, self.iteration, values)
 
 
 def is_accuracy(name: str) -> bool:

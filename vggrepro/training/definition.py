@@ -112,6 +112,15 @@ def read_definition(path: str | os.PathLike[str], settings: Sequence[Any] = ()) 
     return Definition(param, source)
 
 
+def weight_names(text: str) -> list[str]:
+    """The weight files that one string names: Caffe takes several with commas between them. Raises
+    SolverError for an empty name."""
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise SolverError(f"weights {text!r}: an empty name, expected paths with commas between them")
+    return names
+
+
 def _check(param: Any, source: Path) -> None:
     """What Caffe's solvers check when they are made."""
     problems = [

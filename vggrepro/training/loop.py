@@ -15,10 +15,12 @@ import numpy as np
 from vggrepro.errors import SolverError
 from vggrepro.graph.naming import LOSS
 from vggrepro.training import snapshots
+from vggrepro.training.feeds import Feeds
 from vggrepro.training.journal import Journal, Meter, duration
+from vggrepro.training.output_values import named_elements
 from vggrepro.training.run_record import RunRecord, facts_changed, read_record, write_record
 from vggrepro.training.signals import Signals
-from vggrepro.training.solver import Feeds, Solver
+from vggrepro.training.solver import Solver
 from vggrepro.training.testing import TestNet
 from vggrepro.training.training_data import TrainingData
 from vggrepro.training.validation_sets import ValidationSet
@@ -71,9 +73,11 @@ class Training:
 
     def _check(self) -> None:
         path, watch = self.solver.definition.path, self._settings.watch
-        outputs = list(self._tests[0][0].outputs) if self._tests else []
+        outputs = self._tests[0][0].numbers if self._tests else []
         if watch is not None and watch not in outputs:
-            raise SolverError(f"{path}: no output {watch!r} of the first test net to watch; it has {outputs}")
+            raise SolverError(
+                f"{path}: no output {watch!r} of one element of the first test net to watch; it has {outputs}"
+            )
         if self._param.lr_policy == "plateau" and watch is None:
             raise SolverError(
                 f"{path}: lr_policy 'plateau' needs a validation accuracy: a test net with an Accuracy layer,"
@@ -149,6 +153,7 @@ class Training:
         means = solver.step_passes(passes)
         meter.step(time.perf_counter() - begin, self._data.waited - waited)
         loss = means.pop(LOSS)
+        assert isinstance(loss, float)
         if not math.isfinite(loss):
             raise SolverError(f"iteration {iteration}: the loss is {loss}; {self._last_good()}")
         self.record = self.record.with_loss(loss, self._param.average_loss)
@@ -186,10 +191,11 @@ class Training:
                 return False
             seconds = round(time.perf_counter() - begin, 3)
             self._journal.event("test", iteration, net=index, scores=scores, seconds=seconds)
-            text = "  ".join(f"{name} {value:.5g}" for name, value in scores.items())
+            text = "  ".join(f"{name} {value:.5g}" for name, value in named_elements(scores))
             self._journal.say(f"iteration {iteration}  test net {index}: {text}  ({duration(seconds)})")
-            if index == 0 and watch is not None:
-                self._learn(scores[watch])
+            watched = scores.get(watch or "") if index == 0 else None
+            if isinstance(watched, float):
+                self._learn(watched)
         return True
 
     def _learn(self, accuracy: float) -> None:

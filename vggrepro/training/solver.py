@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +14,38 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.emit import Shape
-from vggrepro.errors import NetError, SolverError
+from vggrepro.errors import SolverError
+from vggrepro.graph.model import Graph
 from vggrepro.graph.naming import LOSS
 from vggrepro.graph.training_step import build_training_step
 from vggrepro.graph.update import RULES
 from vggrepro.net import Net, build_net
 from vggrepro.runtime.bound_run import BoundRun
-from vggrepro.runtime.device import Device
+from vggrepro.runtime.device import Device, as_device, require
 from vggrepro.runtime.device_array import DeviceArray, DeviceView
 from vggrepro.runtime.session import Session
 from vggrepro.system.ranks import Alone, Ranks
 from vggrepro.training import snapshots
-from vggrepro.training.definition import Definition, read_definition
+from vggrepro.training.by_shapes import ByShapes
+from vggrepro.training.definition import Definition, read_definition, weight_names
+from vggrepro.training.feeds import Feeds, fitted, shapes_of
 from vggrepro.training.gradient_exchange import begin_sum
 from vggrepro.training.initialise import Fillers
+from vggrepro.training.output_values import OutputValues, value_of
 from vggrepro.training.rates import learning_rate, next_step
 from vggrepro.training.solver_arrays import SolverArrays
 from vggrepro.training.updater import Updater
 
-Feeds = Mapping[str, npt.NDArray[Any] | DeviceView]
-"""Values of a net's inputs: arrays, or what is on the device already."""
-
 PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """A training step: its graph, the run of an iteration's first pass, and that of the others."""
+
+    graph: Graph
+    first: BoundRun
+    others: BoundRun
 
 
 class Solver:
@@ -73,19 +84,24 @@ class Solver:
         self.threads = threads
         self.iteration = 0
         self.current_step = 0
-        self.net = self._build_net(self._weight_files(weights), fillers, input_shapes)
-        self._graph = build_training_step(self.net)
-        session = Session(self._graph, device, threads=threads, training=True)
-        self.device = session.device
+        self.weight_files = self._weight_files(weights)
+        """The files whose layers are copied by name, into nets in phase TEST too."""
+        self.net = self._build_net(fillers, input_shapes)
+        self.device = as_device(device)
+        require(self.device)
         self.arrays = SolverArrays.allocate(
             self.net,
             self.device,
             histories=RULES[self.param.type].histories,
             accumulates=self.param.iter_size > 1,
         )
+        self._passes = ByShapes(self._build_pass)
+        graph = self._passes(self.net.inputs).graph
+        outputs = self.net.outputs
+        self._numbers = [LOSS, *(blob for blob in graph.blobs if math.prod(outputs[blob]) == 1)]
+        self._others = [blob for blob in graph.blobs if blob not in self._numbers]
+        self._initial = graph.states
         self._states = self._initial_states()
-        self._first_pass = self._bind(session, self.arrays.total)
-        self._other_passes = self._bind(session, self.arrays.gradients)
         self._updater = Updater(self.definition, self.net, self.arrays, self.device, threads, self.ranks.size)
         self.arrays.write(self.arrays.values, self.net.params)
         self.net = replace(self.net, params={})  # the device has them now
@@ -93,15 +109,12 @@ class Solver:
 
     def _weight_files(self, weights: PathLike | Sequence[PathLike] | None) -> list[PathLike]:
         if weights is None:
-            named = [name for text in self.param.weights for name in _names(text)]
+            named = [name for text in self.param.weights for name in weight_names(text)]
             return [self.definition.locate(name) for name in named]
-        if isinstance(weights, str):
-            return list(_names(weights))
-        return [weights] if isinstance(weights, os.PathLike) else list(weights)
+        given = [weights] if isinstance(weights, (str, os.PathLike)) else weights
+        return [name for item in given for name in (weight_names(item) if isinstance(item, str) else [item])]
 
-    def _build_net(
-        self, weights: Sequence[PathLike], fillers: Fillers | None, input_shapes: Mapping[str, Shape] | None
-    ) -> Net:
+    def _build_net(self, fillers: Fillers | None, input_shapes: Mapping[str, Shape] | None) -> Net:
         message = self.definition.train_message()
         if fillers is not None:
             fillers.apply(message)
@@ -111,8 +124,16 @@ class Solver:
             input_shapes=input_shapes,
             folder=self.definition.folder,
             seed=self.seed,
-            weights=weights,
+            weights=self.weight_files,
         )
+
+    def _build_pass(self, shapes: Mapping[str, Shape]) -> _Pass:
+        """The training step at some input shapes, on the solver's arrays."""
+        net = self.net if shapes == self.net.inputs else self.net.reshape(shapes)
+        graph = build_training_step(net)
+        session = Session(graph, self.device, threads=self.threads, training=True)
+        first = self._bind(graph, session, self.arrays.total)
+        return _Pass(graph, first, self._bind(graph, session, self.arrays.gradients))
 
     @property
     def learning_rate(self) -> float:
@@ -138,42 +159,46 @@ class Solver:
         """
         if len(feeds) != self.param.iter_size:
             raise SolverError(f"iter_size is {self.param.iter_size}, got {len(feeds)} dicts of inputs")
-        return self.step_passes(feeds)[LOSS]
+        loss = self.step_passes(feeds)[LOSS]
+        assert isinstance(loss, float)
+        return loss
 
-    def step_passes(self, feeds: Iterable[Feeds]) -> dict[str, float]:
-        """As :meth:`step`, taking each pass's inputs when the one before is done. Returns the means of
-        the net's scalar outputs, by blob, and of the whole loss, as ``loss:total``."""
+    def step_passes(self, feeds: Iterable[Feeds]) -> OutputValues:
+        """As :meth:`step`, taking each pass's inputs when the one before is done. Returns the net's outputs
+        by blob, and the whole loss as ``loss:total``: means over the passes and ranks of those with one
+        element, and of others the elements that the last pass of the first rank gave, as Caffe displays."""
         self.current_step = next_step(self.param, self.iteration, self.current_step)
         coming = iter(feeds)
-        names = (LOSS, *self._graph.blobs)
-        totals = np.zeros(len(names))
+        totals = np.zeros(len(self._numbers))
         for index in range(self.param.iter_size):
             try:
                 feed = next(coming)
             except StopIteration:
                 raise SolverError(f"iteration {self.iteration}: the inputs end at pass {index}") from None
             results = self._forward_backward(feed, index)
-            totals += [float(results[name]) for name in names]
+            totals += [float(results[name].reshape(())) for name in self._numbers]
         wait = begin_sum(self.ranks, self.arrays.total)
         rate = learning_rate(self.param, self.iteration, self.current_step)
         self._updater.update(rate, self.iteration, wait)
         self.iteration += 1
         self.ranks.add_up(totals)
         means = totals / (self.param.iter_size * self.ranks.size)
-        return dict(zip(names, means.tolist(), strict=True))
+        others = {name: value_of(results[name]) for name in self._others}
+        return {**dict(zip(self._numbers, means.tolist(), strict=True)), **others}
 
     def _forward_backward(self, feeds: Feeds, index: int) -> dict[str, npt.NDArray[Any]]:
-        self._check(feeds)
-        run = self._first_pass if index == 0 else self._other_passes
-        for name, value in feeds.items():
+        fitting = fitted(self.net, feeds)
+        built = self._passes(shapes_of(fitting))
+        run = built.first if index == 0 else built.others
+        for name, value in fitting.items():
             if isinstance(value, DeviceView):
                 run.bind_input(name, value)
             else:
                 run.feed(name, np.asarray(value, np.float32))
-        for state in self._graph.states:
+        for state in built.graph.states:
             run.feed(state.input, self._random(index) if state.random else self._states[state.input])
         results = run.run()
-        self._keep(results)
+        self._keep(built.graph, results)
         if index > 0:
             self._updater.accumulate()
         return results
@@ -186,38 +211,27 @@ class Solver:
         first = self.ranks.rank * shape[0] if shape else 0
         return np.array([(self.seed + number) % 2**31, first], np.int64)
 
-    def _keep(self, results: Mapping[str, npt.NDArray[Any]]) -> None:
+    def _keep(self, graph: Graph, results: Mapping[str, npt.NDArray[Any]]) -> None:
         """Carry states over to the next pass, and moved statistics into the parameters."""
-        self._states = {state.input: results[state.output] for state in self._graph.states}
-        statistics = self._graph.statistics
+        self._states = {state.input: results[state.output] for state in graph.states}
+        statistics = graph.statistics
         moved = {
             use.owner: results[statistics[use.key]] for use in self.net.param_uses if use.key in statistics
         }
         if moved:
             self.arrays.write(self.arrays.values, moved)
 
-    def _check(self, feeds: Feeds) -> None:
-        inputs = self.net.inputs
-        for name in {*feeds, *inputs}:
-            if name not in feeds or name not in inputs:
-                what = "missing" if name in inputs else "unknown"
-                raise NetError(f"net {self.net.name!r}: {what} input {name!r}; it takes {list(inputs)}")
-            value = feeds[name]
-            shape = value.shape if isinstance(value, DeviceView) else np.shape(value)
-            if shape != inputs[name]:
-                raise NetError(f"input {name!r}: shape {shape}, expected {inputs[name]}")
-
     def _initial_states(self) -> dict[str, npt.NDArray[Any]]:
-        return {state.input: state.initial for state in self._graph.states}
+        return {state.input: state.initial for state in self._initial}
 
-    def _bind(self, session: Session, gradients: DeviceArray) -> BoundRun:
+    def _bind(self, graph: Graph, session: Session, gradients: DeviceArray) -> BoundRun:
         """A pass whose parameters are read, and whose gradients are written, in place."""
         run, layout = session.bind(), self.arrays.layout
         for key in layout.shapes:
             run.bind_input(key, layout.on_device(self.arrays.values, key))
-        for key, name in self._graph.gradients.items():
+        for key, name in graph.gradients.items():
             run.bind_output(name, layout.on_device(gradients, key))
-        bound = set(self._graph.gradients.values())
+        bound = set(graph.gradients.values())
         for name in session.outputs:
             if name not in bound:
                 run.return_output(name)
@@ -264,11 +278,6 @@ class Solver:
 
 def _definition(solver: PathLike | Definition) -> Definition:
     return solver if isinstance(solver, Definition) else read_definition(solver)
-
-
-def _names(text: str) -> list[str]:
-    """Caffe takes several weight files in one string, with commas between them."""
-    return [name.strip() for name in text.split(",")]
 
 
 def _seed(random_seed: int) -> int:

@@ -25,7 +25,7 @@ from vggrepro.runtime.device_array import DeviceArray, DeviceView
 from vggrepro.runtime.session import Session
 from vggrepro.system.ranks import Ranks
 from vggrepro.system.threads import ordered_map
-from vggrepro.training.solver import Feeds
+from vggrepro.training.feeds import Feeds
 
 
 class TrainingData(Protocol):

@@ -14,7 +14,7 @@ from vggrepro.data.preprocess import Kernel, centre_offset, cut, rescale
 from vggrepro.data.reading import Reader
 from vggrepro.errors import DataError
 from vggrepro.system.ranks import Ranks
-from vggrepro.training.solver import Feeds
+from vggrepro.training.feeds import Feeds
 from vggrepro.training.training_data import CropsToBlob, ImageInputs, LayerTrainingData
 
 
