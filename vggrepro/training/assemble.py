@@ -153,7 +153,7 @@ def _train_shapes(plan: TrainingPlan, seed: int | None) -> tuple[dict[str, Shape
         if plan.batch is not None:
             raise SolverError("a batch can be given for images alone; data layers have a batch_size")
         shapes = _layer_data(plan, message, "TRAIN", plan.ranks, seed or 0).shapes()
-        return shapes, next(iter(shapes.values()))[0] * passes * ranks
+        return shapes, _batch(message, shapes) * passes * ranks
     inputs = build(message, "TRAIN").inputs
     images = plan.batch or images_per_iteration(plan.definition)
     if images % (passes * ranks):
@@ -163,6 +163,14 @@ def _train_shapes(plan: TrainingPlan, seed: int | None) -> tuple[dict[str, Shape
         )
     share = images // (passes * ranks)
     return {name: (share, *shape[1:]) for name, shape in inputs.items()}, images
+
+
+def _batch(message: Any, inputs: Mapping[str, Shape]) -> int:
+    """The first size of the first input, or of the first layer's top where all data are constants."""
+    if inputs:
+        return next(iter(inputs.values()))[0]
+    net = build(message, "TRAIN")
+    return net.shapes[net.layers[0].tops[0]][0]
 
 
 def images_per_iteration(definition: Definition) -> int:

@@ -18,6 +18,7 @@ from vggrepro.data.truth.labels import check_labels
 from vggrepro.emit import Shape
 from vggrepro.errors import DataError
 from vggrepro.graph.crops_to_blob import BLOB, IMAGES, SHIFTS, crops_to_blob_graph
+from vggrepro.layers.base import layer_class
 from vggrepro.net import Net
 from vggrepro.net.requirements import CHANNELS, picture_and_label_inputs
 from vggrepro.runtime.device import Device
@@ -25,7 +26,10 @@ from vggrepro.runtime.device_array import DeviceArray, DeviceView
 from vggrepro.runtime.session import Session
 from vggrepro.system.ranks import Ranks
 from vggrepro.system.threads import ordered_map
+from vggrepro.training.drawn_feed import DrawnFeed
 from vggrepro.training.feeds import Feeds
+
+DUMMY = "DummyData"
 
 
 class TrainingData(Protocol):
@@ -103,18 +107,23 @@ class ImageTrainingData:
 
 
 class LayerTrainingData:
-    """What the data layers of a ``NetParameter`` read, as Caffe feeds them (without ``--data``).
+    """What the data layers of a ``NetParameter`` read, as Caffe feeds them (without ``--data``), and what its
+    DummyData layers draw.
 
-    Each rank takes its part of the rows of every batch.
+    Each rank takes its part of the rows of every batch. Raises DataError for a net without such layers, and
+    for a layer whose tops nothing here could feed.
     """
 
     def __init__(self, message: Any, phase: int, seed: int, folder: Path, ranks: Ranks) -> None:
-        layers = [layer for layer in message.layer if layer.type in READ_TYPES]
-        if not layers:
+        found = [layer for layer in message.layer if layer.type in (*READ_TYPES, DUMMY)]
+        if not found:
             raise DataError(f"net {message.name!r}: no layer reads data ({', '.join(READ_TYPES)})")
-        self._feeds: list[Feed] = [
-            open_feed(p, phase, seed=seed, folder=folder_of(p, folder)) for p in layers
-        ]
+        self._feeds: list[Feed] = []
+        for number, layer in enumerate(message.layer):
+            if layer.type in READ_TYPES:
+                self._feeds.append(open_feed(layer, phase, seed=seed, folder=folder_of(layer, folder)))
+            elif layer_class(layer.type).from_param(layer, phase).source:
+                self._feeds.append(_drawn(layer, phase, seed, number))
         self._ranks = ranks
         self.waited = 0.0
 
@@ -140,3 +149,9 @@ class LayerTrainingData:
             raise DataError(f"input {name!r}: a batch of {size} does not divide among {ranks} ranks")
         share = size // ranks
         return array[self._ranks.rank * share : (self._ranks.rank + 1) * share]
+
+
+def _drawn(layer: Any, phase: int, seed: int, number: int) -> DrawnFeed:
+    if layer.type != DUMMY:
+        raise DataError(f"layer {layer.name!r}: a {layer.type} layer, which nothing feeds here")
+    return DrawnFeed(layer, phase, seed, number)

@@ -96,4 +96,5 @@ class LayerValidationSet:
         # LayerTrainingData divides every batch among the ranks; for tests it is made for one.
         for number, feeds in enumerate(islice(self.data.passes(0), self.count)):
             if number % ranks.size == ranks.rank:
-                yield ValidationBatch(number, next(iter(feeds.values())).shape[0], feeds)
+                samples = next((value.shape[0] for value in feeds.values()), 1)
+                yield ValidationBatch(number, samples, feeds)

@@ -15,12 +15,13 @@ from vggrepro.cli.options.images import add_seed_option
 from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.refuse import refuse_without
 from vggrepro.cli.options.values import amount, natural, positive
-from vggrepro.errors import OptionError
+from vggrepro.errors import DeviceError, OptionError
 from vggrepro.paper.nets import PROTOTXT, solver_prototxt
 from vggrepro.paper.trainings import Preset, find_preset
+from vggrepro.runtime.device import parse_device, require
 from vggrepro.system.ranks import Ranks
 from vggrepro.training.assemble import InitialWeights, find_state, images_per_iteration
-from vggrepro.training.definition import Definition, read_definition
+from vggrepro.training.definition import Definition, read_definition, weight_names
 from vggrepro.training.initialise import SCHEMES, VARIANCE_STD, Fillers, Scheme
 from vggrepro.training.signals import EFFECTS, Effect, Signals
 
@@ -80,7 +81,8 @@ class WeightOptions:
             refuse_without("--init variance", self, "init_std")
         state = ranks.broadcast(find_state(prefix, self.resume) if ranks.rank == 0 else None)
         fillers = Fillers(self.init, self.init_std)
-        return InitialWeights(fillers, self.init_from, [Path(file) for file in self.weights], state)
+        files = [Path(name) for given in self.weights for name in weight_names(given)]
+        return InitialWeights(fillers, self.init_from, files, state)
 
 
 @dataclass(frozen=True)
@@ -111,11 +113,18 @@ class RunSettings:
 
     def placed(self, definition: Definition, ranks: Ranks) -> str:
         """The device of this rank. The solver's ``solver_mode: GPU`` is ``cuda``, or with a ``device_id``
-        exactly that GPU."""
+        exactly that GPU. Raises DeviceError if it does not work."""
         param = definition.param
         named = f"cuda:{param.device_id}" if param.HasField("device_id") else "cuda"
         said = "cpu" if param.solver_mode == type(param).CPU else named
-        return placed(said if self.device is None else self.device, ranks)
+        if self.device is not None:
+            return placed(self.device, ranks)
+        device = placed(said, ranks)
+        try:
+            require(parse_device(device))
+        except DeviceError as error:
+            raise DeviceError(f"{error}; or train on the CPU, against solver_mode: GPU: --device cpu") from error
+        return device
 
 
 def definition_of(
@@ -205,7 +214,8 @@ def add_weight_options(options: Options) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="caffemodel, of which all layers are copied by name; repeatable",
+        help="caffemodel, of which all layers are copied by name; several with commas between them, or repeat"
+        " the option",
     )
     options.add_argument(
         "--resume",
