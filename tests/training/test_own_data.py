@@ -12,6 +12,9 @@ from database_run import BODY, DATA, LOSS, log, prepare, train, write_run
 
 from vggrepro.caffe.messages import NetParameter
 from vggrepro.caffe.snapshot import write_caffemodel
+from vggrepro.errors import DeviceError
+from vggrepro.runtime.device import Device
+from vggrepro.training import solver
 from vggrepro.training.solver import Solver
 
 SCALED = """
@@ -66,9 +69,9 @@ def test_every_element_of_an_output(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_weights_split_at_commas(tmp_path: Path) -> None:
     prepare(tmp_path, max_iter=1)
     shapes = {"data": (8, 3, 20, 22), "label": (8,)}
-    solver = Solver(tmp_path / "solver.prototxt", threads=1, input_shapes=shapes)
+    trained = Solver(tmp_path / "solver.prototxt", threads=1, input_shapes=shapes)
     for layer, value in {"conv": 1.0, "fc": 2.0}.items():
-        arrays = [np.full(a.shape, value) for k, a in solver.params.items() if k.startswith(layer)]
+        arrays = [np.full(a.shape, value) for k, a in trained.params.items() if k.startswith(layer)]
         net = NetParameter(name="w")
         net.layer.add(name=layer, type="Convolution")
         write_caffemodel(tmp_path / layer, net, {layer: arrays})
@@ -124,7 +127,7 @@ def test_images_of_varying_size(tmp_path: Path) -> None:
         tmp_path / "solver.prototxt", threads=1, input_shapes={"data": (1, 3, 22, 23), "label": (1,)}
     )
     image = cv2.imread(str(tmp_path / "5.png")).transpose(2, 0, 1)[None] * 0.01
-    assert solver.step([{"data": image, "label": np.array([1])}]) == pytest.approx(losses[5], rel=1e-6)
+    assert trained.step([{"data": image, "label": np.array([1])}]) == pytest.approx(losses[5], rel=1e-6)
 
 
 def test_images_of_varying_size_in_one_batch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -178,3 +181,20 @@ def test_sizes_of_one_at_the_end_may_be_missing(tmp_path: Path) -> None:
         for labels in (y, y.reshape(6, 1, 1, 1), y.reshape(6, 1))
     ]
     assert losses[0] == losses[1] == losses[2]
+
+
+def test_a_gpu_that_only_the_solver_asks_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(device: Device) -> None:
+        raise DeviceError(f"device {device}: CUDA does not load")
+
+    monkeypatch.setattr(solver, "require", fail)
+    prepare(tmp_path, solver_mode="GPU")
+    assert train(tmp_path) == 2
+    expected = (
+        "error: device cuda:0: CUDA does not load; or, whatever solver_mode says, train with --device cpu"
+    )
+    assert capsys.readouterr().err.splitlines()[-1] == expected
+    assert train(tmp_path, "--device", "cuda") == 2
+    assert capsys.readouterr().err.splitlines()[-1] == "error: device cuda:0: CUDA does not load"

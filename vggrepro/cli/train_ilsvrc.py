@@ -176,7 +176,7 @@ def _run(options: TrainingOptions, prefix: str, ranks: Ranks, signals: Signals) 
         plan = options.plan(ranks)
         journal = Journal(options.run.log or Path(f"{prefix}.jsonl"), silent=ranks.rank > 0)
     try:
-        with signals.interrupting():
+        with signals.interrupting(), options.run.advising():
             training = assemble(plan, journal)
         finished = training.run(signals)
     finally:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, BooleanOptionalAction
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -18,7 +19,6 @@ from vggrepro.cli.options.values import amount, natural, positive
 from vggrepro.errors import DeviceError, OptionError
 from vggrepro.paper.nets import PROTOTXT, solver_prototxt
 from vggrepro.paper.trainings import Preset, find_preset
-from vggrepro.runtime.device import parse_device, require
 from vggrepro.system.ranks import Ranks
 from vggrepro.training.assemble import InitialWeights, find_state, images_per_iteration
 from vggrepro.training.definition import Definition, read_definition, weight_names
@@ -113,18 +113,22 @@ class RunSettings:
 
     def placed(self, definition: Definition, ranks: Ranks) -> str:
         """The device of this rank. The solver's ``solver_mode: GPU`` is ``cuda``, or with a ``device_id``
-        exactly that GPU. Raises DeviceError if it does not work."""
+        exactly that GPU."""
         param = definition.param
         named = f"cuda:{param.device_id}" if param.HasField("device_id") else "cuda"
         said = "cpu" if param.solver_mode == type(param).CPU else named
-        if self.device is not None:
-            return placed(self.device, ranks)
-        device = placed(said, ranks)
+        return placed(said if self.device is None else self.device, ranks)
+
+    @contextmanager
+    def advising(self) -> Iterator[None]:
+        """Within the block, where the device is set up: an error of one that only the solver asks for says
+        how to do without."""
         try:
-            require(parse_device(device))
+            yield
         except DeviceError as error:
-            raise DeviceError(f"{error}; or train on the CPU, against solver_mode: GPU: --device cpu") from error
-        return device
+            if self.device is not None:
+                raise
+            raise DeviceError(f"{error}; or, whatever solver_mode says, train with --device cpu") from error
 
 
 def definition_of(
