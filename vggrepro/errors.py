@@ -109,6 +109,14 @@ class DataError(VggReproError):
     """Images, labels or databases that cannot be used."""
 
 
+class LabelError(DataError):
+    """A label that a layer has no class for; ``row`` is its place along the first axis of its blob."""
+
+    def __init__(self, message: str, row: int = 0) -> None:
+        super().__init__(message)
+        self.row = row
+
+
 class SolverError(VggReproError):
     """A solver definition or state that cannot be used, or a diverged run."""
 

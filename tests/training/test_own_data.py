@@ -123,7 +123,7 @@ def test_images_of_varying_size(tmp_path: Path) -> None:
     assert len(set(losses[:6])) == 6
     for test in log(tmp_path, "test"):
         assert test["scores"]["loss"] == pytest.approx(np.mean(losses[:6]), rel=1e-6)
-    solver = Solver(
+    trained = Solver(
         tmp_path / "solver.prototxt", threads=1, input_shapes={"data": (1, 3, 22, 23), "label": (1,)}
     )
     image = cv2.imread(str(tmp_path / "5.png")).transpose(2, 0, 1)[None] * 0.01
@@ -192,9 +192,8 @@ def test_a_gpu_that_only_the_solver_asks_for(
     monkeypatch.setattr(solver, "require", fail)
     prepare(tmp_path, solver_mode="GPU")
     assert train(tmp_path) == 2
-    expected = (
-        "error: device cuda:0: CUDA does not load; or, whatever solver_mode says, train with --device cpu"
-    )
-    assert capsys.readouterr().err.splitlines()[-1] == expected
+    advice = "or, whatever solver_mode says, train with --device cpu"
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == f"error: device cuda:0: CUDA does not load; {advice}"
     assert train(tmp_path, "--device", "cuda") == 2
     assert capsys.readouterr().err.splitlines()[-1] == "error: device cuda:0: CUDA does not load"

@@ -13,6 +13,7 @@ import onnx
 from vggrepro.emit import GraphBuilder, Value, model, tensor, tensor_info
 from vggrepro.graph.forward_pass import ForwardPass
 from vggrepro.graph.free_sizes import input_dims, output_dims
+from vggrepro.graph.label_checks import label_checks
 from vggrepro.graph.metadata import metadata
 from vggrepro.graph.model import Graph, initializers
 from vggrepro.graph.naming import LOSS, gradient_name, output_names
@@ -77,6 +78,7 @@ def _described(graph: Graph, forward: ForwardPass, outputs: Outputs, fed_gradien
     names = output_names(forward.net)
     return replace(
         graph,
+        label_checks=label_checks(forward.net, forward.dims),
         loss=None if outputs.loss is None else LOSS,
         blobs={blob: names[blob] for blob in outputs.blobs},
         gradients={of: gradient_name(of) for of in outputs.gradients},

@@ -19,6 +19,7 @@ import onnx
 from vggrepro.caffe.wire import prefix
 from vggrepro.emit import declared_tensor, properties, tensor, tensor_info
 from vggrepro.errors import UnsupportedError
+from vggrepro.graph.label_checks import LabelCheck
 from vggrepro.graph.metadata import digests
 from vggrepro.system.atomic import replacing
 from vggrepro.system.mapped import chunks
@@ -58,6 +59,8 @@ class Graph:
     """The input for the gradient of each blob that can be given one from outside: optional, zero."""
     states: tuple[State, ...] = ()
     """States that the graph takes and returns."""
+    label_checks: tuple[LabelCheck, ...] = ()
+    """What is to be checked of the inputs before a run: labels for which a layer has no class."""
     statistics: Mapping[str, str] = field(default_factory=dict)
     """The output with the new value of each parameter ``layer:index`` that the forward pass itself moves."""
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.errors import NetError, naming
+from vggrepro.graph.label_checks import check_of_layer
 from vggrepro.graph.naming import next_name, state_name
 from vggrepro.net.net import Net
 
@@ -37,6 +38,9 @@ def reference_walk(
     for net_layer in shaped.layers:
         if net_layer.layer.source:
             continue
+        labels = net_layer.layer.allowed_labels([shaped.shapes[b] for b in net_layer.bottoms])
+        if labels is not None:
+            check_of_layer(net_layer, labels, values)
         definitions = net_layer.layer.state_defs([shaped.shapes[b] for b in net_layer.bottoms])
         with naming(net_layer.place):
             result = net_layer.layer.reference(

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from vggrepro.caffe.messages import FillerParameter
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import RegistrationError, UnknownLayerError, UnsupportedError
+from vggrepro.layers.rules.labels import Labels
 
 Array = npt.NDArray[np.float64]
 Shapes = Sequence[Shape]
@@ -145,6 +146,8 @@ class Layer(ABC, Generic[S]):
     """True where the tops are the probabilities of classes, and the bottoms their scores (Softmax)."""
     silences: ClassVar[bool] = False
     """True for a layer that reads its bottoms only so that they are no outputs of the net (Silence)."""
+    moves_values: ClassVar[bool] = False
+    """True where the tops hold nothing but values of the bottoms, at other places (Reshape, Slice)."""
     shares_batch: ClassVar[bool] = False
     """True for sources whose tops all have one batch: a size given for the first holds for the others."""
 
@@ -159,6 +162,10 @@ class Layer(ABC, Generic[S]):
         """Bottoms that never get a gradient: labels, sequence markers, selectors, indices. A layer
         sets them as a class attribute, or overrides this where they depend on its parameters."""
         return frozenset()
+
+    def allowed_labels(self, bottoms: Shapes) -> Labels | None:
+        """Which bottom holds labels or other indices, and which are allowed. None for most layers."""
+        return None
 
     @property
     def top_k_accuracy(self) -> int | None:

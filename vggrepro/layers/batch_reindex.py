@@ -21,6 +21,7 @@ from vggrepro.layers.base import (
     exactly,
     register,
 )
+from vggrepro.layers.rules.labels import Labels
 
 _NO_INDEX = 2**31 - 1
 
@@ -38,6 +39,7 @@ class BatchReindex(Layer[_Saved]):
     bottom. An item may be picked often or never: its gradient is the sum over its uses."""
 
     type = "BatchReindex"
+    moves_values = True
     bottoms = exactly(2)
     blind_bottoms = frozenset({1})
 
@@ -50,6 +52,9 @@ class BatchReindex(Layer[_Saved]):
         if len(index) != 1:
             raise ShapeError(f"1 == bottom[1]->num_axes() (1 vs. {len(index)}): the index blob has one axis")
         return ((index[0], *items[1:]),)
+
+    def allowed_labels(self, bottoms: Shapes) -> Labels:
+        return Labels(1, bottoms[0][0])
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]

@@ -33,6 +33,7 @@ class Concat(Layer[tuple[Value, ...]]):
     """
 
     type = "Concat"
+    moves_values = True
     bottoms = at_least(1)
 
     axis: LegacyAxis

@@ -37,6 +37,7 @@ class Crop(Layer[_Saved]):
     """
 
     type = "Crop"
+    moves_values = True
     bottoms = exactly(2)
 
     axis: int = 2

@@ -23,6 +23,7 @@ from vggrepro.layers.base import (
     Shapes,
     register,
 )
+from vggrepro.layers.rules.labels import Labels
 
 INT64 = 7
 
@@ -54,6 +55,9 @@ class Embed(Layer[str]):
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         return ((*bottoms[0], self.num_output),)
+
+    def allowed_labels(self, bottoms: Shapes) -> Labels:
+        return Labels(0, self.input_dim)
 
     def param_defs(self, bottoms: Shapes) -> tuple[ParamDef, ...]:
         weight = ParamDef((self.input_dim, self.num_output), self.weight_filler)

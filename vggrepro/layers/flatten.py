@@ -37,6 +37,7 @@ class Flatten(Layer[ReplacedAxes]):
     """
 
     type = "Flatten"
+    moves_values = True
 
     axis: int = 1
     end_axis: int = -1

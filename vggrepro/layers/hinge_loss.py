@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.layers.base import Array, Emitted, Gradients, Needed, Referenced, Shapes, register
+from vggrepro.layers.rules.labels import Labels
 from vggrepro.layers.rules.loss import (
     LossLayer,
     check_first_sizes,
@@ -51,6 +53,9 @@ class HingeLoss(LossLayer[_Saved]):
         check_first_sizes(bottoms)
         check_legacy(bottoms[0])
         return ((),)
+
+    def allowed_labels(self, bottoms: Shapes) -> Labels:
+        return Labels(1, math.prod(bottoms[0][1:]), read=bottoms[0][0])
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]

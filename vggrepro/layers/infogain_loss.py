@@ -22,6 +22,7 @@ from vggrepro.layers.base import (
     Shapes,
     register,
 )
+from vggrepro.layers.rules.labels import Labels
 from vggrepro.layers.rules.loss import (
     LOG_THRESHOLD,
     Averaging,
@@ -94,6 +95,9 @@ class InfogainLoss(LossLayer[_Saved]):
                 f" ({elements} vs. {classes * classes}): H must be {classes}x{classes}"
             )
         return ((), tuple(bottoms[0])) if self.gives_prob else ((),)
+
+    def allowed_labels(self, bottoms: Shapes) -> Labels:
+        return Labels(1, bottoms[0][self.axis], self.averaging.ignore_label)
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]

@@ -32,6 +32,7 @@ class Permute(Layer[tuple[int, ...]]):
     """Axis i of the top is axis ``order[i]`` of the bottom; axes that are not named follow in their order."""
 
     type = "Permute"
+    moves_values = True
     origin = "SSD"
 
     order: tuple[int, ...] = ()

@@ -33,6 +33,7 @@ class Reshape(Layer[ReplacedAxes]):
     """
 
     type = "Reshape"
+    moves_values = True
 
     shape: Shape = ()
     axis: int = 0

@@ -33,6 +33,7 @@ class Slice(Layer[Value]):
     """Pieces of ``axis`` (default 1), cut before each of ``points``; without points, equal pieces."""
 
     type = "Slice"
+    moves_values = True
     tops = at_least(1)
 
     axis: LegacyAxis

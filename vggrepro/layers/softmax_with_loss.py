@@ -21,6 +21,7 @@ from vggrepro.layers.base import (
     Shapes,
     register,
 )
+from vggrepro.layers.rules.labels import Labels
 from vggrepro.layers.rules.loss import (
     FLT_MIN,
     Averaging,
@@ -82,6 +83,9 @@ class SoftmaxWithLoss(LossLayer[SoftmaxSaved]):
         check_first_sizes(bottoms)
         check_label_count(bottoms, self.axis, "softmax")
         return ((), tuple(bottoms[0])) if self.gives_prob else ((),)
+
+    def allowed_labels(self, bottoms: Shapes) -> Labels:
+        return Labels(1, bottoms[0][self.axis], self.averaging.ignore_label)
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]

@@ -27,6 +27,7 @@ class Split(Layer[None]):
     """Every top is the bottom itself; its gradient is the sum of the tops' gradients."""
 
     type = "Split"
+    moves_values = True
     tops = at_least(1)
 
     count: int = 1

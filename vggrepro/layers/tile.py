@@ -29,6 +29,7 @@ class Tile(Layer[Value]):
     """The bottom ``tiles`` times in a row along ``axis``; its gradient is the sum over the copies."""
 
     type = "Tile"
+    moves_values = True
 
     tiles: int
     axis: int = 1

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from vggrepro.graph.label_checks import LabelCheck
 from vggrepro.runtime.device import Device
 from vggrepro.runtime.device_array import DeviceScalar, DeviceView
 
@@ -16,9 +18,12 @@ class BoundRun:
     """A run of a session whose inputs and outputs are views of device arrays, bound in place: made by
     :meth:`vggrepro.runtime.session.Session.bind`."""
 
-    def __init__(self, raw: Any, device: Device) -> None:
+    def __init__(self, raw: Any, device: Device, label_checks: Sequence[LabelCheck] = ()) -> None:
         self._raw = raw
         self._device = device
+        self._label_checks = label_checks
+        self._labelled = {name for check in label_checks for name in check.inputs}
+        self._labels: dict[str, npt.NDArray[Any] | DeviceView] = {}
         self._binding = raw.io_binding()
         self._held: dict[str, Any] = {}
         self._outputs: list[str] = []
@@ -28,6 +33,7 @@ class BoundRun:
         """Let the coming runs read an input there."""
         self._binding.bind_input(name, *self._at(place))
         self._held[name] = place.array  # the binding knows only its address
+        self._note_labels(name, place)
 
     def bind_output(self, name: str, place: DeviceView) -> None:
         """Let the coming runs write an output there."""
@@ -48,6 +54,7 @@ class BoundRun:
         value = onnxruntime.OrtValue.ortvalue_from_numpy(contiguous, self._device.kind, self._device.index)
         self._held[name] = value
         self._binding.bind_ortvalue_input(name, value)
+        self._note_labels(name, array)
 
     def read_host(self, name: str, array: npt.NDArray[Any]) -> None:
         """Let the coming runs read an input from a contiguous array in the host's memory, as it then is."""
@@ -66,7 +73,9 @@ class BoundRun:
         self._binding.bind_ortvalue_input(name, scalar.value)
 
     def run(self) -> dict[str, npt.NDArray[Any]]:
-        """Run, and return the outputs of :meth:`return_output` by name. Raises DeviceError if a GPU fails."""
+        """Run, and return the outputs of :meth:`return_output` by name. Raises LabelError for a label that is
+        no class, DeviceError if a GPU fails."""
+        self._check_labels()
         for name in self._returned:
             self._binding.bind_output(name, "cpu")  # that of the last run may have another shape
         try:
@@ -78,6 +87,15 @@ class BoundRun:
             return {}
         values = dict(zip(self._outputs, self._binding.get_outputs(), strict=True))
         return {name: np.array(values[name].numpy()) for name in self._returned}
+
+    def _note_labels(self, name: str, values: npt.NDArray[Any] | DeviceView) -> None:
+        if name in self._labelled:
+            self._labels[name] = values
+
+    def _check_labels(self) -> None:
+        feeds = {n: v.read() if isinstance(v, DeviceView) else v for n, v in self._labels.items()}
+        for check in self._label_checks:
+            check(feeds)
 
     def _at(self, place: DeviceView) -> tuple[Any, ...]:
         return self._device.kind, self._device.index, np.float32, place.shape, place.address

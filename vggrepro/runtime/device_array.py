@@ -32,6 +32,10 @@ class DeviceView:
     def size(self) -> int:
         return int(np.prod(self.shape, dtype=np.int64))
 
+    def read(self) -> npt.NDArray[np.float32]:
+        """The contents, in this shape: on the CPU the memory itself, elsewhere a copy."""
+        return self.array.read()[self.offset : self.offset + self.size].reshape(self.shape)
+
     def part(self, start: int, count: int) -> DeviceView:
         """``count`` elements from ``start`` on, as a flat array."""
         return DeviceView(self.array, self.offset + start, (count,))

@@ -54,6 +54,7 @@ class Session:
                 options.add_initializer(name, self._weights[-1])
         providers = self.device.providers(tf32, repeatable=repeatable or training, frugal=training)
         self._raw = self._started(graph, options, providers)
+        self._label_checks = graph.label_checks
         declared = [*self._raw.get_inputs(), *self._raw.get_overridable_initializers()]
         self.inputs = {i.name for i in declared}
         self.outputs = [o.name for o in self._raw.get_outputs()]
@@ -81,10 +82,13 @@ class Session:
         """Feed arrays by name, get arrays by name (default: every output).
 
         Raises NetError for a name that the graph does not have, an input that is missing or of another
-        dtype, ShapeError for one of another shape, DeviceError if a GPU fails.
+        dtype, ShapeError for one of another shape, LabelError for a label that is no class, DeviceError if a
+        GPU fails.
         """
         names = list(self.outputs if outputs is None else outputs)
         self._check(feeds, names)
+        for check in self._label_checks:
+            check(feeds)
         binding = self._raw.io_binding()
         held = {name: self._to_device(array) for name, array in feeds.items()}
         for name, value in held.items():
@@ -100,7 +104,7 @@ class Session:
 
     def bind(self) -> BoundRun:
         """A run whose inputs and outputs can be bound to places in the device's memory."""
-        return BoundRun(self._raw, self.device)
+        return BoundRun(self._raw, self.device, self._label_checks)
 
     def _check(self, feeds: Arrays, names: Sequence[str]) -> None:
         for name in names:
