@@ -17,6 +17,7 @@ _HOMES = {
     "load_net": "vggrepro.net",
     "register_layer": "vggrepro.layers.base",
     "reference_forward": "vggrepro.graph.reference",
+    "save_weights": "vggrepro.net",
     "to_onnx": "vggrepro.graph.forward",
     "upgrade_net": "vggrepro.caffe.upgrade",
     "upgrade_solver": "vggrepro.caffe.upgrade",
@@ -32,6 +33,7 @@ __all__ = [
     "load_net",
     "reference_forward",
     "register_layer",
+    "save_weights",
     "to_onnx",
     "upgrade_net",
     "upgrade_solver",
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from vggrepro.graph.forward import to_onnx
     from vggrepro.graph.reference import reference_forward
     from vggrepro.layers.base import Layer, register_layer
-    from vggrepro.net import Net, load_net
+    from vggrepro.net import Net, load_net, save_weights
     from vggrepro.runtime.session import Session
     from vggrepro.training.solver import Solver
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from net_files import image, layer
 
+from vggrepro.caffe.messages import NetParameter
 from vggrepro.caffe.snapshot import write_caffemodel
 from vggrepro.caffe.text import parse_net
 from vggrepro.errors import ShapeError, WeightsError
@@ -48,3 +51,57 @@ def test_a_blob_without_elements_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ShapeError, match=r"net\.prototxt: layer 'd': top 'd' would have no elements"):
         load_net(path)
     assert load_net(path, input_shapes={"d": (1, 2, 3, 4)}).inputs == {"d": (1, 2, 3, 4)}
+
+
+def saved_net(folder: Path, *names: str) -> Path:
+    """A weight file with an InnerProduct layer of each name."""
+    net = NetParameter(name="w")
+    for name in names:
+        net.layer.add(name=name, type="InnerProduct")
+    write_caffemodel(folder / "w.caffemodel", net, {name: [np.full((2, 2), 7.0)] for name in names})
+    return folder / "w.caffemodel"
+
+
+def two_products(folder: Path) -> Path:
+    more = "inner_product_param { num_output: 2 bias_term: false }"
+    path = folder / "net.prototxt"
+    path.write_text(
+        image(1, 2)
+        + layer("a", "InnerProduct", "data", more=more)
+        + layer("b", "InnerProduct", "a", more=more)
+    )
+    return path
+
+
+def test_source_layers_that_are_ignored_are_told_in_one_line(tmp_path: Path) -> None:
+    with pytest.warns(
+        UserWarning, match=r"w\.caffemodel: Ignoring source layer x, y: not in the net"
+    ) as told:
+        load_net(two_products(tmp_path), saved_net(tmp_path, "a", "x", "b", "y"))
+    assert len(told) == 1
+
+
+def test_a_file_of_which_nothing_is_copied(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match=r"w\.caffemodel: NOTHING is copied: .* \(x, y\)"):
+        net = load_net(two_products(tmp_path), saved_net(tmp_path, "x", "y"))
+    assert net.loaded == frozenset()
+
+
+@pytest.mark.filterwarnings("error")
+def test_files_that_fit_are_quiet(tmp_path: Path) -> None:
+    load_net(two_products(tmp_path), saved_net(tmp_path, "a", "b"))
+
+
+def test_a_file_with_a_layer_twice(tmp_path: Path) -> None:
+    path = saved_net(tmp_path, "a", "b")
+    path.write_bytes(path.read_bytes() + NetParameter(layer=[repeated()]).SerializeToString())
+    with pytest.warns(UserWarning, match="several layers are called a: the last one's values stay"):
+        net = load_net(two_products(tmp_path), path)
+    np.testing.assert_array_equal(net.params["a:0"], np.zeros((2, 2)))
+
+
+def repeated() -> Any:
+    again = NetParameter().layer.add(name="a", type="InnerProduct")
+    blob = again.blobs.add(data=[0, 0, 0, 0])
+    blob.shape.dim.extend([2, 2])
+    return again

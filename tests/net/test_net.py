@@ -10,6 +10,7 @@ from net_files import image, layer, net_of
 
 from vggrepro.caffe.text import parse_net
 from vggrepro.errors import NetError, ShapeError, UnknownLayerError, UnsupportedError
+from vggrepro.graph.reference import reference_forward
 from vggrepro.net.net import build
 
 SHARED = 'param { name: "w" } inner_product_param { num_output: 2 bias_term: false }'
@@ -66,3 +67,60 @@ def test_loss_weights_are_one_for_each_top() -> None:
     text = image(2, 3) + layer("l", "EuclideanLoss", "data data", more="loss_weight: 1 loss_weight: 2")
     with pytest.raises(NetError, match=r"^layer 'l': loss_weight must be .* \(1 tops vs. 2 weights\)"):
         build(parse_net(text), "TEST")
+
+
+@pytest.mark.parametrize(
+    ("params", "error", "message"),
+    [
+        ({"q:0": np.ones((2, 2))}, NetError, r"no parameter 'q:0'; it has p:0"),
+        ({"p": np.ones((2, 2))}, NetError, r"no parameter 'p'; it has p:0"),
+        ({"p:0": np.ones((1, 1, 2, 2))}, ShapeError, r"'p:0': shape \(1, 1, 2, 2\), expected \(2, 2\)"),
+        ({"p:0": np.ones(4)}, ShapeError, r"'p:0': shape \(4,\), expected \(2, 2\)"),
+    ],
+)
+def test_values_that_the_net_has_no_place_for(
+    tmp_path: Path, params: dict[str, np.ndarray], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        net_of(tmp_path, NET).with_params(params)
+
+
+def test_a_shared_parameter_under_another_name(tmp_path: Path) -> None:
+    net = net_of(tmp_path, NET + layer("q", "InnerProduct", "b", more=SHARED))
+    changed = net.with_params({"q:0": [[1, 2], [3, 4]]})
+    for key in ("p:0", "q:0"):
+        np.testing.assert_array_equal(changed.params[key], [[1, 2], [3, 4]])
+        assert changed.params[key].dtype == np.float32
+    both = net.with_params({"q:0": np.zeros((2, 2)), "p:0": np.ones((2, 2))})
+    np.testing.assert_array_equal(both.params["q:0"], np.ones((2, 2)))
+
+
+TWICE = [
+    layer("c", "InnerProduct", "data", "x", SHARED) + layer("c", "InnerProduct", "x", "y", SHARED),
+    layer("c", "InnerProduct", "data", "x", SHARED) + layer("c", "ReLU", "x", "y"),
+    layer("c", "ReLU", "data", "x") + layer("c", "InnerProduct", "x", "y", SHARED),
+    layer("c", "Dropout", "data", "x") + layer("c", "Dropout", "x", "y"),
+]
+
+
+@pytest.mark.parametrize("text", TWICE)
+def test_two_layers_of_one_name(text: str) -> None:
+    """Weights and states are found by the name."""
+    with pytest.raises(NetError, match=r"layers 2 \(\w+\) and 3 \(\w+\) are both called 'c'"):
+        build(parse_net(image(1, 2) + text), "TRAIN")
+
+
+def test_layers_that_only_compute_may_share_a_name(tmp_path: Path) -> None:
+    """In place on one blob too, and as losses without a name for their tops."""
+    text = (
+        image(2, 3)
+        + layer("r", "ReLU", "data", "x")
+        + layer("r", "Power", "x", "x", "power_param { scale: 2 }")
+    )
+    text += layer("r", "Power", "x", "x", "power_param { shift: 1 }")
+    text += image(2, 3, name="t") + layer("l", "EuclideanLoss", "x t").replace('top: "l"', "") * 2
+    net = net_of(tmp_path, text)
+    assert len(set(net.shapes)) == len(net.shapes) == 7
+    data = np.array([[1, -1, 2], [0, 3, -4]], np.float32)
+    blobs = reference_forward(net, {"data": data, "t": data})
+    np.testing.assert_array_equal(blobs["x"], 2 * np.maximum(data, 0) + 1)

@@ -8,11 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from database_run import BODY, DATA, LOSS, log, prepare, train, write_run
+from database_run import BODY, DATA, LOSS, log, prepare, train, write_database, write_run
 
 from vggrepro.caffe.messages import NetParameter
 from vggrepro.caffe.snapshot import write_caffemodel
-from vggrepro.errors import DeviceError
+from vggrepro.errors import DeviceError, LabelError
 from vggrepro.runtime.device import Device
 from vggrepro.training import solver
 from vggrepro.training.solver import Solver
@@ -197,3 +197,48 @@ def test_a_gpu_that_only_the_solver_asks_for(
     assert last == f"error: device cuda:0: CUDA does not load; {advice}"
     assert train(tmp_path, "--device", "cuda") == 2
     assert capsys.readouterr().err.splitlines()[-1] == "error: device cuda:0: CUDA does not load"
+
+
+@pytest.mark.parametrize("label", [4, 7, -1])
+@pytest.mark.parametrize("kind", ["SoftmaxWithLoss", "HingeLoss", "MultinomialLogisticLoss"])
+def test_labels_out_of_range(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, label: int
+) -> None:
+    write_database(tmp_path, [0, 1, 2, 3, 0, 1, label, 3])
+    write_run(tmp_path, DATA + BODY + LOSS.replace("SoftmaxWithLoss", kind), test_interval=9)
+    assert train(tmp_path) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert f"layer 'loss': label {label} in row 6 of blob 'label': expected 0 to 3" in last
+
+
+def test_labels_out_of_range_in_a_test(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The training batch is right, the larger batch of the test is not."""
+    write_database(tmp_path, [0, 1, 2, 3, 0, 1, 2, 3, 4, 0])
+    write_run(tmp_path)
+    assert train(tmp_path) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "layer 'loss': label 4 in row 8 of blob 'label': expected 0 to 3" in last
+
+
+def test_ignored_labels_may_be_anything(tmp_path: Path) -> None:
+    write_database(tmp_path, [0, 1, 2, 3, 0, 1, 255, 3])
+    ignoring = LOSS.replace('top: "loss"', 'top: "loss" loss_param { ignore_label: 255 }')
+    write_run(tmp_path, DATA + BODY + ignoring.split('layer { name: "accuracy"')[0])
+    assert train(tmp_path) == 0
+
+
+def test_labels_by_hand(tmp_path: Path) -> None:
+    write_run(tmp_path, DATA + BODY + LOSS)
+    by_hand = Solver(
+        tmp_path / "solver.prototxt", threads=1, input_shapes={"data": (8, 3, 9, 9), "label": (8,)}
+    )
+    before = {key: array.copy() for key, array in by_hand.params.items()}
+    for label in (4, -1, float("nan")):
+        with pytest.raises(
+            LabelError, match=r"layer 'loss': label \S+ in row 2 of blob 'label': expected 0 to 3"
+        ):
+            by_hand.step([{"data": np.ones((8, 3, 9, 9)), "label": np.array([0, 0, label, 0, 0, 0, 0, 0])}])
+    assert by_hand.iteration == 0
+    for key, array in by_hand.params.items():
+        np.testing.assert_array_equal(array, before[key])

@@ -76,9 +76,10 @@ def assemble_graph(
 def _described(graph: Graph, forward: ForwardPass, outputs: Outputs, fed_gradients: Iterable[str]) -> Graph:
     """The graph, which now says what its inputs and outputs are."""
     names = output_names(forward.net)
+    read = {name for node in graph.skeleton.graph.node for name in node.input}
     return replace(
         graph,
-        label_checks=label_checks(forward.net, forward.dims),
+        label_checks=tuple(c for c in label_checks(forward.net, forward.dims) if c.inputs <= read),
         loss=None if outputs.loss is None else LOSS,
         blobs={blob: names[blob] for blob in outputs.blobs},
         gradients={of: gradient_name(of) for of in outputs.gradients},

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import warnings
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -68,6 +70,9 @@ def load_net(
         net = build(message, phase, input_shapes, custom)
     warn_of_custom_nodes(net.layers, net.shapes)
     loaded = _loaded(net, saved)
+    if not loaded or all(use.owner in loaded for use in net.param_uses):
+        for path, layers in saved.items():
+            warn_of_ignored(path, layers, {layer.name for layer in net.layers})
     with naming(source):
         others = initial_params(net, seed, skip=loaded) if fill else {}
     files = dict(zip(("prototxt", "weights"), (source, *saved), strict=False))
@@ -132,6 +137,30 @@ def build_net(
     return replace(net.with_params({**others, **loaded}), loaded=frozenset(loaded))
 
 
+def warn_of_ignored(path: str, saved: Sequence[SavedLayer], names: Collection[str]) -> None:
+    """One warning for all layers of a weight file that have blobs and none of these names, where Caffe prints
+    a line for each; a louder one for a file of which nothing is left then."""
+    with_blobs = [layer.name for layer in saved if layer.blobs]
+    ignored = [name for name in with_blobs if name not in names]
+    if ignored and len(ignored) == len(with_blobs):
+        warnings.warn(
+            f"{path}: NOTHING is copied: the net has no layer of a name in it ({', '.join(ignored)})",
+            stacklevel=3,
+        )
+    elif ignored:
+        warnings.warn(f"{path}: Ignoring source layer {', '.join(ignored)}: not in the net", stacklevel=3)
+
+
+def _warn_of_repeated(saved: Sequence[SavedLayer], source: str) -> None:
+    counts = Counter(layer.name for layer in saved if layer.blobs)
+    repeated = [name for name, count in counts.items() if count > 1]
+    if repeated:
+        warnings.warn(
+            f"{source}: several layers are called {', '.join(repeated)}: the last one's values stay",
+            stacklevel=3,
+        )
+
+
 def _loaded(net: Net, saved: Mapping[str, Sequence[SavedLayer]]) -> dict[str, npt.NDArray[np.float32]]:
     """What the files (by path) have of a net's parameters; of what several have, the last one's."""
     loaded: dict[str, npt.NDArray[np.float32]] = {}
@@ -160,6 +189,7 @@ def match_weights(net: Net, saved: Sequence[SavedLayer], source: str) -> dict[st
 
     Raises WeightsError for a layer with another number of blobs or a blob of another shape.
     """
+    _warn_of_repeated(saved, source)
     layers = {net_layer.name: net_layer for net_layer in net.layers}
     found: dict[str, npt.NDArray[np.float32]] = {}
     for layer in saved:

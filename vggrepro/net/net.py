@@ -56,8 +56,12 @@ class Net:
         return [net_layer for net_layer in self.layers if value in net_layer.bottoms]
 
     def with_params(self, params: Params) -> Net:
-        """The same net with other parameter values; a shared one is given under its owner's key."""
-        return replace(self, params=_spread(self.layers, {**self.params, **params}))
+        """The same net with other values of some parameters, by ``"layer:index"``. A shared one changes under
+        all of its names; of values under several of them its owner's count.
+
+        Raises NetError for a name that is none, ShapeError for values of another shape.
+        """
+        return replace(self, params=_spread(self.layers, {**self.params, **_by_owner(self, params)}))
 
     def reshape(self, inputs: Mapping[str, Shape]) -> Net:
         """The same net at other input shapes (Caffe's ``Net::Reshape``). Parameters must still fit:
@@ -104,6 +108,7 @@ def build(
     overrides = dict(input_shapes or {})
     shapes = infer_shapes(net_layers, overrides)
     finished = attach_params(net_layers, shapes)
+    _check_names(finished, shapes)
     check_sizes(finished, shapes)
     inputs = {top: shapes[top] for p in finished if p.layer.source for top in p.tops}
     if set(overrides) - set(inputs):
@@ -120,6 +125,24 @@ def build(
         message=message,
         custom=custom or {},
     )
+
+
+def _check_names(layers: Sequence[NetLayer], shapes: Mapping[str, Shape]) -> None:
+    """Raise NetError for two layers of one name of which one has parameters or a state: both are found by the
+    name. Caffe builds such a net, and then copies all weights of that name to its first layer."""
+    first: dict[str, int] = {}
+    for index, layer in enumerate(layers):
+        other = layers[first.setdefault(layer.name, index)]
+        if other is not layer and any(_is_found_by_name(one, shapes) for one in (other, layer)):
+            places = f"{first[layer.name] + 1} ({other.message.type}) and {index + 1} ({layer.message.type})"
+            raise NetError(
+                f"layers {places} are both called {layer.name!r}: weights are found by a layer's name, so"
+                " each must have its own"
+            )
+
+
+def _is_found_by_name(layer: NetLayer, shapes: Mapping[str, Shape]) -> bool:
+    return bool(layer.params or layer.layer.state_defs([shapes[bottom] for bottom in layer.bottoms]))
 
 
 def _parse_layers(message: NetParameter, phase: str, custom: Mapping[str, AnyLayer]) -> list[AnyLayer]:
@@ -165,6 +188,21 @@ def _loss_weights(message: LayerParameter, layer: AnyLayer, tops: int) -> tuple[
     if given:
         return given
     return tuple(1.0 if layer.loss and index == 0 else 0.0 for index in range(tops))
+
+
+def _by_owner(net: Net, params: Mapping[str, npt.ArrayLike]) -> Params:
+    """Values by their owners' keys, checked, as float32."""
+    uses = {use.key: use for use in net.param_uses}
+    given: dict[str, npt.NDArray[np.float32]] = {}
+    for key, array in params.items():
+        if key not in uses:
+            raise NetError(f"net {net.name!r}: no parameter {key!r}; it has {', '.join(uses) or 'none'}")
+        values, owner, shape = np.asarray(array, np.float32), uses[key].owner, uses[key].definition.shape
+        if values.shape != shape:
+            raise ShapeError(f"net {net.name!r}: parameter {key!r}: shape {values.shape}, expected {shape}")
+        if key == owner or owner not in params:
+            given[owner] = values.reshape(uses[owner].definition.shape)
+    return given
 
 
 def _spread(layers: Sequence[NetLayer], params: Params) -> Params:

@@ -47,6 +47,20 @@ class _Wirer:
         self.available.discard(blob)
         return value
 
+    def automatic(self, message: Any, index: int) -> str:
+        """The value of a top that the definition does not name."""
+        value = self._new(f"{message.name}/(automatic)_{index}")
+        self.readers[value] = 0
+        return value
+
+    def _new(self, value: str) -> str:
+        """The name of a new value: with a number behind it where another layer of this name made one."""
+        number, name = 1, value
+        while name in self.readers:
+            number += 1
+            name = f"{value}#{number}"
+        return name
+
     def write(self, message: Any, layer: AnyLayer, index: int) -> str:
         blob = message.top[index]
         in_place = index < len(message.bottom) and message.bottom[index] == blob
@@ -56,7 +70,7 @@ class _Wirer:
             )
         if blob in self.current and (not in_place or self.readers[self.current[blob]] > 1):
             raise NetError(f"Top blob '{blob}' produced by multiple sources.")
-        value = self.current[blob] = f"{blob}#{message.name}" if in_place else blob
+        value = self.current[blob] = self._new(f"{blob}#{message.name}") if in_place else blob
         self.readers[value] = int(any(message.loss_weight[index : index + 1]))  # Caffe splits it for its loss
         self.available.add(blob)
         return value
@@ -76,7 +90,7 @@ def wire(messages: Sequence[Any], layers: Sequence[AnyLayer]) -> Wiring:
         bottoms = tuple(wirer.read(message, i) for i in range(len(message.bottom)))
         with naming(place_of(message)):
             tops = [wirer.write(message, layer, i) for i in range(len(message.top))]
-        tops += [f"{message.name}/(automatic)_{i}" for i in range(automatic_tops(message, type(layer)))]
+        tops += [wirer.automatic(message, i) for i in range(automatic_tops(message, type(layer)))]
         wires.append(Wires(bottoms, tuple(tops)))
     return Wiring(tuple(wires), wirer.current, tuple(sorted(wirer.available)))
 

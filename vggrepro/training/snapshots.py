@@ -12,16 +12,14 @@ from pathlib import Path
 from vggrepro.caffe.snapshot import (
     SavedState,
     read_solverstate,
-    write_caffemodel,
-    write_caffemodel_hdf5,
     write_solverstate,
     write_solverstate_hdf5,
 )
 from vggrepro.caffe.weights import read_weights
 from vggrepro.errors import SolverError, WeightsError
-from vggrepro.layers.base import set_up_definition
 from vggrepro.net import Net
 from vggrepro.net.load import match_weights
+from vggrepro.net.save import write_weights
 from vggrepro.system.atomic import remove_leftovers
 from vggrepro.system.lock import locked
 from vggrepro.training.definition import Definition
@@ -52,17 +50,10 @@ def paths(definition: Definition, iteration: int) -> Paths:
 
 def write(files: Paths, net: Net, arrays: SolverArrays, iteration: int, current_step: int) -> None:
     """Write Caffe's two files, the state last: it stands for a complete snapshot."""
-    hdf5 = files.model.suffix == ".h5"
-    owned = arrays.read(arrays.values)
-    blobs = {
-        p.name: [owned[use.owner].reshape(use.definition.shape) for use in p.params]
-        for p in net.layers
-        if p.params
-    }
-    (write_caffemodel_hdf5 if hdf5 else write_caffemodel)(files.model, net.message, blobs, set_up_definition)
+    write_weights(files.model, net, arrays.read(arrays.values))
     histories = [array for history in arrays.histories for array in arrays.read(history).values()]
     saved = SavedState(iteration, str(files.model), current_step, tuple(histories))
-    (write_solverstate_hdf5 if hdf5 else write_solverstate)(files.state, saved)
+    (write_solverstate_hdf5 if files.state.suffix == ".h5" else write_solverstate)(files.state, saved)
 
 
 @dataclass(frozen=True)

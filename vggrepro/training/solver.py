@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import secrets
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.emit import Shape
-from vggrepro.errors import SolverError
+from vggrepro.errors import SolverError, WeightsError
 from vggrepro.graph.model import Graph
 from vggrepro.graph.naming import LOSS
 from vggrepro.graph.training_step import build_training_step
@@ -27,7 +28,7 @@ from vggrepro.runtime.session import Session
 from vggrepro.system.ranks import Alone, Ranks
 from vggrepro.training import snapshots
 from vggrepro.training.by_shapes import ByShapes
-from vggrepro.training.definition import Definition, read_definition, weight_names
+from vggrepro.training.definition import Definition, read_definition
 from vggrepro.training.feeds import Feeds, fitted, shapes_of
 from vggrepro.training.gradient_exchange import begin_sum
 from vggrepro.training.initialise import Fillers
@@ -35,8 +36,7 @@ from vggrepro.training.output_values import OutputValues, value_of
 from vggrepro.training.rates import learning_rate, next_step
 from vggrepro.training.solver_arrays import SolverArrays
 from vggrepro.training.updater import Updater
-
-PathLike = str | os.PathLike[str]
+from vggrepro.training.weight_files import PathLike, check_weight_files, weight_files
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,11 @@ class Solver:
         self.threads = threads
         self.iteration = 0
         self.current_step = 0
-        self.weight_files = self._weight_files(weights)
+        self.weight_files = weight_files(self.definition, weights)
         """The files whose layers are copied by name, into nets in phase TEST too."""
         self.net = self._build_net(fillers, input_shapes)
+        check_weight_files(self.weight_files, self.definition, self.net)
+        self._warn_of_debug_info()
         self.device = as_device(device)
         require(self.device)
         self.arrays = SolverArrays.allocate(
@@ -107,13 +109,6 @@ class Solver:
         self.net = replace(self.net, params={})  # the device has them now
         self._share(self.arrays.values)
 
-    def _weight_files(self, weights: PathLike | Sequence[PathLike] | None) -> list[PathLike]:
-        if weights is None:
-            named = [name for text in self.param.weights for name in weight_names(text)]
-            return [self.definition.locate(name) for name in named]
-        given = [weights] if isinstance(weights, (str, os.PathLike)) else weights
-        return [name for item in given for name in (weight_names(item) if isinstance(item, str) else [item])]
-
     def _build_net(self, fillers: Fillers | None, input_shapes: Mapping[str, Shape] | None) -> Net:
         message = self.definition.train_message()
         if fillers is not None:
@@ -126,6 +121,11 @@ class Solver:
             seed=self.seed,
             weights=self.weight_files,
         )
+
+    def _warn_of_debug_info(self) -> None:
+        """Caffe prints the mean absolute value of every blob, parameter and gradient then."""
+        if self.param.debug_info or self.net.message.debug_info:
+            warnings.warn(f"{self.definition.path}: debug_info: true: nothing is printed here", stacklevel=3)
 
     def _build_pass(self, shapes: Mapping[str, Shape]) -> _Pass:
         """The training step at some input shapes, on the solver's arrays."""
@@ -259,18 +259,31 @@ class Solver:
         """
         saved = snapshots.read(Path(solverstate), self.arrays)
         if saved.learned_net:
-            self.copy_weights(snapshots.weight_file_of(Path(solverstate), saved.learned_net))
+            self._restore_weights(snapshots.weight_file_of(Path(solverstate), saved.learned_net))
+        else:
+            warnings.warn(f"{solverstate}: names no weight file: weights stay as they are", stacklevel=2)
         for history, stored in zip(self.arrays.histories, saved.histories, strict=True):
             self.arrays.write(history, stored)
             self._share(history)
         self.iteration, self.current_step = self.ranks.broadcast((saved.iteration, saved.current_step))
         self._states = self._initial_states()
 
+    def _restore_weights(self, path: Path) -> None:
+        """Copy all weights. Raises WeightsError if the file lacks some: the state belongs to all of them."""
+        found = snapshots.weights_of(self.net, path)
+        missing = [key for key in self.arrays.layout.shapes if key not in found]
+        if missing:
+            raise WeightsError(f"{path}: lacks {', '.join(missing)}, which the solver state belongs to")
+        self.arrays.write(self.arrays.values, found)
+        self._share(self.arrays.values)
+
     def copy_weights(self, path: PathLike, layers: Sequence[str] | None = None) -> list[str]:
         """Copy parameters by layer name from a weight file, all or those of ``layers``, and return the names
         of the layers that got some. Raises WeightsError, also where the file or the net lacks one of
-        ``layers``."""
+        ``layers``, or nothing is copied."""
         found = snapshots.weights_of(self.net, path, layers)
+        if not found:
+            raise WeightsError(f"{os.fspath(path)}: nothing to copy: the net has no layer of a name in it")
         self.arrays.write(self.arrays.values, found)
         self._share(self.arrays.values)
         return [p.name for p in self.net.layers if any(use.owner in found for use in p.params)]

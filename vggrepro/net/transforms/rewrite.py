@@ -36,7 +36,8 @@ def rewritten(
     inputs = {name: shape for name, shape in net.inputs.items() if name in tops}
     built = build(message, net.phase, inputs, net.custom)
     values = {**net.params, **(params or {})}
-    owned = {use.owner for use in built.param_uses}
-    filled = built.with_params({key: values[key] for key in owned})
+    owned = {use.key: use.definition.shape for use in built.param_uses if use.owner == use.key}
+    # A shared parameter may have changed its shape with the layer that owns it.
+    filled = built.with_params({key: values[key].reshape(shape) for key, shape in owned.items()})
     unloaded = {use.key for use in net.param_uses if use.owner not in net.loaded}
-    return replace(filled, sources=net.sources, loaded=frozenset(owned - unloaded))
+    return replace(filled, sources=net.sources, loaded=frozenset(owned.keys() - unloaded))

@@ -1,0 +1,42 @@
+"""Writing the parameters of a net to Caffe's files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from vggrepro.caffe.snapshot import write_caffemodel, write_caffemodel_hdf5
+from vggrepro.errors import WeightsError
+from vggrepro.layers.base import set_up_definition
+from vggrepro.net.net import Net
+
+_WRITERS = {".caffemodel": write_caffemodel, ".h5": write_caffemodel_hdf5}
+
+
+def save_weights(net: Net, path: str | os.PathLike[str]) -> None:
+    """Write the net's parameters to a .caffemodel, or to HDF5 if ``path`` ends in .h5, as Caffe's
+    ``Net::ToProto`` and ``Net::ToHDF5`` do. The file takes its name when it is complete.
+
+    Raises WeightsError for another ending and for a net that lacks values (``load_net`` with ``fill=False``),
+    UnsupportedError without h5py, OSError.
+    """
+    missing = [use.key for use in net.param_uses if use.key not in net.params]
+    if missing:
+        raise WeightsError(f"{os.fspath(path)}: the net has no values of {missing[0]} to write")
+    write_weights(Path(path), net, net.params)
+
+
+def write_weights(path: Path, net: Net, owned: Mapping[str, npt.NDArray[Any]]) -> None:
+    """As :func:`save_weights`, with the values of parameters by their owners' keys."""
+    if path.suffix not in _WRITERS:
+        raise WeightsError(f"{path}: expected a name that ends in {' or '.join(_WRITERS)}")
+    blobs = {
+        layer.name: [owned[use.owner].reshape(use.definition.shape) for use in layer.params]
+        for layer in net.layers
+        if layer.params
+    }
+    _WRITERS[path.suffix](path, net.message, blobs, set_up_definition)
