@@ -1,12 +1,13 @@
 """A file is the old one or the new one, never a part."""
 
+import errno
 import json
 import os
 import stat
 
 import pytest
 
-from vggrepro.system.atomic import replacing, replacing_path, write_json
+from vggrepro.system.atomic import remove_leftovers, replacing, replacing_path, write_json
 
 
 class Stopped(BaseException):
@@ -86,3 +87,32 @@ def test_json(tmp_path):
     with pytest.raises(TypeError):
         write_json(path, {"name": {1, 2}})
     assert "卷积" in path.read_text(encoding="utf-8")
+
+
+def test_no_space_names_the_file_and_another_error_does_not(tmp_path, monkeypatch):
+    for number, name in ((errno.ENOSPC, str(tmp_path / "file")), (errno.EIO, None)):
+        with pytest.raises(OSError) as caught, replacing(tmp_path / "file"):
+            raise OSError(number, os.strerror(number))
+        assert caught.value.filename == name
+
+    def fail(descriptor):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="Input/output error") as caught, replacing(tmp_path / "file"):
+        pass
+    assert caught.value.filename == str(tmp_path / "file")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_killed_processes_have_left_is_removed_where_it_is_ours(tmp_path):
+    long = "n" * 150
+    for name in ("ours", "theirs", long[:100]):
+        (tmp_path / f".{name}.0123456789ab.tmp").touch()
+    (tmp_path / ".ours.0123456789ab.tmp2").touch()
+    (tmp_path / "ours").touch()
+    remove_leftovers(tmp_path, lambda name: name in ("ours", long[:100]))
+    assert {p.name for p in tmp_path.iterdir()} == {
+        ".theirs.0123456789ab.tmp", ".ours.0123456789ab.tmp2", "ours",
+    }  # fmt: skip
+    remove_leftovers(tmp_path / "absent", bool)

@@ -136,6 +136,7 @@ def test_images_of_varying_size_in_one_batch(tmp_path: Path, capsys: pytest.Capt
     assert train(tmp_path) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: layer 'data': ")
+    assert "in one batch: img_height == height (21 vs. 20)" in error
     assert "batch_size: 1" in error
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.emit import Dims
-from vggrepro.layers.rules.labels import Labels, check_labels
+from vggrepro.layers.rules.allowed_labels import AllowedLabels, require_allowed
 from vggrepro.net.net import Net
 from vggrepro.net.net_layer import NetLayer
 
@@ -23,7 +23,7 @@ class LabelCheck:
     which only move values (Reshape, Slice, ...)."""
 
     layer: NetLayer
-    labels: Labels
+    labels: AllowedLabels
     inputs: frozenset[str]
     between: tuple[NetLayer, ...]
 
@@ -36,10 +36,10 @@ class LabelCheck:
         check_of_layer(self.layer, self.labels, values)
 
 
-def check_of_layer(layer: NetLayer, labels: Labels, values: Arrays) -> None:
+def check_of_layer(layer: NetLayer, labels: AllowedLabels, values: Arrays) -> None:
     """Raise LabelError if a layer's bottom among ``values`` holds a label that is not allowed."""
     blob = layer.message.bottom[labels.bottom]
-    check_labels(labels, values[layer.bottoms[labels.bottom]], f"layer {layer.name!r}", blob)
+    require_allowed(labels, values[layer.bottoms[labels.bottom]], f"layer {layer.name!r}", blob)
 
 
 def label_checks(net: Net, dims: Mapping[str, Dims]) -> tuple[LabelCheck, ...]:
@@ -57,7 +57,7 @@ def label_checks(net: Net, dims: Mapping[str, Dims]) -> tuple[LabelCheck, ...]:
     return tuple(checks)
 
 
-def _labels(net: Net, layer: NetLayer, dims: Mapping[str, Dims]) -> Labels | None:
+def _labels(net: Net, layer: NetLayer, dims: Mapping[str, Dims]) -> AllowedLabels | None:
     shapes = [net.shapes[bottom] for bottom in layer.bottoms]
     labels = layer.layer.allowed_labels(shapes)
     larger = [
@@ -67,7 +67,9 @@ def _labels(net: Net, layer: NetLayer, dims: Mapping[str, Dims]) -> Labels | Non
     probed = layer.layer.allowed_labels(larger)
     if labels is None or probed is None or labels.classes != probed.classes:
         return None
-    return labels if labels.read == probed.read else Labels(labels.bottom, labels.classes, labels.ignored)
+    return (
+        labels if labels.read == probed.read else AllowedLabels(labels.bottom, labels.classes, labels.ignored)
+    )
 
 
 def _moved(value: str, makers: Mapping[str, NetLayer]) -> Sequence[NetLayer] | None:

@@ -12,7 +12,7 @@ import numpy as np
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import ShapeError
 from vggrepro.layers.base import Array, Count, Emitted, Layer, Referenced, Shapes, exactly, register
-from vggrepro.layers.rules.labels import Labels
+from vggrepro.layers.rules.allowed_labels import AllowedLabels
 from vggrepro.layers.rules.loss import (
     FLOAT,
     ClassIndex,
@@ -68,8 +68,8 @@ class Accuracy(Layer[None]):
         axis = check_label_count(bottoms, self.axis, "label")
         return ((), (bottoms[0][axis],)) if self.per_class else ((),)
 
-    def allowed_labels(self, bottoms: Shapes) -> Labels:
-        return Labels(1, bottoms[0][self.axis], self.ignore_label)
+    def allowed_labels(self, bottoms: Shapes) -> AllowedLabels:
+        return AllowedLabels(1, bottoms[0][self.axis], self.ignore_label)
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]

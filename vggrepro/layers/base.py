@@ -22,38 +22,16 @@ import numpy.typing as npt
 from vggrepro.caffe.messages import FillerParameter
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import RegistrationError, UnknownLayerError, UnsupportedError
-from vggrepro.layers.rules.labels import Labels
+from vggrepro.layers.rules.allowed_labels import AllowedLabels
+from vggrepro.layers.rules.count import Count as Count
+from vggrepro.layers.rules.count import at_least as at_least
+from vggrepro.layers.rules.count import exactly as exactly
 
 Array = npt.NDArray[np.float64]
 Shapes = Sequence[Shape]
 
 S = TypeVar("S")
 """What a layer saves in ``emit`` for its ``grad``."""
-
-
-@dataclass(frozen=True)
-class Count:
-    """How many bottoms or tops a layer takes: ``least`` to ``most`` (None: any number)."""
-
-    least: int
-    most: int | None
-
-    def __contains__(self, number: int) -> bool:
-        return number >= self.least and (self.most is None or number <= self.most)
-
-    def limit(self, number: int) -> str:
-        """In Caffe's words, the limit that ``number`` is beyond."""
-        if self.least == self.most:
-            return str(self.least)
-        return f"at least {self.least}" if number < self.least else f"at most {self.most}"
-
-
-def exactly(number: int) -> Count:
-    return Count(number, number)
-
-
-def at_least(number: int) -> Count:
-    return Count(number, None)
 
 
 @dataclass(frozen=True)
@@ -163,7 +141,7 @@ class Layer(ABC, Generic[S]):
         sets them as a class attribute, or overrides this where they depend on its parameters."""
         return frozenset()
 
-    def allowed_labels(self, bottoms: Shapes) -> Labels | None:
+    def allowed_labels(self, bottoms: Shapes) -> AllowedLabels | None:
         """Which bottom holds labels or other indices, and which are allowed. None for most layers."""
         return None
 

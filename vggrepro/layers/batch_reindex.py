@@ -21,7 +21,7 @@ from vggrepro.layers.base import (
     exactly,
     register,
 )
-from vggrepro.layers.rules.labels import Labels
+from vggrepro.layers.rules.allowed_labels import AllowedLabels
 
 _NO_INDEX = 2**31 - 1
 
@@ -53,8 +53,8 @@ class BatchReindex(Layer[_Saved]):
             raise ShapeError(f"1 == bottom[1]->num_axes() (1 vs. {len(index)}): the index blob has one axis")
         return ((index[0], *items[1:]),)
 
-    def allowed_labels(self, bottoms: Shapes) -> Labels:
-        return Labels(1, bottoms[0][0])
+    def allowed_labels(self, bottoms: Shapes) -> AllowedLabels:
+        return AllowedLabels(1, bottoms[0][0])
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]

@@ -12,7 +12,7 @@ import numpy as np
 from vggrepro.emit import Dims, GraphBuilder, Shape, Value
 from vggrepro.errors import ShapeError
 from vggrepro.layers.base import Array, Emitted, Gradients, Needed, Referenced, Shapes, exactly, register
-from vggrepro.layers.rules.labels import Labels
+from vggrepro.layers.rules.allowed_labels import AllowedLabels
 from vggrepro.layers.rules.loss import (
     LossLayer,
     check_first_sizes,
@@ -69,9 +69,9 @@ class ContrastiveLoss(LossLayer[_Saved]):
             raise ShapeError(f"{a[0]} pairs need as many similarity flags, got {legacy_size(flags, 0)}")
         return ((),)
 
-    def allowed_labels(self, bottoms: Shapes) -> Labels:
+    def allowed_labels(self, bottoms: Shapes) -> AllowedLabels:
         """Every number but 0 says that a pair is similar."""
-        return Labels(2, classes=None)
+        return AllowedLabels(2, classes=None)
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]

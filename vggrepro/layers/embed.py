@@ -23,7 +23,7 @@ from vggrepro.layers.base import (
     Shapes,
     register,
 )
-from vggrepro.layers.rules.labels import Labels
+from vggrepro.layers.rules.allowed_labels import AllowedLabels
 
 INT64 = 7
 
@@ -56,8 +56,8 @@ class Embed(Layer[str]):
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         return ((*bottoms[0], self.num_output),)
 
-    def allowed_labels(self, bottoms: Shapes) -> Labels:
-        return Labels(0, self.input_dim)
+    def allowed_labels(self, bottoms: Shapes) -> AllowedLabels:
+        return AllowedLabels(0, self.input_dim)
 
     def param_defs(self, bottoms: Shapes) -> tuple[ParamDef, ...]:
         weight = ParamDef((self.input_dim, self.num_output), self.weight_filler)

@@ -12,7 +12,7 @@ import numpy as np
 
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.layers.base import Array, Emitted, Gradients, Needed, Referenced, Shapes, register
-from vggrepro.layers.rules.labels import Labels
+from vggrepro.layers.rules.allowed_labels import AllowedLabels
 from vggrepro.layers.rules.loss import (
     LossLayer,
     check_first_sizes,
@@ -54,8 +54,8 @@ class HingeLoss(LossLayer[_Saved]):
         check_legacy(bottoms[0])
         return ((),)
 
-    def allowed_labels(self, bottoms: Shapes) -> Labels:
-        return Labels(1, math.prod(bottoms[0][1:]), read=bottoms[0][0])
+    def allowed_labels(self, bottoms: Shapes) -> AllowedLabels:
+        return AllowedLabels(1, math.prod(bottoms[0][1:]), read=bottoms[0][0])
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]

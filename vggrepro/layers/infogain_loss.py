@@ -22,7 +22,7 @@ from vggrepro.layers.base import (
     Shapes,
     register,
 )
-from vggrepro.layers.rules.labels import Labels
+from vggrepro.layers.rules.allowed_labels import AllowedLabels
 from vggrepro.layers.rules.loss import (
     LOG_THRESHOLD,
     Averaging,
@@ -96,8 +96,8 @@ class InfogainLoss(LossLayer[_Saved]):
             )
         return ((), tuple(bottoms[0])) if self.gives_prob else ((),)
 
-    def allowed_labels(self, bottoms: Shapes) -> Labels:
-        return Labels(1, bottoms[0][self.axis], self.averaging.ignore_label)
+    def allowed_labels(self, bottoms: Shapes) -> AllowedLabels:
+        return AllowedLabels(1, bottoms[0][self.axis], self.averaging.ignore_label)
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]

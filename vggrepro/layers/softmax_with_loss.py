@@ -21,7 +21,7 @@ from vggrepro.layers.base import (
     Shapes,
     register,
 )
-from vggrepro.layers.rules.labels import Labels
+from vggrepro.layers.rules.allowed_labels import AllowedLabels
 from vggrepro.layers.rules.loss import (
     FLT_MIN,
     Averaging,
@@ -84,8 +84,8 @@ class SoftmaxWithLoss(LossLayer[SoftmaxSaved]):
         check_label_count(bottoms, self.axis, "softmax")
         return ((), tuple(bottoms[0])) if self.gives_prob else ((),)
 
-    def allowed_labels(self, bottoms: Shapes) -> Labels:
-        return Labels(1, bottoms[0][self.axis], self.averaging.ignore_label)
+    def allowed_labels(self, bottoms: Shapes) -> AllowedLabels:
+        return AllowedLabels(1, bottoms[0][self.axis], self.averaging.ignore_label)
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]

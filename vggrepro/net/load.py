@@ -54,8 +54,7 @@ def load_net(
     ``custom_shapes`` gives the shapes of their tops, where they are not the first bottom's (a 0 copies the
     first bottom's size).
 
-    Raises ParseError, UpgradeError, UnsupportedError, NetError, ShapeError or WeightsError.
-    """
+    Raises ParseError, UpgradeError, UnsupportedError, NetError, ShapeError or WeightsError."""
     _check_arguments(phase, allow_custom, custom_shapes)
     source = os.fspath(prototxt)
     written = _read(source, allow_unknown, allow_custom)
@@ -70,9 +69,7 @@ def load_net(
         net = build(message, phase, input_shapes, custom)
     warn_of_custom_nodes(net.layers, net.shapes)
     loaded = _loaded(net, saved)
-    if not loaded or all(use.owner in loaded for use in net.param_uses):
-        for path, layers in saved.items():
-            warn_of_ignored(path, layers, {layer.name for layer in net.layers})
+    _tell_ignored(net, saved, loaded)
     with naming(source):
         others = initial_params(net, seed, skip=loaded) if fill else {}
     files = dict(zip(("prototxt", "weights"), (source, *saved), strict=False))
@@ -149,6 +146,14 @@ def warn_of_ignored(path: str, saved: Sequence[SavedLayer], names: Collection[st
         )
     elif ignored:
         warnings.warn(f"{path}: Ignoring source layer {', '.join(ignored)}: not in the net", stacklevel=3)
+
+
+def _tell_ignored(net: Net, saved: Mapping[str, Sequence[SavedLayer]], loaded: Collection[str]) -> None:
+    """Warn as :func:`warn_of_ignored`. Where only some layers of the net have weights, :attr:`Net.loaded`
+    tells the caller more."""
+    if not loaded or all(use.owner in loaded for use in net.param_uses):
+        for path, layers in saved.items():
+            warn_of_ignored(path, layers, {layer.name for layer in net.layers})
 
 
 def _warn_of_repeated(saved: Sequence[SavedLayer], source: str) -> None:

@@ -129,7 +129,7 @@ def build(
 
 def _check_names(layers: Sequence[NetLayer], shapes: Mapping[str, Shape]) -> None:
     """Raise NetError for two layers of one name of which one has parameters or a state: both are found by the
-    name. Caffe builds such a net, and then copies all weights of that name to its first layer."""
+    name. DEVIATION: Caffe builds such a net, and copies all weights of that name to its first layer."""
     first: dict[str, int] = {}
     for index, layer in enumerate(layers):
         other = layers[first.setdefault(layer.name, index)]

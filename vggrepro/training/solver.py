@@ -123,7 +123,7 @@ class Solver:
         )
 
     def _warn_of_debug_info(self) -> None:
-        """Caffe prints the mean absolute value of every blob, parameter and gradient then."""
+        """DEVIATION: Caffe prints the mean absolute value of every blob, parameter and gradient then."""
         if self.param.debug_info or self.net.message.debug_info:
             warnings.warn(f"{self.definition.path}: debug_info: true: nothing is printed here", stacklevel=3)
 

@@ -25,8 +25,8 @@ def weight_files(definition: Definition, given: PathLike | Sequence[PathLike] | 
 
 
 def check_weight_files(files: Sequence[PathLike], definition: Definition, net: Net) -> None:
-    """Warn of layers of the files that neither ``net`` nor a net in phase TEST has. Raises WeightsError for a
-    file of which nothing is copied."""
+    """Warn of layers of the files that neither ``net`` nor a net in phase TEST has. DEVIATION: raises
+    WeightsError for a file of which nothing is copied; Caffe goes on."""
     if not files:
         return
     messages = [net.message, *definition.test_messages()]

@@ -265,6 +265,10 @@ def add_run_options(options: Options) -> None:
     options.add_argument(
         "--log", type=Path, metavar="FILE", help="JSON lines (default: the snapshot prefix with .jsonl)"
     )
+    _add_signal_options(options)
+
+
+def _add_signal_options(options: Options) -> None:
     for name in ("sigint", "sighup", "sigterm", "sigusr1"):
         default = getattr(RunSettings, f"{name}_effect")
         like = "as in Caffe" if name in ("sigint", "sighup") else "for schedulers"

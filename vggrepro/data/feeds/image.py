@@ -47,7 +47,8 @@ class ImageFeed(Feed):
             if blobs[-1].shape != blobs[0].shape:
                 raise DataError(
                     f"{self.where}: images of {blobs[0].shape} and {blobs[-1].shape} in one batch:"
-                    " set crop_size, new_height and new_width, or batch_size: 1"
+                    f" {_unequal(blobs[-1].shape, blobs[0].shape)}: set crop_size, new_height and new_width,"
+                    " or batch_size: 1"
                 )
         arrays = np.stack(blobs), np.array(labels, np.float32)
         return dict(zip(self.tops, arrays, strict=False))  # the label's top may be left out
@@ -55,6 +56,12 @@ class ImageFeed(Feed):
     def _index(self, place: int) -> int:
         epoch, index = divmod(place, self.images)
         return int(epoch_order(self.seed, epoch, self.images)[index]) if self.shuffle else index
+
+
+def _unequal(image: tuple[int, ...], batch: tuple[int, ...]) -> str:
+    """In Caffe's words, the first size of an image (C, H, W) that is not the batch's."""
+    names = zip(("channels", "height", "width"), image, batch, strict=True)
+    return next(f"img_{name} == {name} ({one} vs. {other})" for name, one, other in names if one != other)
 
 
 def read_mean_image(path: Path) -> Float32:

@@ -2,7 +2,8 @@
 
 Labels arrive as float32 blobs, as everything in Caffe does; they are truncated to integers. A label
 names one class on the class axis of the predictions, so it must lie in [0, C): beyond that Caffe
-reads foreign memory, and here the result is undefined too.
+reads foreign memory. Here the graph's result is undefined too, so labels are checked before it runs
+(:mod:`vggrepro.layers.rules.allowed_labels`).
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from vggrepro.errors import LabelError
 
 
 @dataclass(frozen=True)
-class Labels:
+class AllowedLabels:
     """Which bottom of a layer holds labels, and which are allowed. As in Caffe, a value is truncated to a
     whole number."""
 
@@ -29,7 +29,7 @@ class Labels:
     """How many values the layer reads, from the first on; None: all."""
 
 
-def check_labels(labels: Labels, values: npt.NDArray[Any], place: str, blob: str) -> None:
+def require_allowed(labels: AllowedLabels, values: npt.NDArray[Any], place: str, blob: str) -> None:
     """Raise LabelError for the first value that is not allowed. ``place`` and ``blob`` name the layer and the
     bottom in its message."""
     flat = np.asarray(values, np.float64).reshape(-1)[: labels.read]
@@ -51,7 +51,7 @@ def check_labels(labels: Labels, values: npt.NDArray[Any], place: str, blob: str
     )
 
 
-def _allowed(labels: Labels) -> str:
+def _allowed(labels: AllowedLabels) -> str:
     if labels.classes is None:
         return "a number"
     ignored = "" if labels.ignored is None else f", or {labels.ignored}, which is ignored"
