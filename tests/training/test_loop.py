@@ -113,6 +113,7 @@ def test_divergence_stops_with_the_last_good_snapshot(
     assert main(command_line(tmp_path, "run", "--keep", "0")) == 2
     error = capsys.readouterr().err
     assert "is not finite" in error or "the loss is" in error
+    assert "a lower base_lr, clip_gradients, or another --init (glorot) may help" in error
     for iteration in snapshots(tmp_path, "run"):
         for array in arrays(tmp_path / f"run_iter_{iteration}.caffemodel").values():
             assert np.isfinite(array).all()

@@ -126,6 +126,9 @@ class Layer(ABC, Generic[S]):
     """True for a layer that reads its bottoms only so that they are no outputs of the net (Silence)."""
     moves_values: ClassVar[bool] = False
     """True where the tops hold nothing but values of the bottoms, at other places (Reshape, Slice)."""
+    varies: ClassVar[bool] = False
+    """True for sources whose images may have another size in every batch (Data, ImageData): Caffe reshapes
+    the net then."""
     shares_batch: ClassVar[bool] = False
     """True for sources whose tops all have one batch: a size given for the first holds for the others."""
 

@@ -52,6 +52,7 @@ class Data(ImageSource):
     assumed unless ``mean_value`` or ``force_gray`` say otherwise."""
 
     type = "Data"
+    varies = True
     tops = Count(1, 2)
 
     @classmethod
@@ -73,6 +74,7 @@ class ImageData(ImageSource):
     """Images of a list of files, resized to ``new_height`` x ``new_width``, then cropped."""
 
     type = "ImageData"
+    varies = True
     tops = exactly(2)
 
     @classmethod

@@ -17,9 +17,6 @@ from vggrepro.runtime.device_array import DeviceView
 Feeds = Mapping[str, npt.NDArray[Any] | DeviceView]
 """Values of a net's inputs: arrays, or what is on the device already."""
 
-_READERS = ("Data", "ImageData")
-"""Layers whose images may have other sizes in every batch: Caffe reshapes the net then."""
-
 
 def shapes_of(feeds: Feeds) -> dict[str, Shape]:
     """The shape of each value."""
@@ -37,7 +34,7 @@ def fitted(net: Net, feeds: Feeds) -> dict[str, npt.NDArray[Any] | DeviceView]:
         if name not in feeds or name not in net.inputs:
             what = "missing" if name in net.inputs else "unknown"
             raise NetError(f"net {net.name!r}: {what} input {name!r}; it takes {list(net.inputs)}")
-    varying = {top for p in net.layers if p.message.type in _READERS for top in p.tops}
+    varying = {top for p in net.layers if p.layer.varies for top in p.tops}
     return {name: _fitted(name, feeds[name], shape, name in varying) for name, shape in net.inputs.items()}
 
 

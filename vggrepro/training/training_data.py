@@ -19,6 +19,7 @@ from vggrepro.emit import Shape
 from vggrepro.errors import DataError
 from vggrepro.graph.crops_to_blob import BLOB, IMAGES, SHIFTS, crops_to_blob_graph
 from vggrepro.layers.base import layer_class
+from vggrepro.layers.dummy_data import DummyData
 from vggrepro.net import Net
 from vggrepro.net.requirements import CHANNELS, picture_and_label_inputs
 from vggrepro.runtime.device import Device
@@ -28,8 +29,6 @@ from vggrepro.system.ranks import Ranks
 from vggrepro.system.threads import ordered_map
 from vggrepro.training.drawn_feed import DrawnFeed
 from vggrepro.training.feeds import Feeds
-
-DUMMY = "DummyData"
 
 
 class TrainingData(Protocol):
@@ -115,7 +114,7 @@ class LayerTrainingData:
     """
 
     def __init__(self, message: Any, phase: int, seed: int, folder: Path, ranks: Ranks) -> None:
-        found = [layer for layer in message.layer if layer.type in (*READ_TYPES, DUMMY)]
+        found = [layer for layer in message.layer if layer.type in (*READ_TYPES, DummyData.type)]
         if not found:
             raise DataError(f"net {message.name!r}: no layer reads data ({', '.join(READ_TYPES)})")
         self._feeds: list[Feed] = []
@@ -152,6 +151,6 @@ class LayerTrainingData:
 
 
 def _drawn(layer: Any, phase: int, seed: int, number: int) -> DrawnFeed:
-    if layer.type != DUMMY:
+    if layer.type != DummyData.type:
         raise DataError(f"layer {layer.name!r}: a {layer.type} layer, which nothing feeds here")
     return DrawnFeed(layer, phase, seed, number)
