@@ -117,6 +117,10 @@ class LabelError(DataError):
         self.row = row
 
 
+class ImageTooLargeError(DataError):
+    """An image whose pixels, as its file declares them or after rescaling, are more than the limit."""
+
+
 class SolverError(VggReproError):
     """A solver definition or state that cannot be used, or a diverged run."""
 

@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 
 from vggrepro.caffe.messages import Datum
 from vggrepro.data.decode import Pixels, decode, decode_unchanged
+from vggrepro.data.image_header import MAX_PIXELS
 from vggrepro.errors import DataError
 
 
@@ -49,7 +50,14 @@ def datum_pixels(datum: Any, where: str) -> bytes | Pixels:
     return pixels
 
 
-def datum_array(datum: Any, where: str, *, force_color: bool = False, force_gray: bool = False) -> Any:
+def datum_array(
+    datum: Any,
+    where: str,
+    *,
+    force_color: bool = False,
+    force_gray: bool = False,
+    max_pixels: int = MAX_PIXELS,
+) -> Any:
     """The (C, H, W) array that Caffe's Data layer transforms, uint8 or float32.
 
     An encoded image keeps the channels it has unless ``transform_param`` forces colour or grey. A warning
@@ -58,7 +66,7 @@ def datum_array(datum: Any, where: str, *, force_color: bool = False, force_gray
     if not datum.encoded:
         return bare_array(datum, where)
     if force_color or force_gray:
-        decoded = decode(datum.data, where, grey=force_gray)
+        decoded = decode(datum.data, where, grey=force_gray, max_pixels=max_pixels)
     else:
-        decoded = decode_unchanged(datum.data, where)
+        decoded = decode_unchanged(datum.data, where, max_pixels=max_pixels)
     return decoded.warned(where).transpose(2, 0, 1)

@@ -6,9 +6,13 @@ habits of OpenCV changed since the paper, so they are settled here for every ver
 
 * EXIF orientation. In 2014 OpenCV ignored it; since 3.1 it rotates. ``exif="ignore"`` is the default.
 * A JPEG that ends early. Reading a file, OpenCV fills what is missing with mid-grey and goes on,
-  and so does this module, but it reports the image as truncated. (From memory, newer versions
-  refuse such data; with an end marker behind it they give what reading the file gives.)
+  and so does this module, but it reports the image as truncated. (Newer versions refuse such data;
+  with an end marker behind it they give what reading the file gives.) Other formats that end early
+  are refused, by OpenCV and here.
 * A colour PNG that declares its gamma, asked for in grey: see :mod:`vggrepro.data.png_grey`.
+
+DEVIATION: the size that a file declares is checked before it is decoded, and a format whose size
+cannot be told is refused, where Caffe's OpenCV takes the memory that the file asks for.
 """
 
 from __future__ import annotations
@@ -20,7 +24,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from vggrepro.data.image_header import FORMATS, MAX_PIXELS, check_pixels, foreign_format, read_header
+from vggrepro.data.jpeg import EOI, SOI, may_lack_data, padded, read_jpeg
 from vggrepro.data.opencv import opencv
+from vggrepro.data.png import damage
 from vggrepro.data.png_grey import declared_gamma, grey_of_colours
 from vggrepro.errors import DataError
 
@@ -30,9 +37,6 @@ Pixels = npt.NDArray[np.uint8]
 Exif = Literal["ignore", "apply"]
 
 ENDS_EARLY = "ends early: what is missing is grey"
-
-_SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
-_START_OF_SCAN = 0xDA
 
 
 @dataclass(frozen=True)
@@ -49,69 +53,87 @@ class Decoded:
         return self.pixels
 
 
-def decode(data: bytes, name: str, *, grey: bool = False, exif: Exif = "ignore") -> Decoded:
+def decode(
+    data: bytes, name: str, *, grey: bool = False, exif: Exif = "ignore", max_pixels: int = MAX_PIXELS
+) -> Decoded:
     """Decode one image to uint8 (H, W, 3), B, G, R, or (H, W, 1) where ``grey``.
 
-    ``name`` is for the message. Raises DataError where Caffe finds no image in the data.
+    ``name`` is for the message. Raises DataError where Caffe finds no image in the data, and
+    ImageTooLargeError, before anything is decoded, where the file declares more than ``max_pixels`` pixels.
     """
     cv2 = opencv()
     gamma = declared_gamma(data) if grey else None
     flags = cv2.IMREAD_GRAYSCALE if grey and gamma is None else cv2.IMREAD_COLOR
     if exif == "ignore":
         flags |= cv2.IMREAD_IGNORE_ORIENTATION
-    pixels, truncated = _imdecode(data, name, flags)
+    pixels, truncated = _decode(data, name, flags, max_pixels)
     if gamma is not None:
         pixels = grey_of_colours(pixels, gamma)
     return Decoded(pixels.reshape(*pixels.shape[:2], -1), truncated)
 
 
-def decode_unchanged(data: bytes, name: str) -> Decoded:
+def decode_unchanged(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Decoded:
     """Decode with the channels the file has (Caffe's ``DecodeDatumToCVMatNative``), uint8 (H, W, C).
 
-    Raises DataError where there is no image, or one of more than 8 bits.
+    Raises DataError where there is no image, or one of more than 8 bits or more than ``max_pixels`` pixels.
     """
-    pixels, truncated = _imdecode(data, name, opencv().IMREAD_UNCHANGED)
+    pixels, truncated = _decode(data, name, opencv().IMREAD_UNCHANGED, max_pixels)
     if pixels.dtype != np.uint8:
         raise DataError(f"{name}: Image data type must be unsigned byte, got {pixels.dtype}")
     return Decoded(pixels.reshape(*pixels.shape[:2], -1), truncated)
 
 
 def is_truncated_jpeg(data: bytes) -> bool:
-    """Whether the data begin as a JPEG and lack the end marker behind their first scan."""
-    if not data.startswith(_SOI) or data.endswith(_EOI):
-        return False
-    # A thumbnail in the header has an end marker of its own, so only those behind the header count.
-    return data.find(_EOI, _first_scan(data)) < 0
+    """Whether the data begin as a JPEG and lack markers that a whole file has: the end marker, or scans."""
+    return data.startswith(SOI) and read_jpeg(data).ends_early
 
 
-def _first_scan(data: bytes) -> int:
-    """Where the first scan's data begin: past the header's segments. The end if there are none."""
-    place = len(_SOI)
-    while place + 4 <= len(data) and data[place] == 0xFF:
-        marker = data[place + 1]
-        if marker == 0xFF:  # a fill byte
-            place += 1
-        elif marker == 0x01 or 0xD0 <= marker <= 0xD7:  # markers without a segment
-            place += 2
-        else:
-            place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
-            if marker == _START_OF_SCAN:
-                return place
-    return len(data)
+def _decode(data: bytes, name: str, flags: int, max_pixels: int) -> tuple[npt.NDArray[Any], bool]:
+    """Pixels and whether they are those of a file that ends early, after the checks of the header."""
+    if data.startswith(SOI):
+        return _decode_jpeg(data, name, flags, max_pixels)
+    header = read_header(data)
+    if header is None:
+        foreign = foreign_format(data)
+        if foreign is not None:
+            raise DataError(f"{name}: Could not decode {_description(data)}: {foreign}, expected {FORMATS}")
+        raise _no_image(data, name)
+    check_pixels(header.height, header.width, f"{name}: a {header.format}", max_pixels)
+    reason = damage(data) if header.format == "PNG" else None
+    if reason is not None:
+        raise DataError(f"{name}: Could not decode {_description(data)}: {reason}")
+    return _imdecode(data, data, name, flags), False
 
 
-def _imdecode(data: bytes, name: str, flags: int) -> tuple[npt.NDArray[Any], bool]:
+def _decode_jpeg(data: bytes, name: str, flags: int, max_pixels: int) -> tuple[npt.NDArray[Any], bool]:
+    jpeg = read_jpeg(data)
+    if jpeg.frame is None:
+        raise _no_image(data, name)
+    check_pixels(jpeg.frame.height, jpeg.frame.width, f"{name}: a JPEG", max_pixels)
+    if jpeg.ends_early:
+        return _imdecode(data + EOI, data, name, flags), True
+    pixels = _imdecode(data, data, name, flags)
+    turned = not flags & opencv().IMREAD_IGNORE_ORIENTATION
+    if not may_lack_data(jpeg, pixels, turned=turned):
+        return pixels, False
+    return pixels, not np.array_equal(pixels, _imdecode(padded(jpeg), data, name, flags))
+
+
+def _imdecode(encoded: bytes, data: bytes, name: str, flags: int) -> npt.NDArray[Any]:
+    """OpenCV's pixels of ``encoded``. Raises DataError that describes ``data``, the file as it is."""
     cv2 = opencv()
-    truncated = is_truncated_jpeg(data)
-    encoded = np.frombuffer(data + _EOI if truncated else data, np.uint8)
     try:
-        pixels = cv2.imdecode(encoded, flags) if encoded.size else None
+        pixels: npt.NDArray[Any] | None = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags)
     except cv2.error as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{name}: Could not decode {_description(data)}: {reason}") from error
     if pixels is None:
-        raise DataError(f"{name}: Could not open or find file: {_description(data)} is no readable image")
-    return pixels, truncated
+        raise _no_image(data, name)
+    return pixels
+
+
+def _no_image(data: bytes, name: str) -> DataError:
+    return DataError(f"{name}: Could not open or find file: {_description(data)} is no readable image")
 
 
 def _description(data: bytes) -> str:

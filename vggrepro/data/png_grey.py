@@ -10,12 +10,12 @@ to be the same everywhere. A PNG of 16 bits a channel is left to the libpng at h
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+from vggrepro.data.png import SIGNATURE, chunks
+
 _SRGB_GAMMA = 45455  # 1/2.2, in libpng's units of 1/100000
 _INSIGNIFICANT = range(95_000, 105_001)
 _COLOUR_TYPES = {2, 3, 6}  # RGB, palette, RGBA
@@ -33,17 +33,20 @@ _SRGB_PROFILES = {
     (3144, 0xF784F3FB, 0x182EA552),
     (3144, 0x0398F3FC, 0xF29E526D),
 }
+_LONGEST_PROFILE = max(length for length, _, _ in _SRGB_PROFILES)
 
 
 def declared_gamma(data: bytes) -> int | None:
     """The file's gamma times 100000, if it is a colour PNG of 8 bits that libpng mixes in linear light."""
-    if not data.startswith(_SIGNATURE):
+    if not data.startswith(SIGNATURE):
         return None
     gamma = None
-    for kind, body in _chunks_before_pixels(data):
+    for kind, body, _ in chunks(data):
+        if kind == b"IDAT":
+            break
         if kind == b"IHDR" and (len(body) < 10 or body[8] > 8 or body[9] not in _COLOUR_TYPES):
             return None
-        if kind == b"sRGB" or (kind == b"iCCP" and _is_srgb(body)):
+        if kind == b"sRGB" or (kind == b"iCCP" and _is_srgb(bytes(body))):
             return _SRGB_GAMMA
         if kind == b"gAMA" and len(body) == 4:
             gamma = int.from_bytes(body, "big")
@@ -74,20 +77,11 @@ def _reciprocal(gamma: int) -> int:
     return int(1e10 / gamma + 0.5)
 
 
-def _chunks_before_pixels(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    place = len(_SIGNATURE)
-    while place + 8 <= len(data):
-        length, kind = int.from_bytes(data[place : place + 4], "big"), data[place + 4 : place + 8]
-        if kind == b"IDAT":
-            return
-        yield kind, data[place + 8 : place + 8 + length]
-        place += 12 + length
-
-
 def _is_srgb(body: bytes) -> bool:
     _, _, packed = body.partition(b"\0")
     try:
-        profile = zlib.decompress(packed[1:])  # after the byte that names the compression
+        # After the byte that names the compression; a longer profile is none of those known.
+        profile = zlib.decompressobj().decompress(packed[1:], _LONGEST_PROFILE + 1)
     except zlib.error:
         return False
     return (len(profile), zlib.adler32(profile), zlib.crc32(profile)) in _SRGB_PROFILES

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.data.decode import Pixels
+from vggrepro.data.image_header import check_pixels
 from vggrepro.data.matlab import imresize
 from vggrepro.data.opencv import opencv
 from vggrepro.errors import DataError
@@ -32,12 +33,16 @@ Offset = tuple[int, int]
 def rescaled_size(height: int, width: int, smallest: int) -> tuple[int, int]:
     """Height and width after isotropic rescaling to a smaller side of ``smallest``.
 
-    The longer side is rounded half up: ``int(side * smallest / smaller + 0.5)``.
+    The longer side is rounded half up: ``int(side * smallest / smaller + 0.5)``. Raises DataError for sizes
+    below 1, and ImageTooLargeError where the rescaled image would have more than MAX_PIXELS pixels, as of a
+    picture that is one pixel high.
     """
     smaller = min(height, width)
     if smaller < 1 or smallest < 1:
         raise DataError(f"cannot rescale an image of {height} x {width} to a smaller side of {smallest}")
-    return int(height * smallest / smaller + 0.5), int(width * smallest / smaller + 0.5)
+    size = int(height * smallest / smaller + 0.5), int(width * smallest / smaller + 0.5)
+    check_pixels(*size, f"an image of {height} x {width}, rescaled to a smaller side of {smallest},")
+    return size
 
 
 def rescale(pixels: Pixels, smallest: int, kernel: Kernel = "linear") -> Pixels:

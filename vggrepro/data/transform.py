@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from vggrepro.caffe.messages import TRAIN
 from vggrepro.data.decode import Pixels
+from vggrepro.data.image_header import check_pixels
 from vggrepro.data.opencv import opencv
 from vggrepro.errors import DataError
 
@@ -107,9 +108,10 @@ class Transform:
 
 def resize(pixels: Pixels, height: int, width: int) -> Pixels:
     """Warp (H, W, C) to ``height`` x ``width``, as ``new_height`` and ``new_width`` do: bilinear,
-    no anti-aliasing, aspect ratio not kept. Both 0 leave the image as it is."""
+    no anti-aliasing, aspect ratio not kept. Both 0 leave the image as it is. Raises ImageTooLargeError."""
     if height == 0 and width == 0:
         return pixels
+    check_pixels(height, width, "an image warped to new_height x new_width")
     cv2 = opencv()
     resized = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
     warped: Pixels = resized.reshape(height, width, -1)  # OpenCV drops the axis of a single channel

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.data.decode import Decoded, Exif, Pixels, decode
+from vggrepro.data.image_header import MAX_PIXELS, check_pixels
 from vggrepro.errors import DataError
 
 IMAGE_SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp"})
@@ -48,11 +49,17 @@ class Source(ABC):
         """Where an image is, for messages."""
         return f"{self.name}: {self.key(index)}"
 
-    def decoded(self, index: int, *, grey: bool = False, exif: Exif = "ignore") -> Decoded:
-        """Read and decode an image to (H, W, 3), or (H, W, 1) where ``grey``."""
+    def decoded(
+        self, index: int, *, grey: bool = False, exif: Exif = "ignore", max_pixels: int = MAX_PIXELS
+    ) -> Decoded:
+        """Read and decode an image to (H, W, 3), or (H, W, 1) where ``grey``.
+
+        Raises DataError where that fails, before anything is decoded if the image has more than ``max_pixels``.
+        """
         content, name = self.read(index), self.place(index)
         if isinstance(content, bytes):
-            return decode(content, name, grey=grey, exif=exif)
+            return decode(content, name, grey=grey, exif=exif, max_pixels=max_pixels)
+        check_pixels(*content.shape[:2], f"{name}: an image", max_pixels)
         wanted = 1 if grey else 3
         if content.shape[2] != wanted:
             raise DataError(f"{name}: stored with {content.shape[2]} channels, {wanted} are needed")

@@ -8,8 +8,7 @@ number of threads may do at the same time. Inside ``n01440764.tar`` the file
 from __future__ import annotations
 
 import os
-import tarfile
-import zipfile
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,9 +18,15 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
+from vggrepro.data.image_header import MAX_FILE_BYTES
 from vggrepro.data.sources.base import Source, is_image_name
+from vggrepro.data.sources.regular_file import open_regular
+from vggrepro.data.sources.tar_index import Table, load_index, save_index
+from vggrepro.data.sources.tar_members import Contents, Extent, read_contents
 from vggrepro.errors import DataError
-from vggrepro.system.atomic import replacing
+
+_MOST_NESTED = 4
+"""Levels of tars in tars; ILSVRC's training tar has two."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,19 +41,23 @@ class TarSource(Source):
 
     @classmethod
     def open(cls, path: Path, index: Path | None = None) -> TarSource:
-        """Index the tar, nested tars too. Raises DataError if it is no tar, damaged, or without images.
+        """Index the tar, nested tars too. Hard and symbolic links stand for the members that they lead to.
 
         ``index`` names a file that keeps what was found. It is used again while the tar has the same
-        size and time: walking 1.28 million headers of a tar of 138 GB takes minutes.
+        size and time: walking 1.28 million headers of a tar of 138 GB takes minutes. A damaged index is
+        named in a warning, and made anew; another file is not overwritten.
+
+        Raises DataError if the tar is none, damaged, without images, or has images that cannot be read: links
+        that lead nowhere in it, sparse files, devices.
         """
-        file = path.open("rb")
+        file = open_regular(path, f"{path}: not an uncompressed tar")
         status = os.fstat(file.fileno())
         stamp = np.array([status.st_size, status.st_mtime_ns])
-        table = _load_index(index, stamp) if index is not None else None
+        table = load_index(index, stamp, file.fileno()) if index is not None else None
         if table is None:
-            table = _table(path, file)
+            table = _table(path, file, status.st_size)
             if index is not None:
-                _save_index(index, stamp, table)
+                save_index(index, stamp, table)
         return cls(path, *table, file)
 
     @property
@@ -63,18 +72,17 @@ class TarSource(Source):
 
     def read(self, index: int) -> bytes:
         size = int(self.sizes[index])
+        if size > MAX_FILE_BYTES:
+            raise DataError(f"{self.place(index)}: {size:,} bytes, expected at most {MAX_FILE_BYTES:,}")
         data = os.pread(self.file.fileno(), size, int(self.offsets[index]))
         if len(data) != size:
             raise DataError(f"{self.place(index)}: the tar ends after {len(data)} of {size} bytes")
         return data
 
 
-Table = tuple[tuple[str, ...], npt.NDArray[np.int64], npt.NDArray[np.int64]]
-
-
-def _table(path: Path, file: IO[bytes]) -> Table:
+def _table(path: Path, file: IO[bytes], size: int) -> Table:
     """Keys, offsets and sizes of the images, sorted by key."""
-    members = sorted(_members(path, file, 0, ""))
+    members = sorted(_images(path, file, 0, size, ""))
     if not members:
         raise DataError(f"{path}: no image files in this tar")
     for (key, _, _), (following, _, _) in pairwise(members):
@@ -84,42 +92,31 @@ def _table(path: Path, file: IO[bytes]) -> Table:
     return tuple(keys), np.array(offsets, np.int64), np.array(sizes, np.int64)
 
 
-def _members(path: Path, file: IO[bytes], start: int, folder: str) -> Iterator[tuple[str, int, int]]:
-    """Key, offset in the outermost file, and size of each image in the tar that begins at ``start``."""
-    try:
-        with tarfile.open(fileobj=file, mode="r:") as archive:
-            for member in archive:
-                name = member.name.removeprefix("./")
-                if not member.isreg() or member.issparse():
-                    continue
-                if name.endswith(".tar"):
-                    content = archive.extractfile(member)
-                    assert content is not None  # a regular file
-                    stem = folder + Path(name).stem + "/"
-                    yield from _members(path, content, start + member.offset_data, stem)
-                elif is_image_name(name):
-                    yield folder + name, start + member.offset_data, member.size
-    except tarfile.TarError as error:
-        inside = f" ({folder.rstrip('/')}.tar inside)" if folder else ""
-        raise DataError(f"{path}{inside}: not an uncompressed tar, or a damaged one: {error}") from error
+def _images(path: Path, file: IO[bytes], start: int, end: int, folder: str) -> Iterator[tuple[str, int, int]]:
+    """Key, offset in the outermost file, and size of each image in the tar at bytes ``start`` to ``end``."""
+    inside = f" ({folder.rstrip('/')}.tar inside)" if folder else ""
+    if folder.count("/") >= _MOST_NESTED:
+        raise DataError(f"{path}{inside}: tars in tars, expected at most {_MOST_NESTED} levels")
+    tar = Extent(f"{path}{inside}", file.fileno(), start, end)
+    contents = read_contents(tar)
+    _warn_of_links_out(contents, tar.where)
+    for name, stored in contents.stored.items():
+        if stored.endswith(".tar"):
+            if name not in contents.files:
+                raise tar.damaged(f"the member {stored} is no regular file, as a tar in a tar must be")
+            member = contents.files[name]
+            stem = folder + Path(stored).stem + "/"
+            yield from _images(path, file, member.offset, member.offset + member.size, stem)
+        elif is_image_name(stored):
+            member = contents.resolve(name)
+            yield folder + stored, member.offset, member.size
 
 
-def _load_index(index: Path, stamp: npt.NDArray[np.int64]) -> Table | None:
-    """What an earlier run found, or None where there is nothing or it belongs to another tar."""
-    if not index.exists():
-        return None
-    try:
-        with np.load(index, allow_pickle=False) as stored:
-            if not np.array_equal(stored["stamp"], stamp):
-                return None
-            keys = stored["keys"].tobytes().decode().split("\n")
-            return tuple(keys), stored["offsets"], stored["sizes"]
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{index}: not an index of a tar ({error}); remove it") from error
-
-
-def _save_index(index: Path, stamp: npt.NDArray[np.int64], table: Table) -> None:
-    keys, offsets, sizes = table
-    names = np.frombuffer("\n".join(keys).encode(), np.uint8)
-    with replacing(index) as file:
-        np.savez(file, stamp=stamp, keys=names, offsets=offsets, sizes=sizes)
+def _warn_of_links_out(contents: Contents, where: str) -> None:
+    """Name a link behind which images may be that the tar does not hold: a folder would be followed."""
+    for name in contents.symbolic_links:
+        stored = contents.stored[name]
+        if not is_image_name(stored) and not stored.endswith(".tar") and contents.leads_out(name):
+            warnings.warn(
+                f"{where}: the link {stored} leads out of the tar, and is not followed", stacklevel=2
+            )

@@ -1,0 +1,101 @@
+"""The kept index of a tar: a file with the keys, offsets and sizes of its images."""
+
+from __future__ import annotations
+
+import os
+import struct
+import warnings
+import zipfile
+import zlib
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.data.sources.tar_members import BLOCK, is_header
+from vggrepro.errors import DataError
+from vggrepro.system.atomic import replacing
+
+Table = tuple[tuple[str, ...], npt.NDArray[np.int64], npt.NDArray[np.int64]]
+"""Keys in ascending order, offsets and sizes in bytes."""
+
+_SEPARATOR = "\0"  # the only character that no name in a tar has
+
+_LOOKED_AT = 16
+"""Images of an index before which the tar is looked at."""
+
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    MemoryError,
+    NotImplementedError,
+    RuntimeError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What NumPy and zipfile raise for damaged archives."""
+
+
+def load_index(index: Path, stamp: npt.NDArray[np.int64], tar: int) -> Table | None:
+    """What an earlier run found in the tar whose size and time are ``stamp``, open as descriptor ``tar``.
+
+    None if there is nothing, or what belongs to another tar, or what is damaged, which a warning says. Raises
+    DataError if the file is something else, which shall not be overwritten.
+    """
+    try:
+        with np.load(index, allow_pickle=False) as stored:
+            fields = {name: stored[name] for name in ("stamp", "keys", "offsets", "sizes")}
+    except FileNotFoundError:
+        return None
+    except _UNREADABLE as error:
+        problem: str | None = str(error)
+        if not _is_ours(index):
+            raise DataError(f"{index}: not an index of a tar ({error}); remove it") from error
+    else:
+        if not np.array_equal(fields["stamp"], stamp):
+            return None
+        keys = tuple(fields["keys"].tobytes().decode("utf-8", "surrogateescape").split(_SEPARATOR))
+        table = keys, fields["offsets"], fields["sizes"]
+        problem = _problem(table, int(stamp[0]), tar)
+        if problem is None:
+            return table
+    warnings.warn(f"{index}: a damaged index of a tar, made anew: {problem}", stacklevel=3)
+    return None
+
+
+def _is_ours(index: Path) -> bool:
+    """Whether a file that cannot be read as an index may be one that was damaged: an archive, or empty."""
+    try:
+        with index.open("rb") as file:
+            return file.read(2) in (b"PK", b"")
+    except OSError:
+        return False
+
+
+def _problem(table: Table, tar_size: int, tar: int) -> str | None:
+    """What is wrong with an index, None if it fits the tar: every image lies in it, and before some of them
+    there is a header, as the first time."""
+    keys, offsets, sizes = table
+    if not offsets.shape == sizes.shape == (len(keys),) or not offsets.dtype == sizes.dtype == np.int64:
+        return f"{len(keys)} keys, offsets {offsets.shape}, sizes {sizes.shape}"
+    inside = (offsets >= BLOCK) & (sizes >= 0) & (offsets <= tar_size) & (sizes <= tar_size - offsets)
+    if not inside.all():
+        return f"{keys[int(inside.argmin())]!r} would leave the tar"
+    if any(not before < key for before, key in pairwise(keys)):
+        return "its keys are not in order"
+    for offset in offsets[:: -(-len(keys) // _LOOKED_AT)].tolist():
+        if not is_header(os.pread(tar, BLOCK, offset - BLOCK)):
+            return f"no header before byte {offset} of the tar"
+    return None
+
+
+def save_index(index: Path, stamp: npt.NDArray[np.int64], table: Table) -> None:
+    """Write what was found in the tar whose size and time are ``stamp``."""
+    keys, offsets, sizes = table
+    names = np.frombuffer(_SEPARATOR.join(keys).encode("utf-8", "surrogateescape"), np.uint8)
+    with replacing(index) as file:
+        np.savez(file, stamp=stamp, keys=names, offsets=offsets, sizes=sizes)
