@@ -165,7 +165,7 @@ def padded(jpeg: Jpeg) -> bytes:
 
 
 def _segments(data: bytes, place: int) -> Iterator[tuple[int, bytes, int]]:
-    """(marker, body, where it ends) of each segment from ``place`` on, up to the end marker or the data's end.
+    """(marker, body, where it ends) of each segment from ``place`` on, up to the end marker or the end.
 
     The caller must stop at a start of scan, whose data are no segments, or skip them himself.
     """

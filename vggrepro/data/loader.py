@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -130,20 +131,25 @@ class TrainingLoader:
             self._fill(batch, row, *places[row])
 
     def _fill(self, batch: Batch, row: int, epoch: int, image: int) -> None:
-        index, pixels = self._readable(image)
+        def example(pixels: Pixels) -> npt.NDArray[np.float32]:
+            rng = passing_stream(self._seed, Purpose.IMAGE, epoch, image)
+            return self._augmentation(pixels, rng, out=batch.images[row])[1]
+
+        index, batch.shifts[row] = self._readable(image, example)
         label = self._reader.source.label(index)
         if label is None:
             raise DataError(f"{self._reader.source.place(index)}: the image has no label")
-        rng = passing_stream(self._seed, Purpose.IMAGE, epoch, image)
-        _, batch.shifts[row] = self._augmentation(pixels, rng, out=batch.images[row])
         batch.labels[row] = label
         batch.indices[row] = index
 
-    def _readable(self, image: int) -> tuple[int, Pixels]:
-        """The image, or where it is to be skipped the next readable one, so that batches stay full."""
+    def _readable(
+        self, image: int, example: Callable[[Pixels], npt.NDArray[np.float32]]
+    ) -> tuple[int, npt.NDArray[np.float32]]:
+        """The image, or where it is to be skipped the next readable one, so that batches stay full; and what
+        ``example`` made of it."""
         size = len(self._reader.source)
-        for index in (*range(image, size), *range(image)):
-            pixels = self._reader.pixels(index)
-            if pixels is not None:
-                return index, pixels
+        for index in chain(range(image, size), range(image)):
+            shift = self._reader.prepared(index, example)
+            if shift is not None:
+                return index, shift[0]
         raise DataError(f"{self._reader.source.name}: none of the {size} images can be read")

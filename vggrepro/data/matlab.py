@@ -35,7 +35,7 @@ def _resampled(array: npt.NDArray[np.float32], target: int) -> npt.NDArray[np.fl
 
 
 def _weights(length: int, target: int, rows: range) -> npt.NDArray[np.float32]:
-    """Some ``rows`` of the (target, length) matrix that resamples one axis; pixels outside are mirrored in."""
+    """Some ``rows`` of the (target, length) matrix that resamples an axis; pixels outside are mirrored in."""
     scale = target / length
     stretch = min(scale, 1.0)
     centres = (np.array(rows) + 0.5) / scale - 0.5  # in pixels of the source

@@ -8,8 +8,9 @@ from threading import Lock
 from typing import Any, Literal, TypeVar
 
 from vggrepro.data.decode import Exif, Pixels
+from vggrepro.data.image_header import MAX_PIXELS
 from vggrepro.data.sources.base import Source
-from vggrepro.errors import DataError
+from vggrepro.errors import DataError, ImageTooLargeError
 from vggrepro.system.threads import default_threads, ordered_map
 
 OnBadImage = Literal["error", "skip"]
@@ -70,17 +71,31 @@ class Reader:
     source: Source
     bad: BadImages
     exif: Exif = "ignore"
+    max_pixels: int = MAX_PIXELS
 
     def pixels(self, index: int) -> Pixels | None:
         """The image as uint8 (H, W, 3), B, G, R; None if it cannot be read and is to be skipped."""
         try:
-            decoded = self.source.decoded(index, exif=self.exif)
+            decoded = self.source.decoded(index, exif=self.exif, max_pixels=self.max_pixels)
         except DataError as problem:
             self.bad.unreadable(self.source.key(index), problem)
             return None
         if decoded.truncated:
             self.bad.truncated(self.source.key(index))
         return decoded.pixels
+
+    def prepared(self, index: int, prepare: Callable[[Pixels], R]) -> tuple[R] | None:
+        """``prepare`` of an image's pixels, in a tuple; None if the image is to be skipped. One that is too large
+        once it is rescaled is treated as one that cannot be read."""
+        pixels = self.pixels(index)
+        if pixels is None:
+            return None
+        try:
+            return (prepare(pixels),)
+        except ImageTooLargeError as problem:
+            named = ImageTooLargeError(f"{self.source.place(index)}: {problem}")
+            self.bad.unreadable(self.source.key(index), named)
+            return None
 
     def each(
         self,
@@ -97,8 +112,8 @@ class Reader:
         """
 
         def load(index: int) -> tuple[int, R] | None:
-            pixels = self.pixels(index)
-            return None if pixels is None else (index, prepare(pixels))
+            prepared = self.prepared(index, prepare)
+            return None if prepared is None else (index, prepared[0])
 
         threads = default_threads() if threads is None else threads
         for loaded in ordered_map(load, indices, threads=threads, ahead=ahead):

@@ -14,6 +14,7 @@ from vggrepro.data.decode import Exif
 from vggrepro.data.feeds.base import Feed
 from vggrepro.data.feeds.image import ImageFeed, open_data, open_image_data, read_mean_image
 from vggrepro.data.feeds.row_feed import RowFeed, memory_feed, open_hdf5
+from vggrepro.data.image_header import MAX_PIXELS
 from vggrepro.errors import UnsupportedError
 
 __all__ = [
@@ -42,19 +43,25 @@ def folder_of(param: Any, folder: Path) -> Path:
 
 
 def open_feed(
-    param: Any, phase: int, *, seed: int = 0, folder: Path | None = None, exif: Exif = "ignore"
+    param: Any,
+    phase: int,
+    *,
+    seed: int = 0,
+    folder: Path | None = None,
+    exif: Exif = "ignore",
+    max_pixels: int = MAX_PIXELS,
 ) -> Feed:
     """The feed of a ``LayerParameter`` in the current format.
 
     Relative paths are taken from ``folder``, or from the working directory as in Caffe. ``exif``
-    concerns ImageData. Raises UnsupportedError for other layer types, DataError where Caffe would stop.
+    concerns ImageData; ``max_pixels`` is the most that an image may have. Raises UnsupportedError for other layer types, DataError where Caffe would stop.
     """
     where = f"layer {param.name!r}"
     folder = Path() if folder is None else folder
     if param.type == "Data":
-        return open_data(param, phase, seed, folder, where)
+        return open_data(param, phase, seed, folder, where, max_pixels)
     if param.type == "ImageData":
-        return open_image_data(param, phase, seed, folder, where, exif)
+        return open_image_data(param, phase, seed, folder, where, exif, max_pixels)
     if param.type == "HDF5Data":
         return open_hdf5(param, seed, folder, where)
     raise UnsupportedError(f"{where}: reading data for layer type {param.type}")

@@ -14,6 +14,7 @@ from vggrepro.caffe.binary import read_blob
 from vggrepro.data.datum import datum_array
 from vggrepro.data.decode import Exif
 from vggrepro.data.feeds.base import Feed, Float32, batch_size, random_skip
+from vggrepro.data.image_header import MAX_PIXELS
 from vggrepro.data.random_streams import Purpose, epoch_order, stream
 from vggrepro.data.sources import FolderSource, LmdbSource
 from vggrepro.data.transform import Transform, resize
@@ -73,7 +74,9 @@ def read_mean_image(path: Path) -> Float32:
     return mean
 
 
-def open_data(param: Any, phase: int, seed: int, folder: Path, where: str) -> ImageFeed:
+def open_data(
+    param: Any, phase: int, seed: int, folder: Path, where: str, max_pixels: int = MAX_PIXELS
+) -> ImageFeed:
     """The feed of a Data layer: Datums of an LMDB in the order of their keys."""
     data = param.data_param
     if data.backend != data.LMDB:
@@ -84,15 +87,29 @@ def open_data(param: Any, phase: int, seed: int, folder: Path, where: str) -> Im
 
     def image(index: int) -> tuple[npt.NDArray[Any], int]:
         datum = source.datum(index)
-        forced = {"force_color": transform.force_color, "force_gray": transform.force_gray}
-        return datum_array(datum, source.place(index), **forced), datum.label
+        array = datum_array(
+            datum,
+            source.place(index),
+            force_color=transform.force_color,
+            force_gray=transform.force_gray,
+            max_pixels=max_pixels,
+        )
+        return array, datum.label
 
     return ImageFeed(
         where, tuple(param.top), image, len(source), size, transform, seed, random_skip(data, seed)
     )
 
 
-def open_image_data(param: Any, phase: int, seed: int, folder: Path, where: str, exif: Exif) -> ImageFeed:
+def open_image_data(
+    param: Any,
+    phase: int,
+    seed: int,
+    folder: Path,
+    where: str,
+    exif: Exif,
+    max_pixels: int = MAX_PIXELS,
+) -> ImageFeed:
     """The feed of an ImageData layer: the files of a list, warped to one size if it says so."""
     data = param.image_data_param
     if (data.new_height == 0) != (data.new_width == 0):
@@ -109,7 +126,8 @@ def open_image_data(param: Any, phase: int, seed: int, folder: Path, where: str,
         raise DataError(f"{where}: Not enough points to skip: {skip} of {len(entries)} images")
 
     def image(index: int) -> tuple[npt.NDArray[Any], int]:
-        pixels = source.decoded(index, grey=not data.is_color, exif=exif).warned(source.place(index))
+        decoded = source.decoded(index, grey=not data.is_color, exif=exif, max_pixels=max_pixels)
+        pixels = decoded.warned(source.place(index))
         return resize(pixels, data.new_height, data.new_width).transpose(2, 0, 1), entries[index][1]
 
     return ImageFeed(where, tuple(param.top), image, len(entries), size, transform, seed, skip, data.shuffle)

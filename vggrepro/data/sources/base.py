@@ -54,7 +54,7 @@ class Source(ABC):
     ) -> Decoded:
         """Read and decode an image to (H, W, 3), or (H, W, 1) where ``grey``.
 
-        Raises DataError where that fails, before anything is decoded if the image has more than ``max_pixels``.
+        Raises DataError where that fails, and before anything is decoded if an image has more pixels.
         """
         content, name = self.read(index), self.place(index)
         if isinstance(content, bytes):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vggrepro.data.decode import Exif, Pixels
+from vggrepro.data.image_header import MAX_PIXELS
 from vggrepro.data.preprocess import (
     Centre,
     Kernel,
@@ -19,6 +20,7 @@ from vggrepro.data.preprocess import (
     rescale,
 )
 from vggrepro.data.sources.base import Source
+from vggrepro.errors import ImageTooLargeError
 from vggrepro.evaluation.measuring.view_batches import Size
 from vggrepro.evaluation.protocols import Stream
 
@@ -30,6 +32,8 @@ class ImageReading:
     exif: Exif = "ignore"
     kernel: Kernel = "linear"
     centre: Centre = "floor"
+    max_pixels: int = MAX_PIXELS
+    """Most pixels of an image; no fact of a result, since more are an error."""
 
     def facts(self) -> dict[str, Any]:
         """The choices, ready for JSON."""
@@ -73,7 +77,10 @@ def offsets(views: str, pixels: Pixels, crop: int, centre: Centre) -> tuple[Offs
 
 def read_rescaled(source: Source, index: int, scales: Iterable[int], reading: ImageReading) -> RescaledImage:
     """Read and decode an image, and rescale it to smallest sides ``scales`` in pixels. Raises DataError if it
-    cannot be decoded."""
-    decoded = source.decoded(index, exif=reading.exif)
-    pixels = {scale: rescale(decoded.pixels, scale, reading.kernel) for scale in scales}
+    cannot be decoded, and ImageTooLargeError if it has too many pixels, as it is or rescaled."""
+    decoded = source.decoded(index, exif=reading.exif, max_pixels=reading.max_pixels)
+    try:
+        pixels = {scale: rescale(decoded.pixels, scale, reading.kernel) for scale in scales}
+    except ImageTooLargeError as error:
+        raise ImageTooLargeError(f"{source.place(index)}: {error}") from error
     return RescaledImage(pixels, reading.centre, decoded.truncated)
