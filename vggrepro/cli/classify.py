@@ -102,7 +102,7 @@ def _classify(options: ClassifyOptions) -> int:
         print("no --weights: the embedded network looks for handwritten digits", file=sys.stderr)
     found = best_guesses(posteriors, min(options.top, posteriors.shape[1]))
     for path, guesses in zip(options.images, found, strict=True):
-        print(path)
+        print(str(path).encode("utf-8", "backslashreplace").decode("utf-8"))  # may be no UTF-8
         for guess in guesses:
             print(f"  {guess.probability:8.4f}  {names[guess.label]}")
     for image in problems.values():

@@ -34,22 +34,24 @@ def rescaled_size(height: int, width: int, smallest: int) -> tuple[int, int]:
     """Height and width after isotropic rescaling to a smaller side of ``smallest``.
 
     The longer side is rounded half up: ``int(side * smallest / smaller + 0.5)``. Raises DataError for sizes
-    below 1, and ImageTooLargeError where the rescaled image would have more than MAX_PIXELS pixels, as of a
-    picture that is one pixel high.
+    below 1.
     """
     smaller = min(height, width)
     if smaller < 1 or smallest < 1:
         raise DataError(f"cannot rescale an image of {height} x {width} to a smaller side of {smallest}")
-    size = int(height * smallest / smaller + 0.5), int(width * smallest / smaller + 0.5)
-    check_pixels(*size, f"an image of {height} x {width}, rescaled to a smaller side of {smallest},")
-    return size
+    return int(height * smallest / smaller + 0.5), int(width * smallest / smaller + 0.5)
 
 
 def rescale(pixels: Pixels, smallest: int, kernel: Kernel = "linear") -> Pixels:
-    """Rescale (H, W, C) isotropically so that the smaller side is ``smallest``; uint8 again."""
+    """Rescale (H, W, C) isotropically so that the smaller side is ``smallest``; uint8 again.
+
+    Raises ImageTooLargeError if that gives more than MAX_PIXELS pixels, as of a picture one pixel high.
+    """
     height, width = rescaled_size(pixels.shape[0], pixels.shape[1], smallest)
     if (height, width) == pixels.shape[:2]:
         return pixels
+    old = f"{pixels.shape[0]} x {pixels.shape[1]}"
+    check_pixels(height, width, f"an image of {old} pixels, rescaled to a smaller side of {smallest},")
     if kernel == "matlab":
         return imresize(pixels, height, width)
     cv2 = opencv()

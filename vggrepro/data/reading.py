@@ -85,8 +85,8 @@ class Reader:
         return decoded.pixels
 
     def prepared(self, index: int, prepare: Callable[[Pixels], R]) -> tuple[R] | None:
-        """``prepare`` of an image's pixels, in a tuple; None if the image is to be skipped. One that is too large
-        once it is rescaled is treated as one that cannot be read."""
+        """``prepare`` of an image's pixels, in a tuple; None if the image is to be skipped. One that is too
+        large once it is rescaled is treated as one that cannot be read."""
         pixels = self.pixels(index)
         if pixels is None:
             return None

@@ -62,9 +62,14 @@ def replacing(path: str | PathLike[str]) -> Iterator[IO[bytes]]:
 
 
 def write_json(path: str | PathLike[str], content: Any) -> None:
-    """Write ``content`` to a file as indented JSON in UTF-8. Raises OSError."""
+    """Write ``content`` to a file as indented JSON in UTF-8. Raises OSError.
+
+    What is no character, such as a byte of a file name that is not UTF-8, is written as JSON's escape of it,
+    from which it is read again.
+    """
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
     with replacing(path) as file:
-        file.write((json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode("utf-8"))
+        file.write(text.encode("utf-8", "backslashreplace"))
 
 
 def _is_of(error: OSError, temporary: Path) -> bool:

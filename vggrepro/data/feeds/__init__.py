@@ -54,7 +54,8 @@ def open_feed(
     """The feed of a ``LayerParameter`` in the current format.
 
     Relative paths are taken from ``folder``, or from the working directory as in Caffe. ``exif``
-    concerns ImageData; ``max_pixels`` is the most that an image may have. Raises UnsupportedError for other layer types, DataError where Caffe would stop.
+    concerns ImageData; ``max_pixels`` is the most that an image may have. Raises UnsupportedError for other
+    layer types, DataError where Caffe would stop.
     """
     where = f"layer {param.name!r}"
     folder = Path() if folder is None else folder

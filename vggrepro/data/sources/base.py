@@ -59,10 +59,11 @@ class Source(ABC):
         content, name = self.read(index), self.place(index)
         if isinstance(content, bytes):
             return decode(content, name, grey=grey, exif=exif, max_pixels=max_pixels)
-        check_pixels(*content.shape[:2], f"{name}: an image", max_pixels)
+        height, width, channels = content.shape
+        check_pixels(height, width, f"{name}: an image", max_pixels)
         wanted = 1 if grey else 3
-        if content.shape[2] != wanted:
-            raise DataError(f"{name}: stored with {content.shape[2]} channels, {wanted} are needed")
+        if channels != wanted:
+            raise DataError(f"{name}: stored with {channels} channels, {wanted} are needed")
         return Decoded(content, truncated=False)
 
 

@@ -17,10 +17,15 @@ from pathlib import Path
 import numpy as np
 
 from vggrepro.data.arrays import Ints
+from vggrepro.data.label_check import check_labels as check_labels
+from vggrepro.data.truth.mat_file import Row, read_structures
 from vggrepro.errors import DataError
-from vggrepro.system.extras import extra
 
-_WNID = re.compile(r"n\d{8}")
+_WNID = re.compile(r"n\d{8}", re.ASCII)
+
+_ID_FIELDS = ("ILSVRC2012_ID", "ILSVRC2010_ID")
+
+_LONGEST_LINE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -62,28 +67,16 @@ def read_synsets(path: Path) -> Synsets:
 
 
 def read_devkit_meta(path: Path) -> Synsets:
-    """The classes of the devkit's meta.mat in the order of ILSVRC2012_ID, 1 first (extra ``matlab``).
+    """The classes of the devkit's meta.mat in the order of ILSVRC2012_ID (or ILSVRC2010_ID), 1 first.
 
     meta.mat also holds the inner nodes of the hierarchy; only classes without children have ids
-    that images bear.
+    that images bear. Raises DataError where the file is none, is damaged, or lacks what is needed.
     """
-    loader = extra("scipy.io", "matlab", f"reading {path}")
-    try:
-        synsets = np.atleast_1d(loader.loadmat(str(path), squeeze_me=True)["synsets"])
-        rows = sorted(
-            (int(row["ILSVRC2012_ID"]), str(row["WNID"]), str(row["words"]))
-            for row in synsets
-            if int(row["num_children"]) == 0
-        )
-    except (
-        loader.matlab.MatReadError,
-        ValueError,
-        KeyError,
-        IndexError,
-        TypeError,
-        NotImplementedError,
-    ) as error:
-        raise DataError(f"{path}: not the meta.mat of an ILSVRC devkit: {error}") from error
+    rows = sorted(
+        (_whole(row, _ID_FIELDS, path), _text(row, "WNID", path), _text(row, "words", path))
+        for row in read_structures(path, "synsets")
+        if _whole(row, ("num_children",), path) == 0
+    )
     if [number for number, _, _ in rows] != list(range(1, len(rows) + 1)):
         raise DataError(
             f"{path}: the ids of the {len(rows)} classes without children are not 1 to {len(rows)}"
@@ -91,14 +84,32 @@ def read_devkit_meta(path: Path) -> Synsets:
     return _synsets([wnid for _, wnid, _ in rows], [words for _, _, words in rows], str(path))
 
 
+def _whole(row: Row, names: Sequence[str], path: Path) -> int:
+    """The whole number in the first of the fields ``names`` that a structure has."""
+    value = next((row[name] for name in names if name in row), None)
+    if isinstance(value, np.ndarray) and value.size == 1 and float(value[0]).is_integer():
+        return int(value[0])
+    raise DataError(f"{path}: not the meta.mat of an ILSVRC devkit: {names[0]} is {value}, expected a number")
+
+
+def _text(row: Row, name: str, path: Path) -> str:
+    value = row.get(name)
+    if isinstance(value, np.ndarray) and value.size == 0:  # MATLAB's empty text
+        return ""
+    if not isinstance(value, str):
+        raise DataError(f"{path}: not the meta.mat of an ILSVRC devkit: {name} is {value}, expected a text")
+    return value
+
+
 def read_list(path: Path) -> tuple[tuple[str, int], ...]:
     """Read Caffe's list: a line is an image's path, a space, and its label from 0.
 
-    As in Caffe the last space is the one that separates. Raises DataError with the line where the
-    label is no number (Caffe would read 0).
+    As in Caffe the last space is the one that separates. Bytes of a path that are not UTF-8 become
+    surrogates (``surrogateescape``), as in the keys of folders and tars. Raises DataError with the line where
+    the label is no whole number (Caffe would read 0, or the digits before the point).
     """
     entries = []
-    for number, line in _lines(path):
+    for number, line in _lines(path, "surrogateescape"):
         key, _, label = line.rpartition(" ")
         if not key or not _is_integer(label):
             raise DataError(f"{path}:{number}: expected 'file label', got {line!r}")
@@ -149,17 +160,6 @@ def read_blacklist(path: Path, images: int) -> frozenset[int]:
     return frozenset(places)
 
 
-def check_labels(labels: Sequence[int] | Ints, classes: int, where: str) -> None:
-    """Raise DataError unless all labels are in 0 .. ``classes`` - 1; say so if they count from 1."""
-    least, most = min(labels), max(labels)
-    if least >= 0 and most < classes:
-        return
-    hint = ""
-    if least >= 1 and most == classes:
-        hint = " (they seem to count from 1: ids of the devkit are read from its own ground truth file)"
-    raise DataError(f"{where}: labels run from {least} to {most}, expected 0 to {classes - 1}{hint}")
-
-
 def wnid_of_key(key: str) -> str | None:
     """The WNID in an image's path: its folder's name, or what its file's name begins with."""
     *folders, file = key.split("/")
@@ -194,11 +194,14 @@ def _synsets(wnids: Sequence[str], words: Sequence[str], source: str) -> Synsets
     return Synsets(tuple(wnids), tuple(words), source)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines that are not empty, with their numbers, without the white space around them."""
+def _lines(path: Path, errors: str = "strict") -> Iterator[tuple[int, str]]:
+    """The lines that are not empty, with their numbers, without the white space around them. ``errors`` says
+    what becomes of bytes that are not UTF-8."""
     try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
+        with path.open(encoding="utf-8", errors=errors) as file:
+            for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE), ""), 1):
+                if len(line) == _LONGEST_LINE or "\0" in line:
+                    raise DataError(f"{path}:{number}: not a text file: a line too long, or with zeros")
                 if line.strip():
                     yield number, line.strip()
     except OSError as error:
@@ -208,4 +211,4 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _is_integer(text: str) -> bool:
-    return re.fullmatch(r"[+-]?\d{1,9}", text) is not None
+    return re.fullmatch(r"[+-]?[0-9]{1,9}", text) is not None
