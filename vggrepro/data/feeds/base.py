@@ -21,6 +21,10 @@ class Feed(ABC):
     def batch(self, iteration: int) -> dict[str, Float32]:
         """The tops by name, float32, for an iteration (from 0). Raises DataError."""
 
+    @abstractmethod
+    def place(self, iteration: int, row: int) -> str:
+        """Where an example of an iteration's batch comes from, for messages: file and line, key or row."""
+
 
 def batch_size(layer_param: Any, where: str) -> int:
     """``batch_size`` of a data layer's own parameters. Raises DataError unless it is positive."""

@@ -30,6 +30,8 @@ class ImageFeed(Feed):
     tops: tuple[str, ...]
     image: Callable[[int], tuple[npt.NDArray[Any], int]]
     """The untransformed (C, H, W) and the label of an image."""
+    image_place: Callable[[int], str]
+    """Where an image and its label are, for messages."""
     images: int
     batch_size: int
     transform: Transform
@@ -53,6 +55,9 @@ class ImageFeed(Feed):
                 )
         arrays = np.stack(blobs), np.array(labels, np.float32)
         return dict(zip(self.tops, arrays, strict=False))  # the label's top may be left out
+
+    def place(self, iteration: int, row: int) -> str:
+        return self.image_place(self._index(self.skip + iteration * self.batch_size + row))
 
     def _index(self, place: int) -> int:
         epoch, index = divmod(place, self.images)
@@ -97,7 +102,15 @@ def open_data(
         return array, datum.label
 
     return ImageFeed(
-        where, tuple(param.top), image, len(source), size, transform, seed, random_skip(data, seed)
+        where,
+        tuple(param.top),
+        image,
+        source.place,
+        len(source),
+        size,
+        transform,
+        seed,
+        random_skip(data, seed),
     )
 
 
@@ -130,7 +143,12 @@ def open_image_data(
         pixels = decoded.warned(source.place(index))
         return resize(pixels, data.new_height, data.new_width).transpose(2, 0, 1), entries[index][1]
 
-    return ImageFeed(where, tuple(param.top), image, len(entries), size, transform, seed, skip, data.shuffle)
+    def place(index: int) -> str:
+        return f"{folder / data.source}: {entries[index][0]}"
+
+    return ImageFeed(
+        where, tuple(param.top), image, place, len(entries), size, transform, seed, skip, data.shuffle
+    )
 
 
 def _transform(param: Any, phase: int, folder: Path, where: str) -> Transform:

@@ -15,6 +15,11 @@ from vggrepro.data.random_streams import epoch_order
 from vggrepro.errors import DataError
 from vggrepro.system.extras import extra
 
+_MOST_COMPRESSED = 1100
+"""How many times smaller data can be stored: deflate, HDF5's usual filter, packs 1032 to 1 at most."""
+_ALWAYS_READ = 1 << 28
+"""Bytes up to which a dataset is read whatever the file holds of it."""
+
 
 @dataclass(frozen=True, eq=False)
 class RowFeed(Feed):
@@ -25,6 +30,8 @@ class RowFeed(Feed):
     """Rows of each file."""
     load: Callable[[int], Sequence[Float32]]
     """The arrays of a file, one for each top, all with the same number of rows."""
+    names: tuple[str, ...]
+    """The files, for messages."""
     batch_size: int
     seed: int = 0
     shuffle: bool = False
@@ -37,6 +44,10 @@ class RowFeed(Feed):
             for column, array in zip(picked, self.load(file), strict=True):
                 column.append(array[row])
         return {top: np.stack(column) for top, column in zip(self.tops, picked, strict=True)}
+
+    def place(self, iteration: int, row: int) -> str:
+        file, found = self._file_and_row(*divmod(iteration * self.batch_size + row, sum(self.rows)))
+        return f"{self.names[file]}: row {found}"
 
     def _file_and_row(self, epoch: int, place: int) -> tuple[int, int]:
         """Where the ``place``-th example of an epoch is. Caffe shuffles the files, and the rows within
@@ -61,7 +72,9 @@ def open_hdf5(param: Any, seed: int, folder: Path, where: str) -> RowFeed:
     data, tops = param.hdf5_data_param, tuple(param.top)
     listing = folder / data.source
     try:
-        paths = [folder / name for name in listing.read_text(encoding="utf-8").split()]
+        paths = [
+            folder / name for name in listing.read_text(encoding="utf-8", errors="surrogateescape").split()
+        ]
     except OSError as error:
         raise DataError(f"{where}: Failed to open source file: {listing}: {error.strerror}") from error
     if not paths:
@@ -73,7 +86,8 @@ def open_hdf5(param: Any, seed: int, folder: Path, where: str) -> RowFeed:
         with _hdf5(paths[file]) as handle:
             return tuple(np.asarray(handle[top][()], np.float32) for top in tops)
 
-    return RowFeed(tops, rows, load, batch_size(data, where), seed, data.shuffle)
+    names = tuple(map(str, paths))
+    return RowFeed(tops, rows, load, names, batch_size(data, where), seed, data.shuffle)
 
 
 def memory_feed(param: Any, data: Float32, labels: Float32) -> RowFeed:
@@ -96,7 +110,7 @@ def memory_feed(param: Any, data: Float32, labels: Float32) -> RowFeed:
     if len(data) == 0 or len(data) % size:
         raise DataError(f"{where}: n must be a multiple of batch size ({len(data)} vs. {size})")
     arrays = data.astype(np.float32), labels.astype(np.float32).reshape(len(data), 1, 1, 1)
-    return RowFeed(tuple(param.top), (len(data),), lambda _: arrays, size)
+    return RowFeed(tuple(param.top), (len(data),), lambda _: arrays, (where,), size)
 
 
 def _hdf5_rows(path: Path, tops: tuple[str, ...]) -> int:
@@ -110,10 +124,22 @@ def _hdf5_rows(path: Path, tops: tuple[str, ...]) -> int:
                     f"{path}: dataset {top} of {handle[top].shape}, {handle[top].dtype}:"
                     " expected numbers with at least one axis"
                 )
+            _check_stored(handle[top], f"{path}: dataset {top}")
         rows = {top: handle[top].shape[0] for top in tops}
     if len(set(rows.values())) > 1 or 0 in rows.values():
         raise DataError(f"{path}: the datasets need the same number of rows, got {rows}")
     return int(rows[tops[0]])
+
+
+def _check_stored(dataset: Any, where: str) -> None:
+    """Raise DataError for a large dataset of which the file holds next to nothing: reading it would make a
+    few bytes fill the memory."""
+    stored = dataset.id.get_storage_size()
+    if dataset.nbytes > max(_ALWAYS_READ, _MOST_COMPRESSED * stored):
+        raise DataError(
+            f"{where} of {dataset.shape} declares {dataset.nbytes:,} bytes, but {stored:,} are stored:"
+            f" expected at most {_MOST_COMPRESSED} times as many"
+        )
 
 
 def _hdf5(path: Path) -> Any:
