@@ -19,6 +19,9 @@ from vggrepro.errors import DataError
 
 Float64 = npt.NDArray[np.float64]
 
+_BLOCK = 1 << 20
+"""Pixels that are held in float64 at a time."""
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -33,8 +36,13 @@ class Moments:
 
 def moments(pixels: Pixels) -> Moments:
     """The sums of uint8 (H, W, 3). They are whole numbers below 2^53, so float64 adds them exactly."""
-    values = pixels.reshape(-1, 3).astype(np.float64)  # HW 3
-    return Moments(len(values), values.sum(axis=0), values.T @ values)
+    flat = pixels.reshape(-1, 3)  # HW 3
+    first, second = np.zeros(3), np.zeros((3, 3))
+    for start in range(0, len(flat), _BLOCK):
+        values = flat[start : start + _BLOCK].astype(np.float64)
+        first += values.sum(axis=0)
+        second += values.T @ values
+    return Moments(len(flat), first, second)
 
 
 @dataclass(frozen=True)

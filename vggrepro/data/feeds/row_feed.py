@@ -72,11 +72,10 @@ def open_hdf5(param: Any, seed: int, folder: Path, where: str) -> RowFeed:
     data, tops = param.hdf5_data_param, tuple(param.top)
     listing = folder / data.source
     try:
-        paths = [
-            folder / name for name in listing.read_text(encoding="utf-8", errors="surrogateescape").split()
-        ]
+        listed = listing.read_text(encoding="utf-8", errors="surrogateescape").split()
     except OSError as error:
         raise DataError(f"{where}: Failed to open source file: {listing}: {error.strerror}") from error
+    paths = [folder / name for name in listed]
     if not paths:
         raise DataError(f"{where}: Must have at least 1 HDF5 filename listed in {listing}")
     rows = tuple(_hdf5_rows(path, tops) for path in paths)
