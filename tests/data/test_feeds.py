@@ -1,6 +1,7 @@
 """Caffe's data layers, batch by batch, against what Caffe put into their tops."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from vggrepro.caffe.messages import TEST, TRAIN, Datum, LayerParameter, NetParameter
 from vggrepro.data.feeds import Feed, memory_feed, open_feed
-from vggrepro.errors import DataError, UnsupportedError
+from vggrepro.data.label_check import check_labels
+from vggrepro.errors import DataError, ImageTooLargeError, UnsupportedError
 
 LMDB = Path(__file__).parents[1] / "golden" / "lmdb"
 CASE = json.loads((LMDB / "case.json").read_text())
@@ -213,3 +215,65 @@ def test_memory_of_the_wrong_shape(shape, labels, message):
     net = text_format.Parse((LMDB / "memory_net.prototxt").read_text(), NetParameter())
     with pytest.raises(DataError, match=message):
         memory_feed(net.layer[0], np.zeros(shape, np.float32), np.zeros(labels, np.float32))
+
+
+def test_missing_extra_names_the_command(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "h5py", None)
+    with pytest.raises(DataError, match=r'pip install "vggrepro\[hdf5\]"'):
+        feed_of('type: "HDF5Data" hdf5_data_param { source: "h5list.txt" batch_size: 4 }')
+
+
+def test_a_dataset_that_declares_more_than_its_file_holds(tmp_path):
+    damaged = Path(__file__).parent / "damaged" / "bomb.h5"
+    (tmp_path / "list").write_text(str(damaged))
+    layer = text_format.Parse(
+        'name: "d" type: "HDF5Data" top: "data/c/0" hdf5_data_param { source: "list" batch_size: 1 }',
+        LayerParameter(),
+    )
+    with pytest.raises(DataError, match=r"bomb\.h5: dataset data/c/0 of .* declares 2,147,483,648 bytes"):
+        open_feed(layer, TEST, folder=tmp_path)
+
+
+def test_the_names_in_an_hdf5_list_need_not_be_utf8(tmp_path):
+    (tmp_path / "list").write_bytes(b"caf\xe9.h5\n")
+    with pytest.raises(DataError, match="Failed opening HDF5 file"):
+        feed_of('type: "HDF5Data" hdf5_data_param { source: "list" batch_size: 1 }', folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (data_layer("raw_lmdb", 5), "raw_lmdb: 00000006_"),
+        (
+            'type: "HDF5Data" hdf5_data_param { source: "h5list.txt" batch_size: 4 }',
+            "by_caffe.h5: row ",
+        ),
+        ('type: "ImageData" image_data_param { source: "list.txt" batch_size: 5 }', "list.txt: pics/p06"),
+    ],
+)
+def test_a_feed_says_where_an_example_is(text, expected):
+    assert expected in feed_of(text).place(1, 1)
+
+
+def test_a_label_that_is_no_class_is_named_by_its_place(tmp_path):
+    (tmp_path / "list").write_text(f"{LMDB}/pics/p00.png 1\n{LMDB}/pics/p01.jpg 7\n")
+    text = 'type: "ImageData" image_data_param { source: "list" batch_size: 2 new_height: 4 new_width: 4 }'
+    feed = feed_of(text, folder=tmp_path)
+    with pytest.raises(DataError, match=r"^layer 'data': .*list: .*p01\.jpg: label 7, expected 0 to 4$"):
+        check_labels(feed.batch(0)["label"], 5, "layer 'data'", place=partial(feed.place, 0))
+
+
+def test_memory_s_examples_have_rows():
+    net = text_format.Parse((LMDB / "memory_net.prototxt").read_text(), NetParameter())
+    golden = np.load(LMDB / "memory_layer.npz")
+    feed = memory_feed(net.layer[0], golden["source_data"], golden["source_label"])
+    assert feed.place(0, 2).endswith(": row 2")
+
+
+def test_feeds_bound_the_pixels_of_an_image():
+    layer = text_format.Parse(
+        'name: "d" type: "ImageData" top: "x" image_data_param { source: "list.txt" batch_size: 1 }',
+        LayerParameter(),
+    )
+    with pytest.raises(ImageTooLargeError, match="pixels, expected at most 10"):
+        open_feed(layer, TEST, folder=LMDB, max_pixels=10).batch(0)

@@ -1,7 +1,6 @@
 """Folders, tars and databases of images: what they hold, and what they say when they are damaged."""
 
 import io
-import shutil
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
@@ -273,8 +272,6 @@ def test_labels_need_one_for_each_image():
         with_labels(source, [1, 2, 3])
 
 
-def test_missing_extra_names_the_command(monkeypatch, tmp_path):
+def test_an_lmdb_is_read_without_lmdb_s_package(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "lmdb", None)
-    shutil.copytree(GOLDEN / "lmdb" / "raw_lmdb", tmp_path / "db")
-    with pytest.raises(DataError, match=r'pip install "vggrepro\[lmdb\]"'):
-        open_images(tmp_path / "db")
+    assert len(open_images(GOLDEN / "lmdb" / "raw_lmdb")) > 0

@@ -116,7 +116,8 @@ def _decode_jpeg(data: bytes, name: str, flags: int, max_pixels: int) -> tuple[n
     turned = not flags & opencv().IMREAD_IGNORE_ORIENTATION
     if not may_lack_data(jpeg, pixels, turned=turned):
         return pixels, False
-    return pixels, not np.array_equal(pixels, _imdecode(padded(jpeg), data, name, flags))
+    others = (_imdecode(other, data, name, flags) for other in padded(jpeg))
+    return pixels, any(not np.array_equal(pixels, other) for other in others)
 
 
 def _imdecode(encoded: bytes, data: bytes, name: str, flags: int) -> npt.NDArray[Any]:

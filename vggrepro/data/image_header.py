@@ -149,7 +149,7 @@ def _tiff(data: bytes) -> Size | None:
 
 
 _GAP = rb"(?:[ \t\r\n\v\f]|#[^\n]{0,10000}\n){1,1000}"
-_PNM_SIZE = re.compile(rb"P[1-6]" + _GAP + rb"(\d{1,10})" + _GAP + rb"(\d{1,10})")
+_PNM_SIZE = re.compile(rb"P[1-6]" + _GAP + rb"(\d{1,10})" + _GAP + rb"(\d{1,10})[\s#]")
 
 _FORMATS: tuple[tuple[re.Pattern[bytes], Format, Callable[[bytes], Size | None]], ...] = (
     (re.compile(rb"\xff\xd8\xff"), "JPEG", _jpeg),

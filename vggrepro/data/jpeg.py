@@ -30,8 +30,9 @@ _ALONE = frozenset({0x01, 0xD8, *range(0xD0, 0xD8)})
 _IN_SCAN = re.compile(rb"\xff+[^\x00\xff]")
 """A marker among entropy-coded data, where 255 is written as FF 00."""
 
-_FILLING = b"\xb4\x5a\x33\x96\x0f\xc3\xa5\x1e" * 8
-"""What is put behind scans. Its first bit is 1, where libjpeg takes 0 for what is missing; no byte is 255."""
+_FILLINGS = (b"\xaa\xf1\x77\x1e\xd2\x48\xc5\x36" * 8, b"\x5a\x33\x96\x0f\xc3\xa5\x1e\x78" * 8)
+"""What is put behind scans, once the one and once the other: codes may mean the same by chance, as zeros do,
+which libjpeg puts there itself. No byte is 255, and the first bits differ."""
 
 _FEW_UNITS = 64
 """A picture of so few units is decoded twice in any case: the last unit is much of it."""
@@ -156,12 +157,13 @@ def _is_mid_grey(pixels: npt.NDArray[np.uint8]) -> bool:
     return near(pixels[0, 0]) and near(pixels)  # the first pixel alone decides nearly always
 
 
-def padded(jpeg: Jpeg) -> bytes:
-    """The file with bytes put behind the data of every scan and restart interval. It decodes to the same
-    pixels as the file itself unless data are missing from it."""
+def padded(jpeg: Jpeg) -> Iterator[bytes]:
+    """The file with bytes put behind the data of every scan and restart interval, in two ways. Both decode to
+    the same pixels as the file itself unless data are missing from it."""
     start = len(jpeg.data) if jpeg.scan is None else jpeg.scan.start
     places = [start, *_ends_of_data(jpeg.data, start), len(jpeg.data)]
-    return jpeg.data[:start] + _FILLING.join(jpeg.data[begin:end] for begin, end in pairwise(places))
+    for filling in _FILLINGS:
+        yield jpeg.data[:start] + filling.join(jpeg.data[begin:end] for begin, end in pairwise(places))
 
 
 def _segments(data: bytes, place: int) -> Iterator[tuple[int, bytes, int]]:

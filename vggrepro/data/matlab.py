@@ -8,7 +8,8 @@ import numpy.typing as npt
 from vggrepro.data.decode import Pixels
 
 _MOST_WEIGHTS = 1 << 24
-"""Elements of a matrix of weights that are held at a time."""
+"""Elements up to which the weights of a whole axis are one matrix."""
+_BLOCK = 1024
 
 
 def imresize(pixels: Pixels, height: int, width: int) -> Pixels:
@@ -24,30 +25,31 @@ def imresize(pixels: Pixels, height: int, width: int) -> Pixels:
 
 
 def _resampled(array: npt.NDArray[np.float32], target: int) -> npt.NDArray[np.float32]:
-    """The first axis of ``array`` resampled to ``target`` values."""
+    """The first axis of ``array`` resampled to ``target`` values; a long one in blocks of them."""
     length = len(array)
-    block = max(_MOST_WEIGHTS // length, 1)
-    parts = [
-        np.tensordot(_weights(length, target, range(first, min(first + block, target))), array, axes=(1, 0))
-        for first in range(0, target, block)
-    ]
+    block = target if target * length <= _MOST_WEIGHTS else _BLOCK
+    parts = []
+    for first in range(0, target, block):
+        taps, weights = _taps(length, target, range(first, min(first + block, target)))
+        low, high = int(taps.min()), int(taps.max()) + 1
+        matrix = np.zeros((len(taps), high - low))
+        np.add.at(matrix, (np.arange(len(taps))[:, None], taps - low), weights)
+        parts.append(np.tensordot(matrix.astype(np.float32), array[low:high], axes=(1, 0)))
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _weights(length: int, target: int, rows: range) -> npt.NDArray[np.float32]:
-    """Some ``rows`` of the (target, length) matrix that resamples an axis; pixels outside are mirrored in."""
+def _taps(length: int, target: int, rows: range) -> tuple[npt.NDArray[np.int_], npt.NDArray[np.float64]]:
+    """For some ``rows`` of ``target``, the pixels of ``length`` that each is made of, and their weights, both
+    (rows, taps). Pixels outside are mirrored in."""
     scale = target / length
     stretch = min(scale, 1.0)
     centres = (np.array(rows) + 0.5) / scale - 0.5  # in pixels of the source
     reach = int(np.ceil(2 / stretch)) + 1
-    taps = np.floor(centres)[:, None].astype(int) + np.arange(-reach, reach + 1)  # target taps
+    taps = np.floor(centres)[:, None].astype(int) + np.arange(-reach, reach + 1)
     weights = _cubic((centres[:, None] - taps) * stretch)
     weights /= weights.sum(axis=1, keepdims=True)
     mirrored = taps % (2 * length)
-    mirrored = np.where(mirrored < length, mirrored, 2 * length - 1 - mirrored)
-    matrix = np.zeros((len(rows), length))
-    np.add.at(matrix, (np.arange(len(rows))[:, None], mirrored), weights)
-    return matrix.astype(np.float32)
+    return np.where(mirrored < length, mirrored, 2 * length - 1 - mirrored), weights
 
 
 def _cubic(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -169,7 +169,7 @@ class _Walk:
         if not 1 < number < self.file_size // size:
             raise self._damaged(
                 f"page {number} is in use, but the file of {self.file_size} bytes"
-                f" holds {self.file_size // size} pages: cut short?"
+                f" holds {self.file_size // size} whole pages: cut short?"
             )
         if number in self.seen:
             raise self._damaged(f"page {number} occurs twice in the tree")

@@ -103,7 +103,7 @@ def _images(path: Path, file: IO[bytes], start: int, end: int, folder: str) -> I
     for name, stored in contents.stored.items():
         if stored.endswith(".tar"):
             if name not in contents.files:
-                raise tar.damaged(f"the member {stored} is no regular file, as a tar in a tar must be")
+                raise tar.refused(f"the member {stored} is no regular file, as a tar in a tar must be")
             member = contents.files[name]
             stem = folder + Path(stored).stem + "/"
             yield from _images(path, file, member.offset, member.offset + member.size, stem)

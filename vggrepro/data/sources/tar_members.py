@@ -49,8 +49,12 @@ class Extent:
         return os.pread(self.descriptor, max(min(size, self.end - place), 0), place)
 
     def damaged(self, problem: str) -> DataError:
-        """The error that says what is wrong with the tar."""
-        return DataError(f"{self.where}: not an uncompressed tar, or a damaged one: {problem}")
+        """The error for a tar that is none, or that nobody could read."""
+        return self.refused(f"not an uncompressed tar, or a damaged one: {problem}")
+
+    def refused(self, problem: str) -> DataError:
+        """The error for a whole tar with members that are not supported."""
+        return DataError(f"{self.where}: {problem}")
 
 
 @dataclass(frozen=True)
@@ -83,12 +87,12 @@ class Contents:
             if place in self.files:
                 return self.files[place]
             if place in self.others:
-                raise self.tar.damaged(f"the member {name} is {self.others[place]}, which is not supported")
+                raise self.tar.refused(f"the member {name} is {self.others[place]}, which is not supported")
             step = self._step(place)
             if step is None:
-                raise self.tar.damaged(f"the member {name} is a link to {place}, which is no file in the tar")
+                raise self.tar.refused(f"the member {name} is a link to {place}, which is no file in the tar")
             place = step
-        raise self.tar.damaged(f"the member {name} is a link that leads back to itself")
+        raise self.tar.refused(f"the member {name} is a link that leads back to itself")
 
     def leads_out(self, name: str) -> bool:
         """Whether a symbolic link stands for nothing in the tar."""
@@ -126,7 +130,7 @@ def read_contents(tar: Extent) -> Contents:
         if header.kind == _LABEL:
             continue
         if name in contents.stored:
-            raise tar.damaged(f"the member {stored} occurs more than once")
+            raise tar.refused(f"the member {stored} occurs more than once")
         contents.stored[name] = stored
         if header.kind in _REGULAR and not header.sparse:
             contents.files[name] = Member(stored, header.offset, header.size)
