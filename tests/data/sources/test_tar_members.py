@@ -115,7 +115,7 @@ def test_what_is_no_image_is_refused_by_name(tmp_path, members, message):
 def test_what_bears_no_image_s_name_may_be_of_any_kind(tmp_path):
     others = [
         member("pipe", kind=b"6"),
-        member("README", kind=b"2", link="docs/README"),
+        member("README", kind=b"2", link="docs/R"),
         member("x.jpg/", kind=b"5"),
     ]
     path = write(tmp_path / "x.tar", *others, member("docs/R", b"x"), member("good.jpg", b"good"))
