@@ -197,6 +197,11 @@ def _evaluate_demo(options: TrainingOptions, plan: TrainingPlan, training: Train
     assert plan.images is not None
     weights = snapshots.paths(plan.definition, training.solver.iteration).model
     decoding = options.images.decoding
-    reading = ReadingOptions(decoding.exif, decoding.on_bad_image, options.augmentation.kernel)
+    reading = ReadingOptions(
+        decoding.exif,
+        decoding.on_bad_image,
+        options.augmentation.kernel,
+        max_pixels=decoding.max_pixels,
+    )
     running = RunningOptions(plan.device, plan.threads, options.images.workers)
     training_demo.evaluate_demo(weights, plan.images.augmentation.mean_bgr, reading, running)

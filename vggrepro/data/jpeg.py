@@ -149,12 +149,13 @@ def may_lack_data(jpeg: Jpeg, pixels: npt.NDArray[np.uint8], *, turned: bool) ->
 
 def _is_mid_grey(pixels: npt.NDArray[np.uint8]) -> bool:
     """Whether the luma of (h, w) or (h, w, 3) is 128 throughout, give or take rounding."""
-
-    def near(values: npt.NDArray[np.uint8]) -> bool:
-        luma = values if pixels.ndim == 2 else (values @ np.array((29, 150, 77)) + 128) >> 8
-        return bool((abs(luma.astype(np.int32) - 128) <= 2).all())
-
-    return near(pixels[0, 0]) and near(pixels)  # the first pixel alone decides nearly always
+    if pixels.ndim == 2:
+        return bool((abs(pixels.astype(np.int32) - 128) <= 2).all())
+    blue, green, red = pixels[0, 0].tolist()
+    if abs(29 * blue + 150 * green + 77 * red - 128 * 256) > 3 * 256:  # decides nearly always
+        return False
+    luma = (pixels.astype(np.int32) @ (29, 150, 77) + 128) >> 8
+    return bool((abs(luma - 128) <= 2).all())
 
 
 def padded(jpeg: Jpeg) -> Iterator[bytes]:

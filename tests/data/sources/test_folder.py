@@ -12,6 +12,7 @@ from vggrepro.data.truth.labels import read_list
 from vggrepro.errors import DataError
 from vggrepro.system.atomic import write_json
 
+
 def keys(path: Path) -> list[str]:
     source = open_images(path)
     return [source.key(i) for i in range(len(source))]

@@ -91,10 +91,11 @@ class ReadingOptions:
     on_bad_image: OnBadImage = Decoding.on_bad_image
     kernel: Kernel = "linear"
     centre: Centre = "floor"
+    max_pixels: int = Decoding.max_pixels
 
     @property
     def reading(self) -> ImageReading:
-        return ImageReading(self.exif, self.kernel, self.centre)
+        return ImageReading(self.exif, self.kernel, self.centre, self.max_pixels)
 
     def whole(self, source: Source) -> ImageSet:
         """All images of a source, read in this way."""

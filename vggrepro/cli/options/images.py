@@ -10,6 +10,7 @@ from typing import get_args
 from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.values import positive
 from vggrepro.data.decode import Exif
+from vggrepro.data.image_header import MAX_PIXELS
 from vggrepro.data.preprocess import Kernel
 from vggrepro.data.random_streams import sample
 from vggrepro.data.reading import BadImages, OnBadImage, Reader
@@ -53,9 +54,10 @@ class Decoding:
 
     exif: Exif = "ignore"
     on_bad_image: OnBadImage = "error"
+    max_pixels: int = MAX_PIXELS
 
     def reader(self, source: Source) -> Reader:
-        return Reader(source, BadImages(self.on_bad_image), self.exif)
+        return Reader(source, BadImages(self.on_bad_image), self.exif, self.max_pixels)
 
 
 def add_listed_images(options: Options) -> None:
@@ -121,7 +123,7 @@ def add_seed_option(options: Options, default: int | None, what: str) -> None:
 
 
 def add_decoding_options(options: Options) -> None:
-    """Add ``--exif`` and ``--on-bad-image``: see :class:`Decoding`."""
+    """Add ``--exif``, ``--on-bad-image`` and ``--max-pixels``: see :class:`Decoding`."""
     options.add_argument(
         "--exif",
         choices=get_args(Exif),
@@ -135,6 +137,13 @@ def add_decoding_options(options: Options) -> None:
         help="an image that cannot be decoded ends the run, or is left out and named, and in training the"
         " next one takes its place (default: error); one that ends early is used as Caffe would use it, and"
         " named",
+    )
+    options.add_argument(
+        "--max-pixels",
+        type=positive,
+        default=Decoding.max_pixels,
+        metavar="N",
+        help="an image of more pixels is not decoded: it counts as one that cannot be (default: %(default)s)",
     )
 
 

@@ -33,7 +33,7 @@ class ReportFiles:
         if self.markdown is not None:
             _save(self.markdown, to_markdown(report))
         if self.html is not None:
-            pictures = thumbnails(images.source, [m.index for m in report.results.worst], images.reading.exif)
+            pictures = thumbnails(images.source, [m.index for m in report.results.worst], images.reading)
             _save(self.html, page(report, pictures))
 
 
@@ -46,4 +46,4 @@ def add_report_options(options: Options) -> None:
 
 def _save(path: Path, text: str) -> None:
     with replacing(path) as file:
-        file.write(text.encode("utf-8"))
+        file.write(text.encode("utf-8", "backslashreplace"))  # file names may be no UTF-8

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from vggrepro.data.decode import Exif, Pixels
@@ -32,7 +32,7 @@ class ImageReading:
     exif: Exif = "ignore"
     kernel: Kernel = "linear"
     centre: Centre = "floor"
-    max_pixels: int = MAX_PIXELS
+    max_pixels: int = field(default=MAX_PIXELS, compare=False)
     """Most pixels of an image; no fact of a result, since more are an error."""
 
     def facts(self) -> dict[str, Any]:
