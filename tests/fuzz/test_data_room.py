@@ -32,7 +32,7 @@ def changed(rng: random.Random, data: bytes) -> bytes:
         lambda at: result.__setitem__(at, rng.choice((0, 1, 127, 128, 255))),
         lambda at: result.__setitem__(
             slice(at, at + 4),
-            struct.pack(rng.choice("<>") + "I", rng.choice((0, 1, 2**31, 2**32 - 1, 70_000))),
+            struct.pack(rng.choice("<>") + "I", rng.choice(SIZES)),
         ),
         lambda at: result.__delitem__(slice(at, None)),
         lambda at: result.__delitem__(slice(at, at + rng.randrange(1, 64))),

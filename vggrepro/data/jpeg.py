@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,49 +33,46 @@ _FILLINGS = (b"\xaa\xf1\x77\x1e\xd2\x48\xc5\x36" * 8, b"\x5a\x33\x96\x0f\xc3\xa5
 """What is put behind scans, once the one and once the other: codes may mean the same by chance, as zeros do,
 which libjpeg puts there itself. No byte is 255, and the first bits differ."""
 
-_FEW_UNITS = 64
-"""A picture of so few units is decoded twice in any case: the last unit is much of it."""
+_FEW_VALUES = 3 * 128 * 128
+"""A picture of so few values is decoded again in any case: the last unit is much of it."""
 
 
-@dataclass(frozen=True)
-class Frame:
-    """The start of a frame (SOFn): sizes in pixels; components by id, with their (horizontal, vertical)
-    sampling factors."""
+class Frame(NamedTuple):
+    """The start of a frame (SOFn): sizes in pixels; ids of the components, a byte each; their sampling
+    factors, a byte each, horizontally in the upper four bits and vertically in the lower."""
 
     height: int
     width: int
     progressive: bool
-    components: dict[int, tuple[int, int]]
+    components: bytes
+    factors: bytes
 
     @property
     def unit(self) -> tuple[int, int]:
         """Height and width of the unit that a scan of all components codes at a time, in pixels."""
-        if len(self.components) == 1:
+        if len(self.factors) == 1:
             return 8, 8
-        across, down = zip(*self.components.values(), strict=True)
-        return 8 * max(down), 8 * max(across)
+        return 8 * max(f & 15 for f in self.factors), 8 * max(f >> 4 for f in self.factors)
 
     @property
     def units(self) -> int:
         """The number of such units."""
         down, across = self.unit
-        return -(-self.height // down) * -(-self.width // across)
+        return -(-self.height // max(down, 8)) * -(-self.width // max(across, 8))
 
 
-@dataclass(frozen=True)
-class Scan:
-    """A start of scan (SOS): its components, the coefficients ``first`` to ``last``, the bit down to which
-    they are coded when it is done, and where its entropy-coded data begin."""
+class Scan(NamedTuple):
+    """A start of scan (SOS): ids of its components, a byte each; the coefficients ``first`` to ``last``; the
+    bit down to which they are coded when it is done; and where its entropy-coded data begin."""
 
-    components: tuple[int, ...]
+    components: bytes
     first: int
     last: int
     low_bit: int
     start: int
 
 
-@dataclass(frozen=True)
-class Jpeg:
+class Jpeg(NamedTuple):
     """A JPEG file as far as its first scan, or as far as it goes."""
 
     data: bytes
@@ -87,29 +83,25 @@ class Jpeg:
     @property
     def one_scan(self) -> bool:
         """Whether the first scan is to hold the whole picture."""
-        return (
-            self.frame is not None
-            and self.scan is not None
-            and not self.frame.progressive
-            and len(set(self.scan.components)) == len(self.frame.components)
-        )
+        frame, scan = self.frame, self.scan
+        if frame is None or scan is None or frame.progressive:
+            return False
+        return scan.components == frame.components or set(scan.components) == set(frame.components)
 
-    @cached_property
+    @property
     def ends_early(self) -> bool:
         """Whether markers are missing that a whole file has: the end marker, scans, restart markers."""
         if self.frame is None or self.scan is None:
             return True
         if self.one_scan:
             ended = self.data.endswith(EOI) or self.data.find(EOI, self.scan.start) >= 0
-            return not ended or self._lacks_restarts(self.frame)
+            return not ended or (self.restart_interval > 0 and self._lacks_restarts(self.frame, self.scan))
         scans, ended = _scans(self.data, self.scan)
         return not ended or not _complete(self.frame, scans)
 
-    def _lacks_restarts(self, frame: Frame) -> bool:
-        if not self.restart_interval or self.scan is None:
-            return False
-        end = self.data.find(EOI, self.scan.start)
-        found = sum(self.data.count(bytes((0xFF, 0xD0 + i)), self.scan.start, end) for i in range(8))
+    def _lacks_restarts(self, frame: Frame, scan: Scan) -> bool:
+        end = self.data.find(EOI, scan.start)
+        found = sum(self.data.count(bytes((0xFF, 0xD0 + i)), scan.start, end) for i in range(8))
         return found < -(-frame.units // self.restart_interval) - 1
 
 
@@ -117,13 +109,13 @@ def read_jpeg(data: bytes) -> Jpeg:
     """Read the segments up to the first scan. What is damaged is passed over as libjpeg does, by looking for
     the next marker."""
     frame, restart_interval = None, 0
-    for marker, body, end in _segments(data, len(SOI)):
+    for marker, begin, end in _segments(data, len(SOI)):
         if marker in _FRAMES and frame is None:
-            frame = _frame(marker, body)
-        elif marker == _DRI and len(body) >= 2:
-            restart_interval = int.from_bytes(body[:2], "big")
+            frame = _frame(marker, data[begin:end])
+        elif marker == _DRI and end - begin >= 2:
+            restart_interval = int.from_bytes(data[begin : begin + 2], "big")
         elif marker == _SOS:
-            return Jpeg(data, frame, _scan(body, end), restart_interval)
+            return Jpeg(data, frame, _scan(data[begin:end], end), restart_interval)
     return Jpeg(data, frame, None, restart_interval)
 
 
@@ -132,12 +124,14 @@ def may_lack_data(jpeg: Jpeg, pixels: npt.NDArray[np.uint8], *, turned: bool) ->
 
     ``pixels`` (H, W) or (H, W, C) are what libjpeg made of the file; ``turned`` if EXIF may have turned them.
     In a file of one scan, missing data leave the last unit mid-grey, if not more: then this is True, as it
-    always is for files of several scans, of four components, and of few units. What is not found is a loss
+    always is for files of several scans, of four components, and of few pixels. What is not found is a loss
     within the last of many units.
     """
     frame = jpeg.frame
-    if frame is None or not jpeg.one_scan or len(frame.components) > 3 or frame.units <= _FEW_UNITS:
+    if frame is None or not jpeg.one_scan or len(frame.components) > 3 or pixels.size <= _FEW_VALUES:
         return True
+    if not turned and not _near_grey(pixels):  # decides nearly always
+        return False
     down, across = frame.unit
     rows, columns = (frame.height - 1) % down + 1, (frame.width - 1) % across + 1
     if not turned:
@@ -147,14 +141,18 @@ def may_lack_data(jpeg: Jpeg, pixels: npt.NDArray[np.uint8], *, turned: bool) ->
     return any(_is_mid_grey(pixels[y, x]) for y in (near, far) for x in (near, far))
 
 
+def _near_grey(pixels: npt.NDArray[np.uint8]) -> bool:
+    """Whether the luma of the last pixel is about 128."""
+    if pixels.ndim == 2:
+        return abs(pixels.item(-1) - 128) <= 3
+    luma = 29 * pixels.item(-3) + 150 * pixels.item(-2) + 77 * pixels.item(-1)
+    return abs(luma - 256 * 128) <= 256 * 3
+
+
 def _is_mid_grey(pixels: npt.NDArray[np.uint8]) -> bool:
     """Whether the luma of (h, w) or (h, w, 3) is 128 throughout, give or take rounding."""
-    if pixels.ndim == 2:
-        return bool((abs(pixels.astype(np.int32) - 128) <= 2).all())
-    blue, green, red = pixels[0, 0].tolist()
-    if abs(29 * blue + 150 * green + 77 * red - 128 * 256) > 3 * 256:  # decides nearly always
-        return False
-    luma = (pixels.astype(np.int32) @ (29, 150, 77) + 128) >> 8
+    values = pixels.astype(np.int32)
+    luma = values if values.ndim == 2 else (values @ (29, 150, 77) + 128) >> 8
     return bool((abs(luma - 128) <= 2).all())
 
 
@@ -167,37 +165,39 @@ def padded(jpeg: Jpeg) -> Iterator[bytes]:
         yield jpeg.data[:start] + filling.join(jpeg.data[begin:end] for begin, end in pairwise(places))
 
 
-def _segments(data: bytes, place: int) -> Iterator[tuple[int, bytes, int]]:
-    """(marker, body, where it ends) of each segment from ``place`` on, up to the end marker or the end.
-
-    The caller must stop at a start of scan, whose data are no segments, or skip them himself.
-    """
-    while True:
-        found = _IN_SCAN.search(data, place)
-        if found is None:
-            return
-        marker, place = data[found.end() - 1], found.end()
+def _segments(data: bytes, place: int) -> Iterator[tuple[int, int, int]]:
+    """(marker, where its body begins and ends) of each segment from ``place`` on, up to the end marker or the
+    end. Entropy-coded data behind a start of scan are passed over."""
+    most = len(data) - 2
+    while place <= most:
+        marker = data[place + 1]
+        if data[place] == 0xFF and 0 < marker < 0xFF:  # at once, as nearly always
+            place += 2
+        else:
+            found = _IN_SCAN.search(data, place)
+            if found is None:
+                return
+            marker, place = data[found.end() - 1], found.end()
         if marker == _EOI:
-            yield marker, b"", place
+            yield marker, place, place
             return
         if marker in _ALONE:
             continue
-        length = max(int.from_bytes(data[place : place + 2], "big"), 2)
-        if place + length > len(data):
+        if place > most:
             return
-        yield marker, data[place + 2 : place + length], place + length
-        place += length
+        end = place + max(data[place] << 8 | data[place + 1], 2)
+        if end > most + 2:
+            return
+        yield marker, place + 2, end
+        place = end
 
 
 def _frame(marker: int, body: bytes) -> Frame | None:
-    if len(body) < 6 or len(body) < 6 + 3 * body[5]:
+    if len(body) < 9 or len(body) < 6 + 3 * body[5] or not body[5]:
         return None
-    fields = (body[6 + 3 * i : 9 + 3 * i] for i in range(body[5]))
-    components = {field[0]: (max(field[1] >> 4, 1), max(field[1] & 15, 1)) for field in fields}
-    if not components:
-        return None
-    height, width = int.from_bytes(body[1:3], "big"), int.from_bytes(body[3:5], "big")
-    return Frame(height, width, marker in _PROGRESSIVE, components)
+    end = 6 + 3 * body[5]
+    height, width = body[1] << 8 | body[2], body[3] << 8 | body[4]
+    return Frame(height, width, marker in _PROGRESSIVE, body[6:end:3], body[7:end:3])
 
 
 def _scan(body: bytes, start: int) -> Scan | None:
@@ -205,16 +205,16 @@ def _scan(body: bytes, start: int) -> Scan | None:
     if count < 1 or len(body) < 4 + 2 * count:
         return None
     first, last, bits = body[1 + 2 * count : 4 + 2 * count]
-    return Scan(tuple(body[1 : 1 + 2 * count : 2]), first, last, bits & 15, start)
+    return Scan(body[1 : 1 + 2 * count : 2], first, last, bits & 15, start)
 
 
 def _scans(data: bytes, first: Scan) -> tuple[list[Scan], bool]:
     """All scans of a file, and whether the end marker follows them."""
-    scans, place = [first], first.start
-    for marker, body, end in _segments(data, place):
+    scans = [first]
+    for marker, begin, end in _segments(data, first.start):
         if marker == _EOI:
             return scans, True
-        scan = _scan(body, end) if marker == _SOS else None
+        scan = _scan(data[begin:end], end) if marker == _SOS else None
         if scan is not None:
             scans.append(scan)
     return scans, False

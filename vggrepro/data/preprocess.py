@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.data.decode import Pixels
-from vggrepro.data.image_header import check_pixels
+from vggrepro.data.image_header import MAX_PIXELS, check_pixels
 from vggrepro.data.matlab import imresize
 from vggrepro.data.opencv import opencv
 from vggrepro.errors import DataError
@@ -50,8 +50,9 @@ def rescale(pixels: Pixels, smallest: int, kernel: Kernel = "linear") -> Pixels:
     height, width = rescaled_size(pixels.shape[0], pixels.shape[1], smallest)
     if (height, width) == pixels.shape[:2]:
         return pixels
-    old = f"{pixels.shape[0]} x {pixels.shape[1]}"
-    check_pixels(height, width, f"an image of {old} pixels, rescaled to a smaller side of {smallest},")
+    if height * width > MAX_PIXELS:
+        old = f"{pixels.shape[0]} x {pixels.shape[1]}"
+        check_pixels(height, width, f"an image of {old} pixels, rescaled to a smaller side of {smallest},")
     if kernel == "matlab":
         return imresize(pixels, height, width)
     cv2 = opencv()
