@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vggrepro.cli.options.images import Decoding, ListedImages, Sample, warn_of_bad_images
-from vggrepro.errors import DataError
+from vggrepro.errors import DataError, ImageTooLargeError
 
 
 def test_images_of_a_list_in_its_order(images: Path, tmp_path: Path) -> None:
@@ -36,3 +36,9 @@ def test_bad_images_end_the_run_or_are_named(images: Path, capsys: pytest.Captur
     assert reader.pixels(0) is None
     warn_of_bad_images(reader.bad)
     assert capsys.readouterr().err == "warning: 1 unreadable images left out (val_000.png, ...)\n"
+
+
+def test_an_image_of_more_pixels_than_the_option_says(images: Path) -> None:
+    source = ListedImages(images / "images").open()
+    with pytest.raises(ImageTooLargeError, match=r"val_000\.png: a PNG has .* pixels, expected at most 10$"):
+        Decoding(max_pixels=10).reader(source).pixels(0)

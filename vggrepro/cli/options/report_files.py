@@ -33,7 +33,8 @@ class ReportFiles:
         if self.markdown is not None:
             _save(self.markdown, to_markdown(report))
         if self.html is not None:
-            pictures = thumbnails(images.source, [m.index for m in report.results.worst], images.reading)
+            worst, reading = [m.index for m in report.results.worst], images.reading
+            pictures = thumbnails(images.source, worst, reading.exif, max_pixels=reading.max_pixels)
             _save(self.html, page(report, pictures))
 
 

@@ -5,23 +5,26 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable
 
+from vggrepro.data.decode import Exif
+from vggrepro.data.image_header import MAX_PIXELS
 from vggrepro.data.opencv import opencv
 from vggrepro.data.sources.base import Source
 from vggrepro.errors import DataError
-from vggrepro.evaluation.measuring.rescaled_image import ImageReading
 
 _LONGEST = 256
 _QUALITY = 80
 
 
-def thumbnails(source: Source, indexes: Iterable[int], reading: ImageReading) -> dict[int, str]:
+def thumbnails(
+    source: Source, indexes: Iterable[int], exif: Exif, *, max_pixels: int = MAX_PIXELS
+) -> dict[int, str]:
     """JPEG data URIs of the images at ``indexes``, at most 256 pixels long and never enlarged."""
-    return {index: _data_uri(source, index, reading) for index in indexes}
+    return {index: _data_uri(source, index, exif, max_pixels) for index in indexes}
 
 
-def _data_uri(source: Source, index: int, reading: ImageReading) -> str:
+def _data_uri(source: Source, index: int, exif: Exif, max_pixels: int) -> str:
     cv2 = opencv()
-    pixels = source.decoded(index, exif=reading.exif, max_pixels=reading.max_pixels).pixels
+    pixels = source.decoded(index, exif=exif, max_pixels=max_pixels).pixels
     height, width, _ = pixels.shape
     scale = min(1.0, _LONGEST / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
