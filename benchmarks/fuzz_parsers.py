@@ -13,8 +13,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
+from fuzz import data_room, targets
 from fuzz.engine import Report, damaged, run
-from fuzz.targets import TARGETS
+
+TARGETS = (*targets.TARGETS, *data_room.TARGETS)
 
 
 def main() -> int:

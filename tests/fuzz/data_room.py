@@ -1,22 +1,21 @@
-"""What the data room reads: for each kind of file some that are good, and the function that reads one.
-
-A row is (name, corpus, function). The function takes the bytes of a file, changed in any way, and may return
-or raise VggReproError: nothing else, in bounded time and memory.
-"""
+"""What the data room reads: images, tars, databases, MATLAB files, lists. Good files are made here."""
 
 from __future__ import annotations
 
 import io
+import os
 import struct
 import tarfile
 import tempfile
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import scipy.io
+from fuzz.targets import Target
 
 from vggrepro.data.decode import decode, decode_unchanged
 from vggrepro.data.sources import Source, TarSource, open_images
@@ -29,19 +28,22 @@ from vggrepro.data.truth.labels import (
     read_list,
     read_synsets,
 )
+from vggrepro.errors import VggReproError
 
-Row = tuple[str, list[bytes], Callable[[bytes], object]]
+
+@dataclass(frozen=True)
+class MadeTarget(Target):
+    """A target whose good files are given."""
+
+    made: tuple[bytes, ...] = ()
+
+    def files(self) -> list[bytes]:
+        return list(self.made)
+
 
 TESTS = Path(__file__).parents[1]
-_TEMPORARY = tempfile.TemporaryDirectory(prefix="vggrepro-fuzz-")
-FOLDER = Path(_TEMPORARY.name)
-
-
-def file_of(data: bytes, name: str) -> Path:
-    path = FOLDER / name
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(data)
-    return path
+MOST_PIXELS = 1 << 20
+"""Of an image: a header may be changed to any size."""
 
 
 def picture() -> np.ndarray:
@@ -66,22 +68,24 @@ IMAGES = {
 }
 
 
-def read_image(data: bytes) -> None:
-    decode(data, "fuzz", exif="apply")
-    decode(data, "fuzz", grey=True)
-    decode_unchanged(data, "fuzz")
+def read_image(path: Path) -> None:
+    data = path.read_bytes()
+    decode(data, "fuzz", exif="apply", max_pixels=MOST_PIXELS)
+    decode(data, "fuzz", grey=True, max_pixels=MOST_PIXELS)
+    decode_unchanged(data, "fuzz", max_pixels=MOST_PIXELS)
 
 
-def read_png_with_right_check_sums(data: bytes) -> None:
+def read_png_with_right_check_sums(path: Path) -> None:
     """Behind the check sums, which stop nearly every change, is libpng."""
-    changed, place = bytearray(data), 8
+    changed, place = bytearray(path.read_bytes()), 8
     while place + 12 <= len(changed):
         end = place + 8 + int.from_bytes(changed[place : place + 4], "big")
         if end + 4 > len(changed):
             break
         struct.pack_into(">I", changed, end, zlib.crc32(changed[place + 4 : end]))
         place = end + 4
-    read_image(bytes(changed))
+    path.write_bytes(changed)
+    read_image(path)
 
 
 def tars() -> list[bytes]:
@@ -114,40 +118,57 @@ def read_all(source: Source) -> None:
         source.read(index)
 
 
-def read_tar(data: bytes) -> None:
-    read_all(open_images(file_of(data, "x.tar")))
+def read_tar(path: Path) -> None:
+    read_all(open_images(path))
 
 
-def read_tar_with_right_check_sums(data: bytes) -> None:
-    changed = bytearray(data)
+def read_tar_with_right_check_sums(path: Path) -> None:
+    changed = bytearray(path.read_bytes())
     for place in range(0, len(changed) - 511, 512):
         header = changed[place : place + 512]
         if header[257:262] == b"ustar":
             header[148:156] = b" " * 8
             changed[place + 148 : place + 156] = b"%06o\0 " % sum(header)
-    read_tar(bytes(changed))
+    path.write_bytes(changed)
+    read_tar(path)
 
 
-def tar_indexes() -> list[bytes]:
-    index = FOLDER / "made.index"
-    TarSource.open(file_of(tars()[1], "indexed.tar"), index)
-    return [index.read_bytes()]
+INDEXED = tars()[1]
 
 
-def read_tar_index(data: bytes) -> None:
-    read_all(TarSource.open(FOLDER / "indexed.tar", file_of(data, "index")))
+def place_indexed(folder: Path) -> Path:
+    """The tar of the index, with a time that does not change."""
+    path = folder / "indexed.tar"
+    path.write_bytes(INDEXED)
+    os.utime(path, (1e9, 1e9))
+    return path
+
+
+def tar_index() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        index = Path(folder) / "index"
+        TarSource.open(place_indexed(Path(folder)), index)
+        return index.read_bytes()
+
+
+def read_tar_index(path: Path) -> None:
+    source = TarSource.open(place_indexed(path.parent), path)
+    assert len(source) == 5
+    read_all(source)
 
 
 def lmdbs() -> list[bytes]:
     return [path.read_bytes() for path in sorted((TESTS / "golden" / "lmdb").glob("*/data.mdb"))]
 
 
-def read_lmdb(data: bytes) -> None:
-    path = file_of(data, "db/data.mdb").parent
-    records = LmdbFile.open(path)
+def read_lmdb(path: Path) -> None:
+    folder = path.parent / "database"
+    folder.mkdir(exist_ok=True)
+    (folder / "data.mdb").write_bytes(path.read_bytes())
+    records = LmdbFile.open(folder)
     for index in range(len(records.keys)):
         records.value(index)
-    read_all(open_images(path))
+    read_all(open_images(folder))
 
 
 def mats() -> list[bytes]:
@@ -165,16 +186,21 @@ def mats() -> list[bytes]:
 
 DEVKIT = Synsets(("n00000001", "n00000002"), ("", ""), "meta.mat")
 
-ROWS: list[Row] = [
-    *((name, corpus, read_image) for name, corpus in IMAGES.items()),
-    ("png behind its check sums", IMAGES["png"], read_png_with_right_check_sums),
-    ("tar", tars(), read_tar),
-    ("tar behind its check sums", tars(), read_tar_with_right_check_sums),
-    ("tar index", tar_indexes(), read_tar_index),
-    ("lmdb", lmdbs(), read_lmdb),
-    ("meta.mat", mats(), lambda data: read_devkit_meta(file_of(data, "meta.mat"))),
-    ("list", [b"a b/c.jpg 3\nx.jpg 12\n\xff\xe9.jpg 0\n"], lambda data: read_list(file_of(data, "list"))),
-    ("synsets", [b"n01440764 tench\nn01440765 \xc3\xa9\n"], lambda data: read_synsets(file_of(data, "list"))),
-    ("ids", [b"1\n2\n1\n"], lambda data: read_devkit_ground_truth(file_of(data, "list"), DEVKIT)),
-    ("blacklist", [b"36\n50\n"], lambda data: read_blacklist(file_of(data, "list"), 50)),
-]
+
+def target(name: str, made: list[bytes], parse: Callable[[Path], object]) -> MadeTarget:
+    return MadeTarget(name, (), parse, allowed=(VggReproError,), made=tuple(made))
+
+
+TARGETS = (
+    *(target(name, made, read_image) for name, made in IMAGES.items()),
+    target("png behind check sums", IMAGES["png"], read_png_with_right_check_sums),
+    target("tar", tars(), read_tar),
+    target("tar behind check sums", tars(), read_tar_with_right_check_sums),
+    target("tar index", [tar_index()], read_tar_index),
+    target("lmdb", lmdbs(), read_lmdb),
+    target("meta.mat", mats(), read_devkit_meta),
+    target("image list", [b"a b/c.jpg 3\nx.jpg 12\n\xff\xe9.jpg 0\n"], read_list),
+    target("synset words", [b"n01440764 tench\nn01440765 \xc3\xa9\n"], read_synsets),
+    target("devkit ids", [b"1\n2\n1\n"], lambda path: read_devkit_ground_truth(path, DEVKIT)),
+    target("blacklist", [b"36\n50\n"], lambda path: read_blacklist(path, 50)),
+)

@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from vggrepro.data.sources.regular_file import read_regular
 from vggrepro.errors import DataError
 
 Value: TypeAlias = "str | npt.NDArray[Any] | None"
@@ -56,13 +57,7 @@ def read_structures(path: Path, name: str) -> tuple[Row, ...]:
     def fail(problem: str) -> DataError:
         return DataError(f"{path}: not the meta.mat of an ILSVRC devkit: {problem}")
 
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise DataError(f"{path}: Could not open or find file: {error.strerror}") from error
-    if len(data) > _MOST_BYTES:
-        raise fail(f"more than {_MOST_BYTES:,} bytes")
+    data = read_regular(path, _MOST_BYTES, f"{path}: Could not open or find file")
     order = {b"IM": "<", b"MI": ">"}.get(data[126:128])
     if order is None:
         raise fail("no MATLAB file of version 5")
