@@ -14,6 +14,7 @@ from vggrepro.system import ranks
 from vggrepro.system.ranks import Alone, find_ranks
 
 BODY = """
+import sys
 import numpy as np
 from vggrepro.system.ranks import find_ranks
 ranks = find_ranks()
@@ -30,7 +31,7 @@ assert later.tolist() == [3.0, 3.0], later
 assert first.tolist() == [0, 0], first
 assert heard == {"rank": 0}, heard
 assert ranks.local_rank == ranks.rank
-print("rank", ranks.rank, "of", ranks.size)
+sys.stdout.write(f"rank {ranks.rank} of {ranks.size}\\n")
 """
 
 

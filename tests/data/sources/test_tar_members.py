@@ -14,16 +14,16 @@ DAMAGED = Path(__file__).parents[1] / "damaged"
 FORMATS = {"gnu": tarfile.GNU_FORMAT, "pax": tarfile.PAX_FORMAT, "ustar": tarfile.USTAR_FORMAT}
 
 
-Member = tuple[tarfile.TarInfo, bytes]
+TarMember = tuple[tarfile.TarInfo, bytes]
 
 
-def member(name: str, data: bytes = b"", kind: bytes = tarfile.REGTYPE, link: str = "") -> Member:
+def member(name: str, data: bytes = b"", kind: bytes = tarfile.REGTYPE, link: str = "") -> TarMember:
     info = tarfile.TarInfo(name)
     info.size, info.type, info.linkname = len(data), kind, link
     return info, data
 
 
-def write(path: Path, *members: Member, form: int = tarfile.GNU_FORMAT) -> Path:
+def write(path: Path, *members: TarMember, form: int = tarfile.GNU_FORMAT) -> Path:
     with tarfile.open(path, "w", format=form) as archive:
         for info, data in members:
             archive.addfile(info, io.BytesIO(data))

@@ -58,7 +58,7 @@ class Extent:
 
 
 @dataclass(frozen=True)
-class Member:
+class TarMember:
     """A file of a tar: where its content begins in the outermost file, its bytes, and its name as stored."""
 
     name: str
@@ -71,7 +71,7 @@ class Contents:
     """What a tar holds: files, links and the rest, each under its normalised name."""
 
     tar: Extent
-    files: dict[str, Member] = field(default_factory=dict)
+    files: dict[str, TarMember] = field(default_factory=dict)
     hard_links: dict[str, str] = field(default_factory=dict)
     symbolic_links: dict[str, str] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)
@@ -80,7 +80,7 @@ class Contents:
     stored: dict[str, str] = field(default_factory=dict)
     """Names as stored, of all but folders, in order."""
 
-    def resolve(self, name: str) -> Member:
+    def resolve(self, name: str) -> TarMember:
         """The file that a name stands for, through links. Raises DataError if it stands for none."""
         place = name
         for _ in range(_MOST_LINKS):
@@ -133,7 +133,7 @@ def read_contents(tar: Extent) -> Contents:
             raise tar.refused(f"the member {stored} occurs more than once")
         contents.stored[name] = stored
         if header.kind in _REGULAR and not header.sparse:
-            contents.files[name] = Member(stored, header.offset, header.size)
+            contents.files[name] = TarMember(stored, header.offset, header.size)
         elif header.kind == _HARD_LINK:
             contents.hard_links[name] = posixpath.normpath(header.link)
         elif header.kind == _SYMBOLIC_LINK:
