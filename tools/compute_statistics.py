@@ -1,9 +1,7 @@
 #!/usr/bin/env python3
 """See ``vggrepro/cli/compute_statistics.py``."""
 
-import sys
-
-from vggrepro.cli.compute_statistics import main
+from vggrepro.cli.main import tool
 
 if __name__ == "__main__":
-    sys.exit(main())
+    tool(__file__)

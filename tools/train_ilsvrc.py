@@ -1,9 +1,7 @@
 #!/usr/bin/env python3
 """See ``vggrepro/cli/train_ilsvrc.py``."""
 
-import sys
-
-from vggrepro.cli.train_ilsvrc import main
+from vggrepro.cli.main import tool
 
 if __name__ == "__main__":
-    sys.exit(main())
+    tool(__file__)

@@ -7,8 +7,9 @@ never the text of a message.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import TypeVar
 
 _Error = TypeVar("_Error", bound="VggReproError")
@@ -31,6 +32,29 @@ def naming(place: str) -> Iterator[None]:
         yield
     except VggReproError as error:
         raise error.within(place) from error
+
+
+_ALL_NAMES = 8
+"""So few names are told all; of more only those that are close to the one that was asked for."""
+
+
+def unknown(kind: str, name: str, names: Iterable[str]) -> str:
+    """``no KIND 'NAME'`` in words that help: the close ones of the ``names`` that there are, or all of few.
+
+    ``kind`` says what was looked for (blob, option, row).
+    """
+    there = list(names)
+    close = get_close_matches(name, there, cutoff=0.6) or _same_but_case(name, there)
+    if close:
+        return f"no {kind} {name!r}; did you mean {' or '.join(map(repr, close))}?"
+    if not there:
+        return f"no {kind} {name!r}; there are none"
+    more = f", ... ({len(there)} in all)" if len(there) > _ALL_NAMES else ""
+    return f"no {kind} {name!r}; there are {', '.join(there[:_ALL_NAMES])}{more}"
+
+
+def _same_but_case(name: str, names: Iterable[str]) -> list[str]:
+    return [there for there in names if there.casefold() == name.casefold()]
 
 
 class ParseError(VggReproError):

@@ -1,28 +1,80 @@
-"""What every command shares: one line for an error, and exit codes."""
+"""What every command shares: one line for a failure, and exit codes."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 import warnings
+from pathlib import Path
 
 import pytest
 
-from vggrepro.cli.run import Parser, run, run_ranks
+from vggrepro.cli.run import TRACEBACK, Parser, run, run_ranks
 from vggrepro.errors import ParseError
+from vggrepro.system.ranks import Alone
+
+TOOLS = Path(__file__).parents[2] / "tools"
 
 
-def test_the_wrapper_turns_expected_failures_into_one_line_and_lets_bugs_through(capsys):
-    def fail(error):
+def failing(error):
+    def body():
         raise error
 
+    return body
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ParseError("two\n  lines"), "two lines"),
+        (ParseError("\x1b[31mred"), "\\x1b[31mred"),
+        (PermissionError(13, "Permission denied", "f"), "f: Permission denied"),
+        (OSError("odd"), "odd"),
+        (MemoryError("3 GB"), "not enough memory: 3 GB"),
+        (MemoryError(), "not enough memory"),
+        (TypeError("odd"), "internal: TypeError: odd (--traceback shows where)"),
+        (AssertionError(), "internal: AssertionError (--traceback shows where)"),
+    ],
+    ids=repr,
+)
+def test_every_exception_is_one_line_and_exit_code_2(error, line, capsys):
+    assert run(failing(error)) == 2
+    assert capsys.readouterr().err == f"error: {line}\n"
+    assert run_ranks(lambda _: failing(error)()) == 2
+    assert capsys.readouterr().err == f"error: {line}\n"
+
+
+def test_an_exit_code_goes_through():
     assert run(lambda: 1) == 1
-    assert run(lambda: fail(ParseError("two\n  lines"))) == 2
-    assert run(lambda: fail(PermissionError(13, "Permission denied", "f"))) == 2
-    assert run(lambda: fail(MemoryError("3 GB"))) == 2
-    assert capsys.readouterr().err.splitlines() == [
-        "error: two lines",
-        "error: f: Permission denied",
-        "error: not enough memory: 3 GB",
-    ]
-    with pytest.raises(ZeroDivisionError):
-        run(lambda: 1 // 0)
+    assert run_ranks(lambda ranks: 1 if ranks == Alone() else 0) == 1
+
+
+def test_a_traceback_is_shown_where_it_is_asked_for(capsys, monkeypatch):
+    monkeypatch.delenv(TRACEBACK, raising=False)
+    assert run(failing(TypeError("odd")), traceback=True) == 2
+    told = capsys.readouterr().err
+    assert "Traceback" in told
+    assert told.endswith("error: internal: TypeError: odd (--traceback shows where)\n")
+    monkeypatch.setenv(TRACEBACK, "1")
+    run(failing(ParseError("odd")))
+    assert "Traceback" in capsys.readouterr().err
+    monkeypatch.setenv(TRACEBACK, "0")
+    run(failing(ParseError("odd")))
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_is_one_line_that_says_what_is_kept(number, code, capsys):
+    before = signal.getsignal(number)
+
+    def body():
+        os.kill(os.getpid(), number)
+        time.sleep(60)
+
+    assert run(body, kept="nothing was written") == code
+    assert capsys.readouterr().err == f"error: stopped by {number.name}; nothing was written\n"
+    assert signal.getsignal(number) == before
 
 
 def test_a_warning_is_one_line(capsys):
@@ -34,13 +86,36 @@ def test_a_warning_is_one_line(capsys):
     assert capsys.readouterr().err == "warning: two lines\n"
 
 
-def test_a_process_of_its_own_is_the_only_rank(capsys):
-    assert run_ranks(lambda ranks: 10 * ranks.rank + ranks.size) == 1
-
-
 def test_a_misspelt_command_line_is_one_line(capsys):
     with pytest.raises(SystemExit, match="2"):
         Parser(prog="x").parse_args(["--nothing"])
     assert capsys.readouterr().err == (
         "error: unrecognized arguments: --nothing (--help tells the options)\n"
     )
+
+
+LISTS = ["eval_ilsvrc.py", "--list-rows"]
+
+
+def shell(line):
+    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize(
+    "arguments", [LISTS, ["eval_ilsvrc.py", "--help"], ["convert_caffemodel.py"]], ids=str
+)
+@pytest.mark.parametrize("end", [">&-", "2>&-", ">&- 2>&-", "2>&1 | true", "<&- | true"])
+def test_streams_that_nobody_reads_are_nothing_to_speak_of(arguments, end):
+    command = " ".join([sys.executable, str(TOOLS / arguments[0]), *arguments[1:]])
+    whole = shell(f"{command}")
+    done = shell(f"set -o pipefail; {command} {end}")
+    assert done.returncode == whole.returncode
+    assert "Exception" not in done.stderr
+    assert "Broken" not in done.stderr
+
+
+def test_a_full_disk_behind_standard_output_is_an_error():
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    done = shell(f"{sys.executable} {TOOLS / LISTS[0]} {LISTS[1]} > /dev/full")
+    assert (done.returncode, done.stderr) == (2, "error: standard output: No space left on device\n")

@@ -96,3 +96,12 @@ def test_a_device_or_its_name() -> None:
     assert as_device("cuda:3") == as_device(Device("cuda", 3)) == Device("cuda", 3)
     with pytest.raises(DeviceError, match="got 'gpu'"):
         as_device("gpu")
+
+
+@pytest.mark.parametrize(
+    "text", ["Failed to allocate memory for requested buffer of size 80", "std::bad_alloc"]
+)
+def test_no_memory_on_the_host_is_a_memory_error(text):
+    with pytest.raises(MemoryError, match=text):
+        Device("cpu").explain(RuntimeError(text))
+    Device("cpu").explain(RuntimeError("a bug"))

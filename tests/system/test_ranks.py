@@ -57,7 +57,6 @@ def test_without_a_launcher_a_process_is_alone():
     alone.begin_add_up(values)()
     alone.copy_first(values)
     alone.barrier()
-    alone.abort()
     assert values.tolist() == [0, 1, 2]
     assert alone.broadcast("x") == "x"
 

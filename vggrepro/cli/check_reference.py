@@ -52,8 +52,9 @@ class CheckOptions:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 all within tolerance, 1 some are not, 2 a case could not be run, or none compared."""
-    options = read(CheckOptions, parser().parse_args(argv))
-    return run(lambda: _check(options))
+    arguments = parser().parse_args(argv)
+    options = read(CheckOptions, arguments)
+    return run(lambda: _check(options), traceback=arguments.traceback)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -67,8 +67,9 @@ class ClassifyOptions:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 an error."""
-    options = read(ClassifyOptions, parser().parse_args(argv))
-    return run(lambda: _classify(options))
+    arguments = parser().parse_args(argv)
+    options = read(ClassifyOptions, arguments)
+    return run(lambda: _classify(options), traceback=arguments.traceback)
 
 
 def parser() -> argparse.ArgumentParser:

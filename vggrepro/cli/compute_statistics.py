@@ -23,7 +23,7 @@ from vggrepro.cli.options.images import (
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.results import add_output_option, check_outputs
 from vggrepro.cli.options.values import positive
-from vggrepro.cli.run import Parser, run
+from vggrepro.cli.run import NOTHING_WRITTEN, Parser, run
 from vggrepro.data.decode import Pixels
 from vggrepro.data.preprocess import rescale
 from vggrepro.data.reading import BadImages
@@ -46,8 +46,9 @@ class StatisticsOptions:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 an error."""
-    options = read(StatisticsOptions, parser().parse_args(argv))
-    return run(lambda: _compute(options))
+    arguments = parser().parse_args(argv)
+    options = read(StatisticsOptions, arguments)
+    return run(lambda: _compute(options), traceback=arguments.traceback, kept=NOTHING_WRITTEN)
 
 
 def parser() -> argparse.ArgumentParser:

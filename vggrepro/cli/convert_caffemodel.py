@@ -19,7 +19,7 @@ from vggrepro.cli.options.read import read
 from vggrepro.cli.options.refuse import refuse_without
 from vggrepro.cli.options.results import add_json_option, add_output_option
 from vggrepro.cli.options.values import amount
-from vggrepro.cli.run import Parser, run
+from vggrepro.cli.run import NOTHING_WRITTEN, Parser, run
 from vggrepro.errors import NetError, WeightsError
 from vggrepro.graph.forward import build_forward
 from vggrepro.net import Net
@@ -63,8 +63,9 @@ class ConvertOptions:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 converted, 1 verification failed (nothing is written), 2 an error."""
-    options = read(ConvertOptions, parser().parse_args(argv))
-    return run(lambda: _convert(options))
+    arguments = parser().parse_args(argv)
+    options = read(ConvertOptions, arguments)
+    return run(lambda: _convert(options), traceback=arguments.traceback, kept=NOTHING_WRITTEN)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -36,7 +36,8 @@ _EPILOG = """examples:
   eval_ilsvrc --protocol dense --scales 256,384 --deploy my.prototxt --weights my.caffemodel ...
   mpirun -n 4 python tools/eval_ilsvrc.py --device cuda ...    (one rank a device)
 
-Exit codes: 0 done, 1 an expected error was missed, 2 it could not be done."""
+Exit codes: 0 done, 1 an expected error was missed, 2 it could not be done,
+130 or 143 stopped by SIGINT or SIGTERM."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,21 @@ class EvaluationOptions:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 1 an expected error was missed, 2 an error."""
-    options = read(EvaluationOptions, parser().parse_args(argv))
+    arguments = parser().parse_args(argv)
+    options = read(EvaluationOptions, arguments)
     if options.goals.list_rows:
         print(list_rows())
         return 0
-    return run_ranks(lambda ranks: _evaluate(options, ranks))
+    return run_ranks(
+        lambda ranks: _evaluate(options, ranks), traceback=arguments.traceback, kept=_kept(options.cache)
+    )
+
+
+def _kept(cache: Path | None) -> str:
+    """What is left of a stopped run."""
+    if cache is None:
+        return "nothing is kept (--cache DIR keeps what is measured)"
+    return f"what was measured is in {cache}: the same command goes on from there"
 
 
 def parser() -> argparse.ArgumentParser:

@@ -25,8 +25,9 @@ from vggrepro.cli.options.evaluation import (
 from vggrepro.cli.options.images import ListedImages, add_listed_images
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.results import add_output_option, check_outputs
-from vggrepro.cli.run import Parser, run
+from vggrepro.cli.run import NOTHING_WRITTEN, Parser, run_ranks
 from vggrepro.data.truth.ground_truth import own_labels
+from vggrepro.errors import OptionError
 from vggrepro.evaluation.feature_files import check_name, feature_file
 from vggrepro.evaluation.features import (
     Combine,
@@ -38,6 +39,7 @@ from vggrepro.evaluation.features import (
 )
 from vggrepro.evaluation.measuring.evaluated_net import EvaluatedNet, load_network
 from vggrepro.evaluation.measuring.pipeline import ImageProblem
+from vggrepro.system.ranks import Ranks
 
 _EPILOG = """The output holds one row per image, in the order of their names (or of --list).
 FILE.npy: float32 (N, D), or (N, C, h, w) without pooling; FILE.json beside it has names and settings.
@@ -75,8 +77,11 @@ class ExtractOptions:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 an error."""
-    options = read(ExtractOptions, parser().parse_args(argv))
-    return run(lambda: _extract(options))
+    arguments = parser().parse_args(argv)
+    options = read(ExtractOptions, arguments)
+    return run_ranks(
+        lambda ranks: _extract(options, ranks), traceback=arguments.traceback, kept=NOTHING_WRITTEN
+    )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -121,7 +126,9 @@ def _add_descriptor(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _extract(options: ExtractOptions) -> int:
+def _extract(options: ExtractOptions, ranks: Ranks) -> int:
+    if ranks.size > 1:
+        raise OptionError(f"extract_features works as one process, got {ranks.size}: start it without mpirun")
     check_name(options.output)
     check_outputs(options.output)
     source = options.listed.open()

@@ -28,8 +28,9 @@ class InspectOptions:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 an error."""
-    options = read(InspectOptions, parser().parse_args(argv))
-    return run(lambda: _inspect(options))
+    arguments = parser().parse_args(argv)
+    options = read(InspectOptions, arguments)
+    return run(lambda: _inspect(options), traceback=arguments.traceback)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
 
+from vggrepro.cli.run import FAILED, run
+from vggrepro.errors import unknown
+from vggrepro.system.ranks import end_all
+from vggrepro.system.streams import lasting_streams
+from vggrepro.system.terminal import printable
 from vggrepro.text_table import aligned
 
 COMMANDS = {
@@ -23,18 +30,36 @@ COMMANDS = {
 }
 
 
+RANKED = ("eval-ilsvrc", "extract-features", "train-ilsvrc")
+"""The commands that MPI's ranks may run together."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``vggrepro COMMAND ...``. Exit codes: 0 done, 1 a check failed, 2 an error."""
+    """Run ``vggrepro COMMAND ...``. Exit codes: 0 done, 1 a check failed, 2 an error, 130 and 143 stopped by
+    SIGINT and SIGTERM."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(_usage())
-        return 0 if arguments else 2
-    command = arguments[0].replace("_", "-")  # the tools' own spelling will do too
-    if command not in COMMANDS:
-        print(f"error: no command {arguments[0]!r}; there are {', '.join(COMMANDS)}", file=sys.stderr)
-        return 2
+    with lasting_streams():
+        if not arguments or arguments[0] in ("-h", "--help"):
+            print(_usage())
+            return 0 if arguments else FAILED
+        command = arguments[0].replace("_", "-")  # the tools' own spelling will do too
+        if command not in COMMANDS:
+            print(f"error: {printable(unknown('command', arguments[0], COMMANDS))}", file=sys.stderr)
+            return FAILED
+        code = run(lambda: _call(command, arguments[1:]), traceback="--traceback" in arguments)
+        if code >= FAILED and command in RANKED:
+            end_all(code)  # it failed before it was a rank, and the others wait for it to become one
+        return code
+
+
+def tool(path: str) -> NoReturn:
+    """Run the command that ``tools/*.py`` at ``path`` is called after, and exit with its code."""
+    sys.exit(main([Path(path).stem, *sys.argv[1:]]))
+
+
+def _call(command: str, arguments: Sequence[str]) -> int:
     module = importlib.import_module(f"vggrepro.cli.{command.replace('-', '_')}")
-    return int(module.main(arguments[1:]))
+    return int(module.main(arguments))
 
 
 def _usage() -> str:

@@ -34,8 +34,9 @@ class PlotOptions:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 an error."""
-    options = read(PlotOptions, parser().parse_args(argv))
-    return run(lambda: _plot(options))
+    arguments = parser().parse_args(argv)
+    options = read(PlotOptions, arguments)
+    return run(lambda: _plot(options), traceback=arguments.traceback)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -1,66 +1,168 @@
-"""What every command shares: errors as one line on stderr and exit code 2, warnings as one line each."""
+"""What every command shares: each failure is one line on stderr and an exit code, each warning one line.
+
+Exit codes: 0 done, 1 a check failed, 2 an error, 130 stopped by SIGINT, 143 by SIGTERM.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
+import threading
+import time
+import traceback as tracebacks
 import warnings
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 from vggrepro.errors import VggReproError
-from vggrepro.system.ranks import Alone, Ranks, find_ranks
+from vggrepro.system.interrupts import (
+    Interrupted,
+    exit_code,
+    heard_while_blocked,
+    ignore_signals,
+    raising_signals,
+)
+from vggrepro.system.ranks import Ranks, end_all, find_ranks
 from vggrepro.system.terminal import printable
 
 FAILED = 2
 """Exit code of a command that could not do its work; 1 is a result that is not as it should be."""
 
+TRACEBACK = "VGGREPRO_TRACEBACK"
+"""The environment variable that does what ``--traceback`` does, unless it is empty or 0."""
+
+BLOCKED = 1.0
+"""Seconds that a signal may go unheard by a rank's main thread before all ranks are ended nevertheless."""
+
+FIRST_RANK_FIRST = 0.5
+"""Seconds that other ranks give the first one to say it, where all ranks fail of the same."""
+
+FORWARDED = 0.2
+"""Seconds for the launcher to forward what was said, which it drops when ranks are ended."""
+
+NOTHING_WRITTEN = "nothing was written"
+"""What is left of a command that writes its files when all is done."""
+
+End = Callable[[int, str], int]
+"""Ends a command that has failed with an exit code and a message."""
+
 
 class Parser(argparse.ArgumentParser):
-    """A parser that says what is wrong with a command line as all errors are said: in one line."""
+    """A parser that says what is wrong with a command line as all errors are said: in one line. Every command
+    has ``--traceback``."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.add_argument(
+            "--traceback",
+            action="store_true",
+            help=f"show where in the program an error arose ({TRACEBACK}=1)",
+        )
 
     def error(self, message: str) -> NoReturn:
-        self.exit(FAILED, f"error: {message} (--help tells the options)\n")
+        self.exit(FAILED, f"error: {printable(message)} (--help tells the options)\n")
 
 
-def run(body: Callable[[], int]) -> int:
-    """Call ``body`` and return its exit code, or print what went wrong and return 2.
+def run(body: Callable[[], int], *, traceback: bool = False, kept: str = "") -> int:
+    """Call ``body`` and return its exit code, or print in one line why it did not get to its end.
 
-    Expected failures (VggReproError, OSError, too little memory) become ``error: ...`` in one line.
-    A bug keeps its traceback.
+    SIGINT and SIGTERM end it with 130 and 143; ``kept`` says then what is left of the work and how to go on.
+    Every exception ends it with 2: one that nobody expected is told as ``error: internal: ...``. With
+    ``traceback`` it is shown where the exception arose.
     """
-    with warnings.catch_warnings():
-        warnings.showwarning = _show_warning
-        try:
-            return body()
-        except VggReproError as error:
-            return _fail(str(error))
-        except OSError as error:
-            name = f"{error.filename}: " if error.filename is not None else ""
-            return _fail(f"{name}{error.strerror or error}")
-        except MemoryError as error:
-            return _fail(f"not enough memory: {error}")
+    return _run(body, _fail, traceback, kept)
 
 
-def run_ranks(body: Callable[[Ranks], int]) -> int:
-    """As :func:`run`, with the ranks that a launcher started; the failure of one ends them all."""
-    ranks: Ranks = Alone()
+def run_ranks(body: Callable[[Ranks], int], *, traceback: bool = False, kept: str = "") -> int:
+    """As :func:`run`, with the ranks that a launcher started. What ends one rank before its time ends all
+    of them, with its exit code, also where this or another rank waits in a call of MPI."""
+    end = _EndOfAll()
+
+    def stop(number: int) -> None:
+        end(*_told(Interrupted(number), kept))
 
     def found() -> int:
-        nonlocal ranks
         ranks = find_ranks()
-        return body(ranks)
+        if ranks.size == 1:
+            return body(ranks)
+        end.rank, end.others = ranks.rank, True
+        with heard_while_blocked(stop, BLOCKED):
+            code = _left(body, ranks, end)
+            ranks.barrier()  # the signals' thread ends with the block: no rank waits for another after it
+        return code
 
-    code = run(found)
-    if code == FAILED and ranks.size > 1:
+    return _run(found, end, traceback, kept)
+
+
+def _left(body: Callable[[Ranks], int], ranks: Ranks, end: End) -> int:
+    """The exit code of ``body``, also if it leaves by SystemExit, which the other ranks know nothing of."""
+    try:
+        return body(ranks)
+    except SystemExit as asked:
+        code = asked.code
+        if isinstance(code, str):
+            return end(FAILED, code)
+        return end(code or 0, "")
+
+
+class _EndOfAll:
+    """Says why a rank has failed and ends all of them; in whichever thread it is called first."""
+
+    def __init__(self) -> None:
+        self.rank = 0
+        self.others = False
+        self._lock = threading.Lock()
+
+    def __call__(self, code: int, message: str) -> int:
+        if not self._lock.acquire(blocking=False):
+            threading.Event().wait()  # the other thread ends this process
+        if self.rank:
+            time.sleep(FIRST_RANK_FIRST)
+        if message:
+            _fail(code, message)
+        sys.stdout.flush()
         sys.stderr.flush()
-        ranks.abort()
+        if self.others:
+            time.sleep(FORWARDED)
+        end_all(code)
+        return code
+
+
+def _run(body: Callable[[], int], end: End, traceback: bool, kept: str) -> int:
+    with warnings.catch_warnings(), raising_signals():
+        warnings.showwarning = _show_warning
+        try:
+            code = body()
+            sys.stdout.flush()
+        except (Exception, KeyboardInterrupt) as error:
+            ignore_signals()
+            if traceback or os.environ.get(TRACEBACK, "0") not in ("", "0"):
+                tracebacks.print_exception(error)
+            return end(*_told(error, kept))
     return code
 
 
-def _fail(message: str) -> int:
+def _told(error: BaseException, kept: str) -> tuple[int, str]:
+    """The exit code for an exception, and what the user is told."""
+    if isinstance(error, KeyboardInterrupt):
+        number = error.number if isinstance(error, Interrupted) else signal.SIGINT
+        return exit_code(number), f"stopped by {signal.Signals(number).name}" + (f"; {kept}" if kept else "")
+    if isinstance(error, VggReproError):
+        return FAILED, str(error)
+    if isinstance(error, OSError):
+        name = f"{error.filename}: " if error.filename is not None else ""
+        return FAILED, f"{name}{error.strerror or error}"
+    if isinstance(error, MemoryError):
+        return FAILED, f"not enough memory: {error}" if str(error) else "not enough memory"
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return FAILED, f"internal: {text} (--traceback shows where)"
+
+
+def _fail(code: int, message: str) -> int:
     print(f"error: {printable(message)}", file=sys.stderr)
-    return FAILED
+    return code
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

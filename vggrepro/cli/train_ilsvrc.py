@@ -128,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(list_presets())
         return 0
     with options.run.signals() as signals:
-        return run_ranks(lambda ranks: _train(options, ranks, signals))
+        return run_ranks(lambda ranks: _train(options, ranks, signals), traceback=options.traceback)
 
 
 def parser() -> argparse.ArgumentParser:

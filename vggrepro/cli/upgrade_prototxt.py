@@ -36,8 +36,9 @@ class UpgradeOptions:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 upgraded, 1 upgraded with problems (written all the same, as Caffe does), 2 an error."""
-    options = read(UpgradeOptions, parser().parse_args(argv))
-    return run(lambda: _upgrade(options))
+    arguments = parser().parse_args(argv)
+    options = read(UpgradeOptions, arguments)
+    return run(lambda: _upgrade(options), traceback=arguments.traceback)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -18,6 +18,10 @@ from vggrepro.errors import DeviceError
 INSTALL_CUDA = 'install the CUDA libraries with: pip install "vggrepro[cuda]"'
 
 
+_NO_MEMORY = ("Failed to allocate memory", "bad_alloc", "bad allocation")
+"""What ONNX Runtime says where the host has no memory left; it has no exception of its own for that."""
+
+
 @dataclass(frozen=True)
 class Device:
     """``kind`` is ONNX Runtime's name of the memory (cpu, cuda), ``index`` the number of the GPU."""
@@ -43,10 +47,13 @@ class Device:
         return [("CUDAExecutionProvider", options), "CPUExecutionProvider"]
 
     def explain(self, error: Exception) -> None:
-        """Raise DeviceError where a GPU's driver or memory may be the reason; on the CPU it is a bug."""
+        """Raise DeviceError where a GPU's driver or memory may be the reason, MemoryError where the host's
+        memory is; another failure on the CPU is a bug."""
+        lines = str(error).strip().splitlines() or [type(error).__name__]
         if self.kind != "cpu":
-            lines = str(error).strip().splitlines() or [type(error).__name__]
             raise DeviceError(f"device {self}: ONNX Runtime failed: {lines[0]}") from error
+        if any(words in str(error) for words in _NO_MEMORY):
+            raise MemoryError(f"ONNX Runtime: {lines[0]}") from error
 
 
 def parse_device(text: str) -> Device:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
-
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from vggrepro.errors import DeviceError
 
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Array = npt.NDArray[Any]
+
 T = TypeVar("T")
-Array = npt.NDArray[Any]
 
 _LAUNCHED = ("PMI_SIZE", "PMIX_RANK", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS")
 """What the launchers of MPICH, Intel MPI, Slurm and Open MPI leave in the environment."""
@@ -48,9 +50,6 @@ class Ranks(Protocol):
     def begin_add_up(self, array: Array) -> Callable[[], None]:
         """As :meth:`add_up`, but return at once; the array is ready when the returned call returns."""
 
-    def abort(self) -> None:
-        """End every rank: this one has failed, and the others would wait for it for ever."""
-
 
 @dataclass(frozen=True)
 class Alone:
@@ -74,9 +73,6 @@ class Alone:
 
     def begin_add_up(self, array: Array) -> Callable[[], None]:
         return self.barrier
-
-    def abort(self) -> None:
-        return None
 
 
 class _Mpi:
@@ -112,9 +108,6 @@ class _Mpi:
 
         return wait
 
-    def abort(self) -> None:
-        self._world.Abort(2)
-
 
 def find_ranks() -> Ranks:
     """The ranks that a launcher started, or this process alone if none did.
@@ -122,12 +115,35 @@ def find_ranks() -> Ranks:
     Raises DeviceError if a launcher started several and mpi4py is missing: each of them would take itself
     for the only one.
     """
-    if not any(name in os.environ for name in _LAUNCHED):
-        return Alone()
+    return _Mpi(_load_mpi()) if _launched() else Alone()
+
+
+def end_all(code: int) -> None:
+    """End every rank with the exit ``code``: this one has failed, and the others would wait for it for ever.
+
+    Works from any thread, also while another one waits in a call of MPI. Returns if this process is alone.
+    """
+    if not _launched():
+        return
+    try:
+        world = _load_mpi().COMM_WORLD
+    except DeviceError:
+        return
+    if world.Get_size() > 1:
+        world.Abort(code)
+
+
+def _launched() -> bool:
+    return any(name in os.environ for name in _LAUNCHED)
+
+
+def _load_mpi() -> Any:
+    """mpi4py's module ``MPI``, started. MPICH's own words on an abort are left out: ours have been said."""
+    os.environ.setdefault("MPIR_CVAR_SUPPRESS_ABORT_MESSAGE", "1")
     try:
         from mpi4py import MPI
     except ImportError as error:
         raise DeviceError(
             f"started by mpirun, but mpi4py does not load ({error}): pip install 'vggrepro[mpi]'"
         ) from error
-    return _Mpi(MPI)
+    return MPI
