@@ -34,27 +34,13 @@ def naming(place: str) -> Iterator[None]:
         raise error.within(place) from error
 
 
-_ALL_NAMES = 8
-"""So few names are told all; of more only those that are close to the one that was asked for."""
-
-
-def unknown(kind: str, name: str, names: Iterable[str]) -> str:
-    """``no KIND 'NAME'`` in words that help: the close ones of the ``names`` that there are, or all of few.
-
-    ``kind`` says what was looked for (blob, option, row).
-    """
-    there = list(names)
-    close = get_close_matches(name, there, cutoff=0.6) or _same_but_case(name, there)
-    if close:
-        return f"no {kind} {name!r}; did you mean {' or '.join(map(repr, close))}?"
-    if not there:
-        return f"no {kind} {name!r}; there are none"
-    more = f", ... ({len(there)} in all)" if len(there) > _ALL_NAMES else ""
-    return f"no {kind} {name!r}; there are {', '.join(there[:_ALL_NAMES])}{more}"
-
-
-def _same_but_case(name: str, names: Iterable[str]) -> list[str]:
-    return [there for there in names if there.casefold() == name.casefold()]
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """The end of a message about a ``name`` that is none of the ``names`` there are: ``; did you mean 'x'?``
+    with those that are close to it, or nothing."""
+    there = list(dict.fromkeys(names))
+    folded = [known for known in there if known.casefold() == name.casefold()]
+    close = folded or get_close_matches(name, there, n=2, cutoff=0.7)
+    return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
 
 
 class ParseError(VggReproError):

@@ -108,7 +108,7 @@ CASES = [
     Case("train", "ORT", 1, "middle"),
     Case("train", "SIGKILL", 1, "barrier"),
     Case("train", "KeyboardInterrupt", 0, "barrier"),
-    Case("extract", "TypeError", 1, "start"),
+    Case("extract", "TypeError", 0, "start"),
     Case("extract", "SIGINT", 0, "start"),
 ]
 

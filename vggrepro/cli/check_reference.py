@@ -48,13 +48,13 @@ class CheckOptions:
     relative_atol: float
     json: Path | None
     quiet: bool
+    traceback: bool
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 all within tolerance, 1 some are not, 2 a case could not be run, or none compared."""
-    arguments = parser().parse_args(argv)
-    options = read(CheckOptions, arguments)
-    return run(lambda: _check(options), traceback=arguments.traceback)
+    options = read(CheckOptions, parser().parse_args(argv))
+    return run(lambda: _check(options), traceback=options.traceback)
 
 
 def parser() -> argparse.ArgumentParser:

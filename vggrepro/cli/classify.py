@@ -53,6 +53,7 @@ class ClassifyOptions:
     score_blob: str | None
     reading: ReadingOptions
     running: RunningOptions
+    traceback: bool
 
     @property
     def embedded(self) -> bool:
@@ -67,9 +68,8 @@ class ClassifyOptions:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 an error."""
-    arguments = parser().parse_args(argv)
-    options = read(ClassifyOptions, arguments)
-    return run(lambda: _classify(options), traceback=arguments.traceback)
+    options = read(ClassifyOptions, parser().parse_args(argv))
+    return run(lambda: _classify(options), traceback=options.traceback)
 
 
 def parser() -> argparse.ArgumentParser:

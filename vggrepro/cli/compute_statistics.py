@@ -42,13 +42,13 @@ class StatisticsOptions:
     sample: Sample
     decoding: Decoding
     workers: int
+    traceback: bool
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 an error."""
-    arguments = parser().parse_args(argv)
-    options = read(StatisticsOptions, arguments)
-    return run(lambda: _compute(options), traceback=arguments.traceback, kept=NOTHING_WRITTEN)
+    options = read(StatisticsOptions, parser().parse_args(argv))
+    return run(lambda: _compute(options), traceback=options.traceback, kept=NOTHING_WRITTEN)
 
 
 def parser() -> argparse.ArgumentParser:

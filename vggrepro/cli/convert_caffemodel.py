@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,24 +14,30 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.cli.options.device import add_device_option
-from vggrepro.cli.options.mean import add_mean_option
+from vggrepro.cli.options.mean import add_mean_option, hint_at_order
 from vggrepro.cli.options.net import NetOptions, add_net_options
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.refuse import refuse_without
 from vggrepro.cli.options.results import add_json_option, add_output_option
 from vggrepro.cli.options.values import amount
 from vggrepro.cli.run import NOTHING_WRITTEN, Parser, run
-from vggrepro.errors import NetError, WeightsError
+from vggrepro.errors import NetError, OptionError, WeightsError
 from vggrepro.graph.forward import build_forward
 from vggrepro.net import Net
 from vggrepro.net.requirements import layers_without_weights
-from vggrepro.net.transforms.deploy import to_deploy
+from vggrepro.net.transforms.deploy import judges_predictions, to_deploy
 from vggrepro.net.transforms.fold_batchnorm import fold_batchnorm
 from vggrepro.net.transforms.fully_convolutional import fully_convolutional
 from vggrepro.system.atomic import write_json
 
 LARGER = (33, 51)
 """What --verify adds to height and width of images for --fully-conv, in pixels."""
+
+OTHER_FORMATS = (
+    *(".pb", ".pbtxt", ".tflite", ".keras", ".pt", ".pth", ".mlmodel", ".trt", ".engine", ".ort"),
+    *(".param", ".bin", ".h5", ".hdf5", ".npy", ".npz", ".json"),
+)
+"""Names of files that programs take for something else than an ONNX model."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +66,13 @@ class ConvertOptions:
     mean: tuple[float, float, float] | None
     channel_order: str
     verification: VerifyOptions
+    traceback: bool
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 converted, 1 verification failed (nothing is written), 2 an error."""
-    arguments = parser().parse_args(argv)
-    options = read(ConvertOptions, arguments)
-    return run(lambda: _convert(options), traceback=arguments.traceback, kept=NOTHING_WRITTEN)
+    options = read(ConvertOptions, parser().parse_args(argv))
+    return run(lambda: _convert(options), traceback=options.traceback, kept=NOTHING_WRITTEN)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -137,11 +144,15 @@ def _convert(options: ConvertOptions) -> int:
     verification = options.verification
     if not verification.verify:
         refuse_without("--verify", verification, "input", "tolerance", "json", "device")
+    _check_name(options)
+    hint_at_order(options.mean)
     net = options.net.load(options.caffemodel, fill=options.allow_missing)
     if not options.allow_missing:
         _require_weights(net, options.caffemodel)
     if options.deploy:
         net = to_deploy(net)
+    else:
+        _warn_of_training(net, options.net.prototxt)
     converted = fold_batchnorm(net) if options.fold_batchnorm else net
     graph = build_forward(
         converted,
@@ -157,6 +168,31 @@ def _convert(options: ConvertOptions) -> int:
     graph.save(options.output)
     print(f"{options.output}: {options.output.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
     return 0
+
+
+def _check_name(options: ConvertOptions) -> None:
+    """Raises OptionError for a name that says another format, and for the files that are read."""
+    path = options.output
+    if path.suffix.lower() in OTHER_FORMATS:
+        raise OptionError(f"{path}: what is written is an ONNX model, expected a name that ends in .onnx")
+    for source in (options.net.prototxt, options.caffemodel):
+        if path.is_file() and Path(source).is_file() and path.samefile(source):
+            raise OptionError(f"{path}: is what is read, expected another --output")
+
+
+def _warn_of_training(net: Net, file: str) -> None:
+    """Say what a deploy net would not have: losses, accuracies, and the labels that they read."""
+    judges = [net_layer for net_layer in net.layers if judges_predictions(net_layer)]
+    if not judges:
+        return
+    labels = {p.bottoms[index] for p in judges for index in p.layer.blind_bottoms if index < len(p.bottoms)}
+    read = [blob for blob in net.inputs if net.blobs.get(blob, blob) in labels]
+    with_labels = f" and the input {', '.join(read)}" if read else ""
+    names = ", ".join(net_layer.name for net_layer in judges)
+    warnings.warn(
+        f"{file}: a training net: the model keeps {names}{with_labels}; --deploy leaves them out",
+        stacklevel=2,
+    )
 
 
 def _require_weights(net: Net, file: str) -> None:

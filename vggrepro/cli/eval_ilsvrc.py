@@ -50,17 +50,17 @@ class EvaluationOptions:
     report: ReportFiles
     cache: Path | None
     tolerance: float
+    traceback: bool
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 1 an expected error was missed, 2 an error."""
-    arguments = parser().parse_args(argv)
-    options = read(EvaluationOptions, arguments)
+    options = read(EvaluationOptions, parser().parse_args(argv))
     if options.goals.list_rows:
         print(list_rows())
         return 0
     return run_ranks(
-        lambda ranks: _evaluate(options, ranks), traceback=arguments.traceback, kept=_kept(options.cache)
+        lambda ranks: _evaluate(options, ranks), traceback=options.traceback, kept=_kept(options.cache)
     )
 
 

@@ -61,6 +61,7 @@ class ExtractOptions:
     network: NetworkOptions
     reading: ReadingOptions
     running: RunningOptions
+    traceback: bool
 
     def descriptor(self) -> Descriptor:
         """Raises ProtocolError for options that do not go together."""
@@ -77,10 +78,9 @@ class ExtractOptions:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 an error."""
-    arguments = parser().parse_args(argv)
-    options = read(ExtractOptions, arguments)
+    options = read(ExtractOptions, parser().parse_args(argv))
     return run_ranks(
-        lambda ranks: _extract(options, ranks), traceback=arguments.traceback, kept=NOTHING_WRITTEN
+        lambda ranks: _extract(options, ranks), traceback=options.traceback, kept=NOTHING_WRITTEN
     )
 
 

@@ -24,13 +24,13 @@ class InspectOptions:
 
     net: NetOptions
     json: Path | None
+    traceback: bool
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 an error."""
-    arguments = parser().parse_args(argv)
-    options = read(InspectOptions, arguments)
-    return run(lambda: _inspect(options), traceback=arguments.traceback)
+    options = read(InspectOptions, parser().parse_args(argv))
+    return run(lambda: _inspect(options), traceback=options.traceback)
 
 
 def parser() -> argparse.ArgumentParser:

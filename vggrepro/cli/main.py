@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from vggrepro.cli.run import FAILED, run
-from vggrepro.errors import unknown
+from vggrepro.errors import did_you_mean
 from vggrepro.system.ranks import end_all
 from vggrepro.system.streams import lasting_streams
 from vggrepro.system.terminal import printable
@@ -44,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0 if arguments else FAILED
         command = arguments[0].replace("_", "-")  # the tools' own spelling will do too
         if command not in COMMANDS:
-            print(f"error: {printable(unknown('command', arguments[0], COMMANDS))}", file=sys.stderr)
+            there = f"there are {', '.join(COMMANDS)}{did_you_mean(command, COMMANDS)}"
+            print(printable(f"error: no command {arguments[0]!r}; {there}"), file=sys.stderr)
             return FAILED
         code = run(lambda: _call(command, arguments[1:]), traceback="--traceback" in arguments)
         if code >= FAILED and command in RANKED:

@@ -30,13 +30,13 @@ class PlotOptions:
     title: str | None
     error: bool
     size: str
+    traceback: bool
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 an error."""
-    arguments = parser().parse_args(argv)
-    options = read(PlotOptions, arguments)
-    return run(lambda: _plot(options), traceback=arguments.traceback)
+    options = read(PlotOptions, parser().parse_args(argv))
+    return run(lambda: _plot(options), traceback=options.traceback)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -63,6 +63,7 @@ class TrainingOptions:
     augmentation: AugmentationOptions
     weights: WeightOptions
     run: RunSettings
+    traceback: bool
 
     def completed(self) -> tuple[TrainingOptions, Sequence[str]]:
         """What ``--demo`` or ``--preset`` stand for, wherever nothing else is given; and settings of

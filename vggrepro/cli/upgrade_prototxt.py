@@ -32,13 +32,13 @@ class UpgradeOptions:
     output: Path | None
     solver: bool
     allow_unknown: bool
+    traceback: bool
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 upgraded, 1 upgraded with problems (written all the same, as Caffe does), 2 an error."""
-    arguments = parser().parse_args(argv)
-    options = read(UpgradeOptions, arguments)
-    return run(lambda: _upgrade(options), traceback=arguments.traceback)
+    options = read(UpgradeOptions, parser().parse_args(argv))
+    return run(lambda: _upgrade(options), traceback=options.traceback)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vggrepro.caffe.text import read_net
 from vggrepro.errors import ProtocolError
 from vggrepro.paper.nets import CONFIGS, canonical, deploy_prototxt
 
@@ -18,6 +19,14 @@ class NetFiles:
     name: str
     deploy: Path
     weights: Path
+
+    @property
+    def published(self) -> bool:
+        """Whether it is one of the paper's nets, by its own name or the one in its prototxt.
+
+        Raises what ``read_net`` raises.
+        """
+        return self.name.split(":")[0] in CONFIGS or "VGG" in read_net(self.deploy).name.upper()
 
 
 _KEY = re.compile(r"([A-Za-z0-9_.:;\[\]-]+)=(.+)", re.DOTALL)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import onnx
 
 from vggrepro.emit import Shape, Value
-from vggrepro.errors import GradientError, NetError
+from vggrepro.errors import GradientError, NetError, did_you_mean
 from vggrepro.graph.assembly import Outputs, assemble_graph
 from vggrepro.graph.backward_pass import emit_backward
 from vggrepro.graph.forward_pass import ForwardPass, emit_forward
@@ -39,7 +39,8 @@ def build_gradient(net: Net, *, params: bool = True, inputs: Sequence[str] = ())
     """As :func:`gradient_model`, with large constants left outside."""
     for blob in inputs:
         if blob not in net.blobs:
-            raise NetError(f"net {net.name!r}: no blob {blob!r}; it has {', '.join(net.blobs)}")
+            there = f"it has {', '.join(net.blobs)}{did_you_mean(blob, net.blobs)}"
+            raise NetError(f"net {net.name!r}: no blob {blob!r}; {there}")
     tops = open_tops(net)
     if set(inputs) & set(tops):
         raise GradientError(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import onnx
 
-from vggrepro.errors import FixedShapeError, NetError, ShapeError
+from vggrepro.errors import FixedShapeError, NetError, ShapeError, did_you_mean
 from vggrepro.graph.assembly import Outputs, assemble_graph
 from vggrepro.graph.forward_pass import emit_forward
 from vggrepro.graph.free_sizes import BATCH, BATCH_AND_SIZE, FIXED, symbolic_dims
@@ -50,7 +50,8 @@ def build_forward(
     wanted = list(net.outputs if outputs is None else outputs)
     for blob in wanted:
         if blob not in net.blobs:
-            raise NetError(f"net {net.name!r}: no blob {blob!r} to output; it has {', '.join(net.blobs)}")
+            there = f"it has {', '.join(net.blobs)}{did_you_mean(blob, net.blobs)}"
+            raise NetError(f"net {net.name!r}: no blob {blob!r} to output; {there}")
     if not wanted:
         raise NetError(f"net {net.name!r}: no blob to output: every one is consumed, or there is none")
     *freer, last = [BATCH_AND_SIZE] if fully_convolutional else [BATCH_AND_SIZE, BATCH, FIXED]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from vggrepro.caffe.messages import PHASES, LayerParameter, NetParameter
 from vggrepro.emit import Shape
-from vggrepro.errors import NetError, ShapeError, UnknownLayerError, UnsupportedError, naming
+from vggrepro.errors import NetError, ShapeError, UnknownLayerError, UnsupportedError, did_you_mean, naming
 from vggrepro.layers.base import AnyLayer, known_types
 from vggrepro.net.custom import HOW_TO_ALLOW
 from vggrepro.net.kinds import class_of
@@ -68,7 +68,10 @@ class Net:
         raises ShapeError where they do not."""
         unknown = sorted(set(inputs) - set(self.inputs))
         if unknown:
-            raise NetError(f"net {self.name!r}: no input {unknown[0]!r}; its inputs are {list(self.inputs)}")
+            raise NetError(
+                f"net {self.name!r}: no input {unknown[0]!r}; its inputs are {list(self.inputs)}"
+                + did_you_mean(unknown[0], self.inputs)
+            )
         shapes = infer_shapes(self.layers, {**self.inputs, **inputs})
         for layer in self.layers:
             definitions = layer.layer.param_defs([shapes[b] for b in layer.bottoms])
@@ -111,8 +114,10 @@ def build(
     _check_names(finished, shapes)
     check_sizes(finished, shapes)
     inputs = {top: shapes[top] for p in finished if p.layer.source for top in p.tops}
-    if set(overrides) - set(inputs):
-        raise NetError(f"no input {sorted(set(overrides) - set(inputs))[0]!r}; the inputs are {list(inputs)}")
+    unknown = sorted(set(overrides) - set(inputs))
+    if unknown:
+        close = did_you_mean(unknown[0], inputs)
+        raise NetError(f"no input {unknown[0]!r}; the inputs are {list(inputs)}{close}")
     return Net(
         name=message.name,
         phase=phase,

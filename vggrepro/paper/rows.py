@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vggrepro.errors import ProtocolError
+from vggrepro.errors import ProtocolError, did_you_mean
 from vggrepro.paper.nets import canonical
 from vggrepro.paper.tables import ROWS, TITLES, TableRow, table
 from vggrepro.text_table import aligned
@@ -22,7 +22,8 @@ def find_row(number: int, key: str) -> TableRow:
                 )
             return row
     known = ", ".join(row.key for row in rows if row.tested)
-    raise ProtocolError(f"table {number} has no row {key!r}: expected one of {known}")
+    close = did_you_mean(key, [row.key for row in rows if row.tested])
+    raise ProtocolError(f"table {number} has no row {key!r}: expected one of {known}{close}")
 
 
 def runnable_rows(number: int) -> list[TableRow]:

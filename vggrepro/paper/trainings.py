@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from vggrepro.errors import SolverError
+from vggrepro.errors import SolverError, did_you_mean
 from vggrepro.paper.nets import NetName, canonical, training_scale
 from vggrepro.text_table import aligned
 
@@ -75,7 +75,9 @@ def find_preset(text: str) -> Preset:
     """A preset by name; ``D:[256;512]`` and ``D:256-512`` are ``D:256;512``. Raises SolverError."""
     name = canonical(text)
     if name not in PRESETS:
-        raise SolverError(f"no preset {text!r}: expected one of {', '.join(PRESETS)}")
+        raise SolverError(
+            f"no preset {text!r}: expected one of {', '.join(PRESETS)}" + did_you_mean(text, PRESETS)
+        )
     return PRESETS[name]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vggrepro.errors import SolverError
+from vggrepro.errors import SolverError, did_you_mean
 from vggrepro.graph.naming import LOSS
 from vggrepro.training import snapshots
 from vggrepro.training.feeds import Feeds
@@ -77,6 +77,7 @@ class Training:
         if watch is not None and watch not in outputs:
             raise SolverError(
                 f"{path}: no output {watch!r} of one element of the first test net to watch; it has {outputs}"
+                + did_you_mean(watch, outputs)
             )
         if self._param.lr_policy == "plateau" and watch is None:
             raise SolverError(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from argparse import ArgumentParser, BooleanOptionalAction
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 from vggrepro.cli.options.device import add_device_option, add_threads_option, placed
 from vggrepro.cli.options.images import Decoding, add_decoding_options, add_kernel_option, add_workers_option
-from vggrepro.cli.options.mean import add_mean_option
+from vggrepro.cli.options.mean import add_mean_option, hint_at_order
 from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.refuse import refuse_with_demo
 from vggrepro.cli.options.values import positive, sizes
@@ -72,15 +74,27 @@ class NetworkOptions:
         if embedded:
             refuse_with_demo(self, "weights", "deploy", "prototxt_dir", "mean")
             return [demo.FILES], demo.mean_bgr()
-        return files_for_options(self.weights, self.deploy, self.prototxt_dir or PROTOTXT), self._mean
+        found = files_for_options(self.weights, self.deploy, self.prototxt_dir or PROTOTXT)
+        return found, self._mean_for(found)
 
     def files_of(self, nets: list[str]) -> tuple[list[NetFiles], MeanPixel]:
         """The files of the paper's ``nets`` and their mean. Raises ProtocolError for a net without files."""
-        return files_for_names(nets, self.weights, self.deploy, self.prototxt_dir or PROTOTXT), self._mean
+        found = files_for_names(nets, self.weights, self.deploy, self.prototxt_dir or PROTOTXT)
+        return found, self._mean_for(found)
 
-    @property
-    def _mean(self) -> MeanPixel:
-        return self.mean or ILSVRC_MEAN_BGR
+    def _mean_for(self, files: Sequence[NetFiles]) -> MeanPixel:
+        """``--mean``, or that of the published models, with a warning where it is taken for other nets."""
+        hint_at_order(self.mean)
+        if self.mean is not None:
+            return self.mean
+        others = [one.name for one in files if not one.published]
+        if others:
+            warnings.warn(
+                f"no --mean: the mean pixel of the paper's models, {','.join(map(str, ILSVRC_MEAN_BGR))}, is"
+                f" subtracted for {', '.join(others)} too",
+                stacklevel=2,
+            )
+        return ILSVRC_MEAN_BGR
 
 
 @dataclass(frozen=True)

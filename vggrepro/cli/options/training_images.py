@@ -18,7 +18,7 @@ from vggrepro.cli.options.images import (
     add_tar_option,
     add_workers_option,
 )
-from vggrepro.cli.options.mean import add_mean_option
+from vggrepro.cli.options.mean import add_mean_option, hint_at_order
 from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.refuse import refuse_without
 from vggrepro.cli.options.values import amount, positive, size_range
@@ -98,6 +98,7 @@ class AugmentationOptions:
 
         Raises DataError for sizes that do not fit, and for statistics that cannot be read.
         """
+        hint_at_order(self.mean)
         mean, colour = self._statistics(message)
         if self.colour == "none":
             colour = None

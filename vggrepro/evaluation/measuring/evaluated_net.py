@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vggrepro.data.arrays import Singles
-from vggrepro.errors import NetError, ProtocolError, WeightsError
+from vggrepro.errors import NetError, ProtocolError, WeightsError, did_you_mean
 from vggrepro.evaluation.net_files import NetFiles
 from vggrepro.evaluation.protocols import Stream, log_posteriors
 from vggrepro.graph.forward import build_forward
@@ -77,7 +77,8 @@ def _load(files: NetFiles, mean: MeanPixel, choose: Callable[[Net], str]) -> Eva
     picture = picture_input(net)
     blob = choose(net)
     if blob not in net.blobs:
-        raise NetError(f"net {net.name!r}: no blob {blob!r}; it has {', '.join(net.blobs)}")
+        there = f"it has {', '.join(net.blobs)}{did_you_mean(blob, net.blobs)}"
+        raise NetError(f"net {net.name!r}: no blob {blob!r}; {there}")
     shape = net.shapes[net.blobs[blob]]
     if len(shape) not in (2, 4):
         raise NetError(f"net {net.name!r}: blob {blob!r} has shape {shape}, expected (N, C) or (N, C, H, W)")
@@ -105,6 +106,7 @@ def score_blob(net: Net, asked: str | None = None) -> str:
     if len(net.outputs) != 1:
         raise NetError(
             f"net {net.name!r}: outputs {', '.join(net.outputs)}; expected one, as deploy nets have"
+            " (--score-blob BLOB says which has the class scores)"
         )
     (output,) = net.outputs
     last = next(layer for layer in reversed(net.layers) if output in layer.message.top)

@@ -22,7 +22,7 @@ def to_deploy(net: Net) -> Net:
 
     Raises NetError if nothing but inputs remains.
     """
-    judges = [net_layer for net_layer in net.layers if _judges(net_layer)]
+    judges = [net_layer for net_layer in net.layers if judges_predictions(net_layer)]
     needed = _needed(net, judges)
     predictions = _predictions(net, judges, needed)
     layers: list[Any] = []
@@ -39,7 +39,7 @@ def to_deploy(net: Net) -> Net:
     return rewritten(net, layers)
 
 
-def _judges(net_layer: NetLayer) -> bool:
+def judges_predictions(net_layer: NetLayer) -> bool:
     """Whether a layer compares predictions with labels: a loss, or an accuracy."""
     return net_layer.layer.loss or net_layer.layer.top_k_accuracy is not None
 
