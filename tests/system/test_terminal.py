@@ -2,7 +2,7 @@
 
 import pytest
 
-from vggrepro.system.terminal import printable
+from vggrepro.system.terminal import escaped, printable
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,7 @@ from vggrepro.system.terminal import printable
 def test_printable(text, printed):
     assert printable(text) == printed
     assert printable(text).isprintable()
+
+
+def test_spaces_stay_where_only_characters_are_escaped():
+    assert escaped("a  b\n\x1b") == "a  b\\n\\x1b"

@@ -21,6 +21,7 @@ from vggrepro.verify.comparison import (
     difference_table,
     example_inputs,
     magnitude,
+    verdict_line,
 )
 
 NAN, INF = float("nan"), float("inf")
@@ -127,3 +128,16 @@ def test_a_table_marks_what_failed() -> None:
         "conv1        1.50e-07  2.00e-08   3.00e+00  (1, 2)",
         "a_long_name  1.00e+00  5.00e-01   2.00e+00  (4,)  FAILED",
     ]
+
+
+def test_a_verdict_beside_the_tolerance() -> None:
+    rows = [Difference("a", (1,), 1.5e-7, 2e-8, 3.0, True), Difference("b", (1,), 9e-5, 0.0, 200.0, True)]
+    assert verdict_line(rows, 1e-4) == "verified: worst 4.5e-07 of 0.0001 at blob b"
+    failed = Difference("c", (1,), 1.0, 0.5, 2.0, False)
+    assert verdict_line([*rows, failed], 1e-4) == "not verified: worst 5.0e-01 of 0.0001 at blob c"
+    assert difference_table(rows, 1e-4).splitlines() == [
+        "blob  relative (of 0.0001)   largest      mean  magnitude  shape",
+        "a                 5.00e-08  1.50e-07  2.00e-08   3.00e+00  (1,)",
+        "b                 4.50e-07  9.00e-05  0.00e+00   2.00e+02  (1,)",
+    ]
+    assert Difference("z", (1,), 1.0, 1.0, 0.0, False).relative == INF

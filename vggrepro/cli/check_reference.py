@@ -17,6 +17,7 @@ from vggrepro.cli.run import FAILED, Parser, run
 from vggrepro.errors import DataError, VggReproError
 from vggrepro.runtime.device import parse_device, require
 from vggrepro.system.atomic import write_json
+from vggrepro.system.terminal import printable
 from vggrepro.verify.comparison import Difference, difference_table
 from vggrepro.verify.reference_case import ReferenceCase, Tolerance, check_case
 
@@ -90,7 +91,7 @@ def _check(options: CheckOptions) -> int:
     outcomes: dict[str, _Outcome] = {}
     for folder in options.case:
         outcomes[str(folder)] = outcome = _outcome(ReferenceCase(folder, fallback), options.device)
-        print(f"{folder}: {_line(outcome)}", flush=True)
+        print(printable(f"{folder}: {_line(outcome)}"), flush=True)
         if outcome.differences and not options.quiet:
             print(difference_table(list(outcome.differences)))
     counts = dict.fromkeys(("passed", "failed", "not comparable", "error"), 0)

@@ -34,6 +34,7 @@ from vggrepro.evaluation.measuring.evaluated_net import load_classifier
 from vggrepro.evaluation.measuring.pipeline import ImageProblem
 from vggrepro.evaluation.protocols import Member
 from vggrepro.system.atomic import write_json
+from vggrepro.system.terminal import escaped, printable
 
 _SCALE = 256
 """The smallest side Q that goes with the paper's crops of 224 pixels."""
@@ -103,11 +104,11 @@ def _classify(options: ClassifyOptions) -> int:
         print("no --weights: the embedded network looks for handwritten digits", file=sys.stderr)
     found = best_guesses(posteriors, min(options.top, posteriors.shape[1]))
     for path, guesses in zip(options.images, found, strict=True):
-        print(str(path).encode("utf-8", "backslashreplace").decode("utf-8"))  # may be no UTF-8
+        print(escaped(str(path)))
         for guess in guesses:
-            print(f"  {guess.probability:8.4f}  {names[guess.label]}")
+            print(f"  {guess.probability:8.4f}  {escaped(names[guess.label])}")
     for image in problems.values():
-        print(f"warning: {image.reason}", file=sys.stderr)
+        print(f"warning: {printable(image.reason)}", file=sys.stderr)
     if options.json is not None:
         write_json(options.json, _result(options, found, problems, names, members))
     return 0

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,11 @@ from vggrepro.net.transforms.deploy import judges_predictions, to_deploy
 from vggrepro.net.transforms.fold_batchnorm import fold_batchnorm
 from vggrepro.net.transforms.fully_convolutional import fully_convolutional
 from vggrepro.system.atomic import write_json
+from vggrepro.system.terminal import printable
+
+if TYPE_CHECKING:
+    from vggrepro.graph.model import Graph
+    from vggrepro.runtime.session import Session
 
 LARGER = (33, 51)
 """What --verify adds to height and width of images for --fully-conv, in pixels."""
@@ -126,7 +131,8 @@ def _add_verification(parser: argparse.ArgumentParser) -> None:
         "--input",
         type=Path,
         metavar="FILE.npy",
-        help="array for --verify to feed (default: normal noise with standard deviation 50)",
+        help="array for --verify to feed (default: normal noise, as strong as the net's images: of standard"
+        " deviation 50, times the scale of its data layer; 1 where that saturates its posteriors)",
     )
     parser.add_argument(
         "--tolerance",
@@ -166,7 +172,7 @@ def _convert(options: ConvertOptions) -> int:
         if not _passed(runs, options):
             return 1
     graph.save(options.output)
-    print(f"{options.output}: {options.output.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
+    print(f"{printable(str(options.output))}: {options.output.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
     return 0
 
 
@@ -217,25 +223,43 @@ def _verified(net: Net, converted: Net, options: VerifyOptions, *, fully_conv: b
     run, ready for JSON."""
     # Only here: ONNX Runtime takes time and memory that a conversion does not need.
     from vggrepro.runtime.session import Session
-    from vggrepro.verify.comparison import compare_with_reference, difference_table, example_inputs
+    from vggrepro.verify.comparison import compare_with_reference, difference_table, verdict_line
 
     blobs = [blob for blob in converted.blobs if blob not in converted.inputs]
     graph = build_forward(converted, outputs=blobs, fully_convolutional=fully_conv)
+    session = Session(graph, options.device)
     if options.input is not None:
+        fed = str(options.input)
         runs = [_given(net, converted, options.input, fully_conv=fully_conv)]
     else:
-        runs = [(net, example_inputs(net, graph))]
-        if fully_conv:
-            runs.append((fully_convolutional(converted), example_inputs(net, graph, grow=LARGER)))
-    session = Session(graph, options.device)
+        fed, runs = _noise(net, converted, graph, session, fully_conv=fully_conv)
     results: list[dict[str, Any]] = []
     for judge, inputs in runs:
-        print(", ".join(f"{name} {'x'.join(map(str, a.shape))}" for name, a in inputs.items()) + ":")
+        sizes = ", ".join(f"{name} {'x'.join(map(str, a.shape))}" for name, a in inputs.items())
+        print(printable(f"{sizes}:"))
         differences = compare_with_reference(session, judge, inputs, options.tolerance)
-        print(difference_table(differences))
+        print(difference_table(differences, options.tolerance))
+        print(f"{verdict_line(differences, options.tolerance)} (fed: {printable(fed)})")
         shapes = {name: list(array.shape) for name, array in inputs.items()}
-        results.append({"inputs": shapes, "blobs": [difference.as_json() for difference in differences]})
+        told = [difference.as_json() for difference in differences]
+        results.append({"inputs": shapes, "fed": fed, "blobs": told})
     return results
+
+
+def _noise(
+    net: Net, converted: Net, graph: Graph, session: Session, *, fully_conv: bool
+) -> tuple[str, list[tuple[Net, dict[str, npt.NDArray[Any]]]]]:
+    """What noise is fed, in words, and the nets to judge by with the arrays for each."""
+    from vggrepro.verify.comparison import example_inputs
+    from vggrepro.verify.input_noise import NORMALISED, declared_std, saturated
+
+    std = declared_std(net)
+    if std > NORMALISED and saturated(net, session.run(example_inputs(net, graph, std=std))):
+        std = NORMALISED
+    runs = [(net, example_inputs(net, graph, std=std))]
+    if fully_conv:
+        runs.append((fully_convolutional(converted), example_inputs(net, graph, grow=LARGER, std=std)))
+    return f"normal noise of standard deviation {std:g}", runs
 
 
 def _passed(runs: Sequence[dict[str, Any]], options: ConvertOptions) -> bool:
@@ -246,7 +270,8 @@ def _passed(runs: Sequence[dict[str, Any]], options: ConvertOptions) -> bool:
         write_json(options.verification.json, report)
     if failed:
         names = ", ".join(failed)
-        print(f"error: {options.output}: not written: beyond tolerance: {names}", file=sys.stderr)
+        text = printable(f"{options.output}: not written: beyond tolerance: {names}")
+        print(f"error: {text}", file=sys.stderr)
     return not failed
 
 

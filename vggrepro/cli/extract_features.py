@@ -40,6 +40,7 @@ from vggrepro.evaluation.features import (
 from vggrepro.evaluation.measuring.evaluated_net import EvaluatedNet, load_network
 from vggrepro.evaluation.measuring.pipeline import ImageProblem
 from vggrepro.system.ranks import Ranks
+from vggrepro.system.terminal import printable
 
 _EPILOG = """The output holds one row per image, in the order of their names (or of --list).
 FILE.npy: float32 (N, D), or (N, C, h, w) without pooling; FILE.json beside it has names and settings.
@@ -143,10 +144,10 @@ def _extract(options: ExtractOptions, ranks: Ranks) -> int:
         keys = [source.key(index) for index in range(len(source))]
         labels = own_labels(source) if options.listed.list_file is not None else None
         file.describe(keys, labels, _facts(options, networks, descriptor, problems))
-    print(f"{options.output}: {' x '.join(map(str, whole))}", file=sys.stderr)
+    print(printable(f"{options.output}: {' x '.join(map(str, whole))}"), file=sys.stderr)
     for index, found in problems.items():
         row = f"row {index} is NaN" if found.kind == "bad" else f"row {index}"
-        print(f"warning: {row}: {found.reason}", file=sys.stderr)
+        print(f"warning: {row}: {printable(found.reason)}", file=sys.stderr)
     return 0
 
 

@@ -16,6 +16,7 @@ from vggrepro.cli.run import Parser, run
 from vggrepro.errors import DataError
 from vggrepro.system.atomic import replacing_path
 from vggrepro.system.extras import extra
+from vggrepro.system.terminal import printable
 from vggrepro.training.curves import Curves, Points, is_accuracy, read_curves
 
 FORMATS = (".png", ".svg", ".pdf")
@@ -80,7 +81,7 @@ def _plot(options: PlotOptions) -> int:
     with replacing_path(options.output) as temporary:
         pyplot.savefig(temporary, format=options.output.suffix[1:], dpi=150)
     pyplot.close(figure)
-    print(f"{options.output}: {', '.join(curve.name for curve in curves)}")
+    print(printable(f"{options.output}: {', '.join(curve.name for curve in curves)}"))
     return 0
 
 

@@ -82,9 +82,9 @@ def _upgrade_binary(path: str, output: Path | None, *, solver: bool) -> int:
 
 def _report(upgraded: Upgraded[NetParameter] | Upgraded[SolverParameter], path: str) -> int:
     for step in upgraded.steps:
-        print(f"{path}: upgraded deprecated {step}", file=sys.stderr)
+        print(printable(f"{path}: upgraded deprecated {step}"), file=sys.stderr)
     if not upgraded.steps:
-        print(f"File already in latest proto format: {path}", file=sys.stderr)
+        print(printable(f"File already in latest proto format: {path}"), file=sys.stderr)
     for problem in upgraded.problems:
         print(f"problem: {printable(f'{path}: {problem}')}", file=sys.stderr)
     return 1 if upgraded.problems else 0

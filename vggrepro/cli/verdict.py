@@ -6,13 +6,14 @@ import sys
 
 from vggrepro.evaluation.goals import CAFFE, PAPER
 from vggrepro.evaluation.reporting.report import Report, to_markdown
+from vggrepro.system.terminal import printable
 
 
 def show(report: Report) -> None:
     """Print the tables, and on stderr what is odd about them."""
     print(to_markdown(report), end="")
     for notice in report.notices:
-        print(f"warning: {notice}", file=sys.stderr)
+        print(f"warning: {printable(notice)}", file=sys.stderr)
 
 
 def verdict(report: Report, tolerance: float, *, paper_counts: bool) -> int:
@@ -25,6 +26,7 @@ def verdict(report: Report, tolerance: float, *, paper_counts: bool) -> int:
         if wanted is None or (wanted.whose == PAPER and not paper_counts):
             continue
         if not wanted.met(outcome.errors, 0.0 if wanted.whose == CAFFE else tolerance):
-            print(f"missed: {goal.name}: {wanted.whose} has {wanted.top1} / {wanted.top5}", file=sys.stderr)
+            missed = f"{goal.name}: {wanted.whose} has {wanted.top1} / {wanted.top5}"
+            print(f"missed: {printable(missed)}", file=sys.stderr)
             code = 1
     return code

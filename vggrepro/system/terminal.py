@@ -8,8 +8,12 @@ def printable(text: str) -> str:
 
     Line breaks become spaces; other characters that are not printable become escapes as in Python: ``\\x1b``.
     """
-    line = " ".join(text.split())
-    return line if line.isprintable() else "".join(map(_escaped, line))
+    return escaped(" ".join(text.split()))
+
+
+def escaped(text: str) -> str:
+    """A text whose spaces stay as they are; line breaks, too, become escapes."""
+    return text if text.isprintable() else "".join(map(_escaped, text))
 
 
 def _escaped(character: str) -> str:

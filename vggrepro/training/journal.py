@@ -12,6 +12,7 @@ from typing import Any
 from vggrepro.errors import DataError
 from vggrepro.system.lines import append_whole, cut_torn_line
 from vggrepro.system.lock import lock_descriptor
+from vggrepro.system.terminal import escaped
 
 _BEGIN = b'{"event"'
 """What every line of a journal begins with."""
@@ -51,7 +52,7 @@ class Journal:
     def say(self, text: str) -> None:
         """Print a line for people."""
         if not self._silent:
-            print(text, file=sys.stderr, flush=True)
+            print(escaped(text), file=sys.stderr, flush=True)
 
     def close(self) -> None:
         if self._descriptor is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,7 +13,10 @@ from vggrepro.graph.model import Graph
 from vggrepro.graph.reference import Arrays, reference_walk
 from vggrepro.net import Net
 from vggrepro.runtime.session import Session
+from vggrepro.system.terminal import printable
 from vggrepro.text_table import aligned
+from vggrepro.verify.detections import detection_blobs, in_the_order_of
+from vggrepro.verify.input_noise import PIXELS
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,13 @@ class Difference:
     mean: float
     magnitude: float
     passed: bool
+
+    @property
+    def relative(self) -> float:
+        """The largest difference in units of the magnitude; infinite where it should be all 0 and is not."""
+        if self.magnitude:
+            return self.largest / self.magnitude
+        return math.inf if self.largest else 0.0
 
     def as_json(self) -> dict[str, Any]:
         """The same, ready for JSON."""
@@ -67,25 +78,27 @@ def compare_with_reference(session: Session, net: Net, inputs: Arrays, tolerance
 
     ``tolerance`` is relative to the largest absolute value of each blob. Where the session gives a map (N, C,
     H, W) for a blob that is a vector (N, C * H * W) in ``net``, because its graph is fully convolutional, the
-    map is flattened first.
+    map is flattened first. Detections are compared as sets.
     """
     values, moved = reference_walk(net, inputs, {})
     want = {**{blob: values[value] for blob, value in net.blobs.items()}, **moved}
     got = session.run(inputs)
-    differences = []
+    differences, detections = [], detection_blobs(net)
     for blob, found in got.items():
         exact = want[blob]
         if found.ndim == 4 and (len(found), found[:1].size) == exact.shape:
             found = found.reshape(exact.shape)
+        if blob in detections:
+            found = in_the_order_of(exact, found)
         differences.append(compare(blob, found, exact, atol=tolerance * magnitude(exact)))
     return differences
 
 
 def example_inputs(
-    net: Net, graph: Graph, *, grow: tuple[int, int] = (0, 0)
+    net: Net, graph: Graph, *, grow: tuple[int, int] = (0, 0), std: float = PIXELS
 ) -> dict[str, npt.NDArray[np.float32]]:
-    """Arrays to feed a net: normal noise with standard deviation 50, as of pixels less their mean, and 0 or 1
-    for labels, indices and markers. ``grow`` is added to the height and width of images.
+    """Arrays to feed a net: normal noise with standard deviation ``std``, and 0 or 1 for labels, indices
+    and markers. ``grow`` is added to the height and width of images.
 
     Where ``graph``, made from the net, takes any number of samples, there are at most two of them: enough to
     notice samples that are mixed up. The noise is the same in every call.
@@ -103,15 +116,30 @@ def example_inputs(
             shape = (min(shape[0], 2), *shape[1:])
         if len(shape) == 4:
             shape = (*shape[:2], shape[2] + grow[0], shape[3] + grow[1])
-        noise = 50 * rng.standard_normal(shape, np.float32)
+        noise = np.float32(std) * rng.standard_normal(shape, np.float32)
         arrays[name] = (noise > 0).astype(np.float32) if name in selecting else noise
     return arrays
 
 
-def difference_table(differences: list[Difference]) -> str:
-    """A text table of differences, a line for each blob."""
-    rows = [["blob", "largest", "mean", "magnitude", "shape"]]
+def difference_table(differences: list[Difference], tolerance: float | None = None) -> str:
+    """A text table of differences, a line for each blob; with those in units of the blob's magnitude where
+    that is what a ``tolerance`` holds for."""
+    relative = [] if tolerance is None else [f"relative (of {tolerance:g})"]
+    rows = [["blob", *relative, "largest", "mean", "magnitude", "shape"]]
     for d in differences:
-        numbers = [f"{number:.2e}" for number in (d.largest, d.mean, d.magnitude)]
-        rows.append([d.blob, *numbers, str(d.shape) if d.passed else f"{d.shape}  FAILED"])
-    return "\n".join(aligned(rows, right=(1, 2, 3)))
+        shown = (d.relative,) if relative else ()
+        numbers = [f"{number:.2e}" for number in (*shown, d.largest, d.mean, d.magnitude)]
+        rows.append([printable(d.blob), *numbers, str(d.shape) if d.passed else f"{d.shape}  FAILED"])
+    return "\n".join(aligned(rows, right=range(1, len(rows[0]) - 1)))
+
+
+def verdict_line(differences: list[Difference], tolerance: float) -> str:
+    """Whether all are within the relative ``tolerance``, and the worst of them."""
+    if not differences:
+        return "verified: no blob to compare"
+    passed = all(d.passed for d in differences)
+    worst = max(differences, key=lambda d: (not d.passed, d.relative))
+    return (
+        f"{'verified' if passed else 'not verified'}: worst {worst.relative:.1e} of {tolerance:g}"
+        f" at blob {printable(worst.blob)}"
+    )

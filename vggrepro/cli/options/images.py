@@ -16,6 +16,7 @@ from vggrepro.data.random_streams import sample
 from vggrepro.data.reading import BadImages, OnBadImage, Reader
 from vggrepro.data.sources import Source, listed, open_images, select
 from vggrepro.data.truth.labels import read_list
+from vggrepro.system.terminal import printable
 from vggrepro.system.threads import default_threads
 
 
@@ -172,4 +173,4 @@ def warn_of_bad_images(bad: BadImages) -> None:
     """One line on stderr, if there were any."""
     summary = bad.summary()
     if summary is not None:
-        print(f"warning: {summary}", file=sys.stderr)
+        print(f"warning: {printable(summary)}", file=sys.stderr)

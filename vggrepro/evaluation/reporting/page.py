@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import PurePath
 
 from vggrepro.evaluation.metrics import ClassError, ErrorRate
+from vggrepro.evaluation.reporting.html_text import html_text
 from vggrepro.evaluation.reporting.plots import Point, error_plot
 from vggrepro.evaluation.reporting.report import (
     Report,
@@ -22,6 +23,7 @@ from vggrepro.evaluation.reporting.report import (
 )
 from vggrepro.evaluation.results import Mistake, Outcome
 from vggrepro.paper.tables import TITLES, TableRow, table
+from vggrepro.system.terminal import escaped
 
 Thumbnails = Mapping[int, str]
 """Data URIs of pictures, by the image's index."""
@@ -46,7 +48,7 @@ def page(report: Report, thumbnails: Thumbnails) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}: top-1 and top-5 error</title>\n<style>\n{style}</style></head>\n<body>\n"
+        f"<title>{html_text(title)}: top-1 and top-5 error</title>\n<style>\n{style}</style></head>\n<body>\n"
         + "\n".join(section for section in sections if section)
         + "\n</body></html>\n"
     )
@@ -64,11 +66,12 @@ def _headline(report: Report, title: str) -> str:
         notices.append(
             f"The best of {len(report.found)} combinations is told in detail; all are compared below."
         )
-    paragraphs = "".join(f'<p class="notice">{escape(text)}</p>' for text in notices)
+    paragraphs = "".join(f'<p class="notice">{html_text(text)}</p>' for text in notices)
     return (
-        f"<h1>{escape(title)}</h1>"
-        f'<p class="faint">{escape(report.results.whole.combination)}</p>'
-        f'<p class="faint">{report.results.images} images of {escape(PurePath(report.counts.source).name)}.'
+        f"<h1>{html_text(title)}</h1>"
+        f'<p class="faint">{html_text(report.results.whole.combination)}</p>'
+        f'<p class="faint">{report.results.images} images of '
+        f"{html_text(PurePath(report.counts.source).name)}."
         " Errors are in percent; intervals are 95% (Wilson).</p>"
         f'<div class="headline">{"".join(figures)}</div>{paragraphs}'
     )
@@ -78,7 +81,7 @@ def _figure(name: str, rate: ErrorRate, whose: str, wanted: float | None) -> str
     low, high = rate.interval
     beside = ""
     if wanted is not None:
-        beside = f"<br>{escape(whose)} {published(wanted)}, difference {signed(difference(rate, wanted))}"
+        beside = f"<br>{html_text(whose)} {published(wanted)}, difference {signed(difference(rate, wanted))}"
     return (
         f'<div class="figure">{name}<b>{rate.percent:.2f}%</b>'
         f'<span class="faint">95%: {low:.2f} to {high:.2f}{beside}</span></div>'
@@ -94,7 +97,9 @@ def _table(heads: Sequence[str], rows: Iterable[str]) -> str:
 
 def _head(head: str) -> str:
     return (
-        f'<th class="number">{escape(head[1:])}</th>' if head.startswith("#") else f"<th>{escape(head)}</th>"
+        f'<th class="number">{html_text(head[1:])}</th>'
+        if head.startswith("#")
+        else f"<th>{html_text(head)}</th>"
     )
 
 
@@ -112,12 +117,12 @@ def _paper_table(report: Report, row: TableRow) -> str:
     heads = ["top-1 / top-5 error", "#paper", "#ours", "#difference"]
     measured = {goal.row: outcome for goal, outcome in report.found if goal.row is not None}
     rows = [_paper_row(line, measured.get(line)) for line in table(row.table)]
-    note = f'<p class="faint">{escape(row.note)}</p>' if row.note else ""
-    return f"<h2>Table {row.table}. {escape(TITLES[row.table])}</h2>{_table(heads, rows)}{note}"
+    note = f'<p class="faint">{html_text(row.note)}</p>' if row.note else ""
+    return f"<h2>Table {row.table}. {html_text(TITLES[row.table])}</h2>{_table(heads, rows)}{note}"
 
 
 def _paper_row(line: TableRow, outcome: Outcome | None) -> str:
-    cells = [escape(line.label), f"{published(line.top1)} / {published(line.top5)}"]
+    cells = [html_text(line.label), f"{published(line.top1)} / {published(line.top5)}"]
     if outcome is None:
         return _row([*cells, "", ""], 3)
     found = outcome.errors
@@ -136,7 +141,7 @@ def _replications(report: Report) -> str:
     rows = [
         _row(
             [
-                f'{escape(r.source)}<br><span class="faint">{escape(r.what)}</span>',
+                f'{html_text(r.source)}<br><span class="faint">{html_text(r.what)}</span>',
                 f"{published(r.top1)} / {published(r.top5)}",
                 differences(errors, r.top1, r.top5),
             ],
@@ -165,7 +170,7 @@ def _comparison(report: Report) -> str:
         plots.append(f"<div><h3>{title}</h3>{error_plot(title, kind, points)}</div>")
     heads = ["what", "#top-1", "#top-5"]
     rows = [
-        _row([escape(label), with_interval(o.errors.top1), with_interval(o.errors.top5)], 2)
+        _row([html_text(label), with_interval(o.errors.top1), with_interval(o.errors.top5)], 2)
         for label, o in compared
     ]
     dashes = " Dashed strokes are the expected errors." if any(wanted.values()) else ""
@@ -220,12 +225,12 @@ def _bar(part: float) -> str:
 def _class(report: Report, label: int) -> str:
     """Its words, and its WNID less loud."""
     words, wnid = report.words(label)
-    return f'{escape(words)} <span class="faint">{escape(wnid)}</span>' if wnid else escape(words)
+    return f'{html_text(words)} <span class="faint">{html_text(wnid)}</span>' if wnid else html_text(words)
 
 
 def _short(report: Report, label: int) -> str:
     """The first of its words: for pictures, where there is little room."""
-    return escape(report.words(label)[0].split(",")[0])
+    return html_text(report.words(label)[0].split(",")[0])
 
 
 def _confusions(report: Report) -> str:
@@ -263,7 +268,7 @@ def _mistakes(report: Report, thumbnails: Thumbnails) -> str:
 
 def _mistake(report: Report, mistake: Mistake, picture: str | None) -> str:
     key = report.keys[mistake.index]
-    image = f'<img alt="{escape(key)}" src="{escape(picture)}" loading="lazy">' if picture else ""
+    image = f'<img alt="{html_text(key)}" src="{html_text(picture)}" loading="lazy">' if picture else ""
     guesses = "".join(_guess(report, label, p, label == mistake.truth) for label, p in mistake.guesses)
     return (
         f'<div class="mistake">{image}<div><span class="faint">{_breakable(key)}</span><br>'
@@ -274,7 +279,7 @@ def _mistake(report: Report, mistake: Mistake, picture: str | None) -> str:
 
 def _breakable(key: str) -> str:
     """A file's name that a narrow column may break behind its parts."""
-    return escape(key).replace("_", "_<wbr>").replace("/", "/<wbr>")
+    return html_text(key).replace("_", "_<wbr>").replace("/", "/<wbr>")
 
 
 def _guess(report: Report, label: int, probability: float, right: bool) -> str:
@@ -284,5 +289,6 @@ def _guess(report: Report, label: int, probability: float, right: bool) -> str:
 
 def _settings(report: Report) -> str:
     text = json.dumps(dict(report.settings), indent=1, ensure_ascii=False)
+    text = "\n".join(map(escaped, text.split("\n")))
     details = f"<details><summary>Every setting of this run</summary><pre>{escape(text)}</pre></details>"
     return f"<h2>Settings</h2>{details}"

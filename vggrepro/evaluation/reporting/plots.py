@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
 
 from vggrepro.evaluation.metrics import ErrorRate
+from vggrepro.evaluation.reporting.html_text import html_text
 
 _WIDTH, _ROW, _TOP, _FOOT, _MARGIN = 360, 34, 6, 22, 10
 """Pixels: about a phone's width, so that type keeps its size there."""
@@ -40,8 +40,8 @@ def error_plot(title: str, kind: str, points: Sequence[Point]) -> str:
     for number, point in enumerate(points):
         body.append(_line(point, kind, x, _TOP + _ROW * number))
     return (
-        f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{escape(title)}">'
-        f"<title>{escape(title)}</title>{''.join(body)}</svg>"
+        f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{html_text(title)}">'
+        f"<title>{html_text(title)}</title>{''.join(body)}</svg>"
     )
 
 
@@ -78,7 +78,7 @@ def _line(point: Point, kind: str, x: _Scale, top: float) -> str:
         at = x(point.expected)
         stroke = f'<line class="expected" x1="{at:.1f}" x2="{at:.1f}" y1="{y - 7}" y2="{y + 7}"/>'
     return (
-        f'<text x="{_MARGIN}" y="{top + 13}">{escape(_short(point.label))}'
+        f'<text x="{_MARGIN}" y="{top + 13}">{html_text(_short(point.label))}'
         f' <tspan class="tick">{point.rate.percent:.2f}%</tspan></text>'
         f'<line class="{kind}" x1="{x(low):.1f}" x2="{x(high):.1f}" y1="{y}" y2="{y}"/>{stroke}'
         f'<circle class="{kind}" cx="{x(point.rate.percent):.1f}" cy="{y}" r="4"/>'

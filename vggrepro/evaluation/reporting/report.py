@@ -11,6 +11,7 @@ from vggrepro.evaluation.metrics import ErrorRate, TopErrors
 from vggrepro.evaluation.results import Outcome, Results
 from vggrepro.paper.replications import Replication, replications_of
 from vggrepro.paper.tables import TableRow
+from vggrepro.system.terminal import escaped
 from vggrepro.text_table import padded
 
 _FORMAT = 1
@@ -173,7 +174,7 @@ def to_markdown(report: Report) -> str:
         rows = [[label, with_interval(o.errors.top1), with_interval(o.errors.top5)] for label, o in parts]
         lines += ["", *_aligned(["parts", "top-1", "top-5"], rows)]
     notices = [*report.notices, *image_notices(report.counts)]
-    return "\n".join([*lines, *([""] if notices else []), *(f"- {text}" for text in notices)]) + "\n"
+    return "\n".join([*lines, *([""] if notices else []), *(f"- {escaped(text)}" for text in notices)]) + "\n"
 
 
 def _goal_rows(report: Report) -> list[list[str]]:
@@ -196,8 +197,13 @@ def _replication_row(r: Replication, errors: TopErrors) -> list[str]:
 
 def _aligned(heads: list[str], rows: list[list[str]]) -> list[str]:
     """A Markdown table whose columns line up in a terminal too."""
-    head, *lines = padded([heads, *rows])
+    head, *lines = padded([heads, *([_cell(text) for text in row] for row in rows)])
     return [f"| {' | '.join(line)} |" for line in (head, ["-" * len(cell) for cell in head], *lines)]
+
+
+def _cell(text: str) -> str:
+    """A name as a cell: what it holds moves neither the terminal nor the table."""
+    return escaped(text).replace("|", "\\|")
 
 
 def differences(errors: TopErrors, top1: float | None, top5: float | None) -> str:

@@ -1,0 +1,35 @@
+"""Detections as sets."""
+
+import numpy as np
+
+from vggrepro.verify.detections import in_the_order_of
+
+FIRST = [0, 1, 0.9, 0.1, 0.1, 0.2, 0.2]
+SECOND = [0, 1, 0.9, 0.5, 0.5, 0.7, 0.7]
+THIRD = [0, 2, 0.9, 0.5, 0.5, 0.7, 0.7]
+NONE = [-1.0] * 7
+
+
+def rows(*found):
+    return np.array(found, np.float32)[None, None]
+
+
+def test_equally_sure_detections_may_stand_in_any_order():
+    want = rows(FIRST, SECOND, THIRD, NONE, NONE)
+    assert (in_the_order_of(want, rows(THIRD, SECOND, FIRST, NONE, NONE)) == want).all()
+
+
+def test_a_detection_of_another_label_or_place_stays_a_difference():
+    want = rows(FIRST, SECOND, NONE)
+    assert (in_the_order_of(want, rows(THIRD, FIRST, NONE)) == rows(FIRST, THIRD, NONE)).all()
+    assert (in_the_order_of(want, rows(FIRST, NONE, NONE)) != want).any()
+
+
+def test_one_of_two_equal_detections_cannot_stand_for_both():
+    want = rows(FIRST, FIRST, NONE)
+    assert (in_the_order_of(want, rows(FIRST, NONE, NONE)) != want).any()
+
+
+def test_another_shape_is_left_as_it_is():
+    got = rows(FIRST)
+    assert in_the_order_of(rows(FIRST, SECOND), got) is got
