@@ -31,6 +31,7 @@ from vggrepro.caffe.schema import FORK_FIELDS, PRIVATE_FIELDS
 from vggrepro.caffe.text import HEAD, looks_like_text
 from vggrepro.caffe.wire import LENGTH, Field, prefix, walk
 from vggrepro.errors import ParseError, VggReproError
+from vggrepro.system.file_names import failure
 from vggrepro.system.mapped import MappedFile
 
 MAX_NAMED = 50
@@ -114,7 +115,7 @@ def map_file(path: str | PathLike[str]) -> memoryview:
     try:
         view = memoryview(MappedFile(path))
     except OSError as error:
-        raise ParseError(f"{path}: {error.strerror}") from None
+        raise ParseError(f"{path}: {failure(error)}") from None
     except ValueError:
         raise ParseError(f"{path}: the file is empty") from None
     head = bytes(view[:HEAD])

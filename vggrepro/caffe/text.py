@@ -18,7 +18,7 @@ from vggrepro.caffe.messages import NetParameter, SolverParameter
 from vggrepro.caffe.recognise import binary_kind, text_kind
 from vggrepro.caffe.text_scan import blank_unknown_fields, first_unknown_field, undecodable_string
 from vggrepro.errors import ParseError, UnknownFieldError
-from vggrepro.system.file_names import file_path
+from vggrepro.system.file_names import failure, file_path
 
 MAX_BYTES = 256 << 20
 """Largest text file that is read. The definitions of the deepest published nets take 1 MB."""
@@ -60,7 +60,7 @@ def is_text(path: str | PathLike[str]) -> bool:
         with file_path(path).open("rb") as file:
             return looks_like_text(file.read(HEAD))
     except OSError as error:
-        raise ParseError(f"{path}: {error.strerror}") from None
+        raise ParseError(f"{path}: {failure(error)}") from None
 
 
 def looks_like_text(head: bytes) -> bool:
@@ -126,7 +126,7 @@ def read_text(path: str | PathLike[str]) -> str:
             binary = not looks_like_text(file.peek(HEAD)[:HEAD])
             data = _read_at_most(file, MAX_BYTES)
     except OSError as error:
-        raise ParseError(f"{path}: {error.strerror}") from None
+        raise ParseError(f"{path}: {failure(error)}") from None
     if binary:
         kind = binary_kind(memoryview(data))
         raise ParseError(

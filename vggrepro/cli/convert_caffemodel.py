@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from vggrepro.caffe.text import is_text
 from vggrepro.cli.options.device import add_device_option
 from vggrepro.cli.options.mean import add_mean_option, hint_at_order
 from vggrepro.cli.options.net import NetOptions, add_net_options
@@ -151,6 +152,7 @@ def _convert(options: ConvertOptions) -> int:
     if not verification.verify:
         refuse_without("--verify", verification, "input", "tolerance", "json", "device")
     _check_name(options)
+    _check_order(options.net.prototxt, options.caffemodel)
     hint_at_order(options.mean)
     net = options.net.load(options.caffemodel, fill=options.allow_missing)
     if not options.allow_missing:
@@ -184,6 +186,16 @@ def _check_name(options: ConvertOptions) -> None:
     for source in (options.net.prototxt, options.caffemodel):
         if path.is_file() and Path(source).is_file() and path.samefile(source):
             raise OptionError(f"{path}: is what is read, expected another --output")
+
+
+def _check_order(prototxt: str, caffemodel: str) -> None:
+    """Raises OptionError where the two files were given for one another."""
+    there = Path(prototxt).is_file() and Path(caffemodel).is_file()
+    if there and not is_text(prototxt) and is_text(caffemodel):
+        raise OptionError(
+            f"{prototxt}: a binary file, and {caffemodel} a text: expected the prototxt first, then the"
+            " caffemodel"
+        )
 
 
 def _warn_of_training(net: Net, file: str) -> None:

@@ -14,10 +14,10 @@ import time
 import traceback as tracebacks
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NoReturn
 
 from vggrepro.errors import VggReproError, did_you_mean
+from vggrepro.system.file_names import failure
 from vggrepro.system.interrupts import (
     Interrupted,
     exit_code,
@@ -157,22 +157,11 @@ def _told(error: BaseException, kept: str) -> tuple[int, str]:
         return FAILED, str(error)
     if isinstance(error, OSError):
         name = f"{error.filename}: " if error.filename is not None else ""
-        return FAILED, f"{name}{error.strerror or error}{_like_a_file(error)}"
+        return FAILED, f"{name}{failure(error)}"
     if isinstance(error, MemoryError):
         return FAILED, f"not enough memory: {error}" if str(error) else "not enough memory"
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return FAILED, f"internal: {text} (--traceback shows where)"
-
-
-def _like_a_file(error: OSError) -> str:
-    """Where a file is missing: one beside it whose name is close."""
-    if not isinstance(error, FileNotFoundError) or not isinstance(error.filename, str):
-        return ""
-    path = Path(error.filename)
-    try:
-        return did_you_mean(path.name, [beside.name for beside in path.parent.iterdir()])
-    except OSError:
-        return ""
 
 
 def _fail(code: int, message: str) -> int:

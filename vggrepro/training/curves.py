@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vggrepro.errors import ParseError
+from vggrepro.system.file_names import failure
 
 Points = list[tuple[int, float]]
 """(iteration, value), iterations ascending."""
@@ -55,7 +56,7 @@ def read_curves(path: Path, name: str | None = None) -> Curves:
     try:
         text = path.read_text("utf-8", errors="replace")
     except OSError as error:
-        raise ParseError(f"{path}: {error.strerror}") from error
+        raise ParseError(f"{path}: {failure(error)}") from error
     lines = text.splitlines()
     curves = Curves(path.stem if name is None else name)
     if text.lstrip().startswith("{"):

@@ -20,6 +20,7 @@ from vggrepro.data.arrays import Ints
 from vggrepro.data.label_check import check_labels as check_labels
 from vggrepro.data.truth.mat_file import Row, read_structures
 from vggrepro.errors import DataError
+from vggrepro.system.file_names import failure
 
 _WNID = re.compile(r"n\d{8}", re.ASCII)
 
@@ -205,7 +206,7 @@ def _lines(path: Path, errors: str = "strict") -> Iterator[tuple[int, str]]:
                 if line.strip():
                     yield number, line.strip()
     except OSError as error:
-        raise DataError(f"{path}: Could not open or find file: {error.strerror}") from error
+        raise DataError(f"{path}: Could not open or find file: {failure(error)}") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not a text file: {error}") from error
 
