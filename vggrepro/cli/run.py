@@ -40,9 +40,6 @@ BLOCKED = 1.0
 FIRST_RANK_FIRST = 0.5
 """Seconds that other ranks give the first one to say it, where all ranks fail of the same."""
 
-FORWARDED = 0.2
-"""Seconds for the launcher to forward what was said, which it drops when ranks are ended."""
-
 NOTHING_WRITTEN = "nothing was written"
 """What is left of a command that writes its files when all is done."""
 
@@ -91,7 +88,7 @@ def run_ranks(body: Callable[[Ranks], int], *, traceback: bool = False, kept: st
         ranks = find_ranks()
         if ranks.size == 1:
             return body(ranks)
-        end.rank, end.others = ranks.rank, True
+        end.rank = ranks.rank
         with heard_while_blocked(stop, BLOCKED):
             code = _left(body, ranks, end)
             ranks.barrier()  # the signals' thread ends with the block: no rank waits for another after it
@@ -116,7 +113,6 @@ class _EndOfAll:
 
     def __init__(self) -> None:
         self.rank = 0
-        self.others = False
         self._lock = threading.Lock()
 
     def __call__(self, code: int, message: str) -> int:
@@ -126,10 +122,6 @@ class _EndOfAll:
             time.sleep(FIRST_RANK_FIRST)
         if message:
             _fail(code, message)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        if self.others:
-            time.sleep(FORWARDED)
         end_all(code)
         return code
 

@@ -32,7 +32,7 @@ from vggrepro.cli.options.training_images import (
 )
 from vggrepro.cli.run import Parser, run_ranks
 from vggrepro.paper.trainings import list_presets
-from vggrepro.system.ranks import Ranks
+from vggrepro.system.ranks import Ranks, end_all
 from vggrepro.training import snapshots
 from vggrepro.training.assemble import TrainingPlan, assemble
 from vggrepro.training.journal import Journal
@@ -159,7 +159,7 @@ def _train(options: TrainingOptions, ranks: Ranks, signals: Signals) -> int:
     except StoppedBySignal as stopped:
         stopped_by = stopped.number
         _say_stopped(stopped_by, prefix)
-        ranks.abort()  # the others may wait for this one
+        end_all(options.run.code_of(stopped_by))  # the others may wait for this one
     else:
         if stopped_by is not None and ranks.rank == 0:
             _say_stopped(stopped_by, prefix)

@@ -54,6 +54,11 @@ def ignore_signals() -> None:
                 signal.signal(number, signal.SIG_IGN)
 
 
+def _raises(number: int) -> bool:
+    handler = signal.getsignal(number)
+    return handler is _raise or bool(getattr(getattr(handler, "__self__", None), "raises", False))
+
+
 def _raise(number: int, _frame: FrameType | None) -> None:
     raise Interrupted(number)
 
@@ -64,8 +69,9 @@ def heard_while_blocked(act: Callable[[int], None], seconds: float) -> Iterator[
     Interrupted, unless the block has been left by then.
 
     A handler of Python's runs only when the main thread comes back from the call that it is in. One that
-    waits for other processes, as MPI's calls do, may never come back. For the main thread alone, within
-    :func:`raising_signals`.
+    waits for other processes, as MPI's calls do, may never come back. For the main thread alone. Signals that
+    raise are those of :func:`raising_signals`, and those whose handler is a method of an object that says so
+    by its attribute ``raises``.
     """
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
@@ -73,7 +79,7 @@ def heard_while_blocked(act: Callable[[int], None], seconds: float) -> Iterator[
 
     def listen() -> None:
         while heard := os.read(reader, 1):
-            if signal.getsignal(heard[0]) is _raise and not left.wait(seconds):
+            if _raises(heard[0]) and not left.wait(seconds):
                 act(heard[0])
 
     before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -18,6 +20,9 @@ T = TypeVar("T")
 
 _LAUNCHED = ("PMI_SIZE", "PMIX_RANK", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS")
 """What the launchers of MPICH, Intel MPI, Slurm and Open MPI leave in the environment."""
+
+FORWARDED = 0.2
+"""Seconds for the launcher to forward what was said, which it drops when ranks are ended."""
 
 
 class Ranks(Protocol):
@@ -130,6 +135,9 @@ def end_all(code: int) -> None:
     except DeviceError:
         return
     if world.Get_size() > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        time.sleep(FORWARDED)
         world.Abort(code)
 
 

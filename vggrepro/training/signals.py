@@ -8,17 +8,15 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Literal
 
+from vggrepro.system.interrupts import Interrupted
+
 Effect = Literal["stop", "snapshot", "none"]
 
 EFFECTS: tuple[Effect, ...] = ("stop", "snapshot", "none")
 
 
-class StoppedBySignal(KeyboardInterrupt):
+class StoppedBySignal(Interrupted):
     """A signal ends the run at once, where there is nothing that waiting would save."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.number = number
 
 
 class Signals:
@@ -67,6 +65,11 @@ class Signals:
         self._noted[number] = effect
         if effect == "stop" and (again or self._at_once):
             raise StoppedBySignal(number)
+
+    @property
+    def raises(self) -> bool:
+        """Whether a signal that stops the run raises now; see ``heard_while_blocked``."""
+        return self._at_once
 
     @property
     def numbers(self) -> list[int]:
