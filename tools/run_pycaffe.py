@@ -1,9 +1,7 @@
 #!/usr/bin/env python3
 """See ``vggrepro/cli/run_pycaffe.py``."""
 
-import sys
-
-from vggrepro.cli.run_pycaffe import main
+from vggrepro.cli.main import tool
 
 if __name__ == "__main__":
-    sys.exit(main())
+    tool(__file__)

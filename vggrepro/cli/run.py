@@ -37,6 +37,9 @@ TRACEBACK = "VGGREPRO_TRACEBACK"
 BLOCKED = 1.0
 """Seconds that a signal may go unheard by a rank's main thread before all ranks are ended nevertheless."""
 
+CAUSE_FIRST = 0.3
+"""Seconds that a rank waits before it says why it failed: it may have failed because another one ends."""
+
 FIRST_RANK_FIRST = 0.5
 """Seconds that other ranks give the first one to say it, where all ranks fail of the same."""
 
@@ -112,14 +115,14 @@ class _EndOfAll:
     """Says why a rank has failed and ends all of them; in whichever thread it is called first."""
 
     def __init__(self) -> None:
-        self.rank = 0
+        self.rank: int | None = None
         self._lock = threading.Lock()
 
     def __call__(self, code: int, message: str) -> int:
         if not self._lock.acquire(blocking=False):
             threading.Event().wait()  # the other thread ends this process
-        if self.rank:
-            time.sleep(FIRST_RANK_FIRST)
+        if self.rank is not None:
+            time.sleep(CAUSE_FIRST + (FIRST_RANK_FIRST if self.rank else 0))
         if message:
             _fail(code, message)
         end_all(code)

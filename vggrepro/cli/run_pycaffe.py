@@ -22,12 +22,13 @@ class ScriptOptions:
 
     script: Path
     arguments: tuple[str, ...]
+    traceback: bool
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: the script's own, 2 for an error."""
     options = read(ScriptOptions, parser().parse_args(argv))
-    return run(lambda: _run(options))
+    return run(lambda: _run(options), traceback=options.traceback)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -53,10 +54,13 @@ def _run(options: ScriptOptions) -> int:
     with _as_script(options):
         try:
             runpy.run_path(script, run_name="__main__")
-        except VggReproError as error:
+        except Exception as error:
             places = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == script]
             place = f"{script}:{places[-1].lineno}" if places else script
-            raise PycaffeError(f"{place}: {error}") from error
+            if isinstance(error, VggReproError):
+                raise PycaffeError(f"{place}: {error}") from error
+            what = "".join(traceback.format_exception_only(error)).strip()
+            raise PycaffeError(f"{place}: {what} (--traceback before the script shows all)") from error
     return 0
 
 
