@@ -6,7 +6,7 @@ import pytest
 
 from vggrepro import errors
 from vggrepro.caffe.text import parse_net
-from vggrepro.errors import ParseError, UnknownFieldError, VggReproError
+from vggrepro.errors import ParseError, UnknownFieldError, VggReproError, did_you_mean
 
 CLASSES = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, VggReproError)]
 
@@ -36,3 +36,9 @@ def test_other_faults_are_no_unknown_fields(text):
     with pytest.raises(ParseError) as caught:
         parse_net(text)
     assert type(caught.value) is ParseError
+
+
+def test_close_names_are_told() -> None:
+    assert did_you_mean("fc_8", ["fc6", "fc8", "conv1"]) == "; did you mean 'fc8'?"
+    assert did_you_mean("DATA", ["data", "label"]) == "; did you mean 'data'?"
+    assert did_you_mean("prob", ["data", "label"]) == ""

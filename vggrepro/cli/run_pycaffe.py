@@ -54,13 +54,13 @@ def _run(options: ScriptOptions) -> int:
     with _as_script(options):
         try:
             runpy.run_path(script, run_name="__main__")
-        except Exception as error:
+        except VggReproError as error:
             places = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == script]
             place = f"{script}:{places[-1].lineno}" if places else script
-            if isinstance(error, VggReproError):
-                raise PycaffeError(f"{place}: {error}") from error
-            what = "".join(traceback.format_exception_only(error)).strip()
-            raise PycaffeError(f"{place}: {what} (--traceback before the script shows all)") from error
+            raise PycaffeError(f"{place}: {error}") from error
+        except Exception:  # the script's own: told as Python tells it
+            traceback.print_exc()
+            return 1
     return 0
 
 

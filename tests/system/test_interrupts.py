@@ -1,0 +1,86 @@
+"""Signals as exceptions, and signals while the main thread cannot hear them."""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from vggrepro.system.interrupts import (
+    Interrupted,
+    exit_code,
+    heard_while_blocked,
+    ignore_signals,
+    raising_signals,
+)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_raises_in_the_block_alone(number):
+    before = signal.getsignal(number)
+    with raising_signals(), pytest.raises(Interrupted, match=signal.Signals(number).name) as caught:
+        os.kill(os.getpid(), number)
+        time.sleep(60)
+    assert caught.value.number == number
+    assert signal.getsignal(number) == before
+
+
+def test_a_handler_that_is_there_stays():
+    heard = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+    try:
+        with raising_signals():
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.01)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard == [signal.SIGTERM]
+
+
+def test_signals_are_ignored_once_the_process_ends():
+    with raising_signals():
+        ignore_signals()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+
+
+def test_nothing_changes_in_another_thread():
+    def body():
+        with raising_signals():
+            ignore_signals()
+
+    before = signal.getsignal(signal.SIGTERM)
+    thread = threading.Thread(target=body)
+    thread.start()
+    thread.join()
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_thread_hears_what_the_main_thread_does_not():
+    heard = threading.Event()
+
+    def act(number):
+        assert number == signal.SIGTERM
+        heard.set()
+
+    class Blocked:
+        raises = True
+
+        def handle(self, number, _):
+            """As long as this runs, the main thread does not get out of the block."""
+            assert heard.wait(60)
+
+    before = signal.signal(signal.SIGTERM, Blocked().handle)
+    try:
+        with heard_while_blocked(act, 0.01):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.01)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard.is_set()
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_shells_codes():
+    assert (exit_code(signal.SIGINT), exit_code(signal.SIGTERM)) == (130, 143)

@@ -1,0 +1,56 @@
+"""Streams whose reader has gone. Whole commands: tests/cli/test_run.py."""
+
+import io
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from vggrepro.system.streams import lasting_streams
+
+
+def pipe_without_a_reader():
+    reader, writer = os.pipe()
+    os.close(reader)
+    return os.fdopen(writer, "w", buffering=1)
+
+
+def test_what_nobody_reads_is_dropped(monkeypatch):
+    with pipe_without_a_reader() as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        with lasting_streams():
+            print("one")
+            print("two", flush=True)
+            sys.stdout.buffer.write(b"three")
+        assert sys.stdout is stream
+
+
+def test_a_stream_that_is_closed_from_the_start_takes_everything(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    with lasting_streams():
+        print("one")
+        print("two", file=sys.stderr)
+    assert sys.stdout is None
+
+
+def test_a_stream_that_is_read_gets_everything(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stream)
+    with lasting_streams():
+        print("one")
+        assert not sys.stdout.isatty()
+    assert stream.getvalue() == "one\n"
+
+
+def test_another_failure_is_raised_once_and_names_the_stream(monkeypatch):
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    with Path("/dev/full").open("w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        with lasting_streams():
+            print("one")
+            with pytest.raises(OSError, match="No space left on device: 'standard output'"):
+                sys.stdout.flush()
+            print("two", flush=True)
