@@ -89,7 +89,7 @@ def write_state(
 @contextmanager
 def _writing(path: str | PathLike[str]) -> Iterator[Any]:
     h5py = import_h5py(path)
-    with replacing_path(path) as temporary, h5py.File(temporary, "w") as file:
+    with replacing_path(path) as temporary, h5py.File(temporary, "w", locking=False) as file:
         yield file
 
 

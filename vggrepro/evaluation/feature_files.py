@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +14,9 @@ import numpy.typing as npt
 
 from vggrepro.data.arrays import Ints
 from vggrepro.errors import ProtocolError
-from vggrepro.system.atomic import replacing_path, write_json
+from vggrepro.system.atomic import json_bytes, replacing_path, replacing_paths, writing
 from vggrepro.system.extras import extra
+from vggrepro.system.mapped_rows import mapped_rows, scratch_rows
 
 _HDF5 = (".h5", ".hdf5")
 _ROWS = 1024
@@ -32,26 +34,31 @@ class FeatureFile:
     """A file that is being written: ``features`` (N, ...) is a float32 array mapped from disk, to be
     filled."""
 
-    def __init__(self, target: Path, path: Path, features: npt.NDArray[np.float32]) -> None:
+    def __init__(
+        self, target: Path, features: npt.NDArray[np.float32], path: Path, beside: Path | None
+    ) -> None:
+        """``path`` is what ``target`` is written to, ``beside`` what the JSON file is, which HDF5 has not."""
         self.features = features
-        self._target, self._path = target, path
+        self._target, self._path, self._beside = target, path, beside
 
     def describe(self, keys: Sequence[str], labels: Ints | None, facts: Mapping[str, Any]) -> None:
         """Finish the file once ``features`` is complete, with the images' names (N), their labels (N) if
-        known, and ``facts`` that are ready for JSON."""
-        if self._target.suffix in _HDF5:
+        known, and ``facts`` that are ready for JSON. Raises OSError."""
+        if self._beside is None:
             self._write_hdf5(keys, labels, facts)
             return
         named = {"names": list(keys), "labels": None if labels is None else labels.tolist(), **facts}
-        write_json(self._target.with_suffix(".json"), named)
+        with writing(self._beside, described_by(self._target)) as file:
+            file.write(json_bytes(named))
 
     def _write_hdf5(self, keys: Sequence[str], labels: Ints | None, facts: Mapping[str, Any]) -> None:
         h5py = extra("h5py", "hdf5", f"writing {self._target}")
-        with h5py.File(self._path, "w") as file:
+        with h5py.File(self._path, "w", locking=False) as file:
             stored = file.create_dataset("features", self.features.shape, np.float32)
             for at in range(0, len(self.features), _ROWS):
                 stored[at : at + _ROWS] = self.features[at : at + _ROWS]
-            file.create_dataset("names", data=list(keys), dtype=h5py.string_dtype())
+            names = [os.fsencode(key) for key in keys]
+            file.create_dataset("names", data=names, dtype=h5py.string_dtype())
             if labels is not None:
                 file.create_dataset("labels", data=labels)
             file.attrs["settings"] = json.dumps(dict(facts))
@@ -59,14 +66,25 @@ class FeatureFile:
 
 @contextmanager
 def feature_file(target: Path, shape: tuple[int, ...]) -> Iterator[FeatureFile]:
-    """A file of descriptors of this ``shape`` (N, ...). It appears under its name when the block ends without
-    an error."""
-    with replacing_path(target) as path:
-        if target.suffix == ".npy":
-            yield FeatureFile(target, path, np.lib.format.open_memmap(path, "w+", np.float32, shape))
-            return
-        scratch = path.with_suffix(".npy")
-        try:
-            yield FeatureFile(target, path, np.lib.format.open_memmap(scratch, "w+", np.float32, shape))
-        finally:
-            scratch.unlink(missing_ok=True)
+    """A file of descriptors of this ``shape`` (N, ...). It appears under its name, with the JSON file that an
+    .npy has beside it, when the block ends without an error. Its room on the disk is taken at once.
+
+    Raises OSError, which names the file."""
+    if target.suffix == ".npy":
+        with replacing_paths(target, described_by(target)) as (path, beside):
+            yield FeatureFile(target, _mapped_npy(path, shape), path, beside)
+        return
+    with replacing_path(target) as path, scratch_rows(path.parent, shape) as rows:
+        yield FeatureFile(target, rows, path, None)
+
+
+def described_by(target: Path) -> Path:
+    """The JSON file beside an .npy."""
+    return target.with_suffix(".json")
+
+
+def _mapped_npy(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        return mapped_rows(path, shape, file.tell())

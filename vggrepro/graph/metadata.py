@@ -8,12 +8,13 @@ from pathlib import Path
 
 from vggrepro.errors import WeightsError
 from vggrepro.net.net import Net
+from vggrepro.system.terminal import printable
 from vggrepro.version import __version__
 
 
 def metadata(net: Net) -> dict[str, str]:
     """Toolkit version, phase, and the names of the files that the net came from."""
-    files = {f"{kind}_file": Path(name).name for kind, name in net.sources.items()}
+    files = {f"{kind}_file": printable(Path(name).name) for kind, name in net.sources.items()}
     return {"vggrepro_version": __version__, "caffe_phase": net.phase, **files}
 
 

@@ -1,101 +1,221 @@
 """Writing files atomically: a file's name stands for the old content or for all of the new, never for a part.
 
 The new content goes to a hidden file in the same folder, is forced to the disk, and then takes the name.
+The hidden file is locked while it is written; those that killed processes have left are not, and whoever
+writes to the folder next takes them away.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import json
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator
+import stat
+from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import IO, Any
 
 from vggrepro.system.file_names import file_path
+from vggrepro.system.lock import try_lock
 
 _KEPT = 100
-"""Characters of a file's name that its temporary neighbour keeps: a name may have 255 bytes."""
+"""Bytes of a file's name that its hidden neighbour keeps: a name may have 255."""
 
 _TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{12}\.tmp", re.DOTALL)
-
-_NO_SPACE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
-"""Failures of writing that Python raises without a file's name."""
 
 
 @contextmanager
 def replacing_path(path: str | PathLike[str]) -> Iterator[Path]:
-    """The path of a new file that becomes ``path`` when the block ends without an exception.
+    """The path of a new, empty file that becomes ``path`` when the block ends without an exception.
 
     For libraries that open files themselves. If the block raises, the new file is removed and ``path``
-    stays as it was. A link stays a link: the file that it points to is replaced. A device or a pipe is
-    written to directly. Raises OSError, which names ``path``.
+    stays as it was. A link stays a link: the file that it points to is replaced. The new file has the old
+    one's rights, or those that the umask leaves. A device or a pipe is written to directly. Raises OSError,
+    which names ``path``.
     """
+    with replacing_paths(path) as (temporary,):
+        yield temporary
+
+
+@contextmanager
+def replacing_paths(*paths: str | PathLike[str]) -> Iterator[tuple[Path, ...]]:
+    """As :func:`replacing_path`, for files that belong together: none takes its name before all are on the
+    disk. The second and later ones are removed just before, so that a process that is killed in between
+    leaves no old file beside a new one."""
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(_new_file(path)) for path in paths]
+        yield tuple(file.temporary for file in files)
+        for file in files:
+            file.sync()
+        for file in files[1:]:
+            file.remove_old()
+        for file in files:
+            file.put_in_place()
+
+
+class _NewFile:
+    """A file on its way to the name ``asked``. ``descriptor`` holds its lock; None for a device or a pipe."""
+
+    def __init__(self, asked: str, target: Path, temporary: Path, descriptor: int | None) -> None:
+        self.asked, self.target, self.temporary = asked, target, temporary
+        self._descriptor = descriptor
+
+    def sync(self) -> None:
+        if self._descriptor is not None:
+            _copy_rights(self.target, self._descriptor)
+            os.fsync(self._descriptor)
+
+    def remove_old(self) -> None:
+        if self._descriptor is not None:
+            self.target.unlink(missing_ok=True)
+
+    def put_in_place(self) -> None:
+        if self._descriptor is not None:
+            self.temporary.replace(self.target)
+            sync_folder(self.target.parent)
+
+
+@contextmanager
+def _new_file(path: str | PathLike[str]) -> Iterator[_NewFile]:
+    asked = os.fspath(path)
     target = Path(os.path.realpath(file_path(path)))
     if target.exists() and not target.is_file():
-        yield target
+        yield _NewFile(asked, target, target, None)
         return
-    temporary = target.with_name(f".{target.name[:_KEPT]}.{secrets.token_hex(6)}.tmp")
+    temporary = target.with_name(f".{_shortened(target.name)}.{secrets.token_hex(6)}.tmp")
+    with _named(asked, temporary):
+        remove_leftovers(target.parent)
+        descriptor = _created(temporary)
+        try:
+            yield _NewFile(asked, target, temporary, descriptor)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink()  # nothing is there under this name once the file is in place
+            os.close(descriptor)
+
+
+@contextmanager
+def _named(asked: str, temporary: Path) -> Iterator[None]:
+    """OSErrors about a hidden file name the file that the caller knows."""
     try:
-        yield temporary
-        _sync(temporary)
-        temporary.replace(target)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        if isinstance(error, OSError) and _is_of(error, temporary):
-            error.filename = os.fspath(path)  # the name that the caller knows
+        yield
+    except OSError as error:
+        if error.errno is None:  # a library's own, as HDF5's
+            raise OSError(errno.EIO, " ".join(str(error).split()), asked) from error
+        if str(error.filename) in (str(temporary), str(temporary.parent)):
+            error.filename, error.filename2 = asked, None
         raise
-    _sync(target.parent)
+
+
+def _created(temporary: Path) -> int:
+    """A descriptor of a new, empty file, locked so that no other process takes it for a leftover."""
+    while True:
+        descriptor = os.open(
+            temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666
+        )
+        try_lock(descriptor)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
+        os.close(descriptor)  # taken away between its creation and its lock
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the hidden files that killed processes have left in a folder: those that nobody has locked. A
+    folder that does not exist, or may not be listed, is left so."""
+    with contextlib.suppress(OSError):
+        for name in [entry.name for entry in os.scandir(folder) if _TEMPORARY.fullmatch(entry.name)]:
+            with contextlib.suppress(OSError):
+                _remove_leftover(folder / name)
+
+
+def _remove_leftover(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    try:
+        if try_lock(descriptor):
+            path.unlink()
+    finally:
+        os.close(descriptor)
+
+
+def _shortened(name: str) -> str:
+    """The beginning of a file's name, at most 100 bytes of whole characters."""
+    while len(os.fsencode(name)) > _KEPT:
+        name = name[:-1]
+    return name
+
+
+def _copy_rights(target: Path, descriptor: int) -> None:
+    """Give an open file the mode of the file that it replaces, and its owner where this user may."""
+    try:
+        old = target.stat()
+    except FileNotFoundError:
+        return
+    new = os.fstat(descriptor)
+    if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid) and hasattr(os, "fchown"):
+        with contextlib.suppress(OSError):
+            os.fchown(descriptor, old.st_uid, old.st_gid)
+    if hasattr(os, "fchmod"):
+        os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
+
+
+class _Output(io.FileIO):
+    """A file whose errors name the file that it will become: a full disk is told with a path."""
+
+    def __init__(self, temporary: Path, asked: str) -> None:
+        super().__init__(temporary, "r+" if temporary.is_file() else "w")
+        self._asked = asked
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return int(super().write(data) or 0)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._asked) from None
 
 
 @contextmanager
 def replacing(path: str | PathLike[str]) -> Iterator[IO[bytes]]:
     """A binary file, open for writing, that becomes ``path`` as :func:`replacing_path` says."""
-    with replacing_path(path) as temporary, temporary.open("wb") as file:
+    with replacing_path(path) as temporary, writing(temporary, path) as file:
         yield file
 
 
+@contextmanager
+def writing(temporary: Path, path: str | PathLike[str]) -> Iterator[IO[bytes]]:
+    """A hidden file that :func:`replacing_path` gave for ``path``, open for writing. Raises OSError, which
+    names ``path``."""
+    file = io.BufferedWriter(_Output(temporary, os.fspath(path)))
+    try:
+        yield file
+        file.flush()
+    except BaseException:
+        file.raw.close()  # what is still in the buffer is not wanted any more
+        raise
+    file.close()
+
+
 def write_json(path: str | PathLike[str], content: Any) -> None:
-    """Write ``content`` to a file as indented JSON in UTF-8. Raises OSError.
-
-    What is no character, such as a byte of a file name that is not UTF-8, is written as JSON's escape of it,
-    from which it is read again.
-    """
-    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    """Write ``content`` to a file as indented JSON in UTF-8. Raises OSError."""
     with replacing(path) as file:
-        file.write(text.encode("utf-8", "backslashreplace"))
+        file.write(json_bytes(content))
 
 
-def _is_of(error: OSError, temporary: Path) -> bool:
-    """Whether an error is of the new file."""
-    return error.filename == str(temporary) or (error.filename is None and error.errno in _NO_SPACE)
+def json_bytes(content: Any) -> bytes:
+    """Indented JSON in UTF-8. What Python makes of bytes of a file name that are no UTF-8 stays, escaped."""
+    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
 
 
-def remove_leftovers(folder: Path, ours: Callable[[str], bool]) -> None:
-    """Remove the temporary files that killed processes have left in a folder, of those files alone of which
-    ``ours`` says that nobody is writing them now. ``ours`` gets a name's first 100 characters. A folder that
-    does not exist is left so. Raises OSError."""
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        match = _TEMPORARY.fullmatch(path.name)
-        if match and ours(match.group(1)):
-            path.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file's content, or a folder's list of names, is on the disk."""
-    if os.name == "nt" and path.is_dir():  # Windows cannot open folders
+def sync_folder(folder: Path) -> None:
+    """Wait until a folder's list of names is on the disk."""
+    if os.name == "nt":  # Windows cannot open folders
         return
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
-    except OSError as error:
-        error.filename = str(path)
-        raise
     finally:
         os.close(descriptor)

@@ -45,12 +45,22 @@ def locked(path: Path, what: str) -> Iterator[None]:
         os.close(descriptor)
 
 
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file until its descriptor is closed; whether that was possible. A file system without
+    locks makes it impossible."""
+    try:
+        _try_lock(descriptor)
+    except OSError:
+        return False
+    return True
+
+
 def lock_descriptor(descriptor: int, path: Path, what: str) -> None:
     """Lock an open file until its descriptor is closed. Raises LockError as :func:`locked`."""
     try:
         _try_lock(descriptor)
     except BlockingIOError:
-        raise LockError(f"{path}: {what} is in use by another process{_holder(path)}") from None
+        raise LockError(f"{path}: {what} is in use by another process{holder_of(path)}") from None
     except OSError as error:
         warnings.warn(f"{path}: cannot be locked ({error.strerror}): no other run may use it", stacklevel=2)
 
@@ -80,8 +90,8 @@ def _is_at(descriptor: int, path: Path) -> bool:
         return False
 
 
-def _holder(path: Path) -> str:
-    """The process that a lock file names, in parentheses, or nothing."""
+def holder_of(path: Path) -> str:
+    """The process that a lock file names, as `` (123 on host)``, or nothing."""
     try:
         text = path.read_bytes()[:100].decode(errors="replace").strip()
     except OSError:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,12 @@ from vggrepro.evaluation.measuring.pipeline import Answer, Execution, ImageProbl
 from vggrepro.evaluation.measuring.progress import progress
 from vggrepro.evaluation.measuring.view_batches import windows
 from vggrepro.evaluation.measuring.view_cache import BAD, PENDING, StreamCache, ViewCache
-from vggrepro.evaluation.protocols import Stream, log_mean, view_means
+from vggrepro.evaluation.protocols import Stream, are_log_posteriors, are_posteriors, log_mean, view_means
+from vggrepro.system.lock import try_lock
 from vggrepro.system.ranks import Ranks
+
+_TEMPORARY = ".vggrepro-cache-"
+"""What the names of temporary caches begin with."""
 
 Advance = Callable[[float], None]
 """Called with a fraction of one image's work as it gets done."""
@@ -47,12 +52,15 @@ class StreamCaches:
         self._open: dict[Stream, StreamCache] = {}
 
     def __enter__(self) -> StreamCaches:
-        self._open.update((stream, self.cache.open(stream)) for stream in self.streams)
+        with ExitStack() as stack:
+            for stream in self.streams:
+                self._open[stream] = self.cache.open(stream)
+                stack.callback(self._open[stream].close)
+            self._files = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for store in self._open.values():
-            store.close()
+        self._files.close()
 
     @property
     def image_bytes(self) -> int:
@@ -90,8 +98,24 @@ class StreamCaches:
 
     def means(self, indexes: Ints) -> dict[Stream, Doubles]:
         """The images' mean posteriors over the views of each stream: (n, K) each. Raises ProtocolError if
-        one has not been measured."""
-        return {stream: view_means(store.read(indexes)) for stream, store in self._open.items()}
+        one has not been measured, or does not sum to 1."""
+        means = {stream: view_means(store.read(indexes)) for stream, store in self._open.items()}
+        for stream, found in means.items():
+            wrong = indexes[~are_posteriors(found)]
+            if len(wrong):
+                raise ProtocolError(f"{self._open[stream].path}: {_not_posteriors(wrong)}")
+        return means
+
+    def forget_damaged(self, indexes: Ints) -> None:
+        """Count those of the images as pending, with a warning, whose rows a disk has lost, and those that
+        cannot be decoded and of which no note says why."""
+        noted = np.fromiter(self.cache.notes("bad"), np.int64)
+        for store in self._open.values():
+            unexplained = np.setdiff1d(indexes[store.states(indexes) == BAD], noted)
+            wrong = np.union1d(store.damaged(indexes), unexplained)
+            if len(wrong):
+                warnings.warn(f"{store.path}: {_not_posteriors(wrong)}: measured again", stacklevel=2)
+                store.forget(wrong)
 
     def fill(
         self,
@@ -106,7 +130,7 @@ class StreamCaches:
 
         Raises DataError for an image that cannot be decoded, unless ``images`` says to skip such images.
         """
-        mine = windows(images.indexes, execution.window)[ranks.rank :: ranks.size]
+        mine = _windows_of(ranks, images, execution)
         todo = [window for window in mine if self.lacks(window)]
         if not todo:
             return
@@ -128,6 +152,11 @@ class StreamCaches:
     def _keep(self, answer: Answer) -> bool:
         """Write an answer; whether there was none before."""
         rows = answer.rows
+        if not are_log_posteriors(rows[None])[0]:
+            raise ProtocolError(
+                f"{answer.stream.net}: the scores of image number {answer.index} are no numbers that give"
+                " posteriors"
+            )
         if not self.cache.keep_views:
             rows = log_mean(rows, axis=0)[None].astype(np.float32)  # (V, K) -> (1, K)
         new = bool(self.pending(answer.stream, np.asarray([answer.index]))[0])
@@ -137,6 +166,17 @@ class StreamCaches:
     def _keep_bad(self, problem: ImageProblem) -> None:
         for store in self._open.values():
             store.write_bad(problem.index)
+
+
+def _windows_of(ranks: Ranks, images: ImageSet, execution: Execution) -> list[Ints]:
+    """The windows of images that this rank measures."""
+    return windows(images.indexes, execution.window)[ranks.rank :: ranks.size]
+
+
+def _not_posteriors(indexes: Ints, most: int = 5) -> str:
+    """Names images, by number, whose rows cannot be right."""
+    shown = ", ".join(map(str, indexes[:most])) + (", ..." if len(indexes) > most else "")
+    return f"no posteriors in the rows of {len(indexes)} images (number {shown})"
 
 
 def work_shares(streams: Sequence[Stream], crop: int) -> dict[Stream, float]:
@@ -221,6 +261,8 @@ def _measure_network(
             cache.create(stream, network.channels, {**network.facts(), **images.reading.facts()})
     ranks.barrier()
     with StreamCaches(cache, streams) as caches:
+        mine = _windows_of(ranks, images, execution)
+        caches.forget_damaged(np.concatenate([images.indexes[:0], *mine]))
         if not ranks.rank:
             _check_room(cache.root, caches.missing_bytes(images.indexes))
         done = caches.finished(images.indexes, network.crop)
@@ -263,7 +305,9 @@ def _folder(folder: Path | None, ranks: Ranks) -> Iterator[Path]:
     if folder is not None:
         yield folder
         return
-    made = Path(tempfile.mkdtemp(prefix="vggrepro-")) if not ranks.rank else None
+    if not ranks.rank:
+        _remove_abandoned()
+    made = Path(tempfile.mkdtemp(prefix=_TEMPORARY)) if not ranks.rank else None
     root = ranks.broadcast(made)
     if root is None or not root.is_dir():
         raise ProtocolError(f"{root}: not on this machine; ranks on several machines need a shared --cache")
@@ -272,3 +316,11 @@ def _folder(folder: Path | None, ranks: Ranks) -> Iterator[Path]:
     finally:
         if not ranks.rank:
             shutil.rmtree(root)
+
+
+def _remove_abandoned() -> None:
+    """Remove the temporary caches of this user that killed runs have left: nobody has locked them."""
+    for path in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}*/lock"):
+        with suppress(OSError), path.open("r+b") as file:
+            if try_lock(file.fileno()):
+                shutil.rmtree(path.parent)

@@ -5,16 +5,17 @@ has a subfolder with ``log_posteriors.npy`` (N, V, K) float32, ``states.npy`` (N
 with everything that the numbers depend on. Rows are written where they belong, so several ranks fill one
 stream and an unfilled part takes no room on disk. A row counts once its state says so, and the state is
 written only after the row has reached the disk: a killed run loses the last second, never a wrong number.
+A row that is done counts only while its posteriors sum to 1: what a disk has lost is measured again.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import re
 import time
-from collections.abc import Mapping
+import warnings
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,9 +23,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.errors import ProtocolError
-from vggrepro.evaluation.protocols import Stream
-from vggrepro.system.lines import cut_torn_line
+from vggrepro.data.arrays import Ints
+from vggrepro.errors import LockError, ProtocolError
+from vggrepro.evaluation.measuring.image_notes import ImageNotes
+from vggrepro.evaluation.measuring.npy_rows import NpyRows, create_npy, mend_npy
+from vggrepro.evaluation.protocols import Stream, are_log_posteriors
+from vggrepro.system.atomic import remove_leftovers, replacing, sync_folder
+from vggrepro.system.lock import holder_of, locked
 
 _FORMAT = 1
 
@@ -32,17 +37,24 @@ PENDING, DONE, BAD = 0, 1, 2
 """States of a row. BAD: the image cannot be decoded, ``notes.jsonl`` says why."""
 
 _FLUSH_SECONDS = 1.0
+_CHECKED_BYTES = 16 << 20
+"""Bytes of rows that are looked at at a time."""
 
 
 class StreamCache:
     """The log posteriors of one stream, a row (V, K) for each image. ``path`` is the stream's subfolder; it
-    must exist (see :meth:`ViewCache.create`)."""
+    must exist (see :meth:`ViewCache.create`). What other processes mark after it is opened is not seen."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._rows = _NpyRows(path / "log_posteriors.npy")
-        self._states = _NpyRows(path / "states.npy")
-        self._states_seen = self._states.map()
+        with ExitStack() as stack:
+            self._rows = NpyRows(path / "log_posteriors.npy")
+            stack.callback(self._rows.close)
+            self._states = NpyRows(path / "states.npy")
+            stack.callback(self._states.close)
+            self._known: npt.NDArray[np.uint8] = self._states.read_all()
+            self._known[self._known > BAD] = PENDING
+            self._files = stack.pop_all()
         self._waiting: list[tuple[int, int]] = []
         self._flushed = time.monotonic()
 
@@ -51,9 +63,9 @@ class StreamCache:
         """Bytes of one image's log posteriors."""
         return self._rows.row_bytes
 
-    def states(self, indexes: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+    def states(self, indexes: Ints) -> npt.NDArray[np.uint8]:
         """PENDING, DONE or BAD of the images at ``indexes``."""
-        found: npt.NDArray[np.uint8] = self._states_seen[indexes]
+        found: npt.NDArray[np.uint8] = self._known[indexes]
         return found
 
     def write(self, index: int, views: npt.NDArray[np.float32]) -> None:
@@ -71,16 +83,35 @@ class StreamCache:
             self.flush()
 
     def flush(self) -> None:
-        """Bring rows, and then their states, to the disk."""
-        if self._waiting:
+        """Bring rows, and then their states, to the disk. Rows that do not get there stay pending. Raises
+        OSError."""
+        waiting, self._waiting = self._waiting, []
+        if waiting:
             self._rows.sync()
-            for index, state in self._waiting:
-                self._states.write(index, np.uint8(state))
-            self._states.sync()
-            self._waiting.clear()
+            self._set_states(waiting)
         self._flushed = time.monotonic()
 
-    def read(self, indexes: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    def _set_states(self, states: list[tuple[int, int]]) -> None:
+        for index, state in states:
+            self._states.write(index, np.uint8(state))
+        self._states.sync()
+        for index, state in states:
+            self._known[index] = state
+
+    def forget(self, indexes: Ints) -> None:
+        """Count images as pending again. Raises OSError."""
+        self._set_states([(int(index), PENDING) for index in indexes])
+
+    def damaged(self, indexes: Ints) -> Ints:
+        """Those of the images that are done by their state and not by their row, whose posteriors do not sum
+        to 1. Raises OSError."""
+        done = indexes[self.states(indexes) == DONE]
+        step = max(_CHECKED_BYTES // max(self.row_bytes, 1), 1)
+        pieces = [done[at : at + step] for at in range(0, len(done), step)]
+        wrong = [piece[~are_log_posteriors(self._rows.read(piece))] for piece in pieces]
+        return np.concatenate([np.empty(0, np.int64), *wrong])
+
+    def read(self, indexes: Ints) -> npt.NDArray[np.float32]:
         """Log posteriors (n, V, K) of images that are done. Raises ProtocolError if one is not."""
         missing = indexes[self.states(indexes) != DONE]
         if len(missing):
@@ -88,45 +119,8 @@ class StreamCache:
         return self._rows.read(indexes)
 
     def close(self) -> None:
-        self.flush()
-        self._rows.close()
-        self._states.close()
-
-
-class _NpyRows:
-    """Rows of an .npy file, written in place (pwrite: other processes write other rows meanwhile)."""
-
-    def __init__(self, path: Path) -> None:
-        array = np.load(path, mmap_mode="r")
-        self.path, self.dtype, self.row_shape = path, array.dtype, array.shape[1:]
-        self._offset = int(array.offset)
-        self.row_bytes = int(array.dtype.itemsize * np.prod(array.shape[1:], dtype=np.int64))
-        self._file = os.open(path, os.O_RDWR)
-
-    def map(self) -> npt.NDArray[Any]:
-        """The whole array, which shows what others write."""
-        mapped: npt.NDArray[Any] = np.load(self.path, mmap_mode="r")
-        return mapped
-
-    def write(self, index: int, row: npt.NDArray[Any] | np.generic) -> None:
-        if row.shape != self.row_shape or row.dtype != self.dtype:
-            raise ProtocolError(
-                f"{self.path}: got a row {row.shape} {row.dtype}, expected {self.row_shape} {self.dtype}"
-            )
-        os.pwrite(self._file, row.tobytes(), self._offset + index * self.row_bytes)
-
-    def read(self, indexes: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        """Copies of rows: of a map, the pages would stay with this process."""
-        rows = np.empty((len(indexes), *self.row_shape), self.dtype)
-        for row, index in zip(rows, indexes, strict=True):
-            os.preadv(self._file, [row], self._offset + int(index) * self.row_bytes)
-        return rows
-
-    def sync(self) -> None:
-        os.fsync(self._file)
-
-    def close(self) -> None:
-        os.close(self._file)
+        with self._files:
+            self.flush()
 
 
 class ViewCache:
@@ -152,31 +146,60 @@ class ViewCache:
         self.keep_views = keep_views
         self._header = {"format": _FORMAT, "images": images, **header}
         self._wants_lock = lock
-        self._lock: int | None = None
+        self._held = ExitStack()
+        self._notes = ImageNotes(root / "notes.jsonl")
 
     def __enter__(self) -> ViewCache:
         self.root.mkdir(parents=True, exist_ok=True)
-        if self._wants_lock:
-            self._lock = _lock(self.root / "lock")
-        try:
-            _agree(self.root / "manifest.json", self._header)
+        with ExitStack() as stack:
             if self._wants_lock:
-                # The image of a torn note is still pending, and will be noted again.
-                cut_torn_line(self.root / "notes.jsonl")
-        except BaseException:
-            self._release()
-            raise
+                stack.enter_context(self._lock())
+                remove_leftovers(self.root)
+            if _stored_manifest(self.root / "manifest.json") is None:
+                self._begin()
+            _compare_manifest(self.root / "manifest.json", self._header)
+            if self._wants_lock:
+                self._forget(self._notes.mend())
+            self._held = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._release()
+        self._held.close()
 
-    def _release(self) -> None:
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        path = self.root / "lock"
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(path, "this cache"))
+            except LockError:
+                raise ProtocolError(
+                    f"{self.root}: another run is using this cache{holder_of(path)}"
+                ) from None
+            yield
+
+    def _begin(self) -> None:
+        """Write the manifest of a folder that has none. What a cache has there without it is of images that
+        nobody knows: it does not count. Raises ProtocolError for notes that are no cache's."""
+        streams = sorted(path.parent for path in self.root.glob("*/log_posteriors.npy"))
+        if streams:
+            _warn(f"{self.root / 'manifest.json'}: missing or empty: everything is measured again")
+            for stream in streams:
+                (stream / "states.npy").unlink(missing_ok=True)
+            self._notes.path.unlink(missing_ok=True)
+        elif self._notes.path.exists():
+            raise ProtocolError(f"{self.root}: not a cache: has {self._notes.path.name} and no manifest.json")
+        _write_manifest(self.root / "manifest.json", self._header)
+
+    def _forget(self, images: Collection[int]) -> None:
+        """Count images as pending in all streams."""
+        known = np.asarray([index for index in sorted(images) if index < self.images], np.int64)
+        for path in sorted(self.root.glob("*/states.npy")) if len(known) else ():
+            store = StreamCache(path.parent)
+            store.forget(known)
+            store.close()
 
     def create(self, stream: Stream, classes: int, facts: Mapping[str, Any]) -> None:
         """Make the stream's subfolder, or check that the one there holds the same thing. ``facts`` is what
@@ -186,13 +209,24 @@ class ViewCache:
         """
         path = self._path(stream)
         path.mkdir(exist_ok=True)
+        sync_folder(self.root)
+        remove_leftovers(path)
         shape = (self.images, self.rows_per_image(stream), classes)
         described = {"format": _FORMAT, "net": stream.net, "views": stream.view_kind, "scale": stream.scale}
-        described |= {"flip": stream.flip, "average": stream.average, "shape": list(shape)}
-        _agree(path / "manifest.json", {**described, **facts})
-        for name, dims, dtype in (("log_posteriors", shape, np.float32), ("states", shape[:1], np.uint8)):
-            if not (path / f"{name}.npy").exists():
-                _create_npy(path / f"{name}.npy", dims, dtype)
+        described |= {"flip": stream.flip, "average": stream.average, "shape": list(shape), **facts}
+        manifest = path / "manifest.json"
+        if _stored_manifest(manifest) is None:
+            if (path / "states.npy").exists():
+                _warn(f"{manifest}: missing or empty: the stream is measured again")
+            create_npy(path / "states.npy", shape[:1], np.uint8, holes=False)
+            create_npy(path / "log_posteriors.npy", shape, np.float32, holes=True)
+            _write_manifest(manifest, described)
+            return
+        _compare_manifest(manifest, described)
+        for name, dims, kind in (("log_posteriors", shape, np.float32), ("states", shape[:1], np.uint8)):
+            problem = mend_npy(path / f"{name}.npy", dims, kind, holes=len(dims) > 1)
+            if problem:
+                _warn(f"{path / name}.npy: {problem}: the images that it lacks are measured again")
 
     def rows_per_image(self, stream: Stream) -> int:
         """How many rows an image has in a stream: its views, or 1 where only their mean is kept."""
@@ -206,51 +240,43 @@ class ViewCache:
         return self.root / re.sub(r"[^A-Za-z0-9.-]+", "-", str(stream))
 
     def note(self, index: int, name: str, kind: str, reason: str) -> None:
-        """Append to ``notes.jsonl`` that an image is "bad" or "truncated" (``kind``), and the reason. A call
-        writes one short line at once, so that lines of several ranks do not mix."""
-        line = json.dumps({"index": index, "name": name, "kind": kind, "reason": reason}) + "\n"
-        with (self.root / "notes.jsonl").open("a", encoding="utf-8") as file:
-            file.write(line)
+        """Keep that an image is "bad" or "truncated" (``kind``), and the reason. Raises OSError."""
+        self._notes.add(index, name, kind, reason)
 
     def notes(self, kind: str) -> dict[int, str]:
         """Reasons by index, of one kind, in the order of the images."""
-        path = self.root / "notes.jsonl"
-        if not path.exists():
-            return {}
-        entries = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-        return dict(sorted((e["index"], e["reason"]) for e in entries if e["kind"] == kind))
+        return self._notes.reasons(kind)
 
 
-def _lock(path: Path) -> int:
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+def _warn(message: str) -> None:
+    warnings.warn(message, stacklevel=3)
+
+
+def _stored_manifest(path: Path) -> dict[str, Any] | None:
+    """What a manifest says; None where there is none, or one that lost its content (blank or zeros). Raises
+    ProtocolError for anything else that is no manifest."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(file)
-        raise ProtocolError(f"{path.parent}: another run is using this cache") from None
-    return file
-
-
-def _create_npy(path: Path, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
-    """A zeroed .npy that appears whole or not at all; its zeros take no room (a sparse file)."""
-    made = path.with_suffix(".new")
-    np.lib.format.open_memmap(made, mode="w+", dtype=np.dtype(dtype), shape=shape)
-    made.rename(path)
-
-
-def _agree(path: Path, expected: Mapping[str, Any]) -> None:
-    """Write a manifest, or compare with the one there."""
-    if not path.exists():
-        made = path.with_suffix(".new")
-        made.write_text(json.dumps(expected, indent=1, sort_keys=True) + "\n", "utf-8")
-        made.rename(path)
-        return
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    if not content.strip(b"\0 \n"):
+        return None
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found = json.loads(content)
     except ValueError as error:
         raise ProtocolError(f"{path}: not a cache manifest ({error})") from error
     if not isinstance(found, dict):
         raise ProtocolError(f"{path}: not a cache manifest (no JSON object)")
+    return found
+
+
+def _write_manifest(path: Path, content: Mapping[str, Any]) -> None:
+    with replacing(path) as file:
+        file.write((json.dumps(content, indent=1, sort_keys=True) + "\n").encode())
+
+
+def _compare_manifest(path: Path, expected: Mapping[str, Any]) -> None:
+    found = _stored_manifest(path) or {}
     for key in sorted({*found, *expected}):
         if found.get(key) != expected.get(key):
             raise ProtocolError(
