@@ -11,7 +11,7 @@ from typing import Any
 
 from vggrepro.cli.options.device import add_device_option
 from vggrepro.cli.options.read import read
-from vggrepro.cli.options.results import add_json_option
+from vggrepro.cli.options.results import add_json_option, check_outputs
 from vggrepro.cli.options.values import amount
 from vggrepro.cli.run import FAILED, Parser, run
 from vggrepro.errors import DataError, VggReproError
@@ -87,6 +87,9 @@ def parser() -> argparse.ArgumentParser:
 
 def _check(options: CheckOptions) -> int:
     require(parse_device(options.device))  # no case can run where the device does not work
+    check_outputs(options.json, options=options)
+    for folder in options.case:
+        check_outputs(options.json, options=ReferenceCase(folder).files)
     fallback = Tolerance(options.rtol, options.relative_atol)
     outcomes: dict[str, _Outcome] = {}
     for folder in options.case:

@@ -93,7 +93,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _classify(options: ClassifyOptions) -> int:
-    check_outputs(options.json)
+    check_outputs(options.json, options=options)
     net_files, mean = options.network.files(embedded=options.embedded)
     networks = [load_classifier(one, mean, options.score_blob) for one in net_files]
     names = _names(options, networks[0].channels)
@@ -103,14 +103,14 @@ def _classify(options: ClassifyOptions) -> int:
     if options.embedded and not options.demo:
         print("no --weights: the embedded network looks for handwritten digits", file=sys.stderr)
     found = best_guesses(posteriors, min(options.top, posteriors.shape[1]))
+    if options.json is not None:
+        write_json(options.json, _result(options, found, problems, names, members))
     for path, guesses in zip(options.images, found, strict=True):
         print(escaped(str(path)))
         for guess in guesses:
             print(f"  {guess.probability:8.4f}  {escaped(names[guess.label])}")
     for image in problems.values():
         print(f"warning: {printable(image.reason)}", file=sys.stderr)
-    if options.json is not None:
-        write_json(options.json, _result(options, found, problems, names, members))
     return 0
 
 

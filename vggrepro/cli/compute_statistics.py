@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
+from vggrepro.caffe.snapshot import write_blob
 from vggrepro.cli.options.images import (
     Decoding,
     ListedImages,
@@ -27,8 +30,11 @@ from vggrepro.cli.run import NOTHING_WRITTEN, Parser, run
 from vggrepro.data.decode import Pixels
 from vggrepro.data.preprocess import rescale
 from vggrepro.data.reading import BadImages
-from vggrepro.data.statistics import Moments, Statistics, collect, moments
-from vggrepro.system.atomic import write_json
+from vggrepro.data.statistics import MeanImage, Moments, Statistics, collect, moments
+from vggrepro.system.atomic import replacing, write_json
+
+MEAN_IMAGES = (".binaryproto", ".npy")
+"""Suffixes of files for the mean of images of one size, pixel by pixel."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,9 @@ def parser() -> argparse.ArgumentParser:
         " of RGB values for Krizhevsky's colour shift. The result is a JSON file for train_ilsvrc.",
     )
     add_listed_images(parser)
-    add_output_option(parser, "the JSON file to write")
+    add_output_option(
+        parser, "the JSON file to write; as .binaryproto or .npy a mean image, of images of one size"
+    )
     parser.add_argument(
         "--per-pixel",
         action="store_true",
@@ -79,21 +87,40 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _compute(options: StatisticsOptions) -> int:
-    check_outputs(options.output)
+    check_outputs(options.output, options=options)
     source = options.sample.of(options.listed.open())
     reader = options.decoding.reader(source)
+    image = MeanImage() if options.output.suffix in MEAN_IMAGES else None
 
-    def prepare(pixels: Pixels) -> Moments:
-        return moments(pixels if options.rescale is None else rescale(pixels, options.rescale))
+    def prepare(pixels: Pixels) -> tuple[Moments, Pixels | None]:
+        rescaled = pixels if options.rescale is None else rescale(pixels, options.rescale)
+        return moments(rescaled), None if image is None else rescaled
 
-    images = reader.each(range(len(source)), prepare, threads=options.workers)
-    progress = tqdm(images, total=len(source), unit="image", desc="statistics")
-    statistics = collect((image for _, image in progress), per_pixel=options.per_pixel)
-    write_json(options.output, _result(options, statistics, reader.bad))
+    def added() -> Iterator[Moments]:
+        found = reader.each(range(len(source)), prepare, threads=options.workers)
+        for index, (sums, pixels) in tqdm(found, total=len(source), unit="image", desc="statistics"):
+            if image is not None and pixels is not None:
+                image.add(pixels, source.place(index))
+            yield sums
+
+    statistics = collect(added(), per_pixel=options.per_pixel)
+    if image is None:
+        write_json(options.output, _result(options, statistics, reader.bad))
+    else:
+        _write_mean_image(options.output, image.blob())
     warn_of_bad_images(reader.bad)
     b, g, r = statistics.mean_bgr
     print(f"mean B, G, R: {b:.3f}, {g:.3f}, {r:.3f} over {statistics.images} images")
     return 0
+
+
+def _write_mean_image(path: Path, blob: npt.NDArray[np.float32]) -> None:
+    """Write (1, 3, H, W) as Caffe's .binaryproto, or (3, H, W) as the .npy that its Python examples load."""
+    if path.suffix == ".binaryproto":
+        write_blob(path, blob)
+        return
+    with replacing(path) as file:
+        np.save(file, blob[0])
 
 
 def _result(options: StatisticsOptions, statistics: Statistics, bad: BadImages) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from vggrepro.cli.options.mean import add_mean_option, hint_at_order
 from vggrepro.cli.options.net import NetOptions, add_net_options
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.refuse import refuse_without
-from vggrepro.cli.options.results import add_json_option, add_output_option
+from vggrepro.cli.options.results import add_json_option, add_output_option, check_outputs
 from vggrepro.cli.options.values import amount
 from vggrepro.cli.run import NOTHING_WRITTEN, Parser, run
 from vggrepro.errors import NetError, OptionError, WeightsError
@@ -154,6 +154,7 @@ def _convert(options: ConvertOptions) -> int:
     _check_name(options)
     _check_order(options.net.prototxt, options.caffemodel)
     hint_at_order(options.mean)
+    check_outputs(options.output, verification.json, options=options)
     net = options.net.load(options.caffemodel, fill=options.allow_missing)
     if not options.allow_missing:
         _require_weights(net, options.caffemodel)

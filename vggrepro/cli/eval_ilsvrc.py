@@ -114,7 +114,7 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
 
 
 def _evaluate(options: EvaluationOptions, ranks: Ranks) -> int:
-    options.report.check()
+    options.report.check(options)
     goals = options.goals
     plan, truth = goals.plan(), options.truth.open(embedded=goals.demo)
     indexes = choose_images(len(truth.source), truth.left_out, goals.sample.limit, goals.sample.seed)
@@ -122,6 +122,6 @@ def _evaluate(options: EvaluationOptions, ranks: Ranks) -> int:
     report = evaluate(plan, truth, images, options.running.running(ranks), ranks, options.cache)
     if report is None:
         return 0
-    show(report)
     options.report.write(report, images)
+    show(report)
     return verdict(report, options.tolerance, paper_counts=goals.expect is not None)

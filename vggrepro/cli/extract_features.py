@@ -28,7 +28,7 @@ from vggrepro.cli.options.results import add_output_option, check_outputs
 from vggrepro.cli.run import NOTHING_WRITTEN, Parser, run_ranks
 from vggrepro.data.truth.ground_truth import own_labels
 from vggrepro.errors import OptionError
-from vggrepro.evaluation.feature_files import check_name, feature_file
+from vggrepro.evaluation.feature_files import check_described, check_name, described_by, feature_file
 from vggrepro.evaluation.features import (
     Combine,
     Descriptor,
@@ -131,7 +131,9 @@ def _extract(options: ExtractOptions, ranks: Ranks) -> int:
     if ranks.size > 1:
         raise OptionError(f"extract_features works as one process, got {ranks.size}: start it without mpirun")
     check_name(options.output)
-    check_outputs(options.output)
+    beside = described_by(options.output) if options.output.suffix == ".npy" else None
+    check_outputs(options.output, beside, options=options)
+    check_described(options.output)
     source = options.listed.open()
     descriptor = options.descriptor()
     files, mean = options.network.files(embedded=options.demo)

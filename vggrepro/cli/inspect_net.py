@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vggrepro.cli.options.net import NetOptions, add_net_options
 from vggrepro.cli.options.read import read
-from vggrepro.cli.options.results import add_json_option
+from vggrepro.cli.options.results import add_json_option, check_outputs
 from vggrepro.cli.run import Parser, run
 from vggrepro.emit import Shape
 from vggrepro.net.inspect import Row, Totals, inspect
@@ -47,11 +47,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _inspect(options: InspectOptions) -> int:
+    check_outputs(options.json, options=options)
     net = options.net.load(None, fill=False)
     rows, totals = inspect(net)
     inputs = ", ".join(f"{blob} {_by(shape)}" for blob, shape in net.inputs.items())
-    print(printable(f"{net.name or 'net'}: {inputs}"))
-    print(_table(rows, totals))
     if options.json is not None:
         content = {
             "name": net.name,
@@ -60,6 +59,8 @@ def _inspect(options: InspectOptions) -> int:
             "totals": totals.as_json(),
         }
         write_json(options.json, content)
+    print(printable(f"{net.name or 'net'}: {inputs}"))
+    print(_table(rows, totals))
     return 0
 
 

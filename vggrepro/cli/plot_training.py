@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vggrepro.cli.options.read import read
-from vggrepro.cli.options.results import add_output_option
+from vggrepro.cli.options.results import add_output_option, check_outputs
 from vggrepro.cli.run import Parser, run
 from vggrepro.errors import DataError
 from vggrepro.system.atomic import replacing_path
@@ -20,6 +19,8 @@ from vggrepro.system.terminal import printable
 from vggrepro.training.curves import Curves, Points, is_accuracy, read_curves
 
 FORMATS = (".png", ".svg", ".pdf")
+_LARGEST = 200
+"""Inches of a picture's side, at 150 pixels each."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
 def _plot(options: PlotOptions) -> int:
     if options.output.suffix not in FORMATS:
         raise DataError(f"{options.output}: expected one of {', '.join(FORMATS)}")
+    check_outputs(options.output, options=options)
     curves = [_read(log) for log in options.logs]
     matplotlib = extra("matplotlib", "plot", "plotting")
     matplotlib.use("agg")
@@ -99,8 +101,8 @@ def _size(text: str) -> tuple[float, float]:
         width, height = map(float, text.split("x"))
     except ValueError:
         width = height = 0.0
-    if not (0 < width < math.inf and 0 < height < math.inf):
-        raise DataError(f"--size {text}: expected WxH, as 9x4")
+    if not (0 < width <= _LARGEST and 0 < height <= _LARGEST):
+        raise DataError(f"--size {text}: expected WxH, as 9x4, at most {_LARGEST} inches each")
     return width, height
 
 

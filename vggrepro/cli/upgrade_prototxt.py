@@ -17,7 +17,7 @@ from vggrepro.caffe.text import format_message, is_text, read_net, read_solver
 from vggrepro.caffe.upgrade import Upgraded, upgrade_net_report, upgrade_solver_report
 from vggrepro.cli.options.net import add_unknown_option
 from vggrepro.cli.options.read import read
-from vggrepro.cli.options.results import add_output_option
+from vggrepro.cli.options.results import add_output_option, check_outputs
 from vggrepro.cli.run import Parser, run
 from vggrepro.errors import ParseError
 from vggrepro.system.atomic import replacing
@@ -57,7 +57,10 @@ def parser() -> argparse.ArgumentParser:
 
 def _upgrade(options: UpgradeOptions) -> int:
     path = options.file
-    if not is_text(path):
+    text = is_text(path)
+    # A weight file loses nothing when it is upgraded in its place; a text would lose its comments.
+    check_outputs(options.output, options=options if text else None)
+    if not text:
         return _upgrade_binary(path, options.output, solver=options.solver)
     upgraded: Upgraded[NetParameter] | Upgraded[SolverParameter]
     if options.solver:

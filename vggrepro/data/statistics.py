@@ -6,6 +6,7 @@ is what a mean over Caffe's equally large images is; or by pixel, the literal me
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -108,11 +109,47 @@ def from_json(content: Any, where: str) -> tuple[tuple[float, float, float], Col
         values = _three(content["pca"]["eigenvalues"])
         rows = content["pca"]["vectors_rgb"]
         vectors = (_three(rows[0]), _three(rows[1]), _three(rows[2]))
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise DataError(f"{where}: not a result of compute_statistics: {error!r}") from error
     return mean, ColourPCA(values, vectors)
 
 
 def _three(values: Any) -> tuple[float, float, float]:
-    first, second, third = values
-    return float(first), float(second), float(third)
+    first, second, third = map(float, values)
+    if not all(map(math.isfinite, (first, second, third))):
+        raise ValueError(f"expected finite numbers, got {[first, second, third]}")
+    return first, second, third
+
+
+class MeanImage:
+    """The mean of images of one size, pixel by pixel, as Caffe's compute_image_mean takes it.
+
+    DEVIATION: sums are exact; Caffe adds float32, which rounds beyond 65,793 images.
+    """
+
+    def __init__(self) -> None:
+        self._sum: npt.NDArray[np.uint64] | None = None
+        self._images = 0
+
+    def add(self, pixels: Pixels, name: str) -> None:
+        """Count an image, uint8 (H, W, 3). Raises DataError, with its ``name``, for one of another size."""
+        if self._sum is None:
+            self._sum = np.zeros(pixels.shape, np.uint64)
+        if pixels.shape != self._sum.shape:
+            raise DataError(
+                f"{name}: an image of {_by(pixels.shape)}, the first has {_by(self._sum.shape)}: a mean"
+                " image needs images of one size (a mean pixel of images of any size: -o FILE.json)"
+            )
+        self._sum += pixels
+        self._images += 1
+
+    def blob(self) -> npt.NDArray[np.float32]:
+        """The mean (1, 3, H, W), B, G, R. Raises DataError without an image."""
+        if self._sum is None:
+            raise DataError("no readable images: there is nothing to take the mean of")
+        mean = (self._sum / self._images).astype(np.float32)  # (H, W, 3)
+        return np.ascontiguousarray(mean.transpose(2, 0, 1)[None])  # (1, 3, H, W)
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return f"{shape[0]} x {shape[1]} pixels"

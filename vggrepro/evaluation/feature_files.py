@@ -83,6 +83,20 @@ def described_by(target: Path) -> Path:
     return target.with_suffix(".json")
 
 
+def check_described(target: Path) -> None:
+    """Raise ProtocolError if the JSON file beside an .npy is there and is not one that describes features:
+    it would be lost."""
+    beside = described_by(target)
+    if target.suffix != ".npy" or not beside.exists():
+        return
+    try:
+        ours = {"names", "labels"} <= set(json.loads(beside.read_bytes()))
+    except (ValueError, TypeError, RecursionError):
+        ours = False
+    if not ours:
+        raise ProtocolError(f"{beside}: describes no features, and would be overwritten: rename one of both")
+
+
 def _mapped_npy(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
     header = {"descr": "<f4", "fortran_order": False, "shape": shape}
     with path.open("wb") as file:

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +34,7 @@ from vggrepro.graph.naming import gradient_name
 from vggrepro.graph.reference import Arrays
 from vggrepro.net import Net, load_net
 from vggrepro.runtime.session import Session
+from vggrepro.system.npz import UNREADABLE_NPZ
 from vggrepro.verify.comparison import Difference, compare, magnitude
 
 VALUES = ("out", "blob", "param_after")
@@ -52,11 +52,26 @@ class Tolerance:
 
 
 @dataclass(frozen=True)
+class CaseFiles:
+    """What a case's folder holds."""
+
+    net: Path
+    weights: Path
+    about: Path
+    io: Path
+
+
+@dataclass(frozen=True)
 class ReferenceCase:
     """One case folder. Raises DataError where a file is missing or is not what it should be."""
 
     folder: Path
     fallback: Tolerance = Tolerance()
+
+    @property
+    def files(self) -> CaseFiles:
+        names = ("net.prototxt", "weights.caffemodel", "case.json", "io.npz")
+        return CaseFiles(*(self.folder / name for name in names))
 
     @cached_property
     def about(self) -> dict[str, Any]:
@@ -64,6 +79,11 @@ class ReferenceCase:
         about = _json(self.folder / "case.json")
         if about.get("phase") not in PHASES:
             raise DataError(f"{self.folder / 'case.json'}: expected a phase, TRAIN or TEST")
+        stages, level = about.get("stages", []), about.get("level", 0)
+        if not (isinstance(stages, list) and all(isinstance(s, str) for s in stages) and type(level) is int):
+            raise DataError(
+                f"{self.folder / 'case.json'}: expected stages as a list of texts, level as a number"
+            )
         return about
 
     @cached_property
@@ -73,6 +93,8 @@ class ReferenceCase:
             if (parent / "index.json").exists():
                 path = self.folder.resolve().relative_to(parent).as_posix()
                 entries = _json(parent / "index.json").get("cases", [])
+                if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
+                    raise DataError(f"{parent / 'index.json'}: expected a list of objects under 'cases'")
                 return next((e for e in entries if e.get("path") == path), {})
         return {}
 
@@ -85,13 +107,17 @@ class ReferenceCase:
                 io = {key: arrays[key] for key in arrays.files}
         except FileNotFoundError:
             raise DataError(f"{path}: No such file or directory") from None
-        except (OSError, ValueError, EOFError, BadZipFile, AttributeError) as error:
+        except UNREADABLE_NPZ as error:
             raise DataError(f"{path}: not readable as .npz: {error}") from error
-        strange = [key for key in io if key.split(":", 1)[0] not in (*FED, *VALUES, *GRADIENTS, *SECOND)]
+        kinds = (*FED, *VALUES, *GRADIENTS, *SECOND)
+        strange = [key for key in io if ":" not in key or key.split(":", 1)[0] not in kinds]
         if strange or not io:
             raise DataError(
                 f"{path}: key {strange[0]!r} is of no known kind" if strange else f"{path}: empty"
             )
+        for key, array in io.items():
+            if array.dtype.kind not in "fiub":
+                raise DataError(f"{path}: {key!r} holds {array.dtype}, expected numbers")
         return io
 
     def arrays(self, kind: str) -> dict[str, npt.NDArray[Any]]:
@@ -121,8 +147,12 @@ class ReferenceCase:
         if given is None:
             atol = self.fallback.relative_atol * magnitude(want)
             return compare(key, got, want, atol=atol, rtol=self.fallback.rtol)
-        atol = self.entry.get("atol_by_key", {}).get(key, given["atol"])
-        return compare(key, got, want, atol=atol, rtol=given["rtol"])
+        try:
+            atol = float(self.entry.get("atol_by_key", {}).get(key, given["atol"]))
+            rtol = float(given["rtol"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(f"{self.folder}: tolerances of its index.json: {error!r}") from error
+        return compare(key, got, want, atol=atol, rtol=rtol)
 
     def compare_all(self, kinds: tuple[str, ...], found: Mapping[str, npt.NDArray[Any]]) -> list[Difference]:
         """Every stored array of these kinds beside what was ``found``, by its key. Raises DataError for a key
@@ -193,8 +223,8 @@ def _moved(graph: Graph, outputs: Arrays) -> Arrays:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text())
-    except ValueError as error:
+        content = json.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON: {error}") from error
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected a JSON object, got {type(content).__name__}")

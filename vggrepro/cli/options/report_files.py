@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.results import add_json_option, check_outputs
@@ -12,6 +13,9 @@ from vggrepro.evaluation.reporting.page import page
 from vggrepro.evaluation.reporting.report import Report, to_json, to_markdown
 from vggrepro.evaluation.reporting.thumbnails import thumbnails
 from vggrepro.system.atomic import replacing, write_json
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 @dataclass(frozen=True)
@@ -22,9 +26,10 @@ class ReportFiles:
     markdown: Path | None = None
     html: Path | None = None
 
-    def check(self) -> None:
-        """Raise OSError for a file that cannot be written."""
-        check_outputs(self.json, self.markdown, self.html)
+    def check(self, options: DataclassInstance | None = None) -> None:
+        """Raise OSError or OptionError for a file that cannot be written or would destroy one that the
+        ``options`` of the command name: see :func:`check_outputs`."""
+        check_outputs(self.json, self.markdown, self.html, options=options)
 
     def write(self, report: Report, images: ImageSet) -> None:
         """Write a report to them, with thumbnails from the same ``images``."""

@@ -1,0 +1,25 @@
+"""What reading a damaged .npz raises: NumPy passes on what it, its zip reader and its decompressor raise."""
+
+from __future__ import annotations
+
+import lzma
+import struct
+import zipfile
+import zlib
+
+UNREADABLE_NPZ = (
+    OSError,
+    ValueError,
+    EOFError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RuntimeError,  # encrypted, or a method that the zip reader does not have
+    SyntaxError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
