@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,23 +17,19 @@ import numpy.typing as npt
 from vggrepro.data.arrays import Doubles, Ints
 from vggrepro.errors import DataError, ProtocolError
 from vggrepro.evaluation.goals import EvaluationPlan
+from vggrepro.evaluation.measuring.cache_folder import opened_cache
 from vggrepro.evaluation.measuring.evaluated_net import (
     EvaluatedNet,
     check_scales,
     load_classifier,
     posterior_score,
 )
-from vggrepro.evaluation.measuring.image_choice import source_fingerprint
 from vggrepro.evaluation.measuring.pipeline import Answer, Execution, ImageProblem, ImageSet, Pipeline
 from vggrepro.evaluation.measuring.progress import progress
 from vggrepro.evaluation.measuring.view_batches import windows
 from vggrepro.evaluation.measuring.view_cache import BAD, PENDING, StreamCache, ViewCache
 from vggrepro.evaluation.protocols import Stream, are_log_posteriors, are_posteriors, log_mean, view_means
-from vggrepro.system.lock import try_lock
 from vggrepro.system.ranks import Ranks
-
-_TEMPORARY = ".vggrepro-cache-"
-"""What the names of temporary caches begin with."""
 
 Advance = Callable[[float], None]
 """Called with a fraction of one image's work as it gets done."""
@@ -216,7 +211,7 @@ def measure(
     raise, and ProtocolError for networks whose classes differ.
     """
     began = time.monotonic()
-    with _cache(images, ranks, folder) as cache:
+    with opened_cache(images.source, ranks, folder) as cache:
         networks: list[EvaluatedNet] = []
         for number, files in enumerate(plan.files, 1):
             network = load_classifier(files, plan.mean, plan.score_blob)
@@ -284,43 +279,3 @@ def _check_room(folder: Path, needed: int) -> None:
 def _skipped_before(cache: ViewCache, images: ImageSet, index: int) -> str:
     reason = cache.notes("bad").get(index, "cannot be decoded")
     return f"{images.source.key(index)}: {reason} (an earlier run skipped it)"
-
-
-@contextmanager
-def _cache(images: ImageSet, ranks: Ranks, folder: Path | None) -> Iterator[ViewCache]:
-    """The cache, opened by the first rank before the others, because it writes the manifest."""
-    header = source_fingerprint(images.source)
-    with _folder(folder, ranks) as root:
-        if ranks.rank:
-            ranks.barrier()
-        keep = folder is not None
-        with ViewCache(root, header, len(images.source), keep_views=keep, lock=not ranks.rank) as cache:
-            if not ranks.rank:
-                ranks.barrier()
-            yield cache
-
-
-@contextmanager
-def _folder(folder: Path | None, ranks: Ranks) -> Iterator[Path]:
-    if folder is not None:
-        yield folder
-        return
-    if not ranks.rank:
-        _remove_abandoned()
-    made = Path(tempfile.mkdtemp(prefix=_TEMPORARY)) if not ranks.rank else None
-    root = ranks.broadcast(made)
-    if root is None or not root.is_dir():
-        raise ProtocolError(f"{root}: not on this machine; ranks on several machines need a shared --cache")
-    try:
-        yield root
-    finally:
-        if not ranks.rank:
-            shutil.rmtree(root)
-
-
-def _remove_abandoned() -> None:
-    """Remove the temporary caches of this user that killed runs have left: nobody has locked them."""
-    for path in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}*/lock"):
-        with suppress(OSError), path.open("r+b") as file:
-            if try_lock(file.fileno()):
-                shutil.rmtree(path.parent)
