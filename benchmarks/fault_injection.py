@@ -1,6 +1,6 @@
 """Kill commands and fill their disk, run them again, and count wrong files, wrong numbers and strays.
 
-python benchmarks/fault_injection.py --minutes 6 [--seed N]
+python benchmarks/fault_injection.py --minutes 6 [--trials N] [--seed N]
 
 Kills come at random moments and at random system calls; disks get full by failing calls (short writes,
 ENOSPC, EIO), by the largest size of a file (RLIMIT_FSIZE) and, for root on Linux, on a small tmpfs.
@@ -42,6 +42,7 @@ class Undisturbed:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=1, help="for all trials together (default: 1)")
+    parser.add_argument("--trials", type=int, metavar="N", help="at most so many (default: any number)")
     parser.add_argument("--seed", type=int, default=0, help="which moments (default: 0)")
     arguments = parser.parse_args()
     rng = random.Random(arguments.seed)
@@ -53,9 +54,9 @@ def main() -> int:
         chosen = [(case, undisturbed(case, folder)) for case in cases(folder)]
         until = time.monotonic() + 60 * arguments.minutes
         number = 0
-        while time.monotonic() < until:
+        while time.monotonic() < until and (arguments.trials is None or number < arguments.trials):
             case, usual = chosen[number % len(chosen)]
-            full = number // len(chosen) % 4 == 3
+            full = number // len(chosen) % 4 == 1
             tally = (disks if full else kills).setdefault(case.name, Tally())
             one(case, usual, folder / f"trial{number}", tally, (full_disk if full else killed), rng)
             number += 1

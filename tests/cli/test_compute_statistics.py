@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.testing import assert_allclose
 
+from vggrepro.caffe.binary import read_blob
 from vggrepro.cli.compute_statistics import main
 from vggrepro.data.statistics import collect, moments
 from vggrepro.evaluation import demo
@@ -63,3 +64,56 @@ def test_command_options(tmp_path, capsys):
     result = json.loads(output.read_text())
     assert result["images"] == 1
     assert result["pixels"] in {8 * 10, 8 * 14}  # 13 x 17 to 8 x 10, or 5 x 9 to 8 x 14
+
+
+def same_size_tar(tmp_path: Path) -> tuple[Path, np.ndarray]:
+    images = np.random.default_rng(1).integers(0, 256, (3, 7, 5, 3), np.uint8)
+    members = {f"{i}.png": cv2.imencode(".png", image)[1].tobytes() for i, image in enumerate(images)}
+    return write_tar(tmp_path / "x.tar", members), images
+
+
+def test_a_mean_image_where_the_name_asks_for_one(tmp_path):
+    path, images = same_size_tar(tmp_path)
+    mean = images.astype(np.float64).mean(axis=0).transpose(2, 0, 1).astype(np.float32)
+    assert main([str(path), "-o", str(tmp_path / "mean.binaryproto")]) == 0
+    assert main([str(path), "-o", str(tmp_path / "mean.npy")]) == 0
+    stored = read_blob(tmp_path / "mean.binaryproto")
+    assert stored.shape == (1, 3, 7, 5)
+    assert np.array_equal(stored[0], mean)
+    assert np.array_equal(np.load(tmp_path / "mean.npy"), mean)
+
+
+def test_a_mean_image_of_several_sizes_is_refused(tmp_path, capsys):
+    members = {f"{i}.png": cv2.imencode(".png", image)[1].tobytes() for i, image in enumerate(pictures())}
+    path = write_tar(tmp_path / "x.tar", members)
+    assert main([str(path), "-o", str(tmp_path / "mean.binaryproto")]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "1.png: an image of 30 x 20 pixels, the first has 5 x 9 pixels" in last
+    assert not (tmp_path / "mean.binaryproto").exists()
+
+
+def test_the_images_are_not_overwritten(tmp_path, capsys):
+    path, _ = same_size_tar(tmp_path)
+    before = path.read_bytes()
+    assert main([str(path), "-o", str(path)]) == 2
+    assert main([str(path), "-o", str(tmp_path / "s.json"), "--tar-index", str(path)]) == 2
+    assert "is the tar itself" in capsys.readouterr().err
+    assert path.read_bytes() == before
+
+
+def test_a_damaged_index_is_one_line(tmp_path, capsys):
+    path, _ = same_size_tar(tmp_path)
+    index = tmp_path / "index.npz"
+    arguments = [str(path), "-o", str(tmp_path / "s.json"), "--tar-index", str(index)]
+    assert main(arguments) == 0
+    good = index.read_bytes()
+    rng = np.random.default_rng(0)
+    for number in range(40):
+        damaged = bytearray(good[: rng.integers(len(good))] if number % 2 else good)
+        for place in rng.integers(0, len(damaged), 3) if damaged else ():
+            damaged[place] ^= 1 << rng.integers(8)
+        index.write_bytes(damaged)
+        capsys.readouterr()
+        code = main(arguments)
+        lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+        assert (code, len(lines)) in ((0, 0), (2, 1))

@@ -1,13 +1,15 @@
 """Files of image descriptors."""
 
+import errno
 import json
+import os
 
 import h5py
 import numpy as np
 import pytest
 
 from vggrepro.errors import ProtocolError
-from vggrepro.evaluation.feature_files import check_name, feature_file
+from vggrepro.evaluation.feature_files import check_described, check_name, feature_file
 
 ROWS = np.arange(12, dtype=np.float32).reshape(3, 4)
 NAMES = ["a.png", "b.png", "c.png"]
@@ -52,3 +54,35 @@ def test_names_of_other_kinds_are_refused(tmp_path):
     check_name(tmp_path / "f.hdf5")
     with pytest.raises(ProtocolError, match=r"f\.txt: expected a name that ends in \.npy, \.h5 or \.hdf5"):
         check_name(tmp_path / "f.txt")
+
+
+def test_names_that_are_no_utf8_are_carried_through(tmp_path):
+    names = [os.fsdecode(b"caf\xe9.png"), "b.png", "卷.png"]
+    for name in ("f.npy", "f.h5"):
+        with feature_file(tmp_path / name, (3, 4)) as file:
+            file.describe(names, None, {})
+    assert json.loads((tmp_path / "f.json").read_bytes())["names"] == names
+    with h5py.File(tmp_path / "f.h5") as file:
+        assert [os.fsdecode(name) for name in file["names"]] == names
+
+
+@pytest.mark.parametrize("name", ["f.npy", "f.h5"])
+def test_a_disk_without_room_is_told_before_any_work(tmp_path, monkeypatch, name):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    write_begins = pytest.raises(OSError, match="No space left")
+    with write_begins, feature_file(tmp_path / name, (3, 4)):
+        pytest.fail("work has begun")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_json_file_of_something_else_is_not_lost(tmp_path):
+    write(tmp_path / "f.npy", None)
+    check_described(tmp_path / "f.npy")
+    for content in ('{"mine": 1}', "no JSON", "3"):
+        (tmp_path / "f.json").write_text(content)
+        with pytest.raises(ProtocolError, match=r"f\.json: describes no features"):
+            check_described(tmp_path / "f.npy")
+        check_described(tmp_path / "f.h5")

@@ -1,13 +1,19 @@
 """A file is the old one or the new one, never a part."""
 
 import errno
+import io
 import json
 import os
+import signal
 import stat
+import subprocess
+import sys
 
 import pytest
 
 from vggrepro.system.atomic import remove_leftovers, replacing, replacing_path, write_json
+from vggrepro.system import atomic
+from vggrepro.system.atomic import remove_leftovers, replacing, replacing_path, replacing_paths, write_json
 
 
 class Stopped(BaseException):
@@ -105,14 +111,93 @@ def test_no_space_names_the_file_and_another_error_does_not(tmp_path, monkeypatc
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_killed_processes_have_left_is_removed_where_it_is_ours(tmp_path):
-    long = "n" * 150
-    for name in ("ours", "theirs", long[:100]):
-        (tmp_path / f".{name}.0123456789ab.tmp").touch()
-    (tmp_path / ".ours.0123456789ab.tmp2").touch()
-    (tmp_path / "ours").touch()
-    remove_leftovers(tmp_path, lambda name: name in ("ours", long[:100]))
-    assert {p.name for p in tmp_path.iterdir()} == {
-        ".theirs.0123456789ab.tmp", ".ours.0123456789ab.tmp2", "ours",
-    }  # fmt: skip
-    remove_leftovers(tmp_path / "absent", bool)
+def test_the_new_file_has_the_rights_of_the_old(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    path.chmod(0o640)
+    with replacing(path) as file:
+        file.write(b"new")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_long_names_of_wide_characters(tmp_path):
+    path = tmp_path / ("卷" * 80 + ".json")  # 245 bytes
+    write_json(path, 1)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_names_that_are_no_utf8_are_written_and_read_back(tmp_path):
+    name = os.fsdecode(b"caf\xe9.png")
+    path = tmp_path / os.fsdecode(b"r\xe9sultat.json")
+    write_json(path, {"image": name})
+    assert json.loads(path.read_bytes()) == {"image": name}
+
+
+KILLED = """
+import sys
+from vggrepro.system.atomic import replacing
+with replacing(sys.argv[1]) as file:
+    file.write(b"half")
+    file.flush()
+    print("here", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_what_a_killed_process_has_left_goes_and_what_is_being_written_stays(tmp_path):
+    path = tmp_path / "file"
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with process:
+        assert process.stdout.readline() == b"here\n"
+        (hidden,) = tmp_path.iterdir()
+        remove_leftovers(tmp_path)
+        assert hidden.read_bytes() == b"half"
+        process.send_signal(signal.SIGKILL)
+    assert [hidden] == list(tmp_path.iterdir())
+    write_json(tmp_path / "another", 1)
+    assert [p.name for p in tmp_path.iterdir()] == ["another"]
+
+
+def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path, monkeypatch):
+    def short_then_full(file, data):
+        if file.tell() >= 4:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return io.FileIO.write(file, bytes(data)[:4])
+
+    monkeypatch.setattr(atomic._Output, "write", short_then_full)
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with pytest.raises(OSError, match="No space left"), replacing(path) as file:
+        file.write(b"12345678")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_errors_of_a_written_file_name_it(tmp_path):
+    path = tmp_path / "file"
+    reader = os.open(os.devnull, os.O_RDONLY)
+    with pytest.raises(OSError, match="Bad file descriptor") as caught, replacing(path) as file:
+        file.write(b"x")
+        os.dup2(reader, file.fileno())  # no longer open for writing
+    assert caught.value.filename == str(path)
+    os.close(reader)
+
+
+def test_files_that_belong_together_are_never_of_two_runs(tmp_path, monkeypatch):
+    paths = tmp_path / "f.npy", tmp_path / "f.json"
+    for path in paths:
+        path.write_bytes(b"old")
+    real, seen = os.replace, []
+
+    def replace(source, target):
+        seen.append([p.read_bytes() if p.exists() else None for p in paths])
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with replacing_paths(*paths) as hidden:
+        for path in hidden:
+            path.write_bytes(b"new")
+    assert seen == [[b"old", None], [b"new", None]]
+    assert [path.read_bytes() for path in paths] == [b"new", b"new"]

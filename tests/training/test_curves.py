@@ -85,3 +85,30 @@ def test_scores_that_are_none(tmp_path: Path, scores: str) -> None:
 def test_journal_lines_are_json(tmp_path: Path) -> None:
     lines = journal(tmp_path / "run.jsonl").read_text().splitlines()
     assert all({"event", "iteration", "time"} <= json.loads(line).keys() for line in lines)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"event": "train", "iteration": Infinity, "loss": 1, "rate": 1}',
+        '{"event": "train", "iteration": 1e300, "loss": 1, "rate": 1}',
+        '{"event": "train", "iteration": -1, "loss": 1, "rate": 1}',
+        '{"event": "test", "iteration": 1, "net": 0, "scores": [1]}',
+        '{"event": "train", "iteration": 1, "loss": null, "rate": 1}',
+        "[" * 100_000,
+        "[1]",
+        "{",
+        "\0\0",
+    ],
+)
+def test_a_damaged_line_is_named(tmp_path: Path, line: str) -> None:
+    first = '{"event": "train", "iteration": 1, "loss": 1, "rate": 1}'
+    (tmp_path / "l.jsonl").write_text(f"{first}\n{line}\n{first}\n")
+    with pytest.raises(ParseError, match=r"l\.jsonl:2: not a line of a training log"):
+        read_curves(tmp_path / "l.jsonl")
+
+
+def test_numbers_of_any_length_in_caffes_log(tmp_path: Path) -> None:
+    (tmp_path / "l.log").write_text(f"Iteration {'9' * 10_000}, loss = 1\n")
+    with pytest.raises(ParseError, match="no losses"):
+        read_curves(tmp_path / "l.log")

@@ -109,3 +109,64 @@ def test_keys_of_unknown_kinds_are_refused(tmp_path: Path) -> None:
     np.savez(case.folder / "io.npz")
     with pytest.raises(DataError, match="empty"):
         _ = ReferenceCase(case.folder).io
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        '{"phase": "TEST", "stages": 3}',
+        '{"phase": "TEST", "stages": [1]}',
+        '{"phase": "TEST", "level": "x"}',
+        '{"phase": ["TEST"]}',
+        "[" * 100_000,
+        "\xff",
+    ],
+)
+def test_a_case_json_of_other_types(tmp_path: Path, about: str) -> None:
+    case = copied(tmp_path)
+    (case.folder / "case.json").write_bytes(about.encode("latin-1"))
+    with pytest.raises(DataError, match=r"case\.json: "):
+        check_case(ReferenceCase(case.folder))
+
+
+@pytest.mark.parametrize("index", ['{"cases": 3}', '{"cases": [1]}', "{"])
+def test_an_index_of_other_types(tmp_path: Path, index: str) -> None:
+    case = copied(tmp_path)
+    (tmp_path / "index.json").write_text(index)
+    with pytest.raises(DataError, match=r"index\.json: "):
+        check_case(case)
+
+
+@pytest.mark.parametrize("forward", [3, {}, {"atol": "x", "rtol": 0}, {"atol": 0, "rtol": None}])
+def test_tolerances_of_other_types(tmp_path: Path, forward: object) -> None:
+    case = copied(tmp_path)
+    write_index(tmp_path, forward=forward)
+    with pytest.raises(DataError, match=r"tolerances of its index\.json"):
+        check_case(case)
+
+
+def test_arrays_that_are_no_numbers(tmp_path: Path) -> None:
+    case = copied(tmp_path, **{"out:y": np.array(["text"])})
+    with pytest.raises(DataError, match="'out:y' holds <U4, expected numbers"):
+        _ = case.io
+    case = copied(tmp_path / "other", out=np.zeros(1, np.float32))
+    with pytest.raises(DataError, match="key 'out' is of no known kind"):
+        _ = case.io
+
+
+def test_an_npz_with_bytes_that_flipped_is_one_error(tmp_path: Path) -> None:
+    case = copied(tmp_path)
+    with np.load(case.folder / "io.npz") as arrays:
+        stored = {key: arrays[key] for key in arrays.files}
+    np.savez_compressed(case.folder / "io.npz", **stored)
+    good = (case.folder / "io.npz").read_bytes()
+    rng = np.random.default_rng(0)
+    for number in range(150):
+        damaged = bytearray(good[: rng.integers(1, len(good))] if number % 3 == 0 else good)
+        for place in rng.integers(0, len(damaged), 4):
+            damaged[place] = rng.integers(256)
+        (case.folder / "io.npz").write_bytes(damaged)
+        try:
+            _ = ReferenceCase(case.folder).io
+        except DataError as error:
+            assert "io.npz: " in str(error)

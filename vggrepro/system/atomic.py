@@ -27,6 +27,9 @@ from vggrepro.system.lock import try_lock
 _KEPT = 100
 """Bytes of a file's name that its hidden neighbour keeps: a name may have 255."""
 
+_NO_SPACE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+"""Failures of writing that Python raises without a file's name."""
+
 _TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{12}\.tmp", re.DOTALL)
 
 
@@ -69,7 +72,10 @@ class _NewFile:
     def sync(self) -> None:
         if self._descriptor is not None:
             _copy_rights(self.target, self._descriptor)
-            os.fsync(self._descriptor)
+            try:
+                os.fsync(self._descriptor)
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, self.asked) from None
 
     def remove_old(self) -> None:
         if self._descriptor is not None:
@@ -108,7 +114,8 @@ def _named(asked: str, temporary: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno is None:  # a library's own, as HDF5's
             raise OSError(errno.EIO, " ".join(str(error).split()), asked) from error
-        if str(error.filename) in (str(temporary), str(temporary.parent)):
+        unnamed = error.filename is None and error.errno in _NO_SPACE
+        if unnamed or str(error.filename) in (str(temporary), str(temporary.parent)):
             error.filename, error.filename2 = asked, None
         raise
 

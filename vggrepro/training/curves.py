@@ -73,7 +73,7 @@ def _read_journal(path: Path, lines: Iterable[str], curves: Curves, *, complete:
     for number, line in enumerate(entries, 1):
         try:
             _journal_event(json.loads(line), curves)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             if number == len(entries) and not complete:
                 return  # what a killed run wrote of its last line
             raise ParseError(f"{path}:{number}: not a line of a training log: {error!r}") from error
@@ -81,6 +81,8 @@ def _read_journal(path: Path, lines: Iterable[str], curves: Curves, *, complete:
 
 def _journal_event(entry: Any, curves: Curves) -> None:
     iteration = int(entry["iteration"])
+    if not 0 <= iteration < _MOST:
+        raise ValueError(f"iteration {iteration}")
     if entry["event"] == "start":
         curves.begin(iteration)
     elif entry["event"] == "train":
@@ -91,10 +93,13 @@ def _journal_event(entry: Any, curves: Curves) -> None:
             curves.elements(int(entry["net"]), name, iteration, value if isinstance(value, list) else [value])
 
 
+_MOST = 2**53
+"""Iterations below this are exact where they are drawn."""
+_ITERATION = r"Iteration (\d{1,15})"
 _NUMBER = r"([-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|inf|nan))"
-_LOSS = re.compile(rf"Iteration (\d+)(?: \([^)]*\))?, loss = {_NUMBER}")
-_RATE = re.compile(rf"Iteration (\d+), lr = {_NUMBER}")
-_TESTING = re.compile(r"Iteration (\d+), Testing net(?: \(#(\d+)\))?")
+_LOSS = re.compile(rf"{_ITERATION}(?: \([^)]*\))?, loss = {_NUMBER}")
+_RATE = re.compile(rf"{_ITERATION}, lr = {_NUMBER}")
+_TESTING = re.compile(rf"{_ITERATION}, Testing net(?: \(#(\d+)\))?")
 _OUTPUT = re.compile(rf"Test net output #\d+: (\S+) = {_NUMBER}")
 _OLD_OUTPUT = re.compile(rf"Test score #(\d+): {_NUMBER}")
 

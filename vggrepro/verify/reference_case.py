@@ -77,7 +77,7 @@ class ReferenceCase:
     def about(self) -> dict[str, Any]:
         """What ``case.json`` says: phase, level, stages."""
         about = _json(self.folder / "case.json")
-        if about.get("phase") not in PHASES:
+        if not isinstance(about.get("phase"), str) or about["phase"] not in PHASES:
             raise DataError(f"{self.folder / 'case.json'}: expected a phase, TRAIN or TEST")
         stages, level = about.get("stages", []), about.get("level", 0)
         if not (isinstance(stages, list) and all(isinstance(s, str) for s in stages) and type(level) is int):

@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 
 import numpy as np
 import pytest
@@ -147,3 +149,148 @@ def test_a_note_that_was_cut_off_is_dropped(tmp_path):
         cache.note(2, "c.png", "bad", "empty")
         assert cache.notes("bad") == {2: "empty", 4: "no image"}
         assert cache.notes("truncated") == {1: "ends early"}
+
+
+def filled(root, indexes=range(6)):
+    """A cache of six images with the rows of ``indexes``."""
+    with ViewCache(root, HEADER, 6) as cache:
+        cache.create(GRID, 4, FACTS)
+        store = cache.open(GRID)
+        for index in indexes:
+            store.write(index, posteriors(index))
+        store.close()
+    return root / "D-256-512-grid-Q256-flip"
+
+
+def states_again(root):
+    """The states of a cache that is opened again, and the images whose rows are damaged."""
+    with ViewCache(root, HEADER, 6) as cache:
+        cache.create(GRID, 4, FACTS)
+        store = cache.open(GRID)
+        found = store.states(all_of(6)).tolist(), store.damaged(all_of(6)).tolist()
+        store.close()
+    return found
+
+
+def test_a_short_write_on_a_full_disk_marks_no_row(tmp_path, monkeypatch):
+    filled(tmp_path, [])
+    real, room = os.pwrite, [300]
+
+    def pwrite(descriptor, data, offset):
+        if len(data) > 1 and not room[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        count = min(len(data), room[0]) if len(data) > 1 else 1
+        room[0] -= count if len(data) > 1 else 0
+        return real(descriptor, bytes(data)[:count], offset)
+
+    with ViewCache(tmp_path, HEADER, 6) as cache:
+        store = cache.open(GRID)
+        monkeypatch.setattr(os, "pwrite", pwrite)
+        with pytest.raises(OSError, match="No space left") as caught:
+            store.write(2, posteriors())
+        assert caught.value.filename.endswith("log_posteriors.npy")
+        store.close()
+    monkeypatch.undo()
+    assert states_again(tmp_path) == ([PENDING] * 6, [])
+
+
+def test_rows_that_did_not_reach_the_disk_are_never_marked(tmp_path, monkeypatch):
+    filled(tmp_path, [])
+    real = os.fsync
+    with ViewCache(tmp_path, HEADER, 6) as cache:
+        store = cache.open(GRID)
+        store.write(2, posteriors())
+
+        def fails_once(descriptor):
+            monkeypatch.setattr(os, "fsync", real)
+            raise OSError(errno.EIO, "Input/output error")
+
+        monkeypatch.setattr(os, "fsync", fails_once)
+        with pytest.raises(OSError, match="Input/output"):
+            store.flush()
+        store.close()  # the system tells a lost write once: the next fsync succeeds
+    assert states_again(tmp_path) == ([PENDING] * 6, [])
+
+
+@pytest.mark.parametrize("damage", ["zeros", "nan", "half", "other"])
+def test_a_row_that_does_not_sum_to_one_is_damaged(tmp_path, damage):
+    folder = filled(tmp_path)
+    rows = np.load(folder / "log_posteriors.npy", mmap_mode="r+")
+    rows[3, 7] = {"zeros": 0, "nan": np.nan, "half": [*rows[3, 7][:2], 0, 0], "other": 0.5}[damage]
+    rows.flush()
+    assert states_again(tmp_path) == ([DONE] * 6, [3])
+
+
+def test_forgotten_rows_are_pending_for_good(tmp_path):
+    filled(tmp_path)
+    with ViewCache(tmp_path, HEADER, 6) as cache:
+        store = cache.open(GRID)
+        store.forget(np.array([1, 4]))
+        store.close()
+    assert states_again(tmp_path)[0] == [DONE, PENDING, DONE, DONE, PENDING, DONE]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem", "states", "damaged"),
+    [
+        ("states.npy", None, "states.npy: is missing", [PENDING] * 6, []),
+        ("states.npy", b"", "states.npy: is damaged", [PENDING] * 6, []),
+        ("states.npy", 130, "states.npy: ends early", [DONE] * 2 + [PENDING] * 4, []),
+        ("log_posteriors.npy", None, "posteriors.npy: is missing", [DONE] * 6, list(range(6))),
+        ("log_posteriors.npy", b"junk", "posteriors.npy: is damaged", [DONE] * 6, list(range(6))),
+        ("log_posteriors.npy", 128 + 1000, "posteriors.npy: ends early", [DONE] * 6, [2, 3, 4, 5]),
+        ("manifest.json", None, "manifest.json: missing or empty", [PENDING] * 6, []),
+        ("manifest.json", b"\0\0", "manifest.json: missing or empty", [PENDING] * 6, []),
+    ],
+)
+def test_files_that_a_disk_has_lost_are_told_and_made_anew(tmp_path, name, content, problem, states, damaged):
+    path = filled(tmp_path) / name
+    if content is None:
+        path.unlink()
+    elif isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        os.truncate(path, content)
+    with pytest.warns(UserWarning, match=problem):
+        assert states_again(tmp_path) == (states, damaged)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\n"])
+def test_a_cache_without_its_manifest_is_measured_again(tmp_path, content):
+    filled(tmp_path)
+    (tmp_path / "notes.jsonl").write_text('{"index": 1, "name": "", "kind": "bad", "reason": "of others"}\n')
+    (tmp_path / "manifest.json").unlink()
+    if content is not None:
+        (tmp_path / "manifest.json").write_bytes(content)
+    with pytest.warns(UserWarning, match="everything is measured again"):
+        assert states_again(tmp_path)[0] == [PENDING] * 6
+    assert not (tmp_path / "notes.jsonl").exists()
+
+
+def test_a_folder_with_notes_of_something_else_is_left_as_it_is(tmp_path):
+    (tmp_path / "notes.jsonl").write_text("my notes")
+    with pytest.raises(ProtocolError, match=r"not a cache: has notes\.jsonl and no manifest\.json"):
+        open_cache(tmp_path, HEADER, 6)
+    assert (tmp_path / "notes.jsonl").read_text() == "my notes"
+
+
+def test_a_damaged_note_is_told_and_its_image_pending(tmp_path):
+    filled(tmp_path)
+    with ViewCache(tmp_path, HEADER, 6) as cache:
+        cache.note(1, "a.png", "truncated", "ends early")
+        cache.note(4, "b.png", "truncated", "ends early")
+    notes = tmp_path / "notes.jsonl"
+    notes.write_bytes(notes.read_bytes().replace(b'"a.png"', b'"\0.png', 1))
+    with pytest.warns(UserWarning, match=r"notes\.jsonl: line 1 is damaged"):
+        assert states_again(tmp_path)[0] == [DONE, PENDING, DONE, DONE, DONE, DONE]
+    with ViewCache(tmp_path, HEADER, 6) as cache:
+        assert cache.notes("truncated") == {4: "ends early"}
+
+
+def test_the_run_that_holds_the_lock_is_named(tmp_path):
+    with (
+        ViewCache(tmp_path, HEADER, 6),
+        pytest.raises(ProtocolError, match=rf"another run is using this cache \({os.getpid()} on "),
+    ):
+        open_cache(tmp_path, HEADER, 6)
+    assert not (tmp_path / "lock").exists()

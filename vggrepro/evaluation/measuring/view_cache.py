@@ -188,6 +188,7 @@ class ViewCache:
             _warn(f"{self.root / 'manifest.json'}: missing or empty: everything is measured again")
             for stream in streams:
                 (stream / "states.npy").unlink(missing_ok=True)
+                (stream / "manifest.json").unlink(missing_ok=True)
             self._notes.path.unlink(missing_ok=True)
         elif self._notes.path.exists():
             raise ProtocolError(f"{self.root}: not a cache: has {self._notes.path.name} and no manifest.json")
