@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import importlib
 import json
 import os
 import random
@@ -21,9 +22,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vggrepro.cli.main import main
+from vggrepro.cli.main import COMMANDS, main
 from vggrepro.evaluation.measuring import view_cache
 from vggrepro.system import atomic
+
+for _command in COMMANDS:  # before the forks, so that no child has to
+    importlib.import_module(f"vggrepro.cli.{_command.replace('-', '_')}")
 
 CALLS = ("write", "pwrite", "fsync", "replace", "unlink", "posix_fallocate")
 """Functions of ``os`` at which a fault may strike; what files write by themselves counts as write."""

@@ -11,7 +11,6 @@ import sys
 
 import pytest
 
-from vggrepro.system.atomic import remove_leftovers, replacing, replacing_path, write_json
 from vggrepro.system import atomic
 from vggrepro.system.atomic import remove_leftovers, replacing, replacing_path, replacing_paths, write_json
 

@@ -7,12 +7,14 @@ from vggrepro.data.sources import open_images
 from vggrepro.errors import DataError, ProtocolError
 from vggrepro.evaluation.goals import EvaluationPlan, Goal
 from vggrepro.evaluation.image_posteriors import image_posteriors
-from vggrepro.evaluation.measuring import measurement
+from vggrepro.evaluation.measuring import cache_folder, measurement
 from vggrepro.evaluation.measuring.evaluated_net import load_classifier
+from vggrepro.evaluation.measuring.image_choice import source_fingerprint
 from vggrepro.evaluation.measuring.measurement import StreamCaches, measure, work_shares
 from vggrepro.evaluation.measuring.pipeline import Execution, ImageSet
 from vggrepro.evaluation.measuring.view_cache import ViewCache
 from vggrepro.evaluation.protocols import Member, Stream, fuse, stream_shares
+from vggrepro.system.lock import locked
 from vggrepro.system.ranks import Alone
 
 MEAN = (104.5, 116.0, 123.25)
@@ -192,3 +194,73 @@ def test_posteriors_that_do_not_fit_on_the_disk(images, nets, tmp_path, monkeypa
         measure(plan(nets[:1], member), chosen, RUN, Alone(), tmp_path / "c", lambda _: None),
     ):
         pass
+
+
+def means_of(images, nets, folder):
+    """The mean posteriors of a centre crop, from a cache in ``folder`` that is filled where it lacks some."""
+    source, member = open_images(images / "images"), Member("one", "centre", (9,), flip=False)
+    chosen = ImageSet.whole(source, on_bad="skip")
+    with (
+        measure(plan(nets[:1], member), chosen, RUN, Alone(), folder, lambda _: None) as found,
+        StreamCaches(found.cache, [CENTRE]) as caches,
+    ):
+        return found.indexes, caches.means(found.indexes)[CENTRE]
+
+
+def test_rows_that_a_disk_has_lost_are_measured_again(images, nets, tmp_path):
+    _, whole = means_of(images, nets, tmp_path / "c")
+    rows = np.load(next((tmp_path / "c").glob("*/log_posteriors.npy")), mmap_mode="r+")
+    rows[3], rows[7, 0, 2] = 0, np.nan
+    rows.flush()
+    with pytest.warns(UserWarning, match=r"rows of 2 images \(number 3, 7\): measured again"):
+        _, again = means_of(images, nets, tmp_path / "c")
+    assert np.array_equal(again, whole)
+
+
+def test_a_row_that_is_lost_after_that_is_never_averaged(images, nets, tmp_path):
+    source, member = open_images(images / "images"), Member("one", "centre", (9,), flip=False)
+    settings = plan(nets[:1], member), ImageSet.whole(source), RUN, Alone(), tmp_path / "c", lambda _: None
+    with measure(*settings) as found, StreamCaches(found.cache, [CENTRE]) as caches:
+        rows = np.load(next((tmp_path / "c").glob("*/log_posteriors.npy")), mmap_mode="r+")
+        rows[3] = 0
+        rows.flush()
+        with pytest.raises(ProtocolError, match="no posteriors in the rows of 1 images \\(number 3\\)"):
+            caches.means(found.indexes)
+
+
+def test_a_bad_image_whose_note_is_lost_is_looked_at_again(images, nets, tmp_path):
+    (images / "images" / "val_003.png").write_bytes(b"not a picture")
+    indexes, _ = means_of(images, nets, tmp_path / "c")
+    assert 3 not in indexes
+    (tmp_path / "c" / "notes.jsonl").unlink()
+    with pytest.warns(UserWarning, match=r"\(number 3\): measured again"):
+        indexes, _ = means_of(images, nets, tmp_path / "c")
+    assert 3 not in indexes
+    with ViewCache(tmp_path / "c", source_fingerprint(open_images(images / "images")), 23) as cache:
+        assert list(cache.notes("bad")) == [3]
+
+
+def test_scores_that_are_no_numbers_are_refused(images, nets, tmp_path, monkeypatch):
+    def score(*_):
+        return lambda _, blob: np.full((len(blob), 7), np.nan, np.float32)
+
+    monkeypatch.setattr(measurement, "posterior_score", score)
+    with pytest.raises(ProtocolError, match="one: the scores of image number 0 are no numbers"):
+        means_of(images, nets, tmp_path / "c")
+
+
+def test_a_temporary_cache_of_a_killed_run_is_removed_by_the_next(images, nets, tmp_path, monkeypatch):
+    monkeypatch.setattr(cache_folder.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(cache_folder.tempfile, "tempdir", str(tmp_path))
+    abandoned, busy, other = (
+        tmp_path / f"{name}" for name in (".vggrepro-cache-a", ".vggrepro-cache-b", "c")
+    )
+    for folder in (abandoned, busy, other):
+        folder.mkdir()
+        (folder / "lock").write_text("1 on here")
+        (folder / "manifest.json").write_text("{}")
+    with locked(busy / "lock", "it"):
+        means_of(images, nets, None)
+        assert not abandoned.exists()
+        assert busy.exists()
+        assert other.exists()
