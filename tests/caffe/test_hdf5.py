@@ -149,3 +149,12 @@ def test_hdf5_is_told_by_its_first_bytes(tmp_path):
     assert not hdf5.is_hdf5(CASE / "init.caffemodel")
     assert not hdf5.is_hdf5(tmp_path)
     assert json.loads((CASE / "case.json").read_text())["mid"]["files"] == [WEIGHTS.name, STATE.name]
+
+
+def test_a_full_disk_is_told_as_the_system_tells_it(tmp_path):
+    path, hidden = tmp_path / "w.h5", tmp_path / "hidden"
+    with pytest.raises(OSError, match="No space left on device") as caught, hdf5.hdf5_file(hidden, path):
+        raise RuntimeError("Can't decrement id ref count (file write failed: x,\n errno = 28, y)")
+    assert caught.value.filename == str(path)
+    with pytest.raises(RuntimeError, match="another"), hdf5.hdf5_file(hidden, path):
+        raise RuntimeError("another")

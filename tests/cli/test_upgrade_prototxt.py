@@ -156,3 +156,14 @@ def test_files_that_cannot_be_read_or_written(tmp_path, capsys):
         True,
         True,
     ]
+
+
+def test_a_text_is_not_overwritten_for_it_would_lose_its_comments(tmp_path, capsys):
+    path, link = tmp_path / "net.prototxt", tmp_path / "link"
+    path.write_text('# mine\nlayers { name: "r" type: RELU bottom: "a" top: "a" }\ninput: "a" input_dim: 1\n')
+    link.symlink_to(path)
+    before = path.read_bytes()
+    for output in (path, link):
+        assert main([str(path), "-o", str(output)]) == 2
+        assert "is read, and would be overwritten" in capsys.readouterr().err
+    assert path.read_bytes() == before

@@ -5,9 +5,12 @@ h5py is imported only for such a file (``pip install 'vggrepro[hdf5]'``).
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -88,9 +91,23 @@ def write_state(
 
 @contextmanager
 def _writing(path: str | PathLike[str]) -> Iterator[Any]:
-    h5py = import_h5py(path)
-    with replacing_path(path) as temporary, h5py.File(temporary, "w", locking=False) as file:
+    with replacing_path(path) as temporary, hdf5_file(temporary, path) as file:
         yield file
+
+
+@contextmanager
+def hdf5_file(temporary: Path, path: str | PathLike[str]) -> Iterator[Any]:
+    """A new HDF5 file that :func:`replacing_path` gave for ``path``, open for writing. Nobody else opens it,
+    so it is not locked. Raises OSError, which names ``path``."""
+    h5py = import_h5py(path)
+    try:
+        with h5py.File(temporary, "w", locking=False) as file:
+            yield file
+    except (OSError, RuntimeError) as error:  # of HDF5, which tells the system's error in its message
+        number = re.search(r"errno = (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), os.fspath(path)) from error
 
 
 def _write_string(file: Any, name: str, text: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vggrepro.caffe.hdf5 import hdf5_file
 from vggrepro.data.arrays import Ints
 from vggrepro.errors import ProtocolError
 from vggrepro.system.atomic import json_bytes, replacing_path, replacing_paths, writing
@@ -53,7 +54,7 @@ class FeatureFile:
 
     def _write_hdf5(self, keys: Sequence[str], labels: Ints | None, facts: Mapping[str, Any]) -> None:
         h5py = extra("h5py", "hdf5", f"writing {self._target}")
-        with h5py.File(self._path, "w", locking=False) as file:
+        with hdf5_file(self._path, self._target) as file:
             stored = file.create_dataset("features", self.features.shape, np.float32)
             for at in range(0, len(self.features), _ROWS):
                 stored[at : at + _ROWS] = self.features[at : at + _ROWS]
