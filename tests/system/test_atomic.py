@@ -151,12 +151,24 @@ def test_what_a_killed_process_has_left_goes_and_what_is_being_written_stays(tmp
     with process:
         assert process.stdout.readline() == b"here\n"
         (hidden,) = tmp_path.iterdir()
-        remove_leftovers(tmp_path)
+        remove_leftovers(tmp_path, bool)
         assert hidden.read_bytes() == b"half"
         process.send_signal(signal.SIGKILL)
     assert [hidden] == list(tmp_path.iterdir())
     write_json(tmp_path / "another", 1)
-    assert [p.name for p in tmp_path.iterdir()] == ["another"]
+    assert hidden.exists()
+    write_json(path, 1)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["another", "file"]
+
+
+def test_what_killed_processes_have_left_is_removed_where_it_is_ours(tmp_path):
+    long = "n" * 150
+    for name in ("ours", "theirs", long[:100]):
+        (tmp_path / f".{name}.0123456789ab.tmp").touch()
+    (tmp_path / ".ours.0123456789ab.tmp2").touch()
+    remove_leftovers(tmp_path, lambda name: name in ("ours", long[:100]))
+    assert {p.name for p in tmp_path.iterdir()} == {".theirs.0123456789ab.tmp", ".ours.0123456789ab.tmp2"}
+    remove_leftovers(tmp_path / "absent", bool)
 
 
 def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path, monkeypatch):

@@ -2,7 +2,7 @@
 
 The new content goes to a hidden file in the same folder, is forced to the disk, and then takes the name.
 The hidden file is locked while it is written; those that killed processes have left are not, and whoever
-writes to the folder next takes them away.
+writes the same file next takes them away.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -94,9 +94,10 @@ def _new_file(path: str | PathLike[str]) -> Iterator[_NewFile]:
     if target.exists() and not target.is_file():
         yield _NewFile(asked, target, target, None)
         return
-    temporary = target.with_name(f".{_shortened(target.name)}.{secrets.token_hex(6)}.tmp")
+    kept = _shortened(target.name)
+    temporary = target.with_name(f".{kept}.{secrets.token_hex(6)}.tmp")
     with _named(asked, temporary):
-        remove_leftovers(target.parent)
+        remove_leftovers(target.parent, lambda name: name == kept)
         descriptor = _created(temporary)
         try:
             yield _NewFile(asked, target, temporary, descriptor)
@@ -132,13 +133,16 @@ def _created(temporary: Path) -> int:
         os.close(descriptor)  # taken away between its creation and its lock
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove the hidden files that killed processes have left in a folder: those that nobody has locked. A
-    folder that does not exist, or may not be listed, is left so."""
+def remove_leftovers(folder: Path, ours: Callable[[str], bool]) -> None:
+    """Remove the hidden files that killed processes have left in a folder: those that nobody has locked, and
+    of which ``ours`` says that they were for files of this process. ``ours`` gets the first 100 bytes of such
+    a file's name. A folder that does not exist, or may not be listed, is left so."""
     with contextlib.suppress(OSError):
-        for name in [entry.name for entry in os.scandir(folder) if _TEMPORARY.fullmatch(entry.name)]:
-            with contextlib.suppress(OSError):
-                _remove_leftover(folder / name)
+        for path in [folder / entry.name for entry in os.scandir(folder)]:
+            match = _TEMPORARY.fullmatch(path.name)
+            if match and ours(match[1]):
+                with contextlib.suppress(OSError):
+                    _remove_leftover(path)
 
 
 def _remove_leftover(path: Path) -> None:

@@ -129,6 +129,15 @@ def surplus(iterations: Iterable[int], keep: int, best: int | None) -> list[int]
     return [i for i in ordered[:-keep] if i != best] if keep else []
 
 
+def writes(prefix: str, name: str) -> bool:
+    """Whether a run with this snapshot prefix writes a file of this name, of which the first 100 bytes are
+    given."""
+    stem = f"{Path(prefix).name}_iter_"
+    if len(os.fsencode(name)) > 96 and (stem.startswith(name) or name.startswith(stem)):
+        return True
+    return re.fullmatch(re.escape(stem) + r"\d+\.(caffemodel|solverstate|json)(\.h5)?", name) is not None
+
+
 def record_beside(state: Path) -> Path:
     """The record of a solver state: ``<prefix>_iter_<n>.json``."""
     name = state.name.removesuffix(".h5").removesuffix(".solverstate")
@@ -142,7 +151,7 @@ def sole_run(prefix: str) -> Iterator[None]:
     folder = Path(prefix).parent
     folder.mkdir(parents=True, exist_ok=True)
     with locked(Path(f"{prefix}.lock"), f"the snapshot prefix {prefix}"):
-        remove_leftovers(folder)
+        remove_leftovers(folder, lambda name: writes(prefix, name))
         yield
 
 

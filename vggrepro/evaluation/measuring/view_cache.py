@@ -154,7 +154,7 @@ class ViewCache:
         with ExitStack() as stack:
             if self._wants_lock:
                 stack.enter_context(self._lock())
-                remove_leftovers(self.root)
+                remove_leftovers(self.root, bool)
             if _stored_manifest(self.root / "manifest.json") is None:
                 self._begin()
             _compare_manifest(self.root / "manifest.json", self._header)
@@ -211,7 +211,7 @@ class ViewCache:
         path = self._path(stream)
         path.mkdir(exist_ok=True)
         sync_folder(self.root)
-        remove_leftovers(path)
+        remove_leftovers(path, bool)
         shape = (self.images, self.rows_per_image(stream), classes)
         described = {"format": _FORMAT, "net": stream.net, "views": stream.view_kind, "scale": stream.scale}
         described |= {"flip": stream.flip, "average": stream.average, "shape": list(shape), **facts}
