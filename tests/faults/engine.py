@@ -157,10 +157,11 @@ def contents(folder: Path) -> dict[str, str]:
 
 def _content(path: Path) -> bytes:
     data = path.read_bytes()
-    if path.suffix != ".json" or not path.name.startswith("report"):
+    if path.suffix != ".json":
         return data
     report = json.loads(data)
     report.pop("seconds", None)
+    report.pop("checksums", None)  # written once the snapshot is whole, which a resumed run does not repeat
     report.get("settings", {}).pop("running", None)
     return json.dumps(report).encode()
 

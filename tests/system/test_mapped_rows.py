@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from vggrepro.system.mapped_rows import mapped_rows, scratch_rows, write_whole
+from vggrepro.system.mapped_rows import mapped_rows, reserved_room, scratch_rows, write_whole
 
 
 def test_mapped_rows_are_zeros_with_room(tmp_path):
@@ -69,3 +69,16 @@ def test_short_writes_are_completed_and_a_full_disk_is_told(tmp_path, monkeypatc
         with pytest.raises(OSError, match="No space left") as caught:
             write_whole(file.fileno(), b"9", 10, path)
     assert caught.value.filename == str(path)
+
+
+def test_reserved_room_has_no_name_and_is_told_where_there_is_none(tmp_path, monkeypatch):
+    with reserved_room(tmp_path, 10_000):
+        assert list(tmp_path.iterdir()) == []
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="No space left") as caught, reserved_room(tmp_path, 10_000):
+        pass
+    assert caught.value.filename == str(tmp_path)

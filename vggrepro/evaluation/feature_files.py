@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,12 @@ from vggrepro.data.arrays import Ints
 from vggrepro.errors import ProtocolError
 from vggrepro.system.atomic import json_bytes, replacing_path, replacing_paths, writing
 from vggrepro.system.extras import extra
-from vggrepro.system.mapped_rows import mapped_rows, scratch_rows
+from vggrepro.system.mapped_rows import mapped_rows, reserved_room, scratch_rows
 
 _HDF5 = (".h5", ".hdf5")
 _ROWS = 1024
+_HDF5_MORE = 512
+"""Bytes that HDF5 takes for an image besides its row: its name and label, and a share of the rest."""
 
 
 def check_name(path: Path) -> None:
@@ -36,11 +38,17 @@ class FeatureFile:
     filled."""
 
     def __init__(
-        self, target: Path, features: npt.NDArray[np.float32], path: Path, beside: Path | None
+        self,
+        target: Path,
+        features: npt.NDArray[np.float32],
+        path: Path,
+        beside: Path | None,
+        room: ExitStack | None = None,
     ) -> None:
-        """``path`` is what ``target`` is written to, ``beside`` what the JSON file is, which HDF5 has not."""
+        """``path`` is what ``target`` is written to, ``beside`` what the JSON file is, which HDF5 has not;
+        closing ``room`` frees what is held of the disk for HDF5."""
         self.features = features
-        self._target, self._path, self._beside = target, path, beside
+        self._target, self._path, self._beside, self._room = target, path, beside, room or ExitStack()
 
     def describe(self, keys: Sequence[str], labels: Ints | None, facts: Mapping[str, Any]) -> None:
         """Finish the file once ``features`` is complete, with the images' names (N), their labels (N) if
@@ -54,6 +62,7 @@ class FeatureFile:
 
     def _write_hdf5(self, keys: Sequence[str], labels: Ints | None, facts: Mapping[str, Any]) -> None:
         h5py = extra("h5py", "hdf5", f"writing {self._target}")
+        self._room.close()
         with hdf5_file(self._path, self._target) as file:
             stored = file.create_dataset("features", self.features.shape, np.float32)
             for at in range(0, len(self.features), _ROWS):
@@ -75,8 +84,10 @@ def feature_file(target: Path, shape: tuple[int, ...]) -> Iterator[FeatureFile]:
         with replacing_paths(target, described_by(target)) as (path, beside):
             yield FeatureFile(target, _mapped_npy(path, shape), path, beside)
         return
-    with replacing_path(target) as path, scratch_rows(path.parent, shape) as rows:
-        yield FeatureFile(target, rows, path, None)
+    with replacing_path(target) as path, scratch_rows(path.parent, shape) as rows, ExitStack() as room:
+        # HDF5 may end the process where it meets a full disk, so that it must not meet one.
+        room.enter_context(reserved_room(path.parent, rows.nbytes + _HDF5_MORE * (len(rows) + 256)))
+        yield FeatureFile(target, rows, path, None, room)
 
 
 def described_by(target: Path) -> Path:

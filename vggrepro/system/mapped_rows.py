@@ -33,6 +33,15 @@ def scratch_rows(folder: Path, shape: tuple[int, ...]) -> Iterator[Rows]:
         yield _mapped(file.fileno(), shape, 0, folder)
 
 
+@contextmanager
+def reserved_room(folder: Path, size: int) -> Iterator[None]:
+    """Hold ``size`` bytes of a disk for what is written after the block. Raises OSError, which names the
+    folder, where there is less."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        _take_room(file.fileno(), 0, max(size, 1), folder)
+        yield
+
+
 def _mapped(descriptor: int, shape: tuple[int, ...], offset: int, path: Path) -> Rows:
     if 0 in shape:
         return np.zeros(shape, np.float32)

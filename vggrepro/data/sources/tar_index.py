@@ -54,7 +54,9 @@ def load_index(index: Path, stamp: npt.NDArray[np.int64], tar: int) -> Table | N
     except _UNREADABLE as error:
         problem: str | None = str(error)
         if not _is_ours(index):
-            raise DataError(f"{index}: not an index of a tar ({error}); remove it") from error
+            raise DataError(
+                f"{index}: not an index of a tar ({error}): give --tar-index another file"
+            ) from error
     else:
         if not np.array_equal(fields["stamp"], stamp):
             return None
