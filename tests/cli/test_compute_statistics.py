@@ -97,7 +97,7 @@ def test_the_images_are_not_overwritten(tmp_path, capsys):
     before = path.read_bytes()
     assert main([str(path), "-o", str(path)]) == 2
     assert main([str(path), "-o", str(tmp_path / "s.json"), "--tar-index", str(path)]) == 2
-    assert "is the tar itself" in capsys.readouterr().err
+    assert "not an index of a tar" in capsys.readouterr().err
     assert path.read_bytes() == before
 
 
@@ -117,3 +117,13 @@ def test_a_damaged_index_is_one_line(tmp_path, capsys):
         code = main(arguments)
         lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
         assert (code, len(lines)) in ((0, 0), (2, 1))
+
+
+def test_another_archive_is_no_index_and_stays(tmp_path, capsys):
+    path, _ = same_size_tar(tmp_path)
+    np.savez(tmp_path / "mine.npz", mine=np.arange(3))
+    before = (tmp_path / "mine.npz").read_bytes()
+    options = ["-o", str(tmp_path / "s.json"), "--tar-index", str(tmp_path / "mine.npz")]
+    assert main([str(path), *options]) == 2
+    assert "mine.npz: not an index of a tar" in capsys.readouterr().err
+    assert (tmp_path / "mine.npz").read_bytes() == before

@@ -51,6 +51,8 @@ def load_index(index: Path, stamp: npt.NDArray[np.int64], tar: int) -> Table | N
             fields = {name: stored[name] for name in ("stamp", "keys", "offsets", "sizes")}
     except FileNotFoundError:
         return None
+    except KeyError as error:  # another archive, whole
+        raise DataError(f"{index}: not an index of a tar ({error}): give --tar-index another file") from error
     except _UNREADABLE as error:
         problem: str | None = str(error)
         if not _is_ours(index):
