@@ -95,11 +95,11 @@ MISTAKES: dict[str, tuple[list[object], list[str]]] = {
             "-o",
             inside("net.prototxt"),
         ],
-        ["is what is read", "another --output"],
+        ["is read, and would be overwritten", "give the result another name"],
     ),
     "output in a missing folder": (
         ["convert-caffemodel", DEPLOY, MODEL, "-o", inside("nowhere/m.onnx")],
-        ["nowhere/m.onnx: No such file or directory"],
+        ["nowhere: No such file or directory"],
     ),
     "output in a read-only folder": (["convert-caffemodel", DEPLOY, MODEL, "-o", read_only], ["denied"]),
     "misspelt blob": (

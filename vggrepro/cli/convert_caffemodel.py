@@ -180,13 +180,10 @@ def _convert(options: ConvertOptions) -> int:
 
 
 def _check_name(options: ConvertOptions) -> None:
-    """Raises OptionError for a name that says another format, and for the files that are read."""
+    """Raises OptionError for a name that says another format."""
     path = options.output
     if path.suffix.lower() in OTHER_FORMATS:
         raise OptionError(f"{path}: what is written is an ONNX model, expected a name that ends in .onnx")
-    for source in (options.net.prototxt, options.caffemodel):
-        if path.is_file() and Path(source).is_file() and path.samefile(source):
-            raise OptionError(f"{path}: is what is read, expected another --output")
 
 
 def _check_order(prototxt: str, caffemodel: str) -> None:
