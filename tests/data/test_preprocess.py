@@ -158,9 +158,25 @@ def test_blob_is_channels_first_and_less_the_mean():
     assert_array_equal(blob, (images.astype(np.float32) - np.float32(mean)).transpose(0, 3, 1, 2))
 
 
+def test_blob_of_nets_with_other_conventions():
+    images = np.random.default_rng(2).integers(0, 256, (2, 4, 5, 3), dtype=np.uint8)
+    mean = (103.939, 116.779, 123.68)
+    expected = (images.astype(np.float32) - np.float32(mean)) * np.float32(0.017)
+    assert_array_equal(to_blob(images, mean, 0.017), expected.transpose(0, 3, 1, 2))
+    assert_array_equal(to_blob(images, mean, 0.017, "rgb"), expected[..., ::-1].transpose(0, 3, 1, 2))
+    of_pixels = np.random.default_rng(3).uniform(0, 255, images.shape).astype(np.float32)
+    assert_array_equal(to_blob(images, of_pixels), (images - of_pixels).transpose(0, 3, 1, 2))
+
+
+def test_warping_makes_squares_as_convert_imageset_does():
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 47, 3), dtype=np.uint8)
+    assert_array_equal(rescale(pixels, 20, resize="warp"), cv2.resize(pixels, (20, 20)))
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda: to_blob(np.zeros((1, 2, 2, 3), np.uint8), np.zeros((1, 2, 3, 3))), "a mean of shape"),
         (lambda: centre_offset(10, 20, 11), "an image of 10 x 20 is smaller than a crop of 11"),
         (lambda: grid_offsets(20, 10, 11), "an image of 20 x 10 is smaller than a crop of 11"),
         (lambda: grid_offsets(20, 20, 10, side=1), "at least 2 x 2"),

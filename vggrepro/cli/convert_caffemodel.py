@@ -15,7 +15,13 @@ import numpy.typing as npt
 
 from vggrepro.caffe.text import is_text
 from vggrepro.cli.options.device import add_device_option
-from vggrepro.cli.options.mean import add_mean_option, hint_at_order
+from vggrepro.cli.options.mean import (
+    MeanOption,
+    add_channel_order_option,
+    add_mean_option,
+    hint_at_order,
+    pixel_alone,
+)
 from vggrepro.cli.options.net import NetOptions, add_net_options
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.refuse import refuse_without
@@ -69,7 +75,7 @@ class ConvertOptions:
     fold_batchnorm: bool
     allow_missing: bool
     outputs: str | None
-    mean: tuple[float, float, float] | None
+    mean: MeanOption | None
     channel_order: str
     verification: VerifyOptions
     traceback: bool
@@ -116,12 +122,7 @@ def _add_conversion(parser: argparse.ArgumentParser) -> None:
         "--outputs", metavar="BLOB,...", help="blobs to return (default: those that no layer consumes)"
     )
     add_mean_option(parser, "none; it is kept in the model's metadata")
-    parser.add_argument(
-        "--channel-order",
-        choices=["BGR", "RGB"],
-        default="BGR",
-        help="kept in the model's metadata (default: BGR)",
-    )
+    add_channel_order_option(parser)
 
 
 def _add_verification(parser: argparse.ArgumentParser) -> None:
@@ -221,9 +222,10 @@ def _require_weights(net: Net, file: str) -> None:
 
 
 def _preprocessing(options: ConvertOptions) -> dict[str, str]:
-    entries = {"channel_order": options.channel_order}
-    if options.mean is not None:
-        entries["mean_pixel"] = ",".join(map(str, options.mean))
+    entries = {"channel_order": options.channel_order.upper()}
+    mean = pixel_alone(options.mean)
+    if mean is not None:
+        entries["mean_pixel"] = ",".join(map(str, mean))
     return entries
 
 

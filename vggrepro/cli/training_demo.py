@@ -12,7 +12,7 @@ from vggrepro.cli.verdict import show
 from vggrepro.evaluation import demo
 from vggrepro.evaluation.evaluate import evaluate
 from vggrepro.evaluation.goals import EvaluationPlan, Goal
-from vggrepro.evaluation.measuring.evaluated_net import MeanPixel
+from vggrepro.evaluation.measuring.evaluated_net import Mean
 from vggrepro.evaluation.net_files import NetFiles
 from vggrepro.system.ranks import Alone
 
@@ -53,7 +53,7 @@ def demo_augmentation(given: AugmentationOptions) -> AugmentationOptions:
     )
 
 
-def evaluate_demo(weights: Path, mean: MeanPixel, reading: ReadingOptions, running: RunningOptions) -> None:
+def evaluate_demo(weights: Path, mean: Mean, reading: ReadingOptions, running: RunningOptions) -> None:
     """Print top-1 and top-5 error of trained weights by the paper's protocols, at three scales, without
     mirror images."""
     files = NetFiles(weights.stem, demo.FILES.deploy, weights)

@@ -26,6 +26,13 @@ OpenCV's. ``matlab``: ``imresize``'s anti-aliased bicubic, which the authors' de
 Centre = Literal["floor", "matcaffe"]
 """Where the centre crop begins if the margin d is odd: (d-1)/2, or (d+1)/2 as in the authors' demo."""
 
+Resize = Literal["keep-aspect", "warp"]
+"""``keep-aspect``: the smaller side becomes Q, as in the paper. ``warp``: both sides become Q, whatever the
+shape was, as Caffe's convert_imageset makes its databases with --resize_height and --resize_width."""
+
+ChannelOrder = Literal["bgr", "rgb"]
+"""The order of a network's input channels: Caffe's, or that of nets brought over from other frameworks."""
+
 Offset = tuple[int, int]
 """Top and left of a crop."""
 
@@ -42,12 +49,17 @@ def rescaled_size(height: int, width: int, smallest: int) -> tuple[int, int]:
     return int(height * smallest / smaller + 0.5), int(width * smallest / smaller + 0.5)
 
 
-def rescale(pixels: Pixels, smallest: int, kernel: Kernel = "linear") -> Pixels:
-    """Rescale (H, W, C) isotropically so that the smaller side is ``smallest``; uint8 again.
+def rescale(
+    pixels: Pixels, smallest: int, kernel: Kernel = "linear", resize: Resize = "keep-aspect"
+) -> Pixels:
+    """Rescale (H, W, C), uint8, so that the smaller side is ``smallest``, or with ``resize`` "warp" both
+    sides; uint8 again.
 
     Raises ImageTooLargeError if that gives more than MAX_PIXELS pixels, as of a picture one pixel high.
     """
     height, width = rescaled_size(pixels.shape[0], pixels.shape[1], smallest)
+    if resize == "warp":
+        height, width = smallest, smallest
     if (height, width) == pixels.shape[:2]:
         return pixels
     if height * width > MAX_PIXELS:
@@ -118,14 +130,31 @@ def views(pixels: Pixels, offsets: Iterable[Offset], crop: int, *, flip: bool) -
     return np.concatenate([crops, mirror(crops)]) if flip else crops
 
 
-def to_blob(images: Pixels, mean_bgr: Sequence[float]) -> npt.NDArray[np.float32]:
-    """Subtract the mean pixel of (N, H, W, 3) uint8 and bring it to Caffe's (N, 3, H, W) float32."""
-    mean = np.asarray(mean_bgr, np.float32)
-    if mean.shape != images.shape[-1:]:
-        raise DataError(f"a mean of {mean.size} values for images of {images.shape[-1]} channels")
-    channels_first = images.transpose(0, 3, 1, 2)  # N 3 H W
+def to_blob(
+    images: Pixels,
+    mean: Sequence[float] | npt.NDArray[np.float32],
+    scale: float = 1.0,
+    order: ChannelOrder = "bgr",
+) -> npt.NDArray[np.float32]:
+    """(pixel - mean) * scale of ``images`` (N, H, W, C) uint8, B, G, R, as Caffe's (N, C, H, W) float32, with
+    the channels in the ``order`` that the network expects (Caffe's DataTransformer).
+
+    ``mean`` has one value for each channel, blue first, or is as large as the images. Raises DataError where
+    it is neither.
+    """
+    means = np.asarray(mean, np.float32)
+    if means.ndim == 1 and means.shape != images.shape[-1:]:
+        raise DataError(f"a mean of {means.size} values for images of {images.shape[-1]} channels")
+    if means.ndim > 1 and means.shape != images.shape:
+        raise DataError(f"a mean of shape {means.shape} for images of shape {images.shape}")
+    if order == "rgb":
+        images, means = images[..., ::-1], means[..., ::-1]
+    channels_first = images.transpose(0, 3, 1, 2)  # N C H W
     blob = np.empty(channels_first.shape, np.float32)
-    np.subtract(channels_first, mean[:, None, None], out=blob)  # one pass: a quarter of the time of two
+    subtrahend = means[:, None, None] if means.ndim == 1 else means.transpose(0, 3, 1, 2)
+    np.subtract(channels_first, subtrahend, out=blob)  # one pass: a quarter of the time of two
+    if scale != 1.0:
+        np.multiply(blob, np.float32(scale), out=blob)
     return blob
 
 

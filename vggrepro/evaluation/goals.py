@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from vggrepro.data.augment import ILSVRC_MEAN_BGR
 from vggrepro.errors import ProtocolError
-from vggrepro.evaluation.measuring.evaluated_net import MeanPixel
+from vggrepro.evaluation.measuring.evaluated_net import Mean
 from vggrepro.evaluation.metrics import TopErrors
 from vggrepro.evaluation.net_files import NetFiles
 from vggrepro.evaluation.protocols import BEFORE, Member, Stream, stream_shares
@@ -47,12 +47,12 @@ class Goal:
 @dataclass(frozen=True)
 class EvaluationPlan:
     """What to find out, and the networks for it: the goals' members are nets of ``files``, by name. ``mean``
-    is the mean pixel, ``score_blob`` the blob with the class scores (None: the one under the final
+    is subtracted from pictures, ``score_blob`` the blob with the class scores (None: the one under the final
     softmax)."""
 
     goals: Sequence[Goal]
     files: Sequence[NetFiles]
-    mean: MeanPixel = ILSVRC_MEAN_BGR
+    mean: Mean = ILSVRC_MEAN_BGR
     score_blob: str | None = None
 
     @property

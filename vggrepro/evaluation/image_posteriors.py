@@ -13,7 +13,7 @@ from vggrepro.data.sources.base import Source
 from vggrepro.data.sources.folder import FolderSource
 from vggrepro.errors import ProtocolError
 from vggrepro.evaluation.measuring.evaluated_net import EvaluatedNet, check_scales, posterior_score
-from vggrepro.evaluation.measuring.pipeline import Execution, ImageProblem, ImageSet, Pipeline
+from vggrepro.evaluation.measuring.pipeline import Execution, ImageProblem, ImageSet
 from vggrepro.evaluation.metrics import guesses
 from vggrepro.evaluation.protocols import Member, fuse, stream_shares, view_means
 
@@ -44,7 +44,7 @@ def image_posteriors(
         streams = tuple(sorted(stream for stream in shares if stream.net == network.name))
         check_scales(network, streams)
         score = posterior_score(network, streams, execution.device, execution.threads)
-        for found in Pipeline(images, streams, network.crop, network.mean, execution).all_answers(score):
+        for found in network.pipeline(images, streams, execution).all_answers(score):
             if isinstance(found, ImageProblem):
                 problems[found.index] = found
             else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from vggrepro.errors import NetError
 from vggrepro.net.net import Net
 
@@ -14,12 +16,12 @@ def layers_without_weights(net: Net) -> list[str]:
     return [layer.name for layer in net.layers if any(use.owner not in net.loaded for use in layer.params)]
 
 
-def picture_input(net: Net) -> str:
+def picture_input(net: Net, channels: Sequence[int] = (CHANNELS,)) -> str:
     """The name of the net's only input, which takes square pictures. Raises NetError unless it has one input
-    (N, 3, side, side) and no other."""
-    pictures = _picture_inputs(net)
+    (N, C, side, side), with C one of ``channels``, and no other."""
+    pictures = _picture_inputs(net, channels)
     if len(net.inputs) != 1 or not pictures:
-        raise _unexpected(net, f"one (N, {CHANNELS}, side, side)")
+        raise _unexpected(net, "one " + " or ".join(f"(N, {c}, side, side)" for c in channels))
     return pictures[0]
 
 
@@ -33,8 +35,8 @@ def picture_and_label_inputs(net: Net) -> tuple[str, str]:
     return pictures[0], labels[0]
 
 
-def _picture_inputs(net: Net) -> list[str]:
-    return [n for n, s in net.inputs.items() if len(s) == 4 and s[1] == CHANNELS and s[2] == s[3]]
+def _picture_inputs(net: Net, channels: Sequence[int] = (CHANNELS,)) -> list[str]:
+    return [n for n, s in net.inputs.items() if len(s) == 4 and s[1] in channels and s[2] == s[3]]
 
 
 def _unexpected(net: Net, expected: str) -> NetError:

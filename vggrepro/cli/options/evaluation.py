@@ -7,21 +7,28 @@ from argparse import ArgumentParser, BooleanOptionalAction
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 from vggrepro.cli.options.device import add_device_option, add_threads_option, placed
 from vggrepro.cli.options.images import Decoding, add_decoding_options, add_kernel_option, add_workers_option
-from vggrepro.cli.options.mean import add_mean_option, hint_at_order
+from vggrepro.cli.options.mean import (
+    MeanOption,
+    add_channel_order_option,
+    add_mean_option,
+    hint_at_order,
+)
 from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.refuse import refuse_with_demo
-from vggrepro.cli.options.values import positive, sizes
+from vggrepro.cli.options.values import factor, positive, sizes
 from vggrepro.data.augment import ILSVRC_MEAN_BGR
 from vggrepro.data.decode import Exif
-from vggrepro.data.preprocess import Centre, Kernel
+from vggrepro.data.mean_image import read_mean_image
+from vggrepro.data.preprocess import Centre, ChannelOrder, Kernel, Resize
 from vggrepro.data.reading import OnBadImage
 from vggrepro.data.sources import Source
+from vggrepro.errors import OptionError
 from vggrepro.evaluation import demo
-from vggrepro.evaluation.measuring.evaluated_net import MeanPixel
+from vggrepro.evaluation.measuring.evaluated_net import Mean
 from vggrepro.evaluation.measuring.pipeline import Execution, ImageSet
 from vggrepro.evaluation.measuring.rescaled_image import ImageReading
 from vggrepro.evaluation.net_files import NetFiles, files_for_names, files_for_options
@@ -29,6 +36,8 @@ from vggrepro.evaluation.protocols import AVERAGES, BEFORE, PROTOCOLS, Member
 from vggrepro.paper.nets import PROTOTXT
 from vggrepro.system.ranks import Alone, Ranks
 from vggrepro.system.threads import default_threads
+
+MeanAs = Literal["image", "pixel"]
 
 
 @dataclass(frozen=True)
@@ -58,32 +67,39 @@ class ProtocolOptions(ViewOptions):
 
 @dataclass(frozen=True)
 class NetworkOptions:
-    """Caffemodels and deploy nets as ``NET=FILE``, and the mean pixel that goes with them."""
+    """Caffemodels and deploy nets as ``NET=FILE``, and the mean that goes with them."""
 
     weights: tuple[str, ...] = ()
     deploy: tuple[str, ...] = ()
     prototxt_dir: Path | None = None
-    mean: MeanPixel | None = None
+    mean: MeanOption | None = None
+    mean_as: MeanAs = "image"
+    channel_order: ChannelOrder = "bgr"
 
-    def files(self, *, embedded: bool) -> tuple[list[NetFiles], MeanPixel]:
+    def files(self, *, embedded: bool) -> tuple[list[NetFiles], Mean]:
         """The networks' files and their mean: the options', or those of the ``embedded`` demo.
 
         Raises OptionError for options that the demo has no use for, and ProtocolError for networks that are
         not there.
         """
         if embedded:
-            refuse_with_demo(self, "weights", "deploy", "prototxt_dir", "mean")
+            refuse_with_demo(self, "weights", "deploy", "prototxt_dir", "mean", "mean_as", "channel_order")
             return [demo.FILES], demo.mean_bgr()
         found = files_for_options(self.weights, self.deploy, self.prototxt_dir or PROTOTXT)
         return found, self._mean_for(found)
 
-    def files_of(self, nets: list[str]) -> tuple[list[NetFiles], MeanPixel]:
+    def files_of(self, nets: list[str]) -> tuple[list[NetFiles], Mean]:
         """The files of the paper's ``nets`` and their mean. Raises ProtocolError for a net without files."""
         found = files_for_names(nets, self.weights, self.deploy, self.prototxt_dir or PROTOTXT)
         return found, self._mean_for(found)
 
-    def _mean_for(self, files: Sequence[NetFiles]) -> MeanPixel:
+    def _mean_for(self, files: Sequence[NetFiles]) -> Mean:
         """``--mean``, or that of the published models, with a warning where it is taken for other nets."""
+        if isinstance(self.mean, Path):
+            image = read_mean_image(self.mean, self.channel_order)
+            return image if self.mean_as == "image" else image.over_pixels
+        if self.mean_as != "image":
+            raise OptionError(f"--mean-as {self.mean_as}: expected --mean FILE, a mean image, with it")
         hint_at_order(self.mean)
         if self.mean is not None:
             return self.mean
@@ -106,10 +122,14 @@ class ReadingOptions:
     kernel: Kernel = "linear"
     centre: Centre = "floor"
     max_pixels: int = Decoding.max_pixels
+    resize: Resize = "keep-aspect"
+    channel_order: ChannelOrder = "bgr"
+    scale: float = 1.0
 
     @property
     def reading(self) -> ImageReading:
-        return ImageReading(self.exif, self.kernel, self.centre, self.max_pixels)
+        shape = self.exif, self.kernel, self.centre, self.max_pixels
+        return ImageReading(*shape, self.resize, self.channel_order, self.scale)
 
     def whole(self, source: Source) -> ImageSet:
         """All images of a source, read in this way."""
@@ -179,6 +199,21 @@ def add_network_options(options: Options) -> None:
     )
     add_prototxt_option(options)
     add_mean_option(options, f"{','.join(map(str, ILSVRC_MEAN_BGR))}, of the published models")
+    options.add_argument(
+        "--mean-as",
+        choices=get_args(MeanAs),
+        default=NetworkOptions.mean_as,
+        help="a mean image is cropped with the images, as Caffe does, or averaged to a mean pixel, as"
+        " pycaffe's examples do (default: image)",
+    )
+    add_channel_order_option(options)
+    options.add_argument(
+        "--scale",
+        type=factor,
+        default=ReadingOptions.scale,
+        metavar="S",
+        help="multiply pixels by S after the mean is subtracted, as 0.017 for MobileNet (default: 1)",
+    )
 
 
 def add_prototxt_option(options: Options) -> None:
@@ -209,6 +244,13 @@ def add_reading_options(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("how images are read")
     add_decoding_options(group)
     add_kernel_option(group)
+    group.add_argument(
+        "--resize",
+        choices=get_args(Resize),
+        default=ReadingOptions.resize,
+        help="keep the aspect, with --scales the smaller side, as in the paper, or warp to a square, as"
+        " Caffe's convert_imageset does (default: keep-aspect)",
+    )
     group.add_argument(
         "--centre",
         choices=get_args(Centre),

@@ -18,7 +18,7 @@ from vggrepro.cli.options.images import (
     add_tar_option,
     add_workers_option,
 )
-from vggrepro.cli.options.mean import add_mean_option, hint_at_order
+from vggrepro.cli.options.mean import MeanOption, add_mean_option, hint_at_order, pixel_alone
 from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.refuse import refuse_without
 from vggrepro.cli.options.values import amount, positive, size_range
@@ -85,7 +85,7 @@ class AugmentationOptions:
 
     smallest: tuple[int, int] | None = None
     val_smallest: int | None = None
-    mean: MeanBGR | None = None
+    mean: MeanOption | None = None
     statistics: Path | None = None
     colour: Colour = "unit-eigenvalue"
     colour_std: float = 0.1
@@ -124,7 +124,7 @@ class AugmentationOptions:
             except ValueError as error:
                 raise DataError(f"{self.statistics}: not JSON: {error}") from error
             mean, colour = from_json(content, str(self.statistics))
-        return self.mean or mean, colour
+        return pixel_alone(self.mean) or mean, colour
 
 
 def training_images(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import math
+from pathlib import Path
+
+from vggrepro.data.mean_image import MEAN_IMAGE_SUFFIXES
 
 
 def positive(text: str) -> int:
@@ -52,6 +55,25 @@ def bgr(text: str) -> tuple[float, float, float]:
         raise argparse.ArgumentTypeError(f"expected three numbers, blue, green, red, got {text!r}")
     blue, green, red = values
     return blue, green, red
+
+
+def mean(text: str) -> tuple[float, float, float] | Path:
+    """``103.939,116.779,123.68``: three finite numbers, blue, green, red; ``127``: one for every channel; or
+    the name of a mean image's file, which ends in .binaryproto or .npy."""
+    if text.endswith(MEAN_IMAGE_SUFFIXES):
+        return Path(text)
+    return bgr(text if "," in text else f"{text},{text},{text}")
+
+
+def factor(text: str) -> float:
+    """A finite number other than 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or not value:
+        raise argparse.ArgumentTypeError(f"expected a number other than 0, got {text!r}")
+    return value
 
 
 def _whole(text: str, least: int) -> int:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from vggrepro.data.arrays import Singles
+from vggrepro.data.mean_image import MeanImage
 from vggrepro.errors import NetError, ProtocolError, WeightsError, did_you_mean
+from vggrepro.evaluation.measuring.pipeline import Execution, ImageSet, Pipeline
 from vggrepro.evaluation.net_files import NetFiles
 from vggrepro.evaluation.protocols import Stream, log_posteriors
 from vggrepro.graph.forward import build_forward
@@ -21,12 +23,18 @@ from vggrepro.runtime.session import Session
 MeanPixel = tuple[float, float, float]
 """The mean pixel that is subtracted: blue, green, red, 0-255."""
 
+Mean = tuple[float, ...] | MeanImage
+"""The mean pixel, with as many values as the network's input has channels, or a whole mean image."""
+
+COLOURS = (3, 1)
+"""Channels that the input of an evaluated net may have: a colour picture's, or a grey one's."""
+
 
 @dataclass(frozen=True)
 class EvaluatedNet:
     """A net with its weights, and what an evaluation needs to know of it.
 
-    ``name`` is what results call it. ``input`` is the name of its input (N, 3, crop, crop), ``crop`` in
+    ``name`` is what results call it. ``input`` is the name of its input (N, colours, crop, crop), ``crop`` in
     pixels. ``blob`` is the blob that it is evaluated for: (N, channels) or (N, channels, H, W); for class
     scores ``channels`` is the number of classes. ``mean`` is subtracted from every pixel of its input.
     """
@@ -37,22 +45,32 @@ class EvaluatedNet:
     crop: int
     blob: str
     channels: int
-    mean: MeanPixel
+    mean: Mean
     weights_sha256: str
     prototxt_sha256: str
+    colours: int = 3
 
     def facts(self) -> dict[str, Any]:
         """What the blob's values depend on besides the images, ready for JSON."""
         return {
             "weights_sha256": self.weights_sha256,
             "prototxt_sha256": self.prototxt_sha256,
-            "mean_bgr": list(self.mean),
+            **self._mean_facts(),
             "crop": self.crop,
             "blob": self.blob,
         }
 
+    def _mean_facts(self) -> dict[str, Any]:
+        if isinstance(self.mean, MeanImage):
+            return {"mean_image_sha256": self.mean.sha256}
+        return {"mean_bgr" if self.colours == 3 else "mean_grey": list(self.mean)}
 
-def load_classifier(files: NetFiles, mean: MeanPixel, blob: str | None = None) -> EvaluatedNet:
+    def pipeline(self, images: ImageSet, streams: Sequence[Stream], execution: Execution) -> Pipeline:
+        """What shows the net the views of ``images`` that ``streams`` ask for."""
+        return Pipeline(images, tuple(streams), self.crop, self.mean, execution, self.colours)
+
+
+def load_classifier(files: NetFiles, mean: Mean, blob: str | None = None) -> EvaluatedNet:
     """Read a net to be evaluated for its class scores: ``blob``, or the blob under its final softmax.
 
     Raises NetError and WeightsError as :func:`load_network`, and NetError for a blob of posteriors.
@@ -60,7 +78,7 @@ def load_classifier(files: NetFiles, mean: MeanPixel, blob: str | None = None) -
     return _load(files, mean, lambda net: score_blob(net, blob))
 
 
-def load_network(files: NetFiles, mean: MeanPixel, blob: str) -> EvaluatedNet:
+def load_network(files: NetFiles, mean: Mean, blob: str) -> EvaluatedNet:
     """Read a net to be evaluated for any one of its blobs.
 
     Raises NetError if the net does not take pictures alone or has no such blob, WeightsError if the file
@@ -69,12 +87,13 @@ def load_network(files: NetFiles, mean: MeanPixel, blob: str) -> EvaluatedNet:
     return _load(files, mean, lambda _: blob)
 
 
-def _load(files: NetFiles, mean: MeanPixel, choose: Callable[[Net], str]) -> EvaluatedNet:
+def _load(files: NetFiles, mean: Mean, choose: Callable[[Net], str]) -> EvaluatedNet:
     net = load_net(files.deploy, files.weights)
     lacking = layers_without_weights(net)
     if lacking:
         raise WeightsError(f"{files.weights}: no weights for layer {', '.join(lacking)} of net {net.name!r}")
-    picture = picture_input(net)
+    picture = picture_input(net, COLOURS)
+    colours = net.inputs[picture][1]
     blob = choose(net)
     if blob not in net.blobs:
         there = f"it has {', '.join(net.blobs)}{did_you_mean(blob, net.blobs)}"
@@ -89,9 +108,28 @@ def _load(files: NetFiles, mean: MeanPixel, choose: Callable[[Net], str]) -> Eva
         crop=net.inputs[picture][2],
         blob=blob,
         channels=shape[1],
-        mean=mean,
+        mean=_mean_of(mean, colours, files.name),
         weights_sha256=file_sha256(files.weights),
         prototxt_sha256=file_sha256(files.deploy),
+        colours=colours,
+    )
+
+
+def _mean_of(mean: Mean, colours: int, name: str) -> Mean:
+    """The mean with as many channels as the net's input has. Raises ProtocolError where it is not known."""
+    if isinstance(mean, MeanImage):
+        if mean.channels != colours:
+            raise ProtocolError(
+                f"{mean.source}: a mean image of {mean.channels} channels, but {name}'s input has {colours}"
+            )
+        return mean
+    if len(mean) == colours:
+        return mean
+    if len(set(mean)) == 1:  # Caffe repeats a single mean_value for every channel
+        return (mean[0],) * colours
+    raise ProtocolError(
+        f"{name}: its input has {colours} channel, but the mean pixel is {','.join(map(str, mean))};"
+        " expected --mean of one value"
     )
 
 
@@ -128,7 +166,7 @@ def check_scales(network: EvaluatedNet, streams: Sequence[Stream]) -> None:
             )
     dense = sorted({stream.scale for stream in streams if stream.view_kind == "dense"})
     if dense:
-        shape = (1, 3, dense[0], dense[0])
+        shape = (1, network.colours, dense[0], dense[0])
         fully_convolutional(network.net).reshape({network.input: shape})
 
 
@@ -142,7 +180,7 @@ class Scorer:
         self._session = Session(graph, device, threads=threads, repeatable=True)
 
     def __call__(self, batch: Singles) -> Singles:
-        """The net's blob, (N, C) or (N, C, h, w), for pictures (N, 3, H, W): BGR, 0-255 less the mean."""
+        """The net's blob, (N, C) or (N, C, h, w), for pictures (N, colours, H, W) less the mean."""
         answers = self._session.run({self._network.input: batch}, [self._network.blob])
         result: Singles = answers[self._network.blob]
         return result
@@ -151,7 +189,7 @@ class Scorer:
 def posterior_score(
     network: EvaluatedNet, streams: Sequence[Stream], device: str, threads: int
 ) -> Callable[[Stream, Singles], Singles]:
-    """The function that gives the log posteriors (n, K) of views (n, 3, h, w) of one of the ``streams``, with
+    """The function that gives the log posteriors (n, K) of views (n, C, h, w) of one of the ``streams``, with
     the network on ``device``."""
     dense = any(stream.view_kind == "dense" for stream in streams)
     scorer = Scorer(network, device, convolutional=dense, threads=threads)

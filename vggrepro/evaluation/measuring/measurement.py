@@ -24,7 +24,7 @@ from vggrepro.evaluation.measuring.evaluated_net import (
     load_classifier,
     posterior_score,
 )
-from vggrepro.evaluation.measuring.pipeline import Answer, Execution, ImageProblem, ImageSet, Pipeline
+from vggrepro.evaluation.measuring.pipeline import Answer, Execution, ImageProblem, ImageSet
 from vggrepro.evaluation.measuring.progress import progress
 from vggrepro.evaluation.measuring.view_batches import windows
 from vggrepro.evaluation.measuring.view_cache import BAD, PENDING, StreamCache, ViewCache
@@ -131,7 +131,7 @@ class StreamCaches:
             return
         score = posterior_score(network, self.streams, execution.device, execution.threads)
         shares = work_shares(self.streams, network.crop)
-        pipeline = Pipeline(images, self.streams, network.crop, network.mean, execution)
+        pipeline = network.pipeline(images, self.streams, execution)
         for found in pipeline.answers(todo, score, self.pending):
             if isinstance(found, Answer):
                 if self._keep(found):

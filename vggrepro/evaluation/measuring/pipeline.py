@@ -17,11 +17,12 @@ import numpy.typing as npt
 
 from vggrepro.data.arrays import Ints, Singles
 from vggrepro.data.decode import ENDS_EARLY, Pixels
+from vggrepro.data.mean_image import MeanImage
 from vggrepro.data.preprocess import to_blob
 from vggrepro.data.reading import OnBadImage
 from vggrepro.data.sources.base import Source
-from vggrepro.errors import DataError
-from vggrepro.evaluation.measuring.rescaled_image import ImageReading, RescaledImage, read_rescaled
+from vggrepro.errors import DataError, ProtocolError
+from vggrepro.evaluation.measuring.rescaled_image import ImageReading, RescaledImage, cut_view, read_rescaled
 from vggrepro.evaluation.measuring.view_batches import ViewBatch, batches_by_size, windows
 from vggrepro.evaluation.protocols import Stream
 from vggrepro.system.threads import ordered_map
@@ -83,7 +84,7 @@ class ImageProblem:
 
 
 Score = Callable[[Stream, Singles], Singles]
-"""What the network gives for a blob of views (n, 3, h, w) of one stream: a row for each, (n, D)."""
+"""What the network gives for a blob of views (n, C, h, w) of one stream: a row for each, (n, D)."""
 
 Wanted = Callable[[Stream, Ints], npt.NDArray[np.bool_]]
 """Which of a window's images (n,) need an answer in a stream: (n,)."""
@@ -96,7 +97,7 @@ def every(_stream: Stream, indexes: Ints) -> npt.NDArray[np.bool_]:
 
 @dataclass(frozen=True, eq=False)
 class _Work:
-    """One batch of a window: ``pictures`` are its views' pixels, (h, w, 3) uint8 each."""
+    """One batch of a window: ``pictures`` are its views' pixels, (h, w, C) uint8 each."""
 
     stream: Stream
     batch: ViewBatch
@@ -106,7 +107,7 @@ class _Work:
 
 @dataclass(frozen=True, eq=False)
 class _Prepared:
-    """A batch as the network takes it: ``blob`` (n, 3, h, w)."""
+    """A batch as the network takes it: ``blob`` (n, C, h, w)."""
 
     work: _Work
     blob: Singles
@@ -115,13 +116,15 @@ class _Prepared:
 @dataclass(frozen=True)
 class Pipeline:
     """The views that ``streams`` ask for of ``images``, for a network whose input has ``crop`` x ``crop``
-    pixels, of which the pixel ``mean`` (blue, green, red, 0-255) is subtracted."""
+    pixels of ``channels``, 3 or 1. ``mean`` is subtracted: a pixel (blue, green, red, or grey, 0-255), or an
+    image as large as the rescaled ones, which is cropped and mirrored with them."""
 
     images: ImageSet
     streams: tuple[Stream, ...]
     crop: int
-    mean: Sequence[float]
+    mean: Sequence[float] | MeanImage
     execution: Execution
+    channels: int = 3
 
     def all_answers(self, score: Score) -> Iterator[Answer | ImageProblem]:
         """Answers for all of the images."""
@@ -146,7 +149,30 @@ class Pipeline:
     def _prepared(self, item: _Work | ImageProblem) -> _Prepared | ImageProblem:
         if isinstance(item, ImageProblem):
             return item
-        return _Prepared(item, to_blob(np.stack(item.pictures), self.mean))
+        mean = self._mean_views(item) if isinstance(self.mean, MeanImage) else self.mean
+        reading = self.images.reading
+        return _Prepared(item, to_blob(np.stack(item.pictures), mean, reading.scale, reading.channel_order))
+
+    def _mean_views(self, work: _Work) -> Singles:
+        """The mean image's views that go with a batch's pictures: (n, h, w, C)."""
+        assert isinstance(self.mean, MeanImage)
+        pixels, centre = self.mean.pixels, self.images.reading.centre
+        views = [cut_view(pixels, work.stream, v.number, self.crop, centre) for v in work.batch.views]
+        return np.stack(views)
+
+    def _check_mean(self, image: RescaledImage, index: int) -> None:
+        """Raise ProtocolError unless a mean image is as large as an image at every scale."""
+        if not isinstance(self.mean, MeanImage):
+            return
+        height, width, _ = self.mean.pixels.shape
+        for pixels in image.pixels.values():
+            found = pixels.shape[:2]
+            if found != (height, width):
+                raise ProtocolError(
+                    f"{self.mean.source}: a mean image of {height} x {width}, but"
+                    f" {self.images.source.place(index)} is rescaled to {found[0]} x {found[1]};"
+                    " expected --resize warp with --scales of that size, or --mean-as pixel"
+                )
 
     def _works(self, windows: Sequence[Ints], wanted: Wanted) -> Iterator[_Work | ImageProblem]:
         indexes = (int(index) for window in windows for index in window)
@@ -167,11 +193,14 @@ class Pipeline:
     def _load(self, index: int) -> RescaledImage | DataError:
         try:
             scales = sorted({stream.scale for stream in self.streams})
-            return read_rescaled(self.images.source, index, scales, self.images.reading)
+            grey = self.channels == 1
+            image = read_rescaled(self.images.source, index, scales, self.images.reading, grey=grey)
         except DataError as error:
             if self.images.on_bad == "error":
                 raise
             return error
+        self._check_mean(image, index)
+        return image
 
     def _batches(
         self,

@@ -6,23 +6,28 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy.typing as npt
+
 from vggrepro.data.decode import Exif, Pixels
 from vggrepro.data.image_header import MAX_PIXELS
 from vggrepro.data.preprocess import (
     Centre,
+    ChannelOrder,
     Kernel,
     Offset,
+    Resize,
     centre_offset,
-    cut,
     five_crop_offsets,
     grid_offsets,
-    mirror,
     rescale,
 )
 from vggrepro.data.sources.base import Source
 from vggrepro.errors import ImageTooLargeError
 from vggrepro.evaluation.measuring.view_batches import Size
 from vggrepro.evaluation.protocols import Stream
+
+AnyPixels = npt.NDArray[Any]
+"""(H, W, C) of any dtype: an image, or a mean image that is cropped with it."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +39,19 @@ class ImageReading:
     centre: Centre = "floor"
     max_pixels: int = field(default=MAX_PIXELS, compare=False)
     """Most pixels of an image; no fact of a result, since more are an error."""
+    resize: Resize = "keep-aspect"
+    channel_order: ChannelOrder = "bgr"
+    scale: float = 1.0
+    """What pixels are multiplied by after the mean is subtracted."""
 
     def facts(self) -> dict[str, Any]:
-        """The choices, ready for JSON."""
-        return {"exif": self.exif, "kernel": self.kernel, "centre": self.centre}
+        """The choices, ready for JSON. Those that VGG's nets never need are told only where they differ from
+        VGG's, so that view caches that were written without them stay valid."""
+        found: dict[str, Any] = {"exif": self.exif, "kernel": self.kernel, "centre": self.centre}
+        others = {"resize": "keep-aspect", "channel_order": "bgr", "scale": 1.0}
+        return found | {
+            key: getattr(self, key) for key, usual in others.items() if getattr(self, key) != usual
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,16 +71,21 @@ class RescaledImage:
         return height, width
 
     def view(self, stream: Stream, number: int, crop: int) -> Pixels:
-        """View ``number`` of the stream, (h, w, 3), in the memory of ``pixels``. The views of a flipped
-        stream are the mirror images of the other's, in the same order."""
-        pixels = self.pixels[stream.scale]
-        if stream.view_kind != "dense":
-            pixels = cut(pixels, offsets(stream.view_kind, pixels, crop, self.centre)[number], crop)
-        return mirror(pixels) if stream.flip else pixels
+        """View ``number`` of the stream, (h, w, 3), in the memory of ``pixels``."""
+        return cut_view(self.pixels[stream.scale], stream, number, crop, self.centre)
 
 
-def offsets(views: str, pixels: Pixels, crop: int, centre: Centre) -> tuple[Offset, ...]:
-    """Top and left of the crops of one kind ("centre", "five", "grid") in an image (H, W, 3)."""
+def cut_view(pixels: AnyPixels, stream: Stream, number: int, crop: int, centre: Centre) -> AnyPixels:
+    """View ``number`` of the stream, (h, w, C), in the memory of ``pixels`` (H, W, C). The views of a flipped
+    stream are the mirror images of the other's, in the same order."""
+    if stream.view_kind != "dense":
+        top, left = offsets(stream.view_kind, pixels, crop, centre)[number]
+        pixels = pixels[top : top + crop, left : left + crop]
+    return pixels[:, ::-1] if stream.flip else pixels
+
+
+def offsets(views: str, pixels: AnyPixels, crop: int, centre: Centre) -> tuple[Offset, ...]:
+    """Top and left of the crops of one kind ("centre", "five", "grid") in an image (H, W, C)."""
     height, width, _ = pixels.shape
     if views == "centre":
         return (centre_offset(height, width, crop, centre),)
@@ -75,12 +94,15 @@ def offsets(views: str, pixels: Pixels, crop: int, centre: Centre) -> tuple[Offs
     return grid_offsets(height, width, crop)
 
 
-def read_rescaled(source: Source, index: int, scales: Iterable[int], reading: ImageReading) -> RescaledImage:
-    """Read and decode an image, and rescale it to smallest sides ``scales`` in pixels. Raises DataError if it
-    cannot be decoded, and ImageTooLargeError if it has too many pixels, as it is or rescaled."""
-    decoded = source.decoded(index, exif=reading.exif, max_pixels=reading.max_pixels)
+def read_rescaled(
+    source: Source, index: int, scales: Iterable[int], reading: ImageReading, *, grey: bool = False
+) -> RescaledImage:
+    """Read and decode an image, in ``grey`` with one channel, and rescale it to smallest sides ``scales`` in
+    pixels. Raises DataError if it cannot be decoded, and ImageTooLargeError if it has too many pixels, as it
+    is or rescaled."""
+    decoded = source.decoded(index, grey=grey, exif=reading.exif, max_pixels=reading.max_pixels)
     try:
-        pixels = {scale: rescale(decoded.pixels, scale, reading.kernel) for scale in scales}
+        pixels = {q: rescale(decoded.pixels, q, reading.kernel, reading.resize) for q in scales}
     except ImageTooLargeError as error:
         raise ImageTooLargeError(f"{source.place(index)}: {error}") from error
     return RescaledImage(pixels, reading.centre, decoded.truncated)

@@ -1,0 +1,70 @@
+"""Mean images, which are subtracted from a network's input: Caffe's .binaryproto, or .npy."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.caffe.binary import read_blob
+from vggrepro.data.preprocess import ChannelOrder
+from vggrepro.errors import DataError
+
+MEAN_IMAGE_SUFFIXES = (".binaryproto", ".npy")
+
+
+@dataclass(frozen=True, eq=False)
+class MeanImage:
+    """A mean image: ``pixels`` (H, W, C) float32, 0-255, with blue first where C is 3. ``source`` is the file
+    that it is from. It is subtracted from images of its own height and width before they are cropped."""
+
+    pixels: npt.NDArray[np.float32]
+    source: str
+
+    @property
+    def channels(self) -> int:
+        return int(self.pixels.shape[2])
+
+    @property
+    def over_pixels(self) -> tuple[float, ...]:
+        """The mean over all pixels, one value for each channel: what pycaffe's examples subtract."""
+        return tuple(self.pixels.mean(axis=(0, 1), dtype=np.float64).tolist())
+
+    @property
+    def sha256(self) -> str:
+        """Of the values, (H, W, C) float32."""
+        return hashlib.sha256(np.ascontiguousarray(self.pixels).tobytes()).hexdigest()
+
+
+def read_mean_image(path: Path, order: ChannelOrder = "bgr") -> MeanImage:
+    """Read a mean image (C, H, W) or (1, C, H, W), with 1 or 3 channels: compute_image_mean's .binaryproto,
+    or pycaffe's .npy. Its channels are in the ``order`` of the network's input.
+
+    Raises DataError for files that hold something else, and ParseError or WeightsError as ``read_blob``.
+    """
+    values = read_blob(path) if path.suffix == ".binaryproto" else _read_npy(path)
+    shape = values.shape[1:] if values.ndim == 4 and values.shape[0] == 1 else values.shape
+    if len(shape) != 3 or shape[0] not in (1, 3):
+        raise DataError(
+            f"{path}: holds an array of {values.shape}, expected a mean image (C, H, W) of 1 or 3 channels"
+        )
+    pixels = values.reshape(shape).transpose(1, 2, 0).astype(np.float32)  # H W C
+    if not np.isfinite(pixels).all():
+        raise DataError(f"{path}: the mean image holds values that are not finite")
+    return MeanImage(pixels[..., ::-1] if order == "rgb" else pixels, str(path))
+
+
+def _read_npy(path: Path) -> npt.NDArray[np.float32]:
+    try:
+        values = np.load(path, allow_pickle=False)
+    except OSError as error:
+        raise DataError(f"{path}: Could not open or find file: {error.strerror or error}") from error
+    except (ValueError, EOFError) as error:
+        raise DataError(f"{path}: not a NumPy array: {error}") from error
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "fui":
+        raise DataError(f"{path}: expected a NumPy array of numbers")
+    single: npt.NDArray[np.float32] = values.astype(np.float32)
+    return single
