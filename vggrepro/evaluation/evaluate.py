@@ -51,7 +51,7 @@ def evaluate(
             keys={m.index: truth.source.key(m.index) for m in results[best].worst},
             settings=_settings(plan, truth, images, execution, ranks, measured.networks),
             seconds=measured.seconds,
-            notices=[diagnosis] if diagnosis else [],
+            notices=[*([diagnosis] if diagnosis else []), *truth.notices],
         )
 
 

@@ -94,8 +94,8 @@ def add_class_options(options: Options) -> None:
         "--devkit",
         type=Path,
         metavar="FILE",
-        help="the devkit's class order, to read its ground truth: meta.mat, or a list of WNIDs by"
-        " ILSVRC2012_ID",
+        help="the devkit's class order, to read its ground truth: meta.mat, map_clsloc.txt, or a"
+        " list of WNIDs by ILSVRC2012_ID",
     )
 
 

@@ -46,8 +46,8 @@ def add_truth_options(options: Options) -> None:
         "--labels",
         type=Path,
         metavar="FILE",
-        help="Caffe's list ('file label'), or the devkit's ground truth; without it an LMDB's labels or"
-        " the WNIDs in the paths count",
+        help="Caffe's list ('file label'), the devkit's ground truth, or Kaggle's LOC_val_solution.csv;"
+        " without it an LMDB's labels or the classes in the paths count",
     )
     add_class_options(options)
     options.add_argument(

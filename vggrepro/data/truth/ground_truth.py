@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from vggrepro.data.arrays import Ints
 from vggrepro.data.sources import Selection, Source, alphabetical, listed, open_images, with_labels
+from vggrepro.data.truth.kaggle import is_kaggle_solution, read_kaggle_solution
 from vggrepro.data.truth.label_order import diagnose, label_orders
 from vggrepro.data.truth.labels import (
     Synsets,
@@ -23,6 +24,7 @@ from vggrepro.data.truth.labels import (
     labels_by_folder,
     read_blacklist,
     read_devkit_ground_truth,
+    read_devkit_list,
     read_devkit_meta,
     read_list,
     read_synsets,
@@ -48,6 +50,8 @@ class Truth:
     synsets: Synsets | None = None
     devkit: Synsets | None = None
     left_out: frozenset[int] = frozenset()
+    notices: tuple[str, ...] = ()
+    """What a reader of results must know about the images, in sentences."""
 
     @property
     def names(self) -> Sequence[str]:
@@ -83,9 +87,10 @@ def open_truth(
     """Open a folder, a tar or an LMDB of images, with its ground truth.
 
     ``labels`` is Caffe's ``file label`` list, which then says which images are meant and in which order, or
-    the devkit's ground truth. Without it an LMDB's own labels count, or the WNIDs in the images' paths.
-    ``synsets`` is the network's order of the classes (synset_words.txt); ``devkit`` the devkit's (meta.mat,
-    or a list of WNIDs by ILSVRC2012_ID); ``tar_index`` where the index of a tar is kept. Raises DataError
+    the devkit's ground truth or Kaggle's LOC_val_solution.csv, of which some images may be there. Without it
+    an LMDB's own labels count, or the classes in the images' paths. ``synsets`` is the network's order of the
+    classes (synset_words.txt, or one name a line); ``devkit`` the devkit's (meta.mat, map_clsloc.txt, or a
+    list of WNIDs by ILSVRC2012_ID); ``tar_index`` where the index of a tar is kept. Raises DataError
     for what does not fit together.
     """
     order = read_synsets(synsets) if synsets is not None else None
@@ -116,6 +121,8 @@ def _truth(source: Source, labels: Path | None, synsets: Synsets | None, devkit:
     if labels is None:
         found, order = labels_by_folder([source.key(i) for i in range(len(source))], synsets, source.name)
         return Truth(with_labels(source, found), found, source.name, order, devkit)
+    if is_kaggle_solution(labels):
+        return _from_kaggle(source, labels, synsets, devkit)
     if is_devkit_ground_truth(labels):
         return _from_devkit(source, labels, synsets, devkit)
     view = listed(source, read_list(labels), str(labels))
@@ -129,12 +136,51 @@ def _from_devkit(source: Source, labels: Path, synsets: Synsets | None, devkit: 
             f"{labels}: one id for each file in the order of their names, but {source.name} is a database"
             " in an order of its own; it has its own labels, which count without this file"
         )
-    if len(wnids) != len(source):
-        raise DataError(f"{source.name}: {len(source)} images, but {labels} has {len(wnids)}")
+    order = alphabetical(source)
+    of_images = wnids if len(wnids) == len(source) else _by_number(source, order, wnids, labels)
     if synsets is None:
         raise DataError(f"{labels}: the order of the network's classes is needed to read it")
+    found = synsets.labels_of(of_images, str(labels))
+    notices = _part(len(source), len(wnids), labels)
+    return Truth(Selection(source, order, found), found, str(labels), synsets, devkit, notices=notices)
+
+
+def _by_number(source: Source, order: Ints, wnids: Sequence[str], labels: Path) -> list[str]:
+    """The WNIDs of the images at ``order`` by the numbers in ILSVRC's file names: some of the images that the
+    ground truth is for. Raises DataError where the names have none, or one beyond the ground truth."""
+    found = []
+    for index in order:
+        match = _NUMBER.search(source.key(int(index)))
+        if match is None:
+            raise DataError(f"{source.name}: {len(source)} images, but {labels} has {len(wnids)}")
+        number = int(match.group(1))
+        if not 1 <= number <= len(wnids):
+            raise DataError(
+                f"{source.place(int(index))}: {labels} has {len(wnids)} images, not image {number}"
+            )
+        found.append(wnids[number - 1])
+    return found
+
+
+def _from_kaggle(source: Source, labels: Path, synsets: Synsets | None, devkit: Synsets | None) -> Truth:
+    solution = read_kaggle_solution(labels)
+    wnids = []
+    for index in range(len(source)):
+        wnid = solution.get(PurePosixPath(source.key(index)).stem)
+        if wnid is None:
+            raise DataError(f"{source.place(index)}: {labels} has no such image")
+        wnids.append(wnid)
+    if synsets is None:
+        order = sorted(set(solution.values()))
+        synsets = Synsets(tuple(order), ("",) * len(order), f"{labels}, sorted by WNID")
     found = synsets.labels_of(wnids, str(labels))
-    return Truth(Selection(source, alphabetical(source), found), found, str(labels), synsets, devkit)
+    notices = _part(len(source), len(solution), labels)
+    return Truth(with_labels(source, found), found, str(labels), synsets, devkit, notices=notices)
+
+
+def _part(images: int, listed: int, labels: Path) -> tuple[str, ...]:
+    """What to tell where not all images of a ground truth are there."""
+    return (f"{images} of the {listed} images that {labels} is for are there",) if images != listed else ()
 
 
 def own_labels(source: Source) -> Ints:
@@ -147,7 +193,7 @@ def own_labels(source: Source) -> Ints:
 
 
 def _devkit_order(path: Path) -> Synsets:
-    return read_devkit_meta(path) if path.suffix == ".mat" else read_synsets(path)
+    return read_devkit_meta(path) if path.suffix == ".mat" else read_devkit_list(path)
 
 
 def _sorted(devkit: Synsets | None) -> Synsets | None:

@@ -29,6 +29,8 @@ def label_orders(labels: Ints, synsets: Synsets, devkit: Synsets | None) -> dict
     A reading is left out where it does not apply: labels outside its range, classes it lacks.
     """
     orders: dict[str, Ints] = {}
+    if not synsets.distinct:
+        return orders
     in_order = Synsets(tuple(sorted(synsets.wnids)), (), synsets.source)
     readings = {"sorted WNIDs, from 0": (in_order, labels), "sorted WNIDs, from 1": (in_order, labels - 1)}
     readings[f"the order of {synsets.source}, from 1"] = (synsets, labels - 1)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from vggrepro.data.truth.labels import is_wnid
 from vggrepro.evaluation.goals import Goal
 from vggrepro.evaluation.metrics import ErrorRate, TopErrors
 from vggrepro.evaluation.results import Outcome, Results
@@ -68,7 +69,7 @@ class Report:
     def words(self, label: int) -> tuple[str, str]:
         """A class's words, and its WNID; what is not known is empty."""
         wnid, _, words = self.name(label).partition(" ")
-        return (words, wnid) if words and label < len(self.names) else (self.name(label), "")
+        return (words, wnid) if words and is_wnid(wnid) else (self.name(label), "")
 
 
 def difference(measured: ErrorRate, published: float | None) -> float | None:
