@@ -16,6 +16,9 @@ installed package the files themselves."""
 JITTERED = "256;512"
 """The paper's [256;512]: the smallest side S was drawn per training image from this range."""
 
+PUBLISHED = {config: f"{config}:{JITTERED}" for config in ("D", "E")}
+"""The nets whose weights the authors published, VGG_ILSVRC_16_layers and VGG_ILSVRC_19_layers."""
+
 
 @dataclass(frozen=True)
 class NetName:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vggrepro.paper.tables import Tested
+from vggrepro.paper.nets import JITTERED
 
 
 @dataclass(frozen=True)
 class Replication:
-    """One published measurement. ``config`` is the paper's letter, ``protocol`` as on the command line;
-    ``detail`` is what else there is to say, as the scales."""
+    """One published measurement. ``config`` is the paper's letter, ``protocol`` as on the command line,
+    ``scales`` are the smallest sides Q in pixels; ``detail`` is what else there is to say."""
 
     config: str
     source: str
@@ -22,19 +22,33 @@ class Replication:
     top5: float | None
     weights: str = "original"
     protocol: str = "centre"
+    scales: tuple[int, ...] = (256,)
     detail: str = ""
 
     @property
     def what(self) -> str:
         """Weights and protocol in words."""
-        return f"{self.weights} weights, {self.protocol} {self.detail}".strip()
+        scales = ",".join(map(str, self.scales))
+        return f"{self.weights} weights, {self.protocol} Q={scales} {self.detail}".strip()
+
+    def fits(self, net: str, protocol: str, scales: tuple[int, ...]) -> bool:
+        """Whether it measured the same: ``net`` under ``protocol`` at ``scales``.
+
+        A net's name is a configuration with the training scale, "D:256", or alone, "D", if nothing is known
+        of its training. The authors' published weights were trained with scale jittering; others' trainings have
+        no training scale of the paper.
+        """
+        config, _, training = net.partition(":")
+        trained_alike = not training or (self.weights == "original" and training == JITTERED)
+        same = (config, protocol, sorted(scales)) == (self.config, self.protocol, sorted(self.scales))
+        return same and trained_alike
 
 
 REPLICATIONS: tuple[Replication, ...] = (
-    Replication("D", "authors' model page", None, 8.1, protocol="dense", detail="Q=384"),
-    Replication("D", "authors' model page", None, 7.5, protocol="dense", detail="Q=256,384,512"),
-    Replication("E", "authors' model page", None, 8.0, protocol="dense", detail="Q=384"),
-    Replication("E", "authors' model page", None, 7.5, protocol="dense", detail="Q=256,384,512"),
+    Replication("D", "authors' model page", None, 8.1, protocol="dense", scales=(384,)),
+    Replication("D", "authors' model page", None, 7.5, protocol="dense", scales=(256, 384, 512)),
+    Replication("E", "authors' model page", None, 8.0, protocol="dense", scales=(384,)),
+    Replication("E", "authors' model page", None, 7.5, protocol="dense", scales=(256, 384, 512)),
     Replication("D", "MatConvNet", 28.5, 9.9),
     Replication("E", "MatConvNet", 28.7, 9.9),
     Replication("D", "keras-applications", 28.732, 9.950),
@@ -57,9 +71,6 @@ REPLICATIONS: tuple[Replication, ...] = (
 )
 
 
-def replications_of(tested: tuple[Tested, ...]) -> tuple[Replication, ...]:
-    """The replications of the configuration that a row tests; none for ensembles, which nobody has
-    replicated."""
-    if len(tested) != 1:
-        return ()
-    return tuple(r for r in REPLICATIONS if r.config == tested[0].net.config)
+def replications_of(net: str, protocol: str, scales: tuple[int, ...]) -> tuple[Replication, ...]:
+    """The published measurements of a net (see :meth:`Replication.fits`) under a protocol at these scales."""
+    return tuple(r for r in REPLICATIONS if r.fits(net, protocol, scales))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from vggrepro.errors import ProtocolError, did_you_mean
-from vggrepro.paper.nets import canonical
+from vggrepro.paper.nets import PUBLISHED, canonical
 from vggrepro.paper.tables import ROWS, TITLES, TableRow, table
 from vggrepro.text_table import aligned
 
@@ -24,6 +26,30 @@ def find_row(number: int, key: str) -> TableRow:
     known = ", ".join(row.key for row in rows if row.tested)
     close = did_you_mean(key, [row.key for row in rows if row.tested])
     raise ProtocolError(f"table {number} has no row {key!r}: expected one of {known}{close}")
+
+
+def find_rows(numbers: Sequence[int], keys: Sequence[str]) -> list[TableRow]:
+    """The rows of the tables ``numbers``, each once: all that can be run, or those with the ``keys``, each of
+    which at least one of the tables must have. Raises ProtocolError as :func:`find_row`."""
+    if not keys:
+        return list(dict.fromkeys(row for number in numbers for row in runnable_rows(number)))
+    found: dict[TableRow, None] = {}
+    for key in keys:
+        having = [n for n in numbers if any(row.key == canonical(key) for row in _rows(n))]
+        found.update((find_row(number, key), None) for number in having or numbers)
+    return list(found)
+
+
+def published_rows(nets: Sequence[str]) -> list[TableRow]:
+    """The rows of Tables 3 to 7 that the published weights of ``nets`` (D, E, or both) can be run for: those
+    of nets trained with scale jittering. Raises ProtocolError for a net whose weights are not published."""
+    for net in nets:
+        if net not in PUBLISHED:
+            raise ProtocolError(
+                f"--published {net}=...: expected {' or '.join(PUBLISHED)}, the published nets"
+            )
+    names = {PUBLISHED[net] for net in nets}
+    return [row for row in ROWS if row.tested and {str(tested.net) for tested in row.tested} <= names]
 
 
 def runnable_rows(number: int) -> list[TableRow]:

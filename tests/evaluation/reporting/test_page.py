@@ -4,11 +4,17 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from report_case import NAMES, make_page
+from report_case import NAMES, errors, make_page, make_report
 
+from vggrepro.evaluation.goals import row_goals
+from vggrepro.evaluation.protocols import BEFORE
+from vggrepro.evaluation.reporting.page import page
+from vggrepro.evaluation.results import Outcome
+from vggrepro.paper.rows import runnable_rows
 from vggrepro.paper.tables import table
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -117,3 +123,13 @@ def test_the_page_shows_the_papers_table_with_our_column():
     wnid, _, words = NAMES[39].partition(" ")
     assert f"{words}  {wnid}" in text  # escaped in the page, plain here
     assert [a for tag, a in checker.seen if tag == "meta" and a.get("name") == "viewport"]
+
+
+def test_every_table_that_rows_were_measured_of_is_on_the_page():
+    goals = row_goals([*table(3)[:2], *table(5), *runnable_rows(6)], BEFORE)
+    report = replace(make_report(), found=[(goal, Outcome(goal.members, errors(25, 8))) for goal in goals])
+    text = page(report, {})
+    assert re.findall(r"<h2>Table (\d)\.", text) == ["3", "5", "6"]
+    assert text.count('<tr class="ours">') == len(goals)
+    assert text.count("paper, test top-5") == 1  # Table 6 alone has the column
+    assert "fine-tuned in its fully connected layers only" in text

@@ -2,11 +2,16 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
-from report_case import make_report
+from report_case import errors, make_report
 
+from vggrepro.evaluation.goals import row_goals
+from vggrepro.evaluation.protocols import BEFORE
 from vggrepro.evaluation.reporting.report import to_json, to_markdown
+from vggrepro.evaluation.results import Outcome
+from vggrepro.paper.rows import runnable_rows
 from vggrepro.paper.tables import table
 
 
@@ -22,7 +27,8 @@ def test_the_json_has_every_number_and_setting():
     assert list(found["results"]) == [f"table 5, {row.key}" for row in table(5)]
     assert found["images"]["bad"] == {"a.JPEG": "no image"}
     assert found["settings"]["networks"] == [{"name": "</pre><script>"}]
-    assert {r["source"] for r in found["replications"]} >= {"MatConvNet", "keras-applications"}
+    replicated = [(r["result"], r["source"], r["top5"]) for r in found["replications"]]
+    assert replicated == [(f"table 5, {net}:dense", "authors' model page", 7.5) for net in "DE"]
 
 
 def test_the_markdown_puts_our_number_beside_the_papers():
@@ -36,7 +42,7 @@ def test_the_markdown_puts_our_number_beside_the_papers():
         "paper: 24.4 / 7.1",
         "+0.10 / -0.04",
     ]
-    assert "| MatConvNet, original weights, centre" in text
+    assert "| authors' model page, original weights, dense Q=256,384,512 | table 5, D:dense" in text
     assert "images that cannot be decoded, and count in no error (1): a.JPEG" in text
 
 
@@ -47,3 +53,10 @@ def test_tables_of_the_markdown_are_rectangular():
         counts = {line.count("|") for line in block.splitlines() if line.startswith("|")}
         assert len(counts) <= 1
     assert lines
+
+
+def test_the_papers_errors_on_the_test_images_are_told():
+    goals = row_goals(runnable_rows(6), BEFORE)
+    report = replace(make_report(), found=[(goal, Outcome(goal.members, errors(25, 8))) for goal in goals])
+    assert "paper: 23.7 / 6.8 (test: 6.8)" in to_markdown(report)
+    assert "paper: 23.9 / 7.2 " in to_markdown(report)

@@ -18,7 +18,7 @@ from vggrepro.errors import OptionError
 from vggrepro.evaluation import demo
 from vggrepro.evaluation.goals import PAPER, EvaluationPlan, Goal, parse_expectation, row_goals
 from vggrepro.evaluation.measuring.rescaled_image import ImageReading
-from vggrepro.paper.rows import find_row, runnable_rows
+from vggrepro.paper.rows import find_rows, published_rows
 from vggrepro.paper.tables import TableRow
 
 _FIXED = ("protocol", "scales", "flip")
@@ -34,7 +34,8 @@ class GoalOptions:
     reading: ReadingOptions
     sample: Sample
     demo: bool = False
-    table: int | None = None
+    table: tuple[int, ...] = ()
+    published: tuple[str, ...] = ()
     row: tuple[str, ...] = ()
     list_rows: bool = False
     score_blob: str | None = None
@@ -47,25 +48,41 @@ class GoalOptions:
     def _plan(self) -> EvaluationPlan:
         if self.demo:
             return self._demo_plan()
-        if self.table is not None:
-            return self._table_plan(self.table)
+        if self.published:
+            return self._published_plan()
+        if self.table:
+            return self._rows_plan(find_rows(self.table, self.row), self.network)
         if self.row:
             raise OptionError(f"--row {self.row[0]}: expected --table N with it")
         files, mean = self.network.files(embedded=False)
         return EvaluationPlan([self._described([f.name for f in files])], files, mean, self.score_blob)
 
-    def _table_plan(self, number: int) -> EvaluationPlan:
+    def _published_plan(self) -> EvaluationPlan:
+        """Every row that the published weights can be run for."""
+        for name in ("table", "row"):
+            if getattr(self, name):
+                raise OptionError(
+                    f"--{name}: --published takes every row of its nets; leave out one of the two"
+                )
+        if self.network.weights:
+            raise OptionError("--weights: --published names the weights; leave out one of the two")
+        rows = published_rows([option.partition("=")[0] for option in self.published])
+        return self._rows_plan(rows, replace(self.network, weights=self.published))
+
+    def _rows_plan(self, rows: Sequence[TableRow], network: NetworkOptions) -> EvaluationPlan:
         for name in given(self.protocol):
             if name in _FIXED:
-                raise OptionError(f"--{name}: the rows of a table fix it; leave out --table or --{name}")
-        goals = row_goals(_rows(number, self.row), self.protocol.average)
+                raise OptionError(
+                    f"--{name}: the rows of a table fix it; leave out --table or --published, or --{name}"
+                )
+        goals = row_goals(rows, self.protocol.average)
         names = list(dict.fromkeys(member.net for goal in goals for member in goal.members))
-        files, mean = self.network.files_of(names)
+        files, mean = network.files_of(names)
         return EvaluationPlan(goals, files, mean, self.score_blob)
 
     def _demo_plan(self) -> EvaluationPlan:
         """Every protocol that Caffe was asked about, or the one that the options describe."""
-        refuse_with_demo(self, "table", "row")
+        refuse_with_demo(self, "table", "published", "row")
         files, mean = self.network.files(embedded=True)
         # Caffe answered for all images, read in one way and averaged before the softmax.
         whole = self.sample.limit is None and self.reading.reading == ImageReading()
@@ -85,10 +102,24 @@ class GoalOptions:
 
 
 def add_goal_options(options: Options) -> None:
-    """Add ``--demo``, ``--table``, ``--row`` and ``--list-rows``."""
+    """Add ``--demo``, ``--table``, ``--published``, ``--row`` and ``--list-rows``."""
     add_demo_option(options, "the embedded miniature of ILSVRC: images, labels and network")
     options.add_argument(
-        "--table", type=int, metavar="N", help="a table of the paper, 3 to 7: every row, or --row"
+        "--table",
+        action="append",
+        default=[],
+        type=int,
+        metavar="N",
+        help="a table of the paper, 3 to 7: every row, or --row; repeatable",
+    )
+    options.add_argument(
+        "--published",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="NET=FILE",
+        help="the published weights, D=VGG_ILSVRC_16_layers.caffemodel and E=VGG_ILSVRC_19_layers.caffemodel:"
+        " every row of the tables that they can be run for",
     )
     options.add_argument(
         "--row",
@@ -107,13 +138,6 @@ def add_expect_option(options: Options) -> None:
         metavar="paper|TOP1,TOP5",
         help="exit with 1 unless both errors are as in the paper's row, or as given in percent",
     )
-
-
-def _rows(number: int, keys: Sequence[str]) -> list[TableRow]:
-    """The rows of a table that ``keys`` name, or all that can be run."""
-    if keys:
-        return [find_row(number, key) for key in keys]
-    return runnable_rows(number)
 
 
 def _expecting(plan: EvaluationPlan, expect: str | None) -> EvaluationPlan:

@@ -52,8 +52,20 @@ class Report:
         return self.goal.row
 
     @property
-    def replications(self) -> tuple[Replication, ...]:
-        return replications_of(self.row.tested) if self.row else ()
+    def tables(self) -> list[int]:
+        """The numbers of the paper's tables that rows were measured of."""
+        return sorted({goal.row.table for goal, _ in self.found if goal.row is not None})
+
+    @property
+    def replications(self) -> list[tuple[Goal, Outcome, Replication]]:
+        """What others have published about the same nets, protocols and scales as were evaluated; nobody has
+        replicated an ensemble."""
+        alone = [(goal, outcome, goal.members[0]) for goal, outcome in self.found if len(goal.members) == 1]
+        return [
+            (goal, outcome, replication)
+            for goal, outcome, member in alone
+            for replication in replications_of(member.net, member.protocol, member.scales)
+        ]
 
     @property
     def compared(self) -> list[tuple[str, Outcome]]:
@@ -87,7 +99,7 @@ def to_json(report: Report) -> dict[str, Any]:
         "results": {goal.name: goal_json(goal, outcome) for goal, outcome in report.found},
         "images": {**asdict(report.counts), "evaluated": results.images},
         "paper": asdict(report.row) if report.row else None,
-        "replications": [asdict(r) for r in report.replications],
+        "replications": [{"result": goal.name, **asdict(r)} for goal, _, r in report.replications],
         "parts": [outcome_json(part) for part in results.parts],
         "classes": [
             {"label": c.label, "name": report.name(c.label), **errors_json(c.errors)} for c in results.classes
@@ -166,10 +178,10 @@ def to_markdown(report: Report) -> str:
         "",
         *_aligned(["", "top-1", "top-5", "expected", "difference"], _goal_rows(report)),
     ]
-    errors = report.results.whole.errors
     if report.replications:
-        rows = [_replication_row(r, errors) for r in report.replications]
-        lines += ["", *_aligned(["published replications", "top-1", "top-5", "our difference"], rows)]
+        rows = [_replication_row(*found) for found in report.replications]
+        heads = ["published replications", "of", "top-1", "top-5", "our difference"]
+        lines += ["", *_aligned(heads, rows)]
     parts = report.compared[len(report.found) :]
     if parts:
         rows = [[label, with_interval(o.errors.top1), with_interval(o.errors.top5)] for label, o in parts]
@@ -186,14 +198,17 @@ def _goal_rows(report: Report) -> list[list[str]]:
         row = [goal.name, with_interval(top1), with_interval(top5), "-", "-"]
         if wanted is not None:
             row[3] = f"{wanted.whose}: {published(wanted.top1)} / {published(wanted.top5)}"
+            if goal.row is not None and goal.row.test_top5 is not None:
+                row[3] += f" (test: {published(goal.row.test_top5)})"
             row[4] = differences(outcome.errors, wanted.top1, wanted.top5)
         rows.append(row)
     return rows
 
 
-def _replication_row(r: Replication, errors: TopErrors) -> list[str]:
+def _replication_row(goal: Goal, outcome: Outcome, r: Replication) -> list[str]:
     who = f"{r.source}, {r.what}"
-    return [who, published(r.top1), published(r.top5), differences(errors, r.top1, r.top5)]
+    beside = differences(outcome.errors, r.top1, r.top5)
+    return [who, goal.name, published(r.top1), published(r.top5), beside]
 
 
 def _aligned(heads: list[str], rows: list[list[str]]) -> list[str]:
