@@ -35,8 +35,8 @@ class Replication:
         """Whether it measured the same: ``net`` under ``protocol`` at ``scales``.
 
         A net's name is a configuration with the training scale, "D:256", or alone, "D", if nothing is known
-        of its training. The authors' published weights were trained with scale jittering; others' trainings have
-        no training scale of the paper.
+        of its training. The authors' published weights were trained with scale jittering; others' trainings
+        have no training scale of the paper.
         """
         config, _, training = net.partition(":")
         trained_alike = not training or (self.weights == "original" and training == JITTERED)
