@@ -17,6 +17,7 @@ from vggrepro.cli.options.evaluation import (
 )
 from vggrepro.cli.options.goals import GoalOptions, add_expect_option, add_goal_options
 from vggrepro.cli.options.images import add_sample_options
+from vggrepro.cli.options.predictions import PredictionOptions, add_prediction_options
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.report_files import ReportFiles, add_report_options
 from vggrepro.cli.options.truth import TruthOptions, add_truth_options
@@ -48,6 +49,7 @@ class EvaluationOptions:
     truth: TruthOptions
     running: RunningOptions
     report: ReportFiles
+    answers: PredictionOptions
     cache: Path | None
     tolerance: float
     traceback: bool
@@ -103,6 +105,7 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
         help="keep every view's posterior here: a killed run goes on, other averages need no inference",
     )
     add_report_options(group)
+    add_prediction_options(group)
     add_expect_option(group)
     group.add_argument(
         "--tolerance",
@@ -115,13 +118,17 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
 
 def _evaluate(options: EvaluationOptions, ranks: Ranks) -> int:
     options.report.check(options)
+    theirs = options.answers.check(options)
     goals = options.goals
     plan, truth = goals.plan(), options.truth.open(embedded=goals.demo)
     indexes = choose_images(len(truth.source), truth.left_out, goals.sample.limit, goals.sample.seed)
+    options.answers.check_submission(truth, len(indexes))
     images = ImageSet(truth.source, indexes, goals.reading.reading, goals.reading.on_bad_image)
     report = evaluate(plan, truth, images, options.running.running(ranks), ranks, options.cache)
     if report is None:
         return 0
+    report = options.answers.compared(report, theirs)
     options.report.write(report, images)
+    options.answers.write(report, truth)
     show(report)
     return verdict(report, options.tolerance, paper_counts=goals.expect is not None)

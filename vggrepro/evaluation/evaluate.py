@@ -14,6 +14,7 @@ from vggrepro.data.truth.ground_truth import Truth
 from vggrepro.evaluation.goals import EvaluationPlan
 from vggrepro.evaluation.measuring.measurement import Measurement, measure
 from vggrepro.evaluation.measuring.pipeline import Execution, ImageSet
+from vggrepro.evaluation.predictions import Predictions
 from vggrepro.evaluation.reporting.report import Counts, Report
 from vggrepro.evaluation.results import collect_results
 from vggrepro.system.ranks import Ranks
@@ -41,17 +42,25 @@ def evaluate(
             collect_results(measured.cache, goal.members, measured.indexes, labels) for goal in plan.goals
         ]
         best = min(range(len(results)), key=lambda i: results[i].whole.errors.top1.wrong)
-        diagnosis = truth.diagnosis(results[best].best, measured.indexes, measured.classes)
+        detailed = results[best]
+        diagnosis = truth.diagnosis(detailed.best, measured.indexes, measured.classes)
         return Report(
             goal=plan.goals[best],
-            results=results[best],
+            results=detailed,
             found=[(goal, r.whole) for goal, r in zip(plan.goals, results, strict=True)],
             counts=_counts(truth, images, measured),
             names=truth.names,
-            keys={m.index: truth.source.key(m.index) for m in results[best].worst},
+            keys={m.index: truth.source.key(m.index) for m in detailed.worst},
             settings=_settings(plan, truth, images, execution, ranks, measured.networks),
             seconds=measured.seconds,
             notices=[*([diagnosis] if diagnosis else []), *truth.notices],
+            predictions=Predictions(
+                keys=[truth.source.key(int(index)) for index in measured.indexes],
+                labels=labels,
+                ranks=detailed.ranks,
+                classes=detailed.best,
+                probabilities=detailed.probabilities,
+            ),
         )
 
 

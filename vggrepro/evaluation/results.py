@@ -66,6 +66,10 @@ class Results:
     worst: tuple[Mistake, ...]
     best: Ints = field(repr=False)
     """The five most probable classes of every image, most probable first: (n, 5)."""
+    probabilities: Doubles = field(repr=False)
+    """Their probabilities: (n, 5)."""
+    ranks: Ints = field(repr=False)
+    """How many classes are at least as probable as the true one: (n,)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +112,8 @@ def collect_results(
         confusions=tuple(confusions(whole.best[:, 0], labels, pairs)),
         worst=tuple(_worst(whole, indexes, labels, worst)),
         best=whole.best,
+        probabilities=whole.probabilities,
+        ranks=whole.ranks,
     )
 
 

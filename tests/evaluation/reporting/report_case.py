@@ -37,6 +37,8 @@ def make_report():
         confusions=(Confusion(1, 2, 17, 50), Confusion(3, 4, 9, 50)),
         worst=tuple(mistakes),
         best=np.zeros((0, 5), np.int64),
+        probabilities=np.zeros((0, 5)),
+        ranks=np.zeros(0, np.int64),
     )
     counts = Counts(
         "ILSVRC2012_img_val.tar", 50_000, 0, 50_000, {"a.JPEG": "no image"}, {"b.JPEG": "ends early"}

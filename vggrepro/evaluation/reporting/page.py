@@ -15,7 +15,6 @@ from vggrepro.evaluation.reporting.report import (
     Report,
     difference,
     differences,
-    image_notices,
     interval,
     published,
     signed,
@@ -61,7 +60,7 @@ def _headline(report: Report, title: str) -> str:
         _figure("top-1 error", errors.top1, wanted.whose if wanted else "", wanted.top1 if wanted else None),
         _figure("top-5 error", errors.top5, wanted.whose if wanted else "", wanted.top5 if wanted else None),
     ]
-    notices = [*report.notices, *image_notices(report.counts)]
+    notices = report.remarks
     if len(report.found) > 1:
         notices.append(
             f"The best of {len(report.found)} combinations is told in detail; all are compared below."
@@ -299,5 +298,5 @@ def _guess(report: Report, label: int, probability: float, right: bool) -> str:
 def _settings(report: Report) -> str:
     text = json.dumps(dict(report.settings), indent=1, ensure_ascii=False)
     text = "\n".join(map(escaped, text.split("\n")))
-    details = f"<details><summary>Every setting of this run</summary><pre>{html_text(text)}</pre></details>"
+    details = f"<details><summary>Every setting of this run</summary><pre>{escape(text)}</pre></details>"
     return f"<h2>Settings</h2>{details}"

@@ -9,6 +9,7 @@ from typing import Any
 from vggrepro.data.truth.labels import is_wnid
 from vggrepro.evaluation.goals import Goal
 from vggrepro.evaluation.metrics import ErrorRate, TopErrors
+from vggrepro.evaluation.predictions import PairedComparison, Predictions
 from vggrepro.evaluation.results import Outcome, Results
 from vggrepro.paper.replications import Replication, replications_of
 from vggrepro.paper.tables import TableRow
@@ -46,6 +47,16 @@ class Report:
     settings: Mapping[str, Any]
     seconds: float = 0.0
     notices: Sequence[str] = ()
+    predictions: Predictions | None = None
+    """The detailed combination's answers for every image, where they are kept."""
+    comparison: PairedComparison | None = None
+    """The same combination beside another run, if that was asked for."""
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a reader must know, in sentences."""
+        compared = [self.comparison.sentence] if self.comparison else []
+        return [*self.notices, *compared, *image_notices(self.counts)]
 
     @property
     def row(self) -> TableRow | None:
@@ -112,6 +123,7 @@ def to_json(report: Report) -> dict[str, Any]:
             {"image": report.keys[m.index], **asdict(m), "truth_name": report.name(m.truth)}
             for m in results.worst
         ],
+        "comparison": report.comparison.facts() if report.comparison else None,
         "notices": list(report.notices),
         "settings": dict(report.settings),
         "seconds": round(report.seconds, 3),
@@ -186,7 +198,7 @@ def to_markdown(report: Report) -> str:
     if parts:
         rows = [[label, with_interval(o.errors.top1), with_interval(o.errors.top5)] for label, o in parts]
         lines += ["", *_aligned(["parts", "top-1", "top-5"], rows)]
-    notices = [*report.notices, *image_notices(report.counts)]
+    notices = report.remarks
     return "\n".join([*lines, *([""] if notices else []), *(f"- {escaped(text)}" for text in notices)]) + "\n"
 
 

@@ -1,0 +1,90 @@
+"""The answers for every image: ``--predictions`` and ``--compare``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vggrepro.cli.options.read import Options
+from vggrepro.cli.options.results import check_outputs
+from vggrepro.data.truth.ground_truth import Truth
+from vggrepro.errors import OptionError
+from vggrepro.evaluation.predictions import compare, read_truth_ranks, to_csv, to_submission
+from vggrepro.evaluation.reporting.report import Report
+from vggrepro.system.atomic import replacing
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_SUBMISSION = ".txt"
+
+
+@dataclass(frozen=True)
+class PredictionOptions:
+    """Where predictions go, and those of another run to compare them with."""
+
+    predictions: Path | None = None
+    compare: Path | None = None
+
+    def check(self, options: DataclassInstance) -> Mapping[str, int] | None:
+        """The other run's ranks of the true classes, by image. Raises OptionError for a file of another kind,
+        OSError for one that cannot be written, DataError for one that cannot be read."""
+        check_outputs(self.predictions, options=options)
+        if self.predictions is not None and self.predictions.suffix not in (".csv", _SUBMISSION):
+            raise OptionError(
+                f"--predictions {self.predictions}: expected a name that ends in .csv, or in {_SUBMISSION}"
+                " for the contest's format"
+            )
+        return None if self.compare is None else read_truth_ranks(self.compare)
+
+    def check_submission(self, truth: Truth, images: int) -> None:
+        """Raise OptionError if the contest's format was asked for, and the number of ``images`` is not that
+        of all, or the ids of the classes are not known."""
+        if self.predictions is None or self.predictions.suffix != _SUBMISSION:
+            return
+        if truth.devkit is None or truth.synsets is None:
+            raise OptionError(f"--predictions {self.predictions}: the contest's format needs --devkit")
+        if images != len(truth.source):
+            raise OptionError(
+                f"--predictions {self.predictions}: the contest's format has a line for each of"
+                f" {len(truth.source)} images, but {images} are evaluated; expected a name that ends in .csv"
+            )
+
+    def compared(self, report: Report, theirs: Mapping[str, int] | None) -> Report:
+        """The report, with the comparison that was asked for."""
+        if theirs is None or report.predictions is None:
+            return report
+        return replace(report, comparison=compare(report.predictions.truth_ranks, theirs, str(self.compare)))
+
+    def write(self, report: Report, truth: Truth) -> None:
+        """Write the predictions. Raises OptionError as :meth:`check_submission`, for images left out on the
+        way."""
+        found = report.predictions
+        if self.predictions is None or found is None:
+            return
+        self.check_submission(truth, len(found.keys))
+        if self.predictions.suffix == _SUBMISSION and truth.devkit and truth.synsets:
+            text = to_submission(found, truth.synsets, truth.devkit)
+        else:
+            text = to_csv(found)
+        with replacing(self.predictions) as file:
+            file.write(text.encode("utf-8", "surrogateescape"))
+
+
+def add_prediction_options(options: Options) -> None:
+    """Add the options of :class:`PredictionOptions`."""
+    options.add_argument(
+        "--predictions",
+        type=Path,
+        metavar="FILE",
+        help="write what was answered for each image: FILE.csv with the five most probable classes and the"
+        " rank of the true one, or FILE.txt in the contest's format; of several combinations, the best one's",
+    )
+    options.add_argument(
+        "--compare",
+        type=Path,
+        metavar="FILE.csv",
+        help="compare with the --predictions of another run, image by image (McNemar's test)",
+    )
