@@ -85,3 +85,49 @@ def test_a_sample_is_no_submission(
     assert main(argv(nets[0], images, *known, "--predictions", str(tmp_path / "p.txt"))) == 2
     assert "has a line for each of 23 images, but 3 are evaluated" in capsys.readouterr().err
     assert not (tmp_path / "p.txt").exists()
+
+
+def test_images_without_labels(nets: list[NetFiles], images: Path, tmp_path: Path) -> None:
+    assert main(argv(nets[0], images, "--predictions", str(tmp_path / "known.csv"))) == 0
+    unlabelled = [o for o in argv(nets[0], images) if o not in ("--labels", str(images / "val.txt"))]
+    out = tmp_path / "unknown.csv"
+    assert main([*unlabelled, "--no-labels", "--predictions", str(out)]) == 0
+    known = [line.split(",") for line in (tmp_path / "known.csv").read_text().splitlines()]
+    expected = [known[0], *([row[0], "", "", *row[3:]] for row in known[1:])]
+    assert [line.split(",") for line in out.read_text().splitlines()] == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "--labels: leave out this or --no-labels"),
+        (["--predictions", "p.csv"], "--labels: leave out this or --no-labels"),
+    ],
+)
+def test_labels_that_are_not_to_be_used(
+    nets: list[NetFiles], images: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
+) -> None:
+    assert main(argv(nets[0], images, "--no-labels", *options)) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "--no-labels: expected --predictions FILE with it"),
+        (["--predictions", "{0}/p.csv", "--json", "{0}/r.json"], "--json: leave out this or --no-labels"),
+        (["--predictions", "{0}/p.txt"], "the contest's format needs --devkit"),
+    ],
+)
+def test_what_has_no_use_without_labels(
+    nets: list[NetFiles],
+    images: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    message: str,
+) -> None:
+    unlabelled = [o for o in argv(nets[0], images) if o not in ("--labels", str(images / "val.txt"))]
+    given = [option.format(tmp_path) for option in options]
+    assert main([*unlabelled, "--no-labels", *given]) == 2
+    assert message in capsys.readouterr().err

@@ -24,7 +24,7 @@ from vggrepro.cli.options.truth import TruthOptions, add_truth_options
 from vggrepro.cli.options.values import amount
 from vggrepro.cli.run import Parser, run_ranks
 from vggrepro.cli.verdict import show, verdict
-from vggrepro.evaluation.evaluate import evaluate
+from vggrepro.evaluation.evaluate import evaluate, predict
 from vggrepro.evaluation.measuring.image_choice import choose_images
 from vggrepro.evaluation.measuring.pipeline import ImageSet
 from vggrepro.paper.rows import list_rows
@@ -124,11 +124,16 @@ def _evaluate(options: EvaluationOptions, ranks: Ranks) -> int:
     indexes = choose_images(len(truth.source), truth.left_out, goals.sample.limit, goals.sample.seed)
     options.answers.check_submission(truth, len(indexes))
     images = ImageSet(truth.source, indexes, goals.reading.reading, goals.reading.on_bad_image)
+    if not truth.labelled:
+        options.answers.check_unlabelled(options.report)
+        found = predict(plan, truth, images, options.running.running(ranks), ranks, options.cache)
+        options.answers.write(found, truth)
+        return 0
     report = evaluate(plan, truth, images, options.running.running(ranks), ranks, options.cache)
     if report is None:
         return 0
     report = options.answers.compared(report, theirs)
     options.report.write(report, images)
-    options.answers.write(report, truth)
+    options.answers.write(report.predictions, truth)
     show(report)
     return verdict(report, options.tolerance, paper_counts=goals.expect is not None)

@@ -9,14 +9,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from vggrepro.data.opencv import opencv
 from vggrepro.data.truth.ground_truth import Truth
+from vggrepro.errors import ProtocolError
 from vggrepro.evaluation.goals import EvaluationPlan
 from vggrepro.evaluation.measuring.measurement import Measurement, measure
 from vggrepro.evaluation.measuring.pipeline import Execution, ImageSet
 from vggrepro.evaluation.predictions import Predictions
 from vggrepro.evaluation.reporting.report import Counts, Report
-from vggrepro.evaluation.results import collect_results
+from vggrepro.evaluation.results import collect_answers, collect_results
 from vggrepro.system.ranks import Ranks
 
 
@@ -62,6 +65,29 @@ def evaluate(
                 probabilities=detailed.probabilities,
             ),
         )
+
+
+def predict(
+    plan: EvaluationPlan,
+    truth: Truth,
+    images: ImageSet,
+    execution: Execution,
+    ranks: Ranks,
+    folder: Path | None,
+) -> Predictions | None:
+    """The answers of the plan's only goal for images whose classes are not known; otherwise as
+    :func:`evaluate`, which raises the same. Raises ProtocolError for several goals."""
+    if len(plan.goals) != 1:
+        raise ProtocolError(
+            f"--no-labels: {len(plan.goals)} combinations, none of which is known to be best; expected one"
+        )
+    with measure(plan, images, execution, ranks, folder, truth.check) as measured:
+        if ranks.rank:
+            return None
+        classes, probabilities = collect_answers(measured.cache, plan.goals[0].members, measured.indexes)
+        unknown = np.full(len(classes), -1)
+        keys = [truth.source.key(int(index)) for index in measured.indexes]
+        return Predictions(keys, unknown, unknown, classes, probabilities)
 
 
 def _counts(truth: Truth, images: ImageSet, measured: Measurement) -> Counts:

@@ -24,7 +24,8 @@ _WHOLE = re.compile(r"[0-9]{1,9}")
 class Predictions:
     """The answers of one combination for n images: their names ``keys``, the true classes ``labels`` (n,)
     from 0, how many classes are at least as probable as the true one ``ranks`` (n,), the most probable
-    ``classes`` (n, k) and their ``probabilities`` (n, k), the most probable first."""
+    ``classes`` (n, k) and their ``probabilities`` (n, k), the most probable first. Labels and ranks are -1
+    where the true classes are not known."""
 
     keys: Sequence[str]
     labels: Ints
@@ -39,8 +40,8 @@ class Predictions:
 
 
 def to_csv(predictions: Predictions) -> str:
-    """A line for each image: its name, its true class from 0, the rank of that (1: a top-1 hit), and the most
-    probable classes with their probabilities."""
+    """A line for each image: its name, its true class from 0, the rank of that (1: a top-1 hit), both empty
+    where they are not known, and the most probable classes with their probabilities."""
     count = predictions.classes.shape[1]
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -50,8 +51,9 @@ def to_csv(predictions: Predictions) -> str:
     answers = zip(*columns_of, predictions.classes, predictions.probabilities, strict=True)
     for key, label, rank, classes, probabilities in answers:
         pairs = zip(classes, probabilities, strict=True)
+        truth = (label, rank + 1) if label >= 0 else ("", "")
         told = [text for guess, p in pairs for text in (str(guess), f"{p:.9g}")]
-        writer.writerow([key, label, rank + 1, *told])
+        writer.writerow([key, *truth, *told])
     return text.getvalue()
 
 

@@ -117,6 +117,18 @@ def collect_results(
     )
 
 
+def collect_answers(cache: ViewCache, members: Members, indexes: Ints) -> tuple[Ints, Doubles]:
+    """The most probable classes (n, 5) of the images at ``indexes`` (n,) and their probabilities (n, 5), for
+    images whose true classes are not known. Raises ProtocolError if a view is missing in the cache."""
+    shares = stream_shares(members)
+    classes, probabilities = [], []
+    for _, means in _pieces(cache, list(shares), indexes):
+        posteriors = fuse(means, shares)
+        classes.append(guesses(posteriors, GUESSES))
+        probabilities.append(np.take_along_axis(posteriors, classes[-1], axis=1))
+    return np.concatenate(classes), np.concatenate(probabilities)
+
+
 def _pieces(
     cache: ViewCache, streams: Sequence[Stream], indexes: Ints
 ) -> Iterator[tuple[slice, dict[Stream, Doubles]]]:

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vggrepro.cli.options.read import Options
+from vggrepro.cli.options.refuse import refuse_together
+from vggrepro.cli.options.report_files import ReportFiles
 from vggrepro.cli.options.results import check_outputs
 from vggrepro.data.truth.ground_truth import Truth
 from vggrepro.errors import OptionError
-from vggrepro.evaluation.predictions import compare, read_truth_ranks, to_csv, to_submission
+from vggrepro.evaluation.predictions import Predictions, compare, read_truth_ranks, to_csv, to_submission
 from vggrepro.evaluation.reporting.report import Report
 from vggrepro.system.atomic import replacing
 
@@ -39,6 +41,13 @@ class PredictionOptions:
             )
         return None if self.compare is None else read_truth_ranks(self.compare)
 
+    def check_unlabelled(self, report: ReportFiles) -> None:
+        """Raise OptionError for options that have no use without the true classes, or without predictions."""
+        if self.predictions is None:
+            raise OptionError("--no-labels: expected --predictions FILE with it")
+        refuse_together("--no-labels", self, "compare")
+        refuse_together("--no-labels", report, "json", "markdown", "html")
+
     def check_submission(self, truth: Truth, images: int) -> None:
         """Raise OptionError if the contest's format was asked for, and the number of ``images`` is not that
         of all, or the ids of the classes are not known."""
@@ -58,10 +67,9 @@ class PredictionOptions:
             return report
         return replace(report, comparison=compare(report.predictions.truth_ranks, theirs, str(self.compare)))
 
-    def write(self, report: Report, truth: Truth) -> None:
+    def write(self, found: Predictions | None, truth: Truth) -> None:
         """Write the predictions. Raises OptionError as :meth:`check_submission`, for images left out on the
         way."""
-        found = report.predictions
         if self.predictions is None or found is None:
             return
         self.check_submission(truth, len(found.keys))

@@ -16,6 +16,11 @@ def refuse_with_demo(options: DataclassInstance, *names: str) -> None:
     _refuse(options, names, "--demo brings its own")
 
 
+def refuse_together(flag: str, options: DataclassInstance, *names: str) -> None:
+    """Raise OptionError if one of the fields ``names`` is given where the option ``flag`` is given."""
+    _refuse(options, names, f"leave out this or {flag}")
+
+
 def refuse_without(needed: str, options: DataclassInstance, *names: str) -> None:
     """Raise OptionError if one of the fields ``names`` is given where the option ``needed`` is not."""
     _refuse(options, names, f"expected {needed} with it")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from vggrepro.cli.options.images import add_class_options, add_tar_option
 from vggrepro.cli.options.read import Options
-from vggrepro.cli.options.refuse import refuse_with_demo
-from vggrepro.data.truth.ground_truth import Truth, open_truth
+from vggrepro.cli.options.refuse import refuse_together, refuse_with_demo
+from vggrepro.data.truth.ground_truth import Truth, open_truth, open_unlabelled
 from vggrepro.errors import OptionError
 from vggrepro.evaluation import demo
 
@@ -23,6 +23,7 @@ class TruthOptions:
     devkit: Path | None = None
     blacklist: Path | None = None
     tar_index: Path | None = None
+    no_labels: bool = False
 
     def open(self, *, embedded: bool) -> Truth:
         """The images that the options name, or those of the ``embedded`` demo, which brings its own.
@@ -30,10 +31,15 @@ class TruthOptions:
         Raises OptionError, DataError or OSError.
         """
         if embedded:
-            refuse_with_demo(self, "images", "labels", "synsets", "devkit", "blacklist", "tar_index")
+            refuse_with_demo(
+                self, "images", "labels", "synsets", "devkit", "blacklist", "tar_index", "no_labels"
+            )
             return demo.truth()
         if self.images is None:
             raise OptionError("no images: expected --images PATH (or --demo)")
+        if self.no_labels:
+            refuse_together("--no-labels", self, "labels", "blacklist")
+            return open_unlabelled(self.images, self.synsets, self.devkit, self.tar_index)
         return open_truth(self.images, self.labels, self.synsets, self.devkit, self.blacklist, self.tar_index)
 
 
@@ -48,6 +54,11 @@ def add_truth_options(options: Options) -> None:
         metavar="FILE",
         help="Caffe's list ('file label'), the devkit's ground truth, or Kaggle's LOC_val_solution.csv;"
         " without it an LMDB's labels or the classes in the paths count",
+    )
+    options.add_argument(
+        "--no-labels",
+        action="store_true",
+        help="the classes of the images are not known: write --predictions and no errors",
     )
     add_class_options(options)
     options.add_argument(

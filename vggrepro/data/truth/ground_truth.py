@@ -41,7 +41,8 @@ images in 10 is wrong about 10 in a row once in 170,000 times."""
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """``labels[i]`` is the class, from 0, of image i of ``source``. ``synsets`` is the network's order of the
+    """``labels[i]`` is the class, from 0, of image i of ``source``, or -1 for all of them if it is not known:
+    then ``labelled`` is False. ``synsets`` is the network's order of the
     classes and ``devkit`` the devkit's, where known. ``left_out`` are blacklisted images."""
 
     source: Source
@@ -52,6 +53,7 @@ class Truth:
     left_out: frozenset[int] = frozenset()
     notices: tuple[str, ...] = ()
     """What a reader of results must know about the images, in sentences."""
+    labelled: bool = True
 
     @property
     def names(self) -> Sequence[str]:
@@ -60,7 +62,8 @@ class Truth:
 
     def check(self, classes: int) -> None:
         """Raise DataError unless a network of so many classes can be right about these labels."""
-        check_labels(self.labels, classes, self.where)
+        if self.labelled:
+            check_labels(self.labels, classes, self.where)
         if self.synsets is not None and len(self.synsets) != classes:
             raise DataError(
                 f"{self.synsets.source}: {len(self.synsets)} classes, but the network has {classes}"
@@ -99,6 +102,17 @@ def open_truth(
     if blacklist is None:
         return truth
     return replace(truth, left_out=_blacklisted(truth.source, blacklist))
+
+
+def open_unlabelled(
+    images: Path, synsets: Path | None = None, devkit: Path | None = None, tar_index: Path | None = None
+) -> Truth:
+    """Open images whose classes are not known, as ILSVRC's test images, in the order of their source; the
+    other arguments are those of :func:`open_truth`. Raises DataError for what does not fit together."""
+    source = open_images(images, tar_index=tar_index)
+    ids = _devkit_order(devkit) if devkit is not None else None
+    order = read_synsets(synsets) if synsets is not None else _sorted(ids)
+    return Truth(source, np.full(len(source), -1), source.name, order, ids, labelled=False)
 
 
 def _blacklisted(source: Source, path: Path) -> frozenset[int]:
