@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -131,3 +132,16 @@ def test_what_has_no_use_without_labels(
     given = [option.format(tmp_path) for option in options]
     assert main([*unlabelled, "--no-labels", *given]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_report_holds_the_command_and_what_it_read(
+    nets: list[NetFiles], images: Path, tmp_path: Path
+) -> None:
+    command = argv(nets[0], images, "--limit", "5", "--seed", "3", "--json", str(tmp_path / "r.json"))
+    assert main(command) == 0
+    settings = json.loads((tmp_path / "r.json").read_text())["settings"]
+    assert settings["command"] == command
+    assert settings["sample"] == {"limit": 5, "seed": 3}
+    digest = hashlib.sha256((images / "val.txt").read_bytes()).hexdigest()
+    assert settings["files"] == {"labels": {"file": str(images / "val.txt"), "sha256": digest}}
+    assert settings["images_fingerprint"].keys() == {"listing_sha256", "samples_sha256"}

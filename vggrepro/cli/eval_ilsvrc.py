@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from vggrepro.cli.options.evaluation import (
@@ -25,7 +26,7 @@ from vggrepro.cli.options.values import amount
 from vggrepro.cli.run import Parser, run_ranks
 from vggrepro.cli.verdict import show, verdict
 from vggrepro.evaluation.evaluate import evaluate, predict
-from vggrepro.evaluation.measuring.image_choice import choose_images
+from vggrepro.evaluation.measuring.image_choice import choose_images, source_fingerprint
 from vggrepro.evaluation.measuring.pipeline import ImageSet
 from vggrepro.paper.rows import list_rows
 from vggrepro.system.ranks import Ranks
@@ -57,12 +58,15 @@ class EvaluationOptions:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 1 an expected error was missed, 2 an error."""
-    options = read(EvaluationOptions, parser().parse_args(argv))
+    command = tuple(sys.argv[1:] if argv is None else argv)
+    options = read(EvaluationOptions, parser().parse_args(command))
     if options.goals.list_rows:
         print(list_rows())
         return 0
     return run_ranks(
-        lambda ranks: _evaluate(options, ranks), traceback=options.traceback, kept=_kept(options.cache)
+        lambda ranks: _evaluate(options, command, ranks),
+        traceback=options.traceback,
+        kept=_kept(options.cache),
     )
 
 
@@ -116,7 +120,7 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _evaluate(options: EvaluationOptions, ranks: Ranks) -> int:
+def _evaluate(options: EvaluationOptions, command: Sequence[str], ranks: Ranks) -> int:
     options.report.check(options)
     theirs = options.answers.check(options)
     goals = options.goals
@@ -132,6 +136,13 @@ def _evaluate(options: EvaluationOptions, ranks: Ranks) -> int:
     report = evaluate(plan, truth, images, options.running.running(ranks), ranks, options.cache)
     if report is None:
         return 0
+    asked = {
+        "command": list(command),
+        "sample": asdict(goals.sample),
+        "files": options.truth.facts(),
+        "images_fingerprint": source_fingerprint(truth.source),
+    }
+    report = replace(report, settings={**report.settings, **asked})
     report = options.answers.compared(report, theirs)
     options.report.write(report, images)
     options.answers.write(report.predictions, truth)
