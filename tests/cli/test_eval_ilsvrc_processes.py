@@ -28,7 +28,7 @@ needs_mpi = pytest.mark.skipif(mpirun() is None, reason="no mpirun with mpi4py: 
 def results(path):
     """The JSON result without what differs from run to run."""
     found = json.loads(path.read_text())
-    del found["seconds"], found["settings"]["running"]
+    del found["seconds"], found["settings"]["running"], found["settings"]["command"]
     return found
 
 

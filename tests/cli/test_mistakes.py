@@ -99,7 +99,7 @@ MISTAKES: dict[str, tuple[list[object], list[str]]] = {
     ),
     "output in a missing folder": (
         ["convert-caffemodel", DEPLOY, MODEL, "-o", inside("nowhere/m.onnx")],
-        ["nowhere: No such file or directory"],
+        ["nowhere/m.onnx: No such file or directory"],
     ),
     "output in a read-only folder": (["convert-caffemodel", DEPLOY, MODEL, "-o", read_only], ["denied"]),
     "misspelt blob": (
@@ -114,8 +114,8 @@ MISTAKES: dict[str, tuple[list[object], list[str]]] = {
         ["convert-caffemodel", DEPLOY, MODEL, *OUT, "--mean", "nan,1,2"],
         ["--mean: expected numbers"],
     ),
-    "mean of one number": (
-        ["eval-ilsvrc", *DIGITS[:-1], "104", *TRUTH, *DENSE],
+    "mean of two numbers": (
+        ["eval-ilsvrc", *DIGITS[:-1], "104,117", *TRUTH, *DENSE],
         ["--mean: expected three numbers, blue, green, red"],
     ),
     "no network": (["eval-ilsvrc", *TRUTH, *DENSE], ["expected --weights FILE with --deploy FILE"]),

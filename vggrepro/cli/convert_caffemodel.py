@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -181,8 +183,11 @@ def _convert(options: ConvertOptions) -> int:
 
 
 def _check_name(options: ConvertOptions) -> None:
-    """Raises OptionError for a name that says another format."""
+    """Raises OptionError for a name that says another format, OSError for one in a folder that is none."""
     path = options.output
+    if not path.parent.is_dir():
+        number = errno.ENOTDIR if path.parent.exists() else errno.ENOENT
+        raise OSError(number, os.strerror(number), str(path))
     if path.suffix.lower() in OTHER_FORMATS:
         raise OptionError(f"{path}: what is written is an ONNX model, expected a name that ends in .onnx")
 
