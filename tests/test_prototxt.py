@@ -1,4 +1,4 @@
-"""The six configurations that the toolkit ships, against the paper and the published files."""
+"""The configurations that the toolkit ships, against the paper and the published files."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from vggrepro.caffe.state import filter_net
 from vggrepro.caffe.text import read_net, read_solver
 from vggrepro.caffe.upgrade import upgrade_net_param
 from vggrepro.net import Net, load_net
+from vggrepro.net.inspect import inspect
 from vggrepro.net.net import build
 
 ROOT = Path(__file__).parent.parent / "prototxt"
@@ -24,10 +25,12 @@ PARAMETERS = {
     "C": 133_638_952,
     "D": 138_357_544,
     "E": 143_667_240,
+    "B-5x5": 134_503_528,
 }
-"""Weights and biases of each configuration: Table 2 gives them in millions (133, 133, 133, 134, 138, 144)."""
+"""Weights and biases of each configuration: Table 2 gives them in millions (133, 133, 133, 134, 138, 144).
+The shallow net of section 4.1 has none printed: 25 weights for each pair of channels in place of 9 and 9."""
 
-DEPTH = {"A": 11, "A-LRN": 11, "B": 13, "C": 16, "D": 16, "E": 19}
+DEPTH = {"A": 11, "A-LRN": 11, "B": 13, "C": 16, "D": 16, "E": 19, "B-5x5": 8}
 
 
 def count(net: Net) -> int:
@@ -72,6 +75,18 @@ def test_only_a_lrn_normalises() -> None:
         net = load_types(config)
         assert net.count("LRN") == (1 if config == "A-LRN" else 0)
     assert load_types("A-LRN").index("LRN") == load_types("A-LRN").index("Pooling") - 1
+
+
+@pytest.mark.parametrize("kind", ["deploy", "train_val"])
+def test_shallow_net_is_b_with_5x5_convolutions_for_pairs(kind: str) -> None:
+    """The same sizes of blobs from pooling to pooling, and the same receptive field at the end."""
+    b, shallow = (definition(ROOT / config / f"{kind}.prototxt") for config in ("B", "B-5x5"))
+    left_out = {f"{layer}{block}_2" for layer in ("conv", "relu") for block in range(1, 6)}
+    kept = {name: shape for name, shape in b.shapes.items() if name.split("#")[0] not in left_out}
+    assert {layer.name for layer in b.layers} - {layer.name for layer in shallow.layers} == left_out
+    assert shallow.shapes == kept
+    fields = [{row.name: (row.field, row.stride) for row in inspect(net)[0]} for net in (b, shallow)]
+    assert [fields[0][f"pool{i}"] for i in range(1, 6)] == [fields[1][f"pool{i}"] for i in range(1, 6)]
 
 
 def load_types(config: str) -> list[str]:

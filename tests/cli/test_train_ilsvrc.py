@@ -11,6 +11,7 @@ from vggrepro.cli import training_demo
 from vggrepro.cli.options.read import read
 from vggrepro.cli.train_ilsvrc import TrainingOptions, main, parser
 from vggrepro.evaluation import demo
+from vggrepro.paper.nets import PROTOTXT
 from vggrepro.paper.trainings import PRESETS
 from vggrepro.system.ranks import Alone
 from vggrepro.training.assemble import TrainingPlan
@@ -46,6 +47,12 @@ def test_presets_say_what_they_need(capsys: pytest.CaptureFixture[str], tmp_path
     assert "preset B:256 needs --init-from, the caffemodel of A:256 (or another --init" in error
 
 
+def test_a_solver_keeps_its_prototxts_fillers(data: list[str]) -> None:
+    config = ["--config", str(PROTOTXT / "A" / "solver.prototxt")]
+    assert plan(*config, *data).initial.fillers.scheme == "prototxt"
+    assert plan("--preset", "A:256", "--init", "prototxt", *data).initial.fillers.scheme == "prototxt"
+
+
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Options that name pictures, for commands in an empty folder."""
@@ -67,6 +74,8 @@ def test_preset_is_solver_and_scale(data: list[str]) -> None:
     assert asked.definition.param.base_lr == pytest.approx(1e-3)
     assert asked.definition.param.max_iter == 9
     assert asked.definition.snapshot_prefix == "vgg_e_256_512"
+    assert asked.initial.fillers.scheme == "glorot"
+    assert asked.images.augmentation.reading == "root"
 
 
 def test_what_is_given_is_more_than_a_preset(data: list[str]) -> None:

@@ -92,6 +92,14 @@ def test_shift_has_the_published_covariance():
     assert_allclose(literal.shift(np.array([0.1, 0, 0])), 255 * 10 * expected_first(), rtol=1e-5)
 
 
+def test_default_shift_is_by_the_roots_of_the_eigenvalues():
+    """As cuda-convnet2 and MatConvNet shift colours."""
+    amounts = np.array([0.1, -0.2, 0.3])
+    pca = ColourPCA((0.25, 0.04, 0.01), ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)))
+    shift = Augmentation(mean_bgr=(0, 0, 0), colour=pca).shift(amounts)
+    assert_allclose(shift, [255 * 0.3 * 0.1, 255 * -0.2 * 0.2, 255 * 0.1 * 0.5], rtol=1e-6)
+
+
 def expected_first() -> np.ndarray:
     """The first component's contribution in B, G, R on pixels in [0, 1], times 255 / 10."""
     return 255 * 0.1 * 0.2175 * np.array([-0.5836, -0.5808, -0.5675]) / 10
@@ -102,7 +110,7 @@ def test_shift_follows_krizhevskys_formula():
     mean = (103.939, 116.779, 123.68)
     amounts = np.array([0.1, -0.2, 0.3])
     rgb = sum(amounts[i] * pca.eigenvalues[i] * np.array(pca.vectors)[:, i] for i in range(3))
-    shift = Augmentation(mean_bgr=mean, colour=pca).shift(amounts)
+    shift = Augmentation(mean_bgr=mean, colour=pca, reading="unit-eigenvalue").shift(amounts)
     assert_allclose(shift, 255 * rgb[::-1] - mean, rtol=1e-6)
     assert_array_equal(Augmentation(mean_bgr=mean, colour=None).shift(amounts), -np.float32(mean))
 

@@ -1,4 +1,4 @@
-"""The presets of training runs: the rows of Table 3."""
+"""The presets of training runs: the rows of Table 3, and the shallow net of section 4.1."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from vggrepro.training.assemble import images_per_iteration
 from vggrepro.training.definition import read_definition
 
 
-def test_presets_are_the_rows_of_table_3() -> None:
-    assert [row.key for row in table(3)] == list(PRESETS)
+def test_presets_are_the_rows_of_table_3_and_the_shallow_net() -> None:
+    assert [*(row.key for row in table(3)), "B-5x5:256"] == list(PRESETS)
     for preset in PRESETS.values():
         definition = read_definition(solver_prototxt(preset.config), preset.settings)
         assert images_per_iteration(definition) == 256

@@ -42,6 +42,7 @@ def test_prototxt_leaves_the_nets_fillers() -> None:
     ("scheme", "conv", "fc"),
     [
         ("variance", 0.01, 0.01),
+        ("paper", 0.01, 0.01),
         # Glorot and Bengio 2010, formula 16: variance 2 / (fan_in + fan_out)
         ("glorot", 2 / (9 * 64 + 9 * 128), 2 / (36 * 128 + 40)),
         # He et al. 2015: 2 / fan_in

@@ -83,7 +83,6 @@ class TrainingOptions:
             return options, training_demo.SETTINGS
         if preset is None:
             return self, []
-        self.weights.check(preset)
         smallest = self.augmentation.smallest
         if smallest is None and self.images.data is not None:
             smallest = preset.smallest
@@ -91,6 +90,7 @@ class TrainingOptions:
             self,
             solver=replace(self.solver, config=self.solver.preset_file(preset)),
             augmentation=replace(self.augmentation, smallest=smallest),
+            weights=self.weights.of_preset(preset),
         )
         return options, preset.settings
 

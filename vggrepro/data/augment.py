@@ -4,7 +4,7 @@ An image is rescaled isotropically to a smaller side S, fixed or drawn anew each
 taken at random, flipped with probability one half; one random shift of its colour is added, and the
 mean subtracted. Crop and flip yield uint8; shift and mean are the same for every pixel of a crop, so
 they are kept as one 3-vector, which the training graph adds. What the paper leaves open is an option
-here, with the most literal reading first.
+here, with the default first.
 """
 
 from __future__ import annotations
@@ -23,14 +23,16 @@ from vggrepro.errors import DataError
 
 Vector = npt.NDArray[np.float32]
 
-Reading = Literal["unit-eigenvalue", "root", "byte-eigenvalue"]
+Reading = Literal["root", "unit-eigenvalue", "byte-eigenvalue"]
 """How large the colour shift is. Krizhevsky's formula adds p_i * a_i * l_i, with l_i the eigenvalues
-of the covariance of RGB values, and does not say in which units the values are.
+of the covariance of RGB values, and does not say in which units the values are. The figures are standard
+deviations of the shift in R, G, B, in grey levels of 255, with ILSVRC's statistics and a_i of 0.1.
 
-``unit-eigenvalue``: the formula, on values in [0, 1]: a shift of 3.2 grey levels standard deviation
-with ILSVRC's statistics. ``root``: the square roots of the eigenvalues, which are the standard
-deviations along the axes and the same in all units (7.2 grey levels). ``byte-eigenvalue``: the
-formula, on values in [0, 255] (807 to 830 grey levels: not meant, but what the words may say).
+``root``: the square roots of the eigenvalues, which are the standard deviations along the axes and the same
+in all units (7.2, 7.1, 7.4). That is what Krizhevsky's own later code, cuda-convnet2, and MatConvNet, of the
+authors' group, compute. ``unit-eigenvalue``: the formula, on values in [0, 1] (3.2, 3.2, 3.3), as in
+fb.resnet.torch. ``byte-eigenvalue``: the formula, on values in [0, 255] (807, 822, 830: not meant, but what
+the words may say).
 """
 
 Offsets = Literal["all", "caffe2013"]
@@ -87,7 +89,7 @@ class Augmentation:
     colour: ColourPCA | None = field(default=ILSVRC_PCA)
     """None leaves the colours alone."""
     colour_std: float = 0.1
-    reading: Reading = "unit-eigenvalue"
+    reading: Reading = "root"
     offsets: Offsets = "all"
     kernel: Kernel = "linear"
 

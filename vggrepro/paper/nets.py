@@ -6,8 +6,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-CONFIGS = ("A", "A-LRN", "B", "C", "D", "E")
-"""The columns of Table 1."""
+SHALLOW = "B-5x5"
+"""The shallow net of section 4.1: net B with one 5x5 convolution in place of each pair of 3x3 ones."""
+
+CONFIGS = ("A", "A-LRN", "B", "C", "D", "E", SHALLOW)
+"""The columns of Table 1, and the shallow net."""
 
 PROTOTXT = Path(__file__).resolve().parents[1] / "prototxt"
 """The folder with the prototxts of every configuration: in a checkout a link to its ``prototxt/``, in an

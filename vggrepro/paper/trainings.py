@@ -1,12 +1,12 @@
-"""The training runs behind Table 3: ``--preset D:384``.
+"""The training runs behind Table 3, and that of section 4.1's shallow net: ``--preset D:384``.
 
 What section 3.1 says: net A is trained from random weights; deeper nets begin with A's first four
 convolutions and its fully connected layers; S = 384 begins with the weights of S = 256 and a rate of 10^-3;
 a jittered net, S from [256; 512], fine-tunes all layers of the same configuration's S = 384 net.
 
-Inferred, since the paper does not say it: A-LRN begins at random too; the jittered run has a rate of 10^-3,
-as the other run that begins with trained weights; and all runs have one schedule, plateaus with three drops
-and 370K iterations, which section 3.1 gives for training in general.
+Inferred, since the paper does not say it: A-LRN and the shallow net begin at random too; the jittered run
+has a rate of 10^-3, as the other run that begins with trained weights; and all runs have one schedule,
+plateaus with three drops and 370K iterations, which section 3.1 gives for training in general.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vggrepro.errors import SolverError, did_you_mean
-from vggrepro.paper.nets import NetName, canonical, training_scale
+from vggrepro.paper.nets import SHALLOW, NetName, canonical, training_scale
 from vggrepro.text_table import aligned
 
 PresetStart = Literal["random", "net A", "trained"]
@@ -27,8 +27,8 @@ FINE_TUNING_RATE = 1e-3
 
 @dataclass(frozen=True)
 class Preset:
-    """One row of Table 3: a configuration and its training scale S, from ``smallest[0]`` to ``smallest[1]``
-    pixels.
+    """One row of Table 3, or the shallow net: a configuration and its training scale S, from ``smallest[0]``
+    to ``smallest[1]`` pixels.
 
     ``start`` says which weights the run begins with: random ones, layers of net A (``--init-from``), or all
     weights of the net that ``trained_from`` names (``--weights``).
@@ -65,6 +65,7 @@ def _rows() -> list[Preset]:
         rows.append(Preset(config, (256, 256), "net A"))
         rows.append(Preset(config, (384, 384), "trained", f"{config}:256"))
         rows.append(Preset(config, (256, 512), "trained", f"{config}:384"))
+    rows.append(Preset(SHALLOW, (256, 256), "random"))
     return rows
 
 

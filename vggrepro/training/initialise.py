@@ -2,21 +2,25 @@
 
 The paper draws weights from a normal distribution with zero mean and "10^-2 variance", which is a standard
 deviation of 0.1, and starts deeper nets from net A's layers. It adds that the initialisation of Glorot and
-Bengio (2010) makes that unnecessary.
+Bengio (2010) makes that unnecessary. With the printed variance the loss of net A is not a number after the
+first update, so the presets draw Glorot and Bengio's weights.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from vggrepro.caffe.messages import FillerParameter
 from vggrepro.net.kinds import class_of
 
-Scheme = Literal["prototxt", "variance", "glorot", "msra"]
+Scheme = Literal["prototxt", "paper", "variance", "glorot", "msra"]
 
-SCHEMES: tuple[Scheme, ...] = ("prototxt", "variance", "glorot", "msra")
+SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
+
+PRESET_SCHEME: Scheme = "glorot"
+"""How the presets draw what they do not copy."""
 
 VARIANCE_STD = 0.1
 """The square root of the paper's variance of 10^-2."""
@@ -33,7 +37,8 @@ net B are conv1_1, conv1_2, conv2_1, conv2_2, of 64, 64, 128 and 128 channels, a
 class Fillers:
     """How weights of convolutions and fully connected layers are drawn; their biases are zero.
 
-    ``prototxt`` leaves everything to the net. ``variance`` is the paper's normal distribution, with ``std``.
+    ``prototxt`` leaves everything to the net. ``paper`` is the normal distribution that section 3.1 prints,
+    of variance 10^-2; ``variance`` is a normal distribution with the standard deviation ``std``.
     ``glorot`` is uniform over +-sqrt(6 / (fan_in + fan_out)), the paper's reference's formula 16 (Caffe's
     "xavier" looks at fan_in alone unless told otherwise). ``msra`` is normal with variance 2 / fan_in.
     """
@@ -53,6 +58,8 @@ class Fillers:
                 bias.CopyFrom(FillerParameter(type="constant"))
 
     def _filler(self) -> Any:
+        if self.scheme == "paper":
+            return FillerParameter(type="gaussian", std=VARIANCE_STD)
         if self.scheme == "variance":
             return FillerParameter(type="gaussian", std=self.std)
         if self.scheme == "glorot":

@@ -96,8 +96,17 @@ def test_weights_that_a_preset_needs() -> None:
         with pytest.raises(OptionError, match=r"preset D:384 needs --weights, .* \(or --resume\)"):
             enough.check(find_preset("D:384"))
     WeightOptions().check(find_preset("A:256"))
-    with pytest.raises(OptionError, match="preset D:256 needs --init-from"):
-        WeightOptions().check(find_preset("D:256"))
+    for scheme in (None, "prototxt"):
+        with pytest.raises(OptionError, match="preset D:256 needs --init-from"):
+            WeightOptions(init=scheme).check(find_preset("D:256"))
+
+
+def test_presets_draw_glorots_weights_unless_told_otherwise() -> None:
+    options = WeightOptions(init_from=Path("x"))
+    assert options.of_preset(find_preset("D:256")) == replace(options, init="glorot")
+    assert WeightOptions(init="paper").of_preset(find_preset("A:256")).init == "paper"
+    with pytest.raises(OptionError, match="preset D:384 needs --weights"):
+        options.of_preset(find_preset("D:384"))
 
 
 def test_initial_weights(tmp_path: Path) -> None:

@@ -75,12 +75,13 @@ def test_scales_of_training_and_validation(
 def test_what_is_given_of_the_augmentation(message: Any) -> None:
     plain = AugmentationOptions((8, 12)).augmentation(message)
     assert (plain.flip, plain.colour_std, plain.offsets, plain.kernel) == (True, 0.1, "all", "linear")
+    assert plain.reading == "root"
     options = AugmentationOptions(
-        (9, 12), colour="root", colour_std=0.2, flip=False, offsets="caffe2013", kernel="area"
+        (9, 12), colour="unit-eigenvalue", colour_std=0.2, flip=False, offsets="caffe2013", kernel="area"
     )
     seen = options.augmentation(message)
     assert (seen.reading, seen.colour_std, seen.flip, seen.offsets, seen.kernel) == (
-        "root",
+        "unit-eigenvalue",
         0.2,
         False,
         "caffe2013",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, BooleanOptionalAction
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -22,7 +22,7 @@ from vggrepro.paper.trainings import Preset, find_preset
 from vggrepro.system.ranks import Ranks
 from vggrepro.training.assemble import InitialWeights, find_state, images_per_iteration
 from vggrepro.training.definition import Definition, read_definition, weight_names
-from vggrepro.training.initialise import SCHEMES, VARIANCE_STD, Fillers, Scheme
+from vggrepro.training.initialise import PRESET_SCHEME, SCHEMES, VARIANCE_STD, Fillers, Scheme
 from vggrepro.training.signals import EFFECTS, Effect, Signals
 
 StopCode = Literal["signal", "0"]
@@ -55,22 +55,31 @@ class SolverOptions:
 
 @dataclass(frozen=True)
 class WeightOptions:
-    """Where the weights come from."""
+    """Where the weights come from. ``init`` None: as the preset draws them, or the prototxt without one."""
 
-    init: Scheme = "prototxt"
+    init: Scheme | None = None
     init_std: float = VARIANCE_STD
     init_from: Path | None = None
     weights: tuple[str, ...] = ()
     resume: str | None = None
 
     def check(self, preset: Preset) -> None:
-        """Raise OptionError if the preset needs weights that are not given."""
+        """Raise OptionError if the preset needs weights that are not given: a deeper net begins at random
+        only where ``init`` asks for that."""
         needs = f"preset {preset.name} needs {preset.needs}"
         trained = bool(self.weights or self.resume)
         if preset.start == "trained" and not trained:
             raise OptionError(f"{needs} (or --resume)")
-        if preset.start == "net A" and not (trained or self.init_from) and self.init == "prototxt":
-            raise OptionError(f"{needs} (or another --init, which makes that unnecessary)")
+        at_random = self.init not in (None, "prototxt")
+        if preset.start == "net A" and not (trained or self.init_from or at_random):
+            raise OptionError(
+                f"{needs} (or another --init than the prototxt's, such as glorot, without net A)"
+            )
+
+    def of_preset(self, preset: Preset) -> WeightOptions:
+        """What the preset draws, wherever nothing else is given. Raises OptionError as :meth:`check` does."""
+        self.check(preset)
+        return replace(self, init=self.init or PRESET_SCHEME)
 
     def initial(self, prefix: str, ranks: Ranks) -> InitialWeights:
         """``prefix`` is that of the run's snapshots, among which the first rank looks for one to resume.
@@ -80,7 +89,7 @@ class WeightOptions:
         if self.init != "variance":
             refuse_without("--init variance", self, "init_std")
         state = ranks.broadcast(find_state(prefix, self.resume) if ranks.rank == 0 else None)
-        fillers = Fillers(self.init, self.init_std)
+        fillers = Fillers(self.init or "prototxt", self.init_std)
         files = [Path(name) for given in self.weights for name in weight_names(given)]
         return InitialWeights(fillers, self.init_from, files, state)
 
@@ -167,7 +176,9 @@ def add_solver_options(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("what to train")
     which = group.add_mutually_exclusive_group(required=True)
     which.add_argument("--config", type=Path, metavar="FILE", help="a solver prototxt")
-    which.add_argument("--preset", metavar="NAME", help='a row of Table 3, as A:256 or "D:256;512"')
+    which.add_argument(
+        "--preset", metavar="NAME", help='a row of Table 3, as A:256 or "D:256;512", or B-5x5:256'
+    )
     add_demo_option(which, "a miniature of net A on the embedded digits")
     which.add_argument("--list-presets", action="store_true", help="list the presets, and stop")
     add_prototxt_option(group)
@@ -197,8 +208,8 @@ def add_weight_options(options: Options) -> None:
         "--init",
         choices=SCHEMES,
         default=WeightOptions.init,
-        help="fillers: the prototxt's; normal with the paper's variance of 10^-2; Glorot and Bengio's; or"
-        " He's (default: prototxt)",
+        help="fillers: the prototxt's; normal with the variance of 10^-2 that the paper prints, or with"
+        " --init-std; Glorot and Bengio's; or He's (default: prototxt; with --preset glorot)",
     )
     options.add_argument(
         "--init-std",

@@ -87,7 +87,7 @@ class AugmentationOptions:
     val_smallest: int | None = None
     mean: MeanOption | None = None
     statistics: Path | None = None
-    colour: Colour = "unit-eigenvalue"
+    colour: Colour = "root"
     colour_std: float = 0.1
     flip: bool | None = None
     offsets: Offsets = "all"
@@ -110,7 +110,7 @@ class AugmentationOptions:
             flip=self.flip is not False,
             colour=colour,
             colour_std=self.colour_std,
-            reading="unit-eigenvalue" if self.colour == "none" else self.colour,
+            reading=Augmentation.reading if self.colour == "none" else self.colour,
             offsets=self.offsets,
             kernel=self.kernel,
         )
@@ -215,8 +215,8 @@ def add_augmentation_options(options: Options) -> None:
         "--colour",
         choices=get_args(Colour),
         default=AugmentationOptions.colour,
-        help="random colour shift: by the eigenvalues of pixels in [0, 1], their roots, or the eigenvalues of"
-        " pixels in [0, 255]; or none (default: %(default)s)",
+        help="random colour shift: by the roots of the pixels' eigenvalues, the eigenvalues of pixels in"
+        " [0, 1], or those of pixels in [0, 255]; or none (default: %(default)s)",
     )
     options.add_argument(
         "--colour-std",
