@@ -97,6 +97,15 @@ def test_iter_size_keeps_the_batch(data: list[str]) -> None:
     assert (asked.definition.param.iter_size, asked.batch) == (8, 256)
 
 
+def test_a_presets_rate_goes_with_the_batch(data: list[str]) -> None:
+    def rate(*more: str) -> float:
+        return plan("--preset", "A:256", *more, *data).definition.param.base_lr
+
+    assert rate() == pytest.approx(0.01)
+    assert rate("--batch", "4") == pytest.approx(0.01 * 4 / 256)
+    assert rate("--batch", "4", "--set", "base_lr: 0.5") == 0.5
+
+
 def test_iter_size_is_for_images(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = str(write_solver(tmp_path))
     assert "--iter-size divides the batch of --data" in refused(capsys, "--config", path, "--iter-size", "2")

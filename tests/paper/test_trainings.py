@@ -15,11 +15,21 @@ from vggrepro.training.definition import read_definition
 def test_presets_are_the_rows_of_table_3_and_the_shallow_net() -> None:
     assert [*(row.key for row in table(3)), "B-5x5:256"] == list(PRESETS)
     for preset in PRESETS.values():
-        definition = read_definition(solver_prototxt(preset.config), preset.settings)
+        definition = read_definition(solver_prototxt(preset.config), preset.settings())
         assert images_per_iteration(definition) == 256
         rate = 0.001 if preset.start == "trained" else 0.01
         assert definition.param.base_lr == pytest.approx(rate)
         assert preset.name in list_presets()
+
+
+@pytest.mark.parametrize(
+    ("name", "batch", "rate"),
+    [("A:256", 4, 0.01 / 64), ("A:256", 64, 0.0025), ("A:256", 512, 0.01), ("D:384", 128, 0.0005)],
+)
+def test_fewer_images_lower_the_rate(name: str, batch: int, rate: float) -> None:
+    preset = PRESETS[name]
+    definition = read_definition(solver_prototxt(preset.config), preset.settings(batch))
+    assert definition.param.base_lr == pytest.approx(rate)
 
 
 def test_presets_by_other_spellings() -> None:

@@ -31,7 +31,7 @@ from vggrepro.cli.options.training_images import (
     training_images,
 )
 from vggrepro.cli.run import Parser, run_ranks
-from vggrepro.paper.trainings import list_presets
+from vggrepro.paper.trainings import BATCH, list_presets
 from vggrepro.system.ranks import Ranks, end_all
 from vggrepro.training import snapshots
 from vggrepro.training.assemble import TrainingPlan, assemble
@@ -92,7 +92,7 @@ class TrainingOptions:
             augmentation=replace(self.augmentation, smallest=smallest),
             weights=self.weights.of_preset(preset),
         )
-        return options, preset.settings
+        return options, preset.settings(self.solver.batch or BATCH)
 
     def snapshot_prefix(self) -> str:
         """Where the run's snapshots go."""

@@ -22,6 +22,11 @@ from vggrepro.text_table import aligned
 PresetStart = Literal["random", "net A", "trained"]
 """The weights that a run begins with: random ones, layers of net A, or all weights of another preset."""
 
+FIRST_RATE = 1e-2
+"""The rate of section 3.1, for batches of ``BATCH`` images."""
+
+BATCH = 256
+
 FINE_TUNING_RATE = 1e-3
 
 
@@ -43,12 +48,19 @@ class Preset:
     def name(self) -> str:
         return str(NetName(self.config, training_scale(*self.smallest)))
 
-    @property
-    def settings(self) -> list[str]:
-        """Fields of the solver that differ from the configuration's own file, written as in that file."""
+    def settings(self, batch: int = BATCH) -> list[str]:
+        """Fields of the solver that differ from the configuration's own file, written as in that file, for
+        ``batch`` images an iteration.
+
+        With fewer than ``BATCH`` images the rate is lower in proportion, because one image then counts for
+        more: with 4 images and a rate of 10^-2 the loss of net A rises from the first update on.
+        """
         stem = re.sub(r"\W", "_", self.name).lower()
-        rate = [f"base_lr: {FINE_TUNING_RATE}"] if self.start == "trained" else []
-        return [f'snapshot_prefix: "vgg_{stem}"', *rate]
+        prefix = f'snapshot_prefix: "vgg_{stem}"'
+        if self.start != "trained" and batch >= BATCH:
+            return [prefix]  # the file's own rate
+        rate = FINE_TUNING_RATE if self.start == "trained" else FIRST_RATE
+        return [prefix, f"base_lr: {rate * min(batch, BATCH) / BATCH:g}"]
 
     @property
     def needs(self) -> str:

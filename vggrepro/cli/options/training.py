@@ -191,7 +191,11 @@ def add_solver_options(parser: ArgumentParser) -> None:
         help="replace a field of the solver, as it would be written there; repeatable",
     )
     group.add_argument(
-        "--batch", type=positive, metavar="N", help="images an iteration (default: the prototxt's)"
+        "--batch",
+        type=positive,
+        metavar="N",
+        help="images an iteration; fewer than 256 lower the rate of --preset in proportion (default: the"
+        " prototxt's)",
     )
     group.add_argument(
         "--iter-size",
