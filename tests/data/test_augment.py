@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from vggrepro.data.augment import ILSVRC_PCA, Augmentation, ColourPCA
 from vggrepro.data.preprocess import rescale
-from vggrepro.data.random_streams import Purpose, epoch_order, passing_stream, sample, stream
+from vggrepro.data.random_streams import Purpose, stream
 from vggrepro.errors import DataError
 
 
@@ -131,34 +131,3 @@ def test_sizes_that_do_not_fit(settings):
         Augmentation(**settings)
     with pytest.raises(DataError, match="draw below the margin, which is 0"):
         Augmentation((224, 256), offsets="caffe2013")
-
-
-def test_streams_depend_on_all_of_their_names():
-    draws = {
-        names: stream(*names).random(3).tobytes()
-        for seed in (0, 1, -1)
-        for epoch in (0, 1, 7)
-        for index in (0, 1, 2**40)
-        for names in ((seed, Purpose.IMAGE, epoch, index), (seed, Purpose.ORDER, epoch, index))
-    }
-    assert len(set(draws.values())) == len(draws)
-    for names, values in draws.items():  # one generator for all gives the same
-        passing = passing_stream(*names)
-        assert passing.random(3).tobytes() == values
-        passing.integers(5, dtype=np.uint32)  # leaves half a word behind for nobody
-
-
-def test_orders_are_permutations_that_change_with_the_epoch():
-    first, second = epoch_order(3, 0, 1000), epoch_order(3, 1, 1000)
-    assert_array_equal(np.sort(first), np.arange(1000))
-    assert (first != second).any()
-    assert (epoch_order(4, 0, 1000) != first).any()
-    with pytest.raises(ValueError, match="read-only"):
-        first[0] = 1
-
-
-def test_samples_are_subsets_without_repetition():
-    drawn = sample(0, 1000, 100)
-    assert len(set(drawn.tolist())) == 100
-    assert_array_equal(drawn, np.sort(drawn))
-    assert_array_equal(sample(0, 5, 100), np.arange(5))

@@ -2,7 +2,6 @@
 
 import json
 import struct
-import zlib
 from pathlib import Path
 
 import cv2
@@ -11,7 +10,6 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from vggrepro.data.decode import decode, decode_unchanged, is_truncated_jpeg
-from vggrepro.data.png_grey import declared_gamma
 from vggrepro.errors import DataError
 
 IMAGES = Path(__file__).parents[1] / "golden" / "images"
@@ -25,10 +23,6 @@ def jpeg(quality: int = 90, **settings: int) -> bytes:
     for name, value in settings.items():
         options += [getattr(cv2, f"IMWRITE_JPEG_{name.upper()}"), value]
     return cv2.imencode(".jpg", picture, options)[1].tobytes()
-
-
-def chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
 @pytest.mark.parametrize("grey", [False, True])
@@ -119,21 +113,3 @@ def test_unchanged_refuses_sixteen_bits():
     encoded = cv2.imencode(".png", np.zeros((5, 7), np.uint16))[1].tobytes()
     with pytest.raises(DataError, match="Image data type must be unsigned byte, got uint16"):
         decode_unchanged(encoded, "x")
-
-
-@pytest.mark.parametrize("gamma", [30_000, 45_455, 60_000, 94_999, 95_000, 100_000, 105_001, 200_000])
-def test_grey_of_a_png_with_gamma_equals_libpng(gamma):
-    plain = (IMAGES / "coffee_wide.png").read_bytes()
-    data = plain[:33] + chunk(b"gAMA", struct.pack(">I", gamma)) + plain[33:]  # behind IHDR
-    assert (declared_gamma(data) is None) == (95_000 <= gamma <= 105_000)
-    ours = decode(data, "x", grey=True).pixels[:, :, 0]
-    assert_array_equal(ours, cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE))
-
-
-def test_srgb_profile_is_recognised_and_others_are_not():
-    assert declared_gamma((IMAGES / "hubble_png.JPEG").read_bytes()) == 45_455
-    plain = (IMAGES / "coffee_wide.png").read_bytes()
-    for body in (b"other\0\0" + zlib.compress(b"a profile"), b"damaged\0\0xx"):
-        assert declared_gamma(plain[:33] + chunk(b"iCCP", body) + plain[33:]) is None
-    assert declared_gamma(plain) is None
-    assert declared_gamma(jpeg()) is None

@@ -11,7 +11,6 @@ import pytest
 
 from vggrepro.data.decode import decode, decode_unchanged
 from vggrepro.data.image_header import MAX_PIXELS, ImageHeader, read_header
-from vggrepro.data.matlab import imresize
 from vggrepro.data.preprocess import rescale
 from vggrepro.data.reading import BadImages, Reader
 from vggrepro.data.sources import open_images
@@ -116,13 +115,6 @@ def test_rescaling_a_thin_image_must_not_blow_it_up(kernel):
 def test_warping_is_bounded_too():
     with pytest.raises(ImageTooLargeError, match="4294967295 x 4294967295"):
         resize(PICTURE, 2**32 - 1, 2**32 - 1)
-
-
-def test_imresize_in_blocks_is_imresize(monkeypatch):
-    whole = imresize(PICTURE, 50, 61)
-    monkeypatch.setattr("vggrepro.data.matlab._MOST_WEIGHTS", 100)
-    monkeypatch.setattr("vggrepro.data.matlab._BLOCK", 7)
-    np.testing.assert_array_equal(imresize(PICTURE, 50, 61), whole)
 
 
 @pytest.mark.parametrize(

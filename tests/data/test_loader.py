@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from damaged_source import Damaged
 from numpy.testing import assert_array_equal
 
-from vggrepro.data.array_pool import Buffers
 from vggrepro.data.augment import Augmentation
 from vggrepro.data.decode import Pixels
 from vggrepro.data.loader import Batch, TrainingLoader
@@ -99,18 +99,6 @@ def test_batches_that_are_kept_are_not_written_over(demo):
         assert_array_equal(image, copy)
 
 
-def test_buffers_come_back_once_nobody_holds_them():
-    buffers = Buffers((4, 5))
-    first = buffers.take()
-    place = first.ctypes.data
-    assert buffers.take().ctypes.data != place
-    view = first[1:]
-    del first
-    assert place not in {buffers.take().ctypes.data for _ in range(3)}
-    del view
-    assert buffers.take().ctypes.data == place
-
-
 def test_waiting_is_measured(demo):
     class Slow(Source):
         name = "slow"
@@ -131,33 +119,6 @@ def test_waiting_is_measured(demo):
     slow = loader(Slow(), batch=8, threads=2)
     list(slow.batches(0, 3))  # 24 images of 20 ms in 2 threads
     assert 0.1 < slow.waited < 5
-
-
-class Damaged(Source):
-    """The demo's images, some of them damaged."""
-
-    def __init__(self, base: Source, unreadable: set[int], truncated: set[int]) -> None:
-        self.base, self.unreadable, self.cut = base, unreadable, truncated
-
-    @property
-    def name(self) -> str:
-        return "damaged"
-
-    def __len__(self) -> int:
-        return len(self.base)
-
-    def key(self, index: int) -> str:
-        return self.base.key(index)
-
-    def label(self, index: int) -> int | None:
-        return self.base.label(index)
-
-    def read(self, index: int) -> bytes:
-        data = self.base.read(index)
-        assert isinstance(data, bytes)
-        if index in self.unreadable:
-            return b"damaged"
-        return data[: len(data) * 3 // 4] if index in self.cut else data
 
 
 def test_skipped_images_are_replaced_alike_on_all_ranks(demo):
@@ -211,18 +172,6 @@ def test_closing_early_stops_the_threads(demo):
     next(batches)
     batches.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("loader")]
-
-
-def test_reader_gives_prepared_images_in_order_and_names_the_bad(demo):
-    source = Damaged(select(demo, range(30)), unreadable={2}, truncated={5, 6})
-    bad = BadImages("skip")
-    order = [9, 2, 5, 0, 6]
-    results = list(Reader(source, bad).each(order, lambda pixels: pixels.shape, threads=3))
-    assert [index for index, _ in results] == [9, 5, 0, 6]
-    assert results[0][1] == demo.decoded(9).pixels.shape
-    assert list(bad.report()["unreadable"]) == [source.key(2)]
-    assert bad.report()["truncated"] == sorted([source.key(5), source.key(6)])
-    assert BadImages().summary() is None
 
 
 @pytest.mark.parametrize("kind", ["raw", "encoded", "encoded_asis"])

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from vggrepro.data.decode import decode
-from vggrepro.data.matlab import imresize
 from vggrepro.data.preprocess import (
     centre_offset,
     cut,
@@ -108,45 +107,6 @@ def test_rescale_is_opencvs_bilinear_by_default():
     ):
         assert_array_equal(rescale(pixels, 20, kernel), cv2.resize(pixels, (31, 20), interpolation=flag))
     assert rescale(pixels[:, :, :1], 20, "matlab").shape == (20, 31, 1)
-
-
-def test_matlab_bicubic_keeps_constants_and_straight_ramps_and_averages_when_shrinking():
-    flat = np.full((40, 30, 3), 77, np.uint8)
-    assert_array_equal(imresize(flat, 13, 59), np.full((13, 59, 3), 77, np.uint8))
-    ramp = np.repeat(np.arange(0, 240, 2, dtype=np.uint8)[None, :, None], 8, axis=0)  # 8 120 1
-    halved = imresize(ramp, 4, 60)[0, :, 0].astype(float)
-    assert_allclose(halved[4:-4], (np.arange(60) * 4 + 1)[4:-4], atol=0.5)
-    checks = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)[:, :, None]
-    inner = imresize(checks, 16, 16)[2:-2, 2:-2]
-    assert np.abs(inner.astype(float) - 127.5).max() < 2  # cv2.INTER_LINEAR would alias
-
-
-def test_matlab_bicubic_follows_the_definition():
-    """One axis, by the sum over source pixels that the definition of imresize is."""
-    rng = np.random.default_rng(3)
-    row = rng.integers(0, 256, 23).astype(np.float64)
-
-    def kernel(x: float) -> float:
-        x = abs(x)
-        if x <= 1:
-            return 1.5 * x**3 - 2.5 * x**2 + 1
-        return -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2 if x <= 2 else 0.0
-
-    for target in (9, 23, 40):
-        scale = target / 23
-        stretch = min(1, scale)
-        expected = []
-        for place in range(target):
-            centre = (place + 0.5) / scale - 0.5
-            taps = range(-46, 69)
-            weights = np.array([kernel((centre - tap) * stretch) for tap in taps])
-            mirrored = [min(tap % 46, 45 - tap % 46) for tap in taps]
-            expected.append(weights @ row[mirrored] / weights.sum())
-        expected = np.clip(np.floor(np.array(expected) + 0.5), 0, 255)
-        image = np.repeat(row[None, :, None].astype(np.uint8), 5, axis=0)
-        ours = imresize(image, 5, target)[2, :, 0]
-        assert np.abs(ours - expected).max() <= 1  # float32 against float64 at a half
-        assert (ours == expected).mean() > 0.9
 
 
 def test_blob_is_channels_first_and_less_the_mean():

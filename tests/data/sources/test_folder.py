@@ -117,3 +117,23 @@ def test_a_file_of_more_bytes_than_opencv_takes(tmp_path):
         file.truncate(MAX_FILE_BYTES + 1)
     with pytest.raises(DataError, match="2,147,483,648 bytes, expected at most 2,147,483,647"):
         open_images(tmp_path).read(0)
+
+
+def test_folder_is_read_in_the_order_of_paths(tmp_path):
+    for name in ("n2/b.JPEG", "n1/c.jpg", "n1/a.PNG", "n1/notes.txt", "n1/.hidden.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(name.encode())
+    (tmp_path / "n2" / "loop").symlink_to(tmp_path)
+    source = open_images(tmp_path)
+    assert [source.key(i) for i in range(len(source))] == ["n1/a.PNG", "n1/c.jpg", "n2/b.JPEG"]
+    assert source.read(2) == b"n2/b.JPEG"
+    (tmp_path / "n1/c.jpg").unlink()
+    with pytest.raises(DataError, match=r"c\.jpg: Could not open or find file: No such file"):
+        source.read(1)
+
+
+def test_nothing_there(tmp_path):
+    with pytest.raises(DataError, match="no image files in this folder"):
+        open_images(tmp_path)
+    with pytest.raises(DataError, match="no such folder or tar"):
+        open_images(tmp_path / "missing")

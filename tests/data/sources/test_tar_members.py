@@ -4,10 +4,9 @@ import io
 import tarfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from vggrepro.data.sources import TarSource, open_images
+from vggrepro.data.sources import open_images
 from vggrepro.errors import DataError
 
 DAMAGED = Path(__file__).parents[1] / "damaged"
@@ -234,42 +233,3 @@ def test_a_nested_tar_must_not_leave_its_member(tmp_path):
     path = write(tmp_path / "x.tar", member("n.tar", inner[:2048]), member("b.jpg", b"b" * 4000))
     with pytest.raises(DataError, match=r"\(n\.tar inside\): .*the member a\.jpg of 3,000 .* leaves the tar"):
         open_images(path)
-
-
-@pytest.mark.parametrize("keep", [10, 200, -30])
-def test_a_damaged_index_is_told_and_made_anew(tmp_path, keep):
-    path, index = write(tmp_path / "x.tar", member("a.jpg", b"a"), member("b.jpg", b"b")), tmp_path / "index"
-    whole = TarSource.open(path, index)
-    stored = index.read_bytes()
-    index.write_bytes(stored[:keep])
-    with pytest.warns(UserWarning, match="index: a damaged index of a tar, made anew"):
-        assert TarSource.open(path, index).keys == whole.keys
-    assert index.read_bytes() == stored
-
-
-@pytest.mark.parametrize("change", ["offsets", "sizes", "keys"])
-def test_an_index_that_does_not_fit_the_tar_is_made_anew(tmp_path, change):
-    path, index = write(tmp_path / "x.tar", member("a.jpg", b"a"), member("b.jpg", b"b")), tmp_path / "index"
-    whole = TarSource.open(path, index)
-    with np.load(index) as stored:
-        fields = dict(stored)
-    fields[change] = {
-        "offsets": fields["offsets"] + 100,
-        "sizes": fields["sizes"] * -1,
-        "keys": np.frombuffer(b"b.jpg\0a.jpg", np.uint8),
-    }[change]
-    with index.open("wb") as file:
-        np.savez(file, **fields)
-    with pytest.warns(UserWarning, match="index: a damaged index of a tar, made anew"):
-        again = TarSource.open(path, index)
-    assert (again.keys, again.offsets.tolist()) == (whole.keys, whole.offsets.tolist())
-
-
-def test_names_in_an_index_need_not_be_utf8(tmp_path):
-    path, index = (
-        write(tmp_path / "x.tar", member("caf\udce9\n.jpg", b"a"), member("b.jpg", b"b")),
-        tmp_path / "i",
-    )
-    assert (
-        TarSource.open(path, index).keys == TarSource.open(path, index).keys == ("b.jpg", "caf\udce9\n.jpg")
-    )

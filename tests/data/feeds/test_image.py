@@ -1,39 +1,21 @@
-"""Caffe's data layers, batch by batch, against what Caffe put into their tops."""
+"""Data and ImageData, batch by batch, against what Caffe put into their tops."""
 
-import json
+import re
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from feed_case import CASE, LMDB, TOLERANCE, data_layer, feed_of
 from google.protobuf import text_format
 from numpy.testing import assert_allclose, assert_array_equal
 
-from vggrepro.caffe.messages import TEST, TRAIN, Datum, LayerParameter, NetParameter
-from vggrepro.data.feeds import Feed, memory_feed, open_feed
+from vggrepro.caffe.messages import TEST, TRAIN, Datum, LayerParameter
+from vggrepro.caffe.snapshot import write_blob
+from vggrepro.data.feeds import open_feed, read_mean_image
 from vggrepro.data.label_check import check_labels
+from vggrepro.data.random_streams import Purpose, stream
 from vggrepro.errors import DataError, ImageTooLargeError, UnsupportedError
-
-LMDB = Path(__file__).parents[1] / "golden" / "lmdb"
-CASE = json.loads((LMDB / "case.json").read_text())
-TOLERANCE = next(
-    case["forward"]["float"]
-    for case in json.loads((LMDB.parent / "index.json").read_text())["cases"]
-    if case["name"] == "lmdb"
-)
-
-
-def feed_of(text: str, phase: int = TEST, seed: int = 0, folder: Path = LMDB) -> Feed:
-    layer = text_format.Parse(f'name: "data" top: "data" top: "label" {text}', LayerParameter())
-    return open_feed(layer, phase, seed=seed, folder=folder)
-
-
-def data_layer(db: str, batch: int, transform: str = "", **more: int) -> str:
-    extra = " ".join(f"{key}: {value}" for key, value in more.items())
-    return (
-        f'type: "Data" data_param {{ source: "{db}" backend: LMDB batch_size: {batch} {extra} }}'
-        f" transform_param {{ {transform} }}"
-    )
 
 
 @pytest.mark.parametrize("name", CASE["data_layer"])
@@ -49,25 +31,6 @@ def test_data_layer_equals_caffe(name):
             assert_allclose(tops["data"], expected, **TOLERANCE)
         assert_array_equal(tops["label"], golden[f"label:{name}"][iteration])
         assert tops["data"].dtype == tops["label"].dtype == np.float32
-
-
-def test_hdf5_layer_equals_caffe():
-    golden = np.load(LMDB / "hdf5_layer.npz")
-    feed = feed_of('type: "HDF5Data" hdf5_data_param { source: "h5list.txt" batch_size: 4 }')
-    for iteration in range(CASE["hdf5"]["batches"]):
-        tops = feed.batch(iteration)
-        assert_array_equal(tops["data"], golden["data"][iteration])
-        assert_array_equal(tops["label"], golden["label"][iteration])
-
-
-def test_memory_layer_equals_caffe():
-    golden = np.load(LMDB / "memory_layer.npz")
-    net = text_format.Parse((LMDB / "memory_net.prototxt").read_text(), NetParameter())
-    feed = memory_feed(net.layer[0], golden["source_data"], golden["source_label"])
-    for iteration in range(CASE["memory"]["batches"]):
-        tops = feed.batch(iteration)
-        assert_array_equal(tops["data"], golden["data"][iteration])
-        assert_array_equal(tops["label"], golden["label"][iteration])
 
 
 def test_label_top_may_be_left_out():
@@ -136,22 +99,6 @@ def test_rand_skip_moves_the_start():
     assert starts == {0.0, 1.0, 2.0, 3.0}
 
 
-def test_hdf5_shuffles_files_and_rows_within_them(tmp_path):
-    h5py = pytest.importorskip("h5py")
-    for file in range(3):
-        with h5py.File(tmp_path / f"{file}.h5", "w") as handle:
-            handle["data"] = np.arange(4, dtype=np.float64)[:, None] + 10 * file
-            handle["label"] = np.arange(4)
-    (tmp_path / "list").write_text("".join(f"{tmp_path}/{file}.h5\n" for file in range(3)))
-    text = f'type: "HDF5Data" hdf5_data_param {{ source: "{tmp_path}/list" batch_size: 6 shuffle: true }}'
-    values = np.concatenate([feed_of(text, seed=5).batch(i)["data"] for i in range(4)])[:, 0].astype(int)
-    for epoch in (values[:12], values[12:]):
-        assert sorted(epoch) == [0, 1, 2, 3, 10, 11, 12, 13, 20, 21, 22, 23]
-        files = epoch // 10
-        assert all(len(set(files[i : i + 4])) == 1 for i in (0, 4, 8))  # one file after the other
-    assert values[:12].tolist() != values[12:].tolist()
-
-
 @pytest.mark.parametrize(
     ("text", "error", "message"),
     [
@@ -159,7 +106,6 @@ def test_hdf5_shuffles_files_and_rows_within_them(tmp_path):
         (data_layer("raw_lmdb", 2).replace("LMDB", "LEVELDB"), UnsupportedError, "LEVELDB"),
         (data_layer("nowhere", 2), DataError, "nowhere: not a readable LMDB"),
         (data_layer("encoded_asis_lmdb", 2), DataError, r"images of \(3, .* in one batch"),
-        ('type: "WindowData"', UnsupportedError, "layer 'data': reading data for layer type WindowData"),
         (
             'type: "ImageData" image_data_param { source: "list.txt" new_height: 3 }',
             DataError,
@@ -175,18 +121,6 @@ def test_hdf5_shuffles_files_and_rows_within_them(tmp_path):
             DataError,
             "Could not open or find file: No such file",
         ),
-        (
-            'type: "HDF5Data" hdf5_data_param { source: "h5list.txt" batch_size: 1 }'
-            " transform_param { scale: 2 }",
-            DataError,
-            "HDF5Data does not transform data",
-        ),
-        ('type: "HDF5Data" hdf5_data_param { source: "absent" }', DataError, "Failed to open source file"),
-        (
-            'type: "HDF5Data" hdf5_data_param { source: "list.txt" batch_size: 1 }',
-            DataError,
-            "Failed opening HDF5 file",
-        ),
     ],
 )
 def test_what_caffe_stops_at(text, error, message):
@@ -194,60 +128,10 @@ def test_what_caffe_stops_at(text, error, message):
         feed_of(text).batch(0)
 
 
-def test_hdf5_without_a_top_s_dataset():
-    layer = text_format.Parse(
-        'name: "d" type: "HDF5Data" top: "other" hdf5_data_param { source: "h5list.txt" batch_size: 1 }',
-        LayerParameter(),
-    )
-    with pytest.raises(DataError, match="Failed to find HDF5 dataset other"):
-        open_feed(layer, TEST, folder=LMDB)
-
-
-@pytest.mark.parametrize(
-    ("shape", "labels", "message"),
-    [
-        ((5, 2, 3, 4), 5, r"n must be a multiple of batch size \(5 vs. 3\)"),
-        ((6, 2, 3, 5), 6, r"expected \(n, \*\(2, 3, 4\)\) and n labels"),
-        ((6, 2, 3, 4), 5, "5 labels"),
-    ],
-)
-def test_memory_of_the_wrong_shape(shape, labels, message):
-    net = text_format.Parse((LMDB / "memory_net.prototxt").read_text(), NetParameter())
-    with pytest.raises(DataError, match=message):
-        memory_feed(net.layer[0], np.zeros(shape, np.float32), np.zeros(labels, np.float32))
-
-
-def test_missing_extra_names_the_command(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "h5py", None)
-    with pytest.raises(DataError, match=r'pip install "vggrepro\[hdf5\]"'):
-        feed_of('type: "HDF5Data" hdf5_data_param { source: "h5list.txt" batch_size: 4 }')
-
-
-def test_a_dataset_that_declares_more_than_its_file_holds(tmp_path):
-    damaged = Path(__file__).parent / "damaged" / "bomb.h5"
-    (tmp_path / "list").write_text(str(damaged))
-    layer = text_format.Parse(
-        'name: "d" type: "HDF5Data" top: "data/c/0" hdf5_data_param { source: "list" batch_size: 1 }',
-        LayerParameter(),
-    )
-    with pytest.raises(DataError, match=r"bomb\.h5: dataset data/c/0 of .* declares 2,147,483,648 bytes"):
-        open_feed(layer, TEST, folder=tmp_path)
-
-
-def test_the_names_in_an_hdf5_list_need_not_be_utf8(tmp_path):
-    (tmp_path / "list").write_bytes(b"caf\xe9.h5\n")
-    with pytest.raises(DataError, match="Failed opening HDF5 file"):
-        feed_of('type: "HDF5Data" hdf5_data_param { source: "list" batch_size: 1 }', folder=tmp_path)
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         (data_layer("raw_lmdb", 5), "raw_lmdb: 00000006_"),
-        (
-            'type: "HDF5Data" hdf5_data_param { source: "h5list.txt" batch_size: 4 }',
-            "by_caffe.h5: row ",
-        ),
         ('type: "ImageData" image_data_param { source: "list.txt" batch_size: 5 }', "list.txt: pics/p06"),
     ],
 )
@@ -263,13 +147,6 @@ def test_a_label_that_is_no_class_is_named_by_its_place(tmp_path):
         check_labels(feed.batch(0)["label"], 5, "layer 'data'", place=partial(feed.place, 0))
 
 
-def test_memory_s_examples_have_rows():
-    net = text_format.Parse((LMDB / "memory_net.prototxt").read_text(), NetParameter())
-    golden = np.load(LMDB / "memory_layer.npz")
-    feed = memory_feed(net.layer[0], golden["source_data"], golden["source_label"])
-    assert feed.place(0, 2).endswith(": row 2")
-
-
 def test_feeds_bound_the_pixels_of_an_image():
     layer = text_format.Parse(
         'name: "d" type: "ImageData" top: "x" image_data_param { source: "list.txt" batch_size: 1 }',
@@ -277,3 +154,21 @@ def test_feeds_bound_the_pixels_of_an_image():
     )
     with pytest.raises(ImageTooLargeError, match="pixels, expected at most 10"):
         open_feed(layer, TEST, folder=LMDB, max_pixels=10).batch(0)
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 5), (2, 3, 4, 5)])
+def test_a_mean_file_that_holds_no_image(tmp_path, shape):
+    path = tmp_path / "mean.binaryproto"
+    write_blob(path, np.zeros(shape, np.float32))
+    with pytest.raises(DataError, match=rf"mean\.binaryproto: holds an array of {re.escape(str(shape))}"):
+        read_mean_image(path)
+
+
+def test_a_list_that_is_shorter_than_what_is_skipped(tmp_path):
+    (tmp_path / "list").write_text(f"{LMDB}/pics/p00.png 1\n")
+    text = 'type: "ImageData" image_data_param { source: "list" batch_size: 1 rand_skip: 9 }'
+    skips = {seed: int(stream(seed, Purpose.SKIP).integers(9)) for seed in range(9)}
+    seed = next(seed for seed, skip in skips.items() if skip > 0)
+    message = f"Not enough points to skip: {skips[seed]} of 1 images"
+    with pytest.raises(DataError, match=message):
+        feed_of(text, seed=seed, folder=tmp_path)
