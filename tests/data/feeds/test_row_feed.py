@@ -9,7 +9,7 @@ from google.protobuf import text_format
 from numpy.testing import assert_array_equal
 
 from vggrepro.caffe.messages import TEST, LayerParameter, NetParameter
-from vggrepro.data.feeds import memory_feed, open_feed
+from vggrepro.data.feeds import RowFeed, memory_feed, open_feed
 from vggrepro.errors import DataError
 
 
@@ -134,3 +134,12 @@ def test_memory_s_examples_have_rows():
     golden = np.load(LMDB / "memory_layer.npz")
     feed = memory_feed(net.layer[0], golden["source_data"], golden["source_label"])
     assert feed.place(0, 2).endswith(": row 2")
+
+
+def test_each_file_s_rows_have_an_order_of_their_own():
+    rows = np.arange(50, dtype=np.float32)
+    feed = RowFeed(("x",), (50, 50), lambda file: [rows], ("a", "b"), 50, seed=1, shuffle=True)
+    first, second = feed.batch(0)["x"], feed.batch(1)["x"]
+    assert_array_equal(np.sort(first), rows)
+    assert_array_equal(np.sort(second), rows)
+    assert (first != second).any()

@@ -104,3 +104,11 @@ def test_compressed_tar_is_refused_and_empty_one_too(tmp_path):
         open_images(tmp_path / "x.tar")
     with pytest.raises(DataError, match="no image files in this tar"):
         open_images(write_tar(tmp_path / "y.tar", {"readme.txt": b"x"}))
+
+
+def test_images_are_in_the_order_of_their_keys(tmp_path):
+    source = TarSource.open(
+        write_tar(tmp_path / "x.tar", {name: name.encode() for name in ("b.jpg", "a.jpg")})
+    )
+    assert source.keys == ("a.jpg", "b.jpg")
+    assert [source.read(i) for i in range(2)] == [b"a.jpg", b"b.jpg"]
