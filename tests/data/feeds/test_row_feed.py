@@ -138,7 +138,7 @@ def test_memory_s_examples_have_rows():
 
 def test_each_file_s_rows_have_an_order_of_their_own():
     rows = np.arange(50, dtype=np.float32)
-    feed = RowFeed(("x",), (50, 50), lambda file: [rows], ("a", "b"), 50, seed=1, shuffle=True)
+    feed = RowFeed(("x",), (50, 50), lambda _: [rows], ("a", "b"), 50, seed=1, shuffle=True)
     first, second = feed.batch(0)["x"], feed.batch(1)["x"]
     assert_array_equal(np.sort(first), rows)
     assert_array_equal(np.sort(second), rows)
