@@ -116,16 +116,21 @@ def _decode_jpeg(data: bytes, name: str, flags: int, max_pixels: int) -> tuple[n
     turned = not flags & opencv().IMREAD_IGNORE_ORIENTATION
     if not may_lack_data(jpeg, pixels, turned=turned):
         return pixels, False
-    others = (_imdecode(other, data, name, flags) for other in padded(jpeg))
-    return pixels, any(not np.array_equal(pixels, other) for other in others)
+    others = (_decoded(other, flags) for other in padded(jpeg))
+    return pixels, any(other is None or not np.array_equal(pixels, other) for other in others)
+
+
+def _decoded(encoded: bytes, flags: int) -> npt.NDArray[Any] | None:
+    """OpenCV's pixels of ``encoded``, None for no image. Raises ``cv2.error``."""
+    pixels: npt.NDArray[Any] | None = opencv().imdecode(np.frombuffer(encoded, np.uint8), flags)
+    return pixels
 
 
 def _imdecode(encoded: bytes, data: bytes, name: str, flags: int) -> npt.NDArray[Any]:
     """OpenCV's pixels of ``encoded``. Raises DataError that describes ``data``, the file as it is."""
-    cv2 = opencv()
     try:
-        pixels: npt.NDArray[Any] | None = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags)
-    except cv2.error as error:
+        pixels = _decoded(encoded, flags)
+    except opencv().error as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{name}: Could not decode {_description(data)}: {reason}") from error
     if pixels is None:

@@ -158,9 +158,11 @@ def _is_mid_grey(pixels: npt.NDArray[np.uint8]) -> bool:
 
 def padded(jpeg: Jpeg) -> Iterator[bytes]:
     """The file with bytes put behind the data of every scan and restart interval, in two ways. Both decode to
-    the same pixels as the file itself unless data are missing from it."""
+    the same pixels as the file itself unless data are missing from it; then they may not decode at all."""
     start = len(jpeg.data) if jpeg.scan is None else jpeg.scan.start
     places = [start, *_ends_of_data(jpeg.data, start), len(jpeg.data)]
+    if jpeg.one_scan and len(places) == 3:
+        places[-1] = places[-2]  # no end marker: libjpeg would complain on stderr of the bytes in front of it
     for filling in _FILLINGS:
         yield jpeg.data[:start] + filling.join(jpeg.data[begin:end] for begin, end in pairwise(places))
 
