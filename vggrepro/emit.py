@@ -142,6 +142,48 @@ def declared_tensor(name: str, array: npt.NDArray[Any]) -> onnx.TensorProto:
     return proto
 
 
+def tensor_array(proto: onnx.TensorProto) -> npt.NDArray[Any]:
+    """The array of an initializer with its bytes inside."""
+    return numpy_helper.to_array(proto)
+
+
+def attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    """The attributes of a node as Python values: numbers, strings, lists, tensors as messages."""
+    values = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    return {name: value.decode() if isinstance(value, bytes) else value for name, value in values.items()}
+
+
+def declared_dims(info: onnx.ValueInfoProto) -> Dims | None:
+    """The sizes that a declaration gives, None where they are free; None if it tells no rank."""
+    tensor_type = info.type.tensor_type
+    if not tensor_type.HasField("shape"):
+        return None
+    return tuple(d.dim_value if d.HasField("dim_value") else None for d in tensor_type.shape.dim)
+
+
+def declared_dtype(info: onnx.ValueInfoProto) -> np.dtype[Any]:
+    """The dtype that a declaration gives."""
+    return onnx_dtype(info.type.tensor_type.elem_type)
+
+
+def onnx_dtype(code: int) -> np.dtype[Any]:
+    """The dtype that ONNX has under a number."""
+    return helper.tensor_dtype_to_np_dtype(code)
+
+
+def newest_opset() -> int:
+    """The newest operator set that the installed onnx can check."""
+    return int(onnx.defs.onnx_opset_version())
+
+
+def since_version(op_type: str, opset: int) -> int:
+    """The version of an operator's definition in an operator set; 0 if the set does not have it."""
+    try:
+        return int(onnx.defs.get_schema(op_type, opset, "").since_version)
+    except onnx.defs.SchemaError:
+        return 0
+
+
 def properties(entries: Mapping[str, str]) -> onnx.ModelProto:
     """A model of nothing but metadata, to be merged into another."""
     result = onnx.ModelProto()

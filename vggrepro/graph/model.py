@@ -155,6 +155,11 @@ def _header(initializer: onnx.TensorProto, array: npt.NDArray[Any]) -> bytes:
     return prefix(_GRAPH_INITIALIZER, len(inside) + array.nbytes) + inside
 
 
+def is_outside(initializer: onnx.TensorProto) -> bool:
+    """Whether an initializer's bytes are kept beside the skeleton."""
+    return initializer.data_location == onnx.TensorProto.EXTERNAL
+
+
 def initializers(
     arrays: Mapping[str, npt.NDArray[Any]],
 ) -> tuple[list[onnx.TensorProto], dict[str, npt.NDArray[Any]]]:

@@ -1,0 +1,55 @@
+"""A finished graph made fit for the runtime that it is meant for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vggrepro.errors import UnsupportedError
+from vggrepro.graph.model import Graph
+from vggrepro.graph.targets import affine, plain
+from vggrepro.graph.targets.draft import Draft, Place, Rule, layer_of, rewrite
+from vggrepro.graph.targets.fold import fold_constants
+from vggrepro.graph.targets.opsets import in_opset
+from vggrepro.graph.targets.table import Lack, Target
+
+ALWAYS: Sequence[tuple[str, Rule]] = (
+    ("Identity", plain.no_identity),
+    ("Reshape", plain.flatten),
+    ("Conv", plain.kernel_shape),
+    ("ConvTranspose", plain.kernel_shape),
+)
+"""Steps for every target: none changes a bit of what ONNX Runtime computes."""
+
+PLAIN: Sequence[tuple[str, Rule]] = (
+    ("Reciprocal", plain.sigmoid),
+    ("Div", plain.softmax),
+    ("", affine.into_weights),
+    ("", affine.merge),
+)
+"""Further steps for all targets that do not want the exact forms."""
+
+
+def for_target(graph: Graph, target: Target, opset: int | None = None) -> Graph:
+    """The graph for a target. Raises UnsupportedError that names the layer and operator that it lacks."""
+    draft = fold_constants(Draft.of(graph))
+    for operator, rule in ALWAYS if target.exact else [*ALWAYS, *PLAIN]:
+        draft = rewrite(draft, operator, rule)
+    draft = fold_constants(in_opset(draft, opset or target.opset))
+    for lack in target.lacks:
+        draft = _without(draft, lack, target)
+    return draft.finished()
+
+
+def _without(draft: Draft, lack: Lack, target: Target) -> Draft:
+    def remedied(place: Place) -> Sequence[str] | None:
+        if not lack.where(place):
+            return None
+        stand_in = lack.remedy(place) if lack.remedy is not None else None
+        if stand_in is None:
+            raise UnsupportedError(
+                f"layer {layer_of(place.node)!r}: operator {place.node.op_type}: {lack.reason}"
+                f" ({target.title}; seen on {lack.seen})"
+            )
+        return stand_in
+
+    return fold_constants(rewrite(draft, lack.operator, remedied))

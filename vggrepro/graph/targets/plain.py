@@ -1,0 +1,77 @@
+"""Plainer forms: one operator where a layer adds several, for runtimes that know operators by their names.
+
+DEVIATION: the results agree with Caffe's to float32's rounding, but not to its last bits, where ONNX Runtime's
+own operator or the folded product rounds otherwise. The target ``onnxruntime`` keeps the exact forms.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+
+from vggrepro.graph.targets.draft import Place
+
+
+def flatten(place: Place) -> Sequence[str] | None:
+    """Flatten for a Reshape that keeps the first axis and joins all others."""
+    dims, target = place.dims(0), place.array(1)
+    if dims is None or target is None or len(target) != 2 or len(dims) < 3:
+        return None
+    behind = [d for d in dims[1:] if d is not None]
+    if len(behind) != len(dims) - 1:
+        return None
+    first = [-1, 0] if dims[0] is None else [-1, 0, dims[0]]
+    if target[0] not in first or target[1] not in (-1, math.prod(behind)) or max(target) < 0:
+        return None
+    return place.g.ops("Flatten", place.input(0), outputs=1, axis=1)
+
+
+def sigmoid(place: Place) -> Sequence[str] | None:
+    """Sigmoid for ``1 / (1 + exp(-x))``, found at its Reciprocal."""
+    total = _made_by(place, 0, "Add")
+    exponential = total and _made_by(total, 0, "Exp")
+    negative = exponential and _made_by(exponential, 0, "Neg")
+    one = total.array(1) if total else None
+    if negative is None or one is None or one.size != 1 or one.item() != 1:
+        return None
+    return place.g.ops("Sigmoid", negative.input(0), outputs=1)
+
+
+def softmax(place: Place) -> Sequence[str] | None:
+    """Softmax for ``exp(x - max x)`` over its sum along one axis, found at its Div."""
+    exponential, total = _made_by(place, 0, "Exp"), _made_by(place, 1, "ReduceSum")
+    centred = exponential and _made_by(exponential, 0, "Sub")
+    largest = centred and _made_by(centred, 1, "ReduceMax")
+    if not (exponential and centred and largest and total and total.input(0) == place.input(0)):
+        return None
+    axes, along = total.array(1), largest.array(1)
+    if axes is None or along is None or axes.tolist() != along.tolist() or len(axes) != 1:
+        return None
+    if largest.input(0) != centred.input(0) or not total.attributes.get("keepdims", 1):
+        return None
+    return place.g.ops("Softmax", centred.input(0), outputs=1, axis=int(axes[0]))
+
+
+def no_identity(place: Place) -> Sequence[str] | None:
+    """Nothing for an Identity, unless it gives a graph output the name of another tensor."""
+    source, output = place.input(0), place.node.output[0]
+    draft = place.draft
+    named = source in draft.outputs or source not in draft.producers
+    return None if output in draft.outputs and named else [source]
+
+
+def kernel_shape(place: Place) -> Sequence[str] | None:
+    """A convolution that says its kernel's sizes, as its weight has them."""
+    weight = place.shape(1)
+    if "kernel_shape" in place.attributes or weight is None:
+        return None
+    return place.again(kernel_shape=list(weight[2:]))
+
+
+def _made_by(place: Place, index: int, op_type: str) -> Place | None:
+    """The node of this operator that makes an input."""
+    made = place.producer(index)
+    return made if made is not None and made.node.op_type == op_type else None
+
+

@@ -1,0 +1,118 @@
+"""The remedies of the table: how a node is said with others that a runtime has and gets right.
+
+Where a step needs sizes that are free, or values that are no constants, it returns None, and the net is refused.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from vggrepro.emit import Shape
+from vggrepro.graph.targets.draft import Place
+
+
+def pad_apart(place: Place) -> Sequence[str] | None:
+    """The padding of a convolution or an average as a node before it, which pads with zeros."""
+    pads = place.attributes.get("pads", [])
+    half = len(pads) // 2
+    widths = [0, 0, *pads[:half], 0, 0, *pads[half:]]
+    padded = place.g.op("Pad", place.input(0), place.g.ints(widths), place.g.const(0))
+    return place.again(padded, *place.node.input[1:], pads=[0] * len(pads))
+
+
+def reshape(place: Place) -> Sequence[str] | None:
+    """A Reshape to the known shape of the output: for Squeeze, Unsqueeze, Flatten and the like."""
+    shape = place.out_shape()
+    return None if shape is None else [place.g.op("Reshape", place.input(0), place.g.ints(shape))]
+
+
+def full_rank(place: Place) -> Sequence[str] | None:
+    """Operands with as many axes as the output has, and two at least: missing ones lead, of size 1."""
+    out, g = place.out_shape(), place.g
+    if out is None:
+        return None
+    rank, operands = max(len(out), 2), []
+    for index in range(len(place.node.input)):
+        shape = place.shape(index)
+        if shape is None:
+            return None
+        operands.append(_led_to(place, index, (1,) * (rank - len(shape)) + shape))
+    (y,) = place.again(*operands)
+    return [y] if len(out) == rank else [g.op("Reshape", y, g.ints(out))]
+
+
+def _led_to(place: Place, index: int, shape: Shape) -> str:
+    array = place.array(index)
+    if array is not None:
+        return place.g.const(array.reshape(shape), array.dtype)
+    if place.shape(index) == shape:
+        return place.input(index)
+    return place.g.op("Reshape", place.input(index), place.g.ints(shape))
+
+
+def same_shape(place: Place) -> Sequence[str] | None:
+    """Operands of the output's own shape."""
+    out, g = place.out_shape(), place.g
+    if out is None:
+        return None
+    operands = []
+    for index, name in enumerate(place.node.input):
+        array = place.array(index)
+        if array is not None:
+            name = g.const(np.broadcast_to(array, out), array.dtype)
+        elif place.shape(index) != out:
+            name = g.op("Add", name, g.const(np.zeros(out)))
+        operands.append(name)
+    return place.again(*operands)
+
+
+def concatenated(place: Place) -> Sequence[str] | None:
+    """A Tile as Concat nodes, one for each axis that is repeated."""
+    repeats, y = place.array(1), place.input(0)
+    if repeats is None:
+        return None
+    for axis, count in enumerate(repeats.tolist()):
+        if count > 1:
+            y = place.g.op("Concat", *[y] * count, axis=axis)
+    return [y]
+
+
+def pooled(place: Place) -> Sequence[str] | None:
+    """A reduction as the pooling of a plane: what is reduced becomes the height of (1, M, K, 1)."""
+    shape, out, g = place.shape(0), place.out_shape(), place.g
+    axes = place.attributes.get("axes")
+    if axes is None and place.input(1):
+        array = place.array(1)
+        axes = None if array is None else array.tolist()
+    if shape is None or out is None or (axes is None and place.input(1)):
+        return None
+    reduced = sorted(a % len(shape) for a in (range(len(shape)) if axes is None else axes))
+    kept = [a for a in range(len(shape)) if a not in reduced]
+    x, count = place.input(0), math.prod(shape[a] for a in reduced)
+    if [*kept, *reduced] != list(range(len(shape))):
+        x = g.op("Transpose", x, perm=[*kept, *reduced])
+    x = g.op("Reshape", x, g.ints([1, math.prod(shape[a] for a in kept), count, 1]))
+    y = _pool(place, x, count)
+    return None if y is None else [g.op("Reshape", y, g.ints(out))]
+
+
+def _pool(place: Place, x: str, count: int) -> str | None:
+    """What a reduction over the height of x is, by its kind."""
+    g = place.g
+    kind = place.node.op_type.removeprefix("Reduce")
+    if kind == "Max":
+        return g.op("GlobalMaxPool", x)
+    if kind == "Min":
+        return g.op("Neg", g.op("GlobalMaxPool", g.op("Neg", x)))
+    if kind not in ("Mean", "Sum", "L1", "L2", "SumSquare"):
+        return None
+    if kind == "L1":
+        x = g.op("Abs", x)
+    if kind in ("L2", "SumSquare"):
+        x = g.op("Mul", x, x)
+    mean = g.op("GlobalAveragePool", x)
+    total = mean if kind == "Mean" else g.op("Mul", mean, g.const(np.full((1, 1, 1, 1), count)))
+    return g.op("Sqrt", total) if kind == "L2" else total

@@ -1,0 +1,126 @@
+"""What each target may not contain, as data.
+
+A row says which nodes a target lacks or gets wrong, why, and on which version that was seen; its remedy is
+a graph step, and a row without one refuses the net. Rows are applied in their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from vggrepro.graph.targets import conditions, rewrites
+from vggrepro.graph.targets.draft import Place, Rule
+
+Condition = Callable[[Place], bool]
+
+
+def anywhere(place: Place) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Lack:
+    """Nodes of an ``operator`` (where the condition holds) that a target must not be given."""
+
+    operator: str
+    reason: str
+    seen: str
+    """The version of the runtime on which it was seen, or the document that says so."""
+    where: Condition = anywhere
+    remedy: Rule | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """A runtime that graphs are made for."""
+
+    name: str
+    title: str
+    exact: bool = False
+    """Whether it gets Caffe's exact forms in place of plain operators."""
+    fixed: bool = False
+    """Whether every size must be fixed."""
+    run: bool = True
+    """Whether converted nets were run in it; otherwise its rows come from its documentation."""
+    opset: int = 18
+    lacks: tuple[Lack, ...] = ()
+
+
+def lacks(operators: str, reason: str, seen: str, **how: Any) -> tuple[Lack, ...]:
+    """The same row for several operators."""
+    return tuple(Lack(operator, reason, seen, **how) for operator in operators.split())
+
+
+OPENCV5 = (
+    *lacks(
+        "Conv",
+        "padding of a 1x1 convolution gives wrong values",
+        "OpenCV 5.0.0",
+        where=conditions.padded_point,
+        remedy=rewrites.pad_apart,
+    ),
+    *lacks(
+        "PRelu",
+        "slopes along another axis than the channels give wrong values",
+        "OpenCV 5.0.0",
+        where=conditions.slope_beyond_channels,
+    ),
+)
+
+OPENCV4 = (
+    *lacks(
+        "PRelu",
+        "slopes along another axis than the channels give wrong values",
+        "OpenCV 4.8 to 4.14",
+        where=conditions.slope_beyond_channels,
+    ),
+    *lacks(
+        "AveragePool",
+        "padding never counts",
+        "OpenCV 4.8 to 4.14",
+        where=conditions.padding_counts,
+        remedy=rewrites.pad_apart,
+    ),
+    *lacks(
+        "ReduceMean ReduceSum ReduceMax ReduceMin ReduceL1 ReduceL2 ReduceSumSquare ReduceProd",
+        "wrong values or a crash over all axes, over the first one, and over axes of size 1",
+        "OpenCV 4.8 to 4.14",
+        remedy=rewrites.pooled,
+    ),
+    *lacks("Tile", "gives wrong values", "OpenCV 4.8 to 4.14", remedy=rewrites.concatenated),
+    *lacks("GatherElements", "does not exist, or not for int64", "OpenCV 4.8 to 4.14"),
+    *lacks(
+        "Squeeze Unsqueeze Flatten",
+        "several axes at once are not implemented",
+        "OpenCV 4.8 to 4.14",
+        remedy=rewrites.reshape,
+    ),
+    *lacks(
+        "Max Min",
+        "an operand that is repeated along an inner axis gives wrong values",
+        "OpenCV 4.8",
+        where=conditions.broadcast_inside,
+        remedy=rewrites.same_shape,
+    ),
+    *lacks(
+        "Add Sub Mul Div Max Min Pow",
+        "operands must have the same number of axes, and two at least",
+        "OpenCV 4.8 to 4.14",
+        where=conditions.other_ranks,
+        remedy=rewrites.full_rank,
+    ),
+)
+
+TARGETS = {
+    target.name: target
+    for target in (
+        Target("onnxruntime", "ONNX Runtime", exact=True),
+        Target("opencv5", "OpenCV 5", fixed=True, lacks=OPENCV5),
+        Target("opencv4", "OpenCV 4", fixed=True, opset=13, lacks=OPENCV4),
+        Target("openvino", "OpenVINO"),
+        Target("tensorrt", "TensorRT", run=False),
+        Target("web", "ONNX Runtime Web"),
+    )
+}
