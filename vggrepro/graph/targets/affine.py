@@ -22,19 +22,24 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Affine:
-    """``scale * x + shift``, both broadcast to x, in so many ``steps``; ``made`` is the node that makes x."""
+    """``scale * x + shift``, both broadcast to x. ``made`` is the node that makes x, ``operators`` are those of
+    the chain, in order."""
 
     x: str
     made: Place | None
     scale: Array
     shift: Array
-    steps: int
+    operators: tuple[str, ...]
+
+    @property
+    def finite(self) -> bool:
+        return bool(np.isfinite(self.scale).all() and np.isfinite(self.shift).all())
 
 
 def merge(place: Place) -> Sequence[str] | None:
-    """One Mul and one Add for a chain of more, found at its last node."""
+    """One Mul and one Add for any other chain, found at its last node."""
     chain = _chain(place)
-    if chain is None or not np.isfinite(chain.scale).all() or chain.steps < _steps_left(chain) + 1:
+    if chain is None or not chain.finite or chain.operators in (("Mul",), ("Add",), ("Mul", "Add")):
         return None
     return [_multiply_add(place, chain)]
 
@@ -42,10 +47,14 @@ def merge(place: Place) -> Sequence[str] | None:
 def into_weights(place: Place) -> Sequence[str] | None:
     """The convolution or matrix product before a chain, with the chain in its weights and bias."""
     chain = _chain(place)
-    if chain is None or not np.isfinite(chain.scale).all():
+    if chain is None or not chain.finite:
         return None
     made = chain.made
-    if made is None or made.node.op_type not in _OUTPUT_AXIS or made.draft.only_reader(made.node.output[0]) is None:
+    if (
+        made is None
+        or made.node.op_type not in _OUTPUT_AXIS
+        or made.draft.only_reader(made.node.output[0]) is None
+    ):
         return None
     weight, bias = made.array(1), made.array(2) if made.input(2) else np.zeros(1)
     if weight is None or bias is None or made.draft.dtype(made.input(1)) != np.float32:
@@ -99,17 +108,20 @@ def _chain(place: Place) -> Affine | None:
     following = None if reader is None else _step(replace(place, node=reader))
     if following is not None and reader is not None and reader.input[following[0]] == place.node.output[0]:
         return None
-    scale, shift, steps = np.ones(1), np.zeros(1), 0
+    scale, shift = np.ones(()), np.zeros(())
+    operators: tuple[str, ...] = ()
     made: Place | None = place
     x = place.node.output[0]
-    while made is not None and (steps == 0 or made.draft.only_reader(x) is not None):
+    while made is not None and (not operators or made.draft.only_reader(x) is not None):
         step = _step(made)
         if step is None:
             break
         index, factor, summand = step
-        scale, shift, steps = scale * factor, scale * summand + shift, steps + 1
+        with np.errstate(invalid="ignore"):
+            scale, shift = scale * factor, scale * summand + shift
+        operators = (made.node.op_type, *operators)
         x, made = made.input(index), made.producer(index)
-    return Affine(x, made, scale, shift, steps) if steps else None
+    return Affine(x, made, scale, shift, operators) if operators else None
 
 
 def _step(place: Place) -> tuple[int, Array, Array] | None:
@@ -125,7 +137,7 @@ def _step(place: Place) -> tuple[int, Array, Array] | None:
         return None
     if not _fits(constant.shape, place.dims(index)) or (operator == "Div" and index == 1):
         return None
-    exact, one, none = constant.astype(np.float64), np.ones(1), np.zeros(1)
+    exact, one, none = constant.astype(np.float64), np.ones(()), np.zeros(())
     if operator == "Add":
         return index, one, exact
     if operator == "Sub":
@@ -140,10 +152,6 @@ def _fits(constant: Sequence[int], dims: Dims | None) -> bool:
         return False
     tail = dims[len(dims) - len(constant) :]
     return all(c in (1, d) for c, d in zip(constant, tail, strict=True))
-
-
-def _steps_left(chain: Affine) -> int:
-    return int(np.any(chain.scale != 1)) + int(np.any(chain.shift != 0))
 
 
 def _multiply_add(place: Place, chain: Affine) -> str:

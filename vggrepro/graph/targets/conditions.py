@@ -22,8 +22,10 @@ def padding_counts(place: Place) -> bool:
 def other_ranks(place: Place) -> bool:
     """An operand that has fewer axes than the output, or an output with fewer than two."""
     out = place.out_shape()
-    return out is None or len(out) < 2 or any(
-        len(place.shape(index) or ()) != len(out) for index in range(len(place.node.input))
+    return (
+        out is None
+        or len(out) < 2
+        or any(len(place.shape(index) or ()) != len(out) for index in range(len(place.node.input)))
     )
 
 
@@ -41,3 +43,44 @@ def slope_beyond_channels(place: Place) -> bool:
         return True
     full = (1,) * (len(dims) - len(slope)) + slope
     return any(size != 1 for axis, size in enumerate(full) if axis != 1)
+
+
+def scalar(place: Place) -> bool:
+    """A result without axes."""
+    return place.out_shape() == ()
+
+
+def no_constants(place: Place) -> bool:
+    """Operands that are all computed."""
+    return all(place.array(index) is None for index in range(len(place.node.input)))
+
+
+def computed_bias(place: Place) -> bool:
+    """A third operand that is no constant."""
+    return bool(place.input(2)) and place.array(2) is None
+
+
+def read_elementwise(place: Place) -> bool:
+    """A MaxPool that other nodes read than those that only collect, multiply or rectify."""
+    harmless = {
+        "Conv",
+        "ConvTranspose",
+        "Concat",
+        "MaxPool",
+        "AveragePool",
+        "Relu",
+        "Flatten",
+        "Reshape",
+        "Gemm",
+    }
+    readers = place.draft.readers.get(place.node.output[0], ())
+    return any(reader.op_type not in harmless for reader in readers)
+
+
+def dilated(place: Place) -> bool:
+    return any(d != 1 for d in place.attributes.get("dilations", ()))
+
+
+def beyond_planes(place: Place) -> bool:
+    """More than two spatial axes."""
+    return len(place.dims(0) or ()) > 4

@@ -9,6 +9,8 @@ from vggrepro.graph.model import Graph
 from vggrepro.graph.targets import affine, plain
 from vggrepro.graph.targets.draft import Draft, Place, Rule, layer_of, rewrite
 from vggrepro.graph.targets.fold import fold_constants
+from vggrepro.graph.targets.interface import with_axes, without_characters, without_unread_inputs
+from vggrepro.graph.targets.lrn import lrn
 from vggrepro.graph.targets.opsets import in_opset
 from vggrepro.graph.targets.table import Lack, Target
 
@@ -23,6 +25,7 @@ ALWAYS: Sequence[tuple[str, Rule]] = (
 PLAIN: Sequence[tuple[str, Rule]] = (
     ("Reciprocal", plain.sigmoid),
     ("Div", plain.softmax),
+    ("Mul", lrn),
     ("", affine.into_weights),
     ("", affine.merge),
 )
@@ -30,14 +33,19 @@ PLAIN: Sequence[tuple[str, Rule]] = (
 
 
 def for_target(graph: Graph, target: Target, opset: int | None = None) -> Graph:
-    """The graph for a target. Raises UnsupportedError that names the layer and operator that it lacks."""
+    """The graph for a target, under its usual operator set or another. Raises UnsupportedError that names the
+    layer and the operator that the target lacks."""
     draft = fold_constants(Draft.of(graph))
     for operator, rule in ALWAYS if target.exact else [*ALWAYS, *PLAIN]:
         draft = rewrite(draft, operator, rule)
     draft = fold_constants(in_opset(draft, opset or target.opset))
     for lack in target.lacks:
         draft = _without(draft, lack, target)
-    return draft.finished()
+    if not target.scalars:
+        draft = with_axes(draft)
+    _require_operators(draft, target)
+    finished = without_characters(draft.finished(), target.names)
+    return finished if target.unread_inputs else without_unread_inputs(finished)
 
 
 def _without(draft: Draft, lack: Lack, target: Target) -> Draft:
@@ -47,9 +55,18 @@ def _without(draft: Draft, lack: Lack, target: Target) -> Draft:
         stand_in = lack.remedy(place) if lack.remedy is not None else None
         if stand_in is None:
             raise UnsupportedError(
-                f"layer {layer_of(place.node)!r}: operator {place.node.op_type}: {lack.reason}"
-                f" ({target.title}; seen on {lack.seen})"
+                f"layer {layer_of(place.node)!r}: operator {place.node.op_type} for {target.title}:"
+                f" {lack.reason} (seen on {lack.seen})"
             )
         return stand_in
 
     return fold_constants(rewrite(draft, lack.operator, remedied))
+
+
+def _require_operators(draft: Draft, target: Target) -> None:
+    for node in draft.nodes:
+        if target.operators is not None and node.op_type not in target.operators:
+            raise UnsupportedError(
+                f"layer {layer_of(node)!r}: operator {node.op_type} is not in {target.title},"
+                " or not in all its versions"
+            )

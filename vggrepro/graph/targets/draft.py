@@ -153,6 +153,12 @@ class Place:
         return self.g.ops(self.node.op_type, *own, outputs=len(self.node.output), **merged)
 
 
+def made_by(place: Place, index: int, op_type: str) -> Place | None:
+    """The node of this operator that makes an input of a node."""
+    made = place.producer(index)
+    return made if made is not None and made.node.op_type == op_type else None
+
+
 def _known(dims: Dims | None) -> Shape | None:
     known = tuple(d for d in dims or () if d is not None)
     return None if dims is None or len(known) != len(dims) else known

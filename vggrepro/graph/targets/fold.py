@@ -113,8 +113,6 @@ def _fill(shape: Array, value: Any = None) -> Array:
     return np.full([int(s) for s in shape], filling[0], filling.dtype)
 
 
-
-
 FOLDS: Mapping[str, Fold] = {
     "Add": np.add,
     "Sub": np.subtract,

@@ -51,7 +51,9 @@ def _stamped(graph: Graph, opset: int) -> Graph:
 def _require_known(draft: Draft, opset: int) -> None:
     for node in draft.nodes:
         if not node.domain and not since_version(node.op_type, opset):
-            raise UnsupportedError(f"layer {layer_of(node)!r}: operator {node.op_type} is not in opset {opset}")
+            raise UnsupportedError(
+                f"layer {layer_of(node)!r}: operator {node.op_type} is not in opset {opset}"
+            )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 
-from vggrepro.graph.targets.draft import Place
+from vggrepro.graph.targets.draft import Place, made_by
 
 
 def flatten(place: Place) -> Sequence[str] | None:
@@ -29,9 +29,9 @@ def flatten(place: Place) -> Sequence[str] | None:
 
 def sigmoid(place: Place) -> Sequence[str] | None:
     """Sigmoid for ``1 / (1 + exp(-x))``, found at its Reciprocal."""
-    total = _made_by(place, 0, "Add")
-    exponential = total and _made_by(total, 0, "Exp")
-    negative = exponential and _made_by(exponential, 0, "Neg")
+    total = made_by(place, 0, "Add")
+    exponential = total and made_by(total, 0, "Exp")
+    negative = exponential and made_by(exponential, 0, "Neg")
     one = total.array(1) if total else None
     if negative is None or one is None or one.size != 1 or one.item() != 1:
         return None
@@ -40,9 +40,9 @@ def sigmoid(place: Place) -> Sequence[str] | None:
 
 def softmax(place: Place) -> Sequence[str] | None:
     """Softmax for ``exp(x - max x)`` over its sum along one axis, found at its Div."""
-    exponential, total = _made_by(place, 0, "Exp"), _made_by(place, 1, "ReduceSum")
-    centred = exponential and _made_by(exponential, 0, "Sub")
-    largest = centred and _made_by(centred, 1, "ReduceMax")
+    exponential, total = made_by(place, 0, "Exp"), made_by(place, 1, "ReduceSum")
+    centred = exponential and made_by(exponential, 0, "Sub")
+    largest = centred and made_by(centred, 1, "ReduceMax")
     if not (exponential and centred and largest and total and total.input(0) == place.input(0)):
         return None
     axes, along = total.array(1), largest.array(1)
@@ -67,11 +67,3 @@ def kernel_shape(place: Place) -> Sequence[str] | None:
     if "kernel_shape" in place.attributes or weight is None:
         return None
     return place.again(kernel_shape=list(weight[2:]))
-
-
-def _made_by(place: Place, index: int, op_type: str) -> Place | None:
-    """The node of this operator that makes an input."""
-    made = place.producer(index)
-    return made if made is not None and made.node.op_type == op_type else None
-
-

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from vggrepro.emit import Shape
-from vggrepro.graph.targets.draft import Place
+from vggrepro.graph.targets.draft import Place, Rule
+
+LOWEST = np.finfo(np.float32).min
 
 
 def pad_apart(place: Place) -> Sequence[str] | None:
@@ -23,10 +25,72 @@ def pad_apart(place: Place) -> Sequence[str] | None:
     return place.again(padded, *place.node.input[1:], pads=[0] * len(pads))
 
 
+def kept_in_place(place: Place) -> Sequence[str] | None:
+    """A MaxPool whose result is compared with the lowest number, which changes nothing."""
+    (y,) = place.again()
+    return [place.g.op("Max", y, place.g.const(np.full((1, 1, 1, 1), LOWEST)))]
+
+
+def one_over(place: Place) -> Sequence[str] | None:
+    """A Reciprocal as a quotient."""
+    return [place.g.op("Div", place.g.const(np.ones((1,) * len(place.dims(0) or (1,)))), place.input(0))]
+
+
+def sum_apart(last: int) -> Rule:
+    """A rule that adds zero to the input ``last`` of a node before the node reads it."""
+
+    def rule(place: Place) -> Sequence[str] | None:
+        g, inputs = place.g, list(place.node.input)
+        zero = g.const(np.zeros((1,) * len(place.dims(last) or (1,))))
+        inputs[last] = g.op("Add", inputs[last], zero)
+        return place.again(*inputs)
+
+    return rule
+
+
+def bias_apart(place: Place) -> Sequence[str] | None:
+    """A matrix product whose third operand is added behind it."""
+    y, *_ = place.again(*place.node.input[:2])
+    return [place.g.op("Add", y, place.input(2))]
+
+
+def dilated_weight(place: Place) -> Sequence[str] | None:
+    """A dilated kernel as a larger one with zeros between its taps."""
+    weight, dilations = place.array(1), place.attributes["dilations"]
+    if weight is None:
+        return None
+    extents = [d * (k - 1) + 1 for k, d in zip(weight.shape[2:], dilations, strict=True)]
+    spread = np.zeros((*weight.shape[:2], *extents), weight.dtype)
+    spread[(..., *(slice(None, None, d) for d in dilations))] = weight
+    inputs = [place.input(0), place.g.const(spread), *place.node.input[2:]]
+    return place.again(*inputs, kernel_shape=extents, dilations=[1] * len(extents))
+
+
+def second_tap(place: Place) -> Sequence[str] | None:
+    """A convolution of one tap as one of two along each axis, the second zero."""
+    weight, pads = place.array(1), place.attributes["pads"]
+    if weight is None:
+        return None
+    axes = weight.ndim - 2
+    wider = np.pad(weight, [(0, 0), (0, 0), *[(0, 1)] * axes])
+    ends = [*pads[:axes], *(p + 1 for p in pads[axes:])]
+    inputs = [place.input(0), place.g.const(wider), *place.node.input[2:]]
+    return place.again(*inputs, kernel_shape=[2] * axes, dilations=[1] * axes, pads=ends)
+
+
 def reshape(place: Place) -> Sequence[str] | None:
     """A Reshape to the known shape of the output: for Squeeze, Unsqueeze, Flatten and the like."""
     shape = place.out_shape()
     return None if shape is None else [place.g.op("Reshape", place.input(0), place.g.ints(shape))]
+
+
+def kept_axes(place: Place) -> Sequence[str] | None:
+    """A reduction that keeps its axes, and a Reshape that drops them."""
+    out = place.out_shape()
+    if out is None:
+        return None
+    (kept,) = place.again(keepdims=1)
+    return [place.g.op("Reshape", kept, place.g.ints(out))]
 
 
 def full_rank(place: Place) -> Sequence[str] | None:

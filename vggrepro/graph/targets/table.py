@@ -45,6 +45,14 @@ class Target:
     run: bool = True
     """Whether converted nets were run in it; otherwise its rows come from its documentation."""
     opset: int = 18
+    operators: frozenset[str] | None = None
+    """The operators that it has; None: all that ONNX has."""
+    scalars: bool = True
+    """Whether it has tensors without axes; otherwise they get one of size 1."""
+    unread_inputs: bool = True
+    """Whether an input may be there that nothing reads."""
+    names: str = ""
+    """Characters that names of outputs must not have."""
     lacks: tuple[Lack, ...] = ()
 
 
@@ -67,14 +75,74 @@ OPENCV5 = (
         "OpenCV 5.0.0",
         where=conditions.slope_beyond_channels,
     ),
+    *lacks(
+        "Reciprocal",
+        "infinite values in unused places of its memory layout reach the next convolution",
+        "OpenCV 5.0.0",
+        remedy=rewrites.one_over,
+    ),
+    *lacks(
+        "Log",
+        "infinite values in unused places of its memory layout reach the next convolution",
+        "OpenCV 5.0.0",
+        remedy=rewrites.sum_apart(0),
+    ),
+    *lacks(
+        "Div",
+        "infinite values in unused places of its memory layout reach the next convolution",
+        "OpenCV 5.0.0",
+        where=conditions.no_constants,
+        remedy=rewrites.sum_apart(1),
+    ),
+    *lacks(
+        "ReduceMean ReduceSum ReduceMax ReduceMin ReduceL1 ReduceL2 ReduceSumSquare ReduceProd",
+        "a result without axes cannot be read by other nodes",
+        "OpenCV 5.0.0",
+        where=conditions.scalar,
+        remedy=rewrites.kept_axes,
+    ),
+    *lacks(
+        "Add Sub Mul Div Max Min Pow",
+        "operands without axes are not implemented",
+        "OpenCV 5.0.0",
+        where=conditions.scalar,
+        remedy=rewrites.full_rank,
+    ),
 )
 
 OPENCV4 = (
+    *lacks(
+        "Conv",
+        "padding of a 1x1 convolution at the end alone gives wrong values",
+        "OpenCV 4.8 to 4.14",
+        where=conditions.padded_point,
+        remedy=rewrites.pad_apart,
+    ),
     *lacks(
         "PRelu",
         "slopes along another axis than the channels give wrong values",
         "OpenCV 4.8 to 4.14",
         where=conditions.slope_beyond_channels,
+    ),
+    *lacks(
+        "ConvTranspose",
+        "more than two spatial axes are not implemented",
+        "OpenCV 4.8 to 4.14",
+        where=conditions.beyond_planes,
+    ),
+    *lacks(
+        "ConvTranspose",
+        "dilation is ignored",
+        "OpenCV 4.8 to 4.14",
+        where=conditions.dilated,
+        remedy=rewrites.dilated_weight,
+    ),
+    *lacks(
+        "Gemm",
+        "the third operand must be a constant",
+        "OpenCV 4.8",
+        where=conditions.computed_bias,
+        remedy=rewrites.bias_apart,
     ),
     *lacks(
         "AveragePool",
@@ -113,13 +181,65 @@ OPENCV4 = (
     ),
 )
 
+OPENVINO = (
+    *lacks(
+        "Conv",
+        "the stride of a padded 1x1 convolution is moved before its padding",
+        "OpenVINO 2026.4",
+        where=conditions.padded_point,
+        remedy=rewrites.second_tap,
+    ),
+    *lacks(
+        "MaxPool",
+        "behind a convolution and before an activation that falls anywhere (Abs, Swish, ELU and leaky ReLU with a negative"
+        " slope) the maximum is taken behind the activation",
+        "OpenVINO 2026.4",
+        where=conditions.read_elementwise,
+        remedy=rewrites.kept_in_place,
+    ),
+)
+
+_ELEMENTWISE = frozenset(
+    "Abs Add Div Elu Exp Identity LeakyRelu Log Max Min Mul Neg PRelu Pow Reciprocal Relu Sigmoid Softplus Sqrt"
+    " Sub Tanh".split()
+)
+_PLANES = frozenset(
+    "AveragePool Concat Conv ConvTranspose Flatten Gemm GlobalAveragePool GlobalMaxPool LRN MatMul MaxPool Pad"
+    " Reshape Slice Softmax Split Transpose".split()
+)
+_REDUCTIONS = frozenset(
+    "ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare".split()
+)
+
 TARGETS = {
     target.name: target
     for target in (
         Target("onnxruntime", "ONNX Runtime", exact=True),
-        Target("opencv5", "OpenCV 5", fixed=True, lacks=OPENCV5),
-        Target("opencv4", "OpenCV 4", fixed=True, opset=13, lacks=OPENCV4),
-        Target("openvino", "OpenVINO"),
+        Target(
+            "opencv5",
+            "OpenCV 5",
+            fixed=True,
+            lacks=OPENCV5,
+            names="#",
+            operators=_ELEMENTWISE
+            | _PLANES
+            | _REDUCTIONS
+            | frozenset(
+                "Cast Equal Expand Gather GatherElements Greater GreaterOrEqual Less LessOrEqual Not OneHot"
+                " Squeeze Tile TopK Unsqueeze Where".split()
+            ),
+        ),
+        Target(
+            "opencv4",
+            "OpenCV 4",
+            fixed=True,
+            opset=13,
+            lacks=OPENCV4,
+            operators=_ELEMENTWISE | _PLANES,
+            scalars=False,
+            unread_inputs=False,
+        ),
+        Target("openvino", "OpenVINO", lacks=OPENVINO),
         Target("tensorrt", "TensorRT", run=False),
         Target("web", "ONNX Runtime Web"),
     )

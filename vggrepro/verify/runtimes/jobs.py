@@ -109,7 +109,12 @@ def _process(runtime: Runtime, folder: Path, patience: float) -> str:
     quiet = {"OPENCV_LOG_LEVEL": "SILENT", "PYTHONPATH": paths}
     try:
         done = subprocess.run(
-            command, env={**os.environ, **quiet}, capture_output=True, text=True, timeout=patience, check=False
+            command,
+            env={**os.environ, **quiet},
+            capture_output=True,
+            text=True,
+            timeout=patience,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return f"not done after {patience:g} s"
