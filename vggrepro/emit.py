@@ -24,6 +24,9 @@ OPSET = 18
 
 IR_VERSION = 8
 
+FLOAT = onnx.TensorProto.FLOAT
+"""What a Cast to float32 is told."""
+
 Shape = tuple[int, ...]
 Dims = tuple[int | None, ...]
 
@@ -166,6 +169,13 @@ def declared_dtype(info: onnx.ValueInfoProto) -> np.dtype[Any]:
     return onnx_dtype(info.type.tensor_type.elem_type)
 
 
+def place_outside(proto: onnx.TensorProto, file: str, offset: int, length: int) -> None:
+    """Tell an initializer that its bytes lie in a file beside the model."""
+    del proto.external_data[:]
+    for key, value in (("location", file), ("offset", offset), ("length", length)):
+        proto.external_data.add(key=key, value=str(value))
+
+
 def onnx_dtype(code: int) -> np.dtype[Any]:
     """The dtype that ONNX has under a number."""
     return helper.tensor_dtype_to_np_dtype(code)
@@ -176,12 +186,19 @@ def newest_opset() -> int:
     return int(onnx.defs.onnx_opset_version())
 
 
-def since_version(op_type: str, opset: int) -> int:
-    """The version of an operator's definition in an operator set; 0 if the set does not have it."""
+def newest_ir_version() -> int:
+    """The newest version of the file format that the installed onnx knows."""
+    return int(onnx.IR_VERSION)
+
+
+def unknown_words(node: onnx.NodeProto, opset: int) -> str:
+    """What of a node an operator set does not have: its operator or an attribute; empty if it has all."""
     try:
-        return int(onnx.defs.get_schema(op_type, opset, "").since_version)
+        schema = onnx.defs.get_schema(node.op_type, opset, "")
     except onnx.defs.SchemaError:
-        return 0
+        return f"operator {node.op_type}"
+    unknown = [a.name for a in node.attribute if a.name not in schema.attributes]
+    return f"attribute {unknown[0]} of operator {node.op_type}" if unknown else ""
 
 
 def properties(entries: Mapping[str, str]) -> onnx.ModelProto:

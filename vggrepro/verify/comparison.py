@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +11,10 @@ import numpy.typing as npt
 from vggrepro.graph.model import Graph
 from vggrepro.graph.reference import Arrays, reference_walk
 from vggrepro.net import Net
-from vggrepro.runtime.session import Session
 from vggrepro.text_table import aligned
+
+if TYPE_CHECKING:  # ONNX Runtime takes time and memory that most comparisons do not need
+    from vggrepro.runtime.session import Session
 
 
 @dataclass(frozen=True)

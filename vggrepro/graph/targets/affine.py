@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.emit import Dims
+from vggrepro.emit import Dims, Shape
 from vggrepro.graph.targets.draft import Place
 
 Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Affine:
-    """``scale * x + shift``, both broadcast to x. ``made`` is the node that makes x, ``operators`` are those of
-    the chain, in order."""
+class Chain:
+    """``scale * x + shift``, both broadcast to x. ``made`` is the node that makes x, ``operators`` are those
+    of the chain, in order."""
 
     x: str
     made: Place | None
@@ -83,7 +83,7 @@ def _scaled(made: Place, weight: npt.NDArray[Any], bias: Array, scale: Array) ->
     return made.again(made.input(0), g.const(weight * shaped), g.const(bias))
 
 
-def _per_channel(made: Place, chain: Affine) -> tuple[Array, Array] | None:
+def _per_channel(made: Place, chain: Chain) -> tuple[Array, Array] | None:
     """Scale and shift as vectors over the outputs of a convolution or matrix product; None if they differ
     along other axes."""
     if made.node.op_type == "Gemm" and (
@@ -95,14 +95,15 @@ def _per_channel(made: Place, chain: Affine) -> tuple[Array, Array] | None:
         return None
     vectors = []
     for array in (chain.scale, chain.shift):
-        padded = array.reshape((1,) * (len(dims) - array.ndim) + array.shape)
-        if padded.size != padded.shape[1]:
+        shape: Shape = (1,) * (len(dims) - array.ndim) + array.shape
+        if array.size != shape[1]:
             return None
-        vectors.append(np.broadcast_to(padded.reshape(-1), (dims[1],)))
-    return vectors[0], vectors[1]
+        vectors.append(np.broadcast_to(array.reshape(-1), (dims[1],)))
+    scale, shift = vectors
+    return scale, shift
 
 
-def _chain(place: Place) -> Affine | None:
+def _chain(place: Place) -> Chain | None:
     """The chain that ends at a node; None unless the node ends one."""
     reader = place.draft.only_reader(place.node.output[0])
     following = None if reader is None else _step(replace(place, node=reader))
@@ -121,7 +122,7 @@ def _chain(place: Place) -> Affine | None:
             scale, shift = scale * factor, scale * summand + shift
         operators = (made.node.op_type, *operators)
         x, made = made.input(index), made.producer(index)
-    return Affine(x, made, scale, shift, operators) if operators else None
+    return Chain(x, made, scale, shift, operators) if operators else None
 
 
 def _step(place: Place) -> tuple[int, Array, Array] | None:
@@ -154,7 +155,7 @@ def _fits(constant: Sequence[int], dims: Dims | None) -> bool:
     return all(c in (1, d) for c, d in zip(constant, tail, strict=True))
 
 
-def _multiply_add(place: Place, chain: Affine) -> str:
+def _multiply_add(place: Place, chain: Chain) -> str:
     g, y = place.g, chain.x
     if np.any(chain.scale != 1):
         y = g.op("Mul", y, g.const(chain.scale))

@@ -84,3 +84,8 @@ def dilated(place: Place) -> bool:
 def beyond_planes(place: Place) -> bool:
     """More than two spatial axes."""
     return len(place.dims(0) or ()) > 4
+
+
+def on_a_line(place: Place) -> bool:
+    """One spatial axis."""
+    return len(place.dims(0) or ()) == 3

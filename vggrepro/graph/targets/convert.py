@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from vggrepro.errors import UnsupportedError
 from vggrepro.graph.model import Graph
 from vggrepro.graph.targets import affine, plain
 from vggrepro.graph.targets.draft import Draft, Place, Rule, layer_of, rewrite
 from vggrepro.graph.targets.fold import fold_constants
+from vggrepro.graph.targets.half import with_half_weights
 from vggrepro.graph.targets.interface import with_axes, without_characters, without_unread_inputs
-from vggrepro.graph.targets.lrn import lrn
+from vggrepro.graph.targets.lrn_node import lrn
 from vggrepro.graph.targets.opsets import in_opset
-from vggrepro.graph.targets.table import Lack, Target
+from vggrepro.graph.targets.table import Lack, Target, target_named
 
 ALWAYS: Sequence[tuple[str, Rule]] = (
     ("Identity", plain.no_identity),
@@ -32,17 +34,32 @@ PLAIN: Sequence[tuple[str, Rule]] = (
 """Further steps for all targets that do not want the exact forms."""
 
 
-def for_target(graph: Graph, target: Target, opset: int | None = None) -> Graph:
-    """The graph for a target, under its usual operator set or another. Raises UnsupportedError that names the
-    layer and the operator that the target lacks."""
+@dataclass(frozen=True)
+class Deployment:
+    """How a model is written. ``opset`` None: the target's usual one; ``ir_version`` None: the one that came
+    with the operator set; ``half``: large weights are stored as float16."""
+
+    target: str = "onnxruntime"
+    opset: int | None = None
+    ir_version: int | None = None
+    half: bool = False
+
+
+def deployed(graph: Graph, deployment: Deployment) -> Graph:
+    """The graph for a runtime. Raises UnsupportedError that names the layer and the operator which the target
+    or the operator set lacks."""
+    target = target_named(deployment.target)
     draft = fold_constants(Draft.of(graph))
     for operator, rule in ALWAYS if target.exact else [*ALWAYS, *PLAIN]:
         draft = rewrite(draft, operator, rule)
-    draft = fold_constants(in_opset(draft, opset or target.opset))
+    opset = target.opset if deployment.opset is None else deployment.opset
+    draft = fold_constants(in_opset(draft, opset, deployment.ir_version))
     for lack in target.lacks:
         draft = _without(draft, lack, target)
     if not target.scalars:
         draft = with_axes(draft)
+    if deployment.half:
+        draft = with_half_weights(draft)
     _require_operators(draft, target)
     finished = without_characters(draft.finished(), target.names)
     return finished if target.unread_inputs else without_unread_inputs(finished)

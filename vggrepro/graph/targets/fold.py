@@ -96,12 +96,12 @@ def _split(x: Array, sizes: Array | None = None, axis: int = 0, num_outputs: int
 def _divide(a: Array, b: Array) -> Array:
     """ONNX rounds quotients of integers towards zero."""
     if a.dtype.kind == "f":
-        return a / b
-    return (np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b))).astype(a.dtype)
+        return np.asarray(a / b)
+    return np.asarray(np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b)), a.dtype)
 
 
 def _reduced(operation: Callable[..., Array]) -> Fold:
-    def fold(x: Array, axes: Array | None = None, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Array:
+    def fold(x: Array, axes: Array | None = None, keepdims: int = 1) -> Array:
         where = None if axes is None else tuple(int(a) for a in axes)
         return np.asarray(operation(x, axis=where, keepdims=bool(keepdims))).astype(x.dtype)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import onnx
 
-from vggrepro.emit import IR_VERSION, OPSET, newest_opset, since_version
+from vggrepro.emit import IR_VERSION, OPSET, newest_ir_version, newest_opset, unknown_words
 from vggrepro.errors import UnsupportedError
 from vggrepro.graph.model import Graph
 from vggrepro.graph.targets.draft import Draft, Place, Rule, layer_of, rewrite
@@ -21,9 +21,10 @@ OLDEST = 13
 """The first set in which Squeeze, Unsqueeze and ReduceSum take axes as an input, and Softmax one axis."""
 
 
-def in_opset(draft: Draft, opset: int) -> Draft:
-    """The draft in the words of another operator set. Raises UnsupportedError for a set that is too old or
-    unknown, and where an operator cannot be said in it."""
+def in_opset(draft: Draft, opset: int, ir_version: int | None = None) -> Draft:
+    """The draft in the words of another operator set, and under a version of the file format (None: the one
+    that came with the set). Raises UnsupportedError for versions that are too old or unknown, and where an
+    operator cannot be said in the set."""
     if not OLDEST <= opset <= newest_opset():
         raise UnsupportedError(f"opset {opset}: expected {OLDEST} to {newest_opset()}")
     remedies = {change.operator: change.remedy for change in CHANGES if opset < change.since}
@@ -34,26 +35,30 @@ def in_opset(draft: Draft, opset: int) -> Draft:
 
     draft = rewrite(draft, "", said_otherwise)
     _require_known(draft, opset)
-    return replace(draft, graph=_stamped(draft.graph, opset))
+    return replace(draft, graph=_stamped(draft.graph, opset, ir_version))
 
 
-def _stamped(graph: Graph, opset: int) -> Graph:
+def _stamped(graph: Graph, opset: int, ir_version: int | None) -> Graph:
     skeleton = onnx.ModelProto()
     skeleton.CopyFrom(graph.skeleton)
     for entry in skeleton.opset_import:
         if entry.domain == "":
             entry.version = opset
-    newer = [ir for newest, ir in IR_VERSIONS.items() if opset <= newest]
-    skeleton.ir_version = max(IR_VERSION, newer[0] if newer else max(IR_VERSIONS.values()))
+    versions = [ir for newest, ir in IR_VERSIONS.items() if opset <= newest]
+    newest = newest_ir_version()
+    least = min([*versions, newest])
+    if ir_version is not None and not least <= ir_version <= newest:
+        raise UnsupportedError(f"IR version {ir_version}: expected {least} to {newest} for opset {opset}")
+    skeleton.ir_version = max(IR_VERSION, least) if ir_version is None else ir_version
     return replace(graph, skeleton=skeleton)
 
 
 def _require_known(draft: Draft, opset: int) -> None:
     for node in draft.nodes:
-        if not node.domain and not since_version(node.op_type, opset):
-            raise UnsupportedError(
-                f"layer {layer_of(node)!r}: operator {node.op_type} is not in opset {opset}"
-            )
+        if not node.domain:
+            unknown = unknown_words(node, opset)
+            if unknown:
+                raise UnsupportedError(f"layer {layer_of(node)!r}: {unknown} is not in opset {opset}")
 
 
 @dataclass(frozen=True)
@@ -129,7 +134,15 @@ def _refuse(place: Place, what: str) -> Sequence[str]:
     )
 
 
-_REDUCTIONS = "ReduceMean ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceSumSquare".split()
+_REDUCTIONS = (
+    "ReduceMean",
+    "ReduceMax",
+    "ReduceMin",
+    "ReduceProd",
+    "ReduceL1",
+    "ReduceL2",
+    "ReduceSumSquare",
+)
 
 CHANGES: Sequence[Change] = (
     *(Change(operator, 18, axes_attribute) for operator in _REDUCTIONS),
@@ -140,5 +153,5 @@ CHANGES: Sequence[Change] = (
 )
 """From the changelog of ONNX's operators, for those that layers emit."""
 
-IR_VERSIONS: Mapping[int, int] = {18: 8, 20: 9, 22: 10, 24: 11}
+IR_VERSIONS: Mapping[int, int] = {14: 7, 18: 8, 20: 9, 22: 10, 24: 11}
 """The version of ONNX's file format that came with an operator set, by the last set it holds for."""

@@ -1,6 +1,6 @@
 """The remedies of the table: how a node is said with others that a runtime has and gets right.
 
-Where a step needs sizes that are free, or values that are no constants, it returns None, and the net is refused.
+Where a step needs sizes that are free, or values that are no constants, it returns None: the net is refused.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ def dilated_weight(place: Place) -> Sequence[str] | None:
         return None
     extents = [d * (k - 1) + 1 for k, d in zip(weight.shape[2:], dilations, strict=True)]
     spread = np.zeros((*weight.shape[:2], *extents), weight.dtype)
-    spread[(..., *(slice(None, None, d) for d in dilations))] = weight
+    taps = (slice(None), slice(None), *(slice(None, None, d) for d in dilations))
+    spread[taps] = weight
     inputs = [place.input(0), place.g.const(spread), *place.node.input[2:]]
     return place.again(*inputs, kernel_shape=extents, dilations=[1] * len(extents))
 

@@ -10,14 +10,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from vggrepro.errors import UnsupportedError
 from vggrepro.graph.targets import conditions, rewrites
 from vggrepro.graph.targets.draft import Place, Rule
 
 Condition = Callable[[Place], bool]
 
 
-def anywhere(place: Place) -> bool:
+def anywhere(_: Place) -> bool:
     return True
+
+
+def names(text: str) -> frozenset[str]:
+    """The operators that a text lists."""
+    return frozenset(text.split())
 
 
 @dataclass(frozen=True)
@@ -42,8 +48,8 @@ class Target:
     """Whether it gets Caffe's exact forms in place of plain operators."""
     fixed: bool = False
     """Whether every size must be fixed."""
-    run: bool = True
-    """Whether converted nets were run in it; otherwise its rows come from its documentation."""
+    note: str = ""
+    """What a user must know who converts for it."""
     opset: int = 18
     operators: frozenset[str] | None = None
     """The operators that it has; None: all that ONNX has."""
@@ -191,7 +197,7 @@ OPENVINO = (
     ),
     *lacks(
         "MaxPool",
-        "behind a convolution and before an activation that falls anywhere (Abs, Swish, ELU and leaky ReLU with a negative"
+        "behind a convolution and before an activation that falls somewhere (Abs, Swish, ReLU with a negative"
         " slope) the maximum is taken behind the activation",
         "OpenVINO 2026.4",
         where=conditions.read_elementwise,
@@ -199,17 +205,29 @@ OPENVINO = (
     ),
 )
 
-_ELEMENTWISE = frozenset(
-    "Abs Add Div Elu Exp Identity LeakyRelu Log Max Min Mul Neg PRelu Pow Reciprocal Relu Sigmoid Softplus Sqrt"
-    " Sub Tanh".split()
+_TENSORRT_LIST = "onnx-tensorrt's docs/operators.md for TensorRT 8.4"
+
+TENSORRT = (
+    *lacks("Reciprocal", "does not exist", _TENSORRT_LIST, remedy=rewrites.one_over),
+    *lacks("Compress MaxRoiPool Mod OneHot Bernoulli", "does not exist", _TENSORRT_LIST),
+    *lacks("NonMaxSuppression", "its result is padded, with other sizes than ONNX's", _TENSORRT_LIST),
+    *lacks(
+        "Conv ConvTranspose",
+        "only two or three spatial axes are there",
+        _TENSORRT_LIST,
+        where=conditions.on_a_line,
+    ),
 )
-_PLANES = frozenset(
-    "AveragePool Concat Conv ConvTranspose Flatten Gemm GlobalAveragePool GlobalMaxPool LRN MatMul MaxPool Pad"
-    " Reshape Slice Softmax Split Transpose".split()
+
+_ELEMENTWISE = names(
+    "Abs Add Div Elu Exp Identity LeakyRelu Log Max Min Mul Neg PRelu Pow Reciprocal Relu"
+    " Sigmoid Softplus Sqrt Sub Tanh"
 )
-_REDUCTIONS = frozenset(
-    "ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare".split()
+_PLANES = names(
+    "AveragePool Concat Conv ConvTranspose Flatten Gemm GlobalAveragePool GlobalMaxPool LRN"
+    " MatMul MaxPool Pad Reshape Slice Softmax Split Transpose"
 )
+_REDUCTIONS = names("ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare")
 
 TARGETS = {
     target.name: target
@@ -224,9 +242,9 @@ TARGETS = {
             operators=_ELEMENTWISE
             | _PLANES
             | _REDUCTIONS
-            | frozenset(
-                "Cast Equal Expand Gather GatherElements Greater GreaterOrEqual Less LessOrEqual Not OneHot"
-                " Squeeze Tile TopK Unsqueeze Where".split()
+            | names(
+                "Cast Equal Expand Gather GatherElements Greater GreaterOrEqual Less LessOrEqual Not"
+                " OneHot Squeeze Tile TopK Unsqueeze Where"
             ),
         ),
         Target(
@@ -240,7 +258,24 @@ TARGETS = {
             unread_inputs=False,
         ),
         Target("openvino", "OpenVINO", lacks=OPENVINO),
-        Target("tensorrt", "TensorRT", run=False),
-        Target("web", "ONNX Runtime Web"),
+        Target(
+            "tensorrt",
+            "TensorRT",
+            opset=13,
+            lacks=TENSORRT,
+            note="the rules for TensorRT come from its list of operators: nothing was run in it",
+        ),
+        Target(
+            "web",
+            "ONNX Runtime Web",
+            note="ONNX Runtime Web was run as WebAssembly: nothing was run in WebGPU, WebNN and WebGL",
+        ),
     )
 }
+
+
+def target_named(name: str) -> Target:
+    """The target of this name. Raises UnsupportedError for a name that the table does not have."""
+    if name not in TARGETS:
+        raise UnsupportedError(f"target {name!r}: expected one of {', '.join(TARGETS)}")
+    return TARGETS[name]

@@ -35,9 +35,9 @@ class Runtime:
 
 
 RUNTIMES = {
-    "onnxruntime": "vggrepro.runtime.file_run",
-    "opencv": "vggrepro.verify.runtimes.opencv",
-    "openvino": "vggrepro.verify.runtimes.openvino",
+    "onnxruntime": "vggrepro.runtime.onnxruntime_run",
+    "opencv": "vggrepro.verify.runtimes.opencv_run",
+    "openvino": "vggrepro.verify.runtimes.openvino_run",
 }
 """The adapters of the runtimes that can be installed beside this package, by name."""
 
@@ -52,7 +52,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Reply:
     """What a runtime gave for a job: arrays by output, or in ``error`` why it gave none."""
 
     arrays: Arrays = field(default_factory=dict)
@@ -60,14 +60,14 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Answers:
+class Replies:
     """All that a runtime said, job by job, and the version that it gives itself."""
 
     version: str
-    answers: Sequence[Answer]
+    replies: Sequence[Reply]
 
 
-def run_jobs(runtime: Runtime, jobs: Sequence[Job], patience: float = PATIENCE) -> Answers:
+def run_jobs(runtime: Runtime, jobs: Sequence[Job], patience: float = PATIENCE) -> Replies:
     """Run every job. A runtime that takes its process down with it answers an error for that job, and goes
     on with the next one. Raises UnsupportedError if the runtime cannot be started at all."""
     with tempfile.TemporaryDirectory(prefix="vggrepro-") as name:
@@ -82,14 +82,15 @@ def run_jobs(runtime: Runtime, jobs: Sequence[Job], patience: float = PATIENCE) 
                 break
             (folder / f"{open_jobs[0]}.txt").write_text(f"the process ended: {_last_line(words)}")
         version = (folder / "version.txt").read_text()
-        return Answers(version, [_answer(folder, n, job) for n, job in enumerate(jobs)])
+        return Replies(version, [_reply(folder, n, job) for n, job in enumerate(jobs)])
 
 
 def _write(folder: Path, runtime: Runtime, jobs: Sequence[Job]) -> None:
     entries = []
     for number, job in enumerate(jobs):
         inputs = folder / f"in{number}.npz"
-        np.savez(inputs, **{str(place): array for place, array in enumerate(job.inputs.values())})
+        arrays: dict[str, Any] = {str(place): array for place, array in enumerate(job.inputs.values())}
+        np.savez(inputs, **arrays)
         entries.append(
             {
                 "model": os.fspath(job.model),
@@ -131,9 +132,9 @@ def _finished(folder: Path, number: int) -> bool:
     return (folder / f"{number}.npz").exists() or (folder / f"{number}.txt").exists()
 
 
-def _answer(folder: Path, number: int, job: Job) -> Answer:
+def _reply(folder: Path, number: int, job: Job) -> Reply:
     failed = folder / f"{number}.txt"
     if failed.exists():
-        return Answer(error=failed.read_text())
+        return Reply(error=failed.read_text())
     with np.load(folder / f"{number}.npz", allow_pickle=False) as arrays:
-        return Answer({name: arrays[str(place)] for place, name in enumerate(job.outputs)})
+        return Reply({name: arrays[str(place)] for place, name in enumerate(job.outputs)})

@@ -21,8 +21,8 @@ def lrn(place: Place) -> Sequence[str] | None:
             parts = _band(base, place.input(index))
             if parts is not None:
                 size, alpha, k = parts
-                node = {"size": size, "alpha": alpha, "beta": beta, "bias": k}
-                return place.g.ops("LRN", place.input(index), outputs=1, **node)
+                x = place.input(index)
+                return [place.g.op("LRN", x, size=size, alpha=alpha, beta=beta, bias=k)]
     return None
 
 

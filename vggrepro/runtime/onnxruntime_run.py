@@ -1,4 +1,4 @@
-"""A written ONNX file in ONNX Runtime, as any program would run it: on the CPU, with nothing bound or shared."""
+"""A written ONNX file in ONNX Runtime as any program would run it: on the CPU, with nothing bound."""
 
 from __future__ import annotations
 

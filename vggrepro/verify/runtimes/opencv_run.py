@@ -20,6 +20,11 @@ def answers(
     """The named outputs for these inputs. Raises cv2.error for what OpenCV cannot read or run."""
     net = cv2.dnn.readNetFromONNX(model)
     for name, array in inputs.items():
-        net.setInput(cv2.Mat(np.ascontiguousarray(array)), name)  # no axis stands for the colours
+        net.setInput(_mat(array), name)
     found = net.forward(list(outputs))
     return {name: np.asarray(array) for name, array in zip(outputs, found, strict=True)}
+
+
+def _mat(array: npt.NDArray[Any]) -> Any:
+    """The array without an axis that stands for colours: OpenCV 4 takes the last of three for it."""
+    return cv2.Mat(np.ascontiguousarray(array))  # type: ignore[no-untyped-call]

@@ -1,0 +1,97 @@
+"""What a converted model is compared with before it is written, and what it is fed."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vggrepro.errors import NetError
+from vggrepro.graph.forward import build_forward
+from vggrepro.graph.model import Graph
+from vggrepro.net import Net
+from vggrepro.net.transforms.fully_convolutional import fully_convolutional
+from vggrepro.verify.comparison import compare_with_reference, difference_table, example_inputs
+from vggrepro.verify.runtimes.written import Example
+
+LARGER = (33, 51)
+"""What is added to height and width of images for a fully convolutional model, in pixels."""
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A net before and after BatchNorm is folded, and how a graph is made of it."""
+
+    original: Net
+    net: Net
+    fully_conv: bool
+    fixed: bool
+
+    def feeds(self, graph: Graph, given: Path | None) -> list[Example]:
+        """The array of a file, or noise; for a fully convolutional model noise of a larger image too, whose
+        sides no pooling divides, unless its sizes are fixed."""
+        if given is not None:
+            return [self._given(given)]
+        feeds = [self.noise(graph)]
+        if self.fully_conv and not self.fixed:
+            larger = example_inputs(self.original, graph, grow=LARGER)
+            feeds.append(Example("noise of a larger image", fully_convolutional(self.net), larger))
+        return feeds
+
+    def noise(self, graph: Graph) -> Example:
+        return Example("noise", self.original, example_inputs(self.original, graph))
+
+    def _given(self, path: Path) -> Example:
+        """The array of --input; an image of another size is judged by the convolutional net."""
+        inputs = self.original.inputs
+        if len(inputs) != 1:
+            raise NetError(f"--input: the net has {len(inputs)} inputs ({', '.join(inputs)}), not one")
+        ((name, shape),) = inputs.items()
+        try:
+            array = np.load(path, allow_pickle=False)
+        except ValueError as error:
+            raise NetError(f"{path}: not a .npy file: {error}") from error
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+            raise NetError(f"{path}: expected one array of numbers in a .npy file")
+        resized = self.fully_conv and array.shape[1:] != shape[1:]
+        judge = fully_convolutional(self.net) if resized else self.original
+        return Example(str(path), judge, {name: array.astype(np.float32)})
+
+
+def compare_blobs(
+    conversion: Conversion, given: Path | None, tolerance: float, device: str
+) -> list[dict[str, Any]]:
+    """Compare every blob with the reference of the net as it was before folding and surgery, and print
+    tables. Returns what there is to say of each run, ready for JSON."""
+    from vggrepro.runtime.session import Session  # takes time that a mere conversion does not need
+
+    net = conversion.net
+    blobs = [blob for blob in net.blobs if blob not in net.inputs]
+    graph = build_forward(
+        net, outputs=blobs, fully_convolutional=conversion.fully_conv, fixed=conversion.fixed
+    )
+    session = Session(graph, device)
+    results: list[dict[str, Any]] = []
+    for feed in conversion.feeds(graph, given):
+        sizes = (f"{name} {'x'.join(map(str, array.shape))}" for name, array in feed.arrays.items())
+        print(f"{', '.join(sizes)}:")
+        differences = compare_with_reference(session, feed.judge, feed.arrays, tolerance)
+        print(difference_table(differences))
+        shapes = {name: list(array.shape) for name, array in feed.arrays.items()}
+        results.append({"inputs": shapes, "blobs": [difference.as_json() for difference in differences]})
+    return results
+
+
+def half_error(conversion: Conversion, graph: Graph) -> dict[str, float]:
+    """How far float16 weights take each output from the reference, in units of its largest magnitude."""
+    from vggrepro.runtime.session import Session
+
+    noise = conversion.noise(graph)
+    found = compare_with_reference(Session(graph), noise.judge, noise.arrays, 1)
+    errors = {d.blob: d.largest / (d.magnitude or 1) for d in found}
+    for blob, error in errors.items():
+        print(f"float16 weights: output {blob!r} is off by {error:.1e} of its largest value", file=sys.stderr)
+    return errors
