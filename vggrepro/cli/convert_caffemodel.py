@@ -170,9 +170,9 @@ def _write(options: ConvertOptions, conversion: Conversion, graph: Graph) -> int
         report["fp16"] = half_error(conversion, graph)
     if not _failed_blobs(report):
         if options.verification.verify_with:
-            feeds = conversion.feeds(graph, given) + ([conversion.noise(graph)] if given else [])
+            examples = [*(conversion.examples(graph, given) if given else ()), *conversion.noises(graph)]
             build = lambda blobs: _graph(options, conversion, blobs)  # noqa: E731
-            asked = RuntimeChecks(options.verification.verify_with, feeds, tolerance, build)
+            asked = RuntimeChecks(options.verification.verify_with, examples, tolerance, build)
             checks = write_checked(graph, options.output, deployment, asked)
             report["runtimes"] = [check.as_json() for check in checks]
         else:

@@ -17,10 +17,10 @@ from vggrepro.verify.runtimes.written import BuildGraph, Example, RuntimeCheck, 
 
 @dataclass(frozen=True)
 class RuntimeChecks:
-    """What is asked of runtimes: their names, what to feed them, and how far off they may be."""
+    """What is asked of runtimes: their names, what to example them, and how far off they may be."""
 
     runtimes: Sequence[str]
-    feeds: Sequence[Example]
+    examples: Sequence[Example]
     tolerance: float
     build: BuildGraph
 
@@ -43,7 +43,7 @@ def write_checked(
         checks = [
             check
             for runtime in chosen
-            for check in check_written(model, graph, runtime, asked.feeds, asked.tolerance, asked.build)
+            for check in check_written(model, graph, runtime, asked.examples, asked.tolerance, asked.build)
         ]
         if all(check.passed for check in checks):
             for file in sorted(folder.iterdir(), key=lambda file: file.name == path.name):  # the model last
@@ -58,7 +58,7 @@ def _tell(checks: Sequence[RuntimeCheck], path: Path, tolerance: float) -> None:
     for check in checks:
         if check.passed:
             worst = max((d.largest / (d.magnitude or 1) for d in check.differences), default=0)
-            print(f"{check.runtime} {check.version} ({check.feed}): worst {worst:.1e} of {tolerance:g}")
+            print(f"{check.runtime} {check.version} ({check.example}): worst {worst:.1e} of {tolerance:g}")
         else:
             print(f"error: {path}: not written: {check.complaint()}", file=sys.stderr)
 

@@ -113,7 +113,9 @@ class Graph:
         sources are digested meanwhile: the digests come last. With ``external`` the large weights go to a
         second file beside it, of the same name with ``.data`` behind it. Raises OSError, WeightsError, and
         UnsupportedError for one file beyond the 2 GiB that protobuf can hold."""
-        graph = self._with_external_data(Path(f"{os.fspath(path)}.data")) if external else self
+        graph = self
+        if external and self.weights:
+            graph = self._with_external_data(Path(f"{os.fspath(path)}.data"))
         with replacing(path) as file, ThreadPoolExecutor(1) as pool:
             found = pool.submit(digests, self.sources)
             graph._stream(file)

@@ -79,11 +79,16 @@ def installed(name: str) -> Runtime:
 
 
 def check_written(
-    model: Path, graph: Graph, runtime: Runtime, examples: Sequence[Example], tolerance: float, build: BuildGraph
+    model: Path,
+    graph: Graph,
+    runtime: Runtime,
+    examples: Sequence[Example],
+    tolerance: float,
+    build: BuildGraph,
 ) -> list[RuntimeCheck]:
-    """Run a written model on every example. ``tolerance`` is relative to the largest magnitude of each output;
-    ``build`` makes the smaller models that find the first layer which differs. Raises UnsupportedError if
-    the runtime is not installed."""
+    """Run a written model on every example. ``tolerance`` is relative to the largest magnitude of each
+    output; ``build`` makes the smaller models that find the first layer which differs. Raises
+    UnsupportedError if the runtime is not installed."""
     jobs = [Job(model, _read(graph, example.arrays), graph.output_names) for example in examples]
     replies = run_jobs(runtime, jobs)
     checks = []
@@ -98,7 +103,9 @@ def check_written(
     return checks
 
 
-def first_difference(example: Example, runtime: Runtime, blob: str, tolerance: float, build: BuildGraph) -> str:
+def first_difference(
+    example: Example, runtime: Runtime, blob: str, tolerance: float, build: BuildGraph
+) -> str:
     """The first layer before a wrong blob whose own blob is wrong, found by bisection: each step writes the
     model that returns one blob. "" if no such model is wrong by itself."""
     layers = _layers_before(example.judge, blob)
@@ -113,16 +120,16 @@ def first_difference(example: Example, runtime: Runtime, blob: str, tolerance: f
 
 
 def _layers_before(net: Net, blob: str) -> list[tuple[str, str]]:
-    """The layers that a blob depends on, in order, each with the blob that holds its top in the end."""
-    final = {value: name for name, value in net.blobs.items()}
+    """The layers that a blob depends on, in order, each with its first top. Those that write the same blob,
+    one after the other in place, are one entry: their values between are gone in the end."""
     needed = {net.blobs[blob]}
-    found = []
+    writers: dict[str, list[str]] = {}
     for placed in reversed(net.layers):
-        if placed.layer.source or not needed.intersection(placed.tops):
-            continue
-        needed.update(placed.bottoms)
-        found += [(placed.name, final[top]) for top in placed.tops[:1] if top in final]
-    return found[::-1]
+        if not placed.layer.source and needed.intersection(placed.tops):
+            needed.update(placed.bottoms)
+            for top in placed.message.top[:1]:
+                writers.setdefault(top, []).append(placed.name)
+    return [(" and ".join(names[::-1]), top) for top, names in reversed(writers.items())]
 
 
 def _is_wrong(example: Example, runtime: Runtime, blob: str, tolerance: float, build: BuildGraph) -> bool:
