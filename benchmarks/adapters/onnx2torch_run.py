@@ -16,7 +16,7 @@ def version() -> str:
 
 
 def answers(
-    model: str, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str]
+    model: str, inputs: Mapping[str, npt.NDArray[Any]], _: Sequence[str]
 ) -> dict[str, npt.NDArray[Any]]:
     _without_torchvision()
     import onnx
@@ -40,6 +40,6 @@ def _without_torchvision() -> None:
         for name in [n for n in sys.modules if n.split(".")[0] == "torchvision"]:
             del sys.modules[name]
         stub, ops = types.ModuleType("torchvision"), types.ModuleType("torchvision.ops")
-        ops.__getattr__ = lambda name: None  # type: ignore[method-assign]
+        ops.__getattr__ = lambda _: None  # type: ignore[method-assign]
         stub.ops = ops  # type: ignore[attr-defined]
         sys.modules.update({"torchvision": stub, "torchvision.ops": ops})

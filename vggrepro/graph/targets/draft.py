@@ -137,9 +137,12 @@ class Place:
         """The sizes of an input, None unless all of them are known."""
         return _known(self.dims(index))
 
+    def out_dims(self) -> Dims | None:
+        return self.draft.dims(self.node.output[0])
+
     def out_shape(self) -> Shape | None:
         """The sizes of the first output, None unless all of them are known."""
-        return _known(self.draft.dims(self.node.output[0]))
+        return _known(self.out_dims())
 
     def producer(self, index: int) -> Place | None:
         made = self.draft.producers.get(self.input(index))

@@ -16,6 +16,7 @@ from vggrepro.emit import IR_VERSION, OPSET, newest_ir_version, newest_opset, un
 from vggrepro.errors import UnsupportedError
 from vggrepro.graph.model import Graph
 from vggrepro.graph.targets.draft import Draft, Place, Rule, layer_of, rewrite
+from vggrepro.graph.targets.rewrites import counted_average, pad_apart
 
 OLDEST = 13
 """The first set in which Squeeze, Unsqueeze and ReduceSum take axes as an input, and Softmax one axis."""
@@ -92,6 +93,17 @@ def pads_of_all_axes(place: Place) -> Sequence[str] | None:
     return place.again(place.input(0), place.g.ints(whole), *place.node.input[2:3])
 
 
+def equal_pads(place: Place) -> Sequence[str] | None:
+    """An average whose padding is not the same at both ends, with a Pad before it: loaders of older sets stop
+    at it (onnx2torch). ONNX Runtime makes the one node of the two again. Padding that does not count is made
+    up for where the sizes are fixed."""
+    pads = place.attributes.get("pads", [])
+    half = len(pads) // 2
+    if pads[:half] == pads[half:]:
+        return None
+    return pad_apart(place) if place.attributes.get("count_include_pad", 0) else counted_average(place)
+
+
 def sizes_of_split(place: Place) -> Sequence[str] | None:
     """A Split without the number of its outputs, which are equal."""
     return place.again(num_outputs=None) if "num_outputs" in place.attributes else None
@@ -146,12 +158,13 @@ _REDUCTIONS = (
 
 CHANGES: Sequence[Change] = (
     *(Change(operator, 18, axes_attribute) for operator in _REDUCTIONS),
+    Change("AveragePool", 18, equal_pads),
     Change("Pad", 18, pads_of_all_axes),
     Change("Split", 18, sizes_of_split),
     Change("Resize", 18, sizes_of_all_axes),
     Change("Shape", 15, slice_of_shape),
 )
-"""From the changelog of ONNX's operators, for those that layers emit."""
+"""From the changelog of ONNX's operators, for those that layers emit; AveragePool for its loaders."""
 
 IR_VERSIONS: Mapping[int, int] = {14: 7, 18: 8, 20: 9, 22: 10, 24: 11}
 """The version of ONNX's file format that came with an operator set, by the last set it holds for."""

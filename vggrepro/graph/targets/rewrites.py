@@ -25,6 +25,24 @@ def pad_apart(place: Place) -> Sequence[str] | None:
     return place.again(padded, *place.node.input[1:], pads=[0] * len(pads))
 
 
+def counted_average(place: Place) -> Sequence[str] | None:
+    """An average that leaves padding out, as one that counts it, times what that one divides too much by."""
+    sizes, counts = (place.dims(0) or ())[2:], (place.out_dims() or ())[2:]
+    kernel, strides = place.attributes["kernel_shape"], place.attributes["strides"]
+    if len(sizes) != len(kernel) or len(counts) != len(kernel):
+        return None
+    factors = np.ones(())
+    for axis, (size, count) in enumerate(zip(sizes, counts, strict=True)):
+        if size is None or count is None:
+            return None
+        k = kernel[axis]
+        begins = np.arange(count) * strides[axis] - place.attributes["pads"][axis]
+        inside = np.minimum(begins + k, size) - np.maximum(begins, 0)
+        factors = np.multiply.outer(factors, k / inside)
+    (mean,) = pad_apart(place) or ("",)
+    return [place.g.op("Mul", mean, place.g.const(factors))]
+
+
 def kept_in_place(place: Place) -> Sequence[str] | None:
     """A MaxPool whose result is compared with the lowest number, which changes nothing."""
     (y,) = place.again()
