@@ -77,6 +77,21 @@ def read_elementwise(place: Place) -> bool:
     return any(reader.op_type not in harmless for reader in readers)
 
 
+def constant_places(place: Place) -> bool:
+    """A Gather whose indices are known."""
+    return place.array(1) is not None
+
+
+def cropped_beyond(place: Place) -> bool:
+    """A transposed convolution that drops at least a whole kernel at an end."""
+    attributes = place.attributes
+    kernel = attributes["kernel_shape"]
+    dilations = attributes.get("dilations", [1] * len(kernel))
+    extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True)]
+    pads = attributes.get("pads", [0] * 2 * len(kernel))
+    return any(p >= e for p, e in zip(pads, [*extents, *extents], strict=True))
+
+
 def dilated(place: Place) -> bool:
     return any(d != 1 for d in place.attributes.get("dilations", ()))
 

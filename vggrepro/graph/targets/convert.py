@@ -19,6 +19,7 @@ from vggrepro.graph.targets.table import Lack, Target, target_named
 ALWAYS: Sequence[tuple[str, Rule]] = (
     ("Identity", plain.no_identity),
     ("Reshape", plain.flatten),
+    ("Reshape", plain.fixed_shape),
     ("Conv", plain.kernel_shape),
     ("ConvTranspose", plain.kernel_shape),
 )

@@ -26,6 +26,15 @@ def flatten(place: Place) -> Sequence[str] | None:
     return place.g.ops("Flatten", place.input(0), outputs=1, axis=1)
 
 
+def fixed_shape(place: Place) -> Sequence[str] | None:
+    """A Reshape that is told every size that is fixed, in place of 0 and -1, which ask it to find out."""
+    target, dims = place.array(1), place.out_dims()
+    if target is None or dims is None or dims.count(None) > 1 or min(target, default=1) > 0 or 0 in dims:
+        return None
+    asked = [-1 if size is None else size for size in dims]
+    return None if asked == target.tolist() else place.again(place.input(0), place.g.ints(asked))
+
+
 def sigmoid(place: Place) -> Sequence[str] | None:
     """Sigmoid for ``1 / (1 + exp(-x))``, found at its Reciprocal."""
     total = made_by(place, 0, "Add")

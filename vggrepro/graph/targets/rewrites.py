@@ -152,6 +152,30 @@ def same_shape(place: Place) -> Sequence[str] | None:
     return place.again(*operands)
 
 
+def rearranged(place: Place) -> Sequence[str] | None:
+    """A Gather of constant places: the slices that lie there, one after the other. Where it deals channels
+    out to groups in turn, as ShuffleChannel does, it is a transposition of (groups, channels)."""
+    index, dims, g = place.array(1), place.dims(0), place.g
+    axis = place.attributes.get("axis", 0) % len(dims or (1,))
+    size = None if dims is None else dims[axis]
+    if index is None or index.ndim != 1 or size is None or dims is None:
+        return None
+    shape = place.shape(0)
+    groups = int(index[1] - index[0]) if len(index) == size > 1 else 0
+    if shape is not None and groups > 1 and size % groups == 0:
+        dealt = np.arange(size).reshape(-1, groups).T.reshape(-1)
+        if np.array_equal(index, dealt):
+            return [_dealt(place, shape, axis, groups)]
+    pieces = g.ops("Split", place.input(0), g.ints([1] * size), outputs=size, axis=axis)
+    return [g.op("Concat", *(pieces[int(i)] for i in index), axis=axis)]
+
+
+def _dealt(place: Place, shape: Shape, axis: int, groups: int) -> str:
+    g, before, behind = place.g, math.prod(shape[:axis]), math.prod(shape[axis + 1 :])
+    parts = g.op("Reshape", place.input(0), g.ints([before, shape[axis] // groups, groups, behind]))
+    return g.op("Reshape", g.op("Transpose", parts, perm=[0, 2, 1, 3]), g.ints(shape))
+
+
 def concatenated(place: Place) -> Sequence[str] | None:
     """A Tile as Concat nodes, one for each axis that is repeated."""
     repeats, y = place.array(1), place.input(0)

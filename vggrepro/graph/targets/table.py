@@ -118,6 +118,25 @@ OPENCV5 = (
 
 OPENCV4 = (
     *lacks(
+        "Gather",
+        "the result may have an axis too many",
+        "OpenCV 4.8",
+        where=conditions.constant_places,
+        remedy=rewrites.rearranged,
+    ),
+    *lacks(
+        "ConvTranspose",
+        "dropping a whole kernel at an end crashes",
+        "OpenCV 4.8 to 4.14",
+        where=conditions.cropped_beyond,
+    ),
+    *lacks(
+        "ConvTranspose",
+        "one spatial axis is not implemented",
+        "OpenCV 4.8 to 4.14",
+        where=conditions.on_a_line,
+    ),
+    *lacks(
         "Conv",
         "padding of a 1x1 convolution at the end alone gives wrong values",
         "OpenCV 4.8 to 4.14",
@@ -189,6 +208,13 @@ OPENCV4 = (
 
 OPENVINO = (
     *lacks(
+        "Gather",
+        "channels that a Gather rearranges reach a convolution in another order",
+        "OpenVINO 2026.4",
+        where=conditions.constant_places,
+        remedy=rewrites.rearranged,
+    ),
+    *lacks(
         "Conv",
         "the stride of a padded 1x1 convolution is moved before its padding",
         "OpenVINO 2026.4",
@@ -224,7 +250,7 @@ _ELEMENTWISE = names(
     " Sigmoid Softplus Sqrt Sub Tanh"
 )
 _PLANES = names(
-    "AveragePool Concat Conv ConvTranspose Flatten Gemm GlobalAveragePool GlobalMaxPool LRN"
+    "AveragePool Clip Concat Conv ConvTranspose Flatten Gemm GlobalAveragePool GlobalMaxPool LRN"
     " MatMul MaxPool Pad Reshape Slice Softmax Split Transpose"
 )
 _REDUCTIONS = names("ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare")
