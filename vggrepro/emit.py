@@ -24,6 +24,9 @@ OPSET = 18
 
 IR_VERSION = 8
 
+FLOAT = onnx.TensorProto.FLOAT
+"""What a Cast to float32 is told."""
+
 Shape = tuple[int, ...]
 Dims = tuple[int | None, ...]
 
@@ -140,6 +143,62 @@ def declared_tensor(name: str, array: npt.NDArray[Any]) -> onnx.TensorProto:
     proto.data_type = helper.np_dtype_to_tensor_dtype(array.dtype)
     proto.external_data.add(key="location", value="in-memory")
     return proto
+
+
+def tensor_array(proto: onnx.TensorProto) -> npt.NDArray[Any]:
+    """The array of an initializer with its bytes inside."""
+    return numpy_helper.to_array(proto)
+
+
+def attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    """The attributes of a node as Python values: numbers, strings, lists, tensors as messages."""
+    values = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    return {name: value.decode() if isinstance(value, bytes) else value for name, value in values.items()}
+
+
+def declared_dims(info: onnx.ValueInfoProto) -> Dims | None:
+    """The sizes that a declaration gives, None where they are free; None if it tells no rank."""
+    tensor_type = info.type.tensor_type
+    if not tensor_type.HasField("shape"):
+        return None
+    return tuple(d.dim_value if d.HasField("dim_value") else None for d in tensor_type.shape.dim)
+
+
+def declared_dtype(info: onnx.ValueInfoProto) -> np.dtype[Any]:
+    """The dtype that a declaration gives."""
+    return onnx_dtype(info.type.tensor_type.elem_type)
+
+
+def place_outside(proto: onnx.TensorProto, file: str, offset: int, length: int) -> None:
+    """Tell an initializer that its bytes lie in a file beside the model."""
+    del proto.external_data[:]
+    for key, value in (("location", file), ("offset", offset), ("length", length)):
+        proto.external_data.add(key=key, value=str(value))
+
+
+def onnx_dtype(code: int) -> np.dtype[Any]:
+    """The dtype that ONNX has under a number."""
+    return helper.tensor_dtype_to_np_dtype(code)
+
+
+def newest_opset() -> int:
+    """The newest operator set that the installed onnx can check."""
+    return int(onnx.defs.onnx_opset_version())
+
+
+def newest_ir_version() -> int:
+    """The newest version of the file format that the installed onnx knows."""
+    return int(onnx.IR_VERSION)
+
+
+def unknown_words(node: onnx.NodeProto, opset: int) -> str:
+    """What of a node an operator set does not have: its operator or an attribute; empty if it has all."""
+    try:
+        schema = onnx.defs.get_schema(node.op_type, opset, "")
+    except onnx.defs.SchemaError:
+        return f"operator {node.op_type}"
+    unknown = [a.name for a in node.attribute if a.name not in schema.attributes]
+    return f"attribute {unknown[0]} of operator {node.op_type}" if unknown else ""
 
 
 def properties(entries: Mapping[str, str]) -> onnx.ModelProto:

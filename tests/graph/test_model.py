@@ -100,3 +100,25 @@ def test_a_model_beyond_what_protobuf_holds(tmp_path: Path) -> None:
     ):
         Graph(graph.skeleton, {**graph.weights, name: huge}).save(tmp_path / "m.onnx")
     assert not list(tmp_path.iterdir())
+
+
+def test_weights_in_a_second_file(tmp_path: Path) -> None:
+    case = ReferenceCase(ROOT / "nets" / "lenet_test")
+    graph = build_forward(case.load())
+    graph.save(tmp_path / "one.onnx")
+    graph.save(tmp_path / "m.onnx", external=True)
+    assert sorted(p.name for p in tmp_path.glob("m*")) == ["m.onnx", "m.onnx.data"]
+    assert (tmp_path / "m.onnx").stat().st_size < (tmp_path / "one.onnx").stat().st_size / 2
+    beside, whole = (
+        {i.name: onnx.numpy_helper.to_array(i) for i in onnx.load(tmp_path / name).graph.initializer}
+        for name in ("m.onnx", "one.onnx")
+    )
+    assert beside.keys() == whole.keys()
+    for name, array in whole.items():
+        np.testing.assert_array_equal(beside[name], array)
+
+
+def test_without_large_weights_there_is_no_second_file(tmp_path: Path) -> None:
+    graph = build_forward(net_of(tmp_path, image(2, 3) + layer("p", "Power", "data")))
+    graph.save(tmp_path / "m.onnx", external=True)
+    assert [p.name for p in tmp_path.glob("m*")] == ["m.onnx"]

@@ -126,7 +126,7 @@ def test_graph_of_a_picture() -> None:
     pytest.importorskip("pydot")
     net = parse_net(CLASSIFYING)
     text = draw.get_pydot_graph(net, "LR").to_string()
-    assert "rankdir=LR" in text and "SoftmaxWithLoss" in text and text.count("->") == 10
+    assert "rankdir=LR" in text and "SoftmaxWithLoss" in text and text.count("->") == 11
 
 
 def test_drawing_needs_pydot(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,12 +10,11 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any
 
 from vggrepro.caffe.text import is_text
+from vggrepro.cli.conversion_check import Conversion, compare_blobs, half_error
+from vggrepro.cli.options.deployment import DeploymentOptions, add_deployment_options
 from vggrepro.cli.options.device import add_device_option
 from vggrepro.cli.options.mean import (
     MeanOption,
@@ -30,22 +29,18 @@ from vggrepro.cli.options.refuse import refuse_without
 from vggrepro.cli.options.results import add_json_option, add_output_option, check_outputs
 from vggrepro.cli.options.values import amount
 from vggrepro.cli.run import NOTHING_WRITTEN, Parser, run
-from vggrepro.errors import NetError, OptionError, WeightsError
-from vggrepro.graph.forward import build_forward
+from vggrepro.cli.written_model import RuntimeChecks, write_checked, write_model
+from vggrepro.errors import OptionError, WeightsError
+from vggrepro.graph.forward import build_deployed
+from vggrepro.graph.model import Graph
+from vggrepro.graph.targets.table import target_named
 from vggrepro.net import Net
 from vggrepro.net.requirements import layers_without_weights
 from vggrepro.net.transforms.deploy import judges_predictions, to_deploy
 from vggrepro.net.transforms.fold_batchnorm import fold_batchnorm
-from vggrepro.net.transforms.fully_convolutional import fully_convolutional
+from vggrepro.net.transforms.without_softmax import without_softmax
 from vggrepro.system.atomic import write_json
 from vggrepro.system.terminal import printable
-
-if TYPE_CHECKING:
-    from vggrepro.graph.model import Graph
-    from vggrepro.runtime.session import Session
-
-LARGER = (33, 51)
-"""What --verify adds to height and width of images for --fully-conv, in pixels."""
 
 OTHER_FORMATS = (
     *(".pb", ".pbtxt", ".tflite", ".keras", ".pt", ".pth", ".mlmodel", ".trt", ".engine", ".ort"),
@@ -59,6 +54,7 @@ class VerifyOptions:
     """How the converted net is compared with its reference."""
 
     verify: bool = False
+    verify_with: tuple[str, ...] = ()
     input: Path | None = None
     tolerance: float = 1e-4
     json: Path | None = None
@@ -79,6 +75,7 @@ class ConvertOptions:
     outputs: str | None
     mean: MeanOption | None
     channel_order: str
+    deployment: DeploymentOptions
     verification: VerifyOptions
     traceback: bool
 
@@ -97,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
     add_output_option(parser, "the ONNX model to write")
     add_net_options(parser)
     _add_conversion(parser)
+    add_deployment_options(parser)
     _add_verification(parser)
     return parser
 
@@ -132,10 +130,18 @@ def _add_verification(parser: argparse.ArgumentParser) -> None:
         "--verify", action="store_true", help="compare every blob with the float64 reference before writing"
     )
     parser.add_argument(
+        "--verify-with",
+        type=lambda text: tuple(text.split(",")),
+        default=(),
+        metavar="RUNTIME,...",
+        help="run the written file in onnxruntime, opencv or openvino and compare its outputs with the"
+        " reference; a file that one of them answers wrongly is removed",
+    )
+    parser.add_argument(
         "--input",
         type=Path,
         metavar="FILE.npy",
-        help="array for --verify to feed (default: normal noise, as strong as the net's images: of standard"
+        help="array to verify with (default: normal noise, as strong as the net's images: of standard"
         " deviation 50, times the scale of its data layer; 1 where that saturates its posteriors)",
     )
     parser.add_argument(
@@ -153,11 +159,47 @@ def _add_verification(parser: argparse.ArgumentParser) -> None:
 def _convert(options: ConvertOptions) -> int:
     verification = options.verification
     if not verification.verify:
-        refuse_without("--verify", verification, "input", "tolerance", "json", "device")
+        refuse_without("--verify", verification, "device")
+        if not verification.verify_with:
+            refuse_without("--verify", verification, "input", "tolerance", "json")
     _check_name(options)
     _check_order(options.net.prototxt, options.caffemodel)
     hint_at_order(options.mean)
     check_outputs(options.output, verification.json, options=options)
+    net = _loaded(options)
+    folded = fold_batchnorm(net) if options.fold_batchnorm else net
+    conversion = Conversion(net, folded, options.fully_conv, fixed=bool(options.net.input_shape))
+    graph = _graph(options, conversion, options.outputs.split(",") if options.outputs else None)
+    graph.check()
+    note = target_named(options.deployment.target).note
+    if note:
+        print(f"note: {note}", file=sys.stderr)
+    return _write(options, conversion, graph)
+
+
+def _write(options: ConvertOptions, conversion: Conversion, graph: Graph) -> int:
+    """Compare, write, and tell what was found. The exit code: 1 if a comparison failed."""
+    deployment, given = options.deployment, options.verification.input
+    tolerance = options.verification.tolerance
+    report: dict[str, Any] = {"tolerance": tolerance}
+    if options.verification.verify:
+        report["runs"] = compare_blobs(conversion, given, tolerance, options.verification.device)
+    if deployment.fp16:
+        report["fp16"] = half_error(conversion, graph)
+    if not _failed_blobs(report):
+        if options.verification.verify_with:
+            examples = [*([conversion.given_example(given)] if given else []), *conversion.noises(graph)]
+            build = lambda blobs: _graph(options, conversion, blobs)  # noqa: E731
+            asked = RuntimeChecks(options.verification.verify_with, examples, tolerance, build)
+            checks = write_checked(graph, options.output, deployment, asked)
+            report["runtimes"] = [check.as_json() for check in checks]
+        else:
+            write_model(graph, options.output, deployment)
+    return _told(options, report)
+
+
+def _loaded(options: ConvertOptions) -> Net:
+    """The net as it shall be converted, before BatchNorm is folded."""
     net = options.net.load(options.caffemodel, fill=options.allow_missing)
     if not options.allow_missing:
         _require_weights(net, options.caffemodel)
@@ -165,21 +207,19 @@ def _convert(options: ConvertOptions) -> int:
         net = to_deploy(net)
     else:
         _warn_of_training(net, options.net.prototxt)
-    converted = fold_batchnorm(net) if options.fold_batchnorm else net
-    graph = build_forward(
-        converted,
-        outputs=options.outputs.split(",") if options.outputs else None,
-        fully_convolutional=options.fully_conv,
+    return without_softmax(net) if options.deployment.no_softmax else net
+
+
+def _graph(options: ConvertOptions, conversion: Conversion, outputs: Sequence[str] | None) -> Graph:
+    """The graph that is written, or one that returns other blobs. A shape that the user gives is fixed."""
+    return build_deployed(
+        conversion.net,
+        options.deployment.deployment,
+        outputs=outputs,
+        fully_convolutional=conversion.fully_conv,
+        fixed=conversion.fixed,
         extra_metadata=_preprocessing(options),
     )
-    graph.check()
-    if verification.verify:
-        runs = _verified(net, converted, verification, fully_conv=options.fully_conv)
-        if not _passed(runs, options):
-            return 1
-    graph.save(options.output)
-    print(f"{printable(str(options.output))}: {options.output.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
-    return 0
 
 
 def _check_name(options: ConvertOptions) -> None:
@@ -234,79 +274,21 @@ def _preprocessing(options: ConvertOptions) -> dict[str, str]:
     return entries
 
 
-def _verified(net: Net, converted: Net, options: VerifyOptions, *, fully_conv: bool) -> list[dict[str, Any]]:
-    """Compare every blob with the reference of the net as it was before folding and surgery; what surgery
-    adds is compared on a larger image, whose sides no pooling divides. Returns what there is to say of each
-    run, ready for JSON."""
-    # Only here: ONNX Runtime takes time and memory that a conversion does not need.
-    from vggrepro.runtime.session import Session
-    from vggrepro.verify.comparison import compare_with_reference, difference_table, verdict_line
-
-    blobs = [blob for blob in converted.blobs if blob not in converted.inputs]
-    graph = build_forward(converted, outputs=blobs, fully_convolutional=fully_conv)
-    session = Session(graph, options.device)
-    if options.input is not None:
-        fed = str(options.input)
-        runs = [_given(net, converted, options.input, fully_conv=fully_conv)]
-    else:
-        fed, runs = _noise(net, converted, graph, session, fully_conv=fully_conv)
-    results: list[dict[str, Any]] = []
-    for judge, inputs in runs:
-        sizes = ", ".join(f"{name} {'x'.join(map(str, a.shape))}" for name, a in inputs.items())
-        print(printable(f"{sizes}:"))
-        differences = compare_with_reference(session, judge, inputs, options.tolerance)
-        print(difference_table(differences, options.tolerance))
-        print(f"{verdict_line(differences, options.tolerance)} (fed: {printable(fed)})")
-        shapes = {name: list(array.shape) for name, array in inputs.items()}
-        told = [difference.as_json() for difference in differences]
-        results.append({"inputs": shapes, "fed": fed, "blobs": told})
-    return results
+def _failed_blobs(report: dict[str, Any]) -> list[str]:
+    return [b["blob"] for result in report.get("runs", ()) for b in result["blobs"] if not b["passed"]]
 
 
-def _noise(
-    net: Net, converted: Net, graph: Graph, session: Session, *, fully_conv: bool
-) -> tuple[str, list[tuple[Net, dict[str, npt.NDArray[Any]]]]]:
-    """What noise is fed, in words, and the nets to judge by with the arrays for each."""
-    from vggrepro.verify.comparison import example_inputs
-    from vggrepro.verify.input_noise import NORMALISED, declared_std, saturated
-
-    std = declared_std(net)
-    if std > NORMALISED and saturated(net, session.run(example_inputs(net, graph, std=std))):
-        std = NORMALISED
-    runs = [(net, example_inputs(net, graph, std=std))]
-    if fully_conv:
-        runs.append((fully_convolutional(converted), example_inputs(net, graph, grow=LARGER, std=std)))
-    return f"normal noise of standard deviation {std:g}", runs
-
-
-def _passed(runs: Sequence[dict[str, Any]], options: ConvertOptions) -> bool:
-    """Whether every blob is within the tolerance; the runs go to ``--json``, what is beyond it to stderr."""
-    failed = [blob["blob"] for result in runs for blob in result["blobs"] if not blob["passed"]]
+def _told(options: ConvertOptions, report: dict[str, Any]) -> int:
+    """The exit code; the report goes to ``--json``, blobs that are beyond the tolerance to stderr."""
+    failed = _failed_blobs(report)
+    passed = not failed and all(check["passed"] for check in report.get("runtimes", ()))
     if options.verification.json is not None:
-        report = {"passed": not failed, "tolerance": options.verification.tolerance, "runs": runs}
-        write_json(options.verification.json, report)
+        write_json(options.verification.json, {"passed": passed, **report})
     if failed:
         names = ", ".join(failed)
         text = printable(f"{options.output}: not written: beyond tolerance: {names}")
         print(f"error: {text}", file=sys.stderr)
-    return not failed
-
-
-def _given(
-    net: Net, converted: Net, path: Path, *, fully_conv: bool
-) -> tuple[Net, dict[str, npt.NDArray[Any]]]:
-    """The array of --input, and the net to judge by: for an image of another size the convolutional one."""
-    if len(net.inputs) != 1:
-        raise NetError(f"--input: the net has {len(net.inputs)} inputs ({', '.join(net.inputs)}), not one")
-    ((name, shape),) = net.inputs.items()
-    try:
-        array = np.load(path, allow_pickle=False)
-    except ValueError as error:
-        raise NetError(f"{path}: not a .npy file: {error}") from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
-        raise NetError(f"{path}: expected one array of numbers in a .npy file")
-    resized = fully_conv and array.shape[1:] != shape[1:]
-    return (fully_convolutional(converted) if resized else net), {name: array.astype(np.float32)}
+    return int(not passed)
 
 
 if __name__ == "__main__":

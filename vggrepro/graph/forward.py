@@ -11,28 +11,66 @@ from vggrepro.graph.assembly import Outputs, assemble_graph
 from vggrepro.graph.forward_pass import emit_forward
 from vggrepro.graph.free_sizes import BATCH, BATCH_AND_SIZE, FIXED, symbolic_dims
 from vggrepro.graph.model import Graph
+from vggrepro.graph.targets.convert import Deployment, deployed
+from vggrepro.graph.targets.table import target_named
 from vggrepro.net.net import Net
 from vggrepro.net.transforms.fully_convolutional import fully_convolutional as to_fully_convolutional
 
 
 def to_onnx(
-    net: Net, *, outputs: Sequence[str] | None = None, fully_convolutional: bool = False
+    net: Net,
+    *,
+    outputs: Sequence[str] | None = None,
+    fully_convolutional: bool = False,
+    target: str = "onnxruntime",
+    opset: int | None = None,
+    ir_version: int | None = None,
+    fixed: bool = False,
+    half: bool = False,
 ) -> onnx.ModelProto:
     """The net as an ONNX model. Inputs and outputs bear the blobs' names, float32.
 
     Every size of an input that the net leaves free is symbolic: the batch always where layers
-    allow it, height and width where no fully connected layer fixes them. ``outputs`` names the
+    allow it, height and width where no fully connected layer fixes them. ``fixed`` keeps the net's own
+    shapes instead, and so do targets that need it. ``outputs`` names the
     blobs to return (default: those that no layer consumes); a blob that layers change in place
     means its last value (of an input that is changed in place, that value is called ``blob#layer``: ONNX
     lets no output bear an input's name). Nets with state (LSTM, RNN, BatchNorm and Dropout in TRAIN)
     have optional inputs ``state:<layer>:<name>`` and outputs ``next:<layer>:<name or index>`` besides.
     ``fully_convolutional`` turns fully connected layers into convolutions (section 3.2 of the paper).
 
+    ``target`` is the runtime that shall run the model (:mod:`vggrepro.graph.targets.table`), ``opset`` and
+    ``ir_version`` its operator set and file format (None: the target's usual ones). ``half`` stores large
+    weights as float16.
+
     Raises NetError for an unknown blob, FixedShapeError if a fully convolutional model cannot be
-    free in height and width.
+    free in height and width, UnsupportedError that names layer and operator for what a target lacks.
     """
-    graph = build_forward(net, outputs=outputs, fully_convolutional=fully_convolutional)
+    deployment = Deployment(target, opset, ir_version, half)
+    graph = build_deployed(
+        net, deployment, outputs=outputs, fully_convolutional=fully_convolutional, fixed=fixed
+    )
     return graph.to_model()
+
+
+def build_deployed(
+    net: Net,
+    deployment: Deployment,
+    *,
+    outputs: Sequence[str] | None = None,
+    fully_convolutional: bool = False,
+    fixed: bool = False,
+    extra_metadata: Mapping[str, str] | None = None,
+) -> Graph:
+    """As :func:`to_onnx`, with the weights left outside; ``extra_metadata`` is added to the model's."""
+    graph = build_forward(
+        net,
+        outputs=outputs,
+        fully_convolutional=fully_convolutional,
+        fixed=fixed or target_named(deployment.target).fixed,
+        extra_metadata=extra_metadata,
+    )
+    return deployed(graph, deployment)
 
 
 def build_forward(
@@ -43,8 +81,8 @@ def build_forward(
     fixed: bool = False,
     extra_metadata: Mapping[str, str] | None = None,
 ) -> Graph:
-    """As :func:`to_onnx`, with the weights left outside. ``fixed`` keeps the net's own input shapes;
-    ``extra_metadata`` is added to the model's metadata."""
+    """The net's forward pass as its layers say it, for this package's own sessions; the rest is as in
+    :func:`build_deployed`."""
     if fully_convolutional:
         net = to_fully_convolutional(net)
     wanted = list(net.outputs if outputs is None else outputs)

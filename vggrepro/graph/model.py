@@ -10,14 +10,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import IO, Any
 
 import numpy.typing as npt
 import onnx
 
 from vggrepro.caffe.wire import prefix
-from vggrepro.emit import declared_tensor, properties, tensor, tensor_info
+from vggrepro.emit import declared_tensor, place_outside, properties, tensor, tensor_info
 from vggrepro.errors import UnsupportedError
 from vggrepro.graph.label_checks import LabelCheck
 from vggrepro.graph.metadata import digests
@@ -107,14 +108,32 @@ class Graph:
         onnx.checker.check_model(model, full_check=True)
         onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, external: bool = False) -> None:
         """Write the complete model to one file, at once or not at all. Each weight is streamed, and the
-        sources are digested meanwhile: the digests come last. Raises OSError, WeightsError, and
-        UnsupportedError for a model beyond the 2 GiB that protobuf can hold."""
+        sources are digested meanwhile: the digests come last. With ``external`` the large weights go to a
+        second file beside it, of the same name with ``.data`` behind it. Raises OSError, WeightsError, and
+        UnsupportedError for one file beyond the 2 GiB that protobuf can hold."""
+        graph = self
+        if external and self.weights:
+            graph = self._with_external_data(Path(f"{os.fspath(path)}.data"))
         with replacing(path) as file, ThreadPoolExecutor(1) as pool:
             found = pool.submit(digests, self.sources)
-            self._stream(file)
+            graph._stream(file)
             file.write(properties(found.result()).SerializeToString())
+
+    def _with_external_data(self, path: Path) -> Graph:
+        """The graph whose weights were written to a file, in order, each at a multiple of a page."""
+        skeleton = onnx.ModelProto()
+        skeleton.CopyFrom(self.skeleton)
+        with replacing(path) as file:
+            for initializer in skeleton.graph.initializer:
+                if initializer.name in self.weights:
+                    array = self.weights[initializer.name]
+                    file.write(bytes(-file.tell() % _PAGE))
+                    place_outside(initializer, path.name, file.tell(), array.nbytes)
+                    for chunk in chunks(array):
+                        file.write(chunk)
+        return replace(self, skeleton=skeleton, weights={})
 
     def _stream(self, file: IO[bytes]) -> None:
         """The wire format of ModelProto: its graph comes last, and in it the weights."""
@@ -133,7 +152,10 @@ class Graph:
             len(p) + self.weights[i.name].nbytes for p, i in zip(pieces, headers, strict=True)
         )
         if total > _MOST:
-            raise UnsupportedError(f"{total} bytes in one ONNX file, which holds at most {_MOST}")
+            raise UnsupportedError(
+                f"{total} bytes in one ONNX file, which holds at most {_MOST}; --external-data"
+                " keeps the weights in a second one"
+            )
         file.write(body.SerializeToString())
         file.write(prefix(_MODEL_GRAPH, total) + head)
         for piece, initializer in zip(pieces, headers, strict=True):
@@ -143,6 +165,7 @@ class Graph:
 
 
 _MOST = 2**31 - 1
+_PAGE = 4096
 _MODEL_GRAPH = onnx.ModelProto.GRAPH_FIELD_NUMBER
 _GRAPH_INITIALIZER = onnx.GraphProto.INITIALIZER_FIELD_NUMBER
 _TENSOR_RAW_DATA = onnx.TensorProto.RAW_DATA_FIELD_NUMBER
@@ -153,6 +176,11 @@ def _header(initializer: onnx.TensorProto, array: npt.NDArray[Any]) -> bytes:
     bare = onnx.TensorProto(dims=array.shape, data_type=initializer.data_type, name=initializer.name)
     inside = bare.SerializeToString() + prefix(_TENSOR_RAW_DATA, array.nbytes)
     return prefix(_GRAPH_INITIALIZER, len(inside) + array.nbytes) + inside
+
+
+def is_outside(initializer: onnx.TensorProto) -> bool:
+    """Whether an initializer's bytes are kept beside the skeleton."""
+    return initializer.data_location == onnx.TensorProto.EXTERNAL
 
 
 def initializers(

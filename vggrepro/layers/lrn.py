@@ -105,7 +105,8 @@ class LRN(Layer[_Saved]):
         (channels,) = Value(x.name, x.dims[1:2]).shape
         distance = np.abs(np.subtract.outer(np.arange(channels), np.arange(channels)))
         band = (distance <= reach) * (factor / self.local_size)
-        return g.op("Conv", values, g.const(band[:, :, None, None]), g.const(np.full(channels, shift)))
+        weight, bias = g.const(band[:, :, None, None]), g.const(np.full(channels, shift))
+        return g.op("Conv", values, weight, bias, kernel_shape=[1, 1])
 
     def _power(self, g: GraphBuilder, scale: str) -> str:
         """scale^-beta. For 0.75, everybody's choice, two roots take less than half the time of Pow."""

@@ -172,7 +172,7 @@ class HDF5OutputHost(_NoBackward):
                 " its file once, in the first pass"
             )
         h5py = extra("h5py", "hdf5", f"writing {self.path}")
-        with replacing_path(self.path) as path, h5py.File(path, "w") as file:
+        with replacing_path(self.path) as path, h5py.File(path, "w", locking=False) as file:
             for name, blob in zip(("data", "label"), site.bottoms, strict=True):
                 file.create_dataset(name, data=blob.data_storage.array(blob.dims))
         self.is_written = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +12,13 @@ import numpy.typing as npt
 from vggrepro.graph.model import Graph
 from vggrepro.graph.reference import Arrays, reference_walk
 from vggrepro.net import Net
-from vggrepro.runtime.session import Session
 from vggrepro.system.terminal import printable
 from vggrepro.text_table import aligned
 from vggrepro.verify.detections import detection_blobs, in_the_order_of
 from vggrepro.verify.input_noise import PIXELS
+
+if TYPE_CHECKING:  # ONNX Runtime takes time and memory that most comparisons do not need
+    from vggrepro.runtime.session import Session
 
 
 @dataclass(frozen=True)

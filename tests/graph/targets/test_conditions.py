@@ -1,0 +1,49 @@
+"""Which nodes the rows of the table mean."""
+
+import numpy as np
+import pytest
+from drafts import draft
+
+from vggrepro.graph.targets import conditions
+from vggrepro.graph.targets.draft import Place
+
+
+def place(build):
+    made = draft(build)
+    return Place(made, made.nodes[-1])
+
+
+def conv(kernel, **attributes):
+    weights = np.ones((3, 3, kernel, kernel), np.float32)
+    return place(lambda g: g.op("Conv", "x", g.const(weights), kernel_shape=[kernel, kernel], **attributes))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "pads", "padded", "point"),
+    [(1, [1, 1, 1, 1], True, True), (3, [1, 1, 1, 1], True, False), (1, [0, 0, 0, 0], False, False)],
+)
+def test_padding_of_convolutions(kernel, pads, padded, point):
+    node = conv(kernel, pads=pads)
+    assert conditions.padded(node) is padded
+    assert conditions.padded_point(node) is point
+
+
+def test_dilation():
+    assert conditions.dilated(conv(3, dilations=[2, 1]))
+    assert not conditions.dilated(conv(3, dilations=[1, 1]))
+
+
+def test_averages_that_count_their_padding():
+    def average(count):
+        return place(
+            lambda g: g.op(
+                "AveragePool", "x", kernel_shape=[2, 2], pads=[1, 1, 1, 1], count_include_pad=count
+            )
+        )
+
+    assert conditions.padding_counts(average(1)) and not conditions.padding_counts(average(0))
+
+
+def test_operands_that_are_computed_or_known():
+    assert conditions.no_constants(place(lambda g: g.op("Add", "x", "x")))
+    assert not conditions.no_constants(place(lambda g: g.op("Add", "x", g.const(1.0))))

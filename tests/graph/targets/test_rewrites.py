@@ -1,0 +1,189 @@
+"""Every remedy says the same as the node that it replaces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from drafts import Build, assert_same, draft, noise, operators
+
+from vggrepro.graph.targets import rewrites
+from vggrepro.graph.targets.draft import Rule, rewrite
+
+X = noise(2, 6, 5, 7)
+LINE = np.linspace(-1, 1, 7, dtype=np.float32)
+
+
+def _reduced(kind: str, axes: list[int], keep: int) -> Build:
+    return lambda g: g.op(f"Reduce{kind}", "x", g.ints(axes), keepdims=keep)
+
+
+def _gathered(index: list[int], axis: int) -> Build:
+    return lambda g: g.op("Gather", "x", g.ints(index), axis=axis)
+
+
+CASES: dict[str, tuple[Build, str, Rule, tuple[int, ...], list[str]]] = {
+    "pad_apart": (
+        lambda g: g.op("Conv", "x", g.const(noise(4, 6, 1, 1)), pads=[1, 2, 0, 3], kernel_shape=[1, 1]),
+        "Conv",
+        rewrites.pad_apart,
+        (2, 4, 6, 12),
+        ["Pad", "Conv"],
+    ),
+    "second_tap": (
+        lambda g: g.op(
+            "Conv", "x", g.const(noise(4, 6, 1, 1)), pads=[1, 2, 0, 3], kernel_shape=[1, 1], strides=[2, 3]
+        ),
+        "Conv",
+        rewrites.second_tap,
+        (2, 4, 3, 4),
+        ["Conv"],
+    ),
+    "counted_average": (
+        lambda g: g.op("AveragePool", "x", kernel_shape=[3, 2], strides=[2, 2], pads=[1, 0, 1, 1]),
+        "AveragePool",
+        rewrites.counted_average,
+        (2, 6, 3, 4),
+        ["Pad", "AveragePool", "Mul"],
+    ),
+    "dilated_weight": (
+        lambda g: g.op(
+            "ConvTranspose", "x", g.const(noise(6, 2, 2, 3)), kernel_shape=[2, 3], dilations=[2, 3]
+        ),
+        "ConvTranspose",
+        rewrites.dilated_weight,
+        (2, 2, 7, 13),
+        ["ConvTranspose"],
+    ),
+    "one_over": (
+        lambda g: g.op("Reciprocal", "x"),
+        "Reciprocal",
+        rewrites.one_over,
+        (2, 6, 5, 7),
+        ["Div"],
+    ),
+    "sum_apart": (
+        lambda g: g.op("Div", "x", g.op("Exp", "x")),
+        "Div",
+        rewrites.sum_apart(1),
+        (2, 6, 5, 7),
+        ["Exp", "Add", "Div"],
+    ),
+    "kept_in_place": (
+        lambda g: g.op("MaxPool", "x", kernel_shape=[2, 2]),
+        "MaxPool",
+        rewrites.kept_in_place,
+        (2, 6, 4, 6),
+        ["MaxPool", "Max"],
+    ),
+    "reshape": (
+        lambda g: g.op("Unsqueeze", "x", g.ints([0, 3])),
+        "Unsqueeze",
+        rewrites.reshape,
+        (1, 2, 6, 1, 5, 7),
+        ["Reshape"],
+    ),
+    "kept_axes": (
+        lambda g: g.op("ReduceMax", "x", keepdims=0),
+        "ReduceMax",
+        rewrites.kept_axes,
+        (),
+        ["ReduceMax", "Reshape"],
+    ),
+    "full_rank": (
+        lambda g: g.op("Sub", g.const(LINE), "x"),
+        "Sub",
+        rewrites.full_rank,
+        (2, 6, 5, 7),
+        ["Sub"],
+    ),
+    "full_rank of vectors": (
+        lambda g: g.op("Mul", g.op("ReduceSum", "x", g.ints([0, 1, 2]), keepdims=0), g.const(LINE)),
+        "Mul",
+        rewrites.full_rank,
+        (7,),
+        ["ReduceSum", "Reshape", "Mul", "Reshape"],
+    ),
+    "same_shape": (
+        lambda g: g.op("Max", "x", g.op("ReduceMean", "x", g.ints([1]))),
+        "Max",
+        rewrites.same_shape,
+        (2, 6, 5, 7),
+        ["ReduceMean", "Add", "Max"],
+    ),
+    "same_shape of a constant": (
+        lambda g: g.op("Min", "x", g.const(LINE)),
+        "Min",
+        rewrites.same_shape,
+        (2, 6, 5, 7),
+        ["Min"],
+    ),
+    "concatenated": (
+        lambda g: g.op("Tile", "x", g.ints([1, 2, 1, 3])),
+        "Tile",
+        rewrites.concatenated,
+        (2, 12, 5, 21),
+        ["Concat", "Concat"],
+    ),
+    "rearranged": (_gathered([5, 5, 0], 1), "Gather", rewrites.rearranged, (2, 3, 5, 7), ["Split", "Concat"]),
+    "rearranged groups": (
+        _gathered([0, 3, 1, 4, 2, 5], 1),
+        "Gather",
+        rewrites.rearranged,
+        (2, 6, 5, 7),
+        ["Reshape", "Transpose", "Reshape"],
+    ),
+    **{
+        f"pooled {kind} {axes}": (_reduced(kind, axes, keep), f"Reduce{kind}", rewrites.pooled, shape, [])
+        for kind in ("Mean", "Sum", "Max", "Min", "L1", "L2", "SumSquare")
+        for axes, keep, shape in [([1], 1, (2, 1, 5, 7)), ([2, 3], 0, (2, 6)), ([0, -1], 0, (6, 5))]
+    },
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_remedy_says_the_same(name: str) -> None:
+    build, operator, rule, y, nodes = CASES[name]
+    before = draft(build, X.shape, y)
+    after = rewrite(before, operator, rule)
+    assert after is not before
+    if nodes:
+        assert operators(after) == nodes
+    elif "Reduce" in operator:
+        assert not any(node.startswith("Reduce") for node in operators(after))
+    assert_same(before, after, X, 1e-5)
+
+
+def test_a_computed_third_operand() -> None:
+    weight, x = noise(4, 6), noise(2, 6)
+
+    def build(g):
+        return g.op("Gemm", "x", g.const(weight), g.op("ReduceSum", "x", g.ints([1])), transB=1)
+
+    before = draft(build, (2, 6), (2, 4))
+    after = rewrite(before, "Gemm", rewrites.bias_apart)
+    assert operators(after) == ["Gemm", "ReduceSum", "Add"] or operators(after) == [
+        "ReduceSum",
+        "Gemm",
+        "Add",
+    ]
+    assert_same(before, after, x)
+
+
+UNKNOWN: list[tuple[str, Callable, Rule]] = [
+    ("Tile", lambda g: g.op("Tile", "x", g.op("Shape", "x")), rewrites.concatenated),
+    ("ReduceProd", _reduced("Prod", [1], 1), rewrites.pooled),
+    ("Unsqueeze", lambda g: g.op("Unsqueeze", "x", g.ints([0])), rewrites.reshape),
+    ("Gather", _gathered([0], 0), rewrites.rearranged),
+    ("Max", lambda g: g.op("Max", "x", g.const(LINE)), rewrites.same_shape),
+]
+
+
+@pytest.mark.parametrize(
+    ("operator", "build", "rule"), UNKNOWN, ids=lambda v: v if isinstance(v, str) else ""
+)
+def test_what_needs_more_than_is_known_stays(operator: str, build: Build, rule: Rule) -> None:
+    free = draft(build, (None, None, 5, 7), (None,) * 4)
+    free.graph.skeleton.graph.output[0].type.tensor_type.ClearField("shape")
+    assert rewrite(free, operator, rule) is free

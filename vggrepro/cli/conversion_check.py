@@ -1,0 +1,133 @@
+"""What a converted model is compared with before it is written, and what it is fed."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vggrepro.errors import NetError
+from vggrepro.graph.forward import build_forward
+from vggrepro.graph.model import Graph
+from vggrepro.net import Net
+from vggrepro.net.transforms.fully_convolutional import fully_convolutional
+from vggrepro.system.terminal import printable
+from vggrepro.verify.comparison import (
+    compare_with_reference,
+    difference_table,
+    example_inputs,
+    verdict_line,
+)
+from vggrepro.verify.input_noise import NORMALISED, declared_std, saturated
+from vggrepro.verify.runtimes.written import Example
+
+if TYPE_CHECKING:
+    from vggrepro.runtime.session import Session
+
+LARGER = (33, 51)
+"""What is added to height and width of images for a fully convolutional model, in pixels."""
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A net before and after BatchNorm is folded, and how a graph is made of it."""
+
+    original: Net
+    net: Net
+    fully_conv: bool
+    fixed: bool
+
+    def examples(self, graph: Graph, given: Path | None, std: float) -> list[Example]:
+        """The array of a file, or noise of a standard deviation; for a fully convolutional model noise of a
+        larger image too, whose sides no pooling divides, unless its sizes are fixed."""
+        if given is not None:
+            return [self.given_example(given)]
+        examples = [self._noise(graph, std)]
+        if self.fully_conv and not self.fixed:
+            larger = example_inputs(self.original, graph, grow=LARGER, std=std)
+            examples.append(Example(_noise_name(std), fully_convolutional(self.net), larger))
+        return examples
+
+    def _noise(self, graph: Graph, std: float) -> Example:
+        return Example(_noise_name(std), self.original, example_inputs(self.original, graph, std=std))
+
+    def std(self, graph: Graph, session: Session) -> float:
+        """The standard deviation of noise as strong as the net's images, or less where that saturates its
+        posteriors."""
+        std = declared_std(self.original)
+        if std > NORMALISED and saturated(self.original, session.run(self._noise(graph, std).arrays)):
+            return NORMALISED
+        return std
+
+    def noises(self, graph: Graph) -> list[Example]:
+        """Noise as of pixels, and noise of a fiftieth of that: a Softmax behind large scores gives 0 and 1,
+        whatever is wrong with them."""
+        loud = self._noise(graph, declared_std(self.original))
+        quiet = {
+            name: array if np.isin(array, (0, 1)).all() else array / np.float32(50)
+            for name, array in loud.arrays.items()
+        }
+        return [loud, Example("small noise", self.original, quiet)]
+
+    def given_example(self, path: Path) -> Example:
+        """The array of --input; an image of another size is judged by the convolutional net."""
+        inputs = self.original.inputs
+        if len(inputs) != 1:
+            raise NetError(f"--input: the net has {len(inputs)} inputs ({', '.join(inputs)}), not one")
+        ((name, shape),) = inputs.items()
+        try:
+            array = np.load(path, allow_pickle=False)
+        except ValueError as error:
+            raise NetError(f"{path}: not a .npy file: {error}") from error
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+            raise NetError(f"{path}: expected one array of numbers in a .npy file")
+        resized = self.fully_conv and array.shape[1:] != shape[1:]
+        judge = fully_convolutional(self.net) if resized else self.original
+        return Example(str(path), judge, {name: array.astype(np.float32)})
+
+
+def compare_blobs(
+    conversion: Conversion, given: Path | None, tolerance: float, device: str
+) -> list[dict[str, Any]]:
+    """Compare every blob with the reference of the net as it was before folding and surgery, and print
+    tables. Returns what there is to say of each run, ready for JSON."""
+    from vggrepro.runtime.session import Session  # takes time that a mere conversion does not need
+
+    net = conversion.net
+    blobs = [blob for blob in net.blobs if blob not in net.inputs]
+    graph = build_forward(
+        net, outputs=blobs, fully_convolutional=conversion.fully_conv, fixed=conversion.fixed
+    )
+    session = Session(graph, device)
+    results: list[dict[str, Any]] = []
+    std = 0.0 if given is not None else conversion.std(graph, session)
+    for example in conversion.examples(graph, given, std):
+        sizes = ", ".join(f"{name} {'x'.join(map(str, a.shape))}" for name, a in example.arrays.items())
+        print(printable(f"{sizes}:"))
+        differences = compare_with_reference(session, example.judge, example.arrays, tolerance)
+        print(difference_table(differences, tolerance))
+        print(f"{verdict_line(differences, tolerance)} (fed: {printable(example.name)})")
+        shapes = {name: list(array.shape) for name, array in example.arrays.items()}
+        told = [difference.as_json() for difference in differences]
+        results.append({"inputs": shapes, "fed": example.name, "blobs": told})
+    return results
+
+
+def _noise_name(std: float) -> str:
+    return f"normal noise of standard deviation {std:g}"
+
+
+def half_error(conversion: Conversion, graph: Graph) -> dict[str, float]:
+    """How far float16 weights take each output from the reference, in units of its largest magnitude."""
+    from vggrepro.runtime.session import Session
+
+    session, errors = Session(graph), dict[str, float]()
+    for noise in conversion.noises(graph):
+        for d in compare_with_reference(session, noise.judge, noise.arrays, 1):
+            errors[d.blob] = max(d.largest / (d.magnitude or 1), errors.get(d.blob, 0))
+    for blob, error in errors.items():
+        print(f"float16 weights: output {blob!r} is off by {error:.1e} of its largest value", file=sys.stderr)
+    return errors

@@ -1,0 +1,73 @@
+"""Writing a converted model: run in the runtimes that are asked for, it takes its name only if all agree."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from vggrepro.cli.options.deployment import DeploymentOptions
+from vggrepro.graph.model import Graph
+from vggrepro.verify.runtimes.written import BuildGraph, Example, RuntimeCheck, check_written, installed
+
+
+@dataclass(frozen=True)
+class RuntimeChecks:
+    """What is asked of runtimes: their names, what to example them, and how far off they may be."""
+
+    runtimes: Sequence[str]
+    examples: Sequence[Example]
+    tolerance: float
+    build: BuildGraph
+
+
+def write_model(graph: Graph, path: Path, options: DeploymentOptions) -> None:
+    """Write a model to its place."""
+    graph.save(path, external=options.external_data)
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
+
+
+def write_checked(
+    graph: Graph, path: Path, options: DeploymentOptions, asked: RuntimeChecks
+) -> list[RuntimeCheck]:
+    """Write a model beside its place, run it in each runtime, and move it to its place if all checks pass;
+    what each gave goes to stdout or stderr. Raises UnsupportedError for a runtime that is not installed."""
+    chosen = [installed(name) for name in asked.runtimes]
+    with _folder_beside(path) as folder:
+        model = folder / path.name
+        graph.save(model, external=options.external_data)
+        checks = [
+            check
+            for runtime in chosen
+            for check in check_written(model, graph, runtime, asked.examples, asked.tolerance, asked.build)
+        ]
+        if all(check.passed for check in checks):
+            for file in sorted(folder.iterdir(), key=lambda file: file.name == path.name):  # the model last
+                file.replace(path.parent / file.name)
+            print(f"{path}: {path.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
+    _tell(checks, path, asked.tolerance)
+    return checks
+
+
+def _tell(checks: Sequence[RuntimeCheck], path: Path, tolerance: float) -> None:
+    """A line for each check: those that passed on stdout, the others as errors on stderr."""
+    for check in checks:
+        if check.passed:
+            worst = max((d.largest / (d.magnitude or 1) for d in check.differences), default=0)
+            print(f"{check.runtime} {check.version} ({check.example}): worst {worst:.1e} of {tolerance:g}")
+        else:
+            print(f"error: {path}: not written: {check.complaint()}", file=sys.stderr)
+
+
+@contextmanager
+def _folder_beside(path: Path) -> Iterator[Path]:
+    """A hidden folder in the folder of ``path``, which is removed in the end."""
+    folder = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}.", dir=path.parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

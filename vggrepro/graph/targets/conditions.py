@@ -1,0 +1,106 @@
+"""Which nodes a row of the table means."""
+
+from __future__ import annotations
+
+from vggrepro.graph.targets.draft import Place
+
+
+def padded(place: Place) -> bool:
+    return any(place.attributes.get("pads", ()))
+
+
+def padded_point(place: Place) -> bool:
+    """A convolution of one tap with padding."""
+    return padded(place) and all(k == 1 for k in place.attributes.get("kernel_shape", (2,)))
+
+
+def padding_counts(place: Place) -> bool:
+    """An average that divides by what is padded, too."""
+    return padded(place) and bool(place.attributes.get("count_include_pad", 0))
+
+
+def other_ranks(place: Place) -> bool:
+    """An operand that has fewer axes than the output, or an output with fewer than two."""
+    out = place.out_shape()
+    return (
+        out is None
+        or len(out) < 2
+        or any(len(place.shape(index) or ()) != len(out) for index in range(len(place.node.input)))
+    )
+
+
+def broadcast_inside(place: Place) -> bool:
+    """An operand that is repeated along an axis, unless it is one number."""
+    out = place.out_shape()
+    shapes = [place.shape(index) for index in range(len(place.node.input))]
+    return any(s is None or (s != out and any(size != 1 for size in s)) for s in shapes)
+
+
+def slope_beyond_channels(place: Place) -> bool:
+    """A PRelu whose slopes differ along another axis than the channels'."""
+    slope, dims = place.shape(1), place.dims(0)
+    if slope is None or dims is None:
+        return True
+    full = (1,) * (len(dims) - len(slope)) + slope
+    return any(size != 1 for axis, size in enumerate(full) if axis != 1)
+
+
+def scalar(place: Place) -> bool:
+    """A result without axes."""
+    return place.out_shape() == ()
+
+
+def no_constants(place: Place) -> bool:
+    """Operands that are all computed."""
+    return all(place.array(index) is None for index in range(len(place.node.input)))
+
+
+def computed_bias(place: Place) -> bool:
+    """A third operand that is no constant."""
+    return bool(place.input(2)) and place.array(2) is None
+
+
+def read_elementwise(place: Place) -> bool:
+    """A MaxPool that other nodes read than those that only collect, multiply or rectify."""
+    harmless = {
+        "Conv",
+        "ConvTranspose",
+        "Concat",
+        "MaxPool",
+        "AveragePool",
+        "Relu",
+        "Flatten",
+        "Reshape",
+        "Gemm",
+    }
+    readers = place.draft.readers.get(place.node.output[0], ())
+    return any(reader.op_type not in harmless for reader in readers)
+
+
+def constant_places(place: Place) -> bool:
+    """A Gather whose indices are known."""
+    return place.array(1) is not None
+
+
+def cropped_beyond(place: Place) -> bool:
+    """A transposed convolution that drops at least a whole kernel at an end."""
+    attributes = place.attributes
+    kernel = attributes["kernel_shape"]
+    dilations = attributes.get("dilations", [1] * len(kernel))
+    extents = [d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True)]
+    pads = attributes.get("pads", [0] * 2 * len(kernel))
+    return any(p >= e for p, e in zip(pads, [*extents, *extents], strict=True))
+
+
+def dilated(place: Place) -> bool:
+    return any(d != 1 for d in place.attributes.get("dilations", ()))
+
+
+def beyond_planes(place: Place) -> bool:
+    """More than two spatial axes."""
+    return len(place.dims(0) or ()) > 4
+
+
+def on_a_line(place: Place) -> bool:
+    """One spatial axis."""
+    return len(place.dims(0) or ()) == 3
