@@ -1,50 +1,16 @@
 """Writing: byte for byte what Caffe wrote, streamed, and never half a file."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from vggrepro.caffe import messages, snapshot, state, weights
+from vggrepro.caffe import messages, snapshot
 from vggrepro.caffe.binary import read_blob
-from vggrepro.caffe.text import parse_net, read_net
-from vggrepro.caffe.upgrade import upgrade_net_param
+from vggrepro.caffe.text import parse_net
 from vggrepro.errors import ParseError, WeightsError
-from vggrepro.layers.base import set_up_definition
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-FILES = [
-    file
-    for file in sorted(GOLDEN.glob("*/*/*.caffemodel"))
-    if file.parent.parent.name != "upgrade" and not file.stem.endswith("_v1")
-]
-
-
-def net_of(file):
-    """The definition that a golden weight file was written with, filtered as it was then."""
-    folder = file.parent
-    facts = json.loads((folder / "case.json").read_text())
-    if file.stem == "pretrained":
-        name = "pretrained_net.prototxt"
-    else:
-        name = "train_net.prototxt" if facts["kind"] == "train" else "net.prototxt"
-    net = upgrade_net_param(read_net(folder / name))
-    return state.filter_net(
-        net, phase=facts["phase"], level=facts.get("level", 0), stages=facts.get("stages", ())
-    )
-
-
-def blobs_of(file):
-    return {layer.name: [blob.data for blob in layer.blobs] for layer in weights.read_weights(file)}
-
-
-def test_every_golden_weight_file_is_written_byte_for_byte(tmp_path):
-    path = tmp_path / "ours.caffemodel"
-    for file in FILES:
-        snapshot.write_caffemodel(path, net_of(file), blobs_of(file), set_up_definition)
-        assert path.read_bytes() == file.read_bytes(), file
-    assert len(FILES) > 200
 
 
 @pytest.mark.parametrize("file", sorted(GOLDEN.glob("train/*/*.solverstate")), ids=lambda p: p.parent.name)
@@ -80,30 +46,10 @@ def test_any_array_is_written_as_protobuf_would(tmp_path, array):
     np.testing.assert_array_equal(back, array)
 
 
-NET = """
-name: "n"
-layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 } } }
-layer { name: "bn" type: "BatchNorm" bottom: "x" top: "x" param { lr_mult: 0 decay_mult: 0 } }
-layer { name: "loss" type: "EuclideanLoss" bottom: "x" bottom: "x" top: "l" }
-layer { name: "weighted" type: "HingeLoss" bottom: "x" bottom: "x" top: "h" loss_weight: 0.5 }
-layer { name: "acc" type: "Accuracy" bottom: "x" bottom: "x" top: "a" phase: TRAIN }
+NET = """name: "n"
+layer { name: "x" type: "Input" top: "x" }
+layer { name: "bn" type: "BatchNorm" bottom: "x" top: "x" }
 """
-
-
-def test_layers_are_written_as_their_set_up_leaves_them():
-    saved = {
-        layer.name: layer
-        for layer in snapshot.saved_net(
-            state.filter_net(parse_net(NET), phase="TEST"), set_up_definition
-        ).layer
-    }
-    assert [spec.lr_mult for spec in saved["bn"].param] == [0, 0, 0]
-    assert [spec.HasField("decay_mult") for spec in saved["bn"].param] == [True, False, False]
-    assert list(saved["loss"].loss_weight) == [1]
-    assert list(saved["weighted"].loss_weight) == [0.5]
-    assert list(saved["acc"].loss_weight) == []
-    assert (saved["acc"].phase, saved["bn"].phase) == (messages.TRAIN, messages.TEST)
-    assert list(saved["x_bn_0_split"].top) == [f"x_bn_0_split_{copy}" for copy in range(6)]
 
 
 def test_arrays_of_no_layer_are_refused_and_nothing_is_written(tmp_path):
