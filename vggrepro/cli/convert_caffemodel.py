@@ -149,7 +149,7 @@ def _add_verification(parser: argparse.ArgumentParser) -> None:
         type=amount,
         default=VerifyOptions.tolerance,
         metavar="T",
-        help="for --verify, relative to each blob's largest magnitude (default: 1e-4; most nets stay below"
+        help="for verifying, relative to each blob's largest magnitude (default: 1e-4; most nets stay below"
         " 1e-6, but layers that saturate magnify the rounding of large values)",
     )
     add_json_option(parser)

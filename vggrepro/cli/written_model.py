@@ -12,6 +12,7 @@ from pathlib import Path
 
 from vggrepro.cli.options.deployment import DeploymentOptions
 from vggrepro.graph.model import Graph
+from vggrepro.system.terminal import printable
 from vggrepro.verify.runtimes.written import BuildGraph, Example, RuntimeCheck, check_written, installed
 
 
@@ -28,7 +29,7 @@ class RuntimeChecks:
 def write_model(graph: Graph, path: Path, options: DeploymentOptions) -> None:
     """Write a model to its place."""
     graph.save(path, external=options.external_data)
-    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
+    _tell_size(path)
 
 
 def write_checked(
@@ -48,7 +49,7 @@ def write_checked(
         if all(check.passed for check in checks):
             for file in sorted(folder.iterdir(), key=lambda file: file.name == path.name):  # the model last
                 file.replace(path.parent / file.name)
-            print(f"{path}: {path.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
+            _tell_size(path)
     _tell(checks, path, asked.tolerance)
     return checks
 
@@ -56,11 +57,16 @@ def write_checked(
 def _tell(checks: Sequence[RuntimeCheck], path: Path, tolerance: float) -> None:
     """A line for each check: those that passed on stdout, the others as errors on stderr."""
     for check in checks:
+        who = printable(f"{check.runtime} {check.version} ({check.example})")
         if check.passed:
-            worst = max((d.largest / (d.magnitude or 1) for d in check.differences), default=0)
-            print(f"{check.runtime} {check.version} ({check.example}): worst {worst:.1e} of {tolerance:g}")
+            worst = max((d.relative for d in check.differences), default=0)
+            print(f"{who}: worst {worst:.1e} of {tolerance:g}")
         else:
-            print(f"error: {path}: not written: {check.complaint()}", file=sys.stderr)
+            print(printable(f"error: {path}: not written: {check.complaint()}"), file=sys.stderr)
+
+
+def _tell_size(path: Path) -> None:
+    print(f"{printable(str(path))}: {path.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
 
 
 @contextmanager

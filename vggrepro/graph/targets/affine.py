@@ -78,7 +78,7 @@ def _scaled(made: Place, weight: npt.NDArray[Any], bias: Array, scale: Array) ->
         factors = scale[None]
     else:
         factors = scale
-    shaped = factors.reshape(factors.shape + (1,) * (weight.ndim - factors.ndim))
+    shaped = factors.reshape(factors.shape + (1,) * (weight.ndim - factors.ndim)).astype(np.float32)
     g = made.g
     return made.again(made.input(0), g.const(weight * shaped), g.const(bias))
 

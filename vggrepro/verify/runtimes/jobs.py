@@ -20,7 +20,10 @@ from vggrepro.errors import UnsupportedError
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 PATIENCE = 600
-"""Seconds that a process may take for its jobs."""
+"""Seconds that a process may take."""
+
+PATIENCE_EACH = 10
+"""Seconds that it may take for each of its jobs besides."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +70,15 @@ class Replies:
     replies: Sequence[Reply]
 
 
-def run_jobs(runtime: Runtime, jobs: Sequence[Job], patience: float = PATIENCE) -> Replies:
+def run_jobs(runtime: Runtime, jobs: Sequence[Job], patience: float | None = None) -> Replies:
     """Run every job. A runtime that takes its process down with it answers an error for that job, and goes
     on with the next one. Raises UnsupportedError if the runtime cannot be started at all."""
+    seconds = PATIENCE + PATIENCE_EACH * len(jobs) if patience is None else patience
     with tempfile.TemporaryDirectory(prefix="vggrepro-") as name:
         folder = Path(name)
         _write(folder, runtime, jobs)
         while True:
-            words = _process(runtime, folder, patience)
+            words = _process(runtime, folder, seconds)
             if not (folder / "version.txt").exists():
                 raise UnsupportedError(f"runtime {runtime.name} does not start: {_last_line(words)}")
             open_jobs = [n for n in range(len(jobs)) if not _finished(folder, n)]

@@ -16,6 +16,7 @@ from vggrepro.graph.model import Graph
 from vggrepro.graph.reference import reference_forward
 from vggrepro.net import Net
 from vggrepro.verify.comparison import Difference, compare, magnitude
+from vggrepro.verify.detections import detection_blobs, in_the_order_of
 from vggrepro.verify.runtimes.jobs import RUNTIMES, Job, Reply, Runtime, run_jobs
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -150,11 +151,13 @@ def _differences(graph: Graph, example: Example, reply: Reply, tolerance: float)
     """An array of as many elements as the reference's is taken for it: some runtimes have no tensors with
     fewer than two axes."""
     want = reference_forward(example.judge, example.arrays)
-    differences = []
+    differences, detections = [], detection_blobs(example.judge)
     for blob, output in graph.blobs.items():
         found, exact = reply.arrays[output], want[blob]
         if found.size == exact.size:
             found = found.reshape(exact.shape)
+        if blob in detections:
+            found = in_the_order_of(exact, found)
         differences.append(compare(blob, found, exact, atol=tolerance * magnitude(exact)))
     return differences
 
