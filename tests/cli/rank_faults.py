@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from mpi_launcher import mpirun
 
 SECONDS = 5.0
 """From the fault to the end of mpirun, on a machine that has nothing else to do."""
@@ -120,13 +120,6 @@ class Outcome:
     code: int
     stderr: str
     seconds: float | None
-
-
-def mpirun() -> str | None:
-    """The launcher beside this Python, or on the PATH; None without mpi4py."""
-    beside = Path(sys.executable).parent / "mpirun"
-    found = str(beside) if beside.exists() else shutil.which("mpirun")
-    return found if importlib.util.find_spec("mpi4py") else None
 
 
 def run_case(case: Case, folder: Path, timeout: float = 60) -> Outcome:

@@ -1,28 +1,14 @@
 """Runs that are killed, and runs of several ranks, in processes of their own."""
 
-import importlib.util
 import json
 import os
-import shutil
 import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
-import pytest
 from evaluation_process import EVALUATE, ONE_THREAD, run_until_half_done
+from mpi_launcher import mpirun, needs_mpi
 
 DEMO = ["--demo", "--protocol", "multicrop", "--scales", "72", "--no-flip", "--batch", "1", *ONE_THREAD]
-
-
-def mpirun():
-    """The launcher beside this Python, or on the PATH; None without mpi4py."""
-    beside = Path(sys.executable).parent / "mpirun"
-    found = str(beside) if beside.exists() else shutil.which("mpirun")
-    return found if importlib.util.find_spec("mpi4py") else None
-
-
-needs_mpi = pytest.mark.skipif(mpirun() is None, reason="no mpirun with mpi4py: pip install 'vggrepro[mpi]'")
 
 
 def results(path):

@@ -9,7 +9,7 @@ from google.protobuf import text_format
 from numpy.testing import assert_allclose, assert_array_equal
 
 from vggrepro.caffe.messages import TEST, TRAIN, LayerParameter, TransformationParameter
-from vggrepro.data.feeds import open_feed, read_mean_image
+from vggrepro.data.feeds import open_feed, read_mean_file
 from vggrepro.data.transform import Transform
 from vggrepro.errors import DataError
 
@@ -26,7 +26,7 @@ KEYS = [key for key in GOLDEN.files if key.split("|")[1] in CASE["variants"]]
 
 def transform(text: str, phase: int = TEST) -> Transform:
     param = text_format.Parse(text, TransformationParameter())
-    return Transform.from_param(param, phase, "layer 'data'", lambda name: read_mean_image(IMAGES / name))
+    return Transform.from_param(param, phase, "layer 'data'", lambda name: read_mean_file(IMAGES / name))
 
 
 @pytest.mark.parametrize("key", KEYS)

@@ -1,13 +1,11 @@
 """One process alone, and several that MPI started."""
 
-import importlib.util
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from mpi_launcher import mpirun, needs_mpi
 
 from vggrepro.errors import DeviceError
 from vggrepro.system import ranks
@@ -33,13 +31,6 @@ assert heard == {"rank": 0}, heard
 assert ranks.local_rank == ranks.rank
 sys.stdout.write(f"rank {ranks.rank} of {ranks.size}\\n")
 """
-
-
-def mpirun():
-    """The launcher beside this Python, or on the PATH; None without mpi4py."""
-    beside = Path(sys.executable).parent / "mpirun"
-    found = str(beside) if beside.exists() else shutil.which("mpirun")
-    return found if importlib.util.find_spec("mpi4py") else None
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +60,7 @@ def test_a_launched_process_without_mpi4py_is_an_error(monkeypatch, name):
         find_ranks()
 
 
-@pytest.mark.skipif(mpirun() is None, reason="no mpirun with mpi4py: pip install 'vggrepro[mpi]'")
+@needs_mpi
 def test_two_ranks_add_copy_and_tell():
     command = [mpirun(), "-n", "2", sys.executable, "-c", BODY]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

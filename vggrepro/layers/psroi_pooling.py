@@ -28,6 +28,7 @@ from vggrepro.layers.base import (
     exactly,
     register,
 )
+from vggrepro.layers.rules.regions import region_rows
 
 LEAST_SIDE = 0.1
 """Of a region, in places of the features."""
@@ -101,7 +102,7 @@ class PSROIPooling(Layer[_Saved]):
         return g.op("Reshape", turned, g.ints([cells, self.output_dim, -1]))
 
     def _shares(self, g: GraphBuilder, features: Value, regions: Value) -> str:
-        rows = regions.name if regions.rank == 2 else g.op("Reshape", regions.name, g.ints([-1, 5]))
+        rows = region_rows(g, regions)
         image, corners = g.ops("Split", rows, g.ints([1, 4]), outputs=2, axis=1)
         first, last = g.ops("Split", _rounded(g, corners), outputs=2, axis=1, num_outputs=2)  # (R, 2): x, y
         scale = g.const(self.spatial_scale)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vggrepro.emit import GraphBuilder, Shape, Value
-from vggrepro.errors import NetError, ShapeError, UnsupportedError
+from vggrepro.errors import ShapeError, UnsupportedError
 from vggrepro.layers.base import (
     Array,
     Emitted,
@@ -29,6 +29,7 @@ from vggrepro.layers.base import (
     exactly,
     register,
 )
+from vggrepro.layers.rules.regions import pooled_size, region_rows
 
 
 class _Saved(NamedTuple):
@@ -69,9 +70,7 @@ class ROIAlign(Layer[_Saved]):
             raise UnsupportedError(
                 "ROIAlign without sampling_ratio in roi_align_param: forks of this name have different rules"
             )
-        if p.pooled_h < 1 or p.pooled_w < 1:
-            raise NetError("pooled_h must be > 0, pooled_w must be > 0")
-        return cls((p.pooled_h, p.pooled_w), p.spatial_scale, max(p.sampling_ratio, 0))
+        return cls(pooled_size(p), p.spatial_scale, max(p.sampling_ratio, 0))
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         features, regions = bottoms
@@ -88,7 +87,7 @@ class ROIAlign(Layer[_Saved]):
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
     ) -> Emitted[_Saved]:
         features, regions = bottoms
-        rows = regions.name if regions.rank == 2 else g.op("Reshape", regions.name, g.ints([-1, 5]))
+        rows = region_rows(g, regions)
         image, corners = g.ops("Split", rows, g.ints([1, 4]), outputs=2, axis=1)
         images = g.op("Cast", g.op("Squeeze", image, g.ints([1])), to=7)
         top = g.op(

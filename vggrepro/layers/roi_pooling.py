@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from vggrepro.emit import GraphBuilder, Shape, Value
-from vggrepro.errors import NetError, ShapeError
+from vggrepro.errors import ShapeError
 from vggrepro.layers.base import Array, Emitted, Layer, Reach, Referenced, Shapes, exactly, register
+from vggrepro.layers.rules.regions import pooled_size, region_rows
 
 
 @register
@@ -41,9 +42,7 @@ class ROIPooling(Layer[None]):
     @classmethod
     def from_param(cls, param: Any, phase: int) -> ROIPooling:
         p = param.roi_pooling_param
-        if p.pooled_h < 1 or p.pooled_w < 1:
-            raise NetError("pooled_h must be > 0, pooled_w must be > 0")
-        return cls((p.pooled_h, p.pooled_w), p.spatial_scale)
+        return cls(pooled_size(p), p.spatial_scale)
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         features, regions = bottoms
@@ -60,7 +59,7 @@ class ROIPooling(Layer[None]):
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
     ) -> Emitted[None]:
         features, regions = bottoms
-        rows = regions.name if regions.rank == 2 else g.op("Reshape", regions.name, g.ints([-1, 5]))
+        rows = region_rows(g, regions)
         top = g.op(
             "MaxRoiPool", features.name, rows, pooled_shape=self.pooled, spatial_scale=self.spatial_scale
         )

@@ -6,6 +6,7 @@ Source: eric612/MobileNet-YOLO, fields ``yolo_detection_output_param`` and ``yol
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -120,9 +121,9 @@ class _YoloOutput(Layer[None]):
         corner: Array = np.stack([across, down], axis=-1).reshape(-1, 2)
         return corner, anchors[box.reshape(-1)]
 
+    @abstractmethod
     def _shares(self, g: GraphBuilder, classes: str) -> str:
         """How sure the net is of each class, given an object."""
-        raise NotImplementedError
 
     def _kept(self, g: GraphBuilder, boxes: str, scores: str, number: int) -> str:
         """Which of the sorted boxes stay, in order: int64. Ranks stand for the scores, so that ties are
@@ -167,8 +168,9 @@ class _YoloOutput(Layer[None]):
         top[0, 0, : len(stays), 1:] = np.column_stack([labels[stays] + 1, scores[stays], boxes[stays]])
         return Referenced((top,))
 
+    @abstractmethod
     def _reference_shares(self, classes: Array) -> Array:
-        raise NotImplementedError
+        """The same in float64 NumPy."""
 
 
 @register

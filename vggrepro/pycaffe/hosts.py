@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vggrepro.caffe.hdf5 import hdf5_file
 from vggrepro.data.feeds import Feed
 from vggrepro.emit import Shape
 from vggrepro.errors import PycaffeError
 from vggrepro.net.fillers import fill
 from vggrepro.pycaffe.site import Site
 from vggrepro.system.atomic import replacing_path
-from vggrepro.system.extras import extra
 
 Floats = npt.NDArray[np.float32]
 
@@ -171,8 +171,7 @@ class HDF5OutputHost(_NoBackward):
                 f"{self.path}: Failed to make float dataset data: HDF5Output writes"
                 " its file once, in the first pass"
             )
-        h5py = extra("h5py", "hdf5", f"writing {self.path}")
-        with replacing_path(self.path) as path, h5py.File(path, "w", locking=False) as file:
+        with replacing_path(self.path) as path, hdf5_file(path, self.path) as file:
             for name, blob in zip(("data", "label"), site.bottoms, strict=True):
                 file.create_dataset(name, data=blob.data_storage.array(blob.dims))
         self.is_written = True

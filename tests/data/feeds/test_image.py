@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from vggrepro.caffe.messages import TEST, TRAIN, Datum, LayerParameter
 from vggrepro.caffe.snapshot import write_blob
-from vggrepro.data.feeds import open_feed, read_mean_image
+from vggrepro.data.feeds import open_feed, read_mean_file
 from vggrepro.data.label_check import check_labels
 from vggrepro.data.random_streams import Purpose, stream
 from vggrepro.errors import DataError, ImageTooLargeError, UnsupportedError
@@ -161,7 +161,7 @@ def test_a_mean_file_that_holds_no_image(tmp_path, shape):
     path = tmp_path / "mean.binaryproto"
     write_blob(path, np.zeros(shape, np.float32))
     with pytest.raises(DataError, match=rf"mean\.binaryproto: holds an array of {re.escape(str(shape))}"):
-        read_mean_image(path)
+        read_mean_file(path)
 
 
 def test_a_list_that_is_shorter_than_what_is_skipped(tmp_path):

@@ -12,7 +12,7 @@ from typing import Any
 
 from vggrepro.data.decode import Exif
 from vggrepro.data.feeds.base import Feed
-from vggrepro.data.feeds.image import ImageFeed, open_data, open_image_data, read_mean_image
+from vggrepro.data.feeds.image import ImageFeed, open_data, open_image_data, read_mean_file
 from vggrepro.data.feeds.row_feed import RowFeed, memory_feed, open_hdf5
 from vggrepro.data.image_header import MAX_PIXELS
 from vggrepro.errors import UnsupportedError
@@ -25,7 +25,7 @@ __all__ = [
     "folder_of",
     "memory_feed",
     "open_feed",
-    "read_mean_image",
+    "read_mean_file",
 ]
 
 _PARAMS = {"Data": "data_param", "ImageData": "image_data_param", "HDF5Data": "hdf5_data_param"}

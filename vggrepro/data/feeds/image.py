@@ -70,7 +70,7 @@ def _unequal(image: tuple[int, ...], batch: tuple[int, ...]) -> str:
     return next(f"img_{name} == {name} ({one} vs. {other})" for name, one, other in names if one != other)
 
 
-def read_mean_image(path: Path) -> Float32:
+def read_mean_file(path: Path) -> Float32:
     """The (C, H, W) image of a ``mean_file``, as compute_image_mean writes it."""
     blob = read_blob(path)
     if blob.ndim != 4 or blob.shape[0] != 1:
@@ -153,5 +153,5 @@ def open_image_data(
 
 def _transform(param: Any, phase: int, folder: Path, where: str) -> Transform:
     return Transform.from_param(
-        param.transform_param, phase, where, lambda name: read_mean_image(folder / name)
+        param.transform_param, phase, where, lambda name: read_mean_file(folder / name)
     )

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import struct
 import warnings
-import zipfile
-import zlib
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,6 +13,7 @@ import numpy.typing as npt
 from vggrepro.data.sources.tar_members import BLOCK, is_header
 from vggrepro.errors import DataError
 from vggrepro.system.atomic import replacing
+from vggrepro.system.npz import UNREADABLE_NPZ
 
 Table = tuple[tuple[str, ...], npt.NDArray[np.int64], npt.NDArray[np.int64]]
 """Keys in ascending order, offsets and sizes in bytes."""
@@ -25,19 +23,8 @@ _SEPARATOR = "\0"  # the only character that no name in a tar has
 _LOOKED_AT = 16
 """Images of an index before which the tar is looked at."""
 
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    KeyError,
-    EOFError,
-    MemoryError,
-    NotImplementedError,
-    RuntimeError,
-    struct.error,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-"""What NumPy and zipfile raise for damaged archives."""
+_UNREADABLE = (*UNREADABLE_NPZ, MemoryError)
+"""What a damaged index raises: its sizes may be damaged too."""
 
 
 def load_index(index: Path, stamp: npt.NDArray[np.int64], tar: int) -> Table | None:
