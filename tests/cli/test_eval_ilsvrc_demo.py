@@ -47,3 +47,8 @@ def test_given_errors_take_the_place_of_the_papers(capsys):
     assert main([*command, "--expect", "100,50"]) == 0
     assert main([*command, "--expect", "paper"]) == 1
     assert "--expect: 100.0 / 50.0" in capsys.readouterr().out
+
+
+def test_a_tolerance_of_nothing(capsys):
+    assert main(["--demo", "--limit", "5", "--tolerance", "0.5"]) == 2
+    assert "--tolerance: expected --expect with it" in capsys.readouterr().err

@@ -118,7 +118,7 @@ def test_waiting_is_measured(demo):
 
     slow = loader(Slow(), batch=8, threads=2)
     list(slow.batches(0, 3))  # 24 images of 20 ms in 2 threads
-    assert 0.1 < slow.waited < 5
+    assert slow.waited > 0.1
 
 
 def test_skipped_images_are_replaced_alike_on_all_ranks(demo):

@@ -129,6 +129,25 @@ def test_a_new_run_does_not_overwrite_snapshots(tmp_path: Path, capsys: pytest.C
     assert "--resume goes on from it" in capsys.readouterr().err
 
 
+def test_a_new_run_does_not_overwrite_its_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    prepare(tmp_path, max_iter=2)
+    train(tmp_path, "run")
+    for left in tmp_path.glob("run_iter_*.solverstate"):
+        left.unlink()
+    weights = tmp_path / "run_iter_2.caffemodel"
+    before = weights.read_bytes()
+    assert main([*command_line(tmp_path, "run"), "--weights", str(weights)]) == 2
+    assert f"{weights}: a snapshot of this run would overwrite it" in capsys.readouterr().err
+    assert weights.read_bytes() == before
+    assert main([*command_line(tmp_path, "other"), "--weights", str(weights)]) == 0
+
+
+def test_patience_is_for_the_plateau_policy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    prepare(tmp_path)
+    assert main([*command_line(tmp_path, "run"), "--patience", "2"]) == 2
+    assert "--patience: is for lr_policy 'plateau', but " in capsys.readouterr().err
+
+
 RESUMABLE = {
     "max_iter": 30,
     "snapshot": 6,

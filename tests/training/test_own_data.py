@@ -210,7 +210,8 @@ def test_labels_out_of_range(
     assert train(tmp_path) == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("error: ")
-    assert f"layer 'loss': label {label} in row 6 of blob 'label': expected 0 to 3" in last
+    where = f"{tmp_path / 'db'}: 00000006"
+    assert f"layer 'loss': label {label} in row 6 of blob 'label': expected 0 to 3 (from {where})" in last
 
 
 def test_labels_out_of_range_in_a_test(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -219,7 +220,8 @@ def test_labels_out_of_range_in_a_test(tmp_path: Path, capsys: pytest.CaptureFix
     write_run(tmp_path)
     assert train(tmp_path) == 2
     last = capsys.readouterr().err.splitlines()[-1]
-    assert "layer 'loss': label 4 in row 8 of blob 'label': expected 0 to 3" in last
+    where = f"{tmp_path / 'db'}: 00000008"
+    assert f"layer 'loss': label 4 in row 8 of blob 'label': expected 0 to 3 (from {where})" in last
 
 
 def test_ignored_labels_may_be_anything(tmp_path: Path) -> None:

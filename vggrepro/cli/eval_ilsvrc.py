@@ -20,6 +20,7 @@ from vggrepro.cli.options.goals import GoalOptions, add_expect_option, add_goal_
 from vggrepro.cli.options.images import add_sample_options
 from vggrepro.cli.options.predictions import PredictionOptions, add_prediction_options
 from vggrepro.cli.options.read import read
+from vggrepro.cli.options.refuse import refuse_without
 from vggrepro.cli.options.report_files import ReportFiles, add_report_options
 from vggrepro.cli.options.truth import TruthOptions, add_truth_options
 from vggrepro.cli.options.values import amount
@@ -52,8 +53,8 @@ class EvaluationOptions:
     report: ReportFiles
     answers: PredictionOptions
     cache: Path | None
-    tolerance: float
     traceback: bool
+    tolerance: float = 0.2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -114,7 +115,7 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--tolerance",
         type=amount,
-        default=0.2,
+        default=EvaluationOptions.tolerance,
         metavar="T",
         help="largest difference that --expect allows, in percentage points (default: 0.2)",
     )
@@ -124,6 +125,8 @@ def _evaluate(options: EvaluationOptions, command: Sequence[str], ranks: Ranks) 
     options.report.check(options)
     theirs = options.answers.check(options)
     goals = options.goals
+    if goals.expect is None:
+        refuse_without("--expect", options, "tolerance")
     plan, truth = goals.plan(), options.truth.open(embedded=goals.demo)
     indexes = choose_images(len(truth.source), truth.left_out, goals.sample.limit, goals.sample.seed)
     options.answers.check_submission(truth, len(indexes))

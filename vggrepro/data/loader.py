@@ -102,6 +102,10 @@ class TrainingLoader:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
+    def place(self, index: int) -> str:
+        """Where an image of the source is, for messages."""
+        return self._reader.source.place(index)
+
     def places(self, iteration: int) -> list[tuple[int, int]]:
         """(epoch, image) of each example that this rank takes in an iteration."""
         size = len(self._reader.source)

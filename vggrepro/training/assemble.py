@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from vggrepro.training.initialise import PRETRAINED, Fillers, describe_copy
 from vggrepro.training.journal import Journal
 from vggrepro.training.loop import Settings, Training
 from vggrepro.training.run_record import RunRecord, read_record
-from vggrepro.training.snapshots import latest, record_beside
+from vggrepro.training.snapshots import latest, record_beside, writes
 from vggrepro.training.solver import Solver
 from vggrepro.training.testing import TestNet
 from vggrepro.training.training_data import (
@@ -124,6 +124,15 @@ def find_state(prefix: str, resume: str | None) -> Path | None:
     if newest is not None:
         raise SolverError(f"{newest} exists: --resume goes on from it, --snapshot-prefix begins another run")
     return None
+
+
+def check_kept(prefix: str, files: Iterable[Path]) -> None:
+    """Raise SolverError if a new run's snapshots, or their removal, would destroy one of ``files``."""
+    for file in files:
+        if writes(prefix, file.name) and file.resolve().parent == Path(prefix).resolve().parent:
+            raise SolverError(
+                f"{file}: a snapshot of this run would overwrite it: --snapshot-prefix names others"
+            )
 
 
 def _seed(plan: TrainingPlan) -> int | None:

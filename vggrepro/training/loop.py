@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vggrepro.errors import SolverError, did_you_mean
+from vggrepro.errors import LabelError, SolverError, did_you_mean
 from vggrepro.graph.naming import LOSS
 from vggrepro.training import snapshots
 from vggrepro.training.feeds import Feeds
@@ -151,7 +151,10 @@ class Training:
         """One iteration, displayed if it is its turn."""
         solver, iteration, rate = self.solver, self.solver.iteration, self.solver.learning_rate
         begin, waited = time.perf_counter(), self._data.waited
-        means = solver.step_passes(passes)
+        try:
+            means = solver.step_passes(passes)
+        except LabelError as error:
+            raise LabelError(f"{error} (from {self._data.last_place(error.row)})", error.row) from None
         meter.step(time.perf_counter() - begin, self._data.waited - waited)
         loss = means.pop(LOSS)
         assert isinstance(loss, float)

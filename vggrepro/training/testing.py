@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.emit import Shape
-from vggrepro.errors import DataError, NetError, WeightsError
+from vggrepro.errors import DataError, LabelError, NetError, WeightsError
 from vggrepro.graph.model import Graph
 from vggrepro.graph.validation import build_validation
 from vggrepro.net import Net, build_net
@@ -128,7 +128,10 @@ class TestNet:
             if stop():
                 stopped[0] = 1
                 break
-            results = self._outputs(batch)
+            try:
+                results = self._outputs(batch)
+            except LabelError as error:
+                raise LabelError(f"{error} (from {batch.place(error.row)})", error.row) from None
             values = [float(results[self.outputs[name]].reshape(())) for name in numbers]
             sums[batch.number] = batch.samples * np.array([1.0, *values])
             for name, rows in others.items():

@@ -42,6 +42,9 @@ class TrainingData(Protocol):
         """The inputs of pass ``start``, ``start + 1``, and so on without end. An iteration takes iter_size
         passes."""
 
+    def last_place(self, row: int) -> str:
+        """Where a row of the inputs that were yielded last comes from, for messages."""
+
 
 class ImageInputs:
     """Which input of a net takes the pictures and which the labels.
@@ -95,6 +98,7 @@ class ImageTrainingData:
         self._loader = loader
         self._inputs = inputs
         self._to_blob = to_blob
+        self._indices = np.zeros(0, np.int64)
 
     @property
     def waited(self) -> float:
@@ -102,7 +106,11 @@ class ImageTrainingData:
 
     def passes(self, start: int) -> Generator[Feeds, None, None]:
         for batch in self._loader.batches(start):
+            self._indices = batch.indices
             yield self._inputs.feeds(self._to_blob(batch.images, batch.shifts), batch.labels)
+
+    def last_place(self, row: int) -> str:
+        return self._loader.place(int(self._indices[row]))
 
 
 class LayerTrainingData:
@@ -124,6 +132,7 @@ class LayerTrainingData:
             elif layer_class(layer.type).from_param(layer, phase).source:
                 self._feeds.append(_drawn(layer, phase, seed, number))
         self._ranks = ranks
+        self._given = 0
         self.waited = 0.0
 
     def shapes(self) -> dict[str, Shape]:
@@ -133,10 +142,18 @@ class LayerTrainingData:
     def passes(self, start: int) -> Generator[Feeds, None, None]:
         batches = ordered_map(self._batch, count(start), threads=1, ahead=2)
         asked = time.perf_counter()
-        for batch in batches:
+        for self._given, batch in enumerate(batches, start):
             self.waited += time.perf_counter() - asked
             yield batch
             asked = time.perf_counter()
+
+    def last_place(self, row: int) -> str:
+        return self.place(self._given, row)
+
+    def place(self, number: int, row: int) -> str:
+        """Where a row of this rank's part of batch ``number`` comes from: one place for each data layer."""
+        share = max(len(array) for array in self._batch(number).values())
+        return "; ".join(feed.place(number, self._ranks.rank * share + row) for feed in self._feeds)
 
     def _batch(self, number: int) -> Mapping[str, npt.NDArray[np.float32]]:
         whole = {name: array for feed in self._feeds for name, array in feed.batch(number).items()}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby, islice
 from typing import Protocol
 
@@ -12,6 +13,7 @@ import numpy as np
 from vggrepro.data.decode import Pixels
 from vggrepro.data.preprocess import Kernel, centre_offset, cut, rescale
 from vggrepro.data.reading import Reader
+from vggrepro.data.sources import Source
 from vggrepro.errors import DataError
 from vggrepro.system.ranks import Ranks
 from vggrepro.training.feeds import Feeds
@@ -20,11 +22,13 @@ from vggrepro.training.training_data import CropsToBlob, ImageInputs, LayerTrain
 
 @dataclass(frozen=True)
 class ValidationBatch:
-    """One batch of a test: its number, how many samples it holds, and what the net is fed."""
+    """One batch of a test: its number, how many samples it holds, what the net is fed, and where a row of
+    it comes from, for messages."""
 
     number: int
     samples: int
     feeds: Feeds
+    place: Callable[[int], str]
 
 
 class ValidationSet(Protocol):
@@ -66,7 +70,8 @@ class ImageValidationSet:
             shifts = np.tile(-np.array(self.mean_bgr, np.float32), (len(images), 1))
             labels = np.array([self._label(index) for index in indices], np.int64)
             blob = self.to_blob(np.stack(images), shifts)
-            yield ValidationBatch(number, len(images), self.inputs.feeds(blob, labels))
+            feeds = self.inputs.feeds(blob, labels)
+            yield ValidationBatch(number, len(images), feeds, partial(_place, source, indices))
 
     def _crop(self, pixels: Pixels) -> Pixels:
         scaled = rescale(pixels, self.smallest, self.kernel)
@@ -79,6 +84,10 @@ class ImageValidationSet:
             name = self.reader.source.key(index)
             raise DataError(f"{self.reader.source.name}: {name}: the image has no label")
         return label
+
+
+def _place(source: Source, indices: Sequence[int], row: int) -> str:
+    return source.place(indices[row])
 
 
 @dataclass(frozen=True)
@@ -97,4 +106,4 @@ class LayerValidationSet:
         for number, feeds in enumerate(islice(self.data.passes(0), self.count)):
             if number % ranks.size == ranks.rank:
                 samples = next((value.shape[0] for value in feeds.values()), 1)
-                yield ValidationBatch(number, samples, feeds)
+                yield ValidationBatch(number, samples, feeds, partial(self.data.place, number))

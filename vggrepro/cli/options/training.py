@@ -20,7 +20,7 @@ from vggrepro.errors import DeviceError, OptionError
 from vggrepro.paper.nets import PROTOTXT, solver_prototxt
 from vggrepro.paper.trainings import Preset, find_preset
 from vggrepro.system.ranks import Ranks
-from vggrepro.training.assemble import InitialWeights, find_state, images_per_iteration
+from vggrepro.training.assemble import InitialWeights, check_kept, find_state, images_per_iteration
 from vggrepro.training.definition import Definition, read_definition, weight_names
 from vggrepro.training.initialise import PRESET_SCHEME, SCHEMES, VARIANCE_STD, Fillers, Scheme
 from vggrepro.training.signals import EFFECTS, Effect, Signals
@@ -84,13 +84,15 @@ class WeightOptions:
     def initial(self, prefix: str, ranks: Ranks) -> InitialWeights:
         """``prefix`` is that of the run's snapshots, among which the first rank looks for one to resume.
 
-        Raises SolverError for a new run that would overwrite them.
+        Raises SolverError for a new run that would overwrite them, or the weights that it begins with.
         """
         if self.init != "variance":
             refuse_without("--init variance", self, "init_std")
         state = ranks.broadcast(find_state(prefix, self.resume) if ranks.rank == 0 else None)
         fillers = Fillers(self.init or "prototxt", self.init_std)
         files = [Path(name) for given in self.weights for name in weight_names(given)]
+        if state is None:
+            check_kept(prefix, [*files, *([] if self.init_from is None else [self.init_from])])
         return InitialWeights(fillers, self.init_from, files, state)
 
 
@@ -155,6 +157,9 @@ def definition_of(
     if run.snapshot_prefix is not None:
         fields.append(_prefix(run.snapshot_prefix))
     definition = read_definition(solver.config, fields)
+    policy = definition.param.lr_policy
+    if run.patience is not None and policy != "plateau":
+        raise OptionError(f"--patience: is for lr_policy 'plateau', but {definition.path} has {policy!r}")
     if solver.iter_size is None:
         return definition, solver.batch
     if not images:
