@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from golden_suite import ROOT
 
 from vggrepro.cli.main import COMMANDS
 from vggrepro.cli.main import main as vggrepro
+from vggrepro.version import __version__
 
 REPOSITORY = Path(__file__).parents[2]
 TOOLS = sorted(path.stem for path in (REPOSITORY / "tools").glob("*.py"))
@@ -25,6 +28,16 @@ def test_the_console_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert vggrepro([]) == 2
     assert vggrepro(["convert"]) == 2
     assert "no command 'convert'" in capsys.readouterr().err
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert vggrepro(["--version"]) == 0
+    assert capsys.readouterr().out == f"vggrepro {__version__}\n"
+
+
+def test_as_a_module() -> None:
+    ended = subprocess.run([sys.executable, "-m", "vggrepro", "--version"], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (0, f"vggrepro {__version__}\n")
 
 
 @pytest.mark.parametrize("tool", TOOLS)

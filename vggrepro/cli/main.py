@@ -14,6 +14,7 @@ from vggrepro.system.ranks import end_all
 from vggrepro.system.streams import lasting_streams
 from vggrepro.system.terminal import printable
 from vggrepro.text_table import aligned
+from vggrepro.version import __version__
 
 COMMANDS = {
     "convert-caffemodel": "a Caffe model to ONNX, verified against the float64 reference",
@@ -42,6 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not arguments or arguments[0] in ("-h", "--help"):
             print(_usage())
             return 0 if arguments else FAILED
+        if arguments[0] in ("-V", "--version"):
+            print(f"vggrepro {__version__}")
+            return 0
         command = arguments[0].replace("_", "-")  # the tools' own spelling will do too
         if command not in COMMANDS:
             there = f"there are {', '.join(COMMANDS)}{did_you_mean(command, COMMANDS)}"
@@ -65,4 +69,5 @@ def _call(command: str, arguments: Sequence[str]) -> int:
 
 def _usage() -> str:
     lines = [f"  {line}" for line in aligned(list(COMMANDS.items()))]
-    return "\n".join(["usage: vggrepro COMMAND ... (--help after a command tells its options)", "", *lines])
+    usage = "usage: vggrepro COMMAND ... (--help after a command tells its options; --version)"
+    return "\n".join([usage, "", *lines])
