@@ -20,6 +20,7 @@ COMMANDS = {
     "convert-caffemodel": "a Caffe model to ONNX, verified against the float64 reference",
     "upgrade-prototxt": "a prototxt, solver or caffemodel to Caffe's current format",
     "inspect-net": "layers, shapes, parameters, multiply-accumulates, receptive fields",
+    "record-reference": "what a net answers today, stored for check-reference",
     "check-reference": "stored reference outputs against the converted model",
     "eval-ilsvrc": "top-1 and top-5 error by the paper's protocols",
     "classify": "the five likeliest classes of images",

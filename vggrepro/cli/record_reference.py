@@ -1,0 +1,133 @@
+"""record_reference: what a net answers today, stored for check_reference."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.cli.options.net import NetOptions
+from vggrepro.cli.options.read import read
+from vggrepro.cli.options.results import check_outputs
+from vggrepro.cli.run import Parser, run
+from vggrepro.errors import NetError, OptionError, did_you_mean
+from vggrepro.graph.forward import build_forward
+from vggrepro.net import Net, load_net
+from vggrepro.system.terminal import printable
+from vggrepro.verify.comparison import example_inputs
+from vggrepro.verify.input_noise import declared_std
+from vggrepro.verify.recorded_case import NetState, record_case
+from vggrepro.verify.reference_case import ReferenceCase
+
+_EPILOG = """\
+examples:
+  record_reference deploy.prototxt weights.caffemodel --case case
+  check_reference case
+
+exit codes: 0 recorded, 2 an error"""
+
+
+@dataclass(frozen=True)
+class RecordOptions:
+    """The command line."""
+
+    prototxt: str
+    weights: str | None
+    case: Path
+    feed: tuple[str, ...]
+    stage: tuple[str, ...]
+    level: int
+    traceback: bool
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 recorded, 2 an error."""
+    options = read(RecordOptions, parser().parse_args(argv))
+    return run(lambda: _record(options), traceback=options.traceback)
+
+
+def parser() -> argparse.ArgumentParser:
+    """All options of the command."""
+    parser = Parser(
+        prog="record_reference",
+        description="Store what a net answers in phase TEST, every blob by the float64 reference, as a case:"
+        " the reference of a regression test that check_reference runs.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("prototxt", help="the net, of any format")
+    parser.add_argument("weights", nargs="?", help="its .caffemodel or HDF5 weights, unless it has none")
+    parser.add_argument(
+        "--case", type=Path, required=True, metavar="FOLDER", help="of the case; made if need be"
+    )
+    parser.add_argument(
+        "--feed",
+        action="append",
+        default=[],
+        metavar="[BLOB=]FILE.npy",
+        help="what to feed an input (default: noise as strong as images, 0 or 1 for labels); repeatable",
+    )
+    parser.add_argument(
+        "--stage",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="stage for include/exclude rules; repeatable",
+    )
+    parser.add_argument(
+        "--level",
+        type=int,
+        default=NetOptions.level,
+        metavar="N",
+        help="level for include/exclude rules (default: 0)",
+    )
+    return parser
+
+
+def _record(options: RecordOptions) -> int:
+    files = ReferenceCase(options.case).files
+    if options.case.is_dir():
+        check_outputs(files.net, files.weights, files.about, files.io, options=options)
+    net = load_net(options.prototxt, options.weights, stages=options.stage, level=options.level, fill=False)
+    inputs = {**_noise(net), **_given(net, options.feed)}
+    state = NetState(options.stage, options.level)
+    record_case(options.case, Path(options.prototxt), net, inputs, state)
+    print(
+        printable(f"{options.case}: {len(net.blobs) - len(net.inputs)} blobs; check_reference compares them")
+    )
+    return 0
+
+
+def _noise(net: Net) -> dict[str, npt.NDArray[np.float32]]:
+    return example_inputs(net, build_forward(net, fixed=True), std=declared_std(net))
+
+
+def _given(net: Net, entries: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of ``--feed`` by blob. Raises OptionError, NetError."""
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for entry in entries:
+        blob, separator, file = entry.partition("=")
+        if not separator:
+            if len(net.inputs) != 1:
+                raise OptionError(
+                    f"--feed {entry}: expected BLOB=FILE.npy, BLOB one of {', '.join(net.inputs)}"
+                )
+            (blob,), file = net.inputs, entry
+        if blob not in net.inputs:
+            there = f"it has {', '.join(net.inputs)}{did_you_mean(blob, net.inputs)}"
+            raise OptionError(f"--feed {entry}: the net has no input {blob!r}; {there}")
+        try:
+            array = np.load(file, allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise NetError(f"{file}: not a .npy file: {error}") from error
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+            raise NetError(f"{file}: expected one array of numbers in a .npy file")
+        if array.shape != net.inputs[blob]:
+            raise NetError(f"{file}: shape {array.shape}, expected {net.inputs[blob]} for input {blob!r}")
+        arrays[blob] = array.astype(np.float32)
+    return arrays

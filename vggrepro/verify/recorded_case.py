@@ -1,0 +1,76 @@
+"""Recording a case: what a net answers today, stored so that tomorrow's answers can be compared with it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.errors import NetError
+from vggrepro.graph.reference import reference_forward
+from vggrepro.net import Net, save_weights
+from vggrepro.system.atomic import replacing, write_json
+from vggrepro.verify.reference_case import ReferenceCase
+from vggrepro.version import __version__
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class NetState:
+    """The phase, level and stages that the net was loaded for."""
+
+    stages: Sequence[str] = ()
+    level: int = 0
+
+
+def record_case(
+    folder: Path, definition: Path, net: Net, inputs: Arrays, state: NetState = NetState()
+) -> Path:
+    """Write a case (:mod:`vggrepro.verify.reference_case`) into ``folder``, which is made if need be.
+
+    ``definition`` is the net's prototxt, which is copied as it is; its blobs, for ``inputs`` in float32, are
+    those of the float64 reference. A former case in the folder is replaced. Raises NetError for inputs that
+    do not fit and for a net without outputs, OSError.
+    """
+    shapes = {name: np.shape(array) for name, array in inputs.items()}
+    if shapes != dict(net.inputs):
+        raise NetError(f"net {net.name!r}: inputs of shapes {shapes}, expected {dict(net.inputs)}")
+    blobs = reference_forward(net, inputs)
+    kinds: dict[str, dict[str, Any]] = {"in": dict(inputs), "blob": {}, "out": {}}
+    for blob, array in blobs.items():
+        if blob not in net.inputs:
+            kinds["out" if blob in net.outputs else "blob"][blob] = array
+    if not kinds["out"]:
+        raise NetError(f"net {net.name!r}: no output to record")
+    arrays = {f"{k}:{name}": np.float32(a) for k, named in kinds.items() for name, a in named.items()}
+    about = {
+        "phase": net.phase,
+        "level": state.level,
+        "stages": list(state.stages),
+        "made_by": f"vggrepro {__version__}, float64 reference",
+    }
+    _write(ReferenceCase(folder), definition, net, arrays, about)
+    return folder
+
+
+def _write(case: ReferenceCase, definition: Path, net: Net, arrays: Arrays, about: dict[str, Any]) -> None:
+    """``case.json`` comes last and an old one goes first: without it a folder is no case."""
+    text, files = definition.read_bytes(), case.files
+    packed = io.BytesIO()
+    compressed: Callable[..., None] = np.savez_compressed
+    compressed(packed, **arrays)
+    case.folder.mkdir(parents=True, exist_ok=True)
+    files.about.unlink(missing_ok=True)
+    files.weights.unlink(missing_ok=True)
+    if net.params:
+        save_weights(net, files.weights)
+    for path, content in ((files.net, text), (files.io, packed.getvalue())):
+        with replacing(path) as file:
+            file.write(content)
+    write_json(files.about, about)
