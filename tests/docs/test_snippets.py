@@ -62,7 +62,7 @@ def test_the_snippets_of_a_page_run(page: Path, folder: Path) -> None:
     for snippet in snippets(page):
         if snippet.action == "file":
             (folder / snippet.words).write_text(snippet.text)
-        else:
+        elif snippet.words != "where OpenCV is 5" or cv2.__version__.startswith("5"):
             run(snippet, folder)
 
 
