@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from vggrepro.cli.options.evaluation import (
     RunningOptions,
@@ -16,19 +18,24 @@ from vggrepro.cli.options.evaluation import (
     add_running_options,
     add_score_option,
 )
-from vggrepro.cli.options.goals import GoalOptions, add_expect_option, add_goal_options
+from vggrepro.cli.options.goals import GoalOptions, add_expect_option, add_goal_options, add_sweep_option
 from vggrepro.cli.options.images import add_sample_options
 from vggrepro.cli.options.predictions import PredictionOptions, add_prediction_options
 from vggrepro.cli.options.read import read
-from vggrepro.cli.options.refuse import refuse_without
+from vggrepro.cli.options.refuse import refuse_together, refuse_without
+from vggrepro.cli.options.repeat import add_repeat_option, command_line, repeated
 from vggrepro.cli.options.report_files import ReportFiles, add_report_options
 from vggrepro.cli.options.truth import TruthOptions, add_truth_options
 from vggrepro.cli.options.values import amount
 from vggrepro.cli.run import Parser, run_ranks
-from vggrepro.cli.verdict import show, verdict
+from vggrepro.cli.verdict import show, verdict, verdict_of_repetition
+from vggrepro.data.truth.ground_truth import Truth
 from vggrepro.evaluation.evaluate import evaluate, predict
+from vggrepro.evaluation.goals import EvaluationPlan
 from vggrepro.evaluation.measuring.image_choice import choose_images, source_fingerprint
 from vggrepro.evaluation.measuring.pipeline import ImageSet
+from vggrepro.evaluation.reporting.stored_report import StoredReport, read_report
+from vggrepro.graph.metadata import file_sha256
 from vggrepro.paper.rows import list_rows
 from vggrepro.system.ranks import Ranks
 
@@ -37,9 +44,11 @@ _EPILOG = """examples:
   eval_ilsvrc --table 4 --row "D:256;512" --weights D=VGG_ILSVRC_16_layers.caffemodel \\
       --images ILSVRC2012_img_val.tar --labels val.txt --synsets synset_words.txt --html report.html
   eval_ilsvrc --protocol dense --scales 256,384 --deploy my.prototxt --weights my.caffemodel ...
+  eval_ilsvrc --published D=FILE E=FILE --sweep kernel,average --limit 2000 ...
+  eval_ilsvrc --repeat report.json
   mpirun -n 4 python tools/eval_ilsvrc.py --device cuda ...    (one rank a device)
 
-Exit codes: 0 done, 1 an expected error was missed, 2 it could not be done,
+Exit codes: 0 done, 1 an expected error was missed or a repetition differs, 2 it could not be done,
 130 or 143 stopped by SIGINT or SIGTERM."""
 
 
@@ -54,18 +63,21 @@ class EvaluationOptions:
     answers: PredictionOptions
     cache: Path | None
     traceback: bool
+    repeat: Path | None
     tolerance: float = 0.2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 an expected error was missed, 2 an error."""
+    """Exit codes: 0 done, 1 an expected error was missed or a repetition differs, 2 an error."""
     command = tuple(sys.argv[1:] if argv is None else argv)
     options = read(EvaluationOptions, parser().parse_args(command))
     if options.goals.list_rows:
         print(list_rows())
         return 0
     return run_ranks(
-        lambda ranks: _evaluate(options, command, ranks),
+        lambda ranks: (
+            _evaluate(options, command, ranks) if options.repeat is None else _repeat(command, ranks)
+        ),
         traceback=options.traceback,
         kept=_kept(options.cache),
     )
@@ -78,15 +90,18 @@ def _kept(cache: Path | None) -> str:
     return f"what was measured is in {cache}: the same command goes on from there"
 
 
-def parser() -> argparse.ArgumentParser:
-    """All options of the command."""
-    parser = Parser(
+def parser(kind: type[Parser] = Parser) -> Parser:
+    """All options of the command, for a parser of this ``kind``."""
+    parser = kind(
         prog="eval_ilsvrc",
         description="Top-1 and top-5 error in percent by the paper's test protocols.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_goal_options(parser.add_argument_group("what to evaluate"))
+    what = parser.add_argument_group("what to evaluate")
+    add_goal_options(what)
+    add_sweep_option(what)
+    add_repeat_option(what)
     protocol = parser.add_argument_group("protocol (section 3.2)")
     scales = "none, needed without --table; with --demo: 72; the mean over several is taken"
     add_protocol_options(protocol, scales, "except for --protocol centre")
@@ -121,33 +136,79 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _evaluate(options: EvaluationOptions, command: Sequence[str], ranks: Ranks) -> int:
+def _repeat(command: Sequence[str], ranks: Ranks) -> int:
+    """Run again what a report tells, with what the ``command`` gives anew."""
+    asked = read(EvaluationOptions, parser().parse_args(command))
+    assert asked.repeat is not None
+    stored = read_report(asked.repeat)
+    arguments = repeated(parser, stored, command)
+    return _evaluate(read(EvaluationOptions, arguments), command_line(parser(), arguments), ranks, stored)
+
+
+@dataclass(frozen=True, eq=False)
+class _Inputs:
+    """What is evaluated; ``facts`` names what was read with its hashes, ready for JSON."""
+
+    plan: EvaluationPlan
+    truth: Truth
+    images: ImageSet
+    facts: Mapping[str, Any]
+
+
+def _open(options: EvaluationOptions, stored: StoredReport | None) -> _Inputs:
+    """Open everything that is read. It must be what the ``stored`` report, if there is one, tells."""
+    goals, check = options.goals, stored.check if stored is not None else lambda _: None
+    plan, files = goals.plan(), _hashed(options)
+    check({"net_files": plan.net_facts(), "files": files})
+    truth = options.truth.open(embedded=goals.demo)
+    shown = {"images": truth.source.name, "images_fingerprint": source_fingerprint(truth.source)}
+    check(shown)
+    indexes = choose_images(len(truth.source), truth.left_out, goals.sample.limit, goals.sample.seed)
+    images = ImageSet(truth.source, indexes, goals.reading.reading, goals.reading.on_bad_image)
+    return _Inputs(plan, truth, images, {"files": files, **shown})
+
+
+def _hashed(options: EvaluationOptions) -> dict[str, dict[str, str]]:
+    """The files of ground truth, mean and other run that were given, with their SHA-256: ready for JSON."""
+    files = options.truth.files(embedded=options.goals.demo)
+    mean = options.goals.network.mean
+    files |= {"mean": mean if isinstance(mean, Path) else None, "compare": options.answers.compare}
+    given = {name: path for name, path in files.items() if path is not None}
+    return {name: {"file": str(path), "sha256": file_sha256(path)} for name, path in given.items()}
+
+
+def _evaluate(
+    options: EvaluationOptions, command: Sequence[str], ranks: Ranks, stored: StoredReport | None = None
+) -> int:
+    """Evaluate, and write what was found. ``stored`` is the report that this is a repetition of."""
     options.report.check(options)
     theirs = options.answers.check(options)
-    goals = options.goals
-    if goals.expect is None:
+    if options.goals.expect is None:
         refuse_without("--expect", options, "tolerance")
-    plan, truth = goals.plan(), options.truth.open(embedded=goals.demo)
-    indexes = choose_images(len(truth.source), truth.left_out, goals.sample.limit, goals.sample.seed)
-    options.answers.check_submission(truth, len(indexes))
-    images = ImageSet(truth.source, indexes, goals.reading.reading, goals.reading.on_bad_image)
+    inputs = _open(options, stored)
+    plan, truth, images = inputs.plan, inputs.truth, inputs.images
+    options.answers.check_submission(truth, len(images.indexes))
+    if not ranks.rank and images.squashed_notice is not None:
+        warnings.warn(images.squashed_notice, stacklevel=2)
+    running = options.running.running(ranks)
     if not truth.labelled:
         options.answers.check_unlabelled(options.report)
-        found = predict(plan, truth, images, options.running.running(ranks), ranks, options.cache)
-        options.answers.write(found, truth)
+        refuse_together("--no-labels", options.goals, "sweep")
+        options.answers.write(predict(plan, truth, images, running, ranks, options.cache), truth)
         return 0
-    report = evaluate(plan, truth, images, options.running.running(ranks), ranks, options.cache)
+    report = evaluate(plan, truth, images, running, ranks, options.cache)
     if report is None:
         return 0
+    report = options.answers.compared(report, theirs)
     asked = {
         "command": list(command),
-        "sample": asdict(goals.sample),
-        "files": options.truth.facts(),
-        "images_fingerprint": source_fingerprint(truth.source),
+        "directory": str(Path.cwd()),
+        "sample": asdict(options.goals.sample),
+        "predictions": options.answers.write(report.predictions, truth),
     }
-    report = replace(report, settings={**report.settings, **asked})
-    report = options.answers.compared(report, theirs)
+    report = replace(report, settings={**report.settings, **inputs.facts, **asked})
     options.report.write(report, images)
-    options.answers.write(report.predictions, truth)
     show(report)
-    return verdict(report, options.tolerance, paper_counts=goals.expect is not None)
+    if stored is not None:
+        return verdict_of_repetition(stored, report)
+    return verdict(report, options.tolerance, paper_counts=options.goals.expect is not None)

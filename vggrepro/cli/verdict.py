@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 from vggrepro.evaluation.goals import CAFFE, PAPER
-from vggrepro.evaluation.reporting.report import Report, to_markdown
+from vggrepro.evaluation.reporting.report import Report, to_json, to_markdown
+from vggrepro.evaluation.reporting.stored_report import StoredReport
+from vggrepro.system.atomic import json_bytes
 from vggrepro.system.terminal import printable
 
 
@@ -30,3 +33,13 @@ def verdict(report: Report, tolerance: float, *, paper_counts: bool) -> int:
             print(f"missed: {printable(missed)}", file=sys.stderr)
             code = 1
     return code
+
+
+def verdict_of_repetition(stored: StoredReport, report: Report) -> int:
+    """Exit code 1, with a line on stderr for each number that is not as in the ``stored`` report."""
+    differences = stored.differences(json.loads(json_bytes(to_json(report))))
+    for line in differences:
+        print(f"differs: {printable(line)}", file=sys.stderr)
+    if not differences:
+        print(f"every number is as in {printable(str(stored.path))}", file=sys.stderr)
+    return 1 if differences else 0

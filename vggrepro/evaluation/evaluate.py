@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -19,7 +19,8 @@ from vggrepro.evaluation.measuring.measurement import Measurement, measure
 from vggrepro.evaluation.measuring.pipeline import Execution, ImageSet
 from vggrepro.evaluation.predictions import Predictions
 from vggrepro.evaluation.reporting.report import Counts, Report
-from vggrepro.evaluation.results import collect_answers, collect_results
+from vggrepro.evaluation.results import collect_answers, collect_ranks, collect_results
+from vggrepro.evaluation.sweep import sweep
 from vggrepro.system.ranks import Ranks
 
 
@@ -40,31 +41,45 @@ def evaluate(
     with measure(plan, images, execution, ranks, folder, truth.check) as measured:
         if ranks.rank:
             return None
-        labels = truth.labels[measured.indexes]
-        results = [
-            collect_results(measured.cache, goal.members, measured.indexes, labels) for goal in plan.goals
-        ]
-        best = min(range(len(results)), key=lambda i: results[i].whole.errors.top1.wrong)
-        detailed = results[best]
-        diagnosis = truth.diagnosis(detailed.best, measured.indexes, measured.classes)
-        return Report(
-            goal=plan.goals[best],
-            results=detailed,
-            found=[(goal, r.whole) for goal, r in zip(plan.goals, results, strict=True)],
-            counts=_counts(truth, images, measured),
-            names=truth.names,
-            keys={m.index: truth.source.key(m.index) for m in detailed.worst},
-            settings=_settings(plan, truth, images, execution, ranks, measured.networks),
-            seconds=measured.seconds,
-            notices=[*([diagnosis] if diagnosis else []), *truth.notices],
-            predictions=Predictions(
-                keys=[truth.source.key(int(index)) for index in measured.indexes],
-                labels=labels,
-                ranks=detailed.ranks,
-                classes=detailed.best,
-                probabilities=detailed.probabilities,
-            ),
-        )
+        settings = _settings(plan, truth, images, execution, ranks, measured.networks)
+        return _report(plan, truth, images, measured, settings)
+
+
+def _report(
+    plan: EvaluationPlan, truth: Truth, images: ImageSet, measured: Measurement, settings: Mapping[str, Any]
+) -> Report:
+    cache, indexes, labels = measured.cache, measured.indexes, truth.labels[measured.indexes]
+    results = [collect_results(cache, goal.members, indexes, labels) for goal in plan.goals]
+    best = min(range(len(results)), key=lambda i: results[i].whole.errors.top1.wrong)
+    detailed = results[best]
+    ranks_of = {goal.name: found.ranks for goal, found in zip(plan.goals, results, strict=True)}
+    diagnosis = truth.diagnosis(detailed.best, indexes, measured.classes)
+    return Report(
+        goal=plan.goals[best],
+        results=detailed,
+        found=[(goal, r.whole) for goal, r in zip(plan.goals, results, strict=True)],
+        counts=_counts(truth, images, measured),
+        names=truth.names,
+        keys={m.index: truth.source.key(m.index) for m in detailed.worst},
+        settings=settings,
+        seconds=measured.seconds,
+        notices=[*([diagnosis] if diagnosis else []), *truth.notices],
+        predictions=Predictions(
+            keys=[truth.source.key(int(index)) for index in indexes],
+            labels=labels,
+            ranks=detailed.ranks,
+            classes=detailed.best,
+            probabilities=detailed.probabilities,
+            name=plan.goals[best].name,
+            combinations=ranks_of,
+        ),
+        sweep=sweep(
+            plan.readings,
+            plan.goals,
+            ranks_of,
+            lambda members: collect_ranks(cache, members, indexes, labels),
+        ),
+    )
 
 
 def predict(
@@ -104,6 +119,7 @@ def _counts(truth: Truth, images: ImageSet, measured: Measurement) -> Counts:
         selected=len(images.indexes),
         bad=notes("bad"),
         truncated=notes("truncated"),
+        squashed=images.squashed_notice,
     )
 
 
@@ -118,6 +134,7 @@ def _settings(
     """Everything that was chosen for the run, ready for JSON."""
     return {
         "goals": {goal.name: [str(member) for member in goal.members] for goal in plan.goals},
+        "net_files": plan.net_facts(),
         "networks": list(networks),
         "images": truth.source.name,
         "labels": truth.where,

@@ -11,6 +11,7 @@ from vggrepro.errors import ProtocolError
 from vggrepro.evaluation.measuring.evaluated_net import Mean
 from vggrepro.evaluation.metrics import TopErrors
 from vggrepro.evaluation.net_files import NetFiles
+from vggrepro.evaluation.open_readings import OpenReading
 from vggrepro.evaluation.protocols import BEFORE, Member, Stream, stream_shares
 from vggrepro.paper.tables import TableRow
 
@@ -48,17 +49,24 @@ class Goal:
 class EvaluationPlan:
     """What to find out, and the networks for it: the goals' members are nets of ``files``, by name. ``mean``
     is subtracted from pictures, ``score_blob`` the blob with the class scores (None: the one under the final
-    softmax)."""
+    softmax). ``readings`` are those of a sweep, each of which all goals are measured in."""
 
     goals: Sequence[Goal]
     files: Sequence[NetFiles]
     mean: Mean = ILSVRC_MEAN_BGR
     score_blob: str | None = None
+    readings: Sequence[OpenReading] = ()
+
+    def net_facts(self) -> list[dict[str, str]]:
+        """The networks' names and files with their SHA-256, ready for JSON. Raises OSError."""
+        return [files.facts() for files in self.files]
 
     @property
     def streams(self) -> list[Stream]:
         """All streams that must be measured."""
-        return sorted({stream for goal in self.goals for stream in stream_shares(goal.members)})
+        usual = [goal.members for goal in self.goals]
+        swept = [reading.members(members) for reading in self.readings for members in usual]
+        return sorted({stream for members in [*usual, *swept] for stream in stream_shares(members)})
 
 
 def row_members(row: TableRow, *, average: str = BEFORE) -> tuple[Member, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vggrepro.caffe.text import read_net
 from vggrepro.errors import ProtocolError
+from vggrepro.graph.metadata import file_sha256
 from vggrepro.paper.nets import CONFIGS, canonical, deploy_prototxt
 
 
@@ -19,6 +20,16 @@ class NetFiles:
     name: str
     deploy: Path
     weights: Path
+
+    def facts(self) -> dict[str, str]:
+        """The name and the files with their SHA-256, ready for JSON. Raises OSError."""
+        return {
+            "name": self.name,
+            "weights_file": str(self.weights),
+            "weights_sha256": file_sha256(self.weights),
+            "prototxt_file": str(self.deploy),
+            "prototxt_sha256": file_sha256(self.deploy),
+        }
 
     @property
     def published(self) -> bool:
@@ -61,7 +72,7 @@ def files_for_options(weights: Sequence[str], deploys: Sequence[str], prototxt: 
 
     Raises ProtocolError if there is no net, or if one has no deploy prototxt.
     """
-    split = [_split(option) for option in weights]
+    split = [net_option(option) for option in weights]
     if not split:
         raise ProtocolError("no network: expected --weights FILE with --deploy FILE, or --weights D=FILE")
     names = [key or path.stem for key, path in split]
@@ -74,8 +85,9 @@ def files_for_options(weights: Sequence[str], deploys: Sequence[str], prototxt: 
     ]
 
 
-def _split(option: str) -> tuple[str | None, Path]:
-    """``KEY=FILE`` or ``FILE``; a file whose own name has an equals sign is taken as it is."""
+def net_option(option: str) -> tuple[str | None, Path]:
+    """The net that an option ``KEY=FILE`` names, and its file; None with a ``FILE`` alone, whose own name may
+    have an equals sign."""
     match = _KEY.fullmatch(option)
     if match is None or Path(option).exists():
         return None, Path(option)
@@ -86,7 +98,7 @@ def _assign(flag: str, names: Sequence[str], options: Sequence[str]) -> dict[str
     """The file of each name that an option gives one to."""
     chosen: dict[str, Path] = {}
     for option in options:
-        key, path = _split(option)
+        key, path = net_option(option)
         fitting = [name for name in names if key in (None, name, name.split(":")[0])]
         if len(fitting) != 1:
             got = "fits none of" if not fitting else "could mean any of"

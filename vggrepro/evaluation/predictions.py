@@ -1,22 +1,25 @@
-"""What a run answered for every image: as CSV, as the contest's submission, beside another run's."""
+"""What a run answered for every image: as CSV, and as the contest's submission."""
 
 from __future__ import annotations
 
 import csv
-import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from vggrepro.data.arrays import Doubles, Ints
 from vggrepro.data.sources.base import file_name
 from vggrepro.data.truth.labels import Synsets
-from vggrepro.errors import DataError, ProtocolError
+from vggrepro.errors import DataError
+from vggrepro.evaluation.paired import Answers
 
 _HEAD = ["image", "truth", "rank"]
+_RANK_OF = "rank by "
+"""What the head of a column with one combination's ranks begins with; the combination's name follows."""
 _WHOLE = re.compile(r"[0-9]{1,9}")
 
 
@@ -25,35 +28,40 @@ class Predictions:
     """The answers of one combination for n images: their names ``keys``, the true classes ``labels`` (n,)
     from 0, how many classes are at least as probable as the true one ``ranks`` (n,), the most probable
     ``classes`` (n, k) and their ``probabilities`` (n, k), the most probable first. Labels and ranks are -1
-    where the true classes are not known."""
+    where the true classes are not known. ``name`` is the combination's, and ``combinations`` are the ranks by
+    all that were evaluated, by name."""
 
     keys: Sequence[str]
     labels: Ints
     ranks: Ints
     classes: Ints
     probabilities: Doubles
+    name: str = ""
+    combinations: Mapping[str, Ints] = field(default_factory=dict)
 
     @property
-    def truth_ranks(self) -> dict[str, int]:
-        """The rank of the true class of each image by its name, 1 for a top-1 hit."""
-        return {key: int(rank) + 1 for key, rank in zip(self.keys, self.ranks, strict=True)}
+    def answers(self) -> Answers:
+        """What a comparison with another run takes of it."""
+        return Answers("this run", self.name, self.keys, self.labels, self.ranks, self.combinations)
 
 
 def to_csv(predictions: Predictions) -> str:
     """A line for each image: its name, its true class from 0, the rank of that (1: a top-1 hit), both empty
-    where they are not known, and the most probable classes with their probabilities."""
+    where they are not known, and the most probable classes with their probabilities. Of several combinations
+    the rank by each follows."""
     count = predictions.classes.shape[1]
+    others = predictions.combinations if len(predictions.combinations) > 1 else {}
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     columns = [name for place in range(1, count + 1) for name in (f"class{place}", f"probability{place}")]
-    writer.writerow([*_HEAD, *columns])
+    writer.writerow([*_HEAD, *columns, *(f"{_RANK_OF}{name}" for name in others)])
     columns_of = (predictions.keys, predictions.labels, predictions.ranks)
     answers = zip(*columns_of, predictions.classes, predictions.probabilities, strict=True)
-    for key, label, rank, classes, probabilities in answers:
+    for place, (key, label, rank, classes, probabilities) in enumerate(answers):
         pairs = zip(classes, probabilities, strict=True)
         truth = (label, rank + 1) if label >= 0 else ("", "")
         told = [text for guess, p in pairs for text in (str(guess), f"{p:.9g}")]
-        writer.writerow([key, *truth, *told])
+        writer.writerow([key, *truth, *told, *(ranks[place] + 1 for ranks in others.values())])
     return text.getvalue()
 
 
@@ -66,89 +74,40 @@ def to_submission(predictions: Predictions, synsets: Synsets, devkit: Synsets) -
     return "".join(" ".join(map(str, ids[predictions.classes[i]])) + "\n" for i in order)
 
 
-def read_truth_ranks(path: Path) -> dict[str, int]:
-    """The rank of the true class of each image, 1 for a top-1 hit, from a file that :func:`to_csv` wrote.
-
-    Raises DataError for anything else, with the line.
-    """
+def read_answers(path: Path) -> Answers:
+    """The ranks of the true classes from a file that :func:`to_csv` wrote. Raises DataError, with the line,
+    for anything else."""
     try:
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            rows = list(csv.reader(file))
+            lines = list(csv.reader(file))
     except (OSError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as CSV: {error}") from error
-    if not rows or rows[0][:3] != _HEAD:
+    if not lines or lines[0][:3] != _HEAD:
         raise DataError(f"{path}:1: expected the heads {','.join(_HEAD)},..., as --predictions writes them")
-    found: dict[str, int] = {}
-    for number, row in enumerate(rows[1:], 2):
-        if len(row) != len(rows[0]) or not _WHOLE.fullmatch(row[2]) or int(row[2]) < 1:
+    head, *rows = lines
+    ranked = [2, *(at for at, text in enumerate(head) if text.startswith(_RANK_OF))]
+    found: dict[str, list[str]] = {}
+    for number, row in enumerate(rows, 2):
+        if len(row) != len(head) or not all(_is_rank(row[at]) for at in ranked) or not _is_whole(row[1]):
             raise DataError(
                 f"{path}:{number}: expected an image, its truth, and a rank from 1, got {row[:3]}"
             )
         if row[0] in found:
             raise DataError(f"{path}:{number}: image {row[0]} occurs twice")
-        found[row[0]] = int(row[2])
-    return found
+        found[row[0]] = row
+    if not found:
+        raise DataError(f"{path}: has no images, expected a line for each")
+
+    def column(at: int) -> Ints:
+        return np.asarray([int(row[at]) for row in found.values()], np.int64)
+
+    combinations = {head[at].removeprefix(_RANK_OF): column(at) - 1 for at in ranked[1:]}
+    return Answers(str(path), "", tuple(found), column(1), column(2) - 1, combinations)
 
 
-@dataclass(frozen=True)
-class Disagreement:
-    """How many images one run of two alone is right about, by top-``k``."""
-
-    k: int
-    only_ours: int
-    only_theirs: int
-
-    @property
-    def p_value(self) -> float:
-        """McNemar's exact test, two-sided: how probable so uneven a split is, or one more uneven, if both
-        runs are right equally often."""
-        return sign_test(self.only_ours, self.only_theirs)
+def _is_whole(text: str) -> bool:
+    return _WHOLE.fullmatch(text) is not None
 
 
-@dataclass(frozen=True)
-class PairedComparison:
-    """Two runs on the same ``images``; ``other`` is the file of the other run's predictions."""
-
-    other: str
-    images: int
-    top1: Disagreement
-    top5: Disagreement
-
-    @property
-    def sentence(self) -> str:
-        parts = [
-            f"top-{d.k} error {100 * (d.only_theirs - d.only_ours) / self.images:+.2f} points"
-            f" ({d.only_ours} images right here alone, {d.only_theirs} there alone, p = {d.p_value:.2g})"
-            for d in (self.top1, self.top5)
-        ]
-        return f"against {self.other} on {self.images} common images: {'; '.join(parts)}"
-
-    def facts(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        pairs = {"top1": self.top1, "top5": self.top5}
-        told = {name: {**asdict(d), "p_value": d.p_value} for name, d in pairs.items()}
-        return {"other": self.other, "images": self.images, **told}
-
-
-def compare(ours: Mapping[str, int], theirs: Mapping[str, int], other: str) -> PairedComparison:
-    """Compare the ranks of the true classes, by the images' names, of two runs. Raises ProtocolError if they
-    have no image in common."""
-    common = [key for key in ours if key in theirs]
-    if not common:
-        raise ProtocolError(f"{other}: has none of the images of this run")
-
-    def disagreement(k: int) -> Disagreement:
-        hits = [(ours[key] <= k, theirs[key] <= k) for key in common]
-        return Disagreement(k, hits.count((True, False)), hits.count((False, True)))
-
-    return PairedComparison(other, len(common), disagreement(1), disagreement(5))
-
-
-def sign_test(one: int, other: int) -> float:
-    """The two-sided probability of a split of ``one`` + ``other`` fair coins at least as uneven as this."""
-    total, fewer = one + other, min(one, other)
-    if one == other:
-        return 1.0
-    log_ways = math.lgamma(total + 1) - total * math.log(2)
-    terms = (math.exp(log_ways - math.lgamma(i + 1) - math.lgamma(total - i + 1)) for i in range(fewer + 1))
-    return min(1.0, 2 * math.fsum(terms))
+def _is_rank(text: str) -> bool:
+    return _is_whole(text) and int(text) >= 1

@@ -38,18 +38,26 @@ _KINDS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+ReadingChanges = tuple[tuple[str, str], ...]
+"""Names and values of an image reading's fields (exif, kernel, centre) that differ from the run's own."""
+
+_CENTRED = ("centre", "five")
+"""Kinds of views that the rule for the centre crop of an odd margin concerns."""
+
+
 @dataclass(frozen=True, order=True)
 class Stream:
     """What one network answers for one kind of view. ``net`` is the network's name, ``view_kind`` a key of
     VIEWS_PER_IMAGE, ``scale`` the images' smallest side Q in pixels. ``flip`` says whether all views are
     mirrored. ``average`` differs from its default only for "dense", whose score maps have several
-    positions."""
+    positions. ``changes`` are what is read otherwise than the rest of the run."""
 
     net: str
     view_kind: str
     scale: int
     flip: bool
     average: str = BEFORE
+    changes: ReadingChanges = ()
 
     @property
     def view_count(self) -> int:
@@ -58,13 +66,13 @@ class Stream:
 
     def __str__(self) -> str:
         words = [self.net, self.view_kind, f"Q{self.scale}", "flip" if self.flip else "noflip"]
-        return " ".join(words if self.average == BEFORE else [*words, self.average])
+        return " ".join([*words, *_unusual(self.average, self.changes)])
 
 
 @dataclass(frozen=True)
 class Member:
     """One network under one protocol. ``net`` is its name. ``scales`` are smallest sides Q in pixels; the
-    mean over them is taken.
+    mean over them is taken. ``changes`` are what is read otherwise than the rest of the run.
 
     Raises ProtocolError for an unknown protocol or average, no or repeated scales, and for ten-crop
     without its mirrors.
@@ -75,6 +83,7 @@ class Member:
     scales: tuple[int, ...]
     flip: bool
     average: str = BEFORE
+    changes: ReadingChanges = ()
 
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:
@@ -91,13 +100,18 @@ class Member:
     def __str__(self) -> str:
         scales = ",".join(map(str, self.scales))
         flips = "with flips" if self.flip else "no flips"
-        words = f"{self.net} {self.protocol} Q={scales} {flips}"
-        return words if self.average == BEFORE else f"{words} {self.average}"
+        words = [self.net, self.protocol, f"Q={scales}", flips]
+        return " ".join([*words, *_unusual(self.average, self.changes)])
 
     @property
     def view_count(self) -> int:
         """Views per image, over kinds, scales and flips: 150 for multi-crop at three scales with flips."""
         return sum(stream.view_count for stream in stream_shares([self]))
+
+
+def _unusual(average: str, changes: ReadingChanges) -> list[str]:
+    """The words for an average that is not the default, and for what is read otherwise."""
+    return [*([] if average == BEFORE else [average]), *(f"{name}={value}" for name, value in changes)]
 
 
 def stream_shares(members: Sequence[Member]) -> dict[Stream, float]:
@@ -114,9 +128,10 @@ def stream_shares(members: Sequence[Member]) -> dict[Stream, float]:
 def _streams(member: Member) -> Iterable[Stream]:
     for kind in _KINDS[member.protocol]:
         average = member.average if kind == "dense" else BEFORE
+        changes = tuple(c for c in member.changes if c[0] != "centre" or kind in _CENTRED)
         for scale in member.scales:
             for flip in (False, True) if member.flip else (False,):
-                yield Stream(member.net, kind, scale, flip, average)
+                yield Stream(member.net, kind, scale, flip, average, changes)
 
 
 def parts(members: Sequence[Member]) -> list[tuple[Member, ...]]:

@@ -117,6 +117,14 @@ def collect_results(
     )
 
 
+def collect_ranks(cache: ViewCache, members: Members, indexes: Ints, labels: Ints) -> Ints:
+    """The ranks (n,) of the true classes ``labels`` (n,) under ``members`` alone. Raises ProtocolError if a
+    view is missing in the cache."""
+    shares = stream_shares(members)
+    pieces = _pieces(cache, list(shares), indexes)
+    return np.concatenate([truth_ranks(fuse(means, shares), labels[place]) for place, means in pieces])
+
+
 def collect_answers(cache: ViewCache, members: Members, indexes: Ints) -> tuple[Ints, Doubles]:
     """The most probable classes (n, 5) of the images at ``indexes`` (n,) and their probabilities (n, 5), for
     images whose true classes are not known. Raises ProtocolError if a view is missing in the cache."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+from paired_case import make_comparison, make_sweep
 from report_case import NAMES, errors, make_page, make_report
 
 from vggrepro.evaluation.goals import row_goals
@@ -133,3 +134,10 @@ def test_every_table_that_rows_were_measured_of_is_on_the_page():
     assert text.count('<tr class="ours">') == len(goals)
     assert text.count("paper, test top-5") == 1  # Table 6 alone has the column
     assert "fine-tuned in its fully connected layers only" in text
+
+
+def test_another_run_and_other_readings_are_on_the_page():
+    checker = Checker()
+    checker.feed(page(replace(make_report(), comparison=make_comparison(), sweep=make_sweep()), {}))
+    assert checker.open == []
+    assert {"Compared with another run", "What the paper leaves open"} <= set(checker.text)

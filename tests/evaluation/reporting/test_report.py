@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 
 import pytest
+from paired_case import make_comparison, make_sweep
 from report_case import errors, make_report
 
 from vggrepro.evaluation.goals import row_goals
@@ -60,3 +61,26 @@ def test_the_papers_errors_on_the_test_images_are_told():
     report = replace(make_report(), found=[(goal, Outcome(goal.members, errors(25, 8))) for goal in goals])
     assert "paper: 23.7 / 6.8 (test: 6.8)" in to_markdown(report)
     assert "paper: 23.9 / 7.2 " in to_markdown(report)
+    expected = to_json(report)["results"]["table 6, ensemble-2"]["expected"]
+    assert expected["test_top5_error_percent"] == 6.8
+
+
+def test_another_run_and_other_readings_are_told():
+    report = replace(make_report(), comparison=make_comparison(), sweep=make_sweep())
+    found = json.loads(json.dumps(to_json(report)))
+    assert found["comparison"]["rows"]["table 5, D:dense"]["top1"]["only_theirs"] == 2
+    assert found["sweep"]["average"]["nearest"] == ["after-softmax"]
+    lines = to_markdown(report).splitlines()
+    assert [
+        line for line in lines if line.startswith("| table 5, D:dense") and "+12.50 (1, 2; p = 1)" in line
+    ]
+    assert [line for line in lines if line.startswith("| exif apply (table 5, D:dense)")]
+    assert [line for line in lines if line.startswith("- against other|<b>.json on 8 common images")]
+    assert [line for line in lines if line.startswith("- average: nearest to the expected errors (paper)")]
+
+
+def test_squashed_images_are_told():
+    report = make_report()
+    counts = replace(report.counts, squashed="db: all 32 images looked at are 256 x 256")
+    assert "- db: all 32 images looked at are 256 x 256" in to_markdown(replace(report, counts=counts))
+    assert to_json(replace(report, counts=counts))["images"]["squashed"].startswith("db: ")

@@ -14,10 +14,12 @@ from vggrepro.cli.options.evaluation import (
 from vggrepro.cli.options.images import Sample
 from vggrepro.cli.options.read import Options, given
 from vggrepro.cli.options.refuse import refuse_with_demo
+from vggrepro.cli.options.values import axes
 from vggrepro.errors import OptionError
 from vggrepro.evaluation import demo
 from vggrepro.evaluation.goals import PAPER, EvaluationPlan, Goal, parse_expectation, row_goals
 from vggrepro.evaluation.measuring.rescaled_image import ImageReading
+from vggrepro.evaluation.open_readings import AXES, open_readings
 from vggrepro.paper.rows import find_rows, published_rows
 from vggrepro.paper.tables import TableRow
 
@@ -39,11 +41,13 @@ class GoalOptions:
     row: tuple[str, ...] = ()
     list_rows: bool = False
     score_blob: str | None = None
+    sweep: tuple[str, ...] = ()
     expect: str | None = None
 
     def plan(self) -> EvaluationPlan:
         """Raises OptionError and ProtocolError for what cannot be evaluated, or does not go together."""
-        return _expecting(self._plan(), self.expect)
+        readings = open_readings(self.sweep, self.reading.reading, self.protocol.average)
+        return replace(_expecting(self._plan(), self.expect), readings=readings)
 
     def _plan(self) -> EvaluationPlan:
         if self.demo:
@@ -129,6 +133,18 @@ def add_goal_options(options: Options) -> None:
         help='a row of the table, as "D:256;512" (see --list-rows); repeatable',
     )
     options.add_argument("--list-rows", action="store_true", help="list the rows of all tables, and stop")
+
+
+def add_sweep_option(options: Options) -> None:
+    """Add ``--sweep``."""
+    options.add_argument(
+        "--sweep",
+        type=axes,
+        default=(),
+        metavar="AXIS,...",
+        help="also measure every reading of what the paper leaves open, one question at a time, beside the"
+        f" run's own: {', '.join(AXES)}",
+    )
 
 
 def add_expect_option(options: Options) -> None:

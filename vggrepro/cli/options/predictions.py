@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +13,10 @@ from vggrepro.cli.options.report_files import ReportFiles
 from vggrepro.cli.options.results import check_outputs
 from vggrepro.data.truth.ground_truth import Truth
 from vggrepro.errors import OptionError
-from vggrepro.evaluation.predictions import Predictions, compare, read_truth_ranks, to_csv, to_submission
+from vggrepro.evaluation.paired import Answers, compare
+from vggrepro.evaluation.predictions import Predictions, read_answers, to_csv, to_submission
 from vggrepro.evaluation.reporting.report import Report
+from vggrepro.evaluation.reporting.stored_report import read_report
 from vggrepro.system.atomic import replacing
 
 if TYPE_CHECKING:
@@ -30,16 +32,21 @@ class PredictionOptions:
     predictions: Path | None = None
     compare: Path | None = None
 
-    def check(self, options: DataclassInstance) -> Mapping[str, int] | None:
-        """The other run's ranks of the true classes, by image. Raises OptionError for a file of another kind,
-        OSError for one that cannot be written, DataError for one that cannot be read."""
+    def check(self, options: DataclassInstance) -> Answers | None:
+        """The other run's answers, from its predictions or from those that its report names. Raises
+        OptionError for a file of another kind, OSError for one that cannot be written, DataError for one that
+        cannot be read."""
         check_outputs(self.predictions, options=options)
         if self.predictions is not None and self.predictions.suffix not in (".csv", _SUBMISSION):
             raise OptionError(
                 f"--predictions {self.predictions}: expected a name that ends in .csv, or in {_SUBMISSION}"
                 " for the contest's format"
             )
-        return None if self.compare is None else read_truth_ranks(self.compare)
+        if self.compare is None:
+            return None
+        if self.compare.suffix == ".json":
+            return read_report(self.compare).answers()
+        return read_answers(self.compare)
 
     def check_unlabelled(self, report: ReportFiles) -> None:
         """Raise OptionError for options that have no use without the true classes, or without predictions."""
@@ -61,24 +68,28 @@ class PredictionOptions:
                 f" {len(truth.source)} images, but {images} are evaluated; expected a name that ends in .csv"
             )
 
-    def compared(self, report: Report, theirs: Mapping[str, int] | None) -> Report:
+    def compared(self, report: Report, theirs: Answers | None) -> Report:
         """The report, with the comparison that was asked for."""
         if theirs is None or report.predictions is None:
             return report
-        return replace(report, comparison=compare(report.predictions.truth_ranks, theirs, str(self.compare)))
+        return replace(report, comparison=compare(report.predictions.answers, theirs))
 
-    def write(self, found: Predictions | None, truth: Truth) -> None:
-        """Write the predictions. Raises OptionError as :meth:`check_submission`, for images left out on the
-        way."""
+    def write(self, found: Predictions | None, truth: Truth) -> dict[str, str] | None:
+        """Write the predictions. Of a CSV file its name and SHA-256 are returned, by which a report names it.
+        Raises OptionError as :meth:`check_submission`, for images left out on the way."""
         if self.predictions is None or found is None:
-            return
+            return None
         self.check_submission(truth, len(found.keys))
         if self.predictions.suffix == _SUBMISSION and truth.devkit and truth.synsets:
             text = to_submission(found, truth.synsets, truth.devkit)
         else:
             text = to_csv(found)
+        content = text.encode("utf-8", "surrogateescape")
         with replacing(self.predictions) as file:
-            file.write(text.encode("utf-8", "surrogateescape"))
+            file.write(content)
+        if self.predictions.suffix == _SUBMISSION:
+            return None
+        return {"file": str(self.predictions), "sha256": hashlib.sha256(content).hexdigest()}
 
 
 def add_prediction_options(options: Options) -> None:
@@ -88,11 +99,13 @@ def add_prediction_options(options: Options) -> None:
         type=Path,
         metavar="FILE",
         help="write what was answered for each image: FILE.csv with the five most probable classes and the"
-        " rank of the true one, or FILE.txt in the contest's format; of several combinations, the best one's",
+        " rank of the true one, or FILE.txt in the contest's format; of several combinations the best one's,"
+        " and in FILE.csv the ranks by all",
     )
     options.add_argument(
         "--compare",
         type=Path,
-        metavar="FILE.csv",
-        help="compare with the --predictions of another run, image by image (McNemar's test)",
+        metavar="FILE",
+        help="compare with another run on the same images, image by image (McNemar's test): its --predictions"
+        " FILE.csv, or its --json report, which names them",
     )

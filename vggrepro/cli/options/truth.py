@@ -11,7 +11,6 @@ from vggrepro.cli.options.refuse import refuse_together, refuse_with_demo
 from vggrepro.data.truth.ground_truth import Truth, open_truth, open_unlabelled
 from vggrepro.errors import OptionError
 from vggrepro.evaluation import demo
-from vggrepro.graph.metadata import file_sha256
 
 
 @dataclass(frozen=True)
@@ -26,11 +25,11 @@ class TruthOptions:
     tar_index: Path | None = None
     no_labels: bool = False
 
-    def facts(self) -> dict[str, dict[str, str]]:
-        """The files of the ground truth that were given, with their SHA-256: ready for JSON."""
-        files = {name: getattr(self, name) for name in ("labels", "synsets", "devkit", "blacklist")}
-        given = {name: path for name, path in files.items() if path is not None}
-        return {name: {"file": str(path), "sha256": file_sha256(path)} for name, path in given.items()}
+    def files(self, *, embedded: bool) -> dict[str, Path | None]:
+        """The files of the ground truth that were given, or those of the ``embedded`` demo."""
+        if embedded:
+            return {"labels": demo.LABELS, "synsets": demo.SYNSETS}
+        return {name: getattr(self, name) for name in ("labels", "synsets", "devkit", "blacklist")}
 
     def open(self, *, embedded: bool) -> Truth:
         """The images that the options name, or those of the ``embedded`` demo, which brings its own.

@@ -7,6 +7,8 @@ import math
 from pathlib import Path
 
 from vggrepro.data.mean_image import MEAN_IMAGE_SUFFIXES
+from vggrepro.errors import ProtocolError
+from vggrepro.evaluation.open_readings import parse_axes
 
 
 def positive(text: str) -> int:
@@ -22,6 +24,14 @@ def natural(text: str) -> int:
 def sizes(text: str) -> tuple[int, ...]:
     """``256,384,512``."""
     return tuple(positive(part) for part in text.split(","))
+
+
+def axes(text: str) -> tuple[str, ...]:
+    """``kernel,exif``: open questions of a sweep."""
+    try:
+        return parse_axes(text)
+    except ProtocolError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def size_range(text: str) -> tuple[int, int]:

@@ -186,11 +186,25 @@ class Scorer:
         return result
 
 
+class PosteriorScore:
+    """Gives the log posteriors (n, K) of views (n, C, h, w). The scores of the last blob are kept: streams
+    that differ in their averages alone take theirs from one run of the network."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer = scorer
+        self._last: tuple[Singles, Singles] | None = None
+
+    def __call__(self, stream: Stream, blob: Singles) -> Singles:
+        if self._last is None or self._last[0] is not blob:
+            self._last = None  # two blobs are not held at once
+            self._last = blob, self._scorer(blob)
+        return log_posteriors(self._last[1], stream.average)
+
+
 def posterior_score(
     network: EvaluatedNet, streams: Sequence[Stream], device: str, threads: int
-) -> Callable[[Stream, Singles], Singles]:
+) -> PosteriorScore:
     """The function that gives the log posteriors (n, K) of views (n, C, h, w) of one of the ``streams``, with
     the network on ``device``."""
     dense = any(stream.view_kind == "dense" for stream in streams)
-    scorer = Scorer(network, device, convolutional=dense, threads=threads)
-    return lambda stream, blob: log_posteriors(scorer(blob), stream.average)
+    return PosteriorScore(Scorer(network, device, convolutional=dense, threads=threads))

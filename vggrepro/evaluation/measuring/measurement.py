@@ -253,7 +253,8 @@ def _measure_network(
     check_scales(network, streams)
     if not ranks.rank:
         for stream in streams:
-            cache.create(stream, network.channels, {**network.facts(), **images.reading.facts()})
+            reading = images.reading.changed(stream.changes)
+            cache.create(stream, network.channels, {**network.facts(), **reading.facts()})
     ranks.barrier()
     with StreamCaches(cache, streams) as caches:
         mine = _windows_of(ranks, images, execution)

@@ -8,7 +8,7 @@ network. Memory does not grow with the number of images.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Literal
 
@@ -21,10 +21,11 @@ from vggrepro.data.mean_image import MeanImage
 from vggrepro.data.preprocess import to_blob
 from vggrepro.data.reading import OnBadImage
 from vggrepro.data.sources.base import Source
+from vggrepro.data.squashed import squashed_notice
 from vggrepro.errors import DataError, ProtocolError
-from vggrepro.evaluation.measuring.rescaled_image import ImageReading, RescaledImage, cut_view, read_rescaled
+from vggrepro.evaluation.measuring.rescaled_image import ImageReading, RescaledImage, cut_view, read_in_ways
 from vggrepro.evaluation.measuring.view_batches import ViewBatch, batches_by_size, windows
-from vggrepro.evaluation.protocols import Stream
+from vggrepro.evaluation.protocols import BEFORE, ReadingChanges, Stream
 from vggrepro.system.threads import ordered_map
 
 _BLOBS_AHEAD = 3
@@ -46,6 +47,11 @@ class ImageSet:
     ) -> ImageSet:
         """All images of a source."""
         return cls(source, np.arange(len(source)), reading or ImageReading(), on_bad)
+
+    @property
+    def squashed_notice(self) -> str | None:
+        """What to tell of images that were squashed to squares; None where ``--resize warp`` asks for it."""
+        return squashed_notice(self.source) if self.reading.resize == "keep-aspect" else None
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,8 @@ class ImageProblem:
 
 
 Score = Callable[[Stream, Singles], Singles]
-"""What the network gives for a blob of views (n, C, h, w) of one stream: a row for each, (n, D)."""
+"""What the network gives for a blob of views (n, C, h, w) of one stream: a row for each, (n, D). Streams that
+share a blob ask for it one after the other."""
 
 Wanted = Callable[[Stream, Ints], npt.NDArray[np.bool_]]
 """Which of a window's images (n,) need an answer in a stream: (n,)."""
@@ -97,9 +104,10 @@ def every(_stream: Stream, indexes: Ints) -> npt.NDArray[np.bool_]:
 
 @dataclass(frozen=True, eq=False)
 class _Work:
-    """One batch of a window: ``pictures`` are its views' pixels, (h, w, C) uint8 each."""
+    """One batch of a window: ``pictures`` are its views' pixels, (h, w, C) uint8 each, which are the same for
+    all ``streams``."""
 
-    stream: Stream
+    streams: tuple[Stream, ...]
     batch: ViewBatch
     pictures: list[Pixels]
     window: Ints
@@ -144,7 +152,8 @@ class Pipeline:
             if isinstance(item, ImageProblem):
                 yield item
             else:
-                yield from gather.add(item.work, score(item.work.stream, item.blob))
+                for stream in item.work.streams:
+                    yield from gather.add(item.work, stream, score(stream, item.blob))
 
     def _prepared(self, item: _Work | ImageProblem) -> _Prepared | ImageProblem:
         if isinstance(item, ImageProblem):
@@ -156,8 +165,9 @@ class Pipeline:
     def _mean_views(self, work: _Work) -> Singles:
         """The mean image's views that go with a batch's pictures: (n, h, w, C)."""
         assert isinstance(self.mean, MeanImage)
-        pixels, centre = self.mean.pixels, self.images.reading.centre
-        views = [cut_view(pixels, work.stream, v.number, self.crop, centre) for v in work.batch.views]
+        stream = work.streams[0]
+        pixels, centre = self.mean.pixels, self.images.reading.changed(stream.changes).centre
+        views = [cut_view(pixels, stream, v.number, self.crop, centre) for v in work.batch.views]
         return np.stack(views)
 
     def _check_mean(self, image: RescaledImage, index: int) -> None:
@@ -178,60 +188,78 @@ class Pipeline:
         indexes = (int(index) for window in windows for index in window)
         loaded = ordered_map(self._load, indexes, threads=self.execution.workers, ahead=self.execution.window)
         for window in windows:
-            decoded: dict[int, RescaledImage] = {}
+            decoded: dict[int, _Ways] = {}
             for position, (index, image) in enumerate(zip(window, islice(loaded, len(window)), strict=True)):
                 if isinstance(image, DataError):
                     yield ImageProblem(int(index), "bad", str(image))
                     continue
                 decoded[position] = image
-                if image.truncated:
+                if any(way.truncated for way in image.values()):
                     place = self.images.source.place(int(index))
                     yield ImageProblem(int(index), "truncated", f"{place}: {ENDS_EARLY}")
-            for stream in self.streams:
-                yield from self._batches(stream, window, decoded, wanted(stream, window))
+            for streams in _sharing_views(self.streams):
+                pending = np.any([wanted(stream, window) for stream in streams], axis=0)
+                yield from self._batches(streams, window, decoded, pending)
 
-    def _load(self, index: int) -> RescaledImage | DataError:
+    def _load(self, index: int) -> _Ways | DataError:
+        scales: dict[ReadingChanges, set[int]] = {}
+        for stream in self.streams:
+            scales.setdefault(stream.changes, set()).add(stream.scale)
         try:
-            scales = sorted({stream.scale for stream in self.streams})
             grey = self.channels == 1
-            image = read_rescaled(self.images.source, index, scales, self.images.reading, grey=grey)
+            image = read_in_ways(self.images.source, index, scales, self.images.reading, grey=grey)
         except DataError as error:
             if self.images.on_bad == "error":
                 raise
             return error
-        self._check_mean(image, index)
+        for way in image.values():
+            self._check_mean(way, index)
         return image
 
     def _batches(
         self,
-        stream: Stream,
+        streams: tuple[Stream, ...],
         window: Ints,
-        decoded: Mapping[int, RescaledImage],
+        decoded: Mapping[int, _Ways],
         wanted: npt.NDArray[np.bool_],
     ) -> Iterator[_Work]:
-        sizes = [decoded[p].size(stream, self.crop) if p in decoded else None for p in range(len(window))]
+        stream = streams[0]
+        shown = {position: ways[stream.changes] for position, ways in decoded.items()}
+        sizes = [shown[p].size(stream, self.crop) if p in shown else None for p in range(len(window))]
         for batch in batches_by_size(sizes, stream.view_count, self.execution.batch * self.crop**2):
             if any(wanted[position] for position in batch.positions):
-                pictures = [decoded[v.position].view(stream, v.number, self.crop) for v in batch.views]
-                yield _Work(stream, batch, pictures, window)
+                pictures = [shown[v.position].view(stream, v.number, self.crop) for v in batch.views]
+                yield _Work(streams, batch, pictures, window)
+
+
+_Ways = Mapping[ReadingChanges, RescaledImage]
+"""One image, read in each way that a stream asks for."""
+
+
+def _sharing_views(streams: Sequence[Stream]) -> list[tuple[Stream, ...]]:
+    """The streams, those together that look at the same views: they differ in their averages alone."""
+    groups: dict[Stream, list[Stream]] = {}
+    for stream in streams:
+        groups.setdefault(replace(stream, average=BEFORE), []).append(stream)
+    return [tuple(group) for group in groups.values()]
 
 
 class _Gather:
     """Puts the rows of batches together by image. Where not all batches with an image's views are scored, its
-    rows stay incomplete; they are dropped when the next stream or window begins."""
+    rows stay incomplete; they are dropped when the next streams or window begin."""
 
     def __init__(self) -> None:
-        self._partial: dict[int, dict[int, Singles]] = {}
-        self._current: tuple[Stream, int] | None = None
+        self._partial: dict[tuple[Stream, int], dict[int, Singles]] = {}
+        self._current: tuple[tuple[Stream, ...], int] | None = None
 
-    def add(self, work: _Work, rows: Singles) -> Iterator[Answer]:
-        current = (work.stream, int(work.window[0]))
+    def add(self, work: _Work, stream: Stream, rows: Singles) -> Iterator[Answer]:
+        current = (work.streams, int(work.window[0]))
         if current != self._current:
             self._current, self._partial = current, {}
         for view, row in zip(work.batch.views, rows, strict=True):
             index = int(work.window[view.position])
-            views = self._partial.setdefault(index, {})
+            views = self._partial.setdefault((stream, index), {})
             views[view.number] = row
-            if len(views) == work.stream.view_count:
-                del self._partial[index]
-                yield Answer(work.stream, index, np.stack([views[n] for n in range(len(views))]))  # (V, D)
+            if len(views) == stream.view_count:
+                del self._partial[stream, index]
+                yield Answer(stream, index, np.stack([views[n] for n in range(len(views))]))  # (V, D)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import numpy.typing as npt
 
-from vggrepro.data.decode import Exif, Pixels
+from vggrepro.data.decode import Decoded, Exif, Pixels
 from vggrepro.data.image_header import MAX_PIXELS
 from vggrepro.data.preprocess import (
     Centre,
@@ -24,7 +25,7 @@ from vggrepro.data.preprocess import (
 from vggrepro.data.sources.base import Source
 from vggrepro.errors import ImageTooLargeError
 from vggrepro.evaluation.measuring.view_batches import Size
-from vggrepro.evaluation.protocols import Stream
+from vggrepro.evaluation.protocols import ReadingChanges, Stream
 
 AnyPixels = npt.NDArray[Any]
 """(H, W, C) of any dtype: an image, or a mean image that is cropped with it."""
@@ -43,6 +44,10 @@ class ImageReading:
     channel_order: ChannelOrder = "bgr"
     scale: float = 1.0
     """What pixels are multiplied by after the mean is subtracted."""
+
+    def changed(self, changes: ReadingChanges) -> ImageReading:
+        """This reading with other values in some of its fields."""
+        return replace(self, **dict(changes))  # type: ignore[arg-type]  # the fields' own texts
 
     def facts(self) -> dict[str, Any]:
         """The choices, ready for JSON. Those that VGG's nets never need are told only where they differ from
@@ -100,9 +105,36 @@ def read_rescaled(
     """Read and decode an image, in ``grey`` with one channel, and rescale it to smallest sides ``scales`` in
     pixels. Raises DataError if it cannot be decoded, and ImageTooLargeError if it has too many pixels, as it
     is or rescaled."""
-    decoded = source.decoded(index, grey=grey, exif=reading.exif, max_pixels=reading.max_pixels)
-    try:
-        pixels = {q: rescale(decoded.pixels, q, reading.kernel, reading.resize) for q in scales}
-    except ImageTooLargeError as error:
-        raise ImageTooLargeError(f"{source.place(index)}: {error}") from error
-    return RescaledImage(pixels, reading.centre, decoded.truncated)
+    return read_in_ways(source, index, {(): scales}, reading, grey=grey)[()]
+
+
+def read_in_ways(
+    source: Source,
+    index: int,
+    wanted: Mapping[ReadingChanges, Iterable[int]],
+    reading: ImageReading,
+    *,
+    grey: bool = False,
+) -> dict[ReadingChanges, RescaledImage]:
+    """As :func:`read_rescaled`, for each of several changes of the ``reading`` to the scales that are
+    ``wanted`` of it. The file is decoded once for each way of EXIF orientation, and rescaled once for each
+    kernel and scale."""
+
+    @cache
+    def decoded(exif: Exif) -> Decoded:
+        return source.decoded(index, grey=grey, exif=exif, max_pixels=reading.max_pixels)
+
+    @cache
+    def rescaled(exif: Exif, kernel: Kernel, smallest: int) -> Pixels:
+        pixels = decoded(exif).pixels
+        try:
+            return rescale(pixels, smallest, kernel, reading.resize)
+        except ImageTooLargeError as error:
+            raise ImageTooLargeError(f"{source.place(index)}: {error}") from error
+
+    found = {}
+    for changes, scales in wanted.items():
+        way = reading.changed(changes)
+        pixels = {q: rescaled(way.exif, way.kernel, q) for q in scales}
+        found[changes] = RescaledImage(pixels, way.centre, decoded(way.exif).truncated)
+    return found

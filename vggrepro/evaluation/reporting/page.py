@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import PurePath
 
 from vggrepro.evaluation.metrics import ClassError, ErrorRate
+from vggrepro.evaluation.reporting.html_table import html_row, html_table
 from vggrepro.evaluation.reporting.html_text import html_text
+from vggrepro.evaluation.reporting.number_text import interval, published, signed, with_interval
+from vggrepro.evaluation.reporting.paired_sections import compared_section, sweep_section
 from vggrepro.evaluation.reporting.plots import Point, error_plot
-from vggrepro.evaluation.reporting.report import (
-    Report,
-    difference,
-    differences,
-    interval,
-    published,
-    signed,
-    with_interval,
-)
+from vggrepro.evaluation.reporting.report import Report, difference, differences
+from vggrepro.evaluation.reporting.settings_section import settings_section
 from vggrepro.evaluation.results import Mistake, Outcome
 from vggrepro.paper.tables import TITLES, TableRow, table
-from vggrepro.system.terminal import escaped
 
 Thumbnails = Mapping[int, str]
 """Data URIs of pictures, by the image's index."""
@@ -39,10 +32,12 @@ def page(report: Report, thumbnails: Thumbnails) -> str:
         *(_paper_table(report, number) for number in report.tables),
         _replications(report),
         _comparison(report),
+        compared_section(report.comparison),
+        sweep_section(report.sweep),
         _classes(report),
         _confusions(report),
         _mistakes(report, thumbnails),
-        _settings(report),
+        settings_section(report.settings),
     ]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -87,30 +82,6 @@ def _figure(name: str, rate: ErrorRate, whose: str, wanted: float | None) -> str
     )
 
 
-def _table(heads: Sequence[str], rows: Iterable[str]) -> str:
-    """``heads`` that begin with # are columns of numbers."""
-    cells = "".join(_head(head) for head in heads)
-    body = "".join(rows)
-    return f'<div class="scroll"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _head(head: str) -> str:
-    return (
-        f'<th class="number">{html_text(head[1:])}</th>'
-        if head.startswith("#")
-        else f"<th>{html_text(head)}</th>"
-    )
-
-
-def _row(cells: Sequence[str], numbers: int, ours: bool = False) -> str:
-    """Cells that are escaped already; the last ``numbers`` of them are numbers."""
-    first = len(cells) - numbers
-    body = "".join(
-        f"<td>{c}</td>" if i < first else f'<td class="number">{c}</td>' for i, c in enumerate(cells)
-    )
-    return f'<tr class="ours">{body}</tr>' if ours else f"<tr>{body}</tr>"
-
-
 def _paper_table(report: Report, number: int) -> str:
     """The paper's table, with our column beside the rows that this run measured. Tables 6 and 7 also have
     errors on the test images, whose labels are not public."""
@@ -127,7 +98,7 @@ def _paper_table(report: Report, number: int) -> str:
     rows = [_paper_row(line, measured.get(line), tested=tested) for line in lines]
     notes = dict.fromkeys(line.note for line in lines if line.note and line in measured)
     below = "".join(f'<p class="faint">{html_text(note)}</p>' for note in notes)
-    return f"<h2>Table {number}. {html_text(TITLES[number])}</h2>{_table(heads, rows)}{below}"
+    return f"<h2>Table {number}. {html_text(TITLES[number])}</h2>{html_table(heads, rows)}{below}"
 
 
 def _paper_row(line: TableRow, outcome: Outcome | None, *, tested: bool) -> str:
@@ -135,13 +106,13 @@ def _paper_row(line: TableRow, outcome: Outcome | None, *, tested: bool) -> str:
     if tested:
         cells.append(published(line.test_top5))
     if outcome is None:
-        return _row([*cells, "", ""], len(cells) + 1)
+        return html_row([*cells, "", ""], len(cells) + 1)
     found = outcome.errors
     ours = (
         f"{found.top1.percent:.2f} / {found.top5.percent:.2f}"
         f'<br><span class="faint">{interval(found.top1)}<br>{interval(found.top5)}</span>'
     )
-    return _row([*cells, ours, differences(found, line.top1, line.top5)], len(cells) + 1, ours=True)
+    return html_row([*cells, ours, differences(found, line.top1, line.top5)], len(cells) + 1, ours=True)
 
 
 def _replications(report: Report) -> str:
@@ -149,7 +120,7 @@ def _replications(report: Report) -> str:
         return ""
     heads = ["who", "of", "#top-1 / top-5", "#our difference"]
     rows = [
-        _row(
+        html_row(
             [
                 f'{html_text(r.source)}<br><span class="faint">{html_text(r.what)}</span>',
                 html_text(goal.name),
@@ -160,7 +131,7 @@ def _replications(report: Report) -> str:
         )
         for goal, outcome, r in report.replications
     ]
-    return f"<h2>Published replications</h2>{_table(heads, rows)}"
+    return f"<h2>Published replications</h2>{html_table(heads, rows)}"
 
 
 def _comparison(report: Report) -> str:
@@ -178,7 +149,7 @@ def _comparison(report: Report) -> str:
         plots.append(f"<div><h3>{title}</h3>{error_plot(title, kind, points)}</div>")
     heads = ["what", "#top-1", "#top-5"]
     rows = [
-        _row([html_text(label), with_interval(o.errors.top1), with_interval(o.errors.top5)], 2)
+        html_row([html_text(label), with_interval(o.errors.top1), with_interval(o.errors.top5)], 2)
         for label, o in compared
     ]
     dashes = " Dashed strokes are the expected errors." if any(wanted.values()) else ""
@@ -187,7 +158,7 @@ def _comparison(report: Report) -> str:
         f'<p class="faint">The same views, averaged differently, with 95%'
         f" intervals.{dashes}</p>"
         f'<div class="plots">{"".join(plots)}</div>'
-        f"<details><summary>The same as a table</summary>{_table(heads, rows)}</details>"
+        f"<details><summary>The same as a table</summary>{html_table(heads, rows)}</details>"
     )
 
 
@@ -211,7 +182,7 @@ def _class_table(report: Report, classes: Sequence[ClassError]) -> str:
     heads = ["class", "", "#images", "#top-1", "#top-5"]
     largest = max(c.errors.top1.percent for c in classes) or 1.0
     rows = [
-        _row(
+        html_row(
             [
                 _class(report, c.label),
                 _bar(c.errors.top1.percent / largest),
@@ -223,7 +194,7 @@ def _class_table(report: Report, classes: Sequence[ClassError]) -> str:
         )
         for c in classes
     ]
-    return _table(heads, rows)
+    return html_table(heads, rows)
 
 
 def _bar(part: float) -> str:
@@ -246,7 +217,7 @@ def _confusions(report: Report) -> str:
     if not repeated:
         return ""
     rows = [
-        _row(
+        html_row(
             [
                 _class(report, c.truth),
                 _class(report, c.guess),
@@ -258,7 +229,7 @@ def _confusions(report: Report) -> str:
         for c in repeated
     ]
     heads = ["truth", "taken for", "#images", "#share"]
-    return f"<h2>Most frequent confusions</h2>{_table(heads, rows)}"
+    return f"<h2>Most frequent confusions</h2>{html_table(heads, rows)}"
 
 
 def _mistakes(report: Report, thumbnails: Thumbnails) -> str:
@@ -293,10 +264,3 @@ def _breakable(key: str) -> str:
 def _guess(report: Report, label: int, probability: float, right: bool) -> str:
     mark = ' class="truth"' if right else ""
     return f"<li{mark}>{_short(report, label)} {100 * probability:.1f}%</li>"
-
-
-def _settings(report: Report) -> str:
-    text = json.dumps(dict(report.settings), indent=1, ensure_ascii=False)
-    text = "\n".join(map(escaped, text.split("\n")))
-    details = f"<details><summary>Every setting of this run</summary><pre>{escape(text)}</pre></details>"
-    return f"<h2>Settings</h2>{details}"

@@ -9,14 +9,24 @@ from typing import Any
 from vggrepro.data.truth.labels import is_wnid
 from vggrepro.evaluation.goals import Goal
 from vggrepro.evaluation.metrics import ErrorRate, TopErrors
-from vggrepro.evaluation.predictions import PairedComparison, Predictions
+from vggrepro.evaluation.paired import PairedComparison
+from vggrepro.evaluation.predictions import Predictions
+from vggrepro.evaluation.reporting.number_text import published, signed, with_interval
+from vggrepro.evaluation.reporting.paired_tables import (
+    COMPARISON_HEADS,
+    SWEEP_HEADS,
+    Lines,
+    comparison_rows,
+    in_one_line,
+    sweep_rows,
+)
+from vggrepro.evaluation.reporting.stored_report import FORMAT
 from vggrepro.evaluation.results import Outcome, Results
+from vggrepro.evaluation.sweep import SweptAxis
 from vggrepro.paper.replications import Replication, replications_of
 from vggrepro.paper.tables import TableRow
 from vggrepro.system.terminal import escaped
 from vggrepro.text_table import padded
-
-_FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -30,6 +40,8 @@ class Counts:
     selected: int
     bad: Mapping[str, str]
     truncated: Mapping[str, str]
+    squashed: str | None = None
+    """What to tell of images that were squashed to squares."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,13 +62,16 @@ class Report:
     predictions: Predictions | None = None
     """The detailed combination's answers for every image, where they are kept."""
     comparison: PairedComparison | None = None
-    """The same combination beside another run, if that was asked for."""
+    """This run beside another one, if that was asked for."""
+    sweep: Sequence[SweptAxis] = ()
+    """Other readings of what the paper leaves open, if they were asked for."""
 
     @property
     def remarks(self) -> list[str]:
         """What a reader must know, in sentences."""
         compared = [self.comparison.sentence] if self.comparison else []
-        return [*self.notices, *compared, *image_notices(self.counts)]
+        swept = [found.conclusion for found in self.sweep]
+        return [*self.notices, *compared, *swept, *image_notices(self.counts)]
 
     @property
     def row(self) -> TableRow | None:
@@ -104,7 +119,7 @@ def to_json(report: Report) -> dict[str, Any]:
     """The whole report as JSON data. Errors are in percent."""
     results = report.results
     return {
-        "format": _FORMAT,
+        "format": FORMAT,
         "name": report.goal.name,
         **outcome_json(results.whole),
         "results": {goal.name: goal_json(goal, outcome) for goal, outcome in report.found},
@@ -124,6 +139,7 @@ def to_json(report: Report) -> dict[str, Any]:
             for m in results.worst
         ],
         "comparison": report.comparison.facts() if report.comparison else None,
+        "sweep": {found.axis: found.facts() for found in report.sweep},
         "notices": list(report.notices),
         "settings": dict(report.settings),
         "seconds": round(report.seconds, 3),
@@ -157,30 +173,9 @@ def goal_json(goal: Goal, outcome: Outcome) -> dict[str, Any]:
             "top5_error_percent": goal.expectation.top5,
             "top1_difference": difference(outcome.errors.top1, goal.expectation.top1),
             "top5_difference": difference(outcome.errors.top5, goal.expectation.top5),
+            "test_top5_error_percent": goal.row.test_top5 if goal.row else None,
         }
     return found
-
-
-def with_interval(rate: ErrorRate) -> str:
-    """ "25.61 (25.20-26.03)": the error in percent and its 95% interval."""
-    return f"{rate.percent:.2f} ({interval(rate)})"
-
-
-def interval(rate: ErrorRate) -> str:
-    """The 95% interval in percent."""
-    low, high = rate.interval
-    return f"{low:.2f}-{high:.2f}"
-
-
-def published(value: float | None) -> str:
-    """With one decimal, as the paper prints it, or with as many as it was published with."""
-    if value is None:
-        return "-"
-    return f"{value:.1f}" if value == round(value, 1) else f"{value:g}"
-
-
-def signed(value: float | None) -> str:
-    return "-" if value is None else f"{value:+.2f}"
 
 
 def to_markdown(report: Report) -> str:
@@ -198,6 +193,10 @@ def to_markdown(report: Report) -> str:
     if parts:
         rows = [[label, with_interval(o.errors.top1), with_interval(o.errors.top5)] for label, o in parts]
         lines += ["", *_aligned(["parts", "top-1", "top-5"], rows)]
+    if report.comparison is not None:
+        lines += ["", *_of_lines(COMPARISON_HEADS, comparison_rows(report.comparison))]
+    if report.sweep:
+        lines += ["", *_of_lines(SWEEP_HEADS, sweep_rows(report.sweep))]
     notices = report.remarks
     return "\n".join([*lines, *([""] if notices else []), *(f"- {escaped(text)}" for text in notices)]) + "\n"
 
@@ -229,6 +228,10 @@ def _aligned(heads: list[str], rows: list[list[str]]) -> list[str]:
     return [f"| {' | '.join(line)} |" for line in (head, ["-" * len(cell) for cell in head], *lines)]
 
 
+def _of_lines(heads: Sequence[str], rows: Sequence[Sequence[Lines]]) -> list[str]:
+    return _aligned(list(heads), [[in_one_line(cell) for cell in row] for row in rows])
+
+
 def _cell(text: str) -> str:
     """A name as a cell: what it holds moves neither the terminal nor the table."""
     return escaped(text).replace("|", "\\|")
@@ -244,6 +247,8 @@ def image_notices(counts: Counts) -> list[str]:
     found = []
     if counts.selected != counts.listed - counts.blacklisted:
         found.append(f"a sample: {counts.selected} of {counts.listed - counts.blacklisted} images")
+    if counts.squashed is not None:
+        found.append(counts.squashed)
     if counts.blacklisted:
         found.append(f"{counts.blacklisted} blacklisted images are left out")
     if counts.bad:
