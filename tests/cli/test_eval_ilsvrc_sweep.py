@@ -1,9 +1,8 @@
-"""The eval_ilsvrc command: a sweep of what the paper leaves open, and squashed images."""
+"""The eval_ilsvrc command: a sweep of what the paper leaves open."""
 
 import json
 from collections import Counter
 
-import cv2
 import pytest
 
 from vggrepro.cli.eval_ilsvrc import main
@@ -103,16 +102,3 @@ def test_an_unknown_axis_is_an_error_that_lists_the_axes(axes, capsys):
         main(["--demo", "--sweep", axes])
     (line,) = capsys.readouterr().err.splitlines()
     assert "expected some of kernel,average,centre,exif" in line
-
-
-def test_squashed_images_are_warned_of_in_one_line(nets, images, tmp_path, capsys):
-    for path in (images / "images").iterdir():
-        cv2.imwrite(str(path), cv2.resize(cv2.imread(str(path)), (12, 12)))
-    report = run(nets, images, tmp_path, *VIEWS)
-    printed = capsys.readouterr()
-    (line,) = [line for line in printed.err.splitlines() if "12 x 12" in line]
-    assert line.startswith("warning: ")
-    assert "squashed images lower accuracy" in line
-    assert report["images"]["squashed"] in printed.out
-    run(nets, images, tmp_path, *VIEWS, "--resize", "warp", "--mean", "1")
-    assert "12 x 12" not in capsys.readouterr().err

@@ -196,6 +196,7 @@ def _evaluate(
         refuse_together("--no-labels", options.goals, "sweep")
         options.answers.write(predict(plan, truth, images, running, ranks, options.cache), truth)
         return 0
+    options.answers.check_images(theirs, truth, images)
     report = evaluate(plan, truth, images, running, ranks, options.cache)
     if report is None:
         return 0

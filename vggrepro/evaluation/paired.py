@@ -119,38 +119,40 @@ def compare(ours: Answers, theirs: Answers) -> PairedComparison:
     """Compare each combination of this run with the other run's of the same name. Where no name is in both,
     as of one net under two protocols, those that are told in detail are compared. Raises ProtocolError unless
     both runs are of the same images with the same true classes."""
-    places = _places(ours, theirs)
+    at = places(ours.keys, ours.labels, theirs)
     rows = [
-        PairedRow(known, known, paired_errors(ranks, theirs.combinations[known][places]))
+        PairedRow(known, known, paired_errors(ranks, theirs.combinations[known][at]))
         for known, ranks in ours.combinations.items()
         if known in theirs.combinations
     ]
     if not rows:
-        rows = [PairedRow(ours.name, theirs.name, paired_errors(ours.ranks, theirs.ranks[places]))]
+        rows = [PairedRow(ours.name, theirs.name, paired_errors(ours.ranks, theirs.ranks[at]))]
     detailed = next((row for row in rows if row.name == ours.name), rows[0])
     return PairedComparison(theirs.where, len(ours.keys), rows, detailed)
 
 
-def _places(ours: Answers, theirs: Answers) -> Ints:
-    """Where each of our images is among theirs: (n,). Raises ProtocolError unless the images and their
-    classes are the same."""
-    found = {key: place for place, key in enumerate(theirs.keys)}
-    for one, keys, other in ((theirs, ours.keys, found), (ours, theirs.keys, set(ours.keys))):
-        missing = [key for key in keys if key not in other]
+def places(keys: Sequence[str], labels: Ints, theirs: Answers) -> Ints:
+    """Where each of this run's images is among theirs: (n,). ``keys`` are the images' names, ``labels`` (n,)
+    their true classes. Raises ProtocolError unless both runs are of the same images with the same classes."""
+    found, ours = {key: place for place, key in enumerate(theirs.keys)}, set(keys)
+    for run, missing in (
+        (theirs.where, [key for key in keys if key not in found]),
+        ("this run", [key for key in theirs.keys if key not in ours]),
+    ):
         if missing:
             raise ProtocolError(
-                f"{theirs.where}: not the same images: {one.where} lacks {len(missing)}, {missing[0]} first;"
+                f"{theirs.where}: not the same images: {run} lacks {len(missing)}, {missing[0]} first;"
                 " expected a run with the same --images, --limit, --seed and --blacklist"
             )
-    places = np.asarray([found[key] for key in ours.keys], np.int64)
-    wrong = np.flatnonzero(theirs.labels[places] != ours.labels)
+    at = np.asarray([found[key] for key in keys], np.int64)
+    wrong = np.flatnonzero(theirs.labels[at] != labels)
     if len(wrong):
-        at = int(wrong[0])
+        first = int(wrong[0])
         raise ProtocolError(
-            f"{theirs.where}: image {ours.keys[at]} is of class {theirs.labels[places][at]} there, here of"
-            f" {ours.labels[at]}; expected the same --labels"
+            f"{theirs.where}: image {keys[first]} is of class {theirs.labels[at][first]} there, here of"
+            f" {labels[first]}; expected the same --labels"
         )
-    return places
+    return at
 
 
 def sign_test(one: int, other: int) -> float:

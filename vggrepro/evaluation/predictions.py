@@ -20,6 +20,8 @@ from vggrepro.evaluation.paired import Answers
 _HEAD = ["image", "truth", "rank"]
 _RANK_OF = "rank by "
 """What the head of a column with one combination's ranks begins with; the combination's name follows."""
+_SHOWN = 40
+"""Characters of a cell that a message shows."""
 _WHOLE = re.compile(r"[0-9]{1,9}")
 
 
@@ -90,7 +92,8 @@ def read_answers(path: Path) -> Answers:
     for number, row in enumerate(rows, 2):
         if len(row) != len(head) or not all(_is_rank(row[at]) for at in ranked) or not _is_whole(row[1]):
             raise DataError(
-                f"{path}:{number}: expected an image, its truth, and a rank from 1, got {row[:3]}"
+                f"{path}:{number}: expected an image, its truth, and a rank from 1,"
+                f" got {[text[:_SHOWN] for text in row[:3]]}"
             )
         if row[0] in found:
             raise DataError(f"{path}:{number}: image {row[0]} occurs twice")

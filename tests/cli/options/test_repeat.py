@@ -78,7 +78,7 @@ def test_a_net_without_a_name_keeps_that_of_its_file(tmp_path):
     assert (found.weights, found.deploy) == (["old=/new/other.caffemodel"], ["/new/other.prototxt"])
 
 
-@pytest.mark.parametrize("command", [["--unknown"], ["--scales", "x"], ["--sweep", "colour"]])
+@pytest.mark.parametrize("command", [["--unknown"], ["--scales", "x"], ["--sweep", "colour"], ["--help"]])
 def test_a_command_of_another_version_is_the_reports_fault(tmp_path, command):
     settings = {"command": command, "directory": "/there"}
     (tmp_path / "r.json").write_text(json.dumps({"format": FORMAT, "name": "row", "settings": settings}))

@@ -86,6 +86,7 @@ def test_numbers_that_differ_are_named_with_their_place(tmp_path):
         (json.dumps({**REPORT, "format": None}), f"a report of version None, expected {FORMAT}"),
         (json.dumps({**REPORT, "settings": 3}), "a damaged report"),
         (json.dumps({**REPORT, "settings": {**SETTINGS, "command": [1]}}), "a damaged report"),
+        (json.dumps({**REPORT, "settings": {**SETTINGS, "command": "--demo"}}), "a damaged report"),
         (json.dumps({**REPORT, "settings": {**SETTINGS, "directory": None}}), "a damaged report"),
         (json.dumps({**REPORT, "settings": {**SETTINGS, "files": {"labels": {}}}}), "a damaged report"),
         (json.dumps({**REPORT, "settings": {**SETTINGS, "net_files": [{}]}}), "a damaged report"),

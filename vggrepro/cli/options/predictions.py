@@ -13,7 +13,8 @@ from vggrepro.cli.options.report_files import ReportFiles
 from vggrepro.cli.options.results import check_outputs
 from vggrepro.data.truth.ground_truth import Truth
 from vggrepro.errors import OptionError
-from vggrepro.evaluation.paired import Answers, compare
+from vggrepro.evaluation.measuring.pipeline import ImageSet
+from vggrepro.evaluation.paired import Answers, compare, places
 from vggrepro.evaluation.predictions import Predictions, read_answers, to_csv, to_submission
 from vggrepro.evaluation.reporting.report import Report
 from vggrepro.evaluation.reporting.stored_report import read_report
@@ -67,6 +68,13 @@ class PredictionOptions:
                 f"--predictions {self.predictions}: the contest's format has a line for each of"
                 f" {len(truth.source)} images, but {images} are evaluated; expected a name that ends in .csv"
             )
+
+    def check_images(self, theirs: Answers | None, truth: Truth, images: ImageSet) -> None:
+        """Raise ProtocolError for another run that is not of the same images, as far as that is known before
+        the work: with ``--on-bad-image skip`` it is known only afterwards."""
+        if theirs is not None and images.on_bad == "error":
+            keys = [truth.source.key(int(index)) for index in images.indexes]
+            places(keys, truth.labels[images.indexes], theirs)
 
     def compared(self, report: Report, theirs: Answers | None) -> Report:
         """The report, with the comparison that was asked for."""

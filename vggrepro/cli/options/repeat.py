@@ -56,6 +56,9 @@ class StoredParser(Parser):
     def error(self, message: str) -> NoReturn:
         raise DataError(message)
 
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        raise DataError("it evaluates nothing")
+
 
 def repeated(
     parser: Callable[[type[Parser]], Parser], report: StoredReport, command: Sequence[str]

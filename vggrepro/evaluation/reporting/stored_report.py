@@ -12,6 +12,7 @@ from vggrepro.errors import DataError
 from vggrepro.evaluation.paired import Answers
 from vggrepro.evaluation.predictions import read_answers
 from vggrepro.graph.metadata import file_sha256
+from vggrepro.system.file_names import file_path
 
 FORMAT = 2
 """The version of the report's JSON. The first one did not hold all that a repetition needs."""
@@ -89,7 +90,7 @@ class StoredReport:
             raise DataError(
                 f"{self.path}: names no predictions of its run; expected one with --predictions and --json"
             )
-        file = self.folder / named.file
+        file = file_path(self.folder / named.file)
         if not file.exists():
             file = self.path.parent / file.name  # both were moved
         try:
@@ -119,12 +120,12 @@ def read_report(path: Path) -> StoredReport:
         raise DataError(f"{path}: a report of version {data.get('format')!r}, expected {FORMAT}")
     try:
         settings = data["settings"]
-        folder, command = Path(settings["directory"]), tuple(settings["command"])
-        if not isinstance(data["name"], str) or not all(isinstance(part, str) for part in command):
-            raise TypeError("its name or a part of its command is no text")
+        folder, command = Path(settings["directory"]), settings["command"]
+        if not isinstance(command, list) or not all(isinstance(t, str) for t in (data["name"], *command)):
+            raise TypeError("its name is no text, or its command no list of texts")
         named = settings.get("predictions")
         predictions = None if named is None else InputHash(named["file"], named["sha256"])
-        return StoredReport(path, data, folder, command, input_hashes(settings), predictions)
+        return StoredReport(path, data, folder, tuple(command), input_hashes(settings), predictions)
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: a damaged report: {type(error).__name__}: {error}") from error
 
