@@ -33,6 +33,7 @@ def test_the_nearest_reading_is_named_with_its_distance():
     assert found.conclusion.startswith(
         "kernel: nearest to the expected errors (paper) is matlab (mean distance"
     )
+    assert found.conclusion.endswith("; least p of 8 differences to linear: 0.25")
     row = found.facts()["readings"]["matlab"]["rows"]["row"]
     assert row["top1_difference"] == pytest.approx(-2)
     assert row["against_usual"]["top1"]["only_ours"] == 3

@@ -188,8 +188,9 @@ def _evaluate(
     inputs = _open(options, stored)
     plan, truth, images = inputs.plan, inputs.truth, inputs.images
     options.answers.check_submission(truth, len(images.indexes))
-    if not ranks.rank and images.squashed_notice is not None:
-        warnings.warn(images.squashed_notice, stacklevel=2)
+    squashed = images.squashed_notice if not ranks.rank else None
+    if squashed is not None:
+        warnings.warn(squashed, stacklevel=2)
     running = options.running.running(ranks)
     if not truth.labelled:
         options.answers.check_unlabelled(options.report)

@@ -84,11 +84,12 @@ class SweptAxis:
     @property
     def conclusion(self) -> str:
         """In a sentence, which reading is nearest, and whether chance would do as much."""
-        found = [d for r in self.readings for row in r.rows for d in (row.paired.top1, row.paired.top5)]
+        others = [row for r in self.readings if not r.reading.usual for row in r.rows]
+        found = [d for row in others for d in (row.paired.top1, row.paired.top5)]
         if not any(d.only_ours or d.only_theirs for d in found):
             return f"{self.axis}: every reading is right about the same images"
         least = min(d.p_value for d in found)
-        chance = f"least p of a difference to {self.readings[0].reading.value}: {least:.2g}"
+        chance = f"least p of {len(found)} differences to {self.readings[0].reading.value}: {least:.2g}"
         if not self.nearest:
             return f"{self.axis}: nothing is expected of these rows, so no reading is nearest to it; {chance}"
         whose = {row.goal.expectation.whose for row in self.readings[0].rows if row.goal.expectation}

@@ -6,7 +6,13 @@ import pytest
 
 from vggrepro.data.sources import FolderSource
 from vggrepro.errors import DataError
-from vggrepro.evaluation.measuring.rescaled_image import ImageReading, RescaledImage, offsets, read_rescaled
+from vggrepro.evaluation.measuring.rescaled_image import (
+    ImageReading,
+    RescaledImage,
+    offsets,
+    read_in_ways,
+    read_rescaled,
+)
 from vggrepro.evaluation.protocols import Stream
 
 CROP = 4
@@ -66,6 +72,28 @@ def test_an_image_is_read_at_every_scale(tmp_path):
     (tmp_path / "a.png").write_bytes(b"no picture")
     with pytest.raises(DataError, match=r"a\.png"):
         read_rescaled(source, 0, [7], ImageReading())
+
+
+def test_one_decoded_image_serves_every_kernel_and_scale(tmp_path, monkeypatch):
+    cv2.imwrite(str(tmp_path / "a.png"), PIXELS)
+    source, asked = FolderSource(tmp_path, ("a.png",)), []
+    decoded = FolderSource.decoded
+    monkeypatch.setattr(
+        FolderSource, "decoded", lambda *a, exif, **k: asked.append(exif) or decoded(*a, exif=exif, **k)
+    )
+    ways = {
+        (): [14],
+        (("kernel", "area"),): [14, 21],
+        (("centre", "matcaffe"),): [14],
+        (("exif", "apply"),): [7],
+    }
+    found = read_in_ways(source, 0, ways, ImageReading(kernel="cubic"))
+    assert asked == ["ignore", "apply"]
+    for changes, scales in ways.items():
+        alone = read_rescaled(source, 0, scales, ImageReading(kernel="cubic").changed(changes))
+        assert found[changes].centre == alone.centre
+        assert all(np.array_equal(found[changes].pixels[q], alone.pixels[q]) for q in scales)
+    assert found[()].pixels[14] is found[(("centre", "matcaffe"),)].pixels[14]
 
 
 def test_the_choices_of_reading_as_facts():

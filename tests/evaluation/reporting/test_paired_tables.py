@@ -27,10 +27,9 @@ def test_every_reading_stands_beside_the_runs_own_and_the_paper():
     ]
     assert [len(row) for row in rows] == [len(SWEEP_HEADS)] * 4
     assert rows[1][1:] == [
-        ("37.50 / 12.50",),
+        ("37.50 / 12.50", "+12.70 / +5.00"),
         ("-12.50", "2, 1", "p = 1"),
         ("-12.50", "1, 0", "p = 1"),
-        ("+12.70 / +5.00",),
     ]
 
 

@@ -17,9 +17,10 @@ from vggrepro.evaluation.reporting.paired_tables import (
 from vggrepro.evaluation.sweep import SweptAxis
 
 _TOLD = (
-    "Differences are in percentage points; below each, how many images are judged rightly by one of the two"
-    " alone, and McNemar's exact p."
+    "Differences are in percentage points, ours less the other; below each, how many images ours alone and the"
+    " other alone is right about, and McNemar's exact p."
 )
+_SWEPT = "Below the errors is what they are less the expected ones; the other is the run's own reading."
 
 
 def compared_section(found: PairedComparison | None) -> str:
@@ -34,7 +35,7 @@ def sweep_section(axes: Sequence[SweptAxis]) -> str:
     """Every reading of the questions that were asked about; nothing without a sweep."""
     if not axes:
         return ""
-    told = [_TOLD, *(axis.conclusion for axis in axes)]
+    told = [f"{_TOLD} {_SWEPT}", *(axis.conclusion for axis in axes)]
     return _section("What the paper leaves open", told, SWEEP_HEADS, sweep_rows(axes))
 
 

@@ -1,7 +1,7 @@
 """Tables of paired comparisons, with another run and of a sweep, as texts that Markdown and the page share.
 
-A cell of several lines is a tuple: the difference in percentage points, the images that ours and theirs alone
-are right about, and the p-value of McNemar's exact test.
+A cell is a tuple of lines. A difference is in percentage points, with the images that ours and theirs alone are
+right about, and the p-value of McNemar's exact test, below it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,9 @@ COMPARISON_HEADS = ("compared", "top-1: here less there (right here, there alone
 
 SWEEP_HEADS = (
     "reading",
-    "top-1 / top-5",
+    "top-1 / top-5: errors (less the expected)",
     "top-1: less the run's own reading (right here, there alone)",
     "top-5",
-    "less the expected",
 )
 
 
@@ -56,9 +55,9 @@ def _reading_name(axis: SweptAxis, place: int) -> str:
 
 def _swept_cells(row: SweptRow) -> Iterator[Lines]:
     top1, top5 = row.differences
-    yield (f"{row.errors.top1.percent:.2f} / {row.errors.top5.percent:.2f}",)
+    errors = f"{row.errors.top1.percent:.2f} / {row.errors.top5.percent:.2f}"
+    yield (errors,) if top1 is top5 is None else (errors, f"{signed(top1)} / {signed(top5)}")
     yield from _paired_cells(row.paired)
-    yield (f"{signed(top1)} / {signed(top5)}",)
 
 
 def _paired_cells(found: PairedErrors) -> tuple[Lines, Lines]:

@@ -70,8 +70,7 @@ class Report:
     def remarks(self) -> list[str]:
         """What a reader must know, in sentences."""
         compared = [self.comparison.sentence] if self.comparison else []
-        swept = [found.conclusion for found in self.sweep]
-        return [*self.notices, *compared, *swept, *image_notices(self.counts)]
+        return [*self.notices, *compared, *image_notices(self.counts)]
 
     @property
     def row(self) -> TableRow | None:
@@ -197,7 +196,7 @@ def to_markdown(report: Report) -> str:
         lines += ["", *_of_lines(COMPARISON_HEADS, comparison_rows(report.comparison))]
     if report.sweep:
         lines += ["", *_of_lines(SWEEP_HEADS, sweep_rows(report.sweep))]
-    notices = report.remarks
+    notices = [*(found.conclusion for found in report.sweep), *report.remarks]
     return "\n".join([*lines, *([""] if notices else []), *(f"- {escaped(text)}" for text in notices)]) + "\n"
 
 
