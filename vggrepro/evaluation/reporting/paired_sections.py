@@ -17,8 +17,8 @@ from vggrepro.evaluation.reporting.paired_tables import (
 from vggrepro.evaluation.sweep import SweptAxis
 
 _TOLD = (
-    "Differences are in percentage points, ours less the other; below each, how many images ours alone and the"
-    " other alone is right about, and McNemar's exact p."
+    "Differences are in percentage points, ours less the other; below each, how many images ours alone and"
+    " the other alone is right about, and McNemar's exact p."
 )
 _SWEPT = "Below the errors is what they are less the expected ones; the other is the run's own reading."
 

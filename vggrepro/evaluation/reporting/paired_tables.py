@@ -1,7 +1,7 @@
 """Tables of paired comparisons, with another run and of a sweep, as texts that Markdown and the page share.
 
-A cell is a tuple of lines. A difference is in percentage points, with the images that ours and theirs alone are
-right about, and the p-value of McNemar's exact test, below it.
+A cell is a tuple of lines. A difference is in percentage points; below it are the images that ours alone and
+theirs alone is right about, and the p-value of McNemar's exact test.
 """
 
 from __future__ import annotations
