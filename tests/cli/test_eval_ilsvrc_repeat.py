@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from vggrepro.cli.eval_ilsvrc import main
@@ -16,6 +17,8 @@ def run(nets, images, tmp_path, monkeypatch):
     network = ["--weights", "one=one.caffemodel", "--deploy", "one=one.prototxt", "--threads", "1"]
     (tmp_path / "blacklist.txt").write_text("2\n")
     truth = ["--images", "images", "--labels", "val.txt", "--blacklist", "blacklist.txt"]
+    np.save("mean.npy", np.full((3, 9, 9), 100, np.float32))
+    network += ["--mean", "mean.npy", "--mean-as", "pixel"]
     return [*network, *truth, "--protocol", "both", "--scales", "9,12", "--limit", "15", "--seed", "4"]
 
 
@@ -37,7 +40,7 @@ def test_the_same_numbers_from_the_report_alone(run, tmp_path, capsys, monkeypat
     assert main([*run, *out]) == 0
     settings = json.loads((tmp_path / "r.json").read_text())["settings"]
     assert settings["directory"] == str(tmp_path)
-    assert settings["files"].keys() == {"labels", "blacklist"}
+    assert settings["files"].keys() == {"labels", "blacklist", "mean"}
     page = (tmp_path / "r.html").read_text()
     for file in (*settings["files"].values(), settings["net_files"][0]):
         assert file.get("sha256", file.get("weights_sha256")) in page
@@ -66,7 +69,10 @@ def test_a_number_that_differs_is_a_line_and_exit_code_1(run, tmp_path, capsys):
     assert second.startswith(f"differs: results > {name} > top5_error_percent: ")
 
 
-@pytest.mark.parametrize("name", ["one.caffemodel", "one.prototxt", "val.txt", "blacklist.txt"])
+FILES = ["one.caffemodel", "one.prototxt", "val.txt", "blacklist.txt", "mean.npy"]
+
+
+@pytest.mark.parametrize("name", FILES)
 def test_a_changed_file_is_named_before_the_work(run, tmp_path, capsys, name, monkeypatch):
     assert main([*run, "--json", "r.json"]) == 0
     with (tmp_path / name).open("ab") as file:

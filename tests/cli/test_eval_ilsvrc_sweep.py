@@ -37,6 +37,7 @@ def test_each_reading_gives_what_a_run_of_its_own_gives(nets, images, tmp_path, 
     asked = ["--sweep", "kernel,average,centre,exif", "--html", str(tmp_path / "r.html")]
     swept = run(nets, images, tmp_path, *VIEWS, *asked)
     name = swept["name"]
+    assert "same images" not in swept["sweep"]["exif"]["conclusion"]  # turned pictures are judged otherwise
     others = [("kernel", "matlab"), ("kernel", "area"), ("average", "after-softmax"), ("exif", "apply")]
     for axis, value in others:
         alone = run(nets, images, tmp_path, *VIEWS, f"--{axis}", value)
