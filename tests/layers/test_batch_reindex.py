@@ -33,7 +33,7 @@ def test_an_index_is_cut_to_a_whole_number() -> None:
 def test_an_index_that_caffe_refuses(index: int, message: str) -> None:
     bottoms = [values(0, (3, 2)), np.array([0, index], np.float32)]
     with pytest.raises(NetError, match=message):
-        LAYER.reference([np.float64(b) for b in bottoms], [], [])
+        LAYER.reference([np.asarray(b, np.float64) for b in bottoms], [], [])
     with pytest.raises(ort.capi.onnxruntime_pybind11_state.InvalidArgument, match="out of data bounds"):
         check_forward(LAYER, bottoms)
 

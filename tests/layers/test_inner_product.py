@@ -68,8 +68,12 @@ def test_as_convolution(shape: Shape, transpose: bool) -> None:
     assert [d.shape for d in definitions] == [(2, *image.shape[1:]), (2,)]
     assert definitions[1].filler.value == 3
     kernels = (weight.T if transpose else weight).reshape(definitions[0].shape)
-    (y,) = convolution.reference([np.float64(image)], [np.float64(kernels), np.float64(bias)], []).tops
-    (expected,) = layer.reference([np.float64(x)], [np.float64(weight), np.float64(bias)], []).tops
+    (y,) = convolution.reference(
+        [np.asarray(image, np.float64)], [np.asarray(kernels, np.float64), np.asarray(bias, np.float64)], []
+    ).tops
+    (expected,) = layer.reference(
+        [np.asarray(x, np.float64)], [np.asarray(weight, np.float64), np.asarray(bias, np.float64)], []
+    ).tops
     assert y.shape == (2, 2, 1, 1)
     np.testing.assert_allclose(y.reshape(2, 2), expected)
 

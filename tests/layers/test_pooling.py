@@ -76,7 +76,7 @@ def test_max(case: Case) -> None:
     """Exactly the elements of the bottom, and -FLT_MAX in a window without any."""
     layer, x = case.layer("MAX"), case.data()
     (y,) = check_forward(layer, [x], dims=[case.dims])
-    np.testing.assert_array_equal(y, layer.reference([np.float64(x)], [], []).tops[0])
+    np.testing.assert_array_equal(y, layer.reference([np.asarray(x, np.float64)], [], []).tops[0])
 
 
 @some
@@ -103,7 +103,7 @@ def test_mask_is_the_first_maximum(case: Case, values: int) -> None:
 @given(cases(), st.sampled_from(["MAX", "AVE"]))
 def test_gradient(case: Case, method: str) -> None:
     layer, x = case.layer(method), case.data()
-    (y,) = layer.reference([np.float64(x)], [], []).tops
+    (y,) = layer.reference([np.asarray(x, np.float64)], [], []).tops
     assume((np.abs(y) <= 1).all())  # a window behind the end holds -FLT_MAX or 0/0
     check_gradient(layer, [x], most=60)
 
@@ -112,7 +112,7 @@ def test_gradient(case: Case, method: str) -> None:
 @given(cases(), st.integers(1, 4))
 def test_gradient_goes_to_the_first_maximum(case: Case, values: int) -> None:
     x = np.random.default_rng(case.seed).integers(0, values, case.shape).astype(np.float32)
-    mask = case.layer("MAX", tops=2).reference([np.float64(x)], [], []).tops[1].astype(np.int64)
+    mask = case.layer("MAX", tops=2).reference([np.asarray(x, np.float64)], [], []).tops[1].astype(np.int64)
     (dy,) = _d_tops(case, "MAX")
     (dx,) = run_gradient(case.layer("MAX"), [x], [], [dy])
     expected = np.zeros((*x.shape[:2], x.shape[2] * x.shape[3]))

@@ -24,7 +24,9 @@ def test_affine_is_what_the_layer_computes_along_its_channels() -> None:
     affine = layer.affine(params, 4, 1)
     assert affine is not None
     scale, shift = (np.reshape(a, (3, 1, 1)) for a in affine)
-    np.testing.assert_allclose(scale * x + shift, layer.reference([np.float64(x)], params, []).tops[0])
+    np.testing.assert_allclose(
+        scale * x + shift, layer.reference([np.asarray(x, np.float64)], params, []).tops[0]
+    )
     assert layer.affine(params, 4, 2) is None
 
 

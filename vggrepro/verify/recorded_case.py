@@ -48,7 +48,11 @@ def record_case(
             kinds["out" if blob in net.outputs else "blob"][blob] = array
     if not kinds["out"]:
         raise NetError(f"net {net.name!r}: no output to record")
-    arrays = {f"{k}:{name}": np.float32(a) for k, named in kinds.items() for name, a in named.items()}
+    arrays = {
+        f"{kind}:{name}": np.asarray(array, np.float32)
+        for kind, named in kinds.items()
+        for name, array in named.items()
+    }
     about = {
         "phase": net.phase,
         "level": state.level,

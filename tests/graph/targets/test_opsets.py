@@ -69,6 +69,8 @@ def test_sets_that_are_not_there(opset: int) -> None:
 
 @pytest.mark.parametrize(("opset", "ir"), [(13, 8), (18, 8), (20, 9), (21, 10), (23, 11)])
 def test_the_file_format_follows(opset: int, ir: int) -> None:
+    if opset > newest_opset():
+        pytest.skip(f"this onnx knows operator sets up to {newest_opset()}")
     d = draft(lambda g: g.op("Abs", "x"))
     assert in_opset(d, opset).graph.skeleton.ir_version == ir
     assert in_opset(d, 13, 7).graph.skeleton.ir_version == 7

@@ -69,12 +69,12 @@ def plain_sums(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Both gradients in float64, tap by tap."""
     (p, q), (height, width) = map_.windows.pad, map_.y[2:]
-    padded = np.pad(np.float64(x), [(0, 0), (0, 0), (p, p), (q, q)])
+    padded = np.pad(np.asarray(x, np.float64), [(0, 0), (0, 0), (p, p), (q, q)])
     d_padded, d_weight = np.zeros_like(padded), np.zeros(weight.shape)
     for i, j in np.ndindex(3, 3):
         seen = (..., slice(i, i + height), slice(j, j + width))
-        d_padded[seen] += np.einsum("nkhw,kc->nchw", np.float64(dy), weight[:, :, i, j])
-        d_weight[:, :, i, j] = np.einsum("nkhw,nchw->kc", np.float64(dy), padded[seen])
+        d_padded[seen] += np.einsum("nkhw,kc->nchw", np.asarray(dy, np.float64), weight[:, :, i, j])
+        d_weight[:, :, i, j] = np.einsum("nkhw,nchw->kc", np.asarray(dy, np.float64), padded[seen])
     rows, columns = padded.shape[2] - p, padded.shape[3] - q
     return d_padded[:, :, p:rows, q:columns], d_weight
 

@@ -64,8 +64,8 @@ class ChannelLayout:
         if dims.count(None) < 2:
             shape = g.ints([-1 if d is None else d for d in dims])
         else:
-            before = g.op("Shape", like.name, start=0, end=self.axis)
-            shape = g.op("Concat", before, g.op("Shape", y.name, start=1, end=1 + len(behind)), axis=0)
+            before = [g.op("Shape", like.name, start=0, end=self.axis)] if self.axis else []
+            shape = g.op("Concat", *before, g.op("Shape", y.name, start=1, end=1 + len(behind)), axis=0)
         return g.op("Reshape", y.name, shape)
 
     def to_standard_fixed(self, g: GraphBuilder, x: str, dims: Shape) -> str:

@@ -203,9 +203,9 @@ def shaped_like(g: GraphBuilder, value: Value, like: Value, class_axis: int | No
         return g.op("Reshape", value.name, g.ints([-1 if d is None else d for d in dims]))
     if class_axis is None:
         return g.op("Reshape", value.name, g.op("Shape", like.name))
-    before = g.op("Shape", like.name, start=0, end=class_axis)
-    after = g.op("Shape", like.name, start=class_axis + 1)
-    return g.op("Reshape", value.name, g.op("Concat", before, g.ints([1]), after, axis=0))
+    before = [g.op("Shape", like.name, start=0, end=class_axis)] if class_axis else []
+    after = [g.op("Shape", like.name, start=class_axis + 1)] if class_axis + 1 < like.rank else []
+    return g.op("Reshape", value.name, g.op("Concat", *before, g.ints([1]), *after, axis=0))
 
 
 def class_index(
