@@ -22,7 +22,10 @@ def picture(height: int, width: int) -> np.ndarray:
 
 def encoded(suffix: str, options: dict[str, int], *size: int, grey: bool = False) -> bytes:
     pixels = picture(*(size or (29, 37)))
-    flags = [value for key, set_to in options.items() for value in (getattr(cv2, f"IMWRITE_{key}"), set_to)]
+    numbers = {"TIFF_ROWSPERSTRIP": 278}  # a TIFF tag's own number; OpenCV 4.8 has no name for it
+    flags: list[int] = []
+    for key, set_to in options.items():
+        flags += (numbers.get(key) or getattr(cv2, f"IMWRITE_{key}"), set_to)
     return cv2.imencode(suffix, pixels[:, :, 0] if grey else pixels, flags)[1].tobytes()
 
 

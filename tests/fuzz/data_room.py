@@ -60,12 +60,13 @@ IMAGES = {
     "jpeg progressive": [encoded(".jpg", cv2.IMWRITE_JPEG_PROGRESSIVE, 1)],
     "png": [encoded(".png"), (TESTS / "data/damaged/thin.png").read_bytes()],
     "bmp": [encoded(".bmp")],
-    "gif": [encoded(".gif")],
     "tiff": [encoded(".tif"), encoded(".tif", cv2.IMWRITE_TIFF_COMPRESSION, 1)],
     "webp": [encoded(".webp"), encoded(".webp", cv2.IMWRITE_WEBP_QUALITY, 80)],
     "pnm": [encoded(".ppm"), encoded(".ppm", cv2.IMWRITE_PXM_BINARY, 0)],
     "sun raster": [encoded(".ras")],
 }
+if cv2.haveImageWriter(".gif"):  # not before OpenCV 4.11
+    IMAGES["gif"] = [encoded(".gif")]
 
 
 def read_image(path: Path) -> None:
