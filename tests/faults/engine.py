@@ -162,7 +162,8 @@ def _content(path: Path) -> bytes:
     report = json.loads(data)
     report.pop("seconds", None)
     report.pop("checksums", None)  # written once the snapshot is whole, which a resumed run does not repeat
-    report.get("settings", {}).pop("running", None)
+    for where in ("running", "directory"):  # how and in which folder it ran
+        report.get("settings", {}).pop(where, None)
     return json.dumps(report).encode()
 
 
