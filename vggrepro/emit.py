@@ -7,7 +7,7 @@ layer needs to know it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -101,6 +101,38 @@ class GraphBuilder:
         node.name = names[0]
         self.nodes.append(node)
         return names
+
+    def loop(
+        self,
+        most: str,
+        states: Sequence[Value],
+        step: Callable[[GraphBuilder, Sequence[str]], tuple[str, Sequence[str]]],
+    ) -> tuple[str, ...]:
+        """Repeat ``step`` as long as it asks for it, at most ``most`` (int64 ()) times; the last states.
+
+        ``step`` gets a builder of its own and the names of the states in it, and sees nothing else of this
+        graph. It returns a bool (), whether to go on, and the new states.
+        """
+        inner = GraphBuilder()
+        inner._taken = self._taken  # no name of a body may stand for something else outside
+        inner._scope = self.fresh("Loop")
+        counter, before = (inner.fresh(hint) for hint in ("round", "before"))
+        names = [inner.fresh("state") for _ in states]
+        go_on, news = step(inner, names)
+        outputs = [inner.op("Identity", name) for name in (go_on, *news)]
+
+        def declared(flag: str, tensors: Sequence[str]) -> list[onnx.ValueInfoProto]:
+            infos = [tensor_info(name, v.dims, v.dtype) for name, v in zip(tensors, states, strict=True)]
+            return [tensor_info(flag, (), np.bool_), *infos]
+
+        body = helper.make_graph(
+            inner.nodes,
+            inner._scope,
+            [tensor_info(counter, (), np.int64), *declared(before, names)],
+            declared(outputs[0], outputs[1:]),
+            [tensor(name, array) for name, array in inner.constants.items()],
+        )
+        return self.ops("Loop", most, "", *(v.name for v in states), outputs=len(states), body=body)
 
     def sum_in_order(self, terms: Sequence[str]) -> str:
         """The sum of one tensor or more, added from left to right: Caffe adds gradients and losses in this

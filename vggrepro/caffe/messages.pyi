@@ -386,11 +386,15 @@ class LayerParameter(_Message):
     @property
     def window_data_param(self) -> WindowDataParameter: ...
     @property
+    def multibox_loss_param(self) -> MultiBoxLossParameter: ...
+    @property
     def permute_param(self) -> PermuteParameter: ...
     @property
     def prior_box_param(self) -> PriorBoxParameter: ...
     @property
     def detection_output_param(self) -> DetectionOutputParameter: ...
+    @property
+    def detection_evaluate_param(self) -> DetectionEvaluateParameter: ...
     @property
     def norm_param(self) -> NormalizeParameter: ...
     @property
@@ -468,9 +472,11 @@ class LayerParameter(_Message):
         spp_param: SPPParameter | None = None, slice_param: SliceParameter | None = None,
         swish_param: SwishParameter | None = None, tanh_param: TanHParameter | None = None,
         threshold_param: ThresholdParameter | None = None, tile_param: TileParameter | None = None,
-        window_data_param: WindowDataParameter | None = None, permute_param: PermuteParameter | None = None,
-        prior_box_param: PriorBoxParameter | None = None,
+        window_data_param: WindowDataParameter | None = None,
+        multibox_loss_param: MultiBoxLossParameter | None = None,
+        permute_param: PermuteParameter | None = None, prior_box_param: PriorBoxParameter | None = None,
         detection_output_param: DetectionOutputParameter | None = None,
+        detection_evaluate_param: DetectionEvaluateParameter | None = None,
         norm_param: NormalizeParameter | None = None, relu6_param: ReLU6Parameter | None = None,
         shuffle_channel_param: ShuffleChannelParameter | None = None,
         upsample_param: UpsampleParameter | None = None, interp_param: InterpParameter | None = None,
@@ -496,12 +502,13 @@ class LayerParameter(_Message):
         "log_param", "lrn_param", "memory_data_param", "mvn_param", "parameter_param", "pooling_param",
         "power_param", "prelu_param", "python_param", "recurrent_param", "reduction_param", "relu_param",
         "reshape_param", "scale_param", "sigmoid_param", "softmax_param", "spp_param", "slice_param",
-        "swish_param", "tanh_param", "threshold_param", "tile_param", "window_data_param", "permute_param",
-        "prior_box_param", "detection_output_param", "norm_param", "relu6_param", "shuffle_channel_param",
-        "upsample_param", "interp_param", "roi_pooling_param", "bn_param", "smooth_l1_loss_param",
-        "box_annotator_ohem_param", "psroi_pooling_param", "proposal_param", "reorg_param", "flip_param",
-        "reverse_param", "transpose_param", "hardsigmoid_param", "squeeze_param", "seg_accuracy_param",
-        "unpooling_param", "roi_align_param", "yolo_detection_output_param", "yolov3_detection_output_param"
+        "swish_param", "tanh_param", "threshold_param", "tile_param", "window_data_param",
+        "multibox_loss_param", "permute_param", "prior_box_param", "detection_output_param",
+        "detection_evaluate_param", "norm_param", "relu6_param", "shuffle_channel_param", "upsample_param",
+        "interp_param", "roi_pooling_param", "bn_param", "smooth_l1_loss_param", "box_annotator_ohem_param",
+        "psroi_pooling_param", "proposal_param", "reorg_param", "flip_param", "reverse_param",
+        "transpose_param", "hardsigmoid_param", "squeeze_param", "seg_accuracy_param", "unpooling_param",
+        "roi_align_param", "yolo_detection_output_param", "yolov3_detection_output_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -1512,6 +1519,83 @@ class DetectionOutputParameter(_Message):
         "num_classes", "share_location", "background_label_id", "nms_param", "save_output_param", "code_type",
         "keep_top_k", "variance_encoded_in_target", "confidence_threshold", "visualize",
         "visualize_threshold", "save_file", "objectness_score"
+    ]) -> bool: ...
+
+class MultiBoxLossParameter(_Message):
+    LocLossType: EnumTypeWrapper
+    L2: int
+    SMOOTH_L1: int
+    ConfLossType: EnumTypeWrapper
+    SOFTMAX: int
+    LOGISTIC: int
+    MatchType: EnumTypeWrapper
+    BIPARTITE: int
+    PER_PREDICTION: int
+    MiningType: EnumTypeWrapper
+    NONE: int
+    MAX_NEGATIVE: int
+    HARD_EXAMPLE: int
+    loc_loss_type: int
+    conf_loss_type: int
+    loc_weight: float
+    num_classes: int
+    share_location: bool
+    match_type: int
+    overlap_threshold: float
+    use_prior_for_matching: bool
+    background_label_id: int
+    use_difficult_gt: bool
+    do_neg_mining: bool
+    neg_pos_ratio: float
+    neg_overlap: float
+    code_type: int
+    encode_variance_in_target: bool
+    map_object_to_agnostic: bool
+    ignore_cross_boundary_bbox: bool
+    bp_inside: bool
+    mining_type: int
+    @property
+    def nms_param(self) -> NonMaximumSuppressionParameter: ...
+    sample_size: int
+    use_prior_for_nms: bool
+    objectness_score: float
+    def __init__(self, *,
+        loc_loss_type: int | None = None, conf_loss_type: int | None = None, loc_weight: float | None = None,
+        num_classes: int | None = None, share_location: bool | None = None, match_type: int | None = None,
+        overlap_threshold: float | None = None, use_prior_for_matching: bool | None = None,
+        background_label_id: int | None = None, use_difficult_gt: bool | None = None,
+        do_neg_mining: bool | None = None, neg_pos_ratio: float | None = None,
+        neg_overlap: float | None = None, code_type: int | None = None,
+        encode_variance_in_target: bool | None = None, map_object_to_agnostic: bool | None = None,
+        ignore_cross_boundary_bbox: bool | None = None, bp_inside: bool | None = None,
+        mining_type: int | None = None, nms_param: NonMaximumSuppressionParameter | None = None,
+        sample_size: int | None = None, use_prior_for_nms: bool | None = None,
+        objectness_score: float | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "loc_loss_type", "conf_loss_type", "loc_weight", "num_classes", "share_location", "match_type",
+        "overlap_threshold", "use_prior_for_matching", "background_label_id", "use_difficult_gt",
+        "do_neg_mining", "neg_pos_ratio", "neg_overlap", "code_type", "encode_variance_in_target",
+        "map_object_to_agnostic", "ignore_cross_boundary_bbox", "bp_inside", "mining_type", "nms_param",
+        "sample_size", "use_prior_for_nms", "objectness_score"
+    ]) -> bool: ...
+
+class DetectionEvaluateParameter(_Message):
+    num_classes: int
+    background_label_id: int
+    overlap_threshold: float
+    evaluate_difficult_gt: bool
+    name_size_file: str
+    @property
+    def resize_param(self) -> ResizeParameter: ...
+    def __init__(self, *,
+        num_classes: int | None = None, background_label_id: int | None = None,
+        overlap_threshold: float | None = None, evaluate_difficult_gt: bool | None = None,
+        name_size_file: str | None = None, resize_param: ResizeParameter | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "num_classes", "background_label_id", "overlap_threshold", "evaluate_difficult_gt", "name_size_file",
+        "resize_param"
     ]) -> bool: ...
 
 class ReLU6Parameter(_Message):

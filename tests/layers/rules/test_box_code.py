@@ -7,7 +7,15 @@ import pytest
 from graph_run import run_nodes
 
 from vggrepro.emit import GraphBuilder
-from vggrepro.layers.rules.box_code import decoded, emit_decoded, join_pairs, overlap, split_pairs
+from vggrepro.layers.rules.box_code import (
+    BoxCode,
+    decoded,
+    emit_decoded,
+    emit_overlap,
+    join_pairs,
+    overlap,
+    split_pairs,
+)
 
 PRIOR = np.array([1.0, 2.0, 3.0, 6.0])  # 2 wide, 4 high, centre (2, 4)
 
@@ -35,3 +43,36 @@ def test_overlap() -> None:
     assert overlap(square, np.array([1.0, 0, 3, 2])) == pytest.approx(2 / 6)
     assert overlap(square, np.array([2.0, 0, 3, 2])) == 0
     assert overlap(square, np.array([1.0, 1, 0, 2])) == 0
+
+
+@pytest.mark.parametrize("in_target", [False, True])
+@pytest.mark.parametrize("name", ["CORNER", "CORNER_SIZE", "CENTER_SIZE"])
+def test_a_box_differs_from_its_own_code_by_nothing(name: str, in_target: bool) -> None:
+    code, coded = BoxCode(name, in_target), np.array([[0.3, -0.2, 0.4, 0.1]])
+    prior, variances = PRIOR[None], np.array([[0.1, 0.2, 0.3, 0.5]])
+    box = code.box(coded, prior, variances)
+    np.testing.assert_allclose(code.difference(coded, prior, variances, box), 0, atol=1e-12)
+    moved = code.difference(coded + 1, prior, variances, box)
+    np.testing.assert_allclose(moved, 1 / variances if in_target else np.ones((1, 4)))
+    g = GraphBuilder()
+    pair = split_pairs(g, "prior")
+    nodes = [
+        join_pairs(g, code.emit_box(g, "coded", pair, "variances")),
+        code.emit_difference(g, "moved", pair, "variances", split_pairs(g, "box")),
+    ]
+    feeds = {"coded": coded, "moved": coded + 1, "prior": prior, "variances": variances, "box": box}
+    got = run_nodes(g, {key: np.float32(value) for key, value in feeds.items()}, nodes)
+    np.testing.assert_allclose(got[0], box, rtol=1e-6)
+    np.testing.assert_allclose(got[1], moved, rtol=1e-5)
+
+
+def test_overlap_of_nodes() -> None:
+    rng = np.random.default_rng(0)
+    a, b = (np.float32(rng.uniform(-1, 1, (30, 4))) for _ in range(2))
+    a[:20, 2:] += 1.5  # the others may have corners the wrong way round
+    b[10:, 2:] += 1.5
+    g = GraphBuilder()
+    (got,) = run_nodes(g, {"a": a, "b": b}, [emit_overlap(g, split_pairs(g, "a"), split_pairs(g, "b"))])
+    wanted = overlap(np.float64(a), np.float64(b))
+    assert 0 < (wanted > 0).sum() < 30
+    np.testing.assert_allclose(got, wanted, atol=1e-6)

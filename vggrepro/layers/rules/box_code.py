@@ -1,11 +1,12 @@
-"""How SSD codes a box relative to a prior box: the decoders, as nodes and in NumPy.
+"""How SSD codes a box relative to a prior box, and how far boxes overlap: as nodes and in NumPy.
 
 A box is two corners: (xmin, ymin) and (xmax, ymax). What a net predicts for it are two pairs as well.
-Source: weiliu89/caffe, branch ssd, ``DecodeBBox``.
+Source: weiliu89/caffe, branch ssd, ``DecodeBBox``, ``EncodeBBox`` and ``JaccardOverlap``.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -58,6 +59,77 @@ def decoded(code: str, coded: Array, prior: Array) -> Array:
     side = np.exp(coded[..., 2:]) * size
     corners: Array = np.concatenate([centre - side / 2, centre + side / 2], axis=-1)
     return corners
+
+
+def emit_encoded(g: GraphBuilder, code: str, box: Pairs, prior: Pairs) -> Pairs:
+    """What a net should predict for a box, before it is divided by the variance: undoes ``emit_decoded``."""
+    first, second = (g.op("Sub", b, p) for b, p in zip(box, prior, strict=True))
+    if code == "CORNER":
+        return Pairs(first, second)
+    size = g.op("Sub", prior.second, prior.first)
+    if code == "CORNER_SIZE":
+        return Pairs(g.op("Div", first, size), g.op("Div", second, size))
+    shift = g.op("Mul", g.op("Add", first, second), g.const(0.5))
+    stretch = g.op("Log", g.op("Div", g.op("Sub", box.second, box.first), size))
+    return Pairs(g.op("Div", shift, size), stretch)
+
+
+def encoded(code: str, box: Array, prior: Array) -> Array:
+    """The same in NumPy: boxes (..., 4), which broadcast."""
+    if code == "CORNER":
+        return box - prior
+    size = prior[..., 2:] - prior[..., :2]
+    if code == "CORNER_SIZE":
+        corners: Array = (box - prior) / np.concatenate([size, size], axis=-1)
+        return corners
+    shift = (box[..., :2] + box[..., 2:] - prior[..., :2] - prior[..., 2:]) / 2 / size
+    coded: Array = np.concatenate([shift, np.log((box[..., 2:] - box[..., :2]) / size)], axis=-1)
+    return coded
+
+
+@dataclass(frozen=True)
+class BoxCode:
+    """How a net codes boxes. ``variances`` below are (1, P, 4), coded places and boxes (1 or N, P, 4)."""
+
+    name: str
+    """CORNER, CENTER_SIZE or CORNER_SIZE."""
+    variance_in_target: bool = False
+    """Whether losses and not codes are divided by the variances."""
+
+    def emit_box(self, g: GraphBuilder, coded: str, prior: Pairs, variances: str) -> Pairs:
+        """The boxes of coded places."""
+        if not self.variance_in_target:
+            coded = g.op("Mul", coded, variances)
+        return emit_decoded(g, self.name, split_pairs(g, coded), prior)
+
+    def emit_difference(self, g: GraphBuilder, coded: str, prior: Pairs, variances: str, box: Pairs) -> str:
+        """Of coded places from those that stand for boxes: what a loss is taken of."""
+        right = join_pairs(g, emit_encoded(g, self.name, box, prior))
+        if self.variance_in_target:
+            return g.op("Div", g.op("Sub", coded, right), variances)
+        return g.op("Sub", coded, g.op("Div", right, variances))
+
+    def box(self, coded: Array, prior: Array, variances: Array) -> Array:
+        """As ``emit_box``, in NumPy."""
+        return decoded(self.name, coded if self.variance_in_target else coded * variances, prior)
+
+    def difference(self, coded: Array, prior: Array, variances: Array, box: Array) -> Array:
+        """As ``emit_difference``, in NumPy."""
+        right = encoded(self.name, box, prior)
+        result: Array = (coded - right) / variances if self.variance_in_target else coded - right / variances
+        return result
+
+
+def emit_overlap(g: GraphBuilder, a: Pairs, b: Pairs) -> str:
+    """:func:`overlap` as nodes; the pairs are of shapes (..., 2), which broadcast."""
+    common = g.op("Sub", g.op("Min", a.second, b.second), g.op("Max", a.first, b.first))
+    shared = g.op("ReduceProd", g.op("Max", common, g.const(0)), g.ints([-1]), keepdims=0)
+    areas = [
+        g.op("ReduceProd", g.op("Sub", pair.second, pair.first), g.ints([-1]), keepdims=0) for pair in (a, b)
+    ]
+    union = g.op("Sub", g.op("Add", *areas), shared)
+    some = g.op("Greater", shared, g.const(0))
+    return g.op("Where", some, g.op("Div", shared, union), g.const(0))
 
 
 def overlap(a: Array, b: Array) -> Array:
