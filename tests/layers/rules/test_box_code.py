@@ -12,8 +12,10 @@ from vggrepro.layers.rules.box_code import (
     decoded,
     emit_decoded,
     emit_overlap,
+    emit_pixel_overlap,
     join_pairs,
     overlap,
+    pixel_overlap,
     split_pairs,
 )
 
@@ -76,3 +78,15 @@ def test_overlap_of_nodes() -> None:
     wanted = overlap(np.float64(a), np.float64(b))
     assert 0 < (wanted > 0).sum() < 30
     np.testing.assert_allclose(got, wanted, atol=1e-6)
+
+
+def test_overlap_of_pixels() -> None:
+    """The last corner counts; boxes that lie apart share one pixel; one the wrong way round has none."""
+    box = np.array([0.0, 0, 2, 1])  # 3 x 2 pixels
+    others = np.array([[0.0, 0, 2, 1], [2, 1, 3, 3], [5, 5, 6, 6], [1, 1, 0, 0]])
+    wanted = [1, 1 / (6 + 6 - 1), 1 / (6 + 4 - 1), 1 / (6 + 0 - 1)]
+    np.testing.assert_allclose(pixel_overlap(box, others), wanted)
+    g = GraphBuilder()
+    pairs = [split_pairs(g, name) for name in ("a", "b")]
+    feeds = {"a": np.float32(box[None]), "b": np.float32(others)}
+    np.testing.assert_allclose(run_nodes(g, feeds, [emit_pixel_overlap(g, *pairs)])[0], wanted, rtol=1e-6)

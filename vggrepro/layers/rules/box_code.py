@@ -132,6 +132,34 @@ def emit_overlap(g: GraphBuilder, a: Pairs, b: Pairs) -> str:
     return g.op("Where", some, g.op("Div", shared, union), g.const(0))
 
 
+def emit_pixel_overlap(g: GraphBuilder, a: Pairs, b: Pairs) -> str:
+    """:func:`pixel_overlap` as nodes; the pairs are of shapes (..., 2), which broadcast."""
+    common = g.op("Sub", g.op("Min", a.second, b.second), g.op("Max", a.first, b.first))
+    apart = g.op("Less", g.op("ReduceMin", common, g.ints([-1])), g.const(0))
+    shared = _pixels(g, g.op("Where", apart, g.const(0), common))
+    areas = []
+    for pair in (a, b):
+        side = g.op("Sub", pair.second, pair.first)
+        wrong = g.op("Less", g.op("ReduceMin", side, g.ints([-1]), keepdims=0), g.const(0))
+        areas.append(g.op("Where", wrong, g.const(0), _pixels(g, side)))
+    return g.op("Div", shared, g.op("Sub", g.op("Add", *areas), shared))
+
+
+def _pixels(g: GraphBuilder, sides: str) -> str:
+    return g.op("ReduceProd", g.op("Add", sides, g.const(1)), g.ints([-1]), keepdims=0)
+
+
+def pixel_overlap(a: Array, b: Array) -> Array:
+    """Intersection over union of boxes (..., 4) whose corners are pixels, the last ones included. As in SSD
+    boxes that lie apart share one pixel."""
+    common = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    shared = (np.where((common < 0).any(-1, keepdims=True), 0, common) + 1).prod(-1)
+    sides = [box[..., 2:] - box[..., :2] for box in (a, b)]
+    areas = [np.where((side < 0).any(-1), 0, (side + 1).prod(-1)) for side in sides]
+    overlaps: Array = shared / (areas[0] + areas[1] - shared)
+    return overlaps
+
+
 def overlap(a: Array, b: Array) -> Array:
     """Intersection over union of boxes (..., 4), which broadcast; 0 where one has no area."""
     common = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])

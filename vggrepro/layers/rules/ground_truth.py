@@ -71,12 +71,16 @@ def emit_truth(g: GraphBuilder, rows: str, images: str, with_difficult: bool) ->
     )
 
 
+def emit_listed(g: GraphBuilder, item: str) -> str:
+    """Which rows come before the first whose index is -1: bool (G), of the indices, int64 (G)."""
+    ends = g.op("Cast", g.op("Equal", item, g.ints(-1)), to=FLOAT)
+    return g.op("Equal", g.op("CumSum", ends, g.ints(0)), g.const(0))
+
+
 def _used(g: GraphBuilder, rows: str, item: str, images: str, with_difficult: bool) -> str:
     """Which rows count: bool (G)."""
-    ends = g.op("Cast", g.op("Equal", item, g.ints(-1)), to=FLOAT)
-    before = g.op("Equal", g.op("CumSum", ends, g.ints(0)), g.const(0))
     inside = g.op("And", g.op("GreaterOrEqual", item, g.ints(0)), g.op("Less", item, images))
-    used = g.op("And", before, inside)
+    used = g.op("And", emit_listed(g, item), inside)
     if with_difficult:
         return used
     difficult = g.op("Gather", rows, g.ints(7), axis=1)
