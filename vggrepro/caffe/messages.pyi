@@ -439,6 +439,14 @@ class LayerParameter(_Message):
     def yolo_detection_output_param(self) -> YoloDetectionOutputParameter: ...
     @property
     def yolov3_detection_output_param(self) -> Yolov3DetectionOutputParameter: ...
+    @property
+    def lstm_param(self) -> LSTMParameter: ...
+    @property
+    def continuation_indicator_param(self) -> ContinuationIndicatorParameter: ...
+    @property
+    def ctc_loss_param(self) -> CtcLossParameter: ...
+    @property
+    def labelsequence_accuracy_param(self) -> LabelsequenceAccuracyParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -491,7 +499,11 @@ class LayerParameter(_Message):
         seg_accuracy_param: SegAccuracyParameter | None = None,
         unpooling_param: UnpoolingParameter | None = None, roi_align_param: ROIAlignParameter | None = None,
         yolo_detection_output_param: YoloDetectionOutputParameter | None = None,
-        yolov3_detection_output_param: Yolov3DetectionOutputParameter | None = None
+        yolov3_detection_output_param: Yolov3DetectionOutputParameter | None = None,
+        lstm_param: LSTMParameter | None = None,
+        continuation_indicator_param: ContinuationIndicatorParameter | None = None,
+        ctc_loss_param: CtcLossParameter | None = None,
+        labelsequence_accuracy_param: LabelsequenceAccuracyParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -508,7 +520,8 @@ class LayerParameter(_Message):
         "interp_param", "roi_pooling_param", "bn_param", "smooth_l1_loss_param", "box_annotator_ohem_param",
         "psroi_pooling_param", "proposal_param", "reorg_param", "flip_param", "reverse_param",
         "transpose_param", "hardsigmoid_param", "squeeze_param", "seg_accuracy_param", "unpooling_param",
-        "roi_align_param", "yolo_detection_output_param", "yolov3_detection_output_param"
+        "roi_align_param", "yolo_detection_output_param", "yolov3_detection_output_param", "lstm_param",
+        "continuation_indicator_param", "ctc_loss_param", "labelsequence_accuracy_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -1413,16 +1426,20 @@ class PriorBoxParameter(_Message):
     def width(self) -> RepeatedScalar[float]: ...
     @property
     def height(self) -> RepeatedScalar[float]: ...
+    denser_prior_boxes: bool
+    faceboxes: bool
     def __init__(self, *,
         min_size: Iterable[float] | None = None, max_size: Iterable[float] | None = None,
         aspect_ratio: Iterable[float] | None = None, flip: bool | None = None, clip: bool | None = None,
         variance: Iterable[float] | None = None, img_size: int | None = None, img_h: int | None = None,
         img_w: int | None = None, step: float | None = None, step_h: float | None = None,
         step_w: float | None = None, offset: float | None = None, width: Iterable[float] | None = None,
-        height: Iterable[float] | None = None
+        height: Iterable[float] | None = None, denser_prior_boxes: bool | None = None,
+        faceboxes: bool | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
-        "flip", "clip", "img_size", "img_h", "img_w", "step", "step_h", "step_w", "offset"
+        "flip", "clip", "img_size", "img_h", "img_w", "step", "step_h", "step_w", "offset",
+        "denser_prior_boxes", "faceboxes"
     ]) -> bool: ...
 
 class NonMaximumSuppressionParameter(_Message):
@@ -1855,3 +1872,40 @@ class Yolov3DetectionOutputParameter(_Message):
     def HasField(self, field_name: Literal[
         "num_classes", "num_box", "confidence_threshold", "nms_threshold", "mask_group_num"
     ]) -> bool: ...
+
+class LSTMParameter(_Message):
+    num_output: int
+    clipping_threshold: float
+    @property
+    def weight_filler(self) -> FillerParameter: ...
+    @property
+    def bias_filler(self) -> FillerParameter: ...
+    batch_size: int
+    def __init__(self, *,
+        num_output: int | None = None, clipping_threshold: float | None = None,
+        weight_filler: FillerParameter | None = None, bias_filler: FillerParameter | None = None,
+        batch_size: int | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "num_output", "clipping_threshold", "weight_filler", "bias_filler", "batch_size"
+    ]) -> bool: ...
+
+class ContinuationIndicatorParameter(_Message):
+    time_step: int
+    batch_size: int
+    def __init__(self, *, time_step: int | None = None, batch_size: int | None = None) -> None: ...
+    def HasField(self, field_name: Literal["time_step", "batch_size"]) -> bool: ...
+
+class CtcLossParameter(_Message):
+    alphabet_size: int
+    time_step: int
+    blank_label: int
+    def __init__(self, *,
+        alphabet_size: int | None = None, time_step: int | None = None, blank_label: int | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal["alphabet_size", "time_step", "blank_label"]) -> bool: ...
+
+class LabelsequenceAccuracyParameter(_Message):
+    blank_label: int
+    def __init__(self, *, blank_label: int | None = None) -> None: ...
+    def HasField(self, field_name: Literal["blank_label"]) -> bool: ...
