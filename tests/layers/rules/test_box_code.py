@@ -17,6 +17,7 @@ from vggrepro.layers.rules.box_code import (
     overlap,
     pixel_overlap,
     split_pairs,
+    suppressed,
 )
 
 PRIOR = np.array([1.0, 2.0, 3.0, 6.0])  # 2 wide, 4 high, centre (2, 4)
@@ -90,3 +91,16 @@ def test_overlap_of_pixels() -> None:
     pairs = [split_pairs(g, name) for name in ("a", "b")]
     feeds = {"a": np.float32(box[None]), "b": np.float32(others)}
     np.testing.assert_allclose(run_nodes(g, feeds, [emit_pixel_overlap(g, *pairs)])[0], wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_who_overlaps_a_surer_one_goes(seed: int) -> None:
+    """Boxes that are the wrong way round, or have no area, overlap none."""
+    rng = np.random.default_rng(seed)
+    boxes = np.sort(rng.integers(0, 6, (30, 2, 2)), axis=1).reshape(30, 4) / 2
+    boxes[::7] = boxes[::7, [2, 1, 0, 3]]
+    stays: list[int] = []
+    for index, box in enumerate(boxes):
+        if all(overlap(boxes[other], box) <= 0.5 for other in stays):
+            stays.append(index)
+    assert suppressed(boxes, 0.5) == stays

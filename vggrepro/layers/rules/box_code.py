@@ -173,10 +173,17 @@ def overlap(a: Array, b: Array) -> Array:
 def suppressed(boxes: Array, threshold: float) -> list[int]:
     """Which boxes (K, 4), the surest first, stay: each but those that overlap an earlier one that
     stayed by more than ``threshold``."""
+    low, high = boxes[:, :2], boxes[:, 2:]
+    areas = (high - low).prod(1)  # once, since a detector has hundreds of boxes for each class
     stays = []
     left = np.arange(len(boxes))
     while len(left):
         first, left = left[0], left[1:]
         stays.append(int(first))
-        left = left[overlap(boxes[first], boxes[left]) <= threshold]
+        common = np.maximum(np.minimum(high[first], high[left]) - np.maximum(low[first], low[left]), 0)
+        shared = common[:, 0] * common[:, 1]
+        over = shared > 0
+        near = left[over]
+        over[over] = shared[over] / (areas[first] + areas[near] - shared[over]) > threshold
+        left = left[~over]
     return stays
