@@ -447,6 +447,14 @@ class LayerParameter(_Message):
     def ctc_loss_param(self) -> CtcLossParameter: ...
     @property
     def labelsequence_accuracy_param(self) -> LabelsequenceAccuracyParameter: ...
+    @property
+    def resample_param(self) -> ResampleParameter: ...
+    @property
+    def l1_loss_param(self) -> L1LossParameter: ...
+    @property
+    def gather_param(self) -> GatherParameter: ...
+    @property
+    def detection_loss_param(self) -> DetectionLossParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -503,7 +511,10 @@ class LayerParameter(_Message):
         lstm_param: LSTMParameter | None = None,
         continuation_indicator_param: ContinuationIndicatorParameter | None = None,
         ctc_loss_param: CtcLossParameter | None = None,
-        labelsequence_accuracy_param: LabelsequenceAccuracyParameter | None = None
+        labelsequence_accuracy_param: LabelsequenceAccuracyParameter | None = None,
+        resample_param: ResampleParameter | None = None, l1_loss_param: L1LossParameter | None = None,
+        gather_param: GatherParameter | None = None,
+        detection_loss_param: DetectionLossParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -521,7 +532,8 @@ class LayerParameter(_Message):
         "psroi_pooling_param", "proposal_param", "reorg_param", "flip_param", "reverse_param",
         "transpose_param", "hardsigmoid_param", "squeeze_param", "seg_accuracy_param", "unpooling_param",
         "roi_align_param", "yolo_detection_output_param", "yolov3_detection_output_param", "lstm_param",
-        "continuation_indicator_param", "ctc_loss_param", "labelsequence_accuracy_param"
+        "continuation_indicator_param", "ctc_loss_param", "labelsequence_accuracy_param", "resample_param",
+        "l1_loss_param", "gather_param", "detection_loss_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -1909,3 +1921,67 @@ class LabelsequenceAccuracyParameter(_Message):
     blank_label: int
     def __init__(self, *, blank_label: int | None = None) -> None: ...
     def HasField(self, field_name: Literal["blank_label"]) -> bool: ...
+
+class ResampleParameter(_Message):
+    ResampleType: EnumTypeWrapper
+    NEAREST: int
+    LINEAR: int
+    CUBIC: int
+    AREA: int
+    width: int
+    height: int
+    type: int
+    antialias: bool
+    factor: float
+    def __init__(self, *,
+        width: int | None = None, height: int | None = None, type: int | None = None,
+        antialias: bool | None = None, factor: float | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal["width", "height", "type", "antialias", "factor"]) -> bool: ...
+
+class L1LossParameter(_Message):
+    l2_per_location: bool
+    l2_prescale_by_channels: bool
+    normalize_by_num_entries: bool
+    epsilon: float
+    plateau: float
+    def __init__(self, *,
+        l2_per_location: bool | None = None, l2_prescale_by_channels: bool | None = None,
+        normalize_by_num_entries: bool | None = None, epsilon: float | None = None,
+        plateau: float | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "l2_per_location", "l2_prescale_by_channels", "normalize_by_num_entries", "epsilon", "plateau"
+    ]) -> bool: ...
+
+class GatherParameter(_Message):
+    axis: int
+    @property
+    def indices(self) -> RepeatedScalar[int]: ...
+    @property
+    def shape(self) -> RepeatedScalar[int]: ...
+    def __init__(self, *,
+        axis: int | None = None, indices: Iterable[int] | None = None, shape: Iterable[int] | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal["axis"]) -> bool: ...
+
+class DetectionLossParameter(_Message):
+    side: int
+    num_class: int
+    num_object: int
+    object_scale: float
+    noobject_scale: float
+    class_scale: float
+    coord_scale: float
+    sqrt: bool
+    constriant: bool
+    def __init__(self, *,
+        side: int | None = None, num_class: int | None = None, num_object: int | None = None,
+        object_scale: float | None = None, noobject_scale: float | None = None,
+        class_scale: float | None = None, coord_scale: float | None = None, sqrt: bool | None = None,
+        constriant: bool | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "side", "num_class", "num_object", "object_scale", "noobject_scale", "class_scale", "coord_scale",
+        "sqrt", "constriant"
+    ]) -> bool: ...
