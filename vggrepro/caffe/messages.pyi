@@ -455,6 +455,8 @@ class LayerParameter(_Message):
     def gather_param(self) -> GatherParameter: ...
     @property
     def detection_loss_param(self) -> DetectionLossParameter: ...
+    @property
+    def region_loss_param(self) -> RegionLossParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -514,7 +516,8 @@ class LayerParameter(_Message):
         labelsequence_accuracy_param: LabelsequenceAccuracyParameter | None = None,
         resample_param: ResampleParameter | None = None, l1_loss_param: L1LossParameter | None = None,
         gather_param: GatherParameter | None = None,
-        detection_loss_param: DetectionLossParameter | None = None
+        detection_loss_param: DetectionLossParameter | None = None,
+        region_loss_param: RegionLossParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -533,7 +536,7 @@ class LayerParameter(_Message):
         "transpose_param", "hardsigmoid_param", "squeeze_param", "seg_accuracy_param", "unpooling_param",
         "roi_align_param", "yolo_detection_output_param", "yolov3_detection_output_param", "lstm_param",
         "continuation_indicator_param", "ctc_loss_param", "labelsequence_accuracy_param", "resample_param",
-        "l1_loss_param", "gather_param", "detection_loss_param"
+        "l1_loss_param", "gather_param", "detection_loss_param", "region_loss_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -1984,4 +1987,39 @@ class DetectionLossParameter(_Message):
     def HasField(self, field_name: Literal[
         "side", "num_class", "num_object", "object_scale", "noobject_scale", "class_scale", "coord_scale",
         "sqrt", "constriant"
+    ]) -> bool: ...
+
+class RegionLossParameter(_Message):
+    side: int
+    num_class: int
+    bias_match: int
+    coords: int
+    num: int
+    softmax: int
+    jitter: float
+    rescore: int
+    object_scale: float
+    class_scale: float
+    noobject_scale: float
+    coord_scale: float
+    absolute: int
+    thresh: float
+    random: int
+    @property
+    def biases(self) -> RepeatedScalar[float]: ...
+    softmax_tree: str
+    class_map: str
+    def __init__(self, *,
+        side: int | None = None, num_class: int | None = None, bias_match: int | None = None,
+        coords: int | None = None, num: int | None = None, softmax: int | None = None,
+        jitter: float | None = None, rescore: int | None = None, object_scale: float | None = None,
+        class_scale: float | None = None, noobject_scale: float | None = None,
+        coord_scale: float | None = None, absolute: int | None = None, thresh: float | None = None,
+        random: int | None = None, biases: Iterable[float] | None = None, softmax_tree: str | None = None,
+        class_map: str | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "side", "num_class", "bias_match", "coords", "num", "softmax", "jitter", "rescore", "object_scale",
+        "class_scale", "noobject_scale", "coord_scale", "absolute", "thresh", "random", "softmax_tree",
+        "class_map"
     ]) -> bool: ...
