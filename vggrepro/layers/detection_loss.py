@@ -50,13 +50,13 @@ class _Saved(NamedTuple):
 @dataclass(frozen=True)
 class DetectionLoss(LossLayer[_Saved]):
     """Bottoms: for S x S cells C classes, the confidences of B boxes, and their x, y, width and height, each
-    for all cells, (N, S^2 * (C + 5 B)); and for all cells whether an object is difficult, whether there is one,
-    its label, then its box, cell by cell, (N, S^2 * 7). Top: the loss ().
+    for all cells, (N, S^2 * (C + 5 B)); and for all cells whether an object is difficult, whether there is
+    one, its label, then its box, cell by cell, (N, S^2 * 7). Top: the loss ().
 
     In each cell with an object the box counts that overlaps it most, or if none does the nearest. Squares of
     what its confidence lacks of 1, of all classes and of its place, each with its scale, are divided by the
-    number of objects; those of all other confidences by their number. With ``constriant`` x and y are relative
-    to the cell, with ``sqrt`` sides are square roots.
+    number of objects; those of all other confidences by their number. With ``constriant`` x and y are
+    relative to the cell, with ``sqrt`` sides are square roots.
 
     The gradient is the forks', not the loss's derivative: that of half the squares, divided by N but by no
     number of objects, and a box's confidence should be its overlap. DEVIATION: without an object the loss
