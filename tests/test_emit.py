@@ -91,6 +91,10 @@ def test_a_loop_ends_when_its_step_says_so() -> None:
 
     outputs = [g.loop(g.ints(most), [Value("x", ())], double)[0] for most in (2, 100)]
     assert len({node.name for node in g.nodes}) == 2
+    for node in g.nodes:  # names of a body begin with the loop's, and so are no others'
+        (body,) = (attribute.g for attribute in node.attribute)
+        names = [*(i.name for i in body.initializer), *(o for n in body.node for o in n.output)]
+        assert len({name.split("/")[0] for name in names} - set(g.constants)) == 1
     assert run(g, {"x": np.float32(3)}, outputs) == [12, 12]
     assert run(g, {"x": np.float32(1)}, outputs) == [4, 16]
 

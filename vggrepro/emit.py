@@ -62,6 +62,7 @@ class GraphBuilder:
         self._taken: set[str] = set()
         self._counts: dict[str, int] = {}  # by base: the highest number that a name made from it has
         self._scope = ""
+        self._home = ""  # the scope of constants, which belong to no layer
 
     def reserve(self, name: str) -> None:
         """Keep ``name`` for the caller: no generated name will equal it."""
@@ -114,8 +115,7 @@ class GraphBuilder:
         graph. It returns a bool (), whether to go on, and the new states.
         """
         inner = GraphBuilder()
-        inner._taken = self._taken  # no name of a body may stand for something else outside
-        inner._scope = self.fresh("Loop")
+        inner._scope = inner._home = self.fresh("Loop")
         counter, before = (inner.fresh(hint) for hint in ("round", "before"))
         names = [inner.fresh("state") for _ in states]
         go_on, news = step(inner, names)
@@ -148,7 +148,7 @@ class GraphBuilder:
         array = np.ascontiguousarray(array).reshape(array.shape)  # a scalar must stay a scalar
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self._by_content:
-            outer, self._scope = self._scope, ""
+            outer, self._scope = self._scope, self._home
             self._by_content[key] = self.fresh(f"const_{len(self.constants)}")
             self._scope = outer
             self.constants[self._by_content[key]] = array

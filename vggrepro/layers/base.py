@@ -144,6 +144,12 @@ class Layer(ABC, Generic[S]):
         sets them as a class attribute, or overrides this where they depend on its parameters."""
         return frozenset()
 
+    @property
+    def right_boxes(self) -> frozenset[int]:
+        """Bottoms that hold the right boxes of images, as SSD's AnnotatedData hands them out
+        (:mod:`vggrepro.layers.rules.ground_truth`). A layer sets them as a class attribute."""
+        return frozenset()
+
     def allowed_labels(self, bottoms: Shapes) -> AllowedLabels | None:
         """Which bottom holds labels or other indices, and which are allowed. None for most layers."""
         return None

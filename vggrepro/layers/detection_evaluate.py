@@ -79,6 +79,7 @@ class DetectionEvaluate(Layer[None]):
     origin = "SSD"
     bottoms = exactly(2)
     has_gradient = False
+    right_boxes = frozenset({1})
 
     classes: int
     background: int = 0

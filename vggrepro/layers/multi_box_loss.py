@@ -26,10 +26,11 @@ from vggrepro.layers.base import (
     Shapes,
     register,
 )
+from vggrepro.layers.rules.allowed_labels import AllowedLabels
 from vggrepro.layers.rules.box_code import BoxCode, split_pairs
 from vggrepro.layers.rules.box_losses import BoxLosses
 from vggrepro.layers.rules.box_matching import BoxMatching, Predicted
-from vggrepro.layers.rules.ground_truth import Truth, check_rows, emit_truth, reference_truth
+from vggrepro.layers.rules.ground_truth import Truth, check_rows, emit_truth, label_column, reference_truth
 from vggrepro.layers.rules.hard_examples import Boxes, HardExamples
 from vggrepro.layers.rules.loss import FLOAT, Averaging, LossLayer, Normalization, count, shaped_like
 
@@ -71,6 +72,7 @@ class MultiBoxLoss(LossLayer[_Saved]):
     origin = "SSD; RefineDet"
     bottoms = Count(4, 6)
     blind_bottoms = frozenset({2, 3, 4, 5})
+    right_boxes = frozenset({3})
 
     classes: int
     matching: BoxMatching
@@ -127,6 +129,9 @@ class MultiBoxLoss(LossLayer[_Saved]):
                 "an earlier stage needs use_prior_for_matching, and mining_type MAX_NEGATIVE"
             )
         return ((),)
+
+    def allowed_labels(self, bottoms: Shapes) -> AllowedLabels | None:
+        return None if self.classes == 2 else label_column(3, self.classes)
 
     def reach(self, bottom: Shape) -> Reach | None:
         return None

@@ -77,6 +77,7 @@ class RegionLoss(LossLayer[_Saved]):
 
     type = "RegionLoss"
     origin = "YOLO forks"
+    right_boxes = frozenset({1})
 
     side: int
     classes: int

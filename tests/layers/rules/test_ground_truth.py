@@ -8,8 +8,15 @@ from box_cases import truth
 from graph_run import run_nodes
 
 from vggrepro.emit import GraphBuilder
-from vggrepro.errors import ShapeError
-from vggrepro.layers.rules.ground_truth import check_rows, emit_truth, reference_truth
+from vggrepro.errors import LabelError, ShapeError
+from vggrepro.layers.rules.allowed_labels import require_allowed
+from vggrepro.layers.rules.ground_truth import (
+    check_rows,
+    emit_truth,
+    example_rows,
+    label_column,
+    reference_truth,
+)
 
 
 @pytest.mark.parametrize("with_difficult", [True, False])
@@ -44,6 +51,24 @@ def test_rows_of_images_that_the_batch_lacks() -> None:
     g = GraphBuilder()
     (real,) = run_nodes(g, {"rows": rows}, [emit_truth(g, "rows", g.ints([1]), True).real])
     assert real.sum() == (rows[0, 0, :, 0] == 0).sum()
+
+
+def test_rows_for_trying_nets_out() -> None:
+    rows = example_rows(5, 2, np.random.default_rng(0))
+    assert rows.shape == (1, 1, 5, 8)
+    found = reference_truth(np.float64(rows))
+    assert [len(found[image].labels) for image in (0, 1)] == [3, 2]
+    assert all((truth.labels == 1).all() for truth in found.values())
+    assert all((t.boxes[:, :2] >= 0).all() and (t.boxes[:, 2:] <= 1).all() for t in found.values())
+
+
+def test_labels_of_rows_are_checked() -> None:
+    labels = label_column(3, 4)
+    rows = truth(0, 2, 4, 5, ended=True)
+    require_allowed(labels, rows, "layer 'l'", "label")
+    rows[0, 0, 2, 1] = 4
+    with pytest.raises(LabelError, match="label 4 in row 2 of blob 'label': expected 0 to 3, or -1"):
+        require_allowed(labels, rows, "layer 'l'", "label")
 
 
 def test_shapes() -> None:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from vggrepro.emit import GraphBuilder, Shape
 from vggrepro.errors import ShapeError
 from vggrepro.layers.base import Array
+from vggrepro.layers.rules.allowed_labels import AllowedLabels
 
 ROW = 8
 
@@ -46,6 +47,21 @@ def check_rows(shape: Shape, name: str) -> None:
     """Raise ShapeError unless a bottom is (1, 1, G, 8)."""
     if len(shape) != 4 or shape[:2] != (1, 1) or shape[3] != ROW:
         raise ShapeError(f"{name} must be boxes of shape (1, 1, boxes, {ROW}), got {shape}")
+
+
+def label_column(bottom: int, classes: int) -> AllowedLabels:
+    """The labels of rows; that of the row which says that there are no boxes is -1."""
+    return AllowedLabels(bottom, classes, ignored=-1, column=(ROW, 1))
+
+
+def example_rows(number: int, images: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Rows of boxes of label 1, in turns in each of the images: (1, 1, number, 8)."""
+    rows = np.zeros((number, ROW))
+    rows[:, 0] = np.arange(number) % images
+    rows[:, 1] = 1
+    rows[:, 3:5] = rng.uniform(0, 0.6, (number, 2))
+    rows[:, 5:7] = rows[:, 3:5] + rng.uniform(0.1, 0.4, (number, 2))
+    return rows[None, None].astype(np.float32)
 
 
 def emit_truth(g: GraphBuilder, rows: str, images: str, with_difficult: bool) -> TruthTables:
