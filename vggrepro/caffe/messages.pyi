@@ -457,6 +457,8 @@ class LayerParameter(_Message):
     def detection_loss_param(self) -> DetectionLossParameter: ...
     @property
     def region_loss_param(self) -> RegionLossParameter: ...
+    @property
+    def insanity_param(self) -> InsanityParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -517,7 +519,7 @@ class LayerParameter(_Message):
         resample_param: ResampleParameter | None = None, l1_loss_param: L1LossParameter | None = None,
         gather_param: GatherParameter | None = None,
         detection_loss_param: DetectionLossParameter | None = None,
-        region_loss_param: RegionLossParameter | None = None
+        region_loss_param: RegionLossParameter | None = None, insanity_param: InsanityParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -536,7 +538,7 @@ class LayerParameter(_Message):
         "transpose_param", "hardsigmoid_param", "squeeze_param", "seg_accuracy_param", "unpooling_param",
         "roi_align_param", "yolo_detection_output_param", "yolov3_detection_output_param", "lstm_param",
         "continuation_indicator_param", "ctc_loss_param", "labelsequence_accuracy_param", "resample_param",
-        "l1_loss_param", "gather_param", "detection_loss_param", "region_loss_param"
+        "l1_loss_param", "gather_param", "detection_loss_param", "region_loss_param", "insanity_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -1958,15 +1960,21 @@ class L1LossParameter(_Message):
     ]) -> bool: ...
 
 class GatherParameter(_Message):
-    axis: int
     @property
     def indices(self) -> RepeatedScalar[int]: ...
     @property
     def shape(self) -> RepeatedScalar[int]: ...
+    axis: int
     def __init__(self, *,
-        axis: int | None = None, indices: Iterable[int] | None = None, shape: Iterable[int] | None = None
+        indices: Iterable[int] | None = None, shape: Iterable[int] | None = None, axis: int | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal["axis"]) -> bool: ...
+
+class InsanityParameter(_Message):
+    lb: float
+    ub: float
+    def __init__(self, *, lb: float | None = None, ub: float | None = None) -> None: ...
+    def HasField(self, field_name: Literal["lb", "ub"]) -> bool: ...
 
 class DetectionLossParameter(_Message):
     side: int

@@ -74,6 +74,11 @@ def add_net_options(options: Options) -> None:
         help="shape of an input, in place of the prototxt's; repeatable",
     )
     add_unknown_option(options)
+    _add_layer_options(options)
+
+
+def _add_layer_options(options: Options) -> None:
+    """What becomes of layers that are not BVLC Caffe's."""
     options.add_argument(
         "--allow-custom",
         action="store_true",
