@@ -132,6 +132,10 @@ class Layer(ABC, Generic[S]):
     shares_batch: ClassVar[bool] = False
     """True for sources whose tops all have one batch: a size given for the first holds for the others."""
 
+    right_boxes: ClassVar[frozenset[int]] = frozenset()
+    """Bottoms that hold the right boxes of images, as SSD's AnnotatedData hands them out
+    (:mod:`vggrepro.layers.rules.ground_truth`)."""
+
     @property
     def in_place(self) -> bool:
         """True where Caffe computes the right thing with the top in the bottom's memory. A layer sets it
@@ -142,12 +146,6 @@ class Layer(ABC, Generic[S]):
     def blind_bottoms(self) -> frozenset[int]:
         """Bottoms that never get a gradient: labels, sequence markers, selectors, indices. A layer
         sets them as a class attribute, or overrides this where they depend on its parameters."""
-        return frozenset()
-
-    @property
-    def right_boxes(self) -> frozenset[int]:
-        """Bottoms that hold the right boxes of images, as SSD's AnnotatedData hands them out
-        (:mod:`vggrepro.layers.rules.ground_truth`). A layer sets them as a class attribute."""
         return frozenset()
 
     def allowed_labels(self, bottoms: Shapes) -> AllowedLabels | None:

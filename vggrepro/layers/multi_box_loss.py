@@ -96,14 +96,16 @@ class MultiBoxLoss(LossLayer[_Saved]):
             classes=p.num_classes,
             background=p.background_label_id,
             matching=BoxMatching(
-                BoxCode(_name(p, "code_type"), p.encode_variance_in_target),
+                BoxCode.from_param(p, p.encode_variance_in_target),
                 p.overlap_threshold if p.match_type == p.PER_PREDICTION else None,
                 p.use_prior_for_matching,
                 p.ignore_cross_boundary_bbox,
             ),
             with_difficult=p.use_difficult_gt,
             agnostic=p.map_object_to_agnostic,
-            examples=HardExamples(_name(p, "mining_type"), p.neg_pos_ratio, p.neg_overlap, p.sample_size),
+            examples=HardExamples(
+                p.MiningType.Name(p.mining_type), p.neg_pos_ratio, p.neg_overlap, p.sample_size
+            ),
             losses=BoxLosses(p.loc_loss_type == p.L2, p.conf_loss_type == p.LOGISTIC),
             weights=(p.loc_weight * places, 1.0 * confidences),
             normalization=Averaging.from_param(param.loss_param).mode,
@@ -280,12 +282,6 @@ def _any(g: GraphBuilder, flags: str, axis: int) -> str:
     """Whether a flag is true along an axis, which goes."""
     some = g.op("ReduceMax", g.op("Cast", flags, to=FLOAT), g.ints([axis]), keepdims=0)
     return g.op("Greater", some, g.const(0.5))
-
-
-def _name(p: Any, field: str) -> str:
-    """The name of an enum's value."""
-    values = p.DESCRIPTOR.fields_by_name[field].enum_type.values_by_number
-    return str(values[getattr(p, field)].name)
 
 
 def _check(p: Any) -> None:

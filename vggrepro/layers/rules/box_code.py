@@ -7,7 +7,7 @@ Source: weiliu89/caffe, branch ssd, ``DecodeBBox``, ``EncodeBBox`` and ``Jaccard
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -89,12 +89,18 @@ def encoded(code: str, box: Array, prior: Array) -> Array:
 
 @dataclass(frozen=True)
 class BoxCode:
-    """How a net codes boxes. ``variances`` below are (1, P, 4), coded places and boxes (1 or N, P, 4)."""
+    """How a net codes boxes. Coded places, boxes and variances below are (..., 4) and broadcast."""
 
     name: str
     """CORNER, CENTER_SIZE or CORNER_SIZE."""
     variance_in_target: bool = False
     """Whether losses and not codes are divided by the variances."""
+
+    @classmethod
+    def from_param(cls, p: Any, variance_in_target: bool) -> BoxCode:
+        """What the ``code_type`` of a message says."""
+        names = p.DESCRIPTOR.fields_by_name["code_type"].enum_type.values_by_number
+        return cls(names[p.code_type].name, variance_in_target)
 
     def emit_box(self, g: GraphBuilder, coded: str, prior: Pairs, variances: str) -> Pairs:
         """The boxes of coded places."""

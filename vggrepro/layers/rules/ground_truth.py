@@ -16,10 +16,9 @@ from vggrepro.emit import GraphBuilder, Shape
 from vggrepro.errors import ShapeError
 from vggrepro.layers.base import Array
 from vggrepro.layers.rules.allowed_labels import AllowedLabels
+from vggrepro.layers.rules.loss import FLOAT, INT64
 
 ROW = 8
-
-INT64, FLOAT = 7, 1
 
 
 class TruthTables(NamedTuple):

@@ -25,7 +25,7 @@ class Boxes(NamedTuple):
     matched: str
     """Whether a box stands for an object, bool."""
     may_count: str
-    """Whether it may be an example of anything, bool (N or 1, P)."""
+    """Whether it may stand for the background, bool."""
     best: str
     """Its largest overlap with an object."""
     losses: str
