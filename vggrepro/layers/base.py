@@ -134,7 +134,7 @@ class Layer(ABC, Generic[S]):
 
     right_boxes: ClassVar[frozenset[int]] = frozenset()
     """Bottoms that hold the right boxes of images, as SSD's AnnotatedData hands them out
-    (:mod:`vggrepro.layers.rules.ground_truth`)."""
+    (:mod:`vggrepro.layers.rules.right_boxes`)."""
 
     @property
     def in_place(self) -> bool:

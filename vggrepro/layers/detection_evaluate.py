@@ -34,9 +34,9 @@ from vggrepro.layers.rules.box_code import (
     pixel_overlap,
     split_pairs,
 )
-from vggrepro.layers.rules.ground_truth import ROW as RIGHT
-from vggrepro.layers.rules.ground_truth import check_rows, emit_listed
 from vggrepro.layers.rules.loss import FLOAT, INT64
+from vggrepro.layers.rules.right_boxes import ROW as RIGHT
+from vggrepro.layers.rules.right_boxes import check_rows, emit_listed
 
 DETECTION = 7
 """Image, label, confidence, xmin, ymin, xmax, ymax."""

@@ -30,9 +30,15 @@ from vggrepro.layers.rules.allowed_labels import AllowedLabels
 from vggrepro.layers.rules.box_code import BoxCode, split_pairs
 from vggrepro.layers.rules.box_losses import BoxLosses
 from vggrepro.layers.rules.box_matching import BoxMatching, Predicted
-from vggrepro.layers.rules.ground_truth import Truth, check_rows, emit_truth, label_column, reference_truth
 from vggrepro.layers.rules.hard_examples import Boxes, HardExamples
 from vggrepro.layers.rules.loss import FLOAT, Averaging, LossLayer, Normalization, count, shaped_like
+from vggrepro.layers.rules.right_boxes import (
+    RightBoxes,
+    check_rows,
+    emit_truth,
+    label_column,
+    reference_truth,
+)
 
 
 class _Saved(NamedTuple):
@@ -251,7 +257,7 @@ class MultiBoxLoss(LossLayer[_Saved]):
         return Referenced((np.asarray((sums[:2] * self.weights).sum() / max(divisor, 1)),))
 
     def _reference_image(
-        self, own: Sequence[Array], boxes: Array, variances: Array, truth: Truth | None
+        self, own: Sequence[Array], boxes: Array, variances: Array, truth: RightBoxes | None
     ) -> tuple[float, float, float]:
         """Of one image the losses of places and confidences, and how many priors stand for a box."""
         coded, scores, *stage = own[0].reshape(-1, 4), own[1].reshape(-1, self.classes), *own[2:]

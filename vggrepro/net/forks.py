@@ -22,11 +22,14 @@ FORKS: dict[str, dict[str, str]] = {
 """By the name of a fork: types of layers, and the inside of a layer whose fields are the fork's own rules."""
 
 
-def with_defaults(message: NetParameter, fork: str) -> NetParameter:
-    """A copy of an upgraded net in which each layer of the fork has the fields that tell it from others.
+def with_defaults(message: NetParameter, fork: str | None) -> NetParameter:
+    """A copy of an upgraded net in which each layer of the fork has the fields that tell it from others;
+    without a fork the net itself.
 
     Raises NetError for a fork that is not in ``FORKS``.
     """
+    if fork is None:
+        return message
     if fork not in FORKS:
         raise NetError(f"fork {fork!r}: expected one of {', '.join(sorted(FORKS))}")
     told = NetParameter()

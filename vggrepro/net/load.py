@@ -54,8 +54,7 @@ def load_net(
     Caffe does not know into warnings. ``allow_custom`` makes Python layers and layers of unknown types
     nodes of a custom operator domain (:class:`vggrepro.net.custom.Custom`), with a warning for each;
     ``custom_shapes`` gives the shapes of their tops, where they are not the first bottom's (a 0 copies the
-    first bottom's size). ``fork`` names the fork of Caffe whose rules layers have that several forks have
-    (``vggrepro.net.forks.FORKS``).
+    first bottom's size). ``fork`` names the fork whose layers are meant where several have one name.
 
     Raises ParseError, UpgradeError, UnsupportedError, NetError, ShapeError or WeightsError."""
     _check_arguments(phase, allow_custom, custom_shapes)
@@ -65,9 +64,7 @@ def load_net(
     _check_input_sizes(written.message, upgraded, source)
     saved = {os.fspath(weights): read_weights(weights)} if weights is not None else {}
     with naming(source):
-        message = filter_net(upgraded, phase=phase, level=level, stages=stages)
-        if fork is not None:
-            message = with_defaults(message, fork)
+        message = with_defaults(filter_net(upgraded, phase=phase, level=level, stages=stages), fork)
         blobs = [layer for layers in saved.values() for layer in layers]
         custom = custom_layers(message, written, custom_shapes or {}, blobs) if allow_custom else {}
         _resolve_files(message, Path(source).parent)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vggrepro.graph.model import Graph
 from vggrepro.graph.reference import Arrays, reference_walk
-from vggrepro.layers.rules.ground_truth import ROW, example_rows
+from vggrepro.layers.rules.right_boxes import ROW, example_rows
 from vggrepro.net import Net
 from vggrepro.system.terminal import printable
 from vggrepro.text_table import aligned

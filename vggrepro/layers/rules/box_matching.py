@@ -15,8 +15,8 @@ import numpy.typing as npt
 from vggrepro.emit import Dims, GraphBuilder, Value
 from vggrepro.layers.base import Array
 from vggrepro.layers.rules.box_code import BoxCode, Pairs, emit_overlap, join_pairs, overlap, split_pairs
-from vggrepro.layers.rules.ground_truth import Truth, TruthTables
 from vggrepro.layers.rules.loss import FLOAT
+from vggrepro.layers.rules.right_boxes import BoxTables, RightBoxes
 
 LEAST = 1e-6
 """Overlaps up to this one are none."""
@@ -52,7 +52,7 @@ class BoxMatching:
     """Whether boxes that reach out of the image stand for nothing."""
 
     def emit(
-        self, g: GraphBuilder, predicted: Predicted, truth: TruthTables, dims: Dims
+        self, g: GraphBuilder, predicted: Predicted, truth: BoxTables, dims: Dims
     ) -> tuple[Matches, str | None]:
         """The matches, and which priors may count, bool (1 or N, P), None for all. ``dims``: N, None, P."""
         boxes = predicted.prior
@@ -74,7 +74,7 @@ class BoxMatching:
         return g.op("Less", some, g.const(0.5))
 
     def reference(
-        self, coded: Array, prior: Array, variances: Array, truth: Truth
+        self, coded: Array, prior: Array, variances: Array, truth: RightBoxes
     ) -> tuple[npt.NDArray[np.int64], Array, npt.NDArray[np.bool_]]:
         """In NumPy for one image, (P): places, largest overlaps, and which priors may count."""
         boxes = prior if self.by_prior else self.code.box(coded, prior, variances)

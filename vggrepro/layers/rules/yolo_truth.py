@@ -1,7 +1,7 @@
 """The right boxes of YOLO nets, in the two forms that forks have: as nodes and in NumPy.
 
 (N, 150): 30 rows of class, x, y, width and height in units of the image, which end with an x or a width of 0.
-(1, 1, G, 8): AnnotatedData's rows (:mod:`vggrepro.layers.rules.ground_truth`), whose classes begin with 1.
+(1, 1, G, 8): AnnotatedData's rows (:mod:`vggrepro.layers.rules.right_boxes`), whose classes begin with 1.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 
 from vggrepro.emit import Dims, GraphBuilder, Value
 from vggrepro.layers.base import Array
-from vggrepro.layers.rules.ground_truth import ROW, emit_truth, reference_truth
 from vggrepro.layers.rules.loss import FLOAT, INT64
+from vggrepro.layers.rules.right_boxes import ROW, emit_truth, reference_truth
 
 ROWS = 30
 

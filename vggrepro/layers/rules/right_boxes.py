@@ -21,7 +21,7 @@ from vggrepro.layers.rules.loss import FLOAT, INT64
 ROW = 8
 
 
-class TruthTables(NamedTuple):
+class BoxTables(NamedTuple):
     """The rows by image: tensors whose first axes are (N, K). K is the largest number of boxes that an image
     of the batch has, and at least 1."""
 
@@ -33,7 +33,7 @@ class TruthTables(NamedTuple):
     """(N, K), bool: whether the image has so many boxes. The others are zeros."""
 
 
-class Truth(NamedTuple):
+class RightBoxes(NamedTuple):
     """The boxes of one image."""
 
     boxes: Array
@@ -63,7 +63,7 @@ def example_rows(number: int, images: int, rng: np.random.Generator) -> npt.NDAr
     return rows[None, None].astype(np.float32)
 
 
-def emit_truth(g: GraphBuilder, rows: str, images: str, with_difficult: bool) -> TruthTables:
+def emit_truth(g: GraphBuilder, rows: str, images: str, with_difficult: bool) -> BoxTables:
     """The tables of a blob (1, 1, G, 8) for ``images`` (int64 (1)) images."""
     rows = g.op("Reshape", rows, g.ints([-1, ROW]))  # (G, 8)
     item = g.op("Cast", g.op("Gather", rows, g.ints(0), axis=1), to=INT64)  # (G)
@@ -79,7 +79,7 @@ def emit_truth(g: GraphBuilder, rows: str, images: str, with_difficult: bool) ->
     table = g.op("ScatterElements", empty, g.op("Where", used, cell, cells), order, axis=0)
     table = g.op("Reshape", g.op("Slice", table, g.ints([0]), cells), g.op("Concat", images, width, axis=0))
     found = g.op("Gather", g.op("Pad", rows, g.ints([0, 0, 1, 0])), table, axis=0)  # (N, K, 8)
-    return TruthTables(
+    return BoxTables(
         g.op("Slice", found, g.ints([3]), g.ints([7]), g.ints([2])),
         g.op("Cast", g.op("Gather", found, g.ints(1), axis=2), to=INT64),
         g.op("Less", table, number),
@@ -112,7 +112,7 @@ def _ranks(g: GraphBuilder, item: str, used: str) -> str:
     return g.op("ReduceSum", g.op("Cast", counted, to=FLOAT), g.ints([1]), keepdims=0)
 
 
-def reference_truth(rows: Array, with_difficult: bool = True) -> dict[int, Truth]:
+def reference_truth(rows: Array, with_difficult: bool = True) -> dict[int, RightBoxes]:
     """The boxes of each image that has any, by its index, in the order of the rows."""
     table = rows.reshape(-1, ROW)
     item = np.trunc(table[:, 0])
@@ -120,7 +120,7 @@ def reference_truth(rows: Array, with_difficult: bool = True) -> dict[int, Truth
     if not with_difficult:
         used &= table[:, 7] == 0
     return {
-        int(image): Truth(own[:, 3:7], own[:, 1].astype(np.int64), own[:, 7] != 0)
+        int(image): RightBoxes(own[:, 3:7], own[:, 1].astype(np.int64), own[:, 7] != 0)
         for image in np.unique(item[used])
         for own in [table[used & (item == image)]]
     }

@@ -10,7 +10,7 @@ from graph_run import run_nodes
 from vggrepro.emit import GraphBuilder
 from vggrepro.errors import LabelError, ShapeError
 from vggrepro.layers.rules.allowed_labels import require_allowed
-from vggrepro.layers.rules.ground_truth import (
+from vggrepro.layers.rules.right_boxes import (
     check_rows,
     emit_truth,
     example_rows,
