@@ -24,9 +24,12 @@ def blobs(seed: int, inputs: int, outputs: int) -> list[np.ndarray]:
 
 def by_hand(x: np.ndarray, cont: np.ndarray, params: list[np.ndarray], state: np.ndarray) -> list[np.ndarray]:
     """h at every step for x (T, N, I), cont (T, N) and the state (2, N, D)."""
-    (weight, hidden, bias), (h, c) = (np.float64(p) for p in params), np.float64(state)
+    (weight, hidden, bias), (h, c) = (
+        (np.asarray(p, np.float64) for p in params),
+        np.asarray(state, np.float64),
+    )
     steps = []
-    for values, goes_on in zip(np.float64(x), cont[..., None], strict=True):
+    for values, goes_on in zip(np.asarray(x, np.float64), cont[..., None], strict=True):
         gates = values @ weight.T + bias + goes_on * (h @ hidden.T)
         i, f, o, g = np.split(gates, 4, axis=1)
         c = goes_on * c / (1 + np.exp(-f)) + np.tanh(g) / (1 + np.exp(-i))

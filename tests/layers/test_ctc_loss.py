@@ -22,7 +22,7 @@ def ctc(classes: int, steps: int, blank: int = 0) -> Layer:
 
 def by_hand(scores: np.ndarray, labels: list[int], blank: int) -> float:
     """-log of the sum over all ways (T of C labels) that say the labels; 0 if there is none."""
-    powers = np.exp(np.float64(scores))
+    powers = np.exp(np.asarray(scores, np.float64))
     shares = powers / powers.sum(1, keepdims=True)
     total = 0.0
     for way in product(range(scores.shape[1]), repeat=len(scores)):

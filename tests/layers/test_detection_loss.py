@@ -43,7 +43,7 @@ def by_hand(
     bottoms: list[np.ndarray], side: int, classes: int, boxes: int, roots: bool, in_cell: bool
 ) -> tuple[float, np.ndarray]:
     """Loss and gradient with the default scales."""
-    x, y = (np.float64(b) for b in bottoms)
+    x, y = (np.asarray(b, np.float64) for b in bottoms)
     cells, images = side**2, len(x)
     slope = np.zeros_like(x)
     obj = cls = place = none = 0.0

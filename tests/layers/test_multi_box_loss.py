@@ -23,7 +23,7 @@ def loss(text: str, more: str = "") -> Layer:
 def by_hand(bottoms: list[np.ndarray], classes: int, code: str, ratio: float, threshold: float) -> float:
     """Loss with mining of negatives and the defaults of all other fields, as SSD's paper and layer say; with
     six bottoms as RefineDet's do, of which those count that are objects by 0.4."""
-    places, confidences, prior, rows, *stage = (np.float64(b) for b in bottoms)
+    places, confidences, prior, rows, *stage = (np.asarray(b, np.float64) for b in bottoms)
     boxes, variances = prior.reshape(2, -1, 4)
     total, matched = 0.0, 0
     for image in range(len(places)):

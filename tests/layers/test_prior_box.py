@@ -52,7 +52,7 @@ def test_prior_box(text: str, feature: tuple[int, int], image: tuple[int, int]) 
 
 def centres(top: np.ndarray, image: int) -> list[list[float]]:
     """x, y, width and height of each box, in pixels of a square image."""
-    corners = np.float64(top[0, 0]).reshape(-1, 4) * image
+    corners = np.asarray(top[0, 0], np.float64).reshape(-1, 4) * image
     return (
         np.hstack([(corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]]).round(3).tolist()
     )

@@ -36,7 +36,7 @@ def annotated(rows: np.ndarray) -> np.ndarray:
     """The same as AnnotatedData has it; at least one row."""
     found = [
         [n, box[0] + 1, 0, *(box[1:3] - box[3:] / 2), *(box[1:3] + box[3:] / 2), 0]
-        for n, image in enumerate(np.float64(rows).reshape(len(rows), 30, 5))
+        for n, image in enumerate(np.asarray(rows, np.float64).reshape(len(rows), 30, 5))
         for box in image
         if box[3]
     ]
@@ -60,7 +60,7 @@ def by_hand(
 ) -> np.ndarray:
     """The slopes with the default scales and a threshold of 0.3, of the shape of x."""
     side = x.shape[2]
-    x = np.float64(x).reshape(len(x), anchors, 5 + classes, side, side)
+    x = np.asarray(x, np.float64).reshape(len(x), anchors, 5 + classes, side, side)
     slopes = np.zeros_like(x)
 
     def place(n: int, k: int, j: int, i: int, box: list[float], scale: float, bound: bool) -> None:
@@ -148,7 +148,7 @@ def test_passes_are_counted() -> None:
     shapes = [x.shape, (2, 150)]
     assert [d.initial.tolist() for d in layer.state_defs(shapes)] == [[0]]
     assert layer.state_defs([x.shape, (1, 1, 4, 8)]) == ()
-    done = layer.reference([np.float64(x), np.zeros((2, 150))], (), [np.array([7])])
+    done = layer.reference([np.asarray(x, np.float64), np.zeros((2, 150))], (), [np.array([7])])
     assert done.next_states[0].tolist() == [8]
 
 

@@ -81,7 +81,7 @@ def test_weights_around_a_place(
         dims = [(None, None, *inner)]
     (top,) = check_forward(layer, bottoms, dims=dims)
     for plane, wanted in zip(top[:, 0], x[:, 0], strict=True):
-        right = by_hand(np.float64(wanted), outer, kind, antialias)
+        right = by_hand(np.asarray(wanted, np.float64), outer, kind, antialias)
         clear = ~np.isnan(right)
         np.testing.assert_allclose(plane[clear], right[clear], atol=1e-3)
 

@@ -99,9 +99,10 @@ class Gather(Layer[tuple[Value, ...]]):
         axis = self.axis % x.rank
         size = Value(x.name, x.dims[axis : axis + 1]).shape[0]
         picks = (np.array(self.indices)[:, None] == np.arange(size)).astype(np.float32)  # (indices, size)
-        before, after = g.op("Shape", x.name, start=0, end=axis), g.op("Shape", x.name, start=axis + 1)
-        flat = g.op("Reshape", dy, g.op("Concat", before, g.ints([len(picks), -1]), axis=0))
-        whole = g.op("Concat", before, g.ints([size]), after, axis=0)
+        before = [g.op("Shape", x.name, start=0, end=axis)] if axis else []
+        after = [g.op("Shape", x.name, start=axis + 1)] if axis < x.rank - 1 else []
+        flat = g.op("Reshape", dy, g.op("Concat", *before, g.ints([len(picks), -1]), axis=0))
+        whole = g.op("Concat", *before, g.ints([size]), *after, axis=0)
         return Gradients((g.op("Reshape", g.op("MatMul", g.const(picks.T), flat), whole),))
 
     def reference(

@@ -111,7 +111,7 @@ class Resample(Layer[None]):
         scale = float(1 / steps[0]) if wide else 1.0
         reach = 2 if steps[0] < 1 else ceil(REACH[self.kind] / scale)
         places = np.arange(inner)
-        weights = self._weights(scale * (at[:, None] - np.float64(places)))
+        weights = self._weights(scale * (at[:, None] - np.asarray(places, np.float64)))
         weights = np.where(np.abs(places - near[:, None]) <= reach, weights, 0)
         total = weights.sum(1, keepdims=True)
         result: Array = np.divide(weights, total, out=np.zeros_like(weights), where=total != 0)

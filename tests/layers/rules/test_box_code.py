@@ -76,7 +76,7 @@ def test_overlap_of_nodes() -> None:
     b[10:, 2:] += 1.5
     g = GraphBuilder()
     (got,) = run_nodes(g, {"a": a, "b": b}, [emit_overlap(g, split_pairs(g, "a"), split_pairs(g, "b"))])
-    wanted = overlap(np.float64(a), np.float64(b))
+    wanted = overlap(np.asarray(a, np.float64), np.asarray(b, np.float64))
     assert 0 < (wanted > 0).sum() < 30
     np.testing.assert_allclose(got, wanted, atol=1e-6)
 

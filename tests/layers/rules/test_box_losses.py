@@ -26,7 +26,7 @@ def test_places(squared: bool, values: list[float], slopes: list[float]) -> None
     g = GraphBuilder()
     got = run_nodes(g, {"x": DIFFERENCE}, [losses.emit_places(g, "x"), losses.emit_slope(g, "x")])
     np.testing.assert_allclose(got, [[values], [slopes]])
-    np.testing.assert_allclose(losses.places(np.float64(DIFFERENCE)), [values])
+    np.testing.assert_allclose(losses.places(np.asarray(DIFFERENCE, np.float64)), [values])
 
 
 @pytest.mark.parametrize("logistic", [False, True])
@@ -37,7 +37,9 @@ def test_confidences(logistic: bool) -> None:
     g = GraphBuilder()
     feeds = {"scores": scores, "target": np.eye(3, dtype=np.float32)[label][None]}
     shares, values = run_nodes(g, feeds, list(losses.emit_confidences(g, "scores", "target")))
-    np.testing.assert_allclose(values[0], losses.confidences(np.float64(scores[0]), label), rtol=1e-5)
+    np.testing.assert_allclose(
+        values[0], losses.confidences(np.asarray(scores[0], np.float64), label), rtol=1e-5
+    )
     powers = [math.exp(x) for x in scores[0, 0]]
     if logistic:
         first = math.log(1 + 1 / powers[1]) + math.log(1 + powers[0]) + math.log(1 + powers[2])

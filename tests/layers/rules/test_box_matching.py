@@ -30,7 +30,7 @@ def test_rounds_match_as_one_pair_after_the_other(
     rng = np.random.default_rng(seed)
     overlaps = (rng.integers(0, 5, (images, boxes, number)) / 5).astype(np.float32)
     place, best = emitted(overlaps, threshold)
-    np.testing.assert_array_equal(place, [matches(np.float64(o), threshold) for o in overlaps])
+    np.testing.assert_array_equal(place, [matches(np.asarray(o, np.float64), threshold) for o in overlaps])
     np.testing.assert_array_equal(best, overlaps.max(1))
 
 
@@ -48,4 +48,4 @@ def test_rounds_match_as_one_pair_after_the_other(
 def test_by_hand(overlaps: list[list[float]], threshold: float | None, places: list[int]) -> None:
     table = np.array(overlaps, np.float32)
     assert emitted(table[None], threshold)[0].tolist() == [places]
-    assert matches(np.float64(table), threshold).tolist() == places
+    assert matches(np.asarray(table, np.float64), threshold).tolist() == places

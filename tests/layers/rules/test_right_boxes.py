@@ -31,7 +31,7 @@ def test_tables_have_what_the_rows_say(seed: int, ended: bool, with_difficult: b
     boxes, labels, real = run_nodes(g, {"rows": rows}, list(tables))
     own = [row for row in rows[0, 0, : 4 if ended else 7] if with_difficult or row[7] == 0]
     assert boxes.shape[1] == max(1, *(sum(row[0] == image for row in own) for image in range(4)))
-    found = reference_truth(np.float64(rows), with_difficult)
+    found = reference_truth(np.asarray(rows, np.float64), with_difficult)
     assert sorted(found) == sorted({int(row[0]) for row in own})
     for image in range(4):
         mine = [row for row in own if row[0] == image]
@@ -56,7 +56,7 @@ def test_rows_of_images_that_the_batch_lacks() -> None:
 def test_rows_for_trying_nets_out() -> None:
     rows = example_rows(5, 2, np.random.default_rng(0))
     assert rows.shape == (1, 1, 5, 8)
-    found = reference_truth(np.float64(rows))
+    found = reference_truth(np.asarray(rows, np.float64))
     assert [len(found[image].labels) for image in (0, 1)] == [3, 2]
     assert all((truth.labels == 1).all() for truth in found.values())
     assert all((t.boxes[:, :2] >= 0).all() and (t.boxes[:, 2:] <= 1).all() for t in found.values())

@@ -39,6 +39,6 @@ def test_rows_of_annotated_data() -> None:
     np.testing.assert_allclose(centre[1], [[0.2, 0.4], [1.1, 1.1]], rtol=1e-6)
     np.testing.assert_allclose(side[1], [[0.2, 0.4], [0.6, 0.6]], rtol=1e-6)
     assert (seen.tolist(), taught.tolist()) == ([[False] * 2, [True] * 2], [[False] * 2, [True, False]])
-    none, both = yolo_truth(np.float64(labels), 2)
+    none, both = yolo_truth(np.asarray(labels, np.float64), 2)
     assert none.shape == (0, 5)
     np.testing.assert_allclose(both, [[3, 0.2, 0.4, 0.2, 0.4], [1, 1.1, 1.1, 0.6, 0.6]], rtol=1e-6)
