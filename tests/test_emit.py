@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import onnxruntime as ort
 import pytest
 
+from vggrepro import emit
 from vggrepro.emit import GraphBuilder, Value
 from vggrepro.errors import FixedShapeError
 
@@ -74,3 +78,31 @@ def test_symbolic_sizes_are_no_shape() -> None:
     assert Value("x", (2, 3)).shape == (2, 3)
     with pytest.raises(FixedShapeError, match="blob 'x'"):
         _ = Value("x", (None, 3)).shape
+
+
+def test_a_loop_ends_when_its_step_says_so() -> None:
+    g = GraphBuilder()
+    g.reserve("x")
+
+    def double(inner: GraphBuilder, states: Sequence[str]) -> tuple[str, list[str]]:
+        (value,) = states
+        doubled = inner.op("Add", value, value)
+        return inner.op("Less", doubled, inner.const(10)), [doubled]
+
+    outputs = [g.loop(g.ints(most), [Value("x", ())], double)[0] for most in (2, 100)]
+    assert len({node.name for node in g.nodes}) == 2
+    for node in g.nodes:  # names of a body begin with the loop's, and so are no others'
+        (body,) = (attribute.g for attribute in node.attribute)
+        names = [*(i.name for i in body.initializer), *(o for n in body.node for o in n.output)]
+        assert len({name.split("/")[0] for name in names} - set(g.constants)) == 1
+    assert run(g, {"x": np.float32(3)}, outputs) == [12, 12]
+    assert run(g, {"x": np.float32(1)}, outputs) == [4, 16]
+
+
+def run(g: GraphBuilder, feeds: dict[str, np.float32], outputs: list[str]) -> list[float]:
+    infos = [emit.tensor_info(name, value.shape, value.dtype) for name, value in feeds.items()]
+    ends = [emit.tensor_info(name, (), np.float32) for name in outputs]
+    constants = [emit.tensor(name, array) for name, array in g.constants.items()]
+    model = emit.model("loops", g.nodes, infos, ends, constants, {})
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return [float(value) for value in session.run(outputs, {k: np.asarray(v) for k, v in feeds.items()})]

@@ -7,7 +7,7 @@ layer needs to know it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +62,7 @@ class GraphBuilder:
         self._taken: set[str] = set()
         self._counts: dict[str, int] = {}  # by base: the highest number that a name made from it has
         self._scope = ""
+        self._home = ""  # the scope of constants, which belong to no layer
 
     def reserve(self, name: str) -> None:
         """Keep ``name`` for the caller: no generated name will equal it."""
@@ -102,6 +103,37 @@ class GraphBuilder:
         self.nodes.append(node)
         return names
 
+    def loop(
+        self,
+        most: str,
+        states: Sequence[Value],
+        step: Callable[[GraphBuilder, Sequence[str]], tuple[str, Sequence[str]]],
+    ) -> tuple[str, ...]:
+        """Repeat ``step`` as long as it asks for it, at most ``most`` (int64 ()) times; the last states.
+
+        ``step`` gets a builder of its own and the names of the states in it, and sees nothing else of this
+        graph. It returns a bool (), whether to go on, and the new states.
+        """
+        inner = GraphBuilder()
+        inner._scope = inner._home = self.fresh("Loop")
+        counter, before = (inner.fresh(hint) for hint in ("round", "before"))
+        names = [inner.fresh("state") for _ in states]
+        go_on, news = step(inner, names)
+        outputs = [inner.op("Identity", name) for name in (go_on, *news)]
+
+        def declared(flag: str, tensors: Sequence[str]) -> list[onnx.ValueInfoProto]:
+            infos = [tensor_info(name, v.dims, v.dtype) for name, v in zip(tensors, states, strict=True)]
+            return [tensor_info(flag, (), np.bool_), *infos]
+
+        body = helper.make_graph(
+            inner.nodes,
+            inner._scope,
+            [tensor_info(counter, (), np.int64), *declared(before, names)],
+            declared(outputs[0], outputs[1:]),
+            [tensor(name, array) for name, array in inner.constants.items()],
+        )
+        return self.ops("Loop", most, "", *(v.name for v in states), outputs=len(states), body=body)
+
     def sum_in_order(self, terms: Sequence[str]) -> str:
         """The sum of one tensor or more, added from left to right: Caffe adds gradients and losses in this
         order, and float32 rounds differently in another one."""
@@ -116,7 +148,7 @@ class GraphBuilder:
         array = np.ascontiguousarray(array).reshape(array.shape)  # a scalar must stay a scalar
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self._by_content:
-            outer, self._scope = self._scope, ""
+            outer, self._scope = self._scope, self._home
             self._by_content[key] = self.fresh(f"const_{len(self.constants)}")
             self._scope = outer
             self.constants[self._by_content[key]] = array

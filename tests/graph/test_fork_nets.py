@@ -17,6 +17,7 @@ from vggrepro.errors import GradientError, UnsupportedError
 from vggrepro.graph.backward import gradient_model
 from vggrepro.graph.forward import to_onnx
 from vggrepro.graph.reference import reference_forward
+from vggrepro.layers.rules.right_boxes import example_rows
 from vggrepro.net import Net, load_net
 
 
@@ -171,6 +172,44 @@ def test_ssd_has_no_gradient_through_detections(tmp_path: Path) -> None:
     assert all(np.abs(got[f"d:{key}"]).max() > 0 for key in net.params)
 
 
+SSD_LOSS = """
+input: "label" input_shape { dim: 1 dim: 1 dim: 5 dim: 8 }
+layer { name: "loss" type: "MultiBoxLoss" bottom: "loc" bottom: "conf" bottom: "prior" bottom: "label"
+        top: "loss" include { phase: TRAIN } loss_param { normalization: VALID }
+        propagate_down: true propagate_down: true propagate_down: false propagate_down: false
+        multibox_loss_param { num_classes: 3 code_type: CENTER_SIZE
+                              overlap_threshold: 0.3 neg_overlap: 0.3 } }
+layer { name: "judged" type: "DetectionEvaluate" bottom: "detections" bottom: "label" top: "judged"
+        include { phase: TEST } detection_evaluate_param { num_classes: 3 } }
+"""
+
+
+def test_ssd_learns_along_the_slope(tmp_path: Path) -> None:
+    """In each parameter along one direction; and of boxes that are the right ones, all are right."""
+    net = load(tmp_path, SSD + SSD_LOSS, phase="TRAIN")
+    x, rng = pictures(net, 2), np.random.default_rng(3)
+    label = example_rows(5, 2, rng)
+    model = gradient_model(net)
+    assert missing(model) == set()
+    got = outputs(model, data=x, label=label, **net.params)
+
+    def loss(params: dict[str, np.ndarray]) -> float:
+        return float(reference_forward(net.with_params(params), {"data": x, "label": label})["loss"])
+
+    assert loss({}) > 1
+    for name, array in net.params.items():
+        direction = rng.standard_normal(array.shape)
+        step = 1e-4 * max(1, np.abs(array).max())  # parameters are kept in float32
+        moved = [{name: array.astype(np.float64) + sign * step * direction} for sign in (1, -1)]
+        slope = (loss(moved[0]) - loss(moved[1])) / (2 * step)
+        assert (got[f"d:{name}"] * direction).sum() == pytest.approx(slope, rel=1e-2, abs=1e-2), name
+    judged = load(tmp_path, SSD + SSD_LOSS)
+    found = outputs(to_onnx(judged, outputs=["detections"]), data=x, label=label)["detections"]
+    label[0, 0, :, :2], label[0, 0, :, 3:7] = found[0, 0, :5, :2], found[0, 0, :5, 3:]
+    rows = outputs(to_onnx(judged), data=x, label=label)["judged"][0, 0]
+    assert (rows[:2, 2].sum(), rows[2:7, 3:].tolist()) == (5, [[1, 0]] * 5)
+
+
 def test_segnet(tmp_path: Path) -> None:
     net = load(tmp_path, SEGNET)
     model = to_onnx(net)
@@ -203,7 +242,7 @@ def test_segnets_gradient_is_the_slope(tmp_path: Path) -> None:
         assert (got[f"d:{name}"] * direction).sum() == pytest.approx(slope, rel=2e-3), name
 
 
-@pytest.mark.parametrize("kind", ["RegionLoss", "DetectionEvaluate", "Resample", "MultiBoxLoss"])
+@pytest.mark.parametrize("kind", ["Yolov3", "BoxOutput", "DecodeBBox", "EvalDetection"])
 def test_layers_of_forks_that_are_not_there_are_named(tmp_path: Path, kind: str) -> None:
     text = f'{SSD.splitlines()[1]} layer {{ name: "x" type: "{kind}" bottom: "data" top: "x" }}'
     with pytest.raises(UnsupportedError, match=f"layer 'x': Unknown layer type: {kind}"):

@@ -32,6 +32,9 @@ By ONNX Runtime's own list two operators have no CUDA kernel, and run on the hos
 DetectionOutput and Proposal, and ROIPooling's MaxRoiPool. Proposal also stands in for py-faster-rcnn's
 Python layer ProposalLayer of the module rpn.proposal_layer. Any type that is not here is an error that
 names it, unless custom nodes are allowed.
+
+Where several forks have layers of one name, a net's fields tell which is meant. Where they do not, `--fork
+NAME` (`load_net(fork=...)`) does: `vggrepro/net/forks.py` has the names, and what each means.
 """
 
 ASIDE = re.compile(r" ?\([^()]*(?:layer|not from BVLC Caffe)[^()]*\)")

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from box_cases import priors
 from harness import check_forward, parse
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,14 +24,6 @@ def detection_output(text: str) -> Layer:
 
 def zeros(*shape: int) -> np.ndarray:
     return np.zeros(shape, np.float32)
-
-
-def priors(seed: int, number: int) -> np.ndarray:
-    """Boxes of some area in the unit square, and variances."""
-    rng = np.random.default_rng(seed)
-    corners = rng.uniform(0, 0.7, (number, 2))
-    boxes = np.concatenate([corners, corners + rng.uniform(0.1, 0.4, (number, 2))], axis=1)
-    return np.stack([boxes, rng.uniform(0.05, 0.3, (number, 4))]).reshape(1, 2, -1).astype(np.float32)
 
 
 @settings(max_examples=60, deadline=None)

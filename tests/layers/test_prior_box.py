@@ -50,6 +50,36 @@ def test_prior_box(text: str, feature: tuple[int, int], image: tuple[int, int]) 
     check_forward(prior_box(text), bottoms, dims=[(None, 3, *feature), (None, None, *bottoms[1].shape[2:])])
 
 
+def centres(top: np.ndarray, image: int) -> list[list[float]]:
+    """x, y, width and height of each box, in pixels of a square image."""
+    corners = np.asarray(top[0, 0], np.float64).reshape(-1, 4) * image
+    return (
+        np.hstack([(corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]]).round(3).tolist()
+    )
+
+
+def test_denser_boxes_of_textboxes() -> None:
+    text = "min_size: 30 max_size: 48 aspect_ratio: 4 flip: false denser_prior_boxes: true"
+    (top,) = check_forward(prior_box(text), [zeros(1, 1, 2, 1), zeros(1, 3, 100, 100)])
+    square = round(math.sqrt(30 * 48), 3)
+    assert centres(top, 100) == [
+        [50, y, width, height]
+        for row in (0, 1)
+        for width, height in [(30, 30), (square, square), (60, 15)]
+        for y in (25 + 50 * row, 50 + 50 * row)
+    ]
+    (top,) = check_forward(prior_box(f"{text} offset: 0"), [zeros(1, 1, 2, 1), zeros(1, 3, 100, 100)])
+    assert [box[:2] for box in centres(top, 100)[:2]] == [[0, 0], [0, 50]]
+
+
+def test_boxes_of_faceboxes() -> None:
+    layer = prior_box("min_size: 32 min_size: 64 min_size: 128 faceboxes: true")
+    (top,) = check_forward(layer, [zeros(1, 1, 1, 1), zeros(1, 3, 1024, 1024)])
+    small = [[512 + 8 * x, 512 + 8 * y, 31, 31] for y in range(-2, 2) for x in range(-2, 2)]
+    middle = [[512 + 16 * x, 512 + 16 * y, 63, 63] for y in (-1, 0) for x in (-1, 0)]
+    assert centres(top, 1024) == [*small, *middle, [512, 512, 127, 127]]
+
+
 def test_prior_box_by_hand() -> None:
     """One place in an image of 100 x 200, minimum 30.9, which counts as 30, maximum 48."""
     layer = prior_box(

@@ -118,6 +118,20 @@ def test_labels_are_zero_or_one(tmp_path: Path) -> None:
     assert np.abs(arrays["x"]).max() > 10
 
 
+def test_boxes_are_boxes(tmp_path: Path) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_text(
+        'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 1 dim: 3 dim: 7 } } }'
+        'layer { name: "y" type: "Input" top: "y" input_param { shape { dim: 1 dim: 1 dim: 5 dim: 8 } } }'
+        'layer { name: "e" type: "DetectionEvaluate" bottom: "x" bottom: "y" top: "e"'
+        " detection_evaluate_param { num_classes: 3 } }"
+    )
+    net = load_net(path)
+    rows = example_inputs(net, build_forward(net))["y"]
+    assert rows[0, 0, :, :2].tolist() == [[0, 1]] * 5
+    assert (rows[0, 0, :, 3:5] < rows[0, 0, :, 5:7]).all()
+
+
 def test_a_table_marks_what_failed() -> None:
     rows = [
         Difference("conv1", (1, 2), 1.5e-7, 2e-8, 3.0, True),

@@ -386,11 +386,15 @@ class LayerParameter(_Message):
     @property
     def window_data_param(self) -> WindowDataParameter: ...
     @property
+    def multibox_loss_param(self) -> MultiBoxLossParameter: ...
+    @property
     def permute_param(self) -> PermuteParameter: ...
     @property
     def prior_box_param(self) -> PriorBoxParameter: ...
     @property
     def detection_output_param(self) -> DetectionOutputParameter: ...
+    @property
+    def detection_evaluate_param(self) -> DetectionEvaluateParameter: ...
     @property
     def norm_param(self) -> NormalizeParameter: ...
     @property
@@ -435,6 +439,26 @@ class LayerParameter(_Message):
     def yolo_detection_output_param(self) -> YoloDetectionOutputParameter: ...
     @property
     def yolov3_detection_output_param(self) -> Yolov3DetectionOutputParameter: ...
+    @property
+    def lstm_param(self) -> LSTMParameter: ...
+    @property
+    def continuation_indicator_param(self) -> ContinuationIndicatorParameter: ...
+    @property
+    def ctc_loss_param(self) -> CtcLossParameter: ...
+    @property
+    def labelsequence_accuracy_param(self) -> LabelsequenceAccuracyParameter: ...
+    @property
+    def resample_param(self) -> ResampleParameter: ...
+    @property
+    def l1_loss_param(self) -> L1LossParameter: ...
+    @property
+    def gather_param(self) -> GatherParameter: ...
+    @property
+    def detection_loss_param(self) -> DetectionLossParameter: ...
+    @property
+    def region_loss_param(self) -> RegionLossParameter: ...
+    @property
+    def insanity_param(self) -> InsanityParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -468,9 +492,11 @@ class LayerParameter(_Message):
         spp_param: SPPParameter | None = None, slice_param: SliceParameter | None = None,
         swish_param: SwishParameter | None = None, tanh_param: TanHParameter | None = None,
         threshold_param: ThresholdParameter | None = None, tile_param: TileParameter | None = None,
-        window_data_param: WindowDataParameter | None = None, permute_param: PermuteParameter | None = None,
-        prior_box_param: PriorBoxParameter | None = None,
+        window_data_param: WindowDataParameter | None = None,
+        multibox_loss_param: MultiBoxLossParameter | None = None,
+        permute_param: PermuteParameter | None = None, prior_box_param: PriorBoxParameter | None = None,
         detection_output_param: DetectionOutputParameter | None = None,
+        detection_evaluate_param: DetectionEvaluateParameter | None = None,
         norm_param: NormalizeParameter | None = None, relu6_param: ReLU6Parameter | None = None,
         shuffle_channel_param: ShuffleChannelParameter | None = None,
         upsample_param: UpsampleParameter | None = None, interp_param: InterpParameter | None = None,
@@ -485,7 +511,15 @@ class LayerParameter(_Message):
         seg_accuracy_param: SegAccuracyParameter | None = None,
         unpooling_param: UnpoolingParameter | None = None, roi_align_param: ROIAlignParameter | None = None,
         yolo_detection_output_param: YoloDetectionOutputParameter | None = None,
-        yolov3_detection_output_param: Yolov3DetectionOutputParameter | None = None
+        yolov3_detection_output_param: Yolov3DetectionOutputParameter | None = None,
+        lstm_param: LSTMParameter | None = None,
+        continuation_indicator_param: ContinuationIndicatorParameter | None = None,
+        ctc_loss_param: CtcLossParameter | None = None,
+        labelsequence_accuracy_param: LabelsequenceAccuracyParameter | None = None,
+        resample_param: ResampleParameter | None = None, l1_loss_param: L1LossParameter | None = None,
+        gather_param: GatherParameter | None = None,
+        detection_loss_param: DetectionLossParameter | None = None,
+        region_loss_param: RegionLossParameter | None = None, insanity_param: InsanityParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -496,12 +530,15 @@ class LayerParameter(_Message):
         "log_param", "lrn_param", "memory_data_param", "mvn_param", "parameter_param", "pooling_param",
         "power_param", "prelu_param", "python_param", "recurrent_param", "reduction_param", "relu_param",
         "reshape_param", "scale_param", "sigmoid_param", "softmax_param", "spp_param", "slice_param",
-        "swish_param", "tanh_param", "threshold_param", "tile_param", "window_data_param", "permute_param",
-        "prior_box_param", "detection_output_param", "norm_param", "relu6_param", "shuffle_channel_param",
-        "upsample_param", "interp_param", "roi_pooling_param", "bn_param", "smooth_l1_loss_param",
-        "box_annotator_ohem_param", "psroi_pooling_param", "proposal_param", "reorg_param", "flip_param",
-        "reverse_param", "transpose_param", "hardsigmoid_param", "squeeze_param", "seg_accuracy_param",
-        "unpooling_param", "roi_align_param", "yolo_detection_output_param", "yolov3_detection_output_param"
+        "swish_param", "tanh_param", "threshold_param", "tile_param", "window_data_param",
+        "multibox_loss_param", "permute_param", "prior_box_param", "detection_output_param",
+        "detection_evaluate_param", "norm_param", "relu6_param", "shuffle_channel_param", "upsample_param",
+        "interp_param", "roi_pooling_param", "bn_param", "smooth_l1_loss_param", "box_annotator_ohem_param",
+        "psroi_pooling_param", "proposal_param", "reorg_param", "flip_param", "reverse_param",
+        "transpose_param", "hardsigmoid_param", "squeeze_param", "seg_accuracy_param", "unpooling_param",
+        "roi_align_param", "yolo_detection_output_param", "yolov3_detection_output_param", "lstm_param",
+        "continuation_indicator_param", "ctc_loss_param", "labelsequence_accuracy_param", "resample_param",
+        "l1_loss_param", "gather_param", "detection_loss_param", "region_loss_param", "insanity_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -1406,16 +1443,20 @@ class PriorBoxParameter(_Message):
     def width(self) -> RepeatedScalar[float]: ...
     @property
     def height(self) -> RepeatedScalar[float]: ...
+    denser_prior_boxes: bool
+    faceboxes: bool
     def __init__(self, *,
         min_size: Iterable[float] | None = None, max_size: Iterable[float] | None = None,
         aspect_ratio: Iterable[float] | None = None, flip: bool | None = None, clip: bool | None = None,
         variance: Iterable[float] | None = None, img_size: int | None = None, img_h: int | None = None,
         img_w: int | None = None, step: float | None = None, step_h: float | None = None,
         step_w: float | None = None, offset: float | None = None, width: Iterable[float] | None = None,
-        height: Iterable[float] | None = None
+        height: Iterable[float] | None = None, denser_prior_boxes: bool | None = None,
+        faceboxes: bool | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
-        "flip", "clip", "img_size", "img_h", "img_w", "step", "step_h", "step_w", "offset"
+        "flip", "clip", "img_size", "img_h", "img_w", "step", "step_h", "step_w", "offset",
+        "denser_prior_boxes", "faceboxes"
     ]) -> bool: ...
 
 class NonMaximumSuppressionParameter(_Message):
@@ -1512,6 +1553,83 @@ class DetectionOutputParameter(_Message):
         "num_classes", "share_location", "background_label_id", "nms_param", "save_output_param", "code_type",
         "keep_top_k", "variance_encoded_in_target", "confidence_threshold", "visualize",
         "visualize_threshold", "save_file", "objectness_score"
+    ]) -> bool: ...
+
+class MultiBoxLossParameter(_Message):
+    LocLossType: EnumTypeWrapper
+    L2: int
+    SMOOTH_L1: int
+    ConfLossType: EnumTypeWrapper
+    SOFTMAX: int
+    LOGISTIC: int
+    MatchType: EnumTypeWrapper
+    BIPARTITE: int
+    PER_PREDICTION: int
+    MiningType: EnumTypeWrapper
+    NONE: int
+    MAX_NEGATIVE: int
+    HARD_EXAMPLE: int
+    loc_loss_type: int
+    conf_loss_type: int
+    loc_weight: float
+    num_classes: int
+    share_location: bool
+    match_type: int
+    overlap_threshold: float
+    use_prior_for_matching: bool
+    background_label_id: int
+    use_difficult_gt: bool
+    do_neg_mining: bool
+    neg_pos_ratio: float
+    neg_overlap: float
+    code_type: int
+    encode_variance_in_target: bool
+    map_object_to_agnostic: bool
+    ignore_cross_boundary_bbox: bool
+    bp_inside: bool
+    mining_type: int
+    @property
+    def nms_param(self) -> NonMaximumSuppressionParameter: ...
+    sample_size: int
+    use_prior_for_nms: bool
+    objectness_score: float
+    def __init__(self, *,
+        loc_loss_type: int | None = None, conf_loss_type: int | None = None, loc_weight: float | None = None,
+        num_classes: int | None = None, share_location: bool | None = None, match_type: int | None = None,
+        overlap_threshold: float | None = None, use_prior_for_matching: bool | None = None,
+        background_label_id: int | None = None, use_difficult_gt: bool | None = None,
+        do_neg_mining: bool | None = None, neg_pos_ratio: float | None = None,
+        neg_overlap: float | None = None, code_type: int | None = None,
+        encode_variance_in_target: bool | None = None, map_object_to_agnostic: bool | None = None,
+        ignore_cross_boundary_bbox: bool | None = None, bp_inside: bool | None = None,
+        mining_type: int | None = None, nms_param: NonMaximumSuppressionParameter | None = None,
+        sample_size: int | None = None, use_prior_for_nms: bool | None = None,
+        objectness_score: float | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "loc_loss_type", "conf_loss_type", "loc_weight", "num_classes", "share_location", "match_type",
+        "overlap_threshold", "use_prior_for_matching", "background_label_id", "use_difficult_gt",
+        "do_neg_mining", "neg_pos_ratio", "neg_overlap", "code_type", "encode_variance_in_target",
+        "map_object_to_agnostic", "ignore_cross_boundary_bbox", "bp_inside", "mining_type", "nms_param",
+        "sample_size", "use_prior_for_nms", "objectness_score"
+    ]) -> bool: ...
+
+class DetectionEvaluateParameter(_Message):
+    num_classes: int
+    background_label_id: int
+    overlap_threshold: float
+    evaluate_difficult_gt: bool
+    name_size_file: str
+    @property
+    def resize_param(self) -> ResizeParameter: ...
+    def __init__(self, *,
+        num_classes: int | None = None, background_label_id: int | None = None,
+        overlap_threshold: float | None = None, evaluate_difficult_gt: bool | None = None,
+        name_size_file: str | None = None, resize_param: ResizeParameter | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "num_classes", "background_label_id", "overlap_threshold", "evaluate_difficult_gt", "name_size_file",
+        "resize_param"
     ]) -> bool: ...
 
 class ReLU6Parameter(_Message):
@@ -1770,4 +1888,146 @@ class Yolov3DetectionOutputParameter(_Message):
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "num_classes", "num_box", "confidence_threshold", "nms_threshold", "mask_group_num"
+    ]) -> bool: ...
+
+class LSTMParameter(_Message):
+    num_output: int
+    clipping_threshold: float
+    @property
+    def weight_filler(self) -> FillerParameter: ...
+    @property
+    def bias_filler(self) -> FillerParameter: ...
+    batch_size: int
+    def __init__(self, *,
+        num_output: int | None = None, clipping_threshold: float | None = None,
+        weight_filler: FillerParameter | None = None, bias_filler: FillerParameter | None = None,
+        batch_size: int | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "num_output", "clipping_threshold", "weight_filler", "bias_filler", "batch_size"
+    ]) -> bool: ...
+
+class ContinuationIndicatorParameter(_Message):
+    time_step: int
+    batch_size: int
+    def __init__(self, *, time_step: int | None = None, batch_size: int | None = None) -> None: ...
+    def HasField(self, field_name: Literal["time_step", "batch_size"]) -> bool: ...
+
+class CtcLossParameter(_Message):
+    alphabet_size: int
+    time_step: int
+    blank_label: int
+    def __init__(self, *,
+        alphabet_size: int | None = None, time_step: int | None = None, blank_label: int | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal["alphabet_size", "time_step", "blank_label"]) -> bool: ...
+
+class LabelsequenceAccuracyParameter(_Message):
+    blank_label: int
+    def __init__(self, *, blank_label: int | None = None) -> None: ...
+    def HasField(self, field_name: Literal["blank_label"]) -> bool: ...
+
+class ResampleParameter(_Message):
+    ResampleType: EnumTypeWrapper
+    NEAREST: int
+    LINEAR: int
+    CUBIC: int
+    AREA: int
+    width: int
+    height: int
+    type: int
+    antialias: bool
+    factor: float
+    def __init__(self, *,
+        width: int | None = None, height: int | None = None, type: int | None = None,
+        antialias: bool | None = None, factor: float | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal["width", "height", "type", "antialias", "factor"]) -> bool: ...
+
+class L1LossParameter(_Message):
+    l2_per_location: bool
+    l2_prescale_by_channels: bool
+    normalize_by_num_entries: bool
+    epsilon: float
+    plateau: float
+    def __init__(self, *,
+        l2_per_location: bool | None = None, l2_prescale_by_channels: bool | None = None,
+        normalize_by_num_entries: bool | None = None, epsilon: float | None = None,
+        plateau: float | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "l2_per_location", "l2_prescale_by_channels", "normalize_by_num_entries", "epsilon", "plateau"
+    ]) -> bool: ...
+
+class GatherParameter(_Message):
+    @property
+    def indices(self) -> RepeatedScalar[int]: ...
+    @property
+    def shape(self) -> RepeatedScalar[int]: ...
+    axis: int
+    def __init__(self, *,
+        indices: Iterable[int] | None = None, shape: Iterable[int] | None = None, axis: int | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal["axis"]) -> bool: ...
+
+class InsanityParameter(_Message):
+    lb: float
+    ub: float
+    def __init__(self, *, lb: float | None = None, ub: float | None = None) -> None: ...
+    def HasField(self, field_name: Literal["lb", "ub"]) -> bool: ...
+
+class DetectionLossParameter(_Message):
+    side: int
+    num_class: int
+    num_object: int
+    object_scale: float
+    noobject_scale: float
+    class_scale: float
+    coord_scale: float
+    sqrt: bool
+    constriant: bool
+    def __init__(self, *,
+        side: int | None = None, num_class: int | None = None, num_object: int | None = None,
+        object_scale: float | None = None, noobject_scale: float | None = None,
+        class_scale: float | None = None, coord_scale: float | None = None, sqrt: bool | None = None,
+        constriant: bool | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "side", "num_class", "num_object", "object_scale", "noobject_scale", "class_scale", "coord_scale",
+        "sqrt", "constriant"
+    ]) -> bool: ...
+
+class RegionLossParameter(_Message):
+    side: int
+    num_class: int
+    bias_match: int
+    coords: int
+    num: int
+    softmax: int
+    jitter: float
+    rescore: int
+    object_scale: float
+    class_scale: float
+    noobject_scale: float
+    coord_scale: float
+    absolute: int
+    thresh: float
+    random: int
+    @property
+    def biases(self) -> RepeatedScalar[float]: ...
+    softmax_tree: str
+    class_map: str
+    def __init__(self, *,
+        side: int | None = None, num_class: int | None = None, bias_match: int | None = None,
+        coords: int | None = None, num: int | None = None, softmax: int | None = None,
+        jitter: float | None = None, rescore: int | None = None, object_scale: float | None = None,
+        class_scale: float | None = None, noobject_scale: float | None = None,
+        coord_scale: float | None = None, absolute: int | None = None, thresh: float | None = None,
+        random: int | None = None, biases: Iterable[float] | None = None, softmax_tree: str | None = None,
+        class_map: str | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "side", "num_class", "bias_match", "coords", "num", "softmax", "jitter", "rescore", "object_scale",
+        "class_scale", "noobject_scale", "coord_scale", "absolute", "thresh", "random", "softmax_tree",
+        "class_map"
     ]) -> bool: ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -67,9 +67,7 @@ def _labels(net: Net, layer: NetLayer, dims: Mapping[str, Dims]) -> AllowedLabel
     probed = layer.layer.allowed_labels(larger)
     if labels is None or probed is None or labels.classes != probed.classes:
         return None
-    return (
-        labels if labels.read == probed.read else AllowedLabels(labels.bottom, labels.classes, labels.ignored)
-    )
+    return labels if labels.read == probed.read else replace(labels, read=None)
 
 
 def _moved(value: str, makers: Mapping[str, NetLayer]) -> Sequence[NetLayer] | None:

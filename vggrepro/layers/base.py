@@ -132,6 +132,10 @@ class Layer(ABC, Generic[S]):
     shares_batch: ClassVar[bool] = False
     """True for sources whose tops all have one batch: a size given for the first holds for the others."""
 
+    right_boxes: ClassVar[frozenset[int]] = frozenset()
+    """Bottoms that hold the right boxes of images, as SSD's AnnotatedData hands them out
+    (:mod:`vggrepro.layers.rules.right_boxes`)."""
+
     @property
     def in_place(self) -> bool:
         """True where Caffe computes the right thing with the top in the bottom's memory. A layer sets it

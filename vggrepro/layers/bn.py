@@ -103,7 +103,7 @@ class BN(Layer[_Saved]):
         if not cuhk and not given:
             raise UnsupportedError(
                 "BN without bn_param: SegNet's layer and CUHK's cannot be told apart; bn_mode makes it"
-                " SegNet's, frozen or four times param CUHK's"
+                " SegNet's, frozen or four times param CUHK's, or name the fork: segnet, cuhk"
             )
         layer = cls._cuhk(p, phase) if cuhk else cls._segnet(p, len(param.top) - 1)
         if len(param.top) - 1 != layer.gives_statistics:

@@ -18,14 +18,7 @@ import numpy as np
 from vggrepro.emit import Dims, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError, UnsupportedError
 from vggrepro.layers.base import Array, Count, Emitted, Layer, Reach, Referenced, Shapes, register
-from vggrepro.layers.rules.box_code import (
-    Pairs,
-    decoded,
-    emit_decoded,
-    join_pairs,
-    split_pairs,
-    suppressed,
-)
+from vggrepro.layers.rules.box_code import BoxCode, Pairs, join_pairs, split_pairs, suppressed
 from vggrepro.layers.rules.pooling_nodes import LOWEST
 
 LAST = np.iinfo(np.int64).max
@@ -65,11 +58,10 @@ class DetectionOutput(Layer[None]):
     has_gradient = False
 
     classes: int
+    code: BoxCode
     share_location: bool = True
     background: int = 0
     """The label that no detection gets; none if no class has it."""
-    code: str = "CORNER"
-    variance_in_target: bool = False
     nms_threshold: float = 0.3
     top_k: int | None = None
     keep_top_k: int | None = None
@@ -98,8 +90,7 @@ class DetectionOutput(Layer[None]):
             classes=p.num_classes,
             share_location=p.share_location,
             background=p.background_label_id,
-            code=p.DESCRIPTOR.fields_by_name["code_type"].enum_type.values_by_number[p.code_type].name,
-            variance_in_target=p.variance_encoded_in_target,
+            code=BoxCode.from_param(p, p.variance_encoded_in_target),
             nms_threshold=nms.nms_threshold,
             top_k=nms.top_k if nms.HasField("top_k") and nms.top_k > 0 else None,
             keep_top_k=p.keep_top_k if p.keep_top_k > 0 else None,
@@ -206,9 +197,7 @@ class DetectionOutput(Layer[None]):
         pairs = split_pairs(g, corners)
         for predicted in reversed(places):
             coded = g.op("Reshape", predicted, g.ints([0, priors, self._place_classes, 4]))
-            if not self.variance_in_target:
-                coded = g.op("Mul", coded, variances)
-            pairs = emit_decoded(g, self.code, split_pairs(g, coded), pairs)
+            pairs = self.code.emit_box(g, coded, pairs, variances)
         return g.op("Transpose", join_pairs(g, pairs), perm=[0, 2, 1, 3])
 
     def _suppressed(self, g: GraphBuilder, boxes: str, scores: str, many: int) -> str:
@@ -286,9 +275,7 @@ class DetectionOutput(Layer[None]):
         boxes = corners[:, None]
         for places in (*stage[1:], bottoms[0]):
             coded = places.reshape(images, priors, self._place_classes, 4)
-            boxes = decoded(
-                self.code, coded if self.variance_in_target else coded * variances[:, None], boxes
-            )
+            boxes = self.code.box(coded, boxes, variances[:, None])
         confidences = bottoms[1].reshape(images, priors, self.classes)
         if stage:
             objects = stage[0].reshape(images, priors, 2)[:, :, 1:]

@@ -86,7 +86,8 @@ class Flip(_Reversal):
         if given != {"flip_width", "flip_height"}:
             raise UnsupportedError(
                 "flip_param: expected axis, or flip_width and flip_height, since forks differ in what is"
-                f" flipped by default; got {', '.join(sorted(given)) or 'nothing'}"
+                " flipped by default, or name the fork: happynear;"
+                f" got {', '.join(sorted(given)) or 'nothing'}"
             )
         return cls(tuple(axis for axis, flag in ((2, p.flip_height), (3, p.flip_width)) if flag))
 

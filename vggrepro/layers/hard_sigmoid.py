@@ -34,7 +34,8 @@ class HardSigmoid(Neuron):
         p = param.hardsigmoid_param
         if not (p.HasField("alpha") or p.HasField("beta")):
             raise UnsupportedError(
-                "HardSigmoid without hardsigmoid_param: forks differ in alpha (0.2, 1/6); alpha and beta tell"
+                "HardSigmoid without hardsigmoid_param: forks differ in alpha (0.2, 1/6); alpha and beta"
+                " tell, or the fork: inisis"
             )
         return cls(p.alpha, p.beta)
 

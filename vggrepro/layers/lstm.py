@@ -53,11 +53,16 @@ class LSTM(Recurrent[UnrolledLSTM]):
         for t in reversed(range(len(d_tops))):
             total = d_tops[t] if dh is None else g.op("Add", d_tops[t], dh)
             d_cells, d_gates = emit_step_gradient(g, unrolled.steps[t], total, dc)
+            d_gates = self.bounded(g, d_gates)
             d_steps.insert(0, d_gates)
             if t > 0:
                 dc = g.op("Mul", d_cells, unrolled.steps[t].f)
                 dh = g.op("Mul", g.op("Gemm", d_gates, weight), unrolled.inputs.cont[t])
         return d_steps, ()
+
+    def bounded(self, g: GraphBuilder, d_gates: str) -> str:
+        """The gradient of a step's gates as it goes on, before their nonlinearities."""
+        return d_gates
 
     def reference_step(
         self, step: Array, cont: Array, state: tuple[Array, ...], weights: Sequence[Array]

@@ -1,7 +1,8 @@
 """PriorBox: the default boxes of a feature map (SSD's PriorBox layer; not from BVLC Caffe).
 
-Source: weiliu89/caffe, branch ssd, field ``prior_box_param``; section 2.2 of "SSD: Single Shot MultiBox
-Detector" for what they are for.
+Sources: weiliu89/caffe, branch ssd, field ``prior_box_param``; section 2.2 of "SSD: Single Shot MultiBox
+Detector" for what they are for. MhLiao/TextBoxes_plusplus for ``denser_prior_boxes``; sfzhang15/FaceBoxes for
+its layer of the same name and fields.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,6 +33,17 @@ ALIKE = 1e-6
 """Aspect ratios that differ by less are one."""
 
 
+class Box(NamedTuple):
+    """A box at a place."""
+
+    sides: tuple[float, float]
+    """Width and height in pixels."""
+    shift: tuple[float, float] = (0, 0)
+    """Of its centre to the right and down, in pixels."""
+    steps: float = 0
+    """Of its centre down, in steps."""
+
+
 @register
 @dataclass(frozen=True)
 class PriorBox(Layer[None]):
@@ -41,10 +53,14 @@ class PriorBox(Layer[None]):
 
     At each place and for each ``min_sizes``: a square, a square of side sqrt(min * max) if there are
     ``max_sizes``, and a box for each of the ``ratios``. No gradient flows to the bottoms.
+
+    With ``denser_prior_boxes`` each box comes twice, the second time half a step lower (in TextBoxes always).
+    FaceBoxes' squares are a pixel smaller; of side 32 there are 16, 8 pixels apart, and of side 64 four, 16
+    pixels apart.
     """
 
     type = "PriorBox"
-    origin = "SSD"
+    origin = "SSD; TextBoxes, FaceBoxes"
     bottoms = Count(1, 2)
 
     min_sizes: tuple[int, ...]
@@ -58,6 +74,8 @@ class PriorBox(Layer[None]):
     """Distance of neighbouring boxes down and across, in pixels."""
     offset: float = 0.5
     clip: bool = False
+    denser: bool = False
+    faceboxes: bool = False
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> PriorBox:
@@ -74,12 +92,14 @@ class PriorBox(Layer[None]):
             step=pair(p, "step_h", "step_w", "step"),
             offset=p.offset,
             clip=p.clip,
+            denser=p.denser_prior_boxes,
+            faceboxes=p.faceboxes,
         )
 
     @property
     def boxes(self) -> int:
         """How many there are at each place."""
-        return len(self.min_sizes) * (1 + len(self.ratios)) + len(self.max_sizes)
+        return len(self._boxes())
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         for index, shape in enumerate(bottoms):
@@ -102,8 +122,9 @@ class PriorBox(Layer[None]):
         fixed = [Value(b.name, (1, 1, *b.dims[2:])) for b in (bottoms if self.image is None else bottoms[:1])]
         (image, step), (height, width) = self._geometry([v.shape for v in fixed]), fixed[0].shape[2:]
         y, x = ((np.arange(n) + self.offset) * s for n, s in zip((height, width), step, strict=True))
-        sides = np.array(self._sides())  # (boxes, 2): width and height
+        sides, pixels, steps = (np.array(values) for values in zip(*self._boxes(), strict=True))
         centres = np.stack(np.meshgrid(x, y), axis=-1)[:, :, None]  # (H, W, 1, 2)
+        centres = centres + pixels + np.stack([steps * 0, steps * step[0]], axis=-1)
         corners = np.concatenate([centres - sides / 2, centres + sides / 2], axis=-1)
         corners = corners / np.array([image[1], image[0]] * 2)
         if self.clip:
@@ -116,15 +137,20 @@ class PriorBox(Layer[None]):
         image = self.image or (shapes[1][2], shapes[1][3])
         return image, self.step or (image[0] / shapes[0][2], image[1] / shapes[0][3])
 
-    def _sides(self) -> list[tuple[float, float]]:
-        """Width and height in pixels of the boxes at one place, in SSD's order."""
-        sides: list[tuple[float, float]] = []
+    def _boxes(self) -> list[Box]:
+        """The boxes at one place, in the forks' order."""
+        boxes: list[Box] = []
         for index, least in enumerate(self.min_sizes):
-            sides.append((least, least))
+            if self.faceboxes:
+                boxes += _face_boxes(least)
+            else:
+                boxes.append(Box((least, least)))
             if self.max_sizes:
-                sides.append((sqrt(least * self.max_sizes[index]),) * 2)
-            sides += [(least * sqrt(ratio), least / sqrt(ratio)) for ratio in self.ratios]
-        return sides
+                boxes.append(Box((sqrt(least * self.max_sizes[index]),) * 2))
+            boxes += [Box((least * sqrt(ratio), least / sqrt(ratio))) for ratio in self.ratios]
+        if not self.denser:
+            return boxes
+        return [half for box in boxes for half in (box, box._replace(steps=1 - self.offset))]
 
     def grad(self, g: GraphBuilder, saved: None, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         """SSD's backward pass does nothing."""
@@ -137,13 +163,21 @@ class PriorBox(Layer[None]):
         corners: list[float] = []
         for row in range(bottoms[0].shape[2]):
             for column in range(bottoms[0].shape[3]):
-                x, y = (column + self.offset) * across, (row + self.offset) * down
-                for width, height in self._sides():
+                for (width, height), (right, lower), steps in self._boxes():
+                    x = (column + self.offset) * across + right
+                    y = (row + self.offset + steps) * down + lower
                     corners += [(x - width / 2) / image_width, (y - height / 2) / image_height]
                     corners += [(x + width / 2) / image_width, (y + height / 2) / image_height]
         if self.clip:
             corners = [min(max(corner, 0.0), 1.0) for corner in corners]
         return Referenced((np.array([[corners, list(self.variances) * (len(corners) // 4)]]),))
+
+
+def _face_boxes(side: int) -> list[Box]:
+    """FaceBoxes' squares of one size, row by row."""
+    many, apart = {32: (4, 8), 64: (2, 16)}.get(side, (1, 0))
+    shifts = [(index - many // 2) * apart for index in range(many)]
+    return [Box((side - 1, side - 1), (right, down)) for down in shifts for right in shifts]
 
 
 def _sizes(p: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:

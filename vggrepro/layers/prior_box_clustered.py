@@ -10,7 +10,7 @@ from typing import Any
 
 from vggrepro.errors import NetError
 from vggrepro.layers.base import register
-from vggrepro.layers.prior_box import PriorBox, pair, variances
+from vggrepro.layers.prior_box import Box, PriorBox, pair, variances
 
 
 @register
@@ -45,9 +45,5 @@ class PriorBoxClustered(PriorBox):
             extents=tuple(zip(p.width, p.height, strict=True)),
         )
 
-    @property
-    def boxes(self) -> int:
-        return len(self.extents)
-
-    def _sides(self) -> list[tuple[float, float]]:
-        return list(self.extents)
+    def _boxes(self) -> list[Box]:
+        return [Box(extent) for extent in self.extents]

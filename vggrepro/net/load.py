@@ -25,6 +25,7 @@ from vggrepro.layers.base import AnyLayer, find_layer_class, known_types
 from vggrepro.layers.rules.axes import shape_string
 from vggrepro.net.custom import HOW_TO_ALLOW, custom_layers, warn_of_custom_nodes
 from vggrepro.net.fillers import fill as fill_values
+from vggrepro.net.forks import with_defaults
 from vggrepro.net.net import Net, build
 
 PathLike = str | os.PathLike[str]
@@ -43,6 +44,7 @@ def load_net(
     allow_unknown: bool = False,
     allow_custom: bool = False,
     custom_shapes: Mapping[str, Shape] | None = None,
+    fork: str | None = None,
 ) -> Net:
     """Read a net, of any of Caffe's formats, in one phase.
 
@@ -52,7 +54,7 @@ def load_net(
     Caffe does not know into warnings. ``allow_custom`` makes Python layers and layers of unknown types
     nodes of a custom operator domain (:class:`vggrepro.net.custom.Custom`), with a warning for each;
     ``custom_shapes`` gives the shapes of their tops, where they are not the first bottom's (a 0 copies the
-    first bottom's size).
+    first bottom's size). ``fork`` names the fork whose layers are meant where several have one name.
 
     Raises ParseError, UpgradeError, UnsupportedError, NetError, ShapeError or WeightsError."""
     _check_arguments(phase, allow_custom, custom_shapes)
@@ -62,7 +64,7 @@ def load_net(
     _check_input_sizes(written.message, upgraded, source)
     saved = {os.fspath(weights): read_weights(weights)} if weights is not None else {}
     with naming(source):
-        message = filter_net(upgraded, phase=phase, level=level, stages=stages)
+        message = with_defaults(filter_net(upgraded, phase=phase, level=level, stages=stages), fork)
         blobs = [layer for layers in saved.values() for layer in layers]
         custom = custom_layers(message, written, custom_shapes or {}, blobs) if allow_custom else {}
         _resolve_files(message, Path(source).parent)

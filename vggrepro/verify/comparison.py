@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from vggrepro.graph.model import Graph
 from vggrepro.graph.reference import Arrays, reference_walk
+from vggrepro.layers.rules.right_boxes import ROW, example_rows
 from vggrepro.net import Net
 from vggrepro.system.terminal import printable
 from vggrepro.text_table import aligned
@@ -99,19 +100,22 @@ def compare_with_reference(session: Session, net: Net, inputs: Arrays, tolerance
 def example_inputs(
     net: Net, graph: Graph, *, grow: tuple[int, int] = (0, 0), std: float = PIXELS
 ) -> dict[str, npt.NDArray[np.float32]]:
-    """Arrays to feed a net: normal noise with standard deviation ``std``, and 0 or 1 for labels, indices
-    and markers. ``grow`` is added to the height and width of images.
+    """Arrays to feed a net: normal noise with standard deviation ``std``, boxes where it wants boxes, and 0
+    or 1 for labels, indices and markers. ``grow`` is added to the height and width of images.
 
     Where ``graph``, made from the net, takes any number of samples, there are at most two of them: enough to
     notice samples that are mixed up. The noise is the same in every call.
     """
     rng = np.random.default_rng(0)
+    read = [
+        (layer.layer, index, bottom) for layer in net.layers for index, bottom in enumerate(layer.bottoms)
+    ]
     selecting = {
         bottom
-        for net_layer in net.layers
-        for index, bottom in enumerate(net_layer.bottoms)
-        if index in net_layer.layer.blind_bottoms or (index > 0 and not net_layer.layer.has_gradient)
+        for layer, index, bottom in read
+        if index in layer.blind_bottoms or (index > 0 and not layer.has_gradient)
     }
+    boxes = {bottom for layer, index, bottom in read if index in layer.right_boxes}
     arrays = {}
     for name, shape in net.inputs.items():
         if graph.is_free(name, 0):
@@ -120,7 +124,9 @@ def example_inputs(
             shape = (*shape[:2], shape[2] + grow[0], shape[3] + grow[1])
         noise = np.float32(std) * rng.standard_normal(shape, np.float32)
         arrays[name] = (noise > 0).astype(np.float32) if name in selecting else noise
-    return arrays
+    images = min((len(array) for name, array in arrays.items() if name not in boxes), default=1)
+    rows = {name: arrays[name].shape[2] for name in boxes & set(arrays) if arrays[name].shape[-1] == ROW}
+    return {**arrays, **{name: example_rows(number, images, rng) for name, number in sorted(rows.items())}}
 
 
 def difference_table(differences: list[Difference], tolerance: float | None = None) -> str:

@@ -27,6 +27,13 @@ def test_phase_stage_level_and_shapes(tmp_path: Path) -> None:
     assert net.inputs["x"] == (2, 3, 9, 7)
 
 
+def test_the_fork_that_a_net_is_for(tmp_path: Path) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_text(NET + 'layer { name: "bn" type: "BN" bottom: "x" top: "y" }')
+    net = NetOptions(str(path), fork="cuhk").load(None, fill=False)
+    assert net.message.layer[-1].bn_param.HasField("frozen")
+
+
 @pytest.mark.parametrize("entry", ["x", "=1,2", "x=1,a", "x=1,0", "1,2,3"])
 def test_shapes_that_are_none(entry: str) -> None:
     with pytest.raises(NetError, match=r"^--input-shape takes BLOB=N,C,H,W with sizes of at least 1, got "):

@@ -85,3 +85,10 @@ def test_extreme_probabilities_stay_in_range() -> None:
         masks = Bernoulli.named(keep, "l")
         assert -(2**31) <= masks.threshold < 2**31
         assert masks.draw(20, 20, np.array([0, 0])).mean() == round(keep)
+
+
+def test_the_numbers_behind_a_mask() -> None:
+    masks, state = Bernoulli.named(0.3, "drop6"), np.array([7, 0])
+    shares = masks.draw_shares(N, D, state)
+    assert (shares >= 0).all() and (shares < 1).all()
+    np.testing.assert_array_equal(shares < 0.3, masks.draw(N, D, state))

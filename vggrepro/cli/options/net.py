@@ -10,6 +10,7 @@ from vggrepro.cli.options.read import Options
 from vggrepro.emit import Shape
 from vggrepro.errors import NetError
 from vggrepro.net import Net, load_net
+from vggrepro.net.forks import FORKS
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class NetOptions:
     allow_unknown: bool = False
     allow_custom: bool = False
     custom_shape: tuple[str, ...] = ()
+    fork: str | None = None
 
     def load(self, weights: str | None, *, fill: bool) -> Net:
         """The net, with ``weights`` copied by layer name. ``fill`` and errors: see ``load_net``."""
@@ -38,6 +40,7 @@ class NetOptions:
             allow_unknown=self.allow_unknown,
             allow_custom=self.allow_custom,
             custom_shapes=parse_shapes(self.custom_shape, "--custom-shape", least=0),
+            fork=self.fork,
         )
 
 
@@ -71,6 +74,11 @@ def add_net_options(options: Options) -> None:
         help="shape of an input, in place of the prototxt's; repeatable",
     )
     add_unknown_option(options)
+    _add_layer_options(options)
+
+
+def _add_layer_options(options: Options) -> None:
+    """What becomes of layers that are not BVLC Caffe's."""
     options.add_argument(
         "--allow-custom",
         action="store_true",
@@ -84,6 +92,12 @@ def add_net_options(options: Options) -> None:
         metavar="TOP=N,C,H,W",
         help="shape of a custom layer's top where it is not its first bottom's; 0 copies the bottom's size;"
         " repeatable",
+    )
+    options.add_argument(
+        "--fork",
+        choices=sorted(FORKS),
+        help="fork of Caffe that the net is for, where several have layers of one name and the fields do not"
+        " tell which is meant",
     )
 
 

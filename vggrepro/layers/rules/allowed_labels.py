@@ -27,11 +27,16 @@ class AllowedLabels:
     """A label that does not count (``ignore_label``)."""
     read: int | None = None
     """How many values the layer reads, from the first on; None: all."""
+    column: tuple[int, int] | None = None
+    """Where the last axis is a row of several numbers: its size, and which of them is the label."""
 
 
 def require_allowed(labels: AllowedLabels, values: npt.NDArray[Any], place: str, blob: str) -> None:
     """Raise LabelError for the first value that is not allowed. ``place`` and ``blob`` name the layer and the
     bottom in its message."""
+    if labels.column is not None:
+        width, column = labels.column
+        values = np.asarray(values).reshape(-1, width)[:, column]
     flat = np.asarray(values, np.float64).reshape(-1)[: labels.read]
     whole = np.trunc(flat)
     right = np.isfinite(flat)

@@ -30,8 +30,8 @@ import numpy.typing as npt
 from vggrepro.emit import GraphBuilder, Value
 
 P = 2**31 - 1
-_INT32 = 6
-"""TensorProto.INT32."""
+_INT32, _FLOAT = 6, 1
+"""TensorProto.INT32 and FLOAT."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,15 @@ class Bernoulli:
         """A bool tensor (N, D) for ``x`` of shape (N, ...), D the product of its other sizes.
 
         ``state`` is int64 (2,): the seed, and the number of the first sample."""
+        return g.op("Less", self._words(g, x, state), g.const(self.threshold, np.int32))
+
+    def emit_shares(self, g: GraphBuilder, x: Value, state: str) -> str:
+        """The numbers that decide on a mask, from 0 to 1: float32 (N, D)."""
+        words = g.op("Cast", self._words(g, x, state), to=_FLOAT)
+        return g.op("Add", g.op("Mul", words, g.const(2.0**-32)), g.const(0.5))
+
+    def _words(self, g: GraphBuilder, x: Value, state: str) -> str:
+        """h, int32 (N, D)."""
         sizes = g.op("Shape", g.op("Flatten", x.name, axis=min(1, x.rank)))  # (N, D)
         samples, elements = (self._count(g, sizes, axis) for axis in (0, 1))
         seed, first = (g.op("Gather", state, g.ints([i])) for i in (0, 1))
@@ -66,8 +75,7 @@ class Bernoulli:
         columns = _fifth(g, _plus(g, _fifth(g, _plus(g, elements, k2)), k1))  # (D,)
         odd = g.op("Add", g.op("Add", rows, rows), g.ints(1))
         product = g.op("Mul", g.op("Unsqueeze", odd, g.ints([1])), columns)  # (N, D), below 2^63
-        low = g.op("Cast", product, to=_INT32)  # ONNX discards the higher bits
-        return g.op("Less", low, g.const(self.threshold, np.int32))
+        return g.op("Cast", product, to=_INT32)  # ONNX discards the higher bits
 
     @staticmethod
     def _count(g: GraphBuilder, sizes: str, axis: int) -> str:
@@ -75,13 +83,19 @@ class Bernoulli:
 
     def draw(self, samples: int, elements: int, state: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
         """The same mask (N, D) in NumPy."""
+        return np.asarray(self._draw_words(samples, elements, state) < self.threshold)
+
+    def draw_shares(self, samples: int, elements: int, state: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """The same numbers (N, D) in NumPy."""
+        return np.asarray(self._draw_words(samples, elements, state) * 2.0**-32 + 0.5)
+
+    def _draw_words(self, samples: int, elements: int, state: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
         seed, first = (int(s) for s in state)
         k1 = pow(seed + self.salts[0], 5, P)
         k2 = pow(k1 + self.salts[1], 5, P)
         rows = np.array([_mixed(first + n, k1, k2) for n in range(samples)], np.uint64)
         columns = np.array([_mixed(e, k2, k1) for e in range(elements)], np.uint64)
-        low = ((2 * rows[:, None] + 1) * columns).astype(np.uint32).view(np.int32)
-        return np.asarray(low < self.threshold)
+        return ((2 * rows[:, None] + 1) * columns).astype(np.uint32).view(np.int32)
 
 
 def _mixed(counter: int, first_key: int, second_key: int) -> int:

@@ -1,0 +1,59 @@
+"""Naming the fork that a net is for, where its fields do not tell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vggrepro.errors import NetError, UnsupportedError
+from vggrepro.layers.base import layer_class
+from vggrepro.layers.bn import UsedStatistics
+from vggrepro.net import load_net
+from vggrepro.net.forks import FORKS, with_defaults
+
+NET = """
+layer {{ name: "data" type: "Input" top: "data" input_param {{ shape {{ dim: 1 dim: 4 dim: 5 dim: 5 }} }} }}
+layer {{ name: "l" type: "{}" bottom: "data" top: "y" {} }}
+"""
+
+
+def written(folder: Path, kind: str, inside: str = "") -> Path:
+    path = folder / "net.prototxt"
+    path.write_text(NET.format(kind, inside))
+    return path
+
+
+def test_a_fork_tells_which_layer_is_meant(tmp_path: Path) -> None:
+    path = written(tmp_path, "BN")
+    with pytest.raises(UnsupportedError, match="name the fork: segnet, cuhk"):
+        load_net(path)
+    assert load_net(path, fork="segnet").layers[-1].layer.statistics == UsedStatistics.BATCH
+    net = load_net(path, fork="cuhk")
+    assert net.layers[-1].layer.statistics == UsedStatistics.AVERAGES
+    assert net.message.layer[-1].bn_param.HasField("frozen")  # what is saved tells by itself
+
+
+def test_what_a_net_says_stays(tmp_path: Path) -> None:
+    path = written(tmp_path, "BN", "bn_param { bn_mode: INFERENCE }")
+    assert load_net(path, fork="segnet").layers[-1].layer.statistics == UsedStatistics.NONE
+    path = written(tmp_path, "Flip", "flip_param { flip_height: true }")
+    assert load_net(path, fork="happynear").layers[-1].layer.axes == (2, 3)
+    path = written(tmp_path, "ReLU")
+    assert load_net(path, fork="segnet").message == load_net(path).message
+
+
+@pytest.mark.parametrize("fork", sorted(FORKS))
+def test_each_fork_speaks_of_layers_and_fields_that_exist(fork: str, tmp_path: Path) -> None:
+    for kind in FORKS[fork]:
+        assert layer_class(kind).origin != "BVLC Caffe"
+        message = load_net(written(tmp_path, "ReLU")).message
+        message.layer[-1].type = kind
+        told = with_defaults(message, fork)
+        assert (told.layer[-1].name, told.layer[0]) == ("l", message.layer[0])
+        assert told != message
+
+
+def test_a_fork_that_nobody_knows(tmp_path: Path) -> None:
+    with pytest.raises(NetError, match=r"net.prototxt: fork 'nobody': expected one of cuhk, faceboxes"):
+        load_net(written(tmp_path, "BN"), fork="nobody")

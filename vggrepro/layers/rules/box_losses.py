@@ -1,0 +1,66 @@
+"""The losses of predicted boxes and of their confidences, as SSD takes them: as nodes and in NumPy.
+
+Source: weiliu89/caffe, branch ssd, ``ComputeConfLoss`` and ``ComputeLocLoss``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vggrepro.emit import GraphBuilder
+from vggrepro.layers.base import Array
+from vggrepro.layers.rules.loss import FLOAT, FLT_MIN
+
+
+@dataclass(frozen=True)
+class BoxLosses:
+    """Of places: smooth L1, or half the square. Of confidences: SoftmaxWithLoss's, or the cross entropy of
+    sigmoids."""
+
+    squared: bool = False
+    logistic: bool = False
+
+    def emit_places(self, g: GraphBuilder, difference: str) -> str:
+        """Of each element."""
+        squares = g.op("Mul", g.op("Mul", difference, difference), g.const(0.5))
+        if self.squared:
+            return squares
+        size = g.op("Abs", difference)
+        return g.op("Where", g.op("Less", size, g.const(1)), squares, g.op("Sub", size, g.const(0.5)))
+
+    def emit_slope(self, g: GraphBuilder, difference: str) -> str:
+        """The derivative of ``emit_places``."""
+        return difference if self.squared else g.op("Clip", difference, g.const(-1), g.const(1))
+
+    def emit_confidences(self, g: GraphBuilder, scores: str, target: str) -> tuple[str, str]:
+        """Scores and target (N, P, C), the target 1 for one class: the softmax or the sigmoids of the scores,
+        which less the target are the losses' derivative, and the losses (N, P)."""
+        if not self.logistic:
+            shares = g.op("Softmax", scores, axis=2)
+            right = g.op("ReduceSum", g.op("Mul", shares, target), g.ints([2]), keepdims=0)
+            return shares, g.op("Neg", g.op("Log", g.op("Max", right, g.const(FLT_MIN))))
+        sure = g.op("Cast", g.op("GreaterOrEqual", scores, g.const(0)), to=FLOAT)
+        linear = g.op("Mul", scores, g.op("Sub", sure, target))
+        losses = g.op("Add", linear, g.op("Softplus", g.op("Neg", g.op("Abs", scores))))
+        return g.op("Sigmoid", scores), g.op("ReduceSum", losses, g.ints([2]), keepdims=0)
+
+    def places(self, difference: Array) -> Array:
+        """As ``emit_places``, in NumPy."""
+        size = np.abs(difference)
+        losses: Array = np.where(self.squared | (size < 1), size**2 / 2, size - 0.5)
+        return losses
+
+    def confidences(self, scores: Array, label: Array) -> Array:
+        """The losses of scores (P, C) and labels (P) in NumPy: (P)."""
+        losses: Array
+        if not self.logistic:
+            largest = scores.max(1, keepdims=True)
+            powers = np.exp(scores - largest)
+            right = powers[np.arange(len(label)), label] / powers.sum(1)
+            losses = -np.log(np.maximum(right, FLT_MIN))
+            return losses
+        target = label[:, None] == np.arange(scores.shape[1])
+        losses = np.where(target, np.logaddexp(0, -scores), np.logaddexp(0, scores)).sum(1)
+        return losses

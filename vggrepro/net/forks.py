@@ -1,0 +1,43 @@
+"""What a fork's layers mean where their fields do not tell, for names of layers that several forks share.
+
+A net whose fork is named (``--fork``, ``load_net(fork=...)``) has these fields wherever it sets none itself.
+"""
+
+from __future__ import annotations
+
+from google.protobuf import text_format
+
+from vggrepro.caffe.messages import LayerParameter, NetParameter
+from vggrepro.errors import NetError
+
+FORKS: dict[str, dict[str, str]] = {
+    "cuhk": {"BN": "bn_param { frozen: false }"},
+    "faceboxes": {"PriorBox": "prior_box_param { faceboxes: true }"},
+    "happynear": {"Flip": "flip_param { flip_width: true flip_height: false }"},
+    "inisis": {"HardSigmoid": "hardsigmoid_param { alpha: 0.2 beta: 0.5 }"},
+    "junhyukoh": {"Lstm": "lstm_param { batch_size: 1 }"},
+    "segnet": {"BN": "bn_param { bn_mode: LEARN }"},
+    "textboxes": {"PriorBox": "prior_box_param { denser_prior_boxes: true }"},
+}
+"""By the name of a fork: types of layers, and the inside of a layer whose fields are the fork's own rules."""
+
+
+def with_defaults(message: NetParameter, fork: str | None) -> NetParameter:
+    """A copy of an upgraded net in which each layer of the fork has the fields that tell it from others;
+    without a fork the net itself.
+
+    Raises NetError for a fork that is not in ``FORKS``.
+    """
+    if fork is None:
+        return message
+    if fork not in FORKS:
+        raise NetError(f"fork {fork!r}: expected one of {', '.join(sorted(FORKS))}")
+    told = NetParameter()
+    told.CopyFrom(message)
+    for layer in told.layer:
+        if layer.type in FORKS[fork]:
+            own = LayerParameter()
+            own.CopyFrom(layer)
+            layer.CopyFrom(text_format.Parse(FORKS[fork][layer.type], LayerParameter()))
+            layer.MergeFrom(own)
+    return told
