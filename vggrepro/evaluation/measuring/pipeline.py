@@ -85,13 +85,17 @@ class Answer:
     rows: Singles
 
 
+Kind = Literal["bad", "truncated"]
+"""What is wrong with an image."""
+
+
 @dataclass(frozen=True)
 class ImageProblem:
     """An image that cannot be decoded ("bad": it gets no answers), or whose file ends early ("truncated": it
     gets answers, grey where pixels are missing), and the ``reason`` in words."""
 
     index: int
-    kind: Literal["bad", "truncated"]
+    kind: Kind
     reason: str
 
 
