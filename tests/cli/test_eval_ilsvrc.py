@@ -207,7 +207,7 @@ def test_an_image_that_an_earlier_run_skipped_is_an_error_too(nets, images, tmp_
 def test_cached_views_are_averaged_again_without_a_network(nets, images, tmp_path, capsys, monkeypatch):
     cache = ["--cache", str(tmp_path / "cache")]
     run(nets, tmp_path, *folder_options(images), *cache, protocol="both")
-    monkeypatch.setattr("vggrepro.evaluation.measuring.measurement.posterior_score", None)
+    monkeypatch.setattr("vggrepro.evaluation.measuring.row_kind.posterior_score", None)
     out = tmp_path / "again.json"
     options = [*net_options(nets), *folder_options(images), *cache, "--json", str(out)]
     for protocol in ("multicrop", "dense"):

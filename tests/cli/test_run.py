@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vggrepro.cli.run import TRACEBACK, Parser, run, run_ranks
+from vggrepro.cli.run import TRACEBACK, Parser, kept_in, run, run_ranks
 from vggrepro.errors import ParseError
 from vggrepro.system.ranks import Alone
 
@@ -22,6 +22,11 @@ def failing(error):
         raise error
 
     return body
+
+
+def test_what_is_left_of_a_run_with_a_cache_and_without():
+    assert kept_in(None) == "nothing is kept (--cache DIR keeps what is measured)"
+    assert "what was measured is in c:" in kept_in(Path("c"))
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,14 @@
 import errno
 import json
 import os
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
 from vggrepro.errors import ProtocolError
-from vggrepro.evaluation.feature_files import check_described, check_name, feature_file
+from vggrepro.evaluation.feature_files import blob_files, check_described, check_name, feature_file
 
 ROWS = np.arange(12, dtype=np.float32).reshape(3, 4)
 NAMES = ["a.png", "b.png", "c.png"]
@@ -19,6 +20,14 @@ def write(path, labels):
     with feature_file(path, (3, 4)) as file:
         file.features[:] = ROWS
         file.describe(NAMES, labels, {"blob": "fc7"})
+
+
+def test_each_of_several_blobs_has_a_file_that_bears_its_name():
+    assert blob_files(Path("a/f.npy"), ["fc7"]) == {"fc7": Path("a/f.npy")}
+    assert blob_files(Path("a/f.v2.h5"), ["fc6", "inception_3a/output"]) == {
+        "fc6": Path("a/f.v2.fc6.h5"),
+        "inception_3a/output": Path("a/f.v2.inception_3a-output.h5"),
+    }
 
 
 def test_an_npy_has_a_json_beside_it(tmp_path):

@@ -12,6 +12,7 @@ from typing import Any
 
 from vggrepro.cli.options.evaluation import (
     RunningOptions,
+    add_cache_option,
     add_network_options,
     add_protocol_options,
     add_reading_options,
@@ -27,7 +28,7 @@ from vggrepro.cli.options.repeat import add_repeat_option, command_line, repeate
 from vggrepro.cli.options.report_files import ReportFiles, add_report_options
 from vggrepro.cli.options.truth import TruthOptions, add_truth_options
 from vggrepro.cli.options.values import amount
-from vggrepro.cli.run import Parser, run_ranks
+from vggrepro.cli.run import Parser, kept_in, run_ranks
 from vggrepro.cli.verdict import show, verdict, verdict_of_repetition
 from vggrepro.data.truth.ground_truth import Truth
 from vggrepro.evaluation.evaluate import evaluate, predict
@@ -79,15 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             _evaluate(options, command, ranks) if options.repeat is None else _repeat(command, ranks)
         ),
         traceback=options.traceback,
-        kept=_kept(options.cache),
+        kept=kept_in(options.cache),
     )
-
-
-def _kept(cache: Path | None) -> str:
-    """What is left of a stopped run."""
-    if cache is None:
-        return "nothing is kept (--cache DIR keeps what is measured)"
-    return f"what was measured is in {cache}: the same command goes on from there"
 
 
 def parser(kind: type[Parser] = Parser) -> Parser:
@@ -118,12 +112,7 @@ def parser(kind: type[Parser] = Parser) -> Parser:
 
 
 def _add_results(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--cache",
-        type=Path,
-        metavar="DIR",
-        help="keep every view's posterior here: a killed run goes on, other averages need no inference",
-    )
+    add_cache_option(group)
     add_report_options(group)
     add_prediction_options(group)
     add_expect_option(group)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
-
-from tqdm import tqdm
 
 from vggrepro.cli.options.evaluation import (
     NetworkOptions,
     ReadingOptions,
     RunningOptions,
     ViewOptions,
+    add_cache_option,
     add_demo_option,
     add_network_options,
     add_reading_options,
@@ -25,26 +25,33 @@ from vggrepro.cli.options.evaluation import (
 from vggrepro.cli.options.images import ListedImages, add_listed_images
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.results import add_output_option, check_outputs
-from vggrepro.cli.run import NOTHING_WRITTEN, Parser, run_ranks
+from vggrepro.cli.options.values import names
+from vggrepro.cli.run import Parser, kept_in, run_ranks
 from vggrepro.data.truth.ground_truth import own_labels
-from vggrepro.errors import OptionError
-from vggrepro.evaluation.feature_files import check_described, check_name, described_by, feature_file
+from vggrepro.evaluation.feature_files import (
+    blob_files,
+    check_described,
+    check_name,
+    described_by,
+    feature_file,
+)
 from vggrepro.evaluation.features import (
     Combine,
     Descriptor,
     Normalise,
-    Pool,
     descriptor_shape,
-    extract_descriptors,
+    measured_features,
 )
 from vggrepro.evaluation.measuring.evaluated_net import EvaluatedNet, load_network
+from vggrepro.evaluation.measuring.feature_rows import Pool
 from vggrepro.evaluation.measuring.pipeline import ImageProblem
 from vggrepro.system.ranks import Ranks
 from vggrepro.system.terminal import printable
 
 _EPILOG = """The output holds one row per image, in the order of their names (or of --list).
 FILE.npy: float32 (N, D), or (N, C, h, w) without pooling; FILE.json beside it has names and settings.
-FILE.h5: the same as "features", "names" and (with --list) "labels", settings as an attribute."""
+FILE.h5: the same as "features", "names" and (with --list) "labels", settings as an attribute.
+Under mpirun each rank measures a share of the images, and the first writes the output."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,7 @@ class ExtractOptions:
     listed: ListedImages
     output: Path
     demo: bool
-    blob: str
+    blobs: tuple[str, ...]
     views: ViewOptions
     combine: Combine
     normalise: Normalise
@@ -62,6 +69,7 @@ class ExtractOptions:
     network: NetworkOptions
     reading: ReadingOptions
     running: RunningOptions
+    cache: Path | None
     traceback: bool
 
     def descriptor(self) -> Descriptor:
@@ -81,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 an error."""
     options = read(ExtractOptions, parser().parse_args(argv))
     return run_ranks(
-        lambda ranks: _extract(options, ranks), traceback=options.traceback, kept=NOTHING_WRITTEN
+        lambda ranks: _extract(options, ranks), traceback=options.traceback, kept=kept_in(options.cache)
     )
 
 
@@ -97,11 +105,20 @@ def parser() -> argparse.ArgumentParser:
     add_listed_images(parser)
     add_output_option(parser, "the file to write, .npy or .h5")
     add_demo_option(parser, "use the embedded network for handwritten digits")
-    parser.add_argument("--blob", default="fc7", help="the blob to take (default: fc7, the penultimate)")
+    parser.add_argument(
+        "--blob",
+        dest="blobs",
+        type=names,
+        default=("fc7",),
+        metavar="BLOB,...",
+        help="the blobs to take, in one pass; of several each goes to a file of its own, FILE.BLOB.npy"
+        " (default: fc7, the penultimate)",
+    )
     _add_descriptor(parser.add_argument_group("descriptor (appendix B)"))
     add_network_options(parser.add_argument_group("networks"))
     add_reading_options(parser)
     add_running_options(parser)
+    add_cache_option(parser)
     return parser
 
 
@@ -128,28 +145,38 @@ def _add_descriptor(group: argparse._ArgumentGroup) -> None:
 
 
 def _extract(options: ExtractOptions, ranks: Ranks) -> int:
-    if ranks.size > 1:
-        raise OptionError(f"extract_features works as one process, got {ranks.size}: start it without mpirun")
     check_name(options.output)
-    beside = described_by(options.output) if options.output.suffix == ".npy" else None
-    check_outputs(options.output, beside, options=options)
-    check_described(options.output)
+    targets = blob_files(options.output, options.blobs)
+    beside = [described_by(path) if path.suffix == ".npy" else None for path in targets.values()]
+    check_outputs(*targets.values(), *beside, options=options)
+    for path in targets.values():
+        check_described(path)
     source = options.listed.open()
     descriptor = options.descriptor()
     files, mean = options.network.files(embedded=options.demo)
-    networks = [load_network(one, mean, options.blob) for one in files]
-    whole = (len(source), *descriptor_shape(networks, descriptor))
-    with feature_file(options.output, whole) as file:
-        with tqdm(total=len(source) * len(networks), unit="img", file=sys.stderr) as bar:
-            images, running = options.reading.whole(source), options.running.running()
-            problems = extract_descriptors(images, networks, descriptor, running, file.features, bar.update)
+    networks = [load_network(one, mean, options.blobs[0]) for one in files]
+    of_blobs = {blob: [network.of_blob(blob) for network in networks] for blob in options.blobs}
+    shapes = {blob: (len(source), *descriptor_shape(of_blobs[blob], descriptor)) for blob in of_blobs}
+    images, running = options.reading.whole(source), options.running.running(ranks)
+    with ExitStack() as stack:
+        files_of = {} if ranks.rank else targets  # the first rank writes what all have measured
+        outputs = {b: stack.enter_context(feature_file(path, shapes[b])) for b, path in files_of.items()}
+        found = stack.enter_context(
+            measured_features(images, networks, options.blobs, descriptor, running, ranks, options.cache)
+        )
+        if ranks.rank:
+            return 0
+        found.write({blob: output.features for blob, output in outputs.items()})
+        problems = found.problems()
         keys = [source.key(index) for index in range(len(source))]
         labels = own_labels(source) if options.listed.list_file is not None else None
-        file.describe(keys, labels, _facts(options, networks, descriptor, problems))
-    print(printable(f"{options.output}: {' x '.join(map(str, whole))}"), file=sys.stderr)
-    for index, found in problems.items():
-        row = f"row {index} is NaN" if found.kind == "bad" else f"row {index}"
-        print(f"warning: {row}: {printable(found.reason)}", file=sys.stderr)
+        for blob, output in outputs.items():
+            output.describe(keys, labels, _facts(options, of_blobs[blob], descriptor, problems))
+    for blob, path in targets.items():
+        print(printable(f"{path}: {' x '.join(map(str, shapes[blob]))}"), file=sys.stderr)
+    for index, problem in problems.items():
+        row = f"row {index} is NaN" if problem.kind == "bad" else f"row {index}"
+        print(f"warning: {row}: {printable(problem.reason)}", file=sys.stderr)
     return 0
 
 

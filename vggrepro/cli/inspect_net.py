@@ -1,17 +1,20 @@
-"""inspect_net: what a net is made of, layer by layer."""
+"""inspect_net: what a net is made of, layer by layer; and the paper's Tables 1 and 2."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from vggrepro.cli.options.net import NetOptions, add_net_options
 from vggrepro.cli.options.read import read
+from vggrepro.cli.options.refuse import refuse_together
 from vggrepro.cli.options.results import add_json_option, check_outputs
+from vggrepro.cli.paper_nets import paper_nets
 from vggrepro.cli.run import Parser, run
 from vggrepro.emit import Shape
+from vggrepro.errors import OptionError
 from vggrepro.net.inspect import Row, Totals, inspect
 from vggrepro.system.atomic import write_json
 from vggrepro.system.terminal import printable
@@ -23,6 +26,7 @@ class InspectOptions:
     """The command line."""
 
     net: NetOptions
+    tables: bool
     json: Path | None
     traceback: bool
 
@@ -40,7 +44,13 @@ def parser() -> argparse.ArgumentParser:
         description="Show a Caffe net layer by layer: type, top shape, parameters, multiply-accumulates and"
         " activation memory of one pass of its batch, receptive field and stride in pixels of the input.",
     )
-    parser.add_argument("prototxt", help="the net: V0, V1 or current format")
+    parser.add_argument("prototxt", nargs="?", default="", help="the net: V0, V1 or current format")
+    parser.add_argument(
+        "--tables",
+        action="store_true",
+        help="show the paper's Tables 1 and 2 and the arithmetic of section 2.3, computed from the package's"
+        " nets; takes no prototxt",
+    )
     add_net_options(parser)
     add_json_option(parser)
     return parser
@@ -48,6 +58,10 @@ def parser() -> argparse.ArgumentParser:
 
 def _inspect(options: InspectOptions) -> int:
     check_outputs(options.json, options=options)
+    if options.tables:
+        return _tables(options)
+    if not options.net.prototxt:
+        raise OptionError("no net: expected a prototxt (or --tables)")
     net = options.net.load(None, fill=False)
     rows, totals = inspect(net)
     inputs = ", ".join(f"{blob} {_by(shape)}" for blob, shape in net.inputs.items())
@@ -61,6 +75,18 @@ def _inspect(options: InspectOptions) -> int:
         write_json(options.json, content)
     print(printable(f"{net.name or 'net'}: {inputs}"))
     print(_table(rows, totals))
+    return 0
+
+
+def _tables(options: InspectOptions) -> int:
+    net = options.net
+    if net.prototxt:
+        raise OptionError(f"{net.prototxt}: leave out this or --tables")
+    refuse_together("--tables", net, *(field.name for field in fields(net) if field.name != "prototxt"))
+    nets = paper_nets()
+    if options.json is not None:
+        write_json(options.json, nets.as_json())
+    print(nets.text())
     return 0
 
 

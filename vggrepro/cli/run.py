@@ -14,6 +14,7 @@ import time
 import traceback as tracebacks
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from vggrepro.errors import VggReproError, did_you_mean
@@ -67,6 +68,13 @@ class Parser(argparse.ArgumentParser):
         if message.startswith("unrecognized arguments: -"):
             message += did_you_mean(unknown.partition("=")[0], self._option_string_actions)
         self.exit(FAILED, f"error: {printable(message)} (--help tells the options)\n")
+
+
+def kept_in(cache: Path | None) -> str:
+    """What is left of a stopped run that fills a cache."""
+    if cache is None:
+        return "nothing is kept (--cache DIR keeps what is measured)"
+    return f"what was measured is in {cache}: the same command goes on from there"
 
 
 def run(body: Callable[[], int], *, traceback: bool = False, kept: str = "") -> int:

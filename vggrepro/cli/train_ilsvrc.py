@@ -109,6 +109,7 @@ class TrainingOptions:
             definition,
             training_images(options.images, options.augmentation, definition.train_message()),
             options.weights.initial(definition.snapshot_prefix, ranks),
+            options.weights.fine_tune,
             batch=batch,
             seed=solver.seed,
             device=run.placed(definition, ranks),

@@ -39,6 +39,8 @@ def check_labels(
         hint = ""
         if least >= 1 and most == classes:
             hint = " (they seem to count from 1: ids of the devkit are read from its own ground truth file)"
+        if (least, most) == (-1, classes - 2):
+            hint = " (they seem to be one too low)"
         raise DataError(f"{where}: labels run from {least} to {most}, {expected}{hint}")
     first = int(wrong.reshape(-1).argmax())
     example = first // (values.size // len(values)) if values.ndim else 0

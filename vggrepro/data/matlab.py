@@ -1,47 +1,62 @@
-"""MATLAB's ``imresize``: bicubic, widened when shrinking. The authors' published demo rescales with it."""
+"""MATLAB's ``imresize``, with which the authors' published demo rescales images.
+
+matcaffe_demo_vgg_mean_pix.m makes an image single and calls ``imresize(im, [256 NaN])``, or ``[NaN 256]``
+where it is not wider than high: bicubic, the kernel widened when shrinking ("Antialiasing"), the other side
+rounded up, and the scale of the given side for both axes. A single stays a single, so that fractions and
+values beyond 0 to 255 are kept; a uint8 stays a uint8, rounded and cut off after each of the two passes.
+Beyond its borders the image goes on as its mirror image. That is MATLAB since about 2016; earlier releases
+repeated the outermost pixel, which tells within two pixels (of the larger of both images) of a border.
+"""
 
 from __future__ import annotations
+
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.data.decode import Pixels
+Value = TypeVar("Value", np.uint8, np.float32)
+"""MATLAB's uint8 and single."""
 
-_MOST_WEIGHTS = 1 << 24
-"""Elements up to which the weights of a whole axis are one matrix."""
-_BLOCK = 1024
+_BLOCK = 32
+"""Rows that are computed at a time: few need few rows of the source, and a small matrix of weights."""
 
 
-def imresize(pixels: Pixels, height: int, width: int) -> Pixels:
-    """Resize uint8 (H, W, C) to ``height`` x ``width`` by anti-aliased cubic convolution (a = -0.5).
+def imresize(
+    pixels: npt.NDArray[Value], height: int, width: int, scale: float | None = None
+) -> npt.NDArray[Value]:
+    """Resize (H, W, C), uint8 or float32, to ``height`` x ``width`` by cubic convolution (a = -0.5).
 
-    DEVIATION: the demo converts to single precision first and keeps fractions; here the result is
-    rounded to uint8, as in every other kernel, which moves a value by at most half a grey level.
+    ``scale`` is output pixels by input pixels on both axes; without it each axis has the ratio of its sizes.
+    The axis of the smaller scale is resized first, the height where they are equal.
     """
-    rows = _resampled(pixels.astype(np.float32), height)  # height W C
-    resized = _resampled(rows.transpose(1, 0, 2), width).transpose(1, 0, 2)  # height width C
-    rounded: Pixels = np.clip(np.floor(resized + 0.5), 0, 255).astype(np.uint8)
-    return rounded
+    scales = [height / pixels.shape[0], width / pixels.shape[1]] if scale is None else [scale, scale]
+    for axis in sorted((0, 1), key=scales.__getitem__):
+        turned = pixels if axis == 0 else pixels.transpose(1, 0, 2)
+        resized = _resampled(turned, (height, width)[axis], scales[axis])
+        pixels = resized if axis == 0 else resized.transpose(1, 0, 2)
+    return np.ascontiguousarray(pixels)
 
 
-def _resampled(array: npt.NDArray[np.float32], target: int) -> npt.NDArray[np.float32]:
-    """The first axis of ``array`` resampled to ``target`` values; a long one in blocks of them."""
-    length = len(array)
-    block = target if target * length <= _MOST_WEIGHTS else _BLOCK
-    parts = []
-    for first in range(0, target, block):
-        taps, weights = _taps(length, target, range(first, min(first + block, target)))
+def _resampled(array: npt.NDArray[Value], target: int, scale: float) -> npt.NDArray[Value]:
+    """The first axis of ``array`` resampled to ``target`` values, in float64, then of the array's dtype."""
+    result = np.empty((target, *array.shape[1:]), array.dtype)
+    for first in range(0, target, _BLOCK):
+        rows = range(first, min(first + _BLOCK, target))
+        taps, weights = _taps(len(array), rows, scale)
         low, high = int(taps.min()), int(taps.max()) + 1
-        matrix = np.zeros((len(taps), high - low))
-        np.add.at(matrix, (np.arange(len(taps))[:, None], taps - low), weights)
-        parts.append(np.tensordot(matrix.astype(np.float32), array[low:high], axes=(1, 0)))
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        matrix = np.zeros((len(rows), high - low))
+        np.add.at(matrix, (np.arange(len(rows))[:, None], taps - low), weights)
+        exact = np.tensordot(matrix, array[low:high].astype(np.float64), axes=(1, 0))
+        if array.dtype == np.uint8:
+            exact = np.clip(np.floor(exact + 0.5), 0, 255)
+        result[first : first + len(rows)] = exact
+    return result
 
 
-def _taps(length: int, target: int, rows: range) -> tuple[npt.NDArray[np.int_], npt.NDArray[np.float64]]:
-    """For some ``rows`` of ``target``, the pixels of ``length`` that each is made of, and their weights, both
+def _taps(length: int, rows: range, scale: float) -> tuple[npt.NDArray[np.int_], npt.NDArray[np.float64]]:
+    """For some ``rows`` of the result, the pixels of ``length`` that each is made of, and their weights, both
     (rows, taps). Pixels outside are mirrored in."""
-    scale = target / length
     stretch = min(scale, 1.0)
     centres = (np.array(rows) + 0.5) / scale - 0.5  # in pixels of the source
     reach = int(np.ceil(2 / stretch)) + 1

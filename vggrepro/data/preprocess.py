@@ -1,8 +1,9 @@
 """The paper's preprocessing at test time (sections 2.1 and 3.2): rescale, views, mean. Pure functions.
 
-Images are uint8 (H, W, 3) in B, G, R order. The paper rescales isotropically, so that the smaller
-side becomes Q, and looks either at the whole image or at crops of it. What it leaves open is an
-argument here: the interpolation kernel, and where the crops of an odd margin lie.
+Images are (H, W, 3) in B, G, R order: uint8, or float32 where MATLAB's kernel has left fractions. The paper
+rescales isotropically, so that the smaller side becomes Q, and looks either at the whole image or at crops
+of it. What it leaves open is an argument here: the interpolation kernel, and where the crops of an odd
+margin lie.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ import numpy.typing as npt
 
 from vggrepro.data.decode import Pixels
 from vggrepro.data.image_header import MAX_PIXELS, check_pixels
-from vggrepro.data.matlab import imresize
+from vggrepro.data.matlab import Value, imresize
 from vggrepro.data.opencv import opencv
 from vggrepro.errors import DataError
 
 Kernel = Literal["linear", "cubic", "area", "lanczos", "matlab"]
 """``linear``: OpenCV's bilinear, not anti-aliased, which Caffe uses. ``cubic``, ``area``, ``lanczos``:
-OpenCV's. ``matlab``: ``imresize``'s anti-aliased bicubic, which the authors' demo used."""
+OpenCV's. ``matlab``: ``imresize``'s anti-aliased bicubic, which the authors' demo used, with its sizes."""
 
 Centre = Literal["floor", "matcaffe"]
 """Where the centre crop begins if the margin d is odd: (d-1)/2, or (d+1)/2 as in the authors' demo."""
@@ -37,27 +38,29 @@ Offset = tuple[int, int]
 """Top and left of a crop."""
 
 
-def rescaled_size(height: int, width: int, smallest: int) -> tuple[int, int]:
+def rescaled_size(height: int, width: int, smallest: int, kernel: Kernel = "linear") -> tuple[int, int]:
     """Height and width after isotropic rescaling to a smaller side of ``smallest``.
 
-    The longer side is rounded half up: ``int(side * smallest / smaller + 0.5)``. Raises DataError for sizes
-    below 1.
+    The longer side, side * smallest / smaller, is rounded half up, and by the kernel ``matlab`` up, as by
+    ``imresize(im, [smallest NaN])``. Raises DataError for sizes below 1.
     """
     smaller = min(height, width)
     if smaller < 1 or smallest < 1:
         raise DataError(f"cannot rescale an image of {height} x {width} to a smaller side of {smallest}")
+    if kernel == "matlab":
+        return -(-height * smallest // smaller), -(-width * smallest // smaller)
     return int(height * smallest / smaller + 0.5), int(width * smallest / smaller + 0.5)
 
 
 def rescale(
-    pixels: Pixels, smallest: int, kernel: Kernel = "linear", resize: Resize = "keep-aspect"
-) -> Pixels:
-    """Rescale (H, W, C), uint8, so that the smaller side is ``smallest``, or with ``resize`` "warp" both
-    sides; uint8 again.
+    pixels: npt.NDArray[Value], smallest: int, kernel: Kernel = "linear", resize: Resize = "keep-aspect"
+) -> npt.NDArray[Value]:
+    """Rescale (H, W, C), uint8 or float32, so that the smaller side is ``smallest``, or with ``resize``
+    "warp" both sides; of the same dtype again.
 
     Raises ImageTooLargeError if that gives more than MAX_PIXELS pixels, as of a picture one pixel high.
     """
-    height, width = rescaled_size(pixels.shape[0], pixels.shape[1], smallest)
+    height, width = rescaled_size(pixels.shape[0], pixels.shape[1], smallest, kernel)
     if resize == "warp":
         height, width = smallest, smallest
     if (height, width) == pixels.shape[:2]:
@@ -66,7 +69,8 @@ def rescale(
         old = f"{pixels.shape[0]} x {pixels.shape[1]}"
         check_pixels(height, width, f"an image of {old} pixels, rescaled to a smaller side of {smallest},")
     if kernel == "matlab":
-        return imresize(pixels, height, width)
+        scale = None if resize == "warp" else smallest / min(pixels.shape[:2])
+        return imresize(pixels, height, width, scale)
     cv2 = opencv()
     flags = {
         "linear": cv2.INTER_LINEAR,
@@ -74,7 +78,7 @@ def rescale(
         "area": cv2.INTER_AREA,
         "lanczos": cv2.INTER_LANCZOS4,
     }
-    resized: Pixels = cv2.resize(pixels, (width, height), interpolation=flags[kernel])
+    resized: npt.NDArray[Value] = cv2.resize(pixels, (width, height), interpolation=flags[kernel])
     return resized.reshape(height, width, -1)
 
 
@@ -131,12 +135,12 @@ def views(pixels: Pixels, offsets: Iterable[Offset], crop: int, *, flip: bool) -
 
 
 def to_blob(
-    images: Pixels,
+    images: npt.NDArray[Value],
     mean: Sequence[float] | npt.NDArray[np.float32],
     scale: float = 1.0,
     order: ChannelOrder = "bgr",
 ) -> npt.NDArray[np.float32]:
-    """(pixel - mean) * scale of ``images`` (N, H, W, C) uint8, B, G, R, as Caffe's (N, C, H, W) float32, with
+    """(pixel - mean) * scale of ``images`` (N, H, W, C), B, G, R, as Caffe's (N, C, H, W) float32, with
     the channels in the ``order`` that the network expects (Caffe's DataTransformer).
 
     ``mean`` has one value for each channel, blue first, or is as large as the images. Raises DataError where

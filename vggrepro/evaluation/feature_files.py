@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -31,6 +32,15 @@ def check_name(path: Path) -> None:
         extra("h5py", "hdf5", f"writing {path}")
     elif path.suffix != ".npy":
         raise ProtocolError(f"{path}: expected a name that ends in .npy, {' or '.join(_HDF5)}")
+
+
+def blob_files(output: Path, blobs: Sequence[str]) -> dict[str, Path]:
+    """Where each blob's descriptors go: a single one's to ``output``, those of several to files with the
+    blob's name before the ending, in which what is no letter, digit, dot or dash is a dash."""
+    if len(blobs) == 1:
+        return {blobs[0]: output}
+    names = {blob: re.sub(r"[^\w.-]", "-", blob) for blob in blobs}
+    return {blob: output.with_name(f"{output.stem}.{names[blob]}{output.suffix}") for blob in blobs}
 
 
 class FeatureFile:

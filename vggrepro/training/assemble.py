@@ -18,6 +18,7 @@ from vggrepro.runtime.device import parse_device
 from vggrepro.system.ranks import Alone, Ranks
 from vggrepro.system.threads import default_threads
 from vggrepro.training.definition import Definition
+from vggrepro.training.held_layers import Learning
 from vggrepro.training.initialise import PRETRAINED, Fillers, describe_copy
 from vggrepro.training.journal import Journal
 from vggrepro.training.loop import Settings, Training
@@ -68,6 +69,7 @@ class TrainingPlan:
     definition: Definition
     images: TrainingImages | None
     initial: InitialWeights = field(default_factory=InitialWeights)
+    learning: Learning = "all"
     batch: int | None = None
     seed: int | None = None
     device: str = "cpu"
@@ -97,6 +99,7 @@ def assemble(plan: TrainingPlan, journal: Journal) -> Training:
         threads=plan.threads,
         seed=seed,
         fillers=plan.initial.fillers,
+        learning=plan.learning,
         input_shapes=shapes,
         ranks=plan.ranks,
     )
@@ -259,6 +262,7 @@ def _facts(plan: TrainingPlan, images: int) -> Mapping[str, Any]:
         "device": parse_device(plan.device).kind,
         "threads": plan.threads or default_threads(),
         "patience": plan.patience,
+        "learning": plan.learning,
     }
     if plan.images is None:
         return facts

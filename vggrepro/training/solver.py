@@ -21,6 +21,7 @@ from vggrepro.graph.naming import LOSS
 from vggrepro.graph.training_step import build_training_step
 from vggrepro.graph.update import RULES
 from vggrepro.net import Net, build_net
+from vggrepro.net.net import build
 from vggrepro.runtime.bound_run import BoundRun
 from vggrepro.runtime.device import Device, as_device, require
 from vggrepro.runtime.device_array import DeviceArray, DeviceView
@@ -31,6 +32,7 @@ from vggrepro.training.by_shapes import ByShapes
 from vggrepro.training.definition import Definition, read_definition
 from vggrepro.training.feeds import Feeds, fitted, shapes_of
 from vggrepro.training.gradient_exchange import begin_sum
+from vggrepro.training.held_layers import Learning, hold_all_but_fully_connected
 from vggrepro.training.initialise import Fillers
 from vggrepro.training.output_values import OutputValues, value_of
 from vggrepro.training.rates import learning_rate, next_step
@@ -56,7 +58,8 @@ class Solver:
     folder. Parameters, histories and gradients stay on ``device`` from step to step. ``threads``
     bounds the CPU threads (0: all cores). ``net`` is the net in phase TRAIN, without its parameters: those
     are ``params``. ``seed`` takes the place of ``random_seed``, ``fillers``
-    that of the net's fillers, ``input_shapes`` that of input shapes.
+    that of the net's fillers, ``input_shapes`` that of input shapes. ``learning`` "fc" has the fully
+    connected layers learn alone.
 
     With several ``ranks`` each has one such solver, on its part of every batch: all begin with the first
     one's parameters, gradients and losses are averaged over them, and dropout draws what it would draw
@@ -74,6 +77,7 @@ class Solver:
         threads: int = 0,
         seed: int | None = None,
         fillers: Fillers | None = None,
+        learning: Learning = "all",
         input_shapes: Mapping[str, Shape] | None = None,
         ranks: Ranks | None = None,
     ) -> None:
@@ -86,7 +90,7 @@ class Solver:
         self.current_step = 0
         self.weight_files = weight_files(self.definition, weights)
         """The files whose layers are copied by name, into nets in phase TEST too."""
-        self.net = self._build_net(fillers, input_shapes)
+        self.net = self._build_net(fillers, learning, input_shapes)
         check_weight_files(self.weight_files, self.definition, self.net)
         self._warn_of_debug_info()
         self.device = as_device(device)
@@ -109,10 +113,14 @@ class Solver:
         self.net = replace(self.net, params={})  # the device has them now
         self._share(self.arrays.values)
 
-    def _build_net(self, fillers: Fillers | None, input_shapes: Mapping[str, Shape] | None) -> Net:
+    def _build_net(
+        self, fillers: Fillers | None, learning: Learning, input_shapes: Mapping[str, Shape] | None
+    ) -> Net:
         message = self.definition.train_message()
         if fillers is not None:
             fillers.apply(message)
+        if learning == "fc":
+            hold_all_but_fully_connected(message, build(message, "TRAIN", input_shapes))
         return build_net(
             message,
             "TRAIN",

@@ -59,7 +59,12 @@ def test_the_demo_brings_its_own(options: NetworkOptions) -> None:
 
 def test_reading(images: Path) -> None:
     options = ReadingOptions("apply", "skip", "matlab", "matcaffe")
-    assert options.reading.facts() == {"exif": "apply", "kernel": "matlab", "centre": "matcaffe"}
+    assert options.reading.facts() == {
+        "exif": "apply",
+        "kernel": "matlab",
+        "centre": "matcaffe",
+        "rescaled": "float32",
+    }
     task = options.whole(demo.truth().source)
     assert (len(task.indexes), task.on_bad, task.reading) == (500, "skip", options.reading)
 

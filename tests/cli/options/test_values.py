@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from vggrepro.cli.options.values import amount, bgr, natural, positive, size_range, sizes
+from vggrepro.cli.options.values import amount, bgr, names, natural, positive, size_range, sizes
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,7 @@ from vggrepro.cli.options.values import amount, bgr, natural, positive, size_ran
         (sizes, "256,384", (256, 384)),
         (size_range, "256", (256, 256)),
         (size_range, "256,512", (256, 512)),
+        (names, "fc6,fc7", ("fc6", "fc7")),
         (amount, "1e-4", 1e-4),
         (amount, "0", 0.0),
         (bgr, "103.939,116.779,123.68", (103.939, 116.779, 123.68)),

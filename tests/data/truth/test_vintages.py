@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from vggrepro.data.truth.ground_truth import Truth, open_truth
+from vggrepro.data.truth.ground_truth import Truth, open_truth, open_unlabelled
 from vggrepro.errors import DataError
 
 WNIDS = tuple(f"n{number:08d}" for number in (3, 11, 25, 41, 77))
@@ -100,6 +101,25 @@ def test_every_vintage_gives_the_same_labels(
     truth = open_truth(images, **vintage(tmp_path))
     assert found(truth) == {image(number): label for number, label in enumerate(LABELS, 1)}
     assert truth.notices == ()
+
+
+def test_a_list_of_some_of_the_images(tmp_path: Path) -> None:
+    labels = write(tmp_path / "some.txt", f"{image(6)} 2", f"{image(2)} 1")
+    truth = open_truth(make_images(tmp_path, range(1, 8)), labels)
+    assert found(truth) == {image(6): 2, image(2): 1}
+
+
+def test_a_tar_of_test_images_has_no_labels(tmp_path: Path) -> None:
+    folder = make_images(tmp_path, (3, 1))
+    with tarfile.open(tmp_path / "ILSVRC2012_img_test.tar", "w") as tar:
+        for path in folder.iterdir():
+            tar.add(path, f"test/{path.name.replace('val', 'test')}")
+    names = write(tmp_path / "synset_words.txt", *WNIDS)
+    truth = open_unlabelled(tmp_path / "ILSVRC2012_img_test.tar", names)
+    assert (truth.labelled, truth.labels.tolist(), len(truth.names)) == (False, [-1, -1], 5)
+    truth.check(5)
+    with pytest.raises(DataError, match=r"test\.tar: all images lie in 'test', which is no WNID"):
+        open_truth(tmp_path / "ILSVRC2012_img_test.tar")
 
 
 @pytest.mark.parametrize("vintage", [devkit_2012, devkit_map, kaggle])

@@ -7,7 +7,7 @@ from vggrepro.data.sources import open_images
 from vggrepro.errors import DataError, ProtocolError
 from vggrepro.evaluation.goals import EvaluationPlan, Goal
 from vggrepro.evaluation.image_posteriors import image_posteriors
-from vggrepro.evaluation.measuring import cache_folder, measurement
+from vggrepro.evaluation.measuring import cache_folder, measurement, row_kind
 from vggrepro.evaluation.measuring.evaluated_net import load_classifier
 from vggrepro.evaluation.measuring.image_choice import source_fingerprint
 from vggrepro.evaluation.measuring.measurement import StreamCaches, measure, work_shares
@@ -175,7 +175,7 @@ def test_labels_are_checked_before_anything_is_measured(images, nets, tmp_path, 
     def check(classes):
         raise DataError(f"not {classes}")
 
-    monkeypatch.setattr(measurement, "posterior_score", None)
+    monkeypatch.setattr(row_kind, "posterior_score", None)
     member = Member("one", "centre", (9,), flip=False)
     chosen = ImageSet.whole(open_images(images / "images"))
     with (
@@ -244,7 +244,7 @@ def test_scores_that_are_no_numbers_are_refused(images, nets, tmp_path, monkeypa
     def score(*_):
         return lambda _, blob: np.full((len(blob), 7), np.nan, np.float32)
 
-    monkeypatch.setattr(measurement, "posterior_score", score)
+    monkeypatch.setattr(row_kind, "posterior_score", score)
     with pytest.raises(ProtocolError, match="one: the scores of image number 0 are no numbers"):
         means_of(images, nets, tmp_path / "c")
 

@@ -96,9 +96,22 @@ def test_one_decoded_image_serves_every_kernel_and_scale(tmp_path, monkeypatch):
     assert found[()].pixels[14] is found[(("centre", "matcaffe"),)].pixels[14]
 
 
+def test_matlabs_kernel_keeps_fractions_and_overshoot(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.kron([[0, 255], [255, 0]], np.ones((5, 6))))
+    found = read_rescaled(FolderSource(tmp_path, ("a.png",)), 0, [10, 7], ImageReading(kernel="matlab"))
+    assert {q: (p.shape, p.dtype) for q, p in found.pixels.items()} == {
+        10: ((10, 12, 3), np.float32),
+        7: ((7, 9, 3), np.float32),
+    }
+    assert found.pixels[7].min() < -5
+    assert found.pixels[7].max() > 260
+    assert (found.pixels[7] % 1).any()
+
+
 def test_the_choices_of_reading_as_facts():
     assert ImageReading("apply", "matlab", "matcaffe").facts() == {
         "exif": "apply",
         "kernel": "matlab",
         "centre": "matcaffe",
+        "rescaled": "float32",
     }

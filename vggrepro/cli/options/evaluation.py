@@ -239,6 +239,17 @@ def add_demo_option(options: Options, what: str) -> None:
     options.add_argument("--demo", action="store_true", help=what)
 
 
+def add_cache_option(options: Options) -> None:
+    """Add ``--cache``."""
+    options.add_argument(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="keep every view's posterior here, or every image's features: a killed run goes on, and other"
+        " averages need no inference",
+    )
+
+
 def add_reading_options(parser: ArgumentParser) -> None:
     """Add the options of :class:`ReadingOptions`, as a group."""
     group = parser.add_argument_group("how images are read")

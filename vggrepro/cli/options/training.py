@@ -22,6 +22,7 @@ from vggrepro.paper.trainings import Preset, find_preset
 from vggrepro.system.ranks import Ranks
 from vggrepro.training.assemble import InitialWeights, check_kept, find_state, images_per_iteration
 from vggrepro.training.definition import Definition, read_definition, weight_names
+from vggrepro.training.held_layers import Learning
 from vggrepro.training.initialise import PRESET_SCHEME, SCHEMES, VARIANCE_STD, Fillers, Scheme
 from vggrepro.training.signals import EFFECTS, Effect, Signals
 
@@ -61,6 +62,7 @@ class WeightOptions:
     init_std: float = VARIANCE_STD
     init_from: Path | None = None
     weights: tuple[str, ...] = ()
+    fine_tune: Learning = "all"
     resume: str | None = None
 
     def check(self, preset: Preset) -> None:
@@ -240,6 +242,13 @@ def add_weight_options(options: Options) -> None:
         metavar="FILE",
         help="caffemodel, of which all layers are copied by name; several with commas between them, or repeat"
         " the option",
+    )
+    options.add_argument(
+        "--fine-tune",
+        choices=get_args(Learning),
+        default=WeightOptions.fine_tune,
+        help="which layers learn: all, or the fully connected ones alone, as of the submission's jittered net"
+        " (section 4.4) (default: all)",
     )
     options.add_argument(
         "--resume",

@@ -34,6 +34,14 @@ def axes(text: str) -> tuple[str, ...]:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def names(text: str) -> tuple[str, ...]:
+    """``fc6,fc7``: names, none of them empty or twice."""
+    found = tuple(text.split(","))
+    if not all(found) or len(set(found)) < len(found):
+        raise argparse.ArgumentTypeError(f"expected different names with commas between them, got {text!r}")
+    return found
+
+
 def size_range(text: str) -> tuple[int, int]:
     """``256`` or ``256,512``: one size, or the ends of a range."""
     ends = sizes(text)

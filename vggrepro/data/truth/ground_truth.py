@@ -75,8 +75,8 @@ class Truth:
         if len(indexes) < _ENOUGH:
             return None
         labels = self.labels[indexes]
-        orders = {} if self.synsets is None else label_orders(labels, self.synsets, self.devkit)
-        return diagnose(guesses, labels, orders, classes)
+        synsets = self.synsets or _unnamed(classes)
+        return diagnose(guesses, labels, label_orders(labels, synsets, self.devkit), classes)
 
 
 def open_truth(
@@ -204,6 +204,12 @@ def own_labels(source: Source) -> Ints:
     if len(known) != len(found):
         raise DataError(f"{source.place(found.index(None))}: the image has no label")
     return np.asarray(known, np.int64)
+
+
+def _unnamed(classes: int) -> Synsets:
+    """Classes of which nothing is known but their number."""
+    names = tuple(f"class {place:06}" for place in range(classes))
+    return Synsets(names, ("",) * classes, "the network")
 
 
 def _devkit_order(path: Path) -> Synsets:

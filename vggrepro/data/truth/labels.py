@@ -229,13 +229,18 @@ def wnid_of_key(key: str) -> str | None:
 
 def labels_by_folder(keys: Sequence[str], synsets: Synsets | None, where: str) -> tuple[Ints, Synsets]:
     """Labels from the WNIDs in the images' paths (``n01440764/n01440764_10026.JPEG``), and their order. If no
-    path has a WNID, the names of the folders that the images lie in are the classes' (``cat/1.jpg``).
+    path has a WNID, the names of the folders that the images lie in are the classes' (``cat/1.jpg``); there
+    must be two of them.
 
     Without ``synsets`` the order is that of the classes found, sorted, as Caffe numbers them.
     """
     wnids = [wnid_of_key(key) for key in keys]
     if not any(wnids):
         wnids = [key.rpartition("/")[0].rpartition("/")[2] or None for key in keys]
+        if len(set(wnids)) == 1 and wnids[0] is not None:
+            raise DataError(
+                f"{where}: all images lie in {wnids[0]!r}, which is no WNID: expected a folder for each class"
+            )
     found = [wnid for wnid in wnids if wnid is not None]
     if len(found) != len(keys):
         raise DataError(f"{where}: no class can be told from the path {keys[wnids.index(None)]}")

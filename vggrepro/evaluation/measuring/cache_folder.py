@@ -11,6 +11,7 @@ from pathlib import Path
 from vggrepro.data.sources.base import Source
 from vggrepro.errors import ProtocolError
 from vggrepro.evaluation.measuring.image_choice import source_fingerprint
+from vggrepro.evaluation.measuring.row_kind import POSTERIORS, RowKind
 from vggrepro.evaluation.measuring.view_cache import ViewCache
 from vggrepro.system.lock import try_lock
 from vggrepro.system.ranks import Ranks
@@ -20,7 +21,9 @@ _TEMPORARY = ".vggrepro-cache-"
 
 
 @contextmanager
-def opened_cache(source: Source, ranks: Ranks, folder: Path | None) -> Iterator[ViewCache]:
+def opened_cache(
+    source: Source, ranks: Ranks, folder: Path | None, kind: RowKind = POSTERIORS
+) -> Iterator[ViewCache]:
     """The cache for the images of ``source`` in ``folder``, or in a temporary one that is removed afterwards.
 
     The first rank opens it before the others, because it writes the manifest. Raises ProtocolError as
@@ -31,7 +34,7 @@ def opened_cache(source: Source, ranks: Ranks, folder: Path | None) -> Iterator[
         if ranks.rank:
             ranks.barrier()
         keep = folder is not None
-        with ViewCache(root, header, len(source), keep_views=keep, lock=not ranks.rank) as cache:
+        with ViewCache(root, header, len(source), keep_views=keep, lock=not ranks.rank, kind=kind) as cache:
             if not ranks.rank:
                 ranks.barrier()
             yield cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vggrepro.data.arrays import Singles
@@ -50,6 +50,15 @@ class EvaluatedNet:
     prototxt_sha256: str
     colours: int = 3
 
+    @property
+    def blob_shape(self) -> tuple[int, ...]:
+        """The blob's shape for one picture of the input's size: (channels,) or (channels, H, W)."""
+        return self.net.shapes[self.net.blobs[self.blob]][1:]
+
+    def of_blob(self, blob: str) -> EvaluatedNet:
+        """The same net, evaluated for another of its blobs. Raises NetError as :func:`load_network`."""
+        return replace(self, blob=blob, channels=_channels(self.net, blob))
+
     def facts(self) -> dict[str, Any]:
         """What the blob's values depend on besides the images, ready for JSON."""
         return {
@@ -95,24 +104,29 @@ def _load(files: NetFiles, mean: Mean, choose: Callable[[Net], str]) -> Evaluate
     picture = picture_input(net, COLOURS)
     colours = net.inputs[picture][1]
     blob = choose(net)
-    if blob not in net.blobs:
-        there = f"it has {', '.join(net.blobs)}{did_you_mean(blob, net.blobs)}"
-        raise NetError(f"net {net.name!r}: no blob {blob!r}; {there}")
-    shape = net.shapes[net.blobs[blob]]
-    if len(shape) not in (2, 4):
-        raise NetError(f"net {net.name!r}: blob {blob!r} has shape {shape}, expected (N, C) or (N, C, H, W)")
     return EvaluatedNet(
         name=files.name,
         net=net,
         input=picture,
         crop=net.inputs[picture][2],
         blob=blob,
-        channels=shape[1],
+        channels=_channels(net, blob),
         mean=_mean_of(mean, colours, files.name),
         weights_sha256=file_sha256(files.weights),
         prototxt_sha256=file_sha256(files.deploy),
         colours=colours,
     )
+
+
+def _channels(net: Net, blob: str) -> int:
+    """The channels of a blob (N, C) or (N, C, H, W). Raises NetError for other blobs."""
+    if blob not in net.blobs:
+        there = f"it has {', '.join(net.blobs)}{did_you_mean(blob, net.blobs)}"
+        raise NetError(f"net {net.name!r}: no blob {blob!r}; {there}")
+    shape = net.shapes[net.blobs[blob]]
+    if len(shape) not in (2, 4):
+        raise NetError(f"net {net.name!r}: blob {blob!r} has shape {shape}, expected (N, C) or (N, C, H, W)")
+    return shape[1]
 
 
 def _mean_of(mean: Mean, colours: int, name: str) -> Mean:
@@ -172,18 +186,30 @@ def check_scales(network: EvaluatedNet, streams: Sequence[Stream]) -> None:
 
 class Scorer:
     """A net on a device. With ``convolutional`` its fully connected layers are convolutions, so that it takes
-    pictures of any size and gives maps (N, C, h, w). ``threads`` are the CPU's, 0: all cores."""
+    pictures of any size and gives maps (N, C, h, w). ``threads`` are the CPU's, 0: all cores. ``blobs`` are
+    those that it gives, by default the one that the net is evaluated for."""
 
-    def __init__(self, network: EvaluatedNet, device: str, *, convolutional: bool, threads: int = 0) -> None:
+    def __init__(
+        self,
+        network: EvaluatedNet,
+        device: str,
+        *,
+        convolutional: bool,
+        threads: int = 0,
+        blobs: Sequence[str] = (),
+    ) -> None:
         self._network = network
-        graph = build_forward(network.net, outputs=[network.blob], fully_convolutional=convolutional)
+        self._blobs = list(blobs) or [network.blob]
+        graph = build_forward(network.net, outputs=self._blobs, fully_convolutional=convolutional)
         self._session = Session(graph, device, threads=threads, repeatable=True)
 
     def __call__(self, batch: Singles) -> Singles:
         """The net's blob, (N, C) or (N, C, h, w), for pictures (N, colours, H, W) less the mean."""
-        answers = self._session.run({self._network.input: batch}, [self._network.blob])
-        result: Singles = answers[self._network.blob]
-        return result
+        return self.blobs(batch)[self._network.blob]
+
+    def blobs(self, batch: Singles) -> dict[str, Singles]:
+        """All blobs that it gives, as :meth:`__call__`."""
+        return dict(self._session.run({self._network.input: batch}, self._blobs))
 
 
 class PosteriorScore:

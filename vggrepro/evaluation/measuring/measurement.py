@@ -1,4 +1,4 @@
-"""Measuring: filling a view cache with every log posterior that an evaluation needs and the cache lacks."""
+"""Measuring: filling a view cache with every row that an evaluation needs and the cache lacks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.data.arrays import Doubles, Ints
+from vggrepro.data.arrays import Doubles, Ints, Singles
 from vggrepro.errors import DataError, ProtocolError
 from vggrepro.evaluation.goals import EvaluationPlan
 from vggrepro.evaluation.measuring.cache_folder import opened_cache
@@ -22,13 +22,12 @@ from vggrepro.evaluation.measuring.evaluated_net import (
     EvaluatedNet,
     check_scales,
     load_classifier,
-    posterior_score,
 )
 from vggrepro.evaluation.measuring.pipeline import Answer, Execution, ImageProblem, ImageSet
 from vggrepro.evaluation.measuring.progress import progress
 from vggrepro.evaluation.measuring.view_batches import windows
 from vggrepro.evaluation.measuring.view_cache import BAD, PENDING, StreamCache, ViewCache
-from vggrepro.evaluation.protocols import Stream, are_log_posteriors, are_posteriors, log_mean, view_means
+from vggrepro.evaluation.protocols import Stream, are_posteriors, view_means
 from vggrepro.system.ranks import Ranks
 
 Advance = Callable[[float], None]
@@ -59,7 +58,7 @@ class StreamCaches:
 
     @property
     def image_bytes(self) -> int:
-        """Bytes of one image's log posteriors in all streams."""
+        """Bytes of one image's rows in all streams."""
         return sum(store.row_bytes for store in self._open.values())
 
     def pending(self, stream: Stream, indexes: Ints) -> npt.NDArray[np.bool_]:
@@ -91,6 +90,16 @@ class StreamCaches:
         bad: npt.NDArray[np.bool_] = (states == BAD).any(axis=0)
         return bad
 
+    def rows(self, stream: Stream, indexes: Ints) -> Singles:
+        """The images' rows (n, V, D) in one stream. Raises ProtocolError if one has not been measured, or is
+        not intact."""
+        store = self._open[stream]
+        rows = store.read(indexes)
+        wrong = indexes[~self.cache.kind.intact(rows)]
+        if len(wrong):
+            raise ProtocolError(f"{store.path}: {self._nothing_in(wrong)}")
+        return rows
+
     def means(self, indexes: Ints) -> dict[Stream, Doubles]:
         """The images' mean posteriors over the views of each stream: (n, K) each. Raises ProtocolError if
         one has not been measured, or does not sum to 1."""
@@ -98,7 +107,7 @@ class StreamCaches:
         for stream, found in means.items():
             wrong = indexes[~are_posteriors(found)]
             if len(wrong):
-                raise ProtocolError(f"{self._open[stream].path}: {_not_posteriors(wrong)}")
+                raise ProtocolError(f"{self._open[stream].path}: {self._nothing_in(wrong)}")
         return means
 
     def forget_damaged(self, indexes: Ints) -> None:
@@ -109,7 +118,7 @@ class StreamCaches:
             unexplained = np.setdiff1d(indexes[store.states(indexes) == BAD], noted)
             wrong = np.union1d(store.damaged(indexes), unexplained)
             if len(wrong):
-                warnings.warn(f"{store.path}: {_not_posteriors(wrong)}: measured again", stacklevel=2)
+                warnings.warn(f"{store.path}: {self._nothing_in(wrong)}: measured again", stacklevel=2)
                 store.forget(wrong)
 
     def fill(
@@ -129,7 +138,7 @@ class StreamCaches:
         todo = [window for window in mine if self.lacks(window)]
         if not todo:
             return
-        score = posterior_score(network, self.streams, execution.device, execution.threads)
+        score = self.cache.kind.score(network, self.streams, execution)
         shares = work_shares(self.streams, network.crop)
         pipeline = network.pipeline(images, self.streams, execution)
         for found in pipeline.answers(todo, score, self.pending):
@@ -146,32 +155,24 @@ class StreamCaches:
 
     def _keep(self, answer: Answer) -> bool:
         """Write an answer; whether there was none before."""
-        rows = answer.rows
-        if not are_log_posteriors(rows[None])[0]:
-            raise ProtocolError(
-                f"{answer.stream.net}: the scores of image number {answer.index} are no numbers that give"
-                " posteriors"
-            )
-        if not self.cache.keep_views:
-            rows = log_mean(rows, axis=0)[None].astype(np.float32)  # (V, K) -> (1, K)
+        row = self.cache.kind.kept(answer, views=self.cache.keep_views)
         new = bool(self.pending(answer.stream, np.asarray([answer.index]))[0])
-        self._open[answer.stream].write(answer.index, rows)
+        self._open[answer.stream].write(answer.index, row)
         return new
 
     def _keep_bad(self, problem: ImageProblem) -> None:
         for store in self._open.values():
             store.write_bad(problem.index)
 
+    def _nothing_in(self, indexes: Ints, most: int = 5) -> str:
+        """Names images, by number, whose rows cannot be right."""
+        shown = ", ".join(map(str, indexes[:most])) + (", ..." if len(indexes) > most else "")
+        return f"no {self.cache.kind.holds} in the rows of {len(indexes)} images (number {shown})"
+
 
 def _windows_of(ranks: Ranks, images: ImageSet, execution: Execution) -> list[Ints]:
     """The windows of images that this rank measures."""
     return windows(images.indexes, execution.window)[ranks.rank :: ranks.size]
-
-
-def _not_posteriors(indexes: Ints, most: int = 5) -> str:
-    """Names images, by number, whose rows cannot be right."""
-    shown = ", ".join(map(str, indexes[:most])) + (", ..." if len(indexes) > most else "")
-    return f"no posteriors in the rows of {len(indexes)} images (number {shown})"
 
 
 def work_shares(streams: Sequence[Stream], crop: int) -> dict[Stream, float]:
@@ -220,11 +221,9 @@ def measure(
             _check_classes(networks)
             streams = [stream for stream in plan.streams if stream.net == network.name]
             label = f"{network.name} ({number}/{len(plan.files)})" if len(plan.files) > 1 else network.name
-            _measure_network(cache, network, streams, images, execution, ranks, label)
+            measure_network(cache, network, streams, images, execution, ranks, label)
         with StreamCaches(cache, plan.streams) as caches:
-            bad = caches.bad(images.indexes)
-        if bad.any() and images.on_bad == "error":
-            raise DataError(_skipped_before(cache, images, int(images.indexes[bad][0])))
+            bad = bad_images(caches, images)
         facts = tuple({"name": network.name, **network.facts()} for network in networks)
         seconds = time.monotonic() - began
         yield Measurement(cache, images.indexes[~bad], networks[0].channels, facts, seconds)
@@ -240,7 +239,16 @@ def _check_classes(networks: Sequence[EvaluatedNet]) -> None:
         )
 
 
-def _measure_network(
+def bad_images(caches: StreamCaches, images: ImageSet) -> npt.NDArray[np.bool_]:
+    """Which of the images cannot be decoded: (n,). Raises DataError for one that an earlier run skipped,
+    where this one is to end at such images."""
+    bad = caches.bad(images.indexes)
+    if bad.any() and images.on_bad == "error":
+        raise DataError(_skipped_before(caches.cache, images, int(images.indexes[bad][0])))
+    return bad
+
+
+def measure_network(
     cache: ViewCache,
     network: EvaluatedNet,
     streams: Sequence[Stream],
@@ -249,18 +257,20 @@ def _measure_network(
     ranks: Ranks,
     label: str,
 ) -> None:
-    """Measure one network's streams, all ranks together; the first one makes their caches."""
+    """Measure one network's streams, all ranks together; the first one makes their caches. ``label`` names
+    the network in the progress bar. Raises what :meth:`StreamCaches.fill` and :class:`ViewCache` raise."""
     check_scales(network, streams)
     if not ranks.rank:
         for stream in streams:
             reading = images.reading.changed(stream.changes)
-            cache.create(stream, network.channels, {**network.facts(), **reading.facts()})
+            facts = {**cache.kind.facts(network), **reading.facts()}
+            cache.create(stream, cache.kind.width(network), facts)
     ranks.barrier()
     with StreamCaches(cache, streams) as caches:
         mine = _windows_of(ranks, images, execution)
         caches.forget_damaged(np.concatenate([images.indexes[:0], *mine]))
         if not ranks.rank:
-            _check_room(cache.root, caches.missing_bytes(images.indexes))
+            _check_room(cache, caches.missing_bytes(images.indexes))
         done = caches.finished(images.indexes, network.crop)
         ranks.barrier()  # no rank writes before the first one has found room
         with progress(label, len(images.indexes), done, ranks) as advance:
@@ -268,11 +278,11 @@ def _measure_network(
     ranks.barrier()
 
 
-def _check_room(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
+def _check_room(cache: ViewCache, needed: int) -> None:
+    free = shutil.disk_usage(cache.root).free
     if needed > free:
         raise ProtocolError(
-            f"{folder}: {free / 1e9:.1f} GB free, the posteriors need {needed / 1e9:.1f} GB;"
+            f"{cache.root}: {free / 1e9:.1f} GB free, the {cache.kind.holds} need {needed / 1e9:.1f} GB;"
             " give --cache a folder with more room"
         )
 

@@ -16,14 +16,20 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.data.arrays import Ints, Singles
-from vggrepro.data.decode import ENDS_EARLY, Pixels
+from vggrepro.data.decode import ENDS_EARLY
 from vggrepro.data.mean_image import MeanImage
 from vggrepro.data.preprocess import to_blob
 from vggrepro.data.reading import OnBadImage
 from vggrepro.data.sources.base import Source
 from vggrepro.data.squashed import squashed_notice
 from vggrepro.errors import DataError, ProtocolError
-from vggrepro.evaluation.measuring.rescaled_image import ImageReading, RescaledImage, cut_view, read_in_ways
+from vggrepro.evaluation.measuring.rescaled_image import (
+    AnyPixels,
+    ImageReading,
+    RescaledImage,
+    cut_view,
+    read_in_ways,
+)
 from vggrepro.evaluation.measuring.view_batches import ViewBatch, batches_by_size, windows
 from vggrepro.evaluation.protocols import BEFORE, ReadingChanges, Stream
 from vggrepro.system.threads import ordered_map
@@ -79,13 +85,17 @@ class Answer:
     rows: Singles
 
 
+Kind = Literal["bad", "truncated"]
+"""What is wrong with an image."""
+
+
 @dataclass(frozen=True)
 class ImageProblem:
     """An image that cannot be decoded ("bad": it gets no answers), or whose file ends early ("truncated": it
     gets answers, grey where pixels are missing), and the ``reason`` in words."""
 
     index: int
-    kind: Literal["bad", "truncated"]
+    kind: Kind
     reason: str
 
 
@@ -104,12 +114,12 @@ def every(_stream: Stream, indexes: Ints) -> npt.NDArray[np.bool_]:
 
 @dataclass(frozen=True, eq=False)
 class _Work:
-    """One batch of a window: ``pictures`` are its views' pixels, (h, w, C) uint8 each, which are the same for
+    """One batch of a window: ``pictures`` are its views' pixels, (h, w, C) each, which are the same for
     all ``streams``."""
 
     streams: tuple[Stream, ...]
     batch: ViewBatch
-    pictures: list[Pixels]
+    pictures: list[AnyPixels]
     window: Ints
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
-from vggrepro.data.decode import Decoded, Exif, Pixels
+from vggrepro.data.decode import Decoded, Exif
 from vggrepro.data.image_header import MAX_PIXELS
 from vggrepro.data.preprocess import (
     Centre,
@@ -53,6 +54,8 @@ class ImageReading:
         """The choices, ready for JSON. Those that VGG's nets never need are told only where they differ from
         VGG's, so that view caches that were written without them stay valid."""
         found: dict[str, Any] = {"exif": self.exif, "kernel": self.kernel, "centre": self.centre}
+        if self.kernel == "matlab":
+            found["rescaled"] = "float32"  # caches of rounded pixels, which it once gave, are others
         others = {"resize": "keep-aspect", "channel_order": "bgr", "scale": 1.0}
         return found | {
             key: getattr(self, key) for key, usual in others.items() if getattr(self, key) != usual
@@ -61,10 +64,11 @@ class ImageReading:
 
 @dataclass(frozen=True, eq=False)
 class RescaledImage:
-    """An image at several scales: ``pixels[Q]`` is (H, W, 3) uint8, BGR, with smallest side Q. ``centre``
-    says where the centre crop of an odd margin lies; ``truncated``, whether the file ends early."""
+    """An image at several scales: ``pixels[Q]`` is (H, W, 3), BGR, 0-255, with smallest side Q: uint8, or
+    float32 with fractions and overshoot where MATLAB's kernel was asked for. ``centre`` says where the centre
+    crop of an odd margin lies; ``truncated``, whether the file ends early."""
 
-    pixels: Mapping[int, Pixels]
+    pixels: Mapping[int, AnyPixels]
     centre: Centre
     truncated: bool
 
@@ -75,7 +79,7 @@ class RescaledImage:
         height, width, _ = self.pixels[stream.scale].shape
         return height, width
 
-    def view(self, stream: Stream, number: int, crop: int) -> Pixels:
+    def view(self, stream: Stream, number: int, crop: int) -> AnyPixels:
         """View ``number`` of the stream, (h, w, 3), in the memory of ``pixels``."""
         return cut_view(self.pixels[stream.scale], stream, number, crop, self.centre)
 
@@ -125,8 +129,10 @@ def read_in_ways(
         return source.decoded(index, grey=grey, exif=exif, max_pixels=reading.max_pixels)
 
     @cache
-    def rescaled(exif: Exif, kernel: Kernel, smallest: int) -> Pixels:
-        pixels = decoded(exif).pixels
+    def rescaled(exif: Exif, kernel: Kernel, smallest: int) -> AnyPixels:
+        pixels: AnyPixels = decoded(exif).pixels
+        if kernel == "matlab":
+            pixels = pixels.astype(np.float32)  # the demo's im = single(im)
         try:
             return rescale(pixels, smallest, kernel, reading.resize)
         except ImageTooLargeError as error:

@@ -1,11 +1,13 @@
-"""The view cache: log posteriors per image and view, on disk, for resuming and for averaging again.
+"""The view cache: log posteriors per image and view, or rows of another kind, on disk, for resuming and for
+averaging again.
 
 A cache is a folder that belongs to one listing of images. Each stream (network, kind of view, scale, flip)
 has a subfolder with ``log_posteriors.npy`` (N, V, K) float32, ``states.npy`` (N,) uint8 and ``manifest.json``
 with everything that the numbers depend on. Rows are written where they belong, so several ranks fill one
 stream and an unfilled part takes no room on disk. A row counts once its state says so, and the state is
 written only after the row has reached the disk: a killed run loses the last second, never a wrong number.
-A row that is done counts only while its posteriors sum to 1: what a disk has lost is measured again.
+A row that is done counts only while it is intact (its posteriors sum to 1): what a disk has lost is measured
+again.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ from vggrepro.data.arrays import Ints
 from vggrepro.errors import LockError, ProtocolError
 from vggrepro.evaluation.measuring.image_notes import ImageNotes
 from vggrepro.evaluation.measuring.npy_rows import NpyRows, create_npy, mend_npy
-from vggrepro.evaluation.protocols import Stream, are_log_posteriors
+from vggrepro.evaluation.measuring.row_kind import POSTERIORS, RowKind
+from vggrepro.evaluation.protocols import Stream
 from vggrepro.system.atomic import remove_leftovers, replacing, sync_folder
 from vggrepro.system.lock import holder_of, locked
 
@@ -42,13 +45,15 @@ _CHECKED_BYTES = 16 << 20
 
 
 class StreamCache:
-    """The log posteriors of one stream, a row (V, K) for each image. ``path`` is the stream's subfolder; it
-    must exist (see :meth:`ViewCache.create`). What other processes mark after it is opened is not seen."""
+    """The log posteriors, or rows of another ``kind``, of one stream, (V, K) for each image. ``path`` is the
+    stream's subfolder; it must exist (see :meth:`ViewCache.create`). What other processes mark after it is
+    opened is not seen."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kind: RowKind = POSTERIORS) -> None:
         self.path = path
+        self._kind = kind
         with ExitStack() as stack:
-            self._rows = NpyRows(path / "log_posteriors.npy")
+            self._rows = NpyRows(path / kind.file)
             stack.callback(self._rows.close)
             self._states = NpyRows(path / "states.npy")
             stack.callback(self._states.close)
@@ -60,7 +65,7 @@ class StreamCache:
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of one image's log posteriors."""
+        """Bytes of one image's row."""
         return self._rows.row_bytes
 
     def states(self, indexes: Ints) -> npt.NDArray[np.uint8]:
@@ -69,12 +74,12 @@ class StreamCache:
         return found
 
     def write(self, index: int, views: npt.NDArray[np.float32]) -> None:
-        """Put image ``index``'s log posteriors (V, K) in place; it counts as done from the next flush on."""
+        """Put image ``index``'s row (V, K) in place; it counts as done from the next flush on."""
         self._rows.write(index, views)
         self._mark(index, DONE)
 
     def write_bad(self, index: int) -> None:
-        """Image ``index`` has no posteriors and never will."""
+        """Image ``index`` has no row and never will."""
         self._mark(index, BAD)
 
     def _mark(self, index: int, state: int) -> None:
@@ -103,16 +108,16 @@ class StreamCache:
         self._set_states([(int(index), PENDING) for index in indexes])
 
     def damaged(self, indexes: Ints) -> Ints:
-        """Those of the images that are done by their state and not by their row, whose posteriors do not sum
-        to 1. Raises OSError."""
+        """Those of the images that are done by their state and not by their row, which is not intact. Raises
+        OSError."""
         done = indexes[self.states(indexes) == DONE]
         step = max(_CHECKED_BYTES // max(self.row_bytes, 1), 1)
         pieces = [done[at : at + step] for at in range(0, len(done), step)]
-        wrong = [piece[~are_log_posteriors(self._rows.read(piece))] for piece in pieces]
+        wrong = [piece[~self._kind.intact(self._rows.read(piece))] for piece in pieces]
         return np.concatenate([np.empty(0, np.int64), *wrong])
 
     def read(self, indexes: Ints) -> npt.NDArray[np.float32]:
-        """Log posteriors (n, V, K) of images that are done. Raises ProtocolError if one is not."""
+        """Rows (n, V, K) of images that are done. Raises ProtocolError if one is not."""
         missing = indexes[self.states(indexes) != DONE]
         if len(missing):
             raise ProtocolError(f"{self.path}: image number {int(missing[0])} has not been evaluated")
@@ -126,10 +131,10 @@ class StreamCache:
 class ViewCache:
     """A cache folder, locked by the run that fills it. Use as a context manager.
 
-    ``header`` identifies the images, ``images`` is their number. Without ``keep_views`` each image has one
-    row in a stream, the mean over its views: enough for every result, in a twenty-fifth of the room for the
-    5x5 grid. With ``lock``, which the first rank gives alone, the folder is locked. Raises ProtocolError if
-    it belongs to other images or if another run is using it.
+    ``header`` identifies the images, ``images`` is their number, ``kind`` says what rows hold. Without
+    ``keep_views`` each image has one row in a stream, the mean over its views: enough for every result, in a
+    twenty-fifth of the room for the 5x5 grid. With ``lock``, which the first rank gives alone, the folder is
+    locked. Raises ProtocolError if it belongs to other images or if another run is using it.
     """
 
     def __init__(
@@ -140,11 +145,13 @@ class ViewCache:
         *,
         keep_views: bool = True,
         lock: bool = True,
+        kind: RowKind = POSTERIORS,
     ) -> None:
         self.root = root
         self.images = images
-        self.keep_views = keep_views
-        self._header = {"format": _FORMAT, "images": images, **header}
+        self.keep_views = keep_views and kind.keeps_views
+        self.kind = kind
+        self._header = {"format": _FORMAT, "images": images, **kind.header, **header}
         self._wants_lock = lock
         self._held = ExitStack()
         self._notes = ImageNotes(root / "notes.jsonl")
@@ -183,7 +190,7 @@ class ViewCache:
     def _begin(self) -> None:
         """Write the manifest of a folder that has none. What a cache has there without it is of images that
         nobody knows: it does not count. Raises ProtocolError for notes that are no cache's."""
-        streams = sorted(path.parent for path in self.root.glob("*/log_posteriors.npy"))
+        streams = sorted(path.parent for path in self.root.glob(f"*/{self.kind.file}"))
         if streams:
             _warn(f"{self.root / 'manifest.json'}: missing or empty: everything is measured again")
             for stream in streams:
@@ -198,13 +205,14 @@ class ViewCache:
         """Count images as pending in all streams."""
         known = np.asarray([index for index in sorted(images) if index < self.images], np.int64)
         for path in sorted(self.root.glob("*/states.npy")) if len(known) else ():
-            store = StreamCache(path.parent)
+            store = StreamCache(path.parent, self.kind)
             store.forget(known)
             store.close()
 
-    def create(self, stream: Stream, classes: int, facts: Mapping[str, Any]) -> None:
-        """Make the stream's subfolder, or check that the one there holds the same thing. ``facts`` is what
-        its numbers depend on: hashes of weights and prototxt, preprocessing.
+    def create(self, stream: Stream, width: int, facts: Mapping[str, Any]) -> None:
+        """Make the stream's subfolder, or check that the one there holds the same thing. ``width`` is the
+        number of values of a view, of posteriors that of classes. ``facts`` is what they depend on: hashes of
+        weights and prototxt, preprocessing.
 
         Raises ProtocolError that names the first difference to a stream from an earlier run.
         """
@@ -212,7 +220,7 @@ class ViewCache:
         path.mkdir(exist_ok=True)
         sync_folder(self.root)
         remove_leftovers(path, bool)
-        shape = (self.images, self.rows_per_image(stream), classes)
+        shape = (self.images, self.rows_per_image(stream), width)
         described = {"format": _FORMAT, "net": stream.net, "views": stream.view_kind, "scale": stream.scale}
         described |= {"flip": stream.flip, "average": stream.average, "shape": list(shape), **facts}
         manifest = path / "manifest.json"
@@ -220,14 +228,14 @@ class ViewCache:
             if (path / "states.npy").exists():
                 _warn(f"{manifest}: missing or empty: the stream is measured again")
             create_npy(path / "states.npy", shape[:1], np.uint8, holes=False)
-            create_npy(path / "log_posteriors.npy", shape, np.float32, holes=True)
+            create_npy(path / self.kind.file, shape, np.float32, holes=True)
             _write_manifest(manifest, described)
             return
         _compare_manifest(manifest, described)
-        for name, dims, kind in (("log_posteriors", shape, np.float32), ("states", shape[:1], np.uint8)):
-            problem = mend_npy(path / f"{name}.npy", dims, kind, holes=len(dims) > 1)
+        for name, dims, dtype in ((self.kind.file, shape, np.float32), ("states.npy", shape[:1], np.uint8)):
+            problem = mend_npy(path / name, dims, dtype, holes=len(dims) > 1)
             if problem:
-                _warn(f"{path / name}.npy: {problem}: the images that it lacks are measured again")
+                _warn(f"{path / name}: {problem}: the images that it lacks are measured again")
 
     def rows_per_image(self, stream: Stream) -> int:
         """How many rows an image has in a stream: its views, or 1 where only their mean is kept."""
@@ -235,7 +243,7 @@ class ViewCache:
 
     def open(self, stream: Stream) -> StreamCache:
         """The stream's rows; :meth:`create` must have been called for it once."""
-        return StreamCache(self._path(stream))
+        return StreamCache(self._path(stream), self.kind)
 
     def _path(self, stream: Stream) -> Path:
         return self.root / re.sub(r"[^A-Za-z0-9.-]+", "-", str(stream))
