@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,8 @@ def test_solve(solver: caffe.SGDSolver, capfd: pytest.CaptureFixture[str]) -> No
     solver.solve()
     assert solver.iter == 12
     lines = capfd.readouterr().err
-    assert "Iteration 10, loss = " in lines and "Iteration 10, Testing net (#0)" in lines
+    assert re.search(r"Iteration 10 \([\d.e+-]+ iter/s, [\d.e+-]+s/5 iters\), loss = \d", lines)
+    assert "Iteration 10, Testing net (#0)" in lines and "Iteration 10, lr = 0.00594604" in lines
     assert "Test net output #0: loss = " in lines and "Optimization Done." in lines
 
 

@@ -1,0 +1,81 @@
+"""caffe: the command of Caffe, and the tools beside it, with their own flags, arguments and log lines."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+
+from vggrepro.cli.caffe_programs.upgrade_files import upgrade
+from vggrepro.cli.options.gflags import wants_help
+from vggrepro.cli.run import run
+from vggrepro.errors import OptionError, did_you_mean
+from vggrepro.text_table import aligned
+
+ACTIONS = {
+    "train": "train or finetune a model",
+    "test": "score a model",
+    "device_query": "show GPU diagnostic information",
+    "time": "benchmark model execution time",
+}
+"""What Caffe's own command does; the flags may stand before the action's name."""
+
+TOOLS = {
+    "convert_imageset": "images of a list to an LMDB",
+    "compute_image_mean": "the mean image of an LMDB",
+    "extract_features": "blobs of a net to LMDBs",
+    "upgrade_net_proto_text": "a net definition to the current format",
+    "upgrade_net_proto_binary": "a weight file to the current format",
+    "upgrade_solver_proto_text": "a solver definition to the current format",
+    "classify": "python/classify.py: class probabilities of images to an .npy file",
+    "draw_net": "python/draw_net.py: a net as a picture",
+    "parse_log": "tools/extra/parse_log.py: a training log to two CSV files",
+    "make_root": "a folder laid out as Caffe's, whose programs are these commands",
+}
+"""Programs of Caffe's folders tools and python; the last one is not Caffe's."""
+
+
+UPGRADES = {
+    "upgrade_net_proto_text": False,
+    "upgrade_net_proto_binary": False,
+    "upgrade_solver_proto_text": True,
+}
+"""The tools that are one program, and whether they take a solver."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 done, 2 an error (where Caffe aborts), 128 + N stopped by signal N."""
+    arguments = list(argv or ())
+    return run(lambda: _main(arguments), traceback="-traceback" in arguments or "--traceback" in arguments)
+
+
+def _main(arguments: list[str]) -> int:
+    if not arguments or (arguments[0].startswith("-") and wants_help(arguments)):
+        print(_usage())
+        return 0
+    name = _name(arguments)
+    arguments.remove(name)
+    if name in UPGRADES:
+        return upgrade(name, arguments, solver=UPGRADES[name])
+    module = importlib.import_module(f"vggrepro.cli.caffe_programs.{name}")
+    return int(module.main(arguments))
+
+
+def _name(arguments: Sequence[str]) -> str:
+    """The action or tool. Raises OptionError for none, or one that there is not."""
+    if arguments[0] in TOOLS:
+        return arguments[0]
+    found = next((word for word in arguments if word in ACTIONS), None)
+    if found is None:
+        known = [*ACTIONS, *TOOLS]
+        first = next((word for word in arguments if not word.startswith("-")), arguments[0])
+        raise OptionError(
+            f"Unknown action: {first}; there are {', '.join(known)}{did_you_mean(first, known)}"
+        )
+    return found
+
+
+def _usage() -> str:
+    lines = ["usage: vggrepro caffe <command> <args>", "", "commands:"]
+    lines += [f"  {line}" for line in aligned(list(ACTIONS.items()))]
+    lines += ["", "tools:", *(f"  {line}" for line in aligned(list(TOOLS.items())))]
+    return "\n".join(lines)

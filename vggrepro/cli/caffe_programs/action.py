@@ -1,0 +1,120 @@
+"""What the four actions of Caffe's command share: their flags, the device, the log of a net."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from vggrepro import pycaffe
+from vggrepro.cli.options.gflags import GlogFlags, flag, flags_help, read_flags, wants_help
+from vggrepro.errors import OptionError
+from vggrepro.pycaffe import glog, mode
+from vggrepro.pycaffe.net import Net
+from vggrepro.runtime.gpu_properties import gpu_count
+from vggrepro.text_table import aligned
+
+
+@dataclass(frozen=True)
+class ActionFlags(GlogFlags):
+    """The flags of Caffe's command, all known to each of its actions."""
+
+    gpu: str = flag("", "run on the GPU of this number, or on all of them: all, or 0,1")
+    solver: str = flag("", "train: the solver definition, a text file")
+    model: str = flag("", "test, time: the net definition, a text file")
+    phase: str = flag("", "time: TRAIN or TEST; TRAIN if it is not given")
+    level: int = flag(0, "level of the net")
+    stage: str = flag("", "stages of the net, separated by ','")
+    snapshot: str = flag("", "train: the solver state to resume from")
+    weights: str = flag("", "train, test: weight files, separated by ','; not together with -snapshot")
+    iterations: int = flag(50, "test, time: how many iterations to run")
+    sigint_effect: str = flag("stop", "train: what SIGINT does: snapshot, stop or none")
+    sighup_effect: str = flag("snapshot", "train: what SIGHUP does: snapshot, stop or none")
+
+    @property
+    def stages(self) -> list[str]:
+        return [name for name in self.stage.split(",") if name]
+
+    @property
+    def weight_files(self) -> list[str]:
+        return self.weights.split(",") if self.weights else []
+
+    def gpus(self) -> list[int]:
+        """The numbers of the GPUs that are asked for. Raises OptionError for what is no number, DeviceError
+        for ``all`` where there is no driver."""
+        if self.gpu == "all":
+            return list(range(gpu_count()))
+        try:
+            return [int(part) for part in self.gpu.split(",")] if self.gpu else []
+        except ValueError:
+            raise OptionError(f"-gpu {self.gpu}: expected all, or numbers with commas between them") from None
+
+
+@contextmanager
+def action_flags(arguments: Sequence[str]) -> Iterator[ActionFlags | None]:
+    """The flags of an action, for a block in which they are in force: the log goes where they say, and nets
+    may import the modules of their Python layers. None if only help was asked for, which is printed.
+
+    Raises OptionError for wrong flags.
+    """
+    if printed_help(arguments, "caffe train|test|time|device_query [FLAGS]", ActionFlags):
+        yield None
+        return
+    flags, words = read_flags(ActionFlags, arguments)
+    if words:
+        raise OptionError(f"one action at a time, and flags: what is {' '.join(words)!r}?")
+    pycaffe.install()
+    with logging(flags, "caffe"):
+        yield flags
+
+
+def printed_help(arguments: Sequence[str], usage: str, kind: type[GlogFlags]) -> bool:
+    """Print the usage and the flags, if a command line asks for them. Returns whether it does."""
+    if not wants_help(arguments):
+        return False
+    rows = aligned(flags_help(kind)) if flags_help(kind) else []
+    print("\n".join([f"usage: {usage}", *(f"  {row}" for row in rows)]))
+    return True
+
+
+@contextmanager
+def logging(flags: GlogFlags, program: str) -> Iterator[None]:
+    """Within the block, log as ``-minloglevel`` and ``-log_dir`` say."""
+    with ExitStack() as stack:
+        if flags.minloglevel:
+            stack.enter_context(glog.at_level(flags.minloglevel))
+        if flags.log_dir:
+            stack.enter_context(glog.log_file(Path(flags.log_dir), program))
+        yield
+
+
+def use_one_device(flags: ActionFlags) -> None:
+    """Switch to the first GPU that is asked for, or to the CPU. Raises PycaffeError if it does not work."""
+    gpus = flags.gpus()
+    for unused in gpus[:0:-1]:
+        glog.log(f"Not using GPU #{unused} for single-GPU function", "caffe.cpp:261")
+    if gpus:
+        glog.log(f"Use GPU with device ID {gpus[0]}", "caffe.cpp:269")
+        mode.set_device(gpus[0])
+        mode.set_mode_gpu()
+    else:
+        glog.log("Use CPU.", "caffe.cpp:281")
+        mode.set_mode_cpu()
+
+
+def log_net(net: Net) -> None:
+    """The layers of a net with the shapes of their tops and the memory that the tops take together."""
+    glog.log(f'Initializing net from parameters:\nname: "{net.rules.name}"', "net.cpp:51")
+    values = 0
+    for name, tops in net.top_names.items():
+        glog.log(f"Creating Layer {name}", "net.cpp:84")
+        for top in tops:
+            shape = net.blobs[top].dims
+            glog.log(f"{name} -> {top}", "net.cpp:380")
+            sizes = " ".join(map(str, (*shape, f"({math.prod(shape)})")))
+            glog.log(f"Top shape: {sizes}", "net.cpp:129")
+            values += math.prod(shape)
+        glog.log(f"Memory required for data: {4 * values}", "net.cpp:137")
+    glog.log("Network initialization done.", "net.cpp:255")
