@@ -12,13 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from caffe_nets import SOLVER, brewing, caffe, messages
-from golden_suite import cases
+from golden_suite import ROOT, cases
 from google.protobuf import text_format
 from numpy.testing import assert_array_equal
 
-from vggrepro.caffe.messages import NetParameter
+from vggrepro.caffe.messages import TRAIN, NetParameter
 from vggrepro.caffe.weights import read_weights
+from vggrepro.cli.main import main
 from vggrepro.pycaffe import mode
+from vggrepro.pycaffe.net import Net
 from vggrepro.verify.reference_case import ReferenceCase
 
 h5py = pytest.importorskip("h5py")
@@ -174,3 +176,41 @@ def test_log_dir(brewing: Path) -> None:
     lines = (brewing / "caffe.INFO").read_text().splitlines()
     assert lines[0].startswith("Log file created at: ") and "Optimization Done." in lines[-1]
     assert messages("\n".join(lines))[0] == "Use CPU."
+
+
+WINDOWS = """
+layer { name: "data" type: "WindowData" top: "data" top: "label" window_data_param {
+  source: "windows.txt" batch_size: 4 fg_fraction: 0.5 context_pad: 2 }
+  transform_param { crop_size: 10 mean_value: 100 } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param {
+  num_output: 3 kernel_size: 4 weight_filler { type: "gaussian" std: 0.01 } } }
+layer { name: "ip" type: "InnerProduct" bottom: "conv" top: "ip" inner_product_param {
+  num_output: 6 weight_filler { type: "gaussian" std: 0.01 } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }
+"""
+
+
+def test_windows_train_as_train_ilsvrc_trains(brewing: Path) -> None:
+    """One window of each kind, so that nothing depends on what is drawn."""
+    picture = ROOT / "lmdb" / "pics" / "p00.png"
+    windows = "2\n5 0.8 2 3 12 14\n1 0.1 4 0 9 9\n"
+    (brewing / "windows.txt").write_text(f"# 0\n{picture}\n3\n40\n40\n{windows}")
+    (brewing / "net.prototxt").write_text(WINDOWS)
+    solver = (
+        'net: "net.prototxt" base_lr: 0.001 momentum: 0.9 lr_policy: "fixed" max_iter: 4 solver_mode: CPU'
+    )
+    (brewing / "solver.prototxt").write_text(solver)
+    Net("net.prototxt", TRAIN).save("init.caffemodel")
+    results = []
+    for prefix, command in (
+        ("a", ["caffe", "train", "-solver", "solver.prototxt", "-weights", "init.caffemodel"]),
+        ("b", ["train-ilsvrc", "--config", "solver.prototxt", "--weights", "init.caffemodel"]),
+    ):
+        (brewing / "solver.prototxt").write_text(f'{solver} snapshot_prefix: "{prefix}"')
+        assert main(command) == 0
+        results.append(read_weights(brewing / f"{prefix}_iter_4.caffemodel"))
+    start = read_weights(brewing / "init.caffemodel")
+    for name, one, other, before in zip(("conv", "ip"), *(r[1:3] for r in (*results, start)), strict=True):
+        assert one.name == name
+        assert_array_equal(one.blobs[0].data, other.blobs[0].data)
+        assert (one.blobs[0].data != before.blobs[0].data).any()
