@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
+from vggrepro import pycaffe
 from vggrepro.cli.main import main
 
 NET = """name: "small"
@@ -39,7 +41,13 @@ def brewing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def caffe(*arguments: str) -> int:
-    return main(["caffe", *arguments])
+    """Run the command, which ends its process otherwise: what it has made of ``import caffe`` is undone."""
+    try:
+        return main(["caffe", *arguments])
+    finally:
+        pycaffe.allow_python_layers(False)
+        for name in [name for name in sys.modules if name.partition(".")[0] == "caffe"]:
+            del sys.modules[name]
 
 
 def messages(stderr: str) -> list[str]:

@@ -168,3 +168,21 @@ def test_wrong_files(tmp_path: Path) -> None:
         caffe.SGDSolver(str(tmp_path / "none.prototxt"))
     with pytest.raises(RuntimeError, match=r"lr_policy|learning rate policy"):
         caffe.SGDSolver(solver_file(tmp_path, 'lr_policy: "never"'))
+
+
+def test_the_weights_are_there_when_the_state_is_announced(
+    solver: caffe.SGDSolver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Programs that follow the log take the weights then."""
+    said: list[tuple[str, bool]] = []
+    weights = tmp_path / "snap_iter_0.caffemodel"
+    monkeypatch.setattr(
+        caffe.solver.glog,
+        "log",
+        lambda message, _: said.append((message.split(" file")[0], weights.exists())),
+    )
+    solver.snapshot()
+    assert said == [
+        ("Snapshotting to binary proto", False),
+        ("Snapshotting solver state to binary proto", True),
+    ]

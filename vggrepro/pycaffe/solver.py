@@ -153,8 +153,9 @@ class Solver:
             paths = snapshots.paths(self._definition, self.iter)
             kind = "HDF5" if paths.state.suffix == ".h5" else "binary proto"
             glog.log(f"Snapshotting to {kind} file {paths.model}", "solver.cpp:447")
+            snapshots.write_model(paths, self.net.rules, self._arrays)
             glog.log(f"Snapshotting solver state to {kind} file {paths.state}", "sgd_solver.cpp:273")
-            snapshots.write(paths, self.net.rules, self._arrays, self.iter, self._current_step)
+            snapshots.write_state(paths, self._arrays, self.iter, self._current_step)
 
     def restore(self, state_file: PathLike) -> None:
         """Go on from a .solverstate (or .h5), and the weight file that it names."""

@@ -202,12 +202,14 @@ def test_windows_train_as_train_ilsvrc_trains(brewing: Path) -> None:
     (brewing / "solver.prototxt").write_text(solver)
     Net("net.prototxt", TRAIN).save("init.caffemodel")
     results = []
-    for prefix, command in (
-        ("a", ["caffe", "train", "-solver", "solver.prototxt", "-weights", "init.caffemodel"]),
-        ("b", ["train-ilsvrc", "--config", "solver.prototxt", "--weights", "init.caffemodel"]),
+    flags = ["-solver=solver.prototxt", "-weights=init.caffemodel"]
+    options = ["--config=solver.prototxt", "--weights=init.caffemodel"]
+    for prefix, run in (
+        ("a", lambda: caffe("train", *flags)),
+        ("b", lambda: main(["train-ilsvrc", *options])),
     ):
         (brewing / "solver.prototxt").write_text(f'{solver} snapshot_prefix: "{prefix}"')
-        assert main(command) == 0
+        assert run() == 0
         results.append(read_weights(brewing / f"{prefix}_iter_4.caffemodel"))
     start = read_weights(brewing / "init.caffemodel")
     for name, one, other, before in zip(("conv", "ip"), *(r[1:3] for r in (*results, start)), strict=True):
