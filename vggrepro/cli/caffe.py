@@ -23,6 +23,9 @@ TOOLS = {
     "convert_imageset": "images of a list to an LMDB",
     "compute_image_mean": "the mean image of an LMDB",
     "extract_features": "blobs of a net to LMDBs",
+    "convert_mnist_data": "the files of MNIST to an LMDB",
+    "convert_cifar_data": "the files of CIFAR-10 to two LMDBs",
+    "classification": "the five likeliest classes of an image",
     "upgrade_net_proto_text": "a net definition to the current format",
     "upgrade_net_proto_binary": "a weight file to the current format",
     "upgrade_solver_proto_text": "a solver definition to the current format",
@@ -31,7 +34,7 @@ TOOLS = {
     "parse_log": "tools/extra/parse_log.py: a training log to two CSV files",
     "make_root": "a folder laid out as Caffe's, whose programs are these commands",
 }
-"""Programs of Caffe's folders tools and python; the last one is not Caffe's."""
+"""Programs of Caffe's folders tools, python and examples; the last one is not Caffe's."""
 
 
 UPGRADES = {

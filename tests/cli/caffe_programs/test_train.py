@@ -171,6 +171,24 @@ def test_a_signal_stops_with_a_snapshot(number: signal.Signals, code: int, brewi
     assert list(brewing.glob("snap_iter_*.solverstate"))
 
 
+def test_sighup_makes_a_snapshot_and_goes_on(brewing: Path) -> None:
+    endless = SOLVER.replace("max_iter: 10", "max_iter: 100000000").replace("snapshot: 5", "")
+    (brewing / "solver.prototxt").write_text(f"{endless} snapshot_after_train: false")
+    command = [*MODULE, "caffe", "train", "-solver=solver.prototxt", "-sigint_effect=stop"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=brewing) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "Iteration 5, lr" in line:
+                os.kill(process.pid, signal.SIGHUP)
+            if "Snapshotting solver state" in line:
+                break
+        os.kill(process.pid, signal.SIGINT)
+        rest = process.stderr.read()
+    assert process.returncode == 0
+    assert "Optimization stopped early." in rest and "Snapshotting" not in rest
+    assert len(list(brewing.glob("snap_iter_*.solverstate"))) == 1
+
+
 def test_log_dir(brewing: Path) -> None:
     assert caffe("train", "-solver=solver.prototxt", "-log_dir", str(brewing)) == 0
     lines = (brewing / "caffe.INFO").read_text().splitlines()

@@ -13,18 +13,28 @@ from vggrepro.system.atomic import replacing
 
 USAGE = "make_root FOLDER"
 
+_BUILT = {
+    "tools": (
+        "convert_imageset",
+        "compute_image_mean",
+        "extract_features",
+        "upgrade_net_proto_text",
+        "upgrade_net_proto_binary",
+        "upgrade_solver_proto_text",
+    ),
+    "examples/mnist": ("convert_mnist_data",),
+    "examples/cifar10": ("convert_cifar_data",),
+    "examples/cpp_classification": ("classification",),
+}
+"""What Caffe's build makes, by folder; each program has a second name that ends in ``.bin``."""
+
 PROGRAMS = {
-    "build/tools/caffe": (),
+    **{f"build/tools/caffe{end}": () for end in ("", ".bin")},
     **{
-        f"build/tools/{name}": (name,)
-        for name in (
-            "convert_imageset",
-            "compute_image_mean",
-            "extract_features",
-            "upgrade_net_proto_text",
-            "upgrade_net_proto_binary",
-            "upgrade_solver_proto_text",
-        )
+        f"build/{folder}/{name}{end}": (name,)
+        for folder, names in _BUILT.items()
+        for name in names
+        for end in ("", ".bin")
     },
     "python/classify.py": ("classify",),
     "python/draw_net.py": ("draw_net",),
