@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from pathlib import Path
-
-import pytest
 
 from vggrepro import pycaffe
 from vggrepro.cli.main import main
@@ -29,15 +26,6 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "
 SOLVER = """net: "net.prototxt" test_iter: 2 test_interval: 5 base_lr: 0.01 lr_policy: "fixed" display: 5
 max_iter: 10 snapshot: 5 snapshot_prefix: "snap" random_seed: 1 solver_mode: CPU
 """
-
-
-@pytest.fixture
-def brewing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with a net and a solver."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "net.prototxt").write_text(NET)
-    (tmp_path / "solver.prototxt").write_text(SOLVER)
-    return tmp_path
 
 
 def caffe(*arguments: str) -> int:

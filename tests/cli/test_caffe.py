@@ -7,16 +7,13 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from caffe_nets import brewing, caffe, messages
+from caffe_nets import caffe, messages
 
 from vggrepro.cli.caffe import ACTIONS, TOOLS
 from vggrepro.cli.caffe_programs import classify, draw_net, parse_log
 from vggrepro.cli.caffe_programs.action import ActionFlags
-from vggrepro.cli.caffe_programs.compute_image_mean import MeanFlags
 from vggrepro.cli.caffe_programs.convert_imageset import ImagesetFlags
 from vggrepro.cli.options.gflags import IGNORED, REFUSED
-
-__all__ = ["brewing"]
 
 
 def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,6 +43,13 @@ def test_flags_may_come_first(brewing: Path, capfd: pytest.CaptureFixture[str]) 
     assert "*** Benchmark ends ***" in messages(capfd.readouterr().err)
 
 
+def test_a_flags_value_is_no_action(brewing: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert caffe("-stage", "test", "-model=net.prototxt", "time", "-iterations", "1") == 0
+    assert "*** Benchmark ends ***" in messages(capfd.readouterr().err)
+    assert caffe("-stage", "test") == 2
+    assert "Unknown action: none; there are train" in capfd.readouterr().err
+
+
 def test_a_second_word_is_refused(brewing: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert caffe("time", "net.prototxt") == 2
     assert "error: one action at a time, and flags: what is 'net.prototxt'?" in capfd.readouterr().err
@@ -57,7 +61,7 @@ TOLD = {name: state for names, state in ROWS for name in re.findall(r"`([^`]+)`"
 
 
 def known() -> set[str]:
-    flags = {f.name for kind in (ActionFlags, ImagesetFlags, MeanFlags) for f in fields(kind)}
+    flags = {f.name for kind in (ActionFlags, ImagesetFlags) for f in fields(kind)}
     options = {
         option
         for tool in (classify, draw_net, parse_log)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 
+from vggrepro.cli.caffe_programs.action import ActionFlags
 from vggrepro.cli.caffe_programs.upgrade_files import upgrade
-from vggrepro.cli.options.gflags import wants_help
+from vggrepro.cli.options.gflags import read_flags, wants_help
 from vggrepro.cli.run import run
 from vggrepro.errors import OptionError, did_you_mean
 from vggrepro.text_table import aligned
@@ -55,26 +56,28 @@ def _main(arguments: list[str]) -> int:
     if not arguments or (arguments[0].startswith("-") and wants_help(arguments)):
         print(_usage())
         return 0
-    name = _name(arguments)
-    arguments.remove(name)
+    name, rest = _split(arguments)
     if name in UPGRADES:
-        return upgrade(name, arguments, solver=UPGRADES[name])
+        return upgrade(name, rest, solver=UPGRADES[name])
     module = importlib.import_module(f"vggrepro.cli.caffe_programs.{name}")
-    return int(module.main(arguments))
+    return int(module.main(rest))
 
 
-def _name(arguments: Sequence[str]) -> str:
-    """The action or tool. Raises OptionError for none, or one that there is not."""
-    if arguments[0] in TOOLS:
-        return arguments[0]
-    found = next((word for word in arguments if word in ACTIONS), None)
-    if found is None:
-        known = [*ACTIONS, *TOOLS]
-        first = next((word for word in arguments if not word.startswith("-")), arguments[0])
-        raise OptionError(
-            f"Unknown action: {first}; there are {', '.join(known)}{did_you_mean(first, known)}"
-        )
-    return found
+def _split(arguments: Sequence[str]) -> tuple[str, list[str]]:
+    """The name of the action or tool, and the words that are left for it. Flags may stand before an action's
+    name. Raises OptionError for no name, or one that there is not."""
+    known = [*ACTIONS, *TOOLS]
+    if arguments[0] in known:
+        return arguments[0], list(arguments[1:])
+    words = read_flags(ActionFlags, arguments)[1] if arguments[0].startswith("-") else [arguments[0]]
+    if not words or words[0] not in ACTIONS:
+        name = words[0] if words else "none"
+        raise OptionError(f"Unknown action: {name}; there are {', '.join(known)}{did_you_mean(name, known)}")
+    for place in (index for index, word in enumerate(arguments) if word == words[0]):
+        rest = [*arguments[:place], *arguments[place + 1 :]]
+        if read_flags(ActionFlags, rest)[1] == words[1:]:  # and not the value of a flag
+            return words[0], rest
+    raise AssertionError(arguments)
 
 
 def _usage() -> str:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from caffe_nets import brewing, caffe, messages
+from caffe_nets import caffe, messages
 
 from vggrepro.cli.caffe_programs import action
 from vggrepro.cli.caffe_programs.action import ActionFlags
 from vggrepro.errors import OptionError
-
-__all__ = ["brewing"]
 
 
 def test_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,3 +42,17 @@ def test_the_log_level(brewing: Path, capfd: pytest.CaptureFixture[str]) -> None
     assert messages(capfd.readouterr().err) == []
     assert caffe("time", "-model=net.prototxt", "-iterations=1") == 0
     assert messages(capfd.readouterr().err)
+
+
+def test_the_environment_bounds_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = action.mode.threads()
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    try:
+        with action.action_flags([]):
+            assert action.mode.threads() == 3
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+        with action.action_flags([]):
+            assert action.mode.threads() == 2
+    finally:
+        action.mode.set_threads(before)

@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from caffe_nets import brewing, caffe
+from caffe_nets import caffe
 
 from vggrepro.cli.caffe_programs import draw_net
-
-__all__ = ["brewing"]
 
 
 def test_arguments(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from caffe_nets import brewing, caffe, messages
+from caffe_nets import caffe, messages
 from golden_suite import ROOT
 from numpy.testing import assert_array_equal
 
@@ -15,7 +15,6 @@ from vggrepro.data.datum import bare_array
 from vggrepro.data.sources.lmdb import LmdbSource
 
 pytest.importorskip("lmdb")
-__all__ = ["brewing"]
 
 NET = f"""
 layer {{ name: "data" type: "Data" top: "data" top: "label"

@@ -7,12 +7,10 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from caffe_nets import brewing, caffe
+from caffe_nets import caffe
 
 from vggrepro.cli.caffe_programs.parse_log import tables
 from vggrepro.errors import ParseError
-
-__all__ = ["brewing"]
 
 LOG = """Log file created at: 2015/12/31 23:59:00
 I1231 23:59:00.000000  7 solver.cpp:48] Initializing solver from parameters:

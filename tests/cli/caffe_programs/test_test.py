@@ -6,11 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from caffe_nets import brewing, caffe, messages
+from caffe_nets import caffe, messages
 
 import vggrepro.pycaffe as module
-
-__all__ = ["brewing"]
 
 
 def values(lines: list[str], start: str) -> list[float]:

@@ -6,9 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from caffe_nets import brewing, caffe, messages
-
-__all__ = ["brewing"]
+from caffe_nets import caffe, messages
 
 
 @pytest.mark.parametrize(("phase", "layers"), [("TRAIN", 5), ("TEST", 8)])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from caffe_nets import SOLVER, brewing, caffe, messages
+from caffe_nets import SOLVER, caffe, messages
 from golden_suite import ROOT, cases
 from google.protobuf import text_format
 from numpy.testing import assert_array_equal
@@ -24,7 +24,6 @@ from vggrepro.pycaffe.net import Net
 from vggrepro.verify.reference_case import ReferenceCase
 
 h5py = pytest.importorskip("h5py")
-__all__ = ["brewing"]
 MODULE = [sys.executable, "-c", "import sys; from vggrepro.cli.main import main; sys.exit(main())"]
 
 CASES = [case for case in cases("train") if case.folder.name not in ("lstm", "vgg_a_sgd")]

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from vggrepro import pycaffe
-from vggrepro.cli.options.gflags import GlogFlags, flag, flags_help, read_flags, wants_help
+from vggrepro.cli.caffe_programs.program import logging, printed_help
+from vggrepro.cli.options.gflags import GlogFlags, flag, read_flags
 from vggrepro.errors import OptionError
 from vggrepro.pycaffe import glog, mode
 from vggrepro.pycaffe.net import Net
 from vggrepro.runtime.gpu_properties import gpu_count
-from vggrepro.text_table import aligned
 
 
 @dataclass(frozen=True)
@@ -66,28 +66,15 @@ def action_flags(arguments: Sequence[str]) -> Iterator[ActionFlags | None]:
     if words:
         raise OptionError(f"one action at a time, and flags: what is {' '.join(words)!r}?")
     pycaffe.install()
+    mode.set_threads(_threads())
     with logging(flags, "caffe"):
         yield flags
 
 
-def printed_help(arguments: Sequence[str], usage: str, kind: type[GlogFlags]) -> bool:
-    """Print the usage and the flags, if a command line asks for them. Returns whether it does."""
-    if not wants_help(arguments):
-        return False
-    rows = aligned(flags_help(kind)) if flags_help(kind) else []
-    print("\n".join([f"usage: {usage}", *(f"  {row}" for row in rows)]))
-    return True
-
-
-@contextmanager
-def logging(flags: GlogFlags, program: str) -> Iterator[None]:
-    """Within the block, log as ``-minloglevel`` and ``-log_dir`` say."""
-    with ExitStack() as stack:
-        if flags.minloglevel:
-            stack.enter_context(glog.at_level(flags.minloglevel))
-        if flags.log_dir:
-            stack.enter_context(glog.log_file(Path(flags.log_dir), program))
-        yield
+def _threads() -> int:
+    """The CPU threads that the environment allows, in the words that Caffe's BLAS heeds; 0: all cores."""
+    given = (os.environ.get(name, "") for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"))
+    return next((int(text) for text in given if text.isdecimal()), mode.threads())
 
 
 def use_one_device(flags: ActionFlags) -> None:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from vggrepro import pycaffe
 from vggrepro.caffe.binary import read_blob
 from vggrepro.caffe.messages import TEST
-from vggrepro.cli.caffe_programs.action import logging, printed_help
+from vggrepro.cli.caffe_programs.program import logging, printed_help
 from vggrepro.cli.options.gflags import GlogFlags, read_flags
 from vggrepro.data.decode import decode
 from vggrepro.data.transform import resize

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from vggrepro.caffe.messages import BlobProto
-from vggrepro.cli.caffe_programs.action import logging, printed_help
-from vggrepro.cli.options.gflags import GlogFlags, flag, read_flags
+from vggrepro.cli.caffe_programs.program import BackendFlags, logging, printed_help
+from vggrepro.cli.options.gflags import read_flags
 from vggrepro.data.datum import datum_array
 from vggrepro.data.lmdb_writer import check_backend
 from vggrepro.data.sources.lmdb import LmdbSource
@@ -22,18 +21,11 @@ from vggrepro.system.atomic import replacing
 USAGE = "compute_image_mean [FLAGS] INPUT_DB [OUTPUT_FILE]"
 
 
-@dataclass(frozen=True)
-class MeanFlags(GlogFlags):
-    """The tool's flags."""
-
-    backend: str = flag("lmdb", "what the images are in; only lmdb is supported")
-
-
 def main(arguments: Sequence[str]) -> int:
     """Write the mean image, if a file is named, and log the mean of each channel."""
-    if printed_help(arguments, USAGE, MeanFlags):
+    if printed_help(arguments, USAGE, BackendFlags):
         return 0
-    flags, words = read_flags(MeanFlags, arguments)
+    flags, words = read_flags(BackendFlags, arguments)
     if not 1 <= len(words) <= 2:
         raise OptionError(f"usage: {USAGE}; got {len(words)} arguments")
     check_backend(flags.backend, "compute_image_mean")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vggrepro.caffe.messages import Datum
-from vggrepro.cli.caffe_programs.action import logging, printed_help
+from vggrepro.cli.caffe_programs.program import logging, printed_help
 from vggrepro.cli.options.gflags import GlogFlags, read_flags
 from vggrepro.data.lmdb_writer import LmdbWriter, check_backend, new_lmdb
 from vggrepro.errors import DataError, OptionError

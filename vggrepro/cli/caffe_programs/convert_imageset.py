@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vggrepro.cli.caffe_programs.action import logging, printed_help
-from vggrepro.cli.options.gflags import GlogFlags, flag, read_flags
+from vggrepro.cli.caffe_programs.program import BackendFlags, logging, printed_help
+from vggrepro.cli.options.gflags import flag, read_flags
 from vggrepro.data.image_datum import DatumFormat
 from vggrepro.data.lmdb_writer import check_backend, new_lmdb
 from vggrepro.data.random_streams import epoch_order
@@ -21,12 +21,11 @@ USAGE = "convert_imageset [FLAGS] ROOTFOLDER/ LISTFILE DB_NAME"
 
 
 @dataclass(frozen=True)
-class ImagesetFlags(GlogFlags):
+class ImagesetFlags(BackendFlags):
     """The tool's flags."""
 
     gray: bool = flag(False, "treat images as grey ones")
     shuffle: bool = flag(False, "shuffle the images and their labels")
-    backend: str = flag("lmdb", "what to write; only lmdb is supported")
     resize_width: int = flag(0, "the width to warp images to")
     resize_height: int = flag(0, "the height to warp images to; one alone changes nothing, as in Caffe")
     check_size: bool = flag(False, "check that all images have the same size")

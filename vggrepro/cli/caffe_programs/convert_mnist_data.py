@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.caffe.messages import Datum
-from vggrepro.cli.caffe_programs.action import logging, printed_help
-from vggrepro.cli.caffe_programs.compute_image_mean import MeanFlags
+from vggrepro.cli.caffe_programs.program import BackendFlags, logging, printed_help
 from vggrepro.cli.options.gflags import read_flags
 from vggrepro.data.lmdb_writer import check_backend, new_lmdb
 from vggrepro.errors import DataError, OptionError
@@ -22,9 +21,9 @@ USAGE = "convert_mnist_data [FLAGS] INPUT_IMAGE_FILE INPUT_LABEL_FILE OUTPUT_DB_
 
 def main(arguments: Sequence[str]) -> int:
     """Write the images under their numbers."""
-    if printed_help(arguments, USAGE, MeanFlags):
+    if printed_help(arguments, USAGE, BackendFlags):
         return 0
-    flags, words = read_flags(MeanFlags, arguments)
+    flags, words = read_flags(BackendFlags, arguments)
     if len(words) != 3:
         raise OptionError(f"usage: {USAGE}; got {len(words)} arguments")
     check_backend(flags.backend, "convert_mnist_data")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vggrepro import pycaffe
 from vggrepro.caffe.messages import TEST, Datum
-from vggrepro.cli.caffe_programs.action import logging, printed_help
+from vggrepro.cli.caffe_programs.program import logging, printed_help
 from vggrepro.cli.options.gflags import GlogFlags, read_flags
 from vggrepro.data.lmdb_writer import LmdbWriter, check_backend, new_lmdb
 from vggrepro.errors import OptionError

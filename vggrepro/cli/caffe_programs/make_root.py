@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from vggrepro.cli.caffe_programs.action import printed_help
+from vggrepro.cli.caffe_programs.program import printed_help
 from vggrepro.cli.options.gflags import GlogFlags, read_flags
 from vggrepro.errors import OptionError
 from vggrepro.system.atomic import replacing

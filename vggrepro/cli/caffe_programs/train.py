@@ -60,7 +60,7 @@ def _solver(flags: ActionFlags) -> Solver:
     state.level = flags.level
     state.stage.extend(flags.stages)
     _choose_device(flags, definition)
-    if definition.param.snapshot:
+    if definition.param.snapshot or definition.param.snapshot_after_train:
         _check_prefix(definition.snapshot_prefix)
     glog.log(f"Initializing solver from parameters:\n{definition.param}", "solver.cpp:44")
     solver = Solver.from_definition(definition)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vggrepro.cli import upgrade_prototxt
-from vggrepro.cli.caffe_programs.action import printed_help
+from vggrepro.cli.caffe_programs.program import printed_help
 from vggrepro.cli.options.gflags import GlogFlags, read_flags
 from vggrepro.errors import OptionError
 
