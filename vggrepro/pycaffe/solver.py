@@ -62,6 +62,8 @@ class Solver:
             self.test_nets = [
                 _net(message, TEST, self._definition) for message in self._definition.test_messages()
             ]
+            for net in self.test_nets:
+                net._debug_info.switch(bool(self.param.debug_info))
             self._arrays = _move_params(self.net, self._definition)
             rules = self.net.rules
             device = Device("cpu")  # where the arrays are that scripts see
@@ -98,9 +100,11 @@ class Solver:
                     break
             for on_start, _ in self._callbacks:
                 on_start()
+            display = param.display > 0 and self.iter % param.display == 0
+            self.net._debug_info.switch(display and param.debug_info)
             loss = sum(self._forward_backward() for _ in range(param.iter_size)) / param.iter_size
             self._progress.add(loss)
-            if param.display and self.iter % param.display == 0:
+            if display:
                 self._display()
             for _, on_gradients_ready in self._callbacks:
                 on_gradients_ready()
