@@ -33,6 +33,11 @@ def test_every_name_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().out
 
 
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert caffe("--version") == 0
+    assert capsys.readouterr().out.startswith("caffe version 1.0.0 (vggrepro ")
+
+
 def test_unknown_action(capsys: pytest.CaptureFixture[str]) -> None:
     assert caffe("trian", "-solver", "x") == 2
     assert "error: Unknown action: trian; there are train, test" in capsys.readouterr().err

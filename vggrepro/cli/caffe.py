@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 
+from vggrepro import pycaffe
 from vggrepro.cli.caffe_programs.action import ActionFlags
 from vggrepro.cli.caffe_programs.upgrade_files import upgrade
 from vggrepro.cli.options.gflags import read_flags, wants_help
 from vggrepro.cli.run import run
 from vggrepro.errors import OptionError, did_you_mean
 from vggrepro.text_table import aligned
+from vggrepro.version import __version__
 
 ACTIONS = {
     "train": "train or finetune a model",
@@ -55,6 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(arguments: list[str]) -> int:
     if not arguments or (arguments[0].startswith("-") and wants_help(arguments)):
         print(_usage())
+        return 0
+    if arguments[0] in ("-version", "--version"):
+        print(f"caffe version {pycaffe.__version__} (vggrepro {__version__})")
         return 0
     name, rest = _split(arguments)
     if name in UPGRADES:

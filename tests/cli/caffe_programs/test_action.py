@@ -56,3 +56,16 @@ def test_the_environment_bounds_the_threads(monkeypatch: pytest.MonkeyPatch) -> 
             assert action.mode.threads() == 2
     finally:
         action.mode.set_threads(before)
+
+
+def test_layers_that_the_net_lacks_are_told(brewing: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    net = action.Net("net.prototxt", 0)
+    net.save("whole.caffemodel")
+    other = brewing / "other.prototxt"
+    other.write_text((brewing / "net.prototxt").read_text().replace('"ip"', '"fc"'))
+    capfd.readouterr()
+    action.copy_weights(action.Net(str(other), 0), "whole.caffemodel")
+    assert messages(capfd.readouterr().err) == ["Ignoring source layer ip"]
+    other.write_text(other.read_text().replace('"conv1"', '"convolution"'))
+    action.copy_weights(action.Net(str(other), 0), "whole.caffemodel")
+    assert "whole.caffemodel: NOTHING is copied" in capfd.readouterr().err

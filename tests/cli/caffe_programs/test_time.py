@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from caffe_nets import caffe, messages
 
+from vggrepro.caffe.messages import TEST
+from vggrepro.cli.caffe_programs import time
+from vggrepro.cli.caffe_programs.action import ActionFlags
+
 
 @pytest.mark.parametrize(("phase", "layers"), [("TRAIN", 5), ("TEST", 8)])
 def test_lines(phase: str, layers: int, brewing: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -28,6 +32,26 @@ def test_stages_choose_layers(brewing: Path, capfd: pytest.CaptureFixture[str]) 
     assert caffe("time", "-model=net.prototxt", "-iterations=1", "-stage", "other,headless") == 0
     said = messages(capfd.readouterr().err)
     assert "Creating Layer conv1" in said and "Creating Layer ip" not in said
+
+
+DEPLOY = """input: "data" input_shape { dim: 2 dim: 3 dim: 30 dim: 30 }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param {
+  num_output: 64 kernel_size: 9 weight_filler { type: "xavier" } } }
+"""
+INDICES = """layer { name: "arg" type: "ArgMax" bottom: "conv" top: "arg" }
+"""
+
+
+def test_a_net_without_loss_goes_backward_too(brewing: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (brewing / "deploy.prototxt").write_text(DEPLOY)
+    assert caffe("time", "-model=deploy.prototxt", "-iterations=2") == 0
+    assert any("conv\tbackward: " in line for line in messages(capfd.readouterr().err))
+    net = time._net(ActionFlags(model="deploy.prototxt"), TEST)
+    assert net._sites[1].runs_backward and net._sites[1].needed.bottoms == (True,)
+    (brewing / "deploy.prototxt").write_text(DEPLOY + INDICES)
+    assert caffe("time", "-model=deploy.prototxt", "-iterations=2") == 0
+    told = capfd.readouterr().err
+    assert "no backward pass is timed: " in told and "*** Benchmark ends ***" in told
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from vggrepro import pycaffe
+from vggrepro.caffe.weights import read_weights
 from vggrepro.cli.caffe_programs.program import logging, printed_help
 from vggrepro.cli.options.gflags import GlogFlags, flag, read_flags
 from vggrepro.errors import OptionError
@@ -89,6 +90,17 @@ def use_one_device(flags: ActionFlags) -> None:
     else:
         glog.log("Use CPU.", "caffe.cpp:281")
         mode.set_mode_cpu()
+
+
+def copy_weights(net: Net, path: str) -> None:
+    """Copy a file's parameters by layer name, and log the layers that the net lacks. Raises PycaffeError."""
+    net.copy_from(path)
+    saved = read_weights(path)
+    for layer in saved:
+        if layer.name not in net.layer_dict:
+            glog.log(f"Ignoring source layer {layer.name}", "net.cpp:744")
+    if not any(layer.blobs and layer.name in net.params for layer in saved):
+        glog.warning(f"{path}: NOTHING is copied: the net has no layer of a name in it")
 
 
 def log_net(net: Net) -> None:

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from vggrepro.caffe.messages import TEST
-from vggrepro.cli.caffe_programs.action import ActionFlags, action_flags, log_net, use_one_device
+from vggrepro.cli.caffe_programs.action import (
+    ActionFlags,
+    action_flags,
+    copy_weights,
+    log_net,
+    use_one_device,
+)
 from vggrepro.errors import OptionError
 from vggrepro.pycaffe import glog
 from vggrepro.pycaffe.net import Net
@@ -32,7 +38,7 @@ def _test(flags: ActionFlags) -> None:
     net = Net(flags.model, TEST, flags.level, flags.stages)
     log_net(net)
     for file in flags.weight_files:
-        net.copy_from(file)
+        copy_weights(net, file)
     glog.log(f"Running for {flags.iterations} iterations.", "caffe.cpp:285")
     names: list[str] = []
     totals = np.zeros(0, np.float32)

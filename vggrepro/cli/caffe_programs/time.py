@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from vggrepro.caffe.messages import PHASES
 from vggrepro.cli.caffe_programs.action import ActionFlags, action_flags, log_net, use_one_device
-from vggrepro.errors import OptionError
-from vggrepro.pycaffe import glog
+from vggrepro.errors import OptionError, PycaffeError
+from vggrepro.pycaffe import glog, mode
+from vggrepro.pycaffe.definition import define, read_message
+from vggrepro.pycaffe.errors import as_runtime_error
 from vggrepro.pycaffe.net import Net
 
 
@@ -33,7 +36,7 @@ def _time(flags: ActionFlags) -> None:
     if flags.iterations < 1:
         raise OptionError(f"-iterations {flags.iterations}: expected at least 1")
     use_one_device(flags)
-    net = Net(flags.model, PHASES[flags.phase or "TRAIN"], flags.level, flags.stages)
+    net = _net(flags, PHASES[flags.phase or "TRAIN"])
     log_net(net)
     last = len(net.layers) - 1
     glog.log("Performing Forward", "caffe.cpp:352")
@@ -47,6 +50,26 @@ def _time(flags: ActionFlags) -> None:
     glog.log(f"Testing for {flags.iterations} iterations.", "caffe.cpp:367")
     _benchmark(net, flags.iterations)
     glog.log("*** Benchmark ends ***", "caffe.cpp:416")
+
+
+def _net(flags: ActionFlags, phase: int) -> Net:
+    """The net. One without a loss gets gradients nevertheless, as with ``force_backward: true``, so that
+    there is something to time; Caffe computes those of its parameters."""
+    net = Net(flags.model, phase, flags.level, flags.stages)
+    if any(net.blob_loss_weights.values()):
+        return net
+    with as_runtime_error():
+        message = read_message(flags.model, phase, flags.level, flags.stages)
+        message.force_backward = True
+        definition = define(message, phase, seed=mode.draw_seed(), folder=Path(flags.model).parent)
+    forced = Net.from_definition(definition)
+    try:
+        forced._forward(0, len(forced.layers) - 1)
+        forced._backward(len(forced.layers) - 1, 0)
+    except PycaffeError as error:
+        glog.warning(f"no backward pass is timed: {error}")
+        return net
+    return forced
 
 
 def _benchmark(net: Net, iterations: int) -> None:

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from vggrepro.cli.caffe_programs.action import ActionFlags, action_flags, log_net
+from vggrepro.cli.caffe_programs.action import ActionFlags, action_flags, copy_weights, log_net
 from vggrepro.errors import DeviceError, OptionError, SolverError
 from vggrepro.pycaffe import glog, mode
 from vggrepro.pycaffe.errors import check_file
@@ -73,7 +73,7 @@ def _solver(flags: ActionFlags) -> Solver:
     for file in flags.weight_files:
         glog.log(f"Finetuning from {file}", "caffe.cpp:155")
         for net in (solver.net, *solver.test_nets):
-            net.copy_from(file)
+            copy_weights(net, file)
     glog.log("Starting Optimization", "caffe.cpp:248")
     return solver
 
