@@ -186,3 +186,13 @@ def test_the_weights_are_there_when_the_state_is_announced(
         ("Snapshotting to binary proto", False),
         ("Snapshotting solver state to binary proto", True),
     ]
+
+
+def test_steps_of_multistep_are_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    file = Path(solver_file(tmp_path, "stepvalue: 2 stepvalue: 3"))
+    file.write_text(file.read_text().replace('"inv"', '"multistep"'))
+    solver = caffe.SGDSolver(str(file))
+    capfd.readouterr()
+    solver.step(5)
+    told = [line.split("] ")[1] for line in capfd.readouterr().err.splitlines() if "MultiStep" in line]
+    assert told == [f"MultiStep Status: Iteration {n}, step = {n - 1}" for n in (2, 3)]

@@ -143,7 +143,12 @@ class Solver:
         """Move the parameters by what their diffs say now, by the solver's rule at this iteration's rate.
         What was subtracted is left in the diffs."""
         with as_runtime_error():
-            self._current_step = next_step(self.param, self.iter, self._current_step)
+            step, self._current_step = (
+                self._current_step,
+                next_step(self.param, self.iter, self._current_step),
+            )
+            if step != self._current_step and self.param.lr_policy == "multistep":
+                glog.log(f"MultiStep Status: Iteration {self.iter}, step = {step + 1}", "sgd_solver.cpp:46")
             rate = learning_rate(self.param, self.iter, self._current_step)
             self._updater.update(rate, self.iter)
         for blob, lr_mult in self._learned():

@@ -53,14 +53,11 @@ def main(arguments: Sequence[str]) -> int:
         options.model_def,
         options.pretrained_model,
         image_dims=options.images_dim,
+        mean=_array(Path(options.mean_file)) if options.mean_file else None,
         input_scale=options.input_scale,
         raw_scale=options.raw_scale,
         channel_swap=options.channel_swap or None,
     )
-    if options.mean_file:
-        name = classifier.inputs[0]
-        mean = _resized(_array(Path(options.mean_file)), classifier.blobs[name].dims[2:])
-        classifier.transformer.set_mean(name, mean)
     inputs = _inputs(options)
     print(f"Classifying {len(inputs)} inputs.")
     start = time.perf_counter()
@@ -93,13 +90,6 @@ def _array(path: Path) -> npt.NDArray[Any]:
         return np.asarray(np.load(path))
     except (ValueError, EOFError) as error:
         raise DataError(f"{path}: not an array of numbers: {error}") from error
-
-
-def _resized(mean: npt.NDArray[Any], size: tuple[int, ...]) -> npt.NDArray[Any]:
-    """A mean image (C, H, W) in the size of the net's input, which is that of a crop."""
-    if mean.ndim != 3 or mean.shape[1:] == size:
-        return mean
-    return np.asarray(io.resize_image(mean.transpose(1, 2, 0), size).transpose(2, 0, 1))
 
 
 def _numbers(text: str) -> list[int]:
