@@ -18,7 +18,7 @@ PIXELS = np.random.default_rng(3).integers(0, 256, (6, 9, 3)).astype(np.uint8)
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
     path = tmp_path / "image.PNG"
-    cv2.imwrite(str(path), PIXELS)
+    cv2.imwrite(str(path), PIXELS, [cv2.IMWRITE_PNG_COMPRESSION, 0])
     return path
 
 
@@ -36,8 +36,13 @@ def test_a_file_is_kept_where_nothing_changes_it(image: Path) -> None:
         assert (
             DatumFormat(encoded=True, encode_type=kind).datum(image, image.name, 0).data == image.read_bytes()
         )
-    for other in (DatumFormat(grey=True, encoded=True), DatumFormat(encoded=True, height=2, width=3)):
-        assert other.datum(image, image.name, 0).data != image.read_bytes()
+    grey = DatumFormat(grey=True, encoded=True).datum(image, image.name, 0)
+    assert grey.data == image.read_bytes()
+    for sizes in ((2, 3), (0, 3), (2, 0)):  # one alone changes no size, but encodes anew
+        other = DatumFormat(encoded=True, height=sizes[0], width=sizes[1]).datum(image, image.name, 0)
+        assert other.data != image.read_bytes()
+        decoded = cv2.imdecode(np.frombuffer(other.data, np.uint8), cv2.IMREAD_COLOR)
+        assert decoded.shape == ((2, 3, 3) if all(sizes) else (6, 9, 3))
     jpeg = DatumFormat(encoded=True, encode_type="jpg").datum(image, image.name, 0)
     assert jpeg.data.startswith(b"\xff\xd8") and jpeg.encoded
 

@@ -17,8 +17,9 @@ from vggrepro.errors import UnsupportedError
 
 @dataclass(frozen=True)
 class DatumFormat:
-    """How images become Datums. ``height`` and ``width`` (0: as they are) are what they are warped to;
-    ``encoded`` keeps files, or encodes pixels anew as ``encode_type`` (empty: as the file's name ends)."""
+    """How images become Datums. ``height`` and ``width`` (0: not given) are what they are warped to; one
+    alone changes no size. ``encoded`` keeps a file as it is, also with ``grey``; where a size is given, or the
+    name ends otherwise than ``encode_type`` (empty: as the name ends), its pixels are encoded anew."""
 
     grey: bool = False
     height: int = 0
@@ -26,23 +27,19 @@ class DatumFormat:
     encoded: bool = False
     encode_type: str = ""
 
-    @property
-    def warps(self) -> bool:
-        return self.height > 0 and self.width > 0
-
     def datum(self, path: Path, name: str, label: int) -> Any:
         """The Datum of the file at ``path``, called ``name`` in the list. Raises DataError where Caffe finds
         no image in it, UnsupportedError for a type that OpenCV does not encode."""
         data = read_regular(path, MAX_FILE_BYTES, f"{path}: Could not open or find file")
         pixels = decode(data, str(path), grey=self.grey).warned(str(path))
-        if self.warps:
+        if self.height and self.width:
             pixels = resize(pixels, self.height, self.width)
         if not self.encoded:
             channels, height, width = pixels.shape[2], *pixels.shape[:2]
             bare = pixels.transpose(2, 0, 1).tobytes()
             return Datum(channels=channels, height=height, width=width, data=bare, label=label, encoded=False)
         kind = self.encode_type or _ending(name)
-        if self.grey or self.warps or not _is_of_kind(name, kind):
+        if self.height or self.width or not _is_of_kind(name, kind):
             data = _encode(pixels, kind, str(path))
         return Datum(data=data, label=label, encoded=True)
 

@@ -35,8 +35,6 @@ class ImagesetFlags(BackendFlags):
     @property
     def format(self) -> DatumFormat:
         height, width = max(0, self.resize_height), max(0, self.resize_width)
-        if height == 0 or width == 0:
-            height = width = 0
         kind = self.encode_type.lower()
         return DatumFormat(self.gray, height, width, self.encoded or bool(kind), kind)
 
@@ -61,6 +59,8 @@ def _convert(flags: ImagesetFlags, root: str, listing: Path, database: Path) -> 
         glog.log("Shuffling data", "convert_imageset.cpp:87")
         entries = tuple(entries[i] for i in epoch_order(mode.draw_seed(), 0, len(entries)))
     glog.log(f"A total of {len(entries)} images.", "convert_imageset.cpp:90")
+    if flags.encode_type and not flags.encoded:
+        glog.log("encode_type specified, assuming encoded=true.", "convert_imageset.cpp:93")
     count, size = 0, None
     with new_lmdb(database) as writer:
         for number, (name, label) in enumerate(entries):
