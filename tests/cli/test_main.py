@@ -42,11 +42,9 @@ def test_as_a_module() -> None:
 
 @pytest.mark.parametrize("tool", TOOLS)
 def test_every_tool_is_a_command(tool: str, capsys: pytest.CaptureFixture[str]) -> None:
-    try:
-        code = vggrepro([tool.replace("_", "-"), "--help"])
-    except SystemExit as ended:  # argparse's way
-        code = ended.code
-    assert code == 0
+    with pytest.raises(SystemExit) as ended:
+        vggrepro([tool.replace("_", "-"), "--help"])
+    assert ended.value.code == 0
     assert "usage: " in capsys.readouterr().out
 
 

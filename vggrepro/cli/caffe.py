@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
+import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from vggrepro import pycaffe
 from vggrepro.cli.caffe_programs.action import ActionFlags
 from vggrepro.cli.caffe_programs.upgrade_files import upgrade
 from vggrepro.cli.options.gflags import read_flags, wants_help
-from vggrepro.cli.run import run
+from vggrepro.cli.run import Parser, run
 from vggrepro.errors import OptionError, did_you_mean
 from vggrepro.text_table import aligned
 from vggrepro.version import __version__
@@ -48,45 +51,65 @@ UPGRADES = {
 """The tools that are one program, and whether they take a solver."""
 
 
+@dataclass(frozen=True)
+class CaffeOptions:
+    """The command line: an action or tool, and what is left for it."""
+
+    program: str
+    arguments: tuple[str, ...]
+    traceback: bool = False
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 an error (where Caffe aborts), 128 + N stopped by signal N."""
-    arguments = list(argv or ())
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] in (["-h"], ["--help"]):
+        parser().parse_args(["--help"])
     return run(lambda: _main(arguments), traceback="-traceback" in arguments or "--traceback" in arguments)
+
+
+def parser() -> argparse.ArgumentParser:
+    """What the command takes. The flags of actions and tools are Caffe's: their own ``--help`` tells them."""
+    told = [f"  {line}" for line in aligned([*ACTIONS.items(), *TOOLS.items()])]
+    parser = Parser(
+        prog="caffe",
+        description="Caffe's own command and the tools beside it, with their own flags and log lines.",
+        epilog="\n".join(["commands:", *told]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("program", metavar="COMMAND", help="one of the commands below")
+    parser.add_argument(
+        "arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT", help="what it takes (--help behind it)"
+    )
+    return parser
 
 
 def _main(arguments: list[str]) -> int:
     if not arguments or (arguments[0].startswith("-") and wants_help(arguments)):
-        print(_usage())
+        parser().print_help()
         return 0
     if arguments[0] in ("-version", "--version"):
         print(f"caffe version {pycaffe.__version__} (vggrepro {__version__})")
         return 0
-    name, rest = _split(arguments)
-    if name in UPGRADES:
-        return upgrade(name, rest, solver=UPGRADES[name])
-    module = importlib.import_module(f"vggrepro.cli.caffe_programs.{name}")
-    return int(module.main(rest))
+    options = _read(arguments)
+    if options.program in UPGRADES:
+        return upgrade(options.program, options.arguments, solver=UPGRADES[options.program])
+    module = importlib.import_module(f"vggrepro.cli.caffe_programs.{options.program}")
+    return int(module.main(options.arguments))
 
 
-def _split(arguments: Sequence[str]) -> tuple[str, list[str]]:
-    """The name of the action or tool, and the words that are left for it. Flags may stand before an action's
-    name. Raises OptionError for no name, or one that there is not."""
+def _read(arguments: Sequence[str]) -> CaffeOptions:
+    """The action or tool, and the words that are left for it. Flags may stand before an action's name.
+    Raises OptionError for no name, or one that there is not."""
     known = [*ACTIONS, *TOOLS]
     if arguments[0] in known:
-        return arguments[0], list(arguments[1:])
+        return CaffeOptions(arguments[0], tuple(arguments[1:]))
     words = read_flags(ActionFlags, arguments)[1] if arguments[0].startswith("-") else [arguments[0]]
     if not words or words[0] not in ACTIONS:
         name = words[0] if words else "none"
         raise OptionError(f"Unknown action: {name}; there are {', '.join(known)}{did_you_mean(name, known)}")
     for place in (index for index, word in enumerate(arguments) if word == words[0]):
-        rest = [*arguments[:place], *arguments[place + 1 :]]
+        rest = (*arguments[:place], *arguments[place + 1 :])
         if read_flags(ActionFlags, rest)[1] == words[1:]:  # and not the value of a flag
-            return words[0], rest
+            return CaffeOptions(words[0], rest)
     raise AssertionError(arguments)
-
-
-def _usage() -> str:
-    lines = ["usage: vggrepro caffe <command> <args>", "", "commands:"]
-    lines += [f"  {line}" for line in aligned(list(ACTIONS.items()))]
-    lines += ["", "tools:", *(f"  {line}" for line in aligned(list(TOOLS.items())))]
-    return "\n".join(lines)

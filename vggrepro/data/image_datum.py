@@ -18,8 +18,8 @@ from vggrepro.errors import UnsupportedError
 @dataclass(frozen=True)
 class DatumFormat:
     """How images become Datums. ``height`` and ``width`` (0: not given) are what they are warped to; one
-    alone changes no size. ``encoded`` keeps a file as it is, also with ``grey``; where a size is given, or the
-    name ends otherwise than ``encode_type`` (empty: as the name ends), its pixels are encoded anew."""
+    alone changes no size. ``encoded`` keeps a file as it is, also with ``grey``; where a size is given, or
+    the name ends otherwise than ``encode_type`` (empty: as the name ends), its pixels are encoded anew."""
 
     grey: bool = False
     height: int = 0
