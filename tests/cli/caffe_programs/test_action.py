@@ -9,7 +9,7 @@ from caffe_nets import caffe, messages
 
 from vggrepro.cli.caffe_programs import action
 from vggrepro.cli.caffe_programs.action import ActionFlags
-from vggrepro.errors import OptionError
+from vggrepro.errors import DeviceError, OptionError
 
 
 def test_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,6 +17,9 @@ def test_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ActionFlags().gpus() == []
     assert ActionFlags(gpu="0,2").gpus() == [0, 2]
     assert ActionFlags(gpu="all").gpus() == [0, 1, 2]
+    monkeypatch.setattr(action, "gpu_count", lambda: 0)
+    with pytest.raises(DeviceError, match="-gpu all: the driver sees no GPU"):
+        ActionFlags(gpu="all").gpus()
     with pytest.raises(OptionError, match="expected all, or numbers"):
         ActionFlags(gpu="first").gpus()
 

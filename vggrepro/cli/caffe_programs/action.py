@@ -12,7 +12,7 @@ from vggrepro import pycaffe
 from vggrepro.caffe.weights import read_weights
 from vggrepro.cli.caffe_programs.program import logging, printed_help
 from vggrepro.cli.options.gflags import GlogFlags, flag, read_flags
-from vggrepro.errors import OptionError
+from vggrepro.errors import DeviceError, OptionError
 from vggrepro.pycaffe import glog, mode
 from vggrepro.pycaffe.net import Net
 from vggrepro.runtime.gpu_properties import gpu_count
@@ -44,9 +44,12 @@ class ActionFlags(GlogFlags):
 
     def gpus(self) -> list[int]:
         """The numbers of the GPUs that are asked for. Raises OptionError for what is no number, DeviceError
-        for ``all`` where there is no driver."""
+        for ``all`` where there is none."""
         if self.gpu == "all":
-            return list(range(gpu_count()))
+            found = list(range(gpu_count()))
+            if not found:
+                raise DeviceError("-gpu all: the driver sees no GPU")
+            return found
         try:
             return [int(part) for part in self.gpu.split(",")] if self.gpu else []
         except ValueError:
