@@ -35,9 +35,9 @@ def _train(flags: ActionFlags) -> int:
         solver.set_requests(lambda: _request(signals))
         solver.solve()
         glog.log("Optimization Done.", "caffe.cpp:259")
-    stopped = [n for n, came in zip(signals.numbers, signals.stopping, strict=True) if came]
-    harmless = solver.stopped and stopped and stopped[0] != signal.SIGINT
-    return exit_code(stopped[0]) if harmless else 0
+    came = [number for number, stops in zip(signals.numbers, signals.stopping, strict=True) if stops]
+    others = [number for number in came if number != signal.SIGINT]
+    return exit_code(others[0]) if solver.stopped and others else 0
 
 
 def _effect(name: str, text: str) -> Effect:
