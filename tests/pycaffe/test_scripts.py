@@ -159,8 +159,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 ROI_NET = """
-layer { name: "conv1" type: "Convolution" bottom: "data" top: "conv1"
-  param { lr_mult: 0 } param { lr_mult: 0 } convolution_param {
+layer { name: "conv1" type: "Convolution" bottom: "data" top: "conv1" convolution_param {
   num_output: 6 kernel_size: 3 weight_filler { type: "gaussian" std: 0.1 } } }
 layer { name: "roi" type: "ROIPooling" bottom: "conv1" bottom: "rois" top: "pool"
   roi_pooling_param { pooled_w: 3 pooled_h: 3 spatial_scale: 1 } }
@@ -182,8 +181,10 @@ def test_fast_rcnn(tmp_path: Path, script: str) -> None:
     )
     solver = caffe.SGDSolver(write(tmp_path, text, "solver.prototxt"))
     solver.net.layers[0].set_roidb([4, 7, 2])
+    before = solver.net.params["conv1"][0].data.copy()
     while solver.iter < 7:
         solver.step(1)
+    assert (solver.net.params["conv1"][0].data != before).all()
     assert solver.net.blobs["rois"].data.shape == (4, 5) and solver.net.blobs["data"].shape[2] == 28
     score = solver.net.params["cls_score"]
     score[0].data[...] = score[0].data * np.arange(1, 4)[:, np.newaxis]
