@@ -70,9 +70,21 @@ def test_transformer_refuses() -> None:
         made.set_transpose("data", (1, 0))
     with pytest.raises(Exception, match="input channels"):
         made.set_channel_swap("data", (1, 0))
-    for mean in (np.zeros(2), np.zeros((3, 2, 2)), np.zeros((1, 3, 37, 45))):
+    for mean in (np.zeros(2), np.zeros((2, 37, 45)), np.zeros((37, 45)), np.zeros((1, 3, 37, 45))):
         with pytest.raises(ValueError, match="Mean"):
             made.set_mean("data", mean)
+
+
+def test_a_mean_image_of_another_size_is_resized() -> None:
+    """As CaffeNet's, of 256 x 256 pixels, for a crop of 227."""
+    made = transformer()
+    mean = np.random.default_rng(0).random((3, 50, 60)) * 200
+    made.set_mean("data", mean)
+    expected = io.resize_image(mean.transpose(1, 2, 0), (37, 45)).transpose(2, 0, 1)
+    assert_allclose(made.mean["data"], expected)
+    whole = mean[:, :37, :45]
+    made.set_mean("data", whole)
+    assert made.mean["data"] is whole
 
 
 def test_resize_without_smoothing(monkeypatch: pytest.MonkeyPatch) -> None:

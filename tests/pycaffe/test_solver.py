@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,8 @@ def test_solve(solver: caffe.SGDSolver, capfd: pytest.CaptureFixture[str]) -> No
     solver.solve()
     assert solver.iter == 12
     lines = capfd.readouterr().err
-    assert "Iteration 10, loss = " in lines and "Iteration 10, Testing net (#0)" in lines
+    assert re.search(r"Iteration 10 \([\d.e+-]+ iter/s, [\d.e+-]+s/5 iters\), loss = \d", lines)
+    assert "Iteration 10, Testing net (#0)" in lines and "Iteration 10, lr = 0.00594604" in lines
     assert "Test net output #0: loss = " in lines and "Optimization Done." in lines
 
 
@@ -166,3 +168,31 @@ def test_wrong_files(tmp_path: Path) -> None:
         caffe.SGDSolver(str(tmp_path / "none.prototxt"))
     with pytest.raises(RuntimeError, match=r"lr_policy|learning rate policy"):
         caffe.SGDSolver(solver_file(tmp_path, 'lr_policy: "never"'))
+
+
+def test_the_weights_are_there_when_the_state_is_announced(
+    solver: caffe.SGDSolver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Programs that follow the log take the weights then."""
+    said: list[tuple[str, bool]] = []
+    weights = tmp_path / "snap_iter_0.caffemodel"
+    monkeypatch.setattr(
+        caffe.solver.glog,
+        "log",
+        lambda message, _: said.append((message.split(" file")[0], weights.exists())),
+    )
+    solver.snapshot()
+    assert said == [
+        ("Snapshotting to binary proto", False),
+        ("Snapshotting solver state to binary proto", True),
+    ]
+
+
+def test_steps_of_multistep_are_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    file = Path(solver_file(tmp_path, "stepvalue: 2 stepvalue: 3"))
+    file.write_text(file.read_text().replace('"inv"', '"multistep"'))
+    solver = caffe.SGDSolver(str(file))
+    capfd.readouterr()
+    solver.step(5)
+    told = [line.split("] ")[1] for line in capfd.readouterr().err.splitlines() if "MultiStep" in line]
+    assert told == [f"MultiStep Status: Iteration {n}, step = {n - 1}" for n in (2, 3)]

@@ -29,6 +29,7 @@ COMMANDS = {
     "plot-training": "curves of loss and accuracy from a training log",
     "compute-statistics": "mean RGB and colour covariance of a training set",
     "run-pycaffe": "a script that was written for Caffe's Python module",
+    "caffe": "the command of Caffe and its tools, with their own flags: train, test, time, ...",
 }
 
 

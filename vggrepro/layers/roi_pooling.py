@@ -11,11 +11,14 @@ from math import prod
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import ShapeError
 from vggrepro.layers.base import Array, Emitted, Layer, Reach, Referenced, Shapes, exactly, register
 from vggrepro.layers.rules.regions import pooled_size, region_rows
+
+Span = tuple[int, int]
 
 
 @register
@@ -27,8 +30,8 @@ class ROIPooling(Layer[None]):
     The corners times ``spatial_scale``, rounded to whole places, bound the region; neighbouring cells may
     share a row or column. A cell outside of the features gives 0.
 
-    No gradient: it would need each maximum's place, which MaxRoiPool does not tell. MaxRoiPool has no
-    CUDA kernel: on a device, features and regions are copied to the host and back.
+    No gradient in a graph: it would need each maximum's place, which MaxRoiPool does not tell. MaxRoiPool
+    has no CUDA kernel: on a device, features and regions are copied to the host and back.
     """
 
     type = "ROIPooling"
@@ -73,12 +76,18 @@ class ROIPooling(Layer[None]):
         top = np.zeros((len(rows), features.shape[1], *self.pooled))
         for region, pooled in zip(rows, top, strict=True):
             image = features[int(region[0])]
-            x1, y1, x2, y2 = (_rounded(corner, self.spatial_scale) for corner in region[1:])
-            for i, (above, below) in enumerate(_cells(y1, y2, self.pooled[0], image.shape[1])):
-                for j, (left, right) in enumerate(_cells(x1, x2, self.pooled[1], image.shape[2])):
+            rows_of, columns_of = self.cells(region, image.shape[1], image.shape[2])
+            for i, (above, below) in enumerate(rows_of):
+                for j, (left, right) in enumerate(columns_of):
                     cell = image[:, above:below, left:right]
                     pooled[:, i, j] = cell.max((1, 2)) if cell.size else 0
         return Referenced((top,))
+
+    def cells(self, region: npt.NDArray[Any], height: int, width: int) -> tuple[list[Span], list[Span]]:
+        """The rows and the columns of the grid's cells in features of ``height`` x ``width``, each as its
+        begin and its end; an empty cell begins where it ends, or behind it."""
+        x1, y1, x2, y2 = (_rounded(corner, self.spatial_scale) for corner in region[1:])
+        return _cells(y1, y2, self.pooled[0], height), _cells(x1, x2, self.pooled[1], width)
 
 
 def _rounded(corner: float, scale: float) -> int:
@@ -87,7 +96,7 @@ def _rounded(corner: float, scale: float) -> int:
     return int(np.copysign(np.floor(np.abs(scaled) + np.float32(0.5)), scaled))
 
 
-def _cells(first: int, last: int, number: int, size: int) -> list[tuple[int, int]]:
+def _cells(first: int, last: int, number: int, size: int) -> list[Span]:
     """Where each cell begins and ends, within ``size``; cells are computed in float32 as in the layer."""
     length = np.float32(max(last - first + 1, 1)) / np.float32(number)
     begins = (int(np.floor(np.float32(cell) * length)) for cell in range(number))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vggrepro.caffe.messages import PHASES
+from vggrepro.caffe.messages import PHASES, TRAIN
 from vggrepro.caffe.splits import insert_splits
 from vggrepro.caffe.state import filter_net
 from vggrepro.caffe.text import read_net
@@ -24,7 +24,15 @@ from vggrepro.net import build_net
 from vggrepro.net.net_layer import NetLayer
 from vggrepro.net.wiring import automatic_tops
 from vggrepro.pycaffe.blob import Blob, BlobVec, Storage
-from vggrepro.pycaffe.hosts import DummyHost, FeedHost, FilterHost, HDF5OutputHost, InputHost, MemoryHost
+from vggrepro.pycaffe.hosts import (
+    DummyHost,
+    FeedHost,
+    FilterHost,
+    HDF5OutputHost,
+    InputHost,
+    MemoryHost,
+    RoiPoolingHost,
+)
 from vggrepro.pycaffe.need_backward import decide
 from vggrepro.pycaffe.python_layer import PythonHost, PythonRules, make_instance
 from vggrepro.pycaffe.segments import Memories
@@ -55,6 +63,7 @@ class _Draft:
     phase: int
     seed: int
     allow_python: bool | None
+    learns: bool
     blobs: dict[str, Blob] = field(default_factory=dict)
     custom: dict[str, AnyLayer] = field(default_factory=dict)
     hosts: dict[str, Host] = field(default_factory=dict)
@@ -96,7 +105,7 @@ def define(
     """Everything of a net from its message. Raises what ``load_net`` raises, DataError for data that a layer
     cannot read, and what the setup of a Python layer raises."""
     split = insert_splits(message)
-    draft = _Draft(phase, seed, allow_python)
+    draft = _Draft(phase, seed, allow_python, learns=phase == TRAIN or bool(message.force_backward))
     for layer in split.layer:
         _prepare(draft, layer)
     name = next(key for key, number in PHASES.items() if number == phase)
@@ -147,6 +156,8 @@ def _prepare(draft: _Draft, layer: Any) -> None:
         draft.hosts[layer.name] = InputHost()
     elif layer.type == "Filter":
         draft.hosts[layer.name] = FilterHost()
+    elif layer.type == "ROIPooling" and draft.learns:
+        draft.hosts[layer.name] = RoiPoolingHost()
     elif layer.type == "HDF5Output":
         draft.hosts[layer.name] = HDF5OutputHost(layer.hdf5_output_param.file_name)
 

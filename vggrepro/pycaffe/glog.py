@@ -1,11 +1,17 @@
-"""Caffe's log: lines in the form of glog, on stderr."""
+"""Caffe's log: lines in the form of glog, on stderr and, where it is asked for, in a file."""
 
 from __future__ import annotations
 
+import getpass
 import os
+import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
+from typing import TextIO
 
 INFO, WARNING = 0, 1
 _LETTERS = "IWEF"
@@ -14,6 +20,7 @@ _LETTERS = "IWEF"
 @dataclass
 class _Log:
     level: int
+    file: TextIO | None = None
 
 
 def _initial_level() -> int:
@@ -30,16 +37,58 @@ def init_log(level: int = INFO) -> None:
     _LOG.level = level
 
 
-def log(message: str) -> None:
-    """Write a line of information."""
-    _write(INFO, message)
+def log(message: str, place: str = "caffe.py") -> None:
+    """Write a line of information. ``place`` is the file and line of Caffe's source that writes it there:
+    glog puts it in front of the message, and programs that read logs may look for it."""
+    _write(INFO, message, place)
 
 
 def warning(message: str) -> None:
-    _write(WARNING, message)
+    _write(WARNING, message, "caffe.py")
 
 
-def _write(level: int, message: str) -> None:
+@contextmanager
+def at_level(level: int) -> Iterator[None]:
+    """Within the block, write messages of this level and above."""
+    before, _LOG.level = _LOG.level, level
+    try:
+        yield
+    finally:
+        _LOG.level = before
+
+
+@contextmanager
+def log_file(folder: Path, program: str) -> Iterator[None]:
+    """Within the block, write all messages to a file in ``folder`` as well, called as glog calls it; the link
+    ``<program>.INFO`` leads to the newest. Raises OSError."""
+    now = datetime.now()
+    host = socket.gethostname()
+    name = f"{program}.{host}.{_user()}.log.INFO.{now:%Y%m%d-%H%M%S}.{os.getpid()}"
+    with (folder / name).open("w", encoding="utf-8", errors="surrogateescape") as _LOG.file:
+        link = folder / f"{program}.INFO"
+        with suppress(OSError):  # a file system without links
+            link.unlink(missing_ok=True)
+            link.symlink_to(name)
+        print(f"Log file created at: {now:%Y/%m/%d %H:%M:%S}", file=_LOG.file)
+        print(f"Running on machine: {host}", file=_LOG.file)
+        print("Log line format: [IWEF]mmdd hh:mm:ss.uuuuuu threadid file:line] msg", file=_LOG.file)
+        try:
+            yield
+        finally:
+            _LOG.file = None
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user that the system has no name for
+        return "invalid-user"
+
+
+def _write(level: int, message: str, place: str) -> None:
     if level >= _LOG.level:
         stamp = datetime.now().strftime("%m%d %H:%M:%S.%f")
-        print(f"{_LETTERS[level]}{stamp} {os.getpid():5d} caffe.py] {message}", file=sys.stderr)
+        line = f"{_LETTERS[level]}{stamp} {os.getpid():5d} {place}] {message}"
+        print(line, file=sys.stderr)
+        if _LOG.file is not None:
+            print(line, file=_LOG.file, flush=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from vggrepro.caffe.hdf5 import hdf5_file
 from vggrepro.data.feeds import Feed
 from vggrepro.emit import Shape
 from vggrepro.errors import PycaffeError
+from vggrepro.layers.roi_pooling import ROIPooling
 from vggrepro.net.fillers import fill
 from vggrepro.pycaffe.site import Site
 from vggrepro.system.atomic import replacing_path
@@ -148,6 +149,54 @@ class FilterHost:
                 d = bottom.diff_storage.array(bottom.dims)
                 d[...] = 0
                 d[passed] = top.diff_storage.array(top.dims)
+
+
+@dataclass
+class RoiPoolingHost:
+    """ROIPooling in a net that learns: backward needs the place of every maximum, which no graph tells."""
+
+    places: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Of each element of the top, where its maximum is in the features of an image and channel, seen as one
+    row; -1 for an empty cell."""
+
+    def reshape(self, site: Site) -> None:
+        (shape,) = site.layer.out_shapes([blob.dims for blob in site.bottoms])
+        site.tops[0].reshape(*shape)
+
+    def forward(self, site: Site) -> None:
+        layer = site.layer
+        assert isinstance(layer, ROIPooling)
+        features, regions = (blob.data_storage.array(blob.dims) for blob in site.bottoms)
+        top = site.tops[0].data_storage.array(site.tops[0].dims)  # (R, C, pooled_h, pooled_w)
+        top[...] = 0
+        self.places = np.full(top.shape, -1, np.int64)
+        channels, height, width = features.shape[1:]
+        for number, region in enumerate(regions.reshape(-1, 5)):
+            if not 0 <= region[0] < len(features):
+                raise PycaffeError(
+                    f"region {number} is of image {region[0]:g}, the batch has {len(features)}"
+                )
+            image = features[int(region[0])]
+            rows, columns = layer.cells(region, height, width)
+            for i, (above, below) in enumerate(rows):
+                for j, (left, right) in enumerate(columns):
+                    cell = image[:, above:below, left:right]
+                    if cell.size:
+                        row, column = np.divmod(cell.reshape(channels, -1).argmax(1), right - left)
+                        top[number, :, i, j] = cell[np.arange(channels), row, column]
+                        self.places[number, :, i, j] = (above + row) * width + left + column
+
+    def backward(self, site: Site) -> None:
+        if not site.needed.bottoms[0]:
+            return
+        features, regions = site.bottoms
+        d = features.diff_storage.array(features.dims)
+        d[...] = 0
+        flat = d.reshape(d.shape[0], d.shape[1], -1)  # (N, C, HW)
+        images = regions.data_storage.array(regions.dims).reshape(-1, 5)[:, 0].astype(int)
+        region, channel, i, j = np.nonzero(self.places >= 0)
+        gradients = site.tops[0].diff_storage.array(site.tops[0].dims)[region, channel, i, j]
+        np.add.at(flat, (images[region], channel, self.places[region, channel, i, j]), gradients)
 
 
 def _marks(site: Site) -> npt.NDArray[np.bool_]:

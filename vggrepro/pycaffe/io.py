@@ -157,8 +157,8 @@ class Transformer:
         self.raw_scale[in_] = scale
 
     def set_mean(self, in_: str, mean: Array) -> None:
-        """The mean to subtract: one value for each channel, or an array of the input's size. Raises
-        ValueError for other shapes."""
+        """The mean to subtract: one value for each channel, or an image (H, W) or (C, H, W); a (C, H, W) of
+        another size than the input's is resized. Raises ValueError for other shapes."""
         self._check_input(in_)
         wanted = tuple(self.inputs[in_][1:])
         if mean.ndim == 1:
@@ -169,8 +169,10 @@ class Transformer:
             shape = (1, *mean.shape) if mean.ndim == 2 else mean.shape
             if len(shape) != 3:
                 raise ValueError(f"Mean shape invalid (got {mean.shape})")
-            if shape != wanted:
+            if shape != wanted and (mean.ndim == 2 or shape[0] not in (1, wanted[0])):
                 raise ValueError(f"Mean shape incompatible with input shape. ({shape} for {wanted})")
+            if shape[1:] != wanted[1:]:
+                mean = resize_image(mean.transpose(1, 2, 0), wanted[1:]).transpose(2, 0, 1)
         self.mean[in_] = mean
 
     def set_input_scale(self, in_: str, scale: float) -> None:

@@ -21,6 +21,7 @@ from vggrepro.net import Net as Rules
 from vggrepro.pycaffe import glog, mode, parameters
 from vggrepro.pycaffe.batches import Arrays, in_batches, without_padding
 from vggrepro.pycaffe.blob import Blob, BlobVec, Floats, IntVec
+from vggrepro.pycaffe.debug_info import DebugInfo
 from vggrepro.pycaffe.definition import Definition, define, read_message
 from vggrepro.pycaffe.errors import as_runtime_error, check_file
 from vggrepro.pycaffe.hosts import MemoryHost
@@ -87,6 +88,8 @@ class Net:
         phase = TRAIN if definition.rules.phase == "TRAIN" else TEST
         learns = phase == TRAIN or bool(definition.message.force_backward)
         self._passes = Passes(definition, learns=learns)
+        self._debug_info = DebugInfo(self._sites, self._passes)
+        self._debug_info.switch(bool(definition.message.debug_info))
         self.blobs: OrderedDict[str, Blob] = OrderedDict(definition.blobs)
         self.layers = [
             s.layer.instance if isinstance(s.layer, PythonRules) else NativeLayer(s) for s in self._sites

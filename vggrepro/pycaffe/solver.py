@@ -17,10 +17,12 @@ from vggrepro.pycaffe.blob import Blob
 from vggrepro.pycaffe.definition import define
 from vggrepro.pycaffe.errors import as_runtime_error, check_file
 from vggrepro.pycaffe.net import Net, PathLike
+from vggrepro.pycaffe.solver_log import Progress, output_lines
 from vggrepro.runtime.device import Device
 from vggrepro.training import snapshots
 from vggrepro.training.definition import Definition, read_definition
 from vggrepro.training.rates import learning_rate, next_step
+from vggrepro.training.signals import Effect
 from vggrepro.training.solver_arrays import SolverArrays
 from vggrepro.training.updater import Updater
 
@@ -39,7 +41,19 @@ class Solver:
         path = os.fspath(solver_file)
         check_file(path)
         with as_runtime_error():
-            self._definition = _read(path, self.solver_type)
+            definition = _read(path, self.solver_type)
+        self._set_up(definition)
+
+    @classmethod
+    def from_definition(cls, definition: Definition) -> Solver:
+        """The solver of what was read already, of the type that it names. Not part of Caffe's module."""
+        solver = _CLASSES[definition.param.type].__new__(_CLASSES[definition.param.type])
+        solver._set_up(definition)
+        return solver
+
+    def _set_up(self, definition: Definition) -> None:
+        self._definition = definition
+        with as_runtime_error():
             self.param: Any = SolverParameter()
             self.param.CopyFrom(self._definition.param)
             if self.param.random_seed >= 0:
@@ -48,6 +62,8 @@ class Solver:
             self.test_nets = [
                 _net(message, TEST, self._definition) for message in self._definition.test_messages()
             ]
+            for net in self.test_nets:
+                net._debug_info.switch(bool(self.param.debug_info))
             self._arrays = _move_params(self.net, self._definition)
             rules = self.net.rules
             device = Device("cpu")  # where the arrays are that scripts see
@@ -56,8 +72,15 @@ class Solver:
             )
         self.iter = 0
         self._current_step = 0
-        self._losses: list[float] = []
         self._callbacks: list[tuple[Callable[[], Any], Callable[[], Any]]] = []
+        self._requests: Callable[[], Effect] = lambda: "none"
+        self.stopped = False
+        """Whether the last ``solve`` was stopped early. Not part of Caffe's module."""
+
+    def set_requests(self, requests: Callable[[], Effect]) -> None:
+        """Ask ``requests()`` after each iteration, and before each pass of a test, what to do: ``snapshot``,
+        ``stop`` or ``none`` (Caffe's ``SetActionFunction``). Not part of Caffe's module."""
+        self._requests = requests
 
     @property
     def lr(self) -> float:
@@ -67,47 +90,65 @@ class Solver:
     def step(self, iters: int) -> None:
         """Run this many iterations: forward, backward, update; tests and snapshots where they are due."""
         param = self.param
+        self._progress = Progress(self.iter, param.average_loss)
         for _ in range(iters):
             self.net.clear_param_diffs()
             due = param.test_interval and self.iter % param.test_interval == 0
             if due and (self.iter > 0 or param.test_initialization):
                 self._test_all()
+                if self.stopped:
+                    break
             for on_start, _ in self._callbacks:
                 on_start()
+            display = param.display > 0 and self.iter % param.display == 0
+            self.net._debug_info.switch(display and param.debug_info)
             loss = sum(self._forward_backward() for _ in range(param.iter_size)) / param.iter_size
-            self._losses = [*self._losses, loss][-param.average_loss :]
-            if param.display and self.iter % param.display == 0:
+            self._progress.add(loss)
+            if display:
                 self._display()
             for _, on_gradients_ready in self._callbacks:
                 on_gradients_ready()
             self.apply_update()
             self.iter += 1
-            if param.snapshot and self.iter % param.snapshot == 0:
+            request = self._requests()
+            if (param.snapshot and self.iter % param.snapshot == 0) or request == "snapshot":
                 self.snapshot()
+            if request == "stop":
+                self.stopped = True
+                break
 
     def solve(self, resume_file: PathLike | None = None) -> None:
         """Train to ``max_iter``, from a solver state if one is given, with the last snapshot and test."""
         param = self.param
-        glog.log(f"Solving {self.net.rules.name}")
+        self.stopped = False
+        glog.log(f"Solving {self.net.rules.name}", "solver.cpp:272")
+        glog.log(f"Learning Rate Policy: {param.lr_policy}", "solver.cpp:273")
         if resume_file is not None:
+            glog.log(f"Restoring previous solver status from {os.fspath(resume_file)}", "solver.cpp:280")
             self.restore(resume_file)
         self.step(max(0, param.max_iter - self.iter))
         if param.snapshot_after_train and not (param.snapshot and self.iter % param.snapshot == 0):
             self.snapshot()
+        if self.stopped:
+            glog.log("Optimization stopped early.", "solver.cpp:295")
+            return
         if param.display and self.iter % param.display == 0:
-            self._losses = [*self._losses, self.net._forward(0, len(self.net.layers) - 1)][
-                -param.average_loss :
-            ]
-            self._display()
+            self._progress.add(self.net._forward(0, len(self.net.layers) - 1))
+            glog.log(f"Iteration {self.iter}, loss = {self._progress.loss:g}", "solver.cpp:310")
         if param.test_interval and self.iter % param.test_interval == 0:
             self._test_all()
-        glog.log("Optimization Done.")
+        glog.log("Optimization Done.", "solver.cpp:315")
 
     def apply_update(self) -> None:
         """Move the parameters by what their diffs say now, by the solver's rule at this iteration's rate.
         What was subtracted is left in the diffs."""
         with as_runtime_error():
-            self._current_step = next_step(self.param, self.iter, self._current_step)
+            step, self._current_step = (
+                self._current_step,
+                next_step(self.param, self.iter, self._current_step),
+            )
+            if step != self._current_step and self.param.lr_policy == "multistep":
+                glog.log(f"MultiStep Status: Iteration {self.iter}, step = {step + 1}", "sgd_solver.cpp:46")
             rate = learning_rate(self.param, self.iter, self._current_step)
             self._updater.update(rate, self.iter)
         for blob, lr_mult in self._learned():
@@ -119,7 +160,11 @@ class Solver:
         """Write ``<snapshot_prefix>_iter_<n>`` .caffemodel and .solverstate (or .h5), as Caffe does."""
         with as_runtime_error():
             paths = snapshots.paths(self._definition, self.iter)
-            snapshots.write(paths, self.net.rules, self._arrays, self.iter, self._current_step)
+            kind = "HDF5" if paths.state.suffix == ".h5" else "binary proto"
+            glog.log(f"Snapshotting to {kind} file {paths.model}", "solver.cpp:447")
+            snapshots.write_model(paths, self.net.rules, self._arrays)
+            glog.log(f"Snapshotting solver state to {kind} file {paths.state}", "sgd_solver.cpp:273")
+            snapshots.write_state(paths, self._arrays, self.iter, self._current_step)
 
     def restore(self, state_file: PathLike) -> None:
         """Go on from a .solverstate (or .h5), and the weight file that it names."""
@@ -161,42 +206,45 @@ class Solver:
         return [(blobs[use.key], use.lr_mult) for use in self.net.rules.param_uses if use.owner == use.key]
 
     def _display(self) -> None:
-        loss = sum(self._losses) / len(self._losses)
-        glog.log(f"Iteration {self.iter}, loss = {loss:g}")
-        place = 0
-        for name in self.net.outputs:
-            weight = self.net.blob_loss_weights[name]
-            for value in np.ravel(self.net.array(name)):
-                what = f" (* {weight:g} = {weight * value:g} loss)" if weight else ""
-                glog.log(f"    Train net output #{place}: {name} = {value:g}{what}")
-                place += 1
-        glog.log(f"Iteration {self.iter}, lr = {self.lr:g}")
+        glog.log(self._progress.line(self.iter, self.param.display), "solver.cpp:218")
+        outputs = [(name, self.net.array(name)) for name in self.net.outputs]
+        for line in output_lines(self.net, outputs, "    Train net output"):
+            glog.log(line, "solver.cpp:237")
+        glog.log(f"Iteration {self.iter}, lr = {self.lr:g}", "sgd_solver.cpp:105")
 
     def _test_all(self) -> None:
         for number, net in enumerate(self.test_nets):
             self._test(number, net)
+            if self.stopped:
+                glog.log("Test interrupted.", "solver.cpp:376")
+                return
 
     def _test(self, number: int, net: Net) -> None:
         """The mean of every output over ``test_iter`` batches (Caffe's ``Solver::Test``)."""
-        glog.log(f"Iteration {self.iter}, Testing net (#{number})")
+        glog.log(f"Iteration {self.iter}, Testing net (#{number})", "solver.cpp:330")
         net.share_with(self.net)
         passes = self.param.test_iter[number]
         totals = [np.float64(0) for _ in net.outputs]
         loss = 0.0
         for _ in range(passes):
+            self._obey_in_test()
+            if self.stopped:
+                return
             loss += net._forward(0, len(net.layers) - 1)
             totals = [
                 t + net.array(name).astype(np.float64) for t, name in zip(totals, net.outputs, strict=True)
             ]
         if self.param.test_compute_loss:
-            glog.log(f"Test loss: {loss / passes:g}")
-        place = 0
-        for name, total in zip(net.outputs, totals, strict=True):
-            weight = net.blob_loss_weights[name]
-            for value in np.ravel(total) / passes:
-                what = f" (* {weight:g} = {weight * value:g} loss)" if weight else ""
-                glog.log(f"    Test net output #{place}: {name} = {value:g}{what}")
-                place += 1
+            glog.log(f"Test loss: {loss / passes:g}", "solver.cpp:381")
+        means = [(name, total / passes) for name, total in zip(net.outputs, totals, strict=True)]
+        for line in output_lines(net, means, "    Test net output"):
+            glog.log(line, "solver.cpp:397")
+
+    def _obey_in_test(self) -> None:
+        request = self._requests()
+        if request == "snapshot":
+            self.snapshot()
+        self.stopped = request == "stop"
 
 
 class SGDSolver(Solver):
@@ -234,7 +282,8 @@ def get_solver(solver_file: PathLike) -> Solver:
     path = os.fspath(solver_file)
     check_file(path)
     with as_runtime_error():
-        return _CLASSES[read_definition(path).param.type](path)
+        definition = read_definition(path)
+    return Solver.from_definition(definition)
 
 
 def _read(path: str, solver_type: str) -> Definition:

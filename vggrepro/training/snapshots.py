@@ -50,7 +50,17 @@ def paths(definition: Definition, iteration: int) -> Paths:
 
 def write(files: Paths, net: Net, arrays: SolverArrays, iteration: int, current_step: int) -> None:
     """Write Caffe's two files, the state last: it stands for a complete snapshot."""
+    write_model(files, net, arrays)
+    write_state(files, arrays, iteration, current_step)
+
+
+def write_model(files: Paths, net: Net, arrays: SolverArrays) -> None:
+    """Write the weights."""
     write_weights(files.model, net, arrays.read(arrays.values))
+
+
+def write_state(files: Paths, arrays: SolverArrays, iteration: int, current_step: int) -> None:
+    """Write the solver state, which names the weights."""
     histories = [array for history in arrays.histories for array in arrays.read(history).values()]
     saved = SavedState(iteration, str(files.model), current_step, tuple(histories))
     (write_solverstate_hdf5 if files.state.suffix == ".h5" else write_solverstate)(files.state, saved)

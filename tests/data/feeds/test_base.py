@@ -24,6 +24,6 @@ def test_the_skip_is_below_rand_skip_and_depends_on_the_seed_alone():
 
 
 def test_a_layer_that_is_not_read_is_refused_by_its_type():
-    message = "^layer 'data': reading data for layer type WindowData$"
+    message = "^layer 'data': reading data for layer type MemoryData$"
     with pytest.raises(UnsupportedError, match=message):
-        feed_of('type: "WindowData"')
+        feed_of('type: "MemoryData"')

@@ -1,8 +1,8 @@
-"""What Caffe's data layers put into their tops: Data, ImageData, HDF5Data and MemoryData.
+"""What Caffe's data layers put into their tops: Data, ImageData, HDF5Data, WindowData and MemoryData.
 
 A feed gives the batch of any iteration as a function of (seed, iteration) alone, so that training
 goes on after a restart where it was. (Caffe begins at the start of its data again.) Where Caffe
-draws at random - shuffling, skipping, crops and mirrors - the draws are our own.
+draws at random - shuffling, skipping, windows, crops and mirrors - the draws are our own.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from vggrepro.data.decode import Exif
 from vggrepro.data.feeds.base import Feed
 from vggrepro.data.feeds.image import ImageFeed, open_data, open_image_data, read_mean_file
 from vggrepro.data.feeds.row_feed import RowFeed, memory_feed, open_hdf5
+from vggrepro.data.feeds.window_feed import open_window_data
 from vggrepro.data.image_header import MAX_PIXELS
 from vggrepro.errors import UnsupportedError
 
@@ -28,11 +29,16 @@ __all__ = [
     "read_mean_file",
 ]
 
-_PARAMS = {"Data": "data_param", "ImageData": "image_data_param", "HDF5Data": "hdf5_data_param"}
+_PARAMS = {
+    "Data": "data_param",
+    "ImageData": "image_data_param",
+    "HDF5Data": "hdf5_data_param",
+    "WindowData": "window_data_param",
+}
 
 READ_TYPES = tuple(_PARAMS)
 """The layer types that :func:`open_feed` takes: those whose data Caffe reads itself. (MemoryData is handed
-its data; WindowData is not implemented.)"""
+its data.)"""
 
 
 def folder_of(param: Any, folder: Path) -> Path:
@@ -54,8 +60,8 @@ def open_feed(
     """The feed of a ``LayerParameter`` in the current format.
 
     Relative paths are taken from ``folder``, or from the working directory as in Caffe. ``exif``
-    concerns ImageData; ``max_pixels`` is the most that an image may have. Raises UnsupportedError for other
-    layer types, DataError where Caffe would stop.
+    concerns ImageData and WindowData; ``max_pixels`` is the most that an image may have. Raises
+    UnsupportedError for other layer types, DataError where Caffe would stop.
     """
     where = f"layer {param.name!r}"
     folder = Path() if folder is None else folder
@@ -65,4 +71,6 @@ def open_feed(
         return open_image_data(param, phase, seed, folder, where, exif, max_pixels)
     if param.type == "HDF5Data":
         return open_hdf5(param, seed, folder, where)
+    if param.type == "WindowData":
+        return open_window_data(param, seed, folder, where, exif, max_pixels)
     raise UnsupportedError(f"{where}: reading data for layer type {param.type}")

@@ -1,0 +1,50 @@
+"""make_root: programs and module in Caffe's places."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from caffe_nets import NET, caffe
+
+from vggrepro.cli.caffe import ACTIONS, TOOLS
+from vggrepro.cli.caffe_programs.make_root import PROGRAMS
+
+SCRIPT = """import sys
+sys.path.insert(0, sys.argv[1] + "/python")
+import caffe
+import caffe.io
+from caffe.proto import caffe_pb2
+print(caffe.__version__, caffe.io.caffe_pb2 is caffe_pb2, caffe.Net.__module__)
+"""
+
+
+def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_programs_run_from_there(tmp_path: Path) -> None:
+    assert caffe("make_root", str(tmp_path / "root")) == 0
+    (tmp_path / "net.prototxt").write_text(NET)
+    done = run(tmp_path, "root/build/tools/caffe", "time", "-model=net.prototxt", "-iterations=1")
+    assert done.returncode == 0 and "*** Benchmark ends ***" in done.stderr
+    done = run(tmp_path, sys.executable, "root/python/classify.py", "--help")
+    assert done.returncode == 0 and "--center_only" in done.stdout
+    (tmp_path / "script.py").write_text(SCRIPT)
+    done = run(tmp_path, sys.executable, "script.py", "root")
+    assert done.stdout == "1.0.0 True vggrepro.pycaffe.net\n"
+
+
+def test_every_tool_has_a_place() -> None:
+    assert {words[0] for words in PROGRAMS.values() if words} == TOOLS.keys() - {"make_root"}
+    assert not ACTIONS.keys() & TOOLS.keys()
+
+
+def test_nothing_is_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "python").mkdir()
+    (tmp_path / "python" / "classify.py").write_text("mine")
+    assert caffe("make_root", str(tmp_path)) == 2
+    assert "python/classify.py exists already" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["python"]

@@ -1,0 +1,51 @@
+"""New databases, read with the package's own reader."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vggrepro.data import lmdb_writer
+from vggrepro.data.lmdb_writer import check_backend, new_lmdb
+from vggrepro.data.sources.lmdb_file import LmdbFile
+from vggrepro.errors import DataError
+
+pytest.importorskip("lmdb")
+
+
+def test_many_records_in_a_map_that_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lmdb_writer, "_MAP_SIZE", 1 << 16)
+    records = {f"{number:08d}".encode(): bytes([number % 256]) * 500 for number in range(2100)}
+    with new_lmdb(tmp_path / "db") as writer:
+        for key, value in records.items():
+            writer.put(key, value)
+    found = LmdbFile.open(tmp_path / "db")
+    assert {key: bytes(found.value(index)) for index, key in enumerate(found.keys)} == records
+
+
+def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), new_lmdb(tmp_path / "db") as writer:
+        writer.put(b"key", b"value")
+        raise KeyError
+    with (
+        pytest.raises(DataError, match="600 bytes, LMDB takes 1 to 511"),
+        new_lmdb(tmp_path / "db") as writer,
+    ):
+        writer.put(b"k" * 600, b"")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_existing_names_and_other_databases(tmp_path: Path) -> None:
+    (tmp_path / "db").write_text("")
+    with pytest.raises(DataError, match="db: exists already"), new_lmdb(tmp_path / "db"):
+        pass
+    check_backend("lmdb", "tool")
+    with pytest.raises(DataError, match="tool: backend 'leveldb' is not supported, only lmdb is"):
+        check_backend("leveldb", "tool")
+
+
+def test_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "lmdb", None)
+    with pytest.raises(DataError, match=r"vggrepro\[lmdb\]"), new_lmdb(tmp_path / "db"):
+        pass

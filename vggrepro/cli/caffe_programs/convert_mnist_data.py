@@ -1,0 +1,58 @@
+"""convert_mnist_data: the images and labels of an MNIST set to an LMDB of Datums."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.caffe.messages import Datum
+from vggrepro.cli.caffe_programs.program import BackendFlags, logging, printed_help
+from vggrepro.cli.options.gflags import read_flags
+from vggrepro.data.lmdb_writer import check_backend, new_lmdb
+from vggrepro.errors import DataError, OptionError
+from vggrepro.pycaffe import glog
+
+USAGE = "convert_mnist_data [FLAGS] INPUT_IMAGE_FILE INPUT_LABEL_FILE OUTPUT_DB_FILE"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the images under their numbers."""
+    if printed_help(arguments, USAGE, BackendFlags):
+        return 0
+    flags, words = read_flags(BackendFlags, arguments)
+    if len(words) != 3:
+        raise OptionError(f"usage: {USAGE}; got {len(words)} arguments")
+    check_backend(flags.backend, "convert_mnist_data")
+    images = read_idx(Path(words[0]), 3)  # (N, rows, columns)
+    labels = read_idx(Path(words[1]), 1)
+    if len(images) != len(labels):
+        raise DataError(f"{words[1]}: {len(labels)} labels, but {words[0]} has {len(images)} images")
+    count, rows, columns = images.shape
+    with logging(flags, "convert_mnist_data"), new_lmdb(Path(words[2])) as writer:
+        glog.log(f"A total of {count} items.", "convert_mnist_data.cpp:88")
+        glog.log(f"Rows: {rows} Cols: {columns}", "convert_mnist_data.cpp:89")
+        for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
+            datum = Datum(channels=1, height=rows, width=columns, data=image.tobytes(), label=label)
+            writer.put(f"{number:08d}".encode(), datum.SerializeToString())
+        glog.log(f"Processed {count} files.", "convert_mnist_data.cpp:111")
+    return 0
+
+
+def read_idx(path: Path, axes: int) -> npt.NDArray[np.uint8]:
+    """The bytes of an idx file with this number of axes. Raises DataError for another file."""
+    content = path.read_bytes()
+    head = 4 * (1 + axes)
+    magic = int.from_bytes(content[:4], "big")
+    if magic != 0x800 + axes or len(content) < head:
+        raise DataError(
+            f"{path}: Incorrect file magic: {magic}, expected {0x800 + axes} for {axes} axes of bytes"
+        )
+    shape = struct.unpack(f">{axes}I", content[4:head])
+    values = np.frombuffer(content, np.uint8, offset=head)
+    if values.size != np.prod(shape, dtype=object):
+        raise DataError(f"{path}: {values.size} bytes behind the head, which says {shape}")
+    return values.reshape(shape)

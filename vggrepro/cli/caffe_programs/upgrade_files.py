@@ -1,0 +1,22 @@
+"""What Caffe's three tools that upgrade files share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vggrepro.cli import upgrade_prototxt
+from vggrepro.cli.caffe_programs.program import printed_help
+from vggrepro.cli.options.gflags import GlogFlags, read_flags
+from vggrepro.errors import OptionError
+
+
+def upgrade(tool: str, arguments: Sequence[str], *, solver: bool) -> int:
+    """Upgrade the file that the first argument names to the second. The exit code is that of
+    ``upgrade_prototxt``."""
+    usage = f"{tool} INPUT OUTPUT"
+    if printed_help(arguments, usage, GlogFlags):
+        return 0
+    _, words = read_flags(GlogFlags, arguments)
+    if len(words) != 2:
+        raise OptionError(f"usage: {usage}; got {len(words)} arguments")
+    return upgrade_prototxt.main([f"--output={words[1]}", *(["--solver"] if solver else []), "--", words[0]])
