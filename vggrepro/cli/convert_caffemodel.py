@@ -16,14 +16,8 @@ from vggrepro.caffe.text import is_text
 from vggrepro.cli.conversion_check import Conversion, compare_blobs, half_error
 from vggrepro.cli.options.deployment import DeploymentOptions, add_deployment_options
 from vggrepro.cli.options.device import add_device_option
-from vggrepro.cli.options.mean import (
-    MeanOption,
-    add_channel_order_option,
-    add_mean_option,
-    hint_at_order,
-    pixel_alone,
-)
 from vggrepro.cli.options.net import NetOptions, add_net_options
+from vggrepro.cli.options.preprocessing import PreprocessingOptions, add_preprocessing_options
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.refuse import refuse_without
 from vggrepro.cli.options.results import add_json_option, add_output_option, check_outputs
@@ -73,8 +67,7 @@ class ConvertOptions:
     fold_batchnorm: bool
     allow_missing: bool
     outputs: str | None
-    mean: MeanOption | None
-    channel_order: str
+    preprocessing: PreprocessingOptions
     deployment: DeploymentOptions
     verification: VerifyOptions
     traceback: bool
@@ -121,8 +114,7 @@ def _add_conversion(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--outputs", metavar="BLOB,...", help="blobs to return (default: those that no layer consumes)"
     )
-    add_mean_option(parser, "none; it is kept in the model's metadata")
-    add_channel_order_option(parser)
+    add_preprocessing_options(parser)
 
 
 def _add_verification(parser: argparse.ArgumentParser) -> None:
@@ -164,11 +156,12 @@ def _convert(options: ConvertOptions) -> int:
             refuse_without("--verify", verification, "input", "tolerance", "json")
     _check_name(options)
     _check_order(options.net.prototxt, options.caffemodel)
-    hint_at_order(options.mean)
+    preprocessing = options.preprocessing.embedded()
     check_outputs(options.output, verification.json, options=options)
     net = _loaded(options)
     folded = fold_batchnorm(net) if options.fold_batchnorm else net
-    conversion = Conversion(net, folded, options.fully_conv, fixed=bool(options.net.input_shape))
+    fixed = bool(options.net.input_shape)
+    conversion = Conversion(net, folded, options.fully_conv, fixed, preprocessing)
     graph = _graph(options, conversion, options.outputs.split(",") if options.outputs else None)
     graph.check()
     note = target_named(options.deployment.target).note
@@ -218,7 +211,8 @@ def _graph(options: ConvertOptions, conversion: Conversion, outputs: Sequence[st
         outputs=outputs,
         fully_convolutional=conversion.fully_conv,
         fixed=conversion.fixed,
-        extra_metadata=_preprocessing(options),
+        extra_metadata=options.preprocessing.noted(),
+        preprocessing=conversion.preprocessing,
     )
 
 
@@ -264,14 +258,6 @@ def _require_weights(net: Net, file: str) -> None:
             f"{file}: no weights for layer(s) {', '.join(missing)};"
             " --allow-missing keeps their fillers' values"
         )
-
-
-def _preprocessing(options: ConvertOptions) -> dict[str, str]:
-    entries = {"channel_order": options.channel_order.upper()}
-    mean = pixel_alone(options.mean)
-    if mean is not None:
-        entries["mean_pixel"] = ",".join(map(str, mean))
-    return entries
 
 
 def _failed_blobs(report: dict[str, Any]) -> list[str]:

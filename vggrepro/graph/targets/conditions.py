@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from vggrepro.graph.targets.draft import Place
 
 
@@ -104,3 +106,8 @@ def beyond_planes(place: Place) -> bool:
 def on_a_line(place: Place) -> bool:
     """One spatial axis."""
     return len(place.dims(0) or ()) == 3
+
+
+def of_bytes(place: Place) -> bool:
+    """A Cast of uint8: every target takes images of bytes."""
+    return place.node.op_type == "Cast" and place.draft.dtype(place.input(0)) == np.uint8

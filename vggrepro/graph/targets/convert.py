@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vggrepro.errors import UnsupportedError
 from vggrepro.graph.model import Graph
-from vggrepro.graph.targets import affine, plain
+from vggrepro.graph.targets import affine, conditions, plain
 from vggrepro.graph.targets.draft import Draft, Place, Rule, layer_of, rewrite
 from vggrepro.graph.targets.fold import fold_constants
 from vggrepro.graph.targets.half import with_half_weights
@@ -83,7 +83,8 @@ def _without(draft: Draft, lack: Lack, target: Target) -> Draft:
 
 def _require_operators(draft: Draft, target: Target) -> None:
     for node in draft.nodes:
-        if target.operators is not None and node.op_type not in target.operators:
+        known = target.operators is None or node.op_type in target.operators
+        if not known and not conditions.of_bytes(Place(draft, node)):
             raise UnsupportedError(
                 f"layer {layer_of(node)!r}: operator {node.op_type} is not in {target.title},"
                 " or not in all its versions"
