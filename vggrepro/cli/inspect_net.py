@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from vggrepro.cli.options.net import NetOptions, add_net_options
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.results import add_json_option, check_outputs
+from vggrepro.cli.recognised import recognise
 from vggrepro.cli.run import Parser, run
 from vggrepro.emit import Shape
 from vggrepro.net.inspect import Row, Totals, inspect
@@ -23,6 +25,7 @@ class InspectOptions:
     """The command line."""
 
     net: NetOptions
+    caffemodel: str | None
     json: Path | None
     traceback: bool
 
@@ -41,6 +44,9 @@ def parser() -> argparse.ArgumentParser:
         " activation memory of one pass of its batch, receptive field and stride in pixels of the input.",
     )
     parser.add_argument("prototxt", help="the net: V0, V1 or current format")
+    parser.add_argument(
+        "caffemodel", nargs="?", help="its weights: only to tell which published model they are"
+    )
     add_net_options(parser)
     add_json_option(parser)
     return parser
@@ -48,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _inspect(options: InspectOptions) -> int:
     check_outputs(options.json, options=options)
+    known = recognise(options.net.prototxt, options.caffemodel)
     net = options.net.load(None, fill=False)
     rows, totals = inspect(net)
     inputs = ", ".join(f"{blob} {_by(shape)}" for blob, shape in net.inputs.items())
@@ -57,9 +64,11 @@ def _inspect(options: InspectOptions) -> int:
             "inputs": {blob: list(shape) for blob, shape in net.inputs.items()},
             "layers": [row.as_json() for row in rows],
             "totals": totals.as_json(),
+            "published": known.names,
         }
         write_json(options.json, content)
     print(printable(f"{net.name or 'net'}: {inputs}"))
+    known.tell(sys.stdout)
     print(_table(rows, totals))
     return 0
 

@@ -25,8 +25,14 @@ def digests(sources: Mapping[str, str]) -> dict[str, str]:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes. Raises WeightsError if the file changes meanwhile, OSError."""
-    digest = hashlib.sha256()
+    """SHA-256 of a file's bytes. Raises as :func:`file_digest`."""
+    return file_digest(path, "sha256")
+
+
+def file_digest(path: Path, algorithm: str) -> str:
+    """The digest of a file's bytes by an algorithm of hashlib. Raises WeightsError if the file changes
+    meanwhile, OSError."""
+    digest = hashlib.new(algorithm, usedforsecurity=False)
     stamp = _stamp(path)
     with path.open("rb") as file:
         while piece := file.read(1 << 20):
