@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from vggrepro.emit import FLOAT, Dims, GraphBuilder, declared_dims, properties, tensor_info
+from vggrepro.emit import FLOAT, Dims, GraphBuilder, declared_dims, tensor_info
 from vggrepro.errors import NetError
 from vggrepro.graph.model import Graph, initializers
 
@@ -126,16 +126,7 @@ def with_preprocessing(graph: Graph, preprocessing: Preprocessing) -> Graph:
     order = (0, 2, 3, 1) if preprocessing.layout == "nhwc" else (0, 1, 2, 3)
     declared.CopyFrom(tensor_info(image, [sizes[axis] for axis in order], np.uint8))
     said = preprocessing.facts(image, channels or 0, height, width)
-    return replace(graph, skeleton=_telling(skeleton, said), weights={**graph.weights, **large})
-
-
-def _telling(skeleton: onnx.ModelProto, said: Mapping[str, str]) -> onnx.ModelProto:
-    """The model with these entries in its metadata, in place of those of the same keys."""
-    kept = [entry for entry in skeleton.metadata_props if entry.key not in said]
-    del skeleton.metadata_props[:]
-    skeleton.metadata_props.extend(kept)
-    skeleton.MergeFrom(properties(said))
-    return skeleton
+    return replace(graph, skeleton=skeleton, weights={**graph.weights, **large}).telling(said)
 
 
 def _emit(g: GraphBuilder, image: str, how: Preprocessing, mean: npt.NDArray[np.float32]) -> str:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from vggrepro.emit import properties
 from vggrepro.errors import WeightsError
 from vggrepro.net.net import Net
 from vggrepro.system.terminal import printable
@@ -40,6 +41,13 @@ def file_digest(path: Path, algorithm: str) -> str:
     if _stamp(path) != stamp:
         raise WeightsError(f"{path}: changed while it was read")
     return digest.hexdigest()
+
+
+def add_metadata(path: Path, entries: Mapping[str, str]) -> None:
+    """Add entries to a written model. Its bytes are a protobuf message: what is added behind them counts as
+    if it had been inside."""
+    with path.open("ab") as file:
+        file.write(properties(entries).SerializeToString())
 
 
 def _stamp(path: Path) -> tuple[int, int]:

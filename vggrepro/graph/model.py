@@ -79,6 +79,16 @@ class Graph:
         dims = info.type.tensor_type.shape.dim
         return axis < len(dims) and not dims[axis].HasField("dim_value")
 
+    def telling(self, entries: Mapping[str, str]) -> Graph:
+        """The graph with these entries in its metadata, in place of those of the same keys."""
+        skeleton = onnx.ModelProto()
+        skeleton.CopyFrom(self.skeleton)
+        kept = [entry for entry in skeleton.metadata_props if entry.key not in entries]
+        del skeleton.metadata_props[:]
+        skeleton.metadata_props.extend(kept)
+        skeleton.MergeFrom(properties(entries))
+        return replace(self, skeleton=skeleton)
+
     def to_model(self) -> onnx.ModelProto:
         """The complete model, with a copy of every weight inside."""
         model = onnx.ModelProto()

@@ -73,7 +73,11 @@ def test_an_evaluation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     given = f"bvlc_googlenet={net.weights}"
     assert main([*images, *files, given, *explicit, "--json", str(two)]) == 0
     results = [json.loads(path.read_text())["results"] for path in (one, two)]
-    errors = [[entry["top1"], entry["top5"]] for found in results for entry in found.values()]
+    errors = [
+        [entry["top1_error_percent"], entry["top5_error_percent"]]
+        for found in results
+        for entry in found.values()
+    ]
     assert errors[0] == errors[1]
     assert main(["--list-zoo"]) == 0
     assert "mobilenet_v2" in capsys.readouterr().out
