@@ -201,6 +201,17 @@ def unknown_words(node: onnx.NodeProto, opset: int) -> str:
     return f"attribute {unknown[0]} of operator {node.op_type}" if unknown else ""
 
 
+def with_named_domains(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of a model in which operators that ONNX does not have are in a domain of their own."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    others = [node for node in copy.graph.node if not node.domain and not onnx.defs.has(node.op_type)]
+    for node in others:
+        node.domain = "runtime"
+    copy.opset_import.extend([helper.make_opsetid("runtime", 1)] if others else [])
+    return copy
+
+
 def properties(entries: Mapping[str, str]) -> onnx.ModelProto:
     """A model of nothing but metadata, to be merged into another."""
     result = onnx.ModelProto()

@@ -16,6 +16,7 @@ from vggrepro.graph.targets.convert import Deployment, deployed
 from vggrepro.graph.targets.table import target_named
 from vggrepro.net.net import Net
 from vggrepro.net.transforms.fully_convolutional import fully_convolutional as to_fully_convolutional
+from vggrepro.net.transforms.opencv_detections import with_opencv_detections
 
 
 def to_onnx(
@@ -71,11 +72,14 @@ def build_deployed(
     preprocessing: Preprocessing | None = None,
 ) -> Graph:
     """As :func:`to_onnx`, with the weights left outside; ``extra_metadata`` is added to the model's."""
+    target = target_named(deployment.target)
+    if target.own_detections:
+        net = with_opencv_detections(to_fully_convolutional(net) if fully_convolutional else net)
     graph = build_forward(
         net,
         outputs=outputs,
-        fully_convolutional=fully_convolutional,
-        fixed=fixed or target_named(deployment.target).fixed,
+        fully_convolutional=fully_convolutional and not target.own_detections,
+        fixed=fixed or target.fixed,
         extra_metadata=extra_metadata,
     )
     if preprocessing is not None:

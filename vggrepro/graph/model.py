@@ -18,7 +18,14 @@ import numpy.typing as npt
 import onnx
 
 from vggrepro.caffe.wire import prefix
-from vggrepro.emit import declared_tensor, place_outside, properties, tensor, tensor_info
+from vggrepro.emit import (
+    declared_tensor,
+    place_outside,
+    properties,
+    tensor,
+    tensor_info,
+    with_named_domains,
+)
 from vggrepro.errors import UnsupportedError
 from vggrepro.graph.label_checks import LabelCheck
 from vggrepro.graph.metadata import digests
@@ -103,9 +110,9 @@ class Graph:
 
     def check(self) -> None:
         """Run ``onnx.checker`` in full, with strict shape inference; weights are checked as inputs of
-        their shapes, which costs no copy of them."""
-        model = onnx.ModelProto()
-        model.CopyFrom(self.skeleton)
+        their shapes, which costs no copy of them. A runtime's own operators, which it looks for among those
+        of ONNX, are not checked."""
+        model = with_named_domains(self.skeleton)
         kept = [i for i in model.graph.initializer if i.name not in self.weights]
         del model.graph.initializer[:]
         model.graph.initializer.extend(kept)

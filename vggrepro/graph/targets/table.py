@@ -57,6 +57,8 @@ class Target:
     """Whether it has tensors without axes; otherwise they get one of size 1."""
     unread_inputs: bool = True
     """Whether an input may be there that nothing reads."""
+    own_detections: bool = False
+    """Whether DetectionOutput is an operator of its own, which it calls as one of ONNX's."""
     names: str = ""
     """Characters that names of outputs must not have."""
     lacks: tuple[Lack, ...] = ()
@@ -67,7 +69,22 @@ def lacks(operators: str, reason: str, seen: str, **how: Any) -> tuple[Lack, ...
     return tuple(Lack(operator, reason, seen, **how) for operator in operators.split())
 
 
+_SLOPES = "slopes along another axis than the channels give wrong values"
+
 OPENCV5 = (
+    Lack(
+        "Where",
+        "its importer's rows behind detections are 0",
+        "OpenCV 4.14",
+        conditions.padded_rows,
+        rewrites.zero_rows,
+    ),
+    Lack(
+        "NonMaxSuppression",
+        "boxes without an area stay or go otherwise",
+        "OpenCV 5.0.0",
+        conditions.boxes_without_area,
+    ),
     *lacks(
         "Conv",
         "padding of a 1x1 convolution gives wrong values",
@@ -75,12 +92,7 @@ OPENCV5 = (
         where=conditions.padded_point,
         remedy=rewrites.pad_apart,
     ),
-    *lacks(
-        "PRelu",
-        "slopes along another axis than the channels give wrong values",
-        "OpenCV 5.0.0",
-        where=conditions.slope_beyond_channels,
-    ),
+    Lack("PRelu", _SLOPES, "OpenCV 5.0.0", conditions.slope_beyond_channels),
     *lacks(
         "Reciprocal",
         "infinite values in unused places of its memory layout reach the next convolution",
@@ -143,12 +155,7 @@ OPENCV4 = (
         where=conditions.padded_point,
         remedy=rewrites.pad_apart,
     ),
-    *lacks(
-        "PRelu",
-        "slopes along another axis than the channels give wrong values",
-        "OpenCV 4.8 to 4.14",
-        where=conditions.slope_beyond_channels,
-    ),
+    Lack("PRelu", _SLOPES, "OpenCV 4.8 to 4.14", conditions.slope_beyond_channels),
     *lacks(
         "ConvTranspose",
         "more than two spatial axes are not implemented",
@@ -269,8 +276,8 @@ TARGETS = {
             | _PLANES
             | _REDUCTIONS
             | names(
-                "Cast Equal Expand Gather GatherElements Greater GreaterOrEqual Less LessOrEqual Not"
-                " OneHot Squeeze Tile TopK Unsqueeze Where"
+                "Cast Equal Expand Gather GatherElements GatherND Greater GreaterOrEqual Less LessOrEqual"
+                " NonMaxSuppression Not OneHot ScatterND Shape Squeeze Tile TopK Unsqueeze Where"
             ),
         ),
         Target(
@@ -282,6 +289,7 @@ TARGETS = {
             operators=_ELEMENTWISE | _PLANES,
             scalars=False,
             unread_inputs=False,
+            own_detections=True,
         ),
         Target("openvino", "OpenVINO", lacks=OPENVINO),
         Target(
