@@ -4,30 +4,17 @@ from __future__ import annotations
 
 import io
 import warnings
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from published_weights import publish
 
 from vggrepro.cli import recognised
 from vggrepro.cli.inspect_net import main as inspect
 from vggrepro.cli.recognised import recognise
-from vggrepro.graph.metadata import file_digest
-from vggrepro.paper import known_models as known
 
 PUBLISHED = Path(__file__).parents[1] / "prototxt_published"
 VGG16 = PUBLISHED / "VGG_ILSVRC_16_layers_deploy.prototxt"
-
-
-def publish(monkeypatch: pytest.MonkeyPatch, path: Path, name: str) -> None:
-    """Make a file the published weights of a model."""
-    models = [
-        replace(model, bytes=str(path.stat().st_size), sha256=file_digest(path, "sha256"))
-        if model.zoo == name
-        else model
-        for model in known.known_models()
-    ]
-    monkeypatch.setattr(known, "known_models", lambda: models)
 
 
 def test_a_definition_is_recognised(capsys: pytest.CaptureFixture[str]) -> None:

@@ -179,7 +179,7 @@ def _protocol(entry: PublishedErrors) -> ZooProtocol | None:
         r"keep-aspect smallest side ([\d,]+), dense",
         entry.resize,
     )
-    scale = _factor(entry.scale)
+    scale = factor(entry.scale)
     if resize is None or scale is None or not (entry.top1 or entry.top5):
         return None
     if any(words in entry.protocol for words in OTHER_VIEWS) or entry.channel_order not in ("BGR", "RGB"):
@@ -189,7 +189,7 @@ def _protocol(entry: PublishedErrors) -> ZooProtocol | None:
     if not entry.mean:
         mean: tuple[float, float, float] | None = (0.0, 0.0, 0.0)
     else:
-        mean = _pixel(entry.mean)
+        mean = pixel(entry.mean)
         if mean is None and not entry.mean.startswith("mean image"):
             return None
     return ZooProtocol(
@@ -203,13 +203,22 @@ def _protocol(entry: PublishedErrors) -> ZooProtocol | None:
     )
 
 
-def _factor(text: str) -> float | None:
-    """``0.017`` or ``1/255``; 1 where nothing is said."""
+def factor(text: str) -> float | None:
+    """The number of ``0.017`` or ``1/255``; 1 where nothing is said, None for what is no one number."""
     match = re.fullmatch(r"([\d.]+)(?:/([\d.]+))?", text or "1")
     return None if match is None else float(match[1]) / float(match[2] or 1)
 
 
-def _pixel(text: str) -> tuple[float, float, float] | None:
+def channels(text: str) -> Literal["bgr", "rgb"] | None:
+    """The order that ``BGR`` or ``RGB`` says; BGR where nothing is said, None for anything else."""
+    return _ORDERS.get(text)
+
+
+_ORDERS: Mapping[str, Literal["bgr", "rgb"]] = {"": "bgr", "BGR": "bgr", "RGB": "rgb"}
+
+
+def pixel(text: str) -> tuple[float, float, float] | None:
+    """The three numbers of ``104,117,123``; None for anything else."""
     match = re.fullmatch(r"([\d.]+),([\d.]+),([\d.]+)", text)
     return None if match is None else (float(match[1]), float(match[2]), float(match[3]))
 

@@ -155,12 +155,17 @@ def _is_wrong(example: Example, runtime: Runtime, blob: str, tolerance: float, b
 
 
 def _differences(graph: Graph, example: Example, reply: Reply, tolerance: float) -> list[Difference]:
-    """An array of as many elements as the reference's is taken for it: some runtimes have no tensors with
-    fewer than two axes."""
+    arrays = {blob: reply.arrays[output] for blob, output in graph.blobs.items()}
     want = reference_forward(example.judge, example.arrays)
-    differences, detections = [], detection_blobs(example.judge)
-    for blob, output in graph.blobs.items():
-        found, exact = reply.arrays[output], want[blob]
+    return blob_differences(example.judge, arrays, want, tolerance)
+
+
+def blob_differences(net: Net, arrays: Arrays, want: Arrays, tolerance: float) -> list[Difference]:
+    """The differences of blobs from those of a reference. An array of as many elements as the reference's is
+    taken for it: some runtimes have no tensors with fewer than two axes."""
+    differences, detections = [], detection_blobs(net)
+    for blob, found in arrays.items():
+        exact = want[blob]
         if found.size == exact.size:
             found = found.reshape(exact.shape)
         if blob in detections:
