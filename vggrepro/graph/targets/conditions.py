@@ -122,3 +122,8 @@ def boxes_without_area(place: Place) -> bool:
     """Boxes whose sides no exponential makes: they may be negative."""
     layer = layer_of(place.node)
     return not any(node.op_type == "Exp" and layer_of(node) == layer for node in place.draft.nodes)
+
+
+def names_axes(place: Place) -> bool:
+    """An operator that works along some axes, and names them."""
+    return "axes" in place.attributes

@@ -13,6 +13,7 @@ from typing import Any
 from vggrepro.errors import UnsupportedError
 from vggrepro.graph.targets import conditions, rewrites
 from vggrepro.graph.targets.draft import Place, Rule
+from vggrepro.graph.targets.opsets import sizes_of_all_axes
 
 Condition = Callable[[Place], bool]
 
@@ -79,6 +80,7 @@ OPENCV5 = (
         conditions.padded_rows,
         rewrites.zero_rows,
     ),
+    Lack("Resize", "axes are not implemented", "OpenCV 5.0.0", conditions.names_axes, sizes_of_all_axes),
     Lack(
         "NonMaxSuppression",
         "boxes without an area stay or go otherwise",
@@ -258,7 +260,7 @@ _ELEMENTWISE = names(
 )
 _PLANES = names(
     "AveragePool Clip Concat Conv ConvTranspose Flatten Gemm GlobalAveragePool GlobalMaxPool LRN"
-    " MatMul MaxPool Pad Reshape Slice Softmax Split Transpose"
+    " MatMul MaxPool Pad Reshape Resize Slice Softmax Split Transpose"
 )
 _REDUCTIONS = names("ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare")
 
