@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import google.protobuf
 import numpy as np
 import numpy.typing as npt
 import onnx
@@ -189,6 +190,11 @@ def newest_opset() -> int:
 def newest_ir_version() -> int:
     """The newest version of the file format that the installed onnx knows."""
     return int(onnx.IR_VERSION)
+
+
+def library_versions() -> dict[str, str]:
+    """The versions of the libraries that may change a byte of a written model."""
+    return {"numpy": np.__version__, "onnx": onnx.__version__, "protobuf": google.protobuf.__version__}
 
 
 def unknown_words(node: onnx.NodeProto, opset: int) -> str:

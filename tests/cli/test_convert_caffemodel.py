@@ -6,7 +6,6 @@ import hashlib
 import json
 import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ import pytest
 from golden_suite import ROOT, cases
 
 from vggrepro.cli.convert_caffemodel import main
+from vggrepro.emit import library_versions
 from vggrepro.verify.reference_case import ReferenceCase
 from vggrepro.version import __version__
 
@@ -82,7 +82,7 @@ def test_metadata(tmp_path: Path) -> None:
         "caffe_phase": "TEST",
         "channel_order": "BGR",
         "command": f"vggrepro convert-caffemodel {' '.join(command)}",
-        "library_versions": ", ".join(f"{name} {version(name)}" for name in ("numpy", "onnx", "protobuf")),
+        "library_versions": ", ".join(f"{n} {v}" for n, v in library_versions().items()),
         "target": "onnxruntime",
         "mean_pixel": "103.939,116.779,123.68",
         "prototxt_file": "net.prototxt",

@@ -13,7 +13,7 @@ def test_a_published_model(tmp_path):
     (tmp_path / "net.prototxt").write_text(NET)
     graph = build_forward(load_net(tmp_path / "net.prototxt"))
     graph.save(tmp_path / "m.onnx")
-    write_card(tmp_path / "m.md", tmp_path / "m.onnx", graph, "", [zoo_model("bvlc_googlenet")])
+    write_card(tmp_path / "m.md", [tmp_path / "m.onnx"], graph, "", [zoo_model("bvlc_googlenet")])
     text = (tmp_path / "m.md").read_text()
     assert text.startswith("# a\\|b\n")
     assert "- licence: unrestricted use (BVLC model licence)" in text

@@ -259,7 +259,9 @@ def _told(options: ConvertOptions, report: dict[str, Any], graph: Graph, known: 
     card = options.provenance.card
     if passed and card is not None:
         measured = measured_error(report).get("measured_error", "")
-        write_card(card, options.output, graph, measured, [known.weights] if known.weights else [])
+        weights = [Path(f"{options.output}.data")] if options.deployment.external_data else []
+        files = [options.output, *(path for path in weights if path.is_file())]
+        write_card(card, files, graph, measured, [known.weights] if known.weights else [])
     if failed:
         names = ", ".join(failed)
         text = printable(f"{options.output}: not written: beyond tolerance: {names}")

@@ -129,10 +129,10 @@ def _arguments(options: MigrationOptions, runtime: str) -> list[str]:
     arguments = [net.prototxt, options.caffemodel, "-o", str(options.output), "--target", TARGET]
     arguments += ["--verify-with", runtime, "--phase", net.phase, "--level", str(net.level)]
     arguments += ["--tolerance", str(options.tolerance)]
-    for flag, values in (("--stage", net.stage), ("--input-shape", net.input_shape)):
-        for value in values:
-            arguments += [flag, value]
-    return arguments + (["--allow-unknown"] if net.allow_unknown else [])
+    lists = {"--stage": net.stage, "--input-shape": net.input_shape, "--custom-shape": net.custom_shape}
+    arguments += [part for option, values in lists.items() for value in values for part in (option, value)]
+    flags = {"--allow-unknown": net.allow_unknown, "--allow-custom": net.allow_custom}
+    return arguments + [option for option, given in flags.items() if given]
 
 
 def _indented(lines: Sequence[str]) -> list[str]:

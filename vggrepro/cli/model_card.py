@@ -20,20 +20,22 @@ FED = ("embedded_preprocessing", "preprocessing_left", "channel_order", "mean_pi
 """Those that say what a user does to images."""
 
 
-def write_card(path: Path, model: Path, graph: Graph, measured: str, known: Sequence[KnownModel]) -> None:
-    """Write the card of a model that was just written. Raises OSError."""
+def write_card(
+    path: Path, files: Sequence[Path], graph: Graph, measured: str, known: Sequence[KnownModel]
+) -> None:
+    """Write the card of a model whose ``files`` were just written. Raises OSError."""
     with replacing(path) as file:
-        file.write("\n".join([*_lines(model, graph, measured, known), ""]).encode())
+        file.write("\n".join([*_lines(files, graph, measured, known), ""]).encode())
 
 
-def _lines(model: Path, graph: Graph, measured: str, known: Sequence[KnownModel]) -> Iterator[str]:
+def _lines(files: Sequence[Path], graph: Graph, measured: str, known: Sequence[KnownModel]) -> Iterator[str]:
     said = {entry.key: entry.value for entry in graph.skeleton.metadata_props}
     yield f"# {_cell(graph.skeleton.graph.name)}"
     yield ""
     yield f"Converted from Caffe by vggrepro {said['vggrepro_version']}."
     if "command" in said:
         yield from _section("Command", ["```", said["command"], "```"])
-    yield from _section("Files", _table(["file", "SHA-256"], _files(model, graph)))
+    yield from _section("Files", _table(["file", "SHA-256"], _digests(files, graph)))
     yield from _section("Inputs and outputs", _table(["name", "type", "shape"], _tensors(graph)))
     fed = [f"- {key.replace('_', ' ')}: {_cell(said[key])}" for key in FED if key in said]
     yield from _section("Images", [*fed, *_published_preprocessing(known)])
@@ -64,10 +66,8 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str
         yield "| " + " | ".join(map(_cell, row)) + " |"
 
 
-def _files(model: Path, graph: Graph) -> Iterator[tuple[str, str]]:
-    for path in (model, Path(f"{model}.data")):
-        if path.is_file() and (path == model or graph.weights):
-            yield path.name, file_sha256(path)
+def _digests(files: Sequence[Path], graph: Graph) -> Iterator[tuple[str, str]]:
+    yield from ((path.name, file_sha256(path)) for path in files)
     found = digests(graph.sources)
     for kind, name in graph.sources.items():
         if f"{kind}_sha256" in found:

@@ -8,18 +8,15 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from vggrepro.data.truth.labels import read_synsets
+from vggrepro.emit import library_versions
 from vggrepro.errors import DataError
 from vggrepro.layers.detection_output import DetectionOutput
 from vggrepro.net import Net
 from vggrepro.system.terminal import escaped, printable
-
-LIBRARIES = ("numpy", "onnx", "protobuf")
-"""The libraries whose versions may change a byte of the file."""
 
 
 def made_by(program: str, command: Sequence[str], target: str) -> dict[str, str]:
@@ -27,7 +24,7 @@ def made_by(program: str, command: Sequence[str], target: str) -> dict[str, str]
     return {
         "command": escaped(f"{program} {shlex.join(command)}"),
         "target": target,
-        "library_versions": ", ".join(f"{name} {version(name)}" for name in LIBRARIES),
+        "library_versions": ", ".join(f"{name} {version}" for name, version in library_versions().items()),
     }
 
 

@@ -28,7 +28,7 @@ def measured_as_published(goals: GoalOptions) -> tuple[GoalOptions, Expectation 
     ProtocolError for a model that is not known."""
     if goals.zoo is None:
         return goals, None
-    refuse_together("--zoo", goals, "demo", "table", "published", "row")
+    refuse_together("--zoo", goals, "demo", "table", "published", "row", "sweep")
     refuse_together("--zoo", goals.protocol, "protocol", "scales", "flip", "average")
     refuse_together("--zoo", goals.network, "channel_order")
     refuse_together("--zoo", goals.reading, "resize", "scale")
