@@ -61,3 +61,16 @@ def test_other_files_are_none(tmp_path: Path) -> None:
         warnings.simplefilter("error")
         assert recognise("none.prototxt", str(path)).names == []
         assert recognise("none.prototxt", "none.caffemodel").names == []
+
+
+def test_a_published_mean_that_is_not_given_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "w.caffemodel"
+    path.write_bytes(b"weights" * 999)
+    publish(monkeypatch, path, "bvlc_googlenet")
+    found = recognise("none.prototxt", str(path))
+    with pytest.warns(UserWarning, match=r"BVLC GoogLeNet \(bvlc_googlenet\) has the mean 104,117,123"):
+        found.hint_at_mean(None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found.hint_at_mean((104.0, 117.0, 123.0))
+        recognised.Recognised().hint_at_mean(None)

@@ -164,6 +164,8 @@ def _convert(options: ConvertOptions, command: Sequence[str]) -> int:
     preprocessing = options.preprocessing.embedded()
     check_outputs(options.output, verification.json, options.provenance.card, options=options)
     known = recognise(options.net.prototxt, options.caffemodel)
+    if preprocessing is not None:
+        known.hint_at_mean(preprocessing.mean)
     net = _loaded(options)
     folded = fold_batchnorm(net) if options.fold_batchnorm else net
     fixed = bool(options.net.input_shape)

@@ -48,6 +48,16 @@ class Recognised:
         }
         return {key: printable(value) for key, value in found.items() if value}
 
+    def hint_at_mean(self, mean: object) -> None:
+        """Warn where a model shall contain its preprocessing, but no ``mean`` was given, and one was
+        published."""
+        if self.weights is not None and self.weights.mean and mean is None:
+            warnings.warn(
+                f"--embed-preprocessing without --mean: nothing is subtracted, but the published model"
+                f" {self.weights.name} has the mean {self.weights.mean}",
+                stacklevel=2,
+            )
+
     def tell(self, stream: TextIO) -> None:
         """Print a line for each model: name, licence, preprocessing, classes."""
         for model in self.models:
