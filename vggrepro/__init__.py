@@ -10,11 +10,13 @@ from vggrepro.version import __version__ as __version__
 _HOMES = {
     "Layer": "vggrepro.layers.base",
     "Net": "vggrepro.net",
+    "Preprocessing": "vggrepro.graph.embedded_preprocessing",
     "Session": "vggrepro.runtime.session",
     "Solver": "vggrepro.training.solver",
     "VggReproError": "vggrepro.errors",
     "gradient_model": "vggrepro.graph.backward",
     "load_net": "vggrepro.net",
+    "read_mean_image": "vggrepro.data.mean_image",
     "register_layer": "vggrepro.layers.base",
     "reference_forward": "vggrepro.graph.reference",
     "save_weights": "vggrepro.net",
@@ -26,11 +28,13 @@ _HOMES = {
 __all__ = [
     "Layer",
     "Net",
+    "Preprocessing",
     "Session",
     "Solver",
     "VggReproError",
     "gradient_model",
     "load_net",
+    "read_mean_image",
     "reference_forward",
     "register_layer",
     "save_weights",
@@ -41,8 +45,10 @@ __all__ = [
 
 if TYPE_CHECKING:
     from vggrepro.caffe.upgrade import upgrade_net, upgrade_solver
+    from vggrepro.data.mean_image import read_mean_image
     from vggrepro.errors import VggReproError
     from vggrepro.graph.backward import gradient_model
+    from vggrepro.graph.embedded_preprocessing import Preprocessing
     from vggrepro.graph.forward import to_onnx
     from vggrepro.graph.reference import reference_forward
     from vggrepro.layers.base import Layer, register_layer

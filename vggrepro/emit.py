@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import google.protobuf
 import numpy as np
 import numpy.typing as npt
 import onnx
@@ -223,6 +224,11 @@ def newest_ir_version() -> int:
     return int(onnx.IR_VERSION)
 
 
+def library_versions() -> dict[str, str]:
+    """The versions of the libraries that may change a byte of a written model."""
+    return {"numpy": np.__version__, "onnx": onnx.__version__, "protobuf": google.protobuf.__version__}
+
+
 def unknown_words(node: onnx.NodeProto, opset: int) -> str:
     """What of a node an operator set does not have: its operator or an attribute; empty if it has all."""
     try:
@@ -231,6 +237,17 @@ def unknown_words(node: onnx.NodeProto, opset: int) -> str:
         return f"operator {node.op_type}"
     unknown = [a.name for a in node.attribute if a.name not in schema.attributes]
     return f"attribute {unknown[0]} of operator {node.op_type}" if unknown else ""
+
+
+def with_named_domains(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of a model in which operators that ONNX does not have are in a domain of their own."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    others = [node for node in copy.graph.node if not node.domain and not onnx.defs.has(node.op_type)]
+    for node in others:
+        node.domain = "runtime"
+    copy.opset_import.extend([helper.make_opsetid("runtime", 1)] if others else [])
+    return copy
 
 
 def properties(entries: Mapping[str, str]) -> onnx.ModelProto:

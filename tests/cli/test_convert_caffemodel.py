@@ -15,6 +15,7 @@ import pytest
 from golden_suite import ROOT, cases
 
 from vggrepro.cli.convert_caffemodel import main
+from vggrepro.emit import library_versions
 from vggrepro.verify.reference_case import ReferenceCase
 from vggrepro.version import __version__
 
@@ -72,12 +73,17 @@ def test_the_demos_net(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 def test_metadata(tmp_path: Path) -> None:
     case = ReferenceCase(ROOT / "nets" / "vgg_a")
     out = tmp_path / "m.onnx"
-    assert convert(case, out, "--mean", "103.939,116.779,123.68") == 0
+    files = [str(case.folder / name) for name in ("net.prototxt", "weights.caffemodel")]
+    command = [*files, "-o", str(out), "--mean", "103.939,116.779,123.68"]
+    assert main(command) == 0
     entries = {p.key: p.value for p in onnx.load(out).metadata_props}
     assert entries == {
         "vggrepro_version": __version__,
         "caffe_phase": "TEST",
         "channel_order": "BGR",
+        "command": f"vggrepro convert-caffemodel {' '.join(command)}",
+        "library_versions": ", ".join(f"{n} {v}" for n, v in library_versions().items()),
+        "target": "onnxruntime",
         "mean_pixel": "103.939,116.779,123.68",
         "prototxt_file": "net.prototxt",
         "prototxt_sha256": sha256(case.folder / "net.prototxt"),
@@ -100,7 +106,8 @@ def test_the_same_model_as_in_memory(tmp_path: Path) -> None:
         by_name = sorted(model.graph.initializer, key=lambda i: i.name)
         del model.graph.initializer[:]
         model.graph.initializer.extend(by_name)
-        kept = [p for p in model.metadata_props if p.key != "channel_order"]
+        of_command = ("channel_order", "command", "library_versions", "target")
+        kept = [p for p in model.metadata_props if p.key not in of_command]
         del model.metadata_props[:]
         model.metadata_props.extend(kept)
     assert written == made

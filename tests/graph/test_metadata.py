@@ -30,3 +30,16 @@ def test_a_file_that_changes_meanwhile(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(module, "_stamp", lambda _: next(stamps))
     with pytest.raises(WeightsError, match="w: changed while it was read"):
         file_sha256(tmp_path / "w")
+
+
+def test_what_is_added_counts_as_if_it_had_been_inside(tmp_path: Path) -> None:
+    import onnx
+
+    from vggrepro.graph.metadata import add_metadata
+
+    path = tmp_path / "m.onnx"
+    onnx.save(onnx.ModelProto(ir_version=8, producer_name="x"), path)
+    add_metadata(path, {"measured": "1"})
+    model = onnx.load(path)
+    assert (model.ir_version, model.producer_name) == (8, "x")
+    assert [(e.key, e.value) for e in model.metadata_props] == [("measured", "1")]

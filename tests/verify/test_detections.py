@@ -33,3 +33,13 @@ def test_one_of_two_equal_detections_cannot_stand_for_both():
 def test_another_shape_is_left_as_it_is():
     got = rows(FIRST)
     assert in_the_order_of(rows(FIRST, SECOND), got) is got
+
+
+def test_rows_that_are_no_detection_are_the_same():
+    zeros = [0.0] * 7
+    want = rows(FIRST, THIRD, NONE, NONE)
+    for got in (rows(THIRD, FIRST, zeros, zeros), rows(FIRST, THIRD), rows(FIRST, THIRD, *[zeros] * 9)):
+        assert (in_the_order_of(want, got) == want).all()
+    nobody = rows([0, *[-1.0] * 6], [1, *[-1.0] * 6], NONE)
+    assert (in_the_order_of(nobody, rows(zeros, zeros)) == nobody).all()
+    assert (in_the_order_of(nobody, rows(zeros, FIRST, zeros)) != nobody).any()

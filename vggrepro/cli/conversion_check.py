@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vggrepro.errors import NetError
+from vggrepro.graph.embedded_preprocessing import Preprocessing, image_input, with_preprocessing
 from vggrepro.graph.forward import build_forward
 from vggrepro.graph.model import Graph
 from vggrepro.net import Net
@@ -22,7 +23,7 @@ from vggrepro.verify.comparison import (
     verdict_line,
 )
 from vggrepro.verify.input_noise import NORMALISED, declared_std, saturated
-from vggrepro.verify.runtimes.written import Example
+from vggrepro.verify.runtimes.written import Arrays, Example
 
 if TYPE_CHECKING:
     from vggrepro.runtime.session import Session
@@ -40,6 +41,8 @@ class Conversion:
     fully_conv: bool
     fixed: bool
 
+    preprocessing: Preprocessing | None = None
+
     def examples(self, graph: Graph, given: Path | None, std: float) -> list[Example]:
         """The array of a file, or noise of a standard deviation; for a fully convolutional model noise of a
         larger image too, whose sides no pooling divides, unless its sizes are fixed."""
@@ -47,18 +50,36 @@ class Conversion:
             return [self.given_example(given)]
         examples = [self._noise(graph, std)]
         if self.fully_conv and not self.fixed:
-            larger = example_inputs(self.original, graph, grow=LARGER, std=std)
-            examples.append(Example(_noise_name(std), fully_convolutional(self.net), larger))
+            larger = fully_convolutional(self.net)
+            examples.append(replace(self._noise(graph, std, LARGER), judge=larger))
         return examples
 
-    def _noise(self, graph: Graph, std: float) -> Example:
-        return Example(_noise_name(std), self.original, example_inputs(self.original, graph, std=std))
+    def _noise(self, graph: Graph, std: float, grow: tuple[int, int] = (0, 0)) -> Example:
+        arrays = example_inputs(self.original, graph, grow=grow, std=std)
+        if self.preprocessing is None:
+            return Example(_noise_name(std), self.original, arrays)
+        return self._images(arrays, 0, 256)
+
+    def _images(self, arrays: Arrays, least: int, end: int) -> Example:
+        """Images of pixels from ``least`` to before ``end`` at random, and the blob that they become."""
+        how, name = self.preprocessing, image_input(self.original.inputs)
+        assert how is not None
+        count, channels, height, width = arrays[name].shape
+        last = how.layout == "nhwc"
+        shape = (count, height, width, channels) if last else (count, channels, height, width)
+        pixels = np.random.default_rng(0).integers(least, end, shape, np.uint8)
+        blob = {name: how.blob(pixels)}
+        return Example(f"pixels from {least} to {end - 1}", self.original, {**arrays, **blob}, {name: pixels})
 
     def std(self, graph: Graph, session: Session) -> float:
         """The standard deviation of noise as strong as the net's images, or less where that saturates its
         posteriors."""
         std = declared_std(self.original)
-        if std > NORMALISED and saturated(self.original, session.run(self._noise(graph, std).arrays)):
+        if (
+            self.preprocessing is None
+            and std > NORMALISED
+            and saturated(self.original, session.run(self._noise(graph, std).arrays))
+        ):
             return NORMALISED
         return std
 
@@ -66,6 +87,8 @@ class Conversion:
         """Noise as of pixels, and noise of a fiftieth of that: a Softmax behind large scores gives 0 and 1,
         whatever is wrong with them."""
         loud = self._noise(graph, declared_std(self.original))
+        if self.preprocessing is not None:
+            return [loud, self._images(loud.arrays, 124, 133)]
         quiet = {
             name: array if np.isin(array, (0, 1)).all() else array / np.float32(50)
             for name, array in loud.arrays.items()
@@ -84,9 +107,15 @@ class Conversion:
             raise NetError(f"{path}: not a .npy file: {error}") from error
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
             raise NetError(f"{path}: expected one array of numbers in a .npy file")
+        images = {}
+        if self.preprocessing is not None:
+            if array.dtype != np.uint8 or array.ndim != 4:
+                got = f"{array.dtype} of shape {array.shape}"
+                raise NetError(f"{path}: expected images, uint8, as the model takes them, got {got}")
+            images, array = {name: array}, self.preprocessing.blob(array)
         resized = self.fully_conv and array.shape[1:] != shape[1:]
         judge = fully_convolutional(self.net) if resized else self.original
-        return Example(str(path), judge, {name: array.astype(np.float32)})
+        return Example(str(path), judge, {name: array.astype(np.float32)}, images)
 
 
 def compare_blobs(
@@ -101,16 +130,21 @@ def compare_blobs(
     graph = build_forward(
         net, outputs=blobs, fully_convolutional=conversion.fully_conv, fixed=conversion.fixed
     )
+    if conversion.preprocessing is not None:
+        graph = with_preprocessing(graph, conversion.preprocessing)
     session = Session(graph, device)
     results: list[dict[str, Any]] = []
     std = 0.0 if given is not None else conversion.std(graph, session)
     for example in conversion.examples(graph, given, std):
-        sizes = ", ".join(f"{name} {'x'.join(map(str, a.shape))}" for name, a in example.arrays.items())
+        feeds = example.feeds
+        sizes = ", ".join(f"{name} {'x'.join(map(str, a.shape))}" for name, a in feeds.items())
         print(printable(f"{sizes}:"))
-        differences = compare_with_reference(session, example.judge, example.arrays, tolerance)
+        differences = compare_with_reference(
+            session, example.judge, example.arrays, tolerance, example.images
+        )
         print(difference_table(differences, tolerance))
         print(f"{verdict_line(differences, tolerance)} (fed: {printable(example.name)})")
-        shapes = {name: list(array.shape) for name, array in example.arrays.items()}
+        shapes = {name: list(array.shape) for name, array in feeds.items()}
         told = [difference.as_json() for difference in differences]
         results.append({"inputs": shapes, "fed": example.name, "blobs": told})
     return results
@@ -126,7 +160,7 @@ def half_error(conversion: Conversion, graph: Graph) -> dict[str, float]:
 
     session, errors = Session(graph), dict[str, float]()
     for noise in conversion.noises(graph):
-        for d in compare_with_reference(session, noise.judge, noise.arrays, 1):
+        for d in compare_with_reference(session, noise.judge, noise.arrays, 1, noise.images):
             errors[d.blob] = max(d.largest / (d.magnitude or 1), errors.get(d.blob, 0))
     for blob, error in errors.items():
         print(f"float16 weights: output {blob!r} is off by {error:.1e} of its largest value", file=sys.stderr)

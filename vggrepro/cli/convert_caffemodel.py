@@ -6,37 +6,33 @@ import argparse
 import errno
 import os
 import sys
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vggrepro.caffe.text import is_text
 from vggrepro.cli.conversion_check import Conversion, compare_blobs, half_error
+from vggrepro.cli.model_card import write_card
+from vggrepro.cli.net_to_convert import check_order, require_weights, warn_of_training
 from vggrepro.cli.options.deployment import DeploymentOptions, add_deployment_options
 from vggrepro.cli.options.device import add_device_option
-from vggrepro.cli.options.mean import (
-    MeanOption,
-    add_channel_order_option,
-    add_mean_option,
-    hint_at_order,
-    pixel_alone,
-)
 from vggrepro.cli.options.net import NetOptions, add_net_options
+from vggrepro.cli.options.preprocessing import PreprocessingOptions, add_preprocessing_options
+from vggrepro.cli.options.provenance import ProvenanceOptions, add_provenance_options
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.refuse import refuse_without
 from vggrepro.cli.options.results import add_json_option, add_output_option, check_outputs
 from vggrepro.cli.options.values import amount
+from vggrepro.cli.provenance import class_names, made_by, measured_error, named_classes
+from vggrepro.cli.recognised import Recognised, recognise
 from vggrepro.cli.run import NOTHING_WRITTEN, Parser, run
-from vggrepro.cli.written_model import RuntimeChecks, write_checked, write_model
-from vggrepro.errors import OptionError, WeightsError
+from vggrepro.cli.written_model import RuntimeChecks, as_report, write_checked, write_model
+from vggrepro.errors import OptionError
 from vggrepro.graph.forward import build_deployed
 from vggrepro.graph.model import Graph
 from vggrepro.graph.targets.table import target_named
 from vggrepro.net import Net
-from vggrepro.net.requirements import layers_without_weights
-from vggrepro.net.transforms.deploy import judges_predictions, to_deploy
+from vggrepro.net.transforms.deploy import to_deploy
 from vggrepro.net.transforms.fold_batchnorm import fold_batchnorm
 from vggrepro.net.transforms.without_softmax import without_softmax
 from vggrepro.system.atomic import write_json
@@ -73,8 +69,8 @@ class ConvertOptions:
     fold_batchnorm: bool
     allow_missing: bool
     outputs: str | None
-    mean: MeanOption | None
-    channel_order: str
+    preprocessing: PreprocessingOptions
+    provenance: ProvenanceOptions
     deployment: DeploymentOptions
     verification: VerifyOptions
     traceback: bool
@@ -82,8 +78,9 @@ class ConvertOptions:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 converted, 1 verification failed (nothing is written), 2 an error."""
-    options = read(ConvertOptions, parser().parse_args(argv))
-    return run(lambda: _convert(options), traceback=options.traceback, kept=NOTHING_WRITTEN)
+    command = tuple(sys.argv[1:] if argv is None else argv)
+    options = read(ConvertOptions, parser().parse_args(command))
+    return run(lambda: _convert(options, command), traceback=options.traceback, kept=NOTHING_WRITTEN)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -121,8 +118,8 @@ def _add_conversion(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--outputs", metavar="BLOB,...", help="blobs to return (default: those that no layer consumes)"
     )
-    add_mean_option(parser, "none; it is kept in the model's metadata")
-    add_channel_order_option(parser)
+    add_preprocessing_options(parser)
+    add_provenance_options(parser)
 
 
 def _add_verification(parser: argparse.ArgumentParser) -> None:
@@ -156,28 +153,45 @@ def _add_verification(parser: argparse.ArgumentParser) -> None:
     add_device_option(parser)
 
 
-def _convert(options: ConvertOptions) -> int:
+def _convert(options: ConvertOptions, command: Sequence[str]) -> int:
     verification = options.verification
     if not verification.verify:
         refuse_without("--verify", verification, "device")
         if not verification.verify_with:
             refuse_without("--verify", verification, "input", "tolerance", "json")
     _check_name(options)
-    _check_order(options.net.prototxt, options.caffemodel)
-    hint_at_order(options.mean)
-    check_outputs(options.output, verification.json, options=options)
+    check_order(options.net.prototxt, options.caffemodel)
+    preprocessing = options.preprocessing.embedded()
+    check_outputs(options.output, verification.json, options.provenance.card, options=options)
+    known = recognise(options.net.prototxt, options.caffemodel)
+    if preprocessing is not None:
+        known.hint_at_mean(preprocessing.mean)
     net = _loaded(options)
     folded = fold_batchnorm(net) if options.fold_batchnorm else net
-    conversion = Conversion(net, folded, options.fully_conv, fixed=bool(options.net.input_shape))
-    graph = _graph(options, conversion, options.outputs.split(",") if options.outputs else None)
+    fixed = bool(options.net.input_shape)
+    conversion = Conversion(net, folded, options.fully_conv, fixed, preprocessing)
+    said = _provenance(options, command, known, net)
+    graph = _graph(options, conversion, options.outputs.split(",") if options.outputs else None).telling(said)
     graph.check()
     note = target_named(options.deployment.target).note
     if note:
         print(f"note: {note}", file=sys.stderr)
-    return _write(options, conversion, graph)
+    return _write(options, conversion, graph, known)
 
 
-def _write(options: ConvertOptions, conversion: Conversion, graph: Graph) -> int:
+def _provenance(
+    options: ConvertOptions, command: Sequence[str], known: Recognised, net: Net
+) -> dict[str, str]:
+    """What the model's metadata says of its making, besides the digests of its sources."""
+    synsets = options.provenance.synsets
+    names = class_names(synsets, net) if synsets is not None else []
+    if known.weights is not None:
+        known.tell(sys.stderr)
+    made = made_by("vggrepro convert-caffemodel", command, options.deployment.target)
+    return {**made, **known.facts(), **named_classes(names)}
+
+
+def _write(options: ConvertOptions, conversion: Conversion, graph: Graph, known: Recognised) -> int:
     """Compare, write, and tell what was found. The exit code: 1 if a comparison failed."""
     deployment, given = options.deployment, options.verification.input
     tolerance = options.verification.tolerance
@@ -190,23 +204,23 @@ def _write(options: ConvertOptions, conversion: Conversion, graph: Graph) -> int
         if options.verification.verify_with:
             examples = [*([conversion.given_example(given)] if given else []), *conversion.noises(graph)]
             build = lambda blobs: _graph(options, conversion, blobs)  # noqa: E731
-            asked = RuntimeChecks(options.verification.verify_with, examples, tolerance, build)
-            checks = write_checked(graph, options.output, deployment, asked)
-            report["runtimes"] = [check.as_json() for check in checks]
+            tell = lambda checks: measured_error(report | as_report(checks))  # noqa: E731
+            asked = RuntimeChecks(options.verification.verify_with, examples, tolerance, build, tell)
+            report |= as_report(write_checked(graph, options.output, deployment, asked))
         else:
-            write_model(graph, options.output, deployment)
-    return _told(options, report)
+            write_model(graph.telling(measured_error(report)), options.output, deployment)
+    return _told(options, report, graph, known)
 
 
 def _loaded(options: ConvertOptions) -> Net:
     """The net as it shall be converted, before BatchNorm is folded."""
     net = options.net.load(options.caffemodel, fill=options.allow_missing)
     if not options.allow_missing:
-        _require_weights(net, options.caffemodel)
+        require_weights(net, options.caffemodel)
     if options.deploy:
         net = to_deploy(net)
     else:
-        _warn_of_training(net, options.net.prototxt)
+        warn_of_training(net, options.net.prototxt)
     return without_softmax(net) if options.deployment.no_softmax else net
 
 
@@ -218,7 +232,8 @@ def _graph(options: ConvertOptions, conversion: Conversion, outputs: Sequence[st
         outputs=outputs,
         fully_convolutional=conversion.fully_conv,
         fixed=conversion.fixed,
-        extra_metadata=_preprocessing(options),
+        extra_metadata=options.preprocessing.noted(),
+        preprocessing=conversion.preprocessing,
     )
 
 
@@ -232,58 +247,23 @@ def _check_name(options: ConvertOptions) -> None:
         raise OptionError(f"{path}: what is written is an ONNX model, expected a name that ends in .onnx")
 
 
-def _check_order(prototxt: str, caffemodel: str) -> None:
-    """Raises OptionError where the two files were given for one another."""
-    there = Path(prototxt).is_file() and Path(caffemodel).is_file()
-    if there and not is_text(prototxt) and is_text(caffemodel):
-        raise OptionError(
-            f"{prototxt}: a binary file, and {caffemodel} a text: expected the prototxt first, then the"
-            " caffemodel"
-        )
-
-
-def _warn_of_training(net: Net, file: str) -> None:
-    """Say what a deploy net would not have: losses, accuracies, and the labels that they read."""
-    judges = [net_layer for net_layer in net.layers if judges_predictions(net_layer)]
-    if not judges:
-        return
-    labels = {p.bottoms[index] for p in judges for index in p.layer.blind_bottoms if index < len(p.bottoms)}
-    read = [blob for blob in net.inputs if net.blobs.get(blob, blob) in labels]
-    with_labels = f" and the input {', '.join(read)}" if read else ""
-    names = ", ".join(net_layer.name for net_layer in judges)
-    warnings.warn(
-        f"{file}: a training net: the model keeps {names}{with_labels}; --deploy leaves them out",
-        stacklevel=2,
-    )
-
-
-def _require_weights(net: Net, file: str) -> None:
-    missing = layers_without_weights(net)
-    if missing:
-        raise WeightsError(
-            f"{file}: no weights for layer(s) {', '.join(missing)};"
-            " --allow-missing keeps their fillers' values"
-        )
-
-
-def _preprocessing(options: ConvertOptions) -> dict[str, str]:
-    entries = {"channel_order": options.channel_order.upper()}
-    mean = pixel_alone(options.mean)
-    if mean is not None:
-        entries["mean_pixel"] = ",".join(map(str, mean))
-    return entries
-
-
 def _failed_blobs(report: dict[str, Any]) -> list[str]:
     return [b["blob"] for result in report.get("runs", ()) for b in result["blobs"] if not b["passed"]]
 
 
-def _told(options: ConvertOptions, report: dict[str, Any]) -> int:
-    """The exit code; the report goes to ``--json``, blobs that are beyond the tolerance to stderr."""
+def _told(options: ConvertOptions, report: dict[str, Any], graph: Graph, known: Recognised) -> int:
+    """The exit code; the report goes to ``--json``, a written model's card to ``--card``, blobs that are
+    beyond the tolerance to stderr."""
     failed = _failed_blobs(report)
     passed = not failed and all(check["passed"] for check in report.get("runtimes", ()))
     if options.verification.json is not None:
         write_json(options.verification.json, {"passed": passed, **report})
+    card = options.provenance.card
+    if passed and card is not None:
+        measured = measured_error(report).get("measured_error", "")
+        weights = [Path(f"{options.output}.data")] if options.deployment.external_data else []
+        files = [options.output, *(path for path in weights if path.is_file())]
+        write_card(card, files, graph, measured, [known.weights] if known.weights else [])
     if failed:
         names = ", ".join(failed)
         text = printable(f"{options.output}: not written: beyond tolerance: {names}")

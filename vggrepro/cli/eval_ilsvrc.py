@@ -28,6 +28,7 @@ from vggrepro.cli.options.repeat import add_repeat_option, command_line, repeate
 from vggrepro.cli.options.report_files import ReportFiles, add_report_options
 from vggrepro.cli.options.truth import TruthOptions, add_truth_options
 from vggrepro.cli.options.values import amount
+from vggrepro.cli.options.zoo import expecting, measured_as_published
 from vggrepro.cli.run import Parser, kept_in, run_ranks
 from vggrepro.cli.verdict import show, verdict, verdict_of_repetition
 from vggrepro.data.truth.ground_truth import Truth
@@ -37,6 +38,7 @@ from vggrepro.evaluation.measuring.image_choice import choose_images, source_fin
 from vggrepro.evaluation.measuring.pipeline import ImageSet
 from vggrepro.evaluation.reporting.stored_report import StoredReport, read_report
 from vggrepro.graph.metadata import file_sha256
+from vggrepro.paper.known_models import list_zoo
 from vggrepro.paper.rows import list_rows
 from vggrepro.system.ranks import Ranks
 
@@ -74,6 +76,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = read(EvaluationOptions, parser().parse_args(command))
     if options.goals.list_rows:
         print(list_rows())
+        return 0
+    if options.goals.list_zoo:
+        print(list_zoo())
         return 0
     return run_ranks(
         lambda ranks: (
@@ -146,8 +151,9 @@ class _Inputs:
 
 def _open(options: EvaluationOptions, stored: StoredReport | None) -> _Inputs:
     """Open everything that is read. It must be what the ``stored`` report, if there is one, tells."""
-    goals, check = options.goals, stored.check if stored is not None else lambda _: None
-    plan, files = goals.plan(), _hashed(options)
+    goals, expectation = measured_as_published(options.goals)
+    check = stored.check if stored is not None else lambda _: None
+    plan, files = expecting(goals.plan(), expectation), _hashed(options)
     check({"net_files": plan.net_facts(), "files": files})
     truth = options.truth.open(embedded=goals.demo)
     shown = {"images": truth.source.name, "images_fingerprint": source_fingerprint(truth.source)}
@@ -172,7 +178,7 @@ def _evaluate(
     """Evaluate, and write what was found. ``stored`` is the report that this is a repetition of."""
     options.report.check(options)
     theirs = options.answers.check(options)
-    if options.goals.expect is None:
+    if options.goals.expect is None and options.goals.zoo is None:
         refuse_without("--expect", options, "tolerance")
     inputs = _open(options, stored)
     plan, truth, images = inputs.plan, inputs.truth, inputs.images

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,6 +13,7 @@ from vggrepro.cli.options.read import read
 from vggrepro.cli.options.refuse import refuse_together
 from vggrepro.cli.options.results import add_json_option, check_outputs
 from vggrepro.cli.paper_nets import paper_nets
+from vggrepro.cli.recognised import recognise
 from vggrepro.cli.run import Parser, run
 from vggrepro.emit import Shape
 from vggrepro.errors import OptionError
@@ -27,6 +29,7 @@ class InspectOptions:
 
     net: NetOptions
     tables: bool
+    caffemodel: str | None
     json: Path | None
     traceback: bool
 
@@ -46,6 +49,9 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("prototxt", nargs="?", default="", help="the net: V0, V1 or current format")
     parser.add_argument(
+        "caffemodel", nargs="?", help="its weights: only to tell which published model they are"
+    )
+    parser.add_argument(
         "--tables",
         action="store_true",
         help="show the paper's Tables 1 and 2 and the arithmetic of section 2.3, computed from the package's"
@@ -62,6 +68,7 @@ def _inspect(options: InspectOptions) -> int:
         return _tables(options)
     if not options.net.prototxt:
         raise OptionError("no net: expected a prototxt (or --tables)")
+    known = recognise(options.net.prototxt, options.caffemodel)
     net = options.net.load(None, fill=False)
     rows, totals = inspect(net)
     inputs = ", ".join(f"{blob} {_by(shape)}" for blob, shape in net.inputs.items())
@@ -71,9 +78,11 @@ def _inspect(options: InspectOptions) -> int:
             "inputs": {blob: list(shape) for blob, shape in net.inputs.items()},
             "layers": [row.as_json() for row in rows],
             "totals": totals.as_json(),
+            "published": known.names,
         }
         write_json(options.json, content)
     print(printable(f"{net.name or 'net'}: {inputs}"))
+    known.tell(sys.stdout)
     print(_table(rows, totals))
     return 0
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vggrepro.cli.options.deployment import DeploymentOptions
+from vggrepro.graph.metadata import add_metadata
 from vggrepro.graph.model import Graph
 from vggrepro.system.terminal import printable
 from vggrepro.verify.runtimes.written import BuildGraph, Example, RuntimeCheck, check_written, installed
@@ -24,6 +26,8 @@ class RuntimeChecks:
     examples: Sequence[Example]
     tolerance: float
     build: BuildGraph
+    tell: Callable[[Sequence[RuntimeCheck]], Mapping[str, str]] = lambda _: {}
+    """What the model's metadata says of the checks."""
 
 
 def write_model(graph: Graph, path: Path, options: DeploymentOptions) -> None:
@@ -47,11 +51,17 @@ def write_checked(
             for check in check_written(model, graph, runtime, asked.examples, asked.tolerance, asked.build)
         ]
         if all(check.passed for check in checks):
+            add_metadata(model, asked.tell(checks))
             for file in sorted(folder.iterdir(), key=lambda file: file.name == path.name):  # the model last
                 file.replace(path.parent / file.name)
             _tell_size(path)
     _tell(checks, path, asked.tolerance)
     return checks
+
+
+def as_report(checks: Sequence[RuntimeCheck]) -> dict[str, Any]:
+    """What a report says of the checks, ready for JSON."""
+    return {"runtimes": [check.as_json() for check in checks]}
 
 
 def _tell(checks: Sequence[RuntimeCheck], path: Path, tolerance: float) -> None:

@@ -8,6 +8,7 @@ import onnx
 
 from vggrepro.errors import FixedShapeError, NetError, ShapeError, did_you_mean
 from vggrepro.graph.assembly import Outputs, assemble_graph
+from vggrepro.graph.embedded_preprocessing import Preprocessing, with_preprocessing
 from vggrepro.graph.forward_pass import emit_forward
 from vggrepro.graph.free_sizes import BATCH, BATCH_AND_SIZE, FIXED, symbolic_dims
 from vggrepro.graph.model import Graph
@@ -15,6 +16,7 @@ from vggrepro.graph.targets.convert import Deployment, deployed
 from vggrepro.graph.targets.table import target_named
 from vggrepro.net.net import Net
 from vggrepro.net.transforms.fully_convolutional import fully_convolutional as to_fully_convolutional
+from vggrepro.net.transforms.opencv_detections import with_opencv_detections
 
 
 def to_onnx(
@@ -27,6 +29,7 @@ def to_onnx(
     ir_version: int | None = None,
     fixed: bool = False,
     half: bool = False,
+    preprocessing: Preprocessing | None = None,
 ) -> onnx.ModelProto:
     """The net as an ONNX model. Inputs and outputs bear the blobs' names, float32.
 
@@ -41,14 +44,19 @@ def to_onnx(
 
     ``target`` is the runtime that shall run the model (:mod:`vggrepro.graph.targets.table`), ``opset`` and
     ``ir_version`` its operator set and file format (None: the target's usual ones). ``half`` stores large
-    weights as float16.
+    weights as float16. With ``preprocessing`` the model takes a decoded image, uint8.
 
     Raises NetError for an unknown blob, FixedShapeError if a fully convolutional model cannot be
     free in height and width, UnsupportedError that names layer and operator for what a target lacks.
     """
     deployment = Deployment(target, opset, ir_version, half)
     graph = build_deployed(
-        net, deployment, outputs=outputs, fully_convolutional=fully_convolutional, fixed=fixed
+        net,
+        deployment,
+        outputs=outputs,
+        fully_convolutional=fully_convolutional,
+        fixed=fixed,
+        preprocessing=preprocessing,
     )
     return graph.to_model()
 
@@ -61,15 +69,21 @@ def build_deployed(
     fully_convolutional: bool = False,
     fixed: bool = False,
     extra_metadata: Mapping[str, str] | None = None,
+    preprocessing: Preprocessing | None = None,
 ) -> Graph:
     """As :func:`to_onnx`, with the weights left outside; ``extra_metadata`` is added to the model's."""
+    target = target_named(deployment.target)
+    if target.own_detections:
+        net = with_opencv_detections(to_fully_convolutional(net) if fully_convolutional else net)
     graph = build_forward(
         net,
         outputs=outputs,
-        fully_convolutional=fully_convolutional,
-        fixed=fixed or target_named(deployment.target).fixed,
+        fully_convolutional=fully_convolutional and not target.own_detections,
+        fixed=fixed or target.fixed,
         extra_metadata=extra_metadata,
     )
+    if preprocessing is not None:
+        graph = with_preprocessing(graph, preprocessing)
     return deployed(graph, deployment)
 
 

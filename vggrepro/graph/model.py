@@ -18,7 +18,14 @@ import numpy.typing as npt
 import onnx
 
 from vggrepro.caffe.wire import prefix
-from vggrepro.emit import declared_tensor, place_outside, properties, tensor, tensor_info
+from vggrepro.emit import (
+    declared_tensor,
+    place_outside,
+    properties,
+    tensor,
+    tensor_info,
+    with_named_domains,
+)
 from vggrepro.errors import UnsupportedError
 from vggrepro.graph.label_checks import LabelCheck
 from vggrepro.graph.metadata import digests
@@ -79,6 +86,16 @@ class Graph:
         dims = info.type.tensor_type.shape.dim
         return axis < len(dims) and not dims[axis].HasField("dim_value")
 
+    def telling(self, entries: Mapping[str, str]) -> Graph:
+        """The graph with these entries in its metadata, in place of those of the same keys."""
+        skeleton = onnx.ModelProto()
+        skeleton.CopyFrom(self.skeleton)
+        kept = [entry for entry in skeleton.metadata_props if entry.key not in entries]
+        del skeleton.metadata_props[:]
+        skeleton.metadata_props.extend(kept)
+        skeleton.MergeFrom(properties(entries))
+        return replace(self, skeleton=skeleton)
+
     def to_model(self) -> onnx.ModelProto:
         """The complete model, with a copy of every weight inside."""
         model = onnx.ModelProto()
@@ -93,9 +110,9 @@ class Graph:
 
     def check(self) -> None:
         """Run ``onnx.checker`` in full, with strict shape inference; weights are checked as inputs of
-        their shapes, which costs no copy of them."""
-        model = onnx.ModelProto()
-        model.CopyFrom(self.skeleton)
+        their shapes, which costs no copy of them. A runtime's own operators, which it looks for among those
+        of ONNX, are not checked."""
+        model = with_named_domains(self.skeleton)
         kept = [i for i in model.graph.initializer if i.name not in self.weights]
         del model.graph.initializer[:]
         model.graph.initializer.extend(kept)

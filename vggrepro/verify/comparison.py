@@ -75,9 +75,12 @@ def magnitude(array: npt.NDArray[Any]) -> float:
     return float(finite.max(initial=0))
 
 
-def compare_with_reference(session: Session, net: Net, inputs: Arrays, tolerance: float) -> list[Difference]:
+def compare_with_reference(
+    session: Session, net: Net, inputs: Arrays, tolerance: float, images: Arrays | None = None
+) -> list[Difference]:
     """Compare every output of a session with the blob of that name that the float64 reference of ``net``
-    gives for the same ``inputs``, in the order of the outputs.
+    gives for the same ``inputs``, in the order of the outputs. The session takes ``images`` in place of
+    inputs of their names.
 
     ``tolerance`` is relative to the largest absolute value of each blob. Where the session gives a map (N, C,
     H, W) for a blob that is a vector (N, C * H * W) in ``net``, because its graph is fully convolutional, the
@@ -85,7 +88,7 @@ def compare_with_reference(session: Session, net: Net, inputs: Arrays, tolerance
     """
     values, moved = reference_walk(net, inputs, {})
     want = {**{blob: values[value] for blob, value in net.blobs.items()}, **moved}
-    got = session.run(inputs)
+    got = session.run({**inputs, **(images or {})})
     differences, detections = [], detection_blobs(net)
     for blob, found in got.items():
         exact = want[blob]

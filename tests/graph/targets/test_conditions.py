@@ -47,3 +47,30 @@ def test_averages_that_count_their_padding():
 def test_operands_that_are_computed_or_known():
     assert conditions.no_constants(place(lambda g: g.op("Add", "x", "x")))
     assert not conditions.no_constants(place(lambda g: g.op("Add", "x", g.const(1.0))))
+
+
+def test_axes_that_are_named():
+    def resize(**attributes):
+        return place(lambda g: g.op("Resize", "x", "", "", g.ints([4, 4]), mode="nearest", **attributes))
+
+    assert conditions.names_axes(resize(axes=[2, 3]))
+    assert not conditions.names_axes(resize())
+
+
+def test_rows_behind_detections():
+    def choice(padded):
+        def build(g):
+            ones, rows = g.const(np.ones((4, 1))), g.const(np.ones((4, 7)))
+            padding = g.op("Pad", ones, g.ints([0, 0, 0, 6]), g.const(-1)) if padded else rows
+            return g.op("Where", g.op("Greater", ones, g.const(0)), rows, padding)
+
+        return place(build)
+
+    assert conditions.padded_rows(choice(True))
+    assert not conditions.padded_rows(choice(False))
+
+
+def test_bytes():
+    cast = place(lambda g: g.op("Cast", g.const([1, 2], np.uint8), to=1))
+    assert conditions.of_bytes(cast)
+    assert not conditions.of_bytes(place(lambda g: g.op("Cast", g.const([1, 2], np.int64), to=1)))

@@ -7,19 +7,22 @@ from argparse import ArgumentParser, BooleanOptionalAction
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from vggrepro.cli.options.device import add_device_option, add_threads_option, placed
 from vggrepro.cli.options.images import Decoding, add_decoding_options, add_kernel_option, add_workers_option
 from vggrepro.cli.options.mean import (
+    MeanAs,
     MeanOption,
     add_channel_order_option,
+    add_mean_as_option,
     add_mean_option,
+    add_scale_option,
     hint_at_order,
 )
 from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.refuse import refuse_with_demo
-from vggrepro.cli.options.values import factor, positive, sizes
+from vggrepro.cli.options.values import positive, sizes
 from vggrepro.data.augment import ILSVRC_MEAN_BGR
 from vggrepro.data.decode import Exif
 from vggrepro.data.mean_image import read_mean_image
@@ -36,8 +39,6 @@ from vggrepro.evaluation.protocols import AVERAGES, BEFORE, PROTOCOLS, Member
 from vggrepro.paper.nets import PROTOTXT
 from vggrepro.system.ranks import Alone, Ranks
 from vggrepro.system.threads import default_threads
-
-MeanAs = Literal["image", "pixel"]
 
 
 @dataclass(frozen=True)
@@ -199,21 +200,9 @@ def add_network_options(options: Options) -> None:
     )
     add_prototxt_option(options)
     add_mean_option(options, f"{','.join(map(str, ILSVRC_MEAN_BGR))}, of the published models")
-    options.add_argument(
-        "--mean-as",
-        choices=get_args(MeanAs),
-        default=NetworkOptions.mean_as,
-        help="a mean image is cropped with the images, as Caffe does, or averaged to a mean pixel, as"
-        " pycaffe's examples do (default: image)",
-    )
+    add_mean_as_option(options)
     add_channel_order_option(options)
-    options.add_argument(
-        "--scale",
-        type=factor,
-        default=ReadingOptions.scale,
-        metavar="S",
-        help="multiply pixels by S after the mean is subtracted, as 0.017 for MobileNet (default: 1)",
-    )
+    add_scale_option(options)
 
 
 def add_prototxt_option(options: Options) -> None:

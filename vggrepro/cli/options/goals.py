@@ -40,6 +40,8 @@ class GoalOptions:
     published: tuple[str, ...] = ()
     row: tuple[str, ...] = ()
     list_rows: bool = False
+    zoo: str | None = None
+    list_zoo: bool = False
     score_blob: str | None = None
     sweep: tuple[str, ...] = ()
     expect: str | None = None
@@ -106,7 +108,8 @@ class GoalOptions:
 
 
 def add_goal_options(options: Options) -> None:
-    """Add ``--demo``, ``--table``, ``--published``, ``--row`` and ``--list-rows``."""
+    """Add ``--demo``, ``--table``, ``--published``, ``--row``, ``--list-rows``, ``--zoo`` and
+    ``--list-zoo``."""
     add_demo_option(options, "the embedded miniature of ILSVRC: images, labels and network")
     options.add_argument(
         "--table",
@@ -133,6 +136,16 @@ def add_goal_options(options: Options) -> None:
         help='a row of the table, as "D:256;512" (see --list-rows); repeatable',
     )
     options.add_argument("--list-rows", action="store_true", help="list the rows of all tables, and stop")
+    options.add_argument(
+        "--zoo",
+        metavar="NAME",
+        help="a published model: views, resizing, mean, scale and channels as it was measured, and the"
+        " published errors as what is expected; with --weights FILE and, but for the paper's nets,"
+        " --deploy FILE",
+    )
+    options.add_argument(
+        "--list-zoo", action="store_true", help="list the published models for --zoo, and stop"
+    )
 
 
 def add_sweep_option(options: Options) -> None:

@@ -1,18 +1,20 @@
-"""The convention of a net's input: ``--mean`` and ``--channel-order``."""
+"""The convention of a net's input: ``--mean``, ``--mean-as``, ``--scale`` and ``--channel-order``."""
 
 from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 from vggrepro.cli.options.read import Options
-from vggrepro.cli.options.values import mean
+from vggrepro.cli.options.values import factor, mean
 from vggrepro.data.preprocess import ChannelOrder
 from vggrepro.errors import OptionError
 
 MeanOption = tuple[float, float, float] | Path
 """A mean pixel, blue, green, red, 0-255, or the file of a mean image."""
+
+MeanAs = Literal["image", "pixel"]
 
 
 def add_mean_option(options: Options, default: str) -> None:
@@ -23,6 +25,28 @@ def add_mean_option(options: Options, default: str) -> None:
         metavar="B,G,R",
         help="mean pixel, 0-255; in evaluation also one value for all channels, or a mean image,"
         f" FILE.binaryproto or FILE.npy (default: {default})",
+    )
+
+
+def add_mean_as_option(options: Options) -> None:
+    """Add ``--mean-as``."""
+    options.add_argument(
+        "--mean-as",
+        choices=get_args(MeanAs),
+        default="image",
+        help="a mean image is cropped with the images, as Caffe does, or averaged to a mean pixel, as"
+        " pycaffe's examples do (default: image)",
+    )
+
+
+def add_scale_option(options: Options) -> None:
+    """Add ``--scale``."""
+    options.add_argument(
+        "--scale",
+        type=factor,
+        default=1.0,
+        metavar="S",
+        help="multiply pixels by S after the mean is subtracted, as 0.017 for MobileNet (default: 1)",
     )
 
 

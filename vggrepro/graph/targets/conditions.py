@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from vggrepro.graph.targets.draft import Place
+import numpy as np
+
+from vggrepro.graph.targets.draft import Place, layer_of, made_by
 
 
 def padded(place: Place) -> bool:
@@ -104,3 +106,24 @@ def beyond_planes(place: Place) -> bool:
 def on_a_line(place: Place) -> bool:
     """One spatial axis."""
     return len(place.dims(0) or ()) == 3
+
+
+def of_bytes(place: Place) -> bool:
+    """A Cast of uint8: every target takes images of bytes."""
+    return place.node.op_type == "Cast" and place.draft.dtype(place.input(0)) == np.uint8
+
+
+def padded_rows(place: Place) -> bool:
+    """The choice between rows that are detections and rows of -1."""
+    return made_by(place, 2, "Pad") is not None and (place.out_dims() or ())[-1:] == (7,)
+
+
+def boxes_without_area(place: Place) -> bool:
+    """Boxes whose sides no exponential makes: they may be negative."""
+    layer = layer_of(place.node)
+    return not any(node.op_type == "Exp" and layer_of(node) == layer for node in place.draft.nodes)
+
+
+def names_axes(place: Place) -> bool:
+    """An operator that works along some axes, and names them."""
+    return "axes" in place.attributes

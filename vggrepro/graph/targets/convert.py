@@ -7,14 +7,20 @@ from dataclasses import dataclass
 
 from vggrepro.errors import UnsupportedError
 from vggrepro.graph.model import Graph
-from vggrepro.graph.targets import affine, plain
+from vggrepro.graph.targets import affine, conditions, plain
 from vggrepro.graph.targets.draft import Draft, Place, Rule, layer_of, rewrite
 from vggrepro.graph.targets.fold import fold_constants
 from vggrepro.graph.targets.half import with_half_weights
-from vggrepro.graph.targets.interface import with_axes, without_characters, without_unread_inputs
+from vggrepro.graph.targets.interface import (
+    as_onnx_operators,
+    with_axes,
+    without_characters,
+    without_unread_inputs,
+)
 from vggrepro.graph.targets.lrn_node import lrn
 from vggrepro.graph.targets.opsets import in_opset
 from vggrepro.graph.targets.table import Lack, Target, target_named
+from vggrepro.net.transforms.opencv_detections import OPENCV
 
 ALWAYS: Sequence[tuple[str, Rule]] = (
     ("Identity", plain.no_identity),
@@ -62,7 +68,7 @@ def deployed(graph: Graph, deployment: Deployment) -> Graph:
     if deployment.half:
         draft = with_half_weights(draft)
     _require_operators(draft, target)
-    finished = without_characters(draft.finished(), target.names)
+    finished = as_onnx_operators(without_characters(draft.finished(), target.names), OPENCV)
     return finished if target.unread_inputs else without_unread_inputs(finished)
 
 
@@ -83,7 +89,8 @@ def _without(draft: Draft, lack: Lack, target: Target) -> Draft:
 
 def _require_operators(draft: Draft, target: Target) -> None:
     for node in draft.nodes:
-        if target.operators is not None and node.op_type not in target.operators:
+        known = target.operators is None or node.op_type in target.operators
+        if not known and node.domain != OPENCV and not conditions.of_bytes(Place(draft, node)):
             raise UnsupportedError(
                 f"layer {layer_of(node)!r}: operator {node.op_type} is not in {target.title},"
                 " or not in all its versions"

@@ -44,6 +44,18 @@ def without_unread_inputs(graph: Graph) -> Graph:
     return replace(graph, skeleton=skeleton)
 
 
+def as_onnx_operators(graph: Graph, domain: str) -> Graph:
+    """The graph with a domain's operators among those of ONNX, where a runtime looks for its own ones."""
+    skeleton = _copy(graph)
+    for node in skeleton.graph.node:
+        if node.domain == domain:
+            node.domain = ""
+    kept = [entry for entry in skeleton.opset_import if entry.domain != domain]
+    del skeleton.opset_import[:]
+    skeleton.opset_import.extend(kept)
+    return replace(graph, skeleton=skeleton)
+
+
 def without_characters(graph: Graph, characters: str) -> Graph:
     """The graph with ``_`` for each of these characters in the names of outputs."""
     table = str.maketrans(dict.fromkeys(characters, "_"))

@@ -223,3 +223,12 @@ def _pool(place: Place, x: str, count: int) -> str | None:
     mean = g.op("GlobalAveragePool", x)
     total = mean if kind == "Mean" else g.op("Mul", mean, g.const(np.full((1, 1, 1, 1), count)))
     return g.op("Sqrt", total) if kind == "L2" else total
+
+
+def zero_rows(place: Place) -> Sequence[str] | None:
+    """A choice between detections and rows that are none, as one between detections and zeros.
+
+    DEVIATION: where an image has no detection, SSD gives a row with its index; OpenCV's Caffe importer and
+    this form give zeros.
+    """
+    return place.again(place.input(0), place.input(1), place.g.const(np.zeros((1, 1))))

@@ -13,6 +13,7 @@ from typing import Any
 from vggrepro.errors import UnsupportedError
 from vggrepro.graph.targets import conditions, rewrites
 from vggrepro.graph.targets.draft import Place, Rule
+from vggrepro.graph.targets.opsets import sizes_of_all_axes
 
 Condition = Callable[[Place], bool]
 
@@ -57,6 +58,8 @@ class Target:
     """Whether it has tensors without axes; otherwise they get one of size 1."""
     unread_inputs: bool = True
     """Whether an input may be there that nothing reads."""
+    own_detections: bool = False
+    """Whether DetectionOutput is an operator of its own, which it calls as one of ONNX's."""
     names: str = ""
     """Characters that names of outputs must not have."""
     lacks: tuple[Lack, ...] = ()
@@ -67,7 +70,23 @@ def lacks(operators: str, reason: str, seen: str, **how: Any) -> tuple[Lack, ...
     return tuple(Lack(operator, reason, seen, **how) for operator in operators.split())
 
 
+_SLOPES = "slopes along another axis than the channels give wrong values"
+
 OPENCV5 = (
+    Lack(
+        "Where",
+        "its importer's rows behind detections are 0",
+        "OpenCV 4.14",
+        conditions.padded_rows,
+        rewrites.zero_rows,
+    ),
+    Lack("Resize", "axes are not implemented", "OpenCV 5.0.0", conditions.names_axes, sizes_of_all_axes),
+    Lack(
+        "NonMaxSuppression",
+        "boxes without an area stay or go otherwise",
+        "OpenCV 5.0.0",
+        conditions.boxes_without_area,
+    ),
     *lacks(
         "Conv",
         "padding of a 1x1 convolution gives wrong values",
@@ -75,12 +94,7 @@ OPENCV5 = (
         where=conditions.padded_point,
         remedy=rewrites.pad_apart,
     ),
-    *lacks(
-        "PRelu",
-        "slopes along another axis than the channels give wrong values",
-        "OpenCV 5.0.0",
-        where=conditions.slope_beyond_channels,
-    ),
+    Lack("PRelu", _SLOPES, "OpenCV 5.0.0", conditions.slope_beyond_channels),
     *lacks(
         "Reciprocal",
         "infinite values in unused places of its memory layout reach the next convolution",
@@ -143,12 +157,7 @@ OPENCV4 = (
         where=conditions.padded_point,
         remedy=rewrites.pad_apart,
     ),
-    *lacks(
-        "PRelu",
-        "slopes along another axis than the channels give wrong values",
-        "OpenCV 4.8 to 4.14",
-        where=conditions.slope_beyond_channels,
-    ),
+    Lack("PRelu", _SLOPES, "OpenCV 4.8 to 4.14", conditions.slope_beyond_channels),
     *lacks(
         "ConvTranspose",
         "more than two spatial axes are not implemented",
@@ -251,7 +260,7 @@ _ELEMENTWISE = names(
 )
 _PLANES = names(
     "AveragePool Clip Concat Conv ConvTranspose Flatten Gemm GlobalAveragePool GlobalMaxPool LRN"
-    " MatMul MaxPool Pad Reshape Slice Softmax Split Transpose"
+    " MatMul MaxPool Pad Reshape Resize Slice Softmax Split Transpose"
 )
 _REDUCTIONS = names("ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare")
 
@@ -269,8 +278,8 @@ TARGETS = {
             | _PLANES
             | _REDUCTIONS
             | names(
-                "Cast Equal Expand Gather GatherElements Greater GreaterOrEqual Less LessOrEqual Not"
-                " OneHot Squeeze Tile TopK Unsqueeze Where"
+                "Cast Equal Expand Gather GatherElements GatherND Greater GreaterOrEqual Less LessOrEqual"
+                " NonMaxSuppression Not OneHot ScatterND Shape Squeeze Tile TopK Unsqueeze Where"
             ),
         ),
         Target(
@@ -282,6 +291,7 @@ TARGETS = {
             operators=_ELEMENTWISE | _PLANES,
             scalars=False,
             unread_inputs=False,
+            own_detections=True,
         ),
         Target("openvino", "OpenVINO", lacks=OPENVINO),
         Target(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,18 @@ BuildGraph = Callable[[Sequence[str]], Graph]
 
 @dataclass(frozen=True)
 class Example:
-    """Arrays for a model's inputs, what to call them, and the net whose reference judges them."""
+    """Arrays for a net's inputs, what to call them, and the net whose reference judges them."""
 
     name: str
     judge: Net
     arrays: Arrays
+    images: Arrays = field(default_factory=dict)
+    """What the model takes in place of some of the arrays: images, where preprocessing is part of it."""
+
+    @property
+    def feeds(self) -> Arrays:
+        """What the model is fed."""
+        return {**self.arrays, **self.images}
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,7 @@ def check_written(
     """Run a written model on every example. ``tolerance`` is relative to the largest magnitude of each
     output; ``build`` makes the smaller models that find the first layer which differs. Raises
     UnsupportedError if the runtime is not installed."""
-    jobs = [Job(model, _read(graph, example.arrays), graph.output_names) for example in examples]
+    jobs = [Job(model, _read(graph, example.feeds), graph.output_names) for example in examples]
     replies = run_jobs(runtime, jobs)
     checks = []
     for example, reply in zip(examples, replies.replies, strict=True):
@@ -141,19 +148,24 @@ def _is_wrong(example: Example, runtime: Runtime, blob: str, tolerance: float, b
     with tempfile.TemporaryDirectory(prefix="vggrepro-") as folder:
         path = Path(folder) / "part.onnx"
         graph.save(path, external=True)
-        (reply,) = run_jobs(runtime, [Job(path, _read(graph, example.arrays), graph.output_names)]).replies
+        (reply,) = run_jobs(runtime, [Job(path, _read(graph, example.feeds), graph.output_names)]).replies
     if reply.error:
         return True
     return not all(d.passed for d in _differences(graph, example, reply, tolerance))
 
 
 def _differences(graph: Graph, example: Example, reply: Reply, tolerance: float) -> list[Difference]:
-    """An array of as many elements as the reference's is taken for it: some runtimes have no tensors with
-    fewer than two axes."""
+    arrays = {blob: reply.arrays[output] for blob, output in graph.blobs.items()}
     want = reference_forward(example.judge, example.arrays)
-    differences, detections = [], detection_blobs(example.judge)
-    for blob, output in graph.blobs.items():
-        found, exact = reply.arrays[output], want[blob]
+    return blob_differences(example.judge, arrays, want, tolerance)
+
+
+def blob_differences(net: Net, arrays: Arrays, want: Arrays, tolerance: float) -> list[Difference]:
+    """The differences of blobs from those of a reference. An array of as many elements as the reference's is
+    taken for it: some runtimes have no tensors with fewer than two axes."""
+    differences, detections = [], detection_blobs(net)
+    for blob, found in arrays.items():
+        exact = want[blob]
         if found.size == exact.size:
             found = found.reshape(exact.shape)
         if blob in detections:

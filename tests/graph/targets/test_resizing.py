@@ -1,0 +1,65 @@
+"""Layers that resize, in the OpenCV that is installed and in ONNX Runtime: right, or refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from vggrepro.errors import UnsupportedError
+from vggrepro.graph.forward import build_deployed
+from vggrepro.graph.reference import reference_forward
+from vggrepro.graph.targets.convert import Deployment
+from vggrepro.net import Net, load_net
+from vggrepro.verify.runtimes.jobs import Job, run_jobs
+from vggrepro.verify.runtimes.written import installed
+
+BILINEAR = 'bias_term: false weight_filler { type: "bilinear" }'
+LAYERS = {
+    "zoomed": 'type: "Interp" interp_param { zoom_factor: 3 }',
+    "to a size": 'type: "Interp" interp_param { height: 13 width: 25 }',
+    "shrunk": 'type: "Interp" interp_param { shrink_factor: 2 }',
+    "made smaller": 'type: "Interp" interp_param { height: 4 width: 5 }',
+    "repeated": 'type: "Upsample" upsample_param { scale: 3 }',
+    "bilinear by group": 'type: "Deconvolution" convolution_param { num_output: 3 group: 3 kernel_size: 4'
+    f" stride: 2 pad: 1 {BILINEAR} }}",
+    "bilinear, FCN's": 'type: "Deconvolution" convolution_param { num_output: 3 kernel_size: 16 stride: 8'
+    f" {BILINEAR} }}",
+}
+OPENCV = "opencv5" if int(cv2.__version__.split(".")[0]) >= 5 else "opencv4"
+
+
+def net(folder: Path, layer: str) -> Net:
+    path = folder / "net.prototxt"
+    path.write_text(
+        'input: "data" input_dim: 2 input_dim: 3 input_dim: 7 input_dim: 9\n'
+        f'layer {{ name: "a" bottom: "data" top: "y" {layer} }}'
+    )
+    return load_net(path, seed=1)
+
+
+@pytest.mark.parametrize("runtime", ["opencv", "onnxruntime"])
+@pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS.keys())
+def test_it_is_right(tmp_path: Path, layer: str, runtime: str) -> None:
+    resized = net(tmp_path, layer)
+    x = np.random.default_rng(0).standard_normal((2, 3, 7, 9)).astype(np.float32)
+    graph = build_deployed(resized, Deployment(OPENCV))
+    graph.save(tmp_path / "m.onnx")
+    (reply,) = run_jobs(installed(runtime), [Job(tmp_path / "m.onnx", {"data": x}, ["y"])]).replies
+    assert reply.error == ""
+    want = reference_forward(resized, {"data": x})["y"]
+    np.testing.assert_allclose(reply.arrays["y"].reshape(want.shape), want, atol=1e-5)
+
+
+@pytest.mark.parametrize("target", ["opencv4", "opencv5"])
+def test_unpooling_is_refused(tmp_path: Path, target: str) -> None:
+    (tmp_path / "net.prototxt").write_text(
+        'input: "data" input_dim: 1 input_dim: 3 input_dim: 8 input_dim: 8\n'
+        'layer { name: "p" type: "Pooling" bottom: "data" top: "p" top: "m"'
+        " pooling_param { pool: MAX kernel_size: 2 stride: 2 } }\n"
+        'layer { name: "u" type: "Upsample" bottom: "p" bottom: "m" top: "y" upsample_param { scale: 2 } }'
+    )
+    with pytest.raises(UnsupportedError, match=r"layer '\w': operator \w+ is not in OpenCV"):
+        build_deployed(load_net(tmp_path / "net.prototxt"), Deployment(target))

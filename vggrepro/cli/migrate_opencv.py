@@ -1,0 +1,139 @@
+"""migrate_opencv: from ``readNetFromCaffe``, which OpenCV 5 no longer has, to ``readNetFromONNX``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vggrepro.cli import convert_caffemodel
+from vggrepro.cli.conversion_check import Conversion
+from vggrepro.cli.net_to_convert import require_weights
+from vggrepro.cli.opencv_lines import ImageArguments, cpp_lines, python_lines
+from vggrepro.cli.options.net import NetOptions, add_net_options
+from vggrepro.cli.options.read import read
+from vggrepro.cli.options.results import add_output_option, check_outputs
+from vggrepro.cli.options.values import amount
+from vggrepro.cli.recognised import recognise
+from vggrepro.cli.run import NOTHING_WRITTEN, Parser, run
+from vggrepro.data.opencv import opencv
+from vggrepro.graph.forward import build_deployed
+from vggrepro.graph.targets.convert import Deployment
+from vggrepro.net import Net
+from vggrepro.paper.known_models import channels, factor, pixel
+from vggrepro.system.terminal import printable
+from vggrepro.verify.runtimes.caffe_importer import check_importer, importer
+
+TARGET = "opencv5"
+
+
+@dataclass(frozen=True)
+class MigrationOptions:
+    """The command line."""
+
+    net: NetOptions
+    caffemodel: str
+    output: Path
+    opencv4: str | None
+    tolerance: float
+    traceback: bool
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 converted, 1 an answer is not the reference's (nothing is written), 2 an error."""
+    options = read(MigrationOptions, parser().parse_args(argv))
+    return run(lambda: _migrate(options), traceback=options.traceback, kept=NOTHING_WRITTEN)
+
+
+def parser() -> argparse.ArgumentParser:
+    """All options of the command."""
+    parser = Parser(
+        prog="migrate_opencv",
+        description="Convert a Caffe model for OpenCV 5, verify it there, and print the lines of Python and"
+        " C++ that stand in place of readNetFromCaffe.",
+    )
+    parser.add_argument("prototxt", help="the net: V0, V1 or current format")
+    parser.add_argument("caffemodel", help="its weights: .caffemodel or Caffe's .h5")
+    add_output_option(parser, "the ONNX model to write")
+    add_net_options(parser)
+    parser.add_argument(
+        "--opencv4",
+        metavar="PYTHON",
+        help="an interpreter with OpenCV 4 and NumPy, whose readNetFromCaffe is compared too (default: this"
+        " one, if its OpenCV is 4)",
+    )
+    parser.add_argument(
+        "--tolerance",
+        type=amount,
+        default=1e-4,
+        metavar="T",
+        help="largest difference, relative to each output's largest magnitude (default: 1e-4)",
+    )
+    return parser
+
+
+def _migrate(options: MigrationOptions) -> int:
+    check_outputs(options.output, options=options)
+    image = _published_arguments(options)
+    net = options.net.load(options.caffemodel, fill=False)
+    require_weights(net, options.caffemodel)
+    newer = int(opencv().__version__.split(".")[0]) >= 5
+    python = options.opencv4 or (None if newer else sys.executable)
+    if python is not None and not _importer_agrees(options, net, python):
+        return 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what there is to say of the files was said when they were loaded
+        code = convert_caffemodel.main(_arguments(options, "opencv" if newer else "onnxruntime"))
+    if code:
+        return code
+    if not newer:
+        told = f"OpenCV {opencv().__version__} is installed: the file was not run in OpenCV 5"
+        print(f"note: {told}", file=sys.stderr)
+    print("\n".join(["", "Python:", "", *_indented(python_lines(net, str(options.output), image))]))
+    print("\n".join(["", "C++:", "", *_indented(cpp_lines(net, str(options.output), image))]))
+    return 0
+
+
+def _published_arguments(options: MigrationOptions) -> ImageArguments | None:
+    """What ``blobFromImage`` is told for a published model; None for other ones."""
+    for model in recognise(options.net.prototxt, options.caffemodel).models:
+        mean, scale, order = pixel(model.mean), factor(model.scale), channels(model.channel_order)
+        if mean is not None and scale is not None and order is not None:
+            return ImageArguments(mean, scale, order)
+    return None
+
+
+def _importer_agrees(options: MigrationOptions, net: Net, python: str) -> bool:
+    """Whether OpenCV 4 gives what the reference gives, for the same files; tells how far off it is."""
+    conversion = Conversion(net, net, fully_conv=False, fixed=True)
+    examples = conversion.noises(build_deployed(net, Deployment(TARGET)))
+    files = Path(options.net.prototxt), Path(options.caffemodel)
+    checks = check_importer(*files, importer(python), examples, options.tolerance)
+    for check in checks:
+        if check.passed:
+            worst = max((d.relative for d in check.differences), default=0)
+            who = f"{check.runtime} {check.version} ({check.example})"
+            print(printable(f"{who}: worst {worst:.1e} of {options.tolerance:g}"))
+        else:
+            what = f"{options.output}: not written: {check.complaint()}"
+            print(printable(f"error: {what}; convert_caffemodel does without it"), file=sys.stderr)
+    return all(check.passed for check in checks)
+
+
+def _arguments(options: MigrationOptions, runtime: str) -> list[str]:
+    """The command line of the conversion."""
+    net = options.net
+    arguments = [net.prototxt, options.caffemodel, "-o", str(options.output), "--target", TARGET]
+    arguments += ["--verify-with", runtime, "--phase", net.phase, "--level", str(net.level)]
+    arguments += ["--tolerance", str(options.tolerance)]
+    lists = {"--stage": net.stage, "--input-shape": net.input_shape, "--custom-shape": net.custom_shape}
+    arguments += [part for option, values in lists.items() for value in values for part in (option, value)]
+    flags = {"--allow-unknown": net.allow_unknown, "--allow-custom": net.allow_custom}
+    return arguments + [option for option, given in flags.items() if given]
+
+
+def _indented(lines: Sequence[str]) -> list[str]:
+    return [f"    {line}" for line in lines]

@@ -1,0 +1,47 @@
+"""What is amiss with a net that shall be converted: files in the wrong order, missing weights, losses."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from vggrepro.caffe.text import is_text
+from vggrepro.errors import OptionError, WeightsError
+from vggrepro.net import Net
+from vggrepro.net.requirements import layers_without_weights
+from vggrepro.net.transforms.deploy import judges_predictions
+
+
+def check_order(prototxt: str, caffemodel: str) -> None:
+    """Raises OptionError where the two files were given for one another."""
+    there = Path(prototxt).is_file() and Path(caffemodel).is_file()
+    if there and not is_text(prototxt) and is_text(caffemodel):
+        raise OptionError(
+            f"{prototxt}: a binary file, and {caffemodel} a text: expected the prototxt first, then the"
+            " caffemodel"
+        )
+
+
+def warn_of_training(net: Net, file: str) -> None:
+    """Say what a deploy net would not have: losses, accuracies, and the labels that they read."""
+    judges = [net_layer for net_layer in net.layers if judges_predictions(net_layer)]
+    if not judges:
+        return
+    labels = {p.bottoms[index] for p in judges for index in p.layer.blind_bottoms if index < len(p.bottoms)}
+    read = [blob for blob in net.inputs if net.blobs.get(blob, blob) in labels]
+    with_labels = f" and the input {', '.join(read)}" if read else ""
+    names = ", ".join(net_layer.name for net_layer in judges)
+    warnings.warn(
+        f"{file}: a training net: the model keeps {names}{with_labels}; --deploy leaves them out",
+        stacklevel=2,
+    )
+
+
+def require_weights(net: Net, file: str) -> None:
+    """Raises WeightsError that names the layers whose weights the file does not have."""
+    missing = layers_without_weights(net)
+    if missing:
+        raise WeightsError(
+            f"{file}: no weights for layer(s) {', '.join(missing)};"
+            " --allow-missing keeps their fillers' values"
+        )
