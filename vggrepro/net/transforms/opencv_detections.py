@@ -41,8 +41,8 @@ class OpenCVDetectionOutput(DetectionOutput):
             num_classes=self.classes,
             share_location=int(self.share_location),
             background_label_id=self.background,
-            code_type=self.code,
-            variance_encoded_in_target=int(self.variance_in_target),
+            code_type=self.code.name,
+            variance_encoded_in_target=int(self.code.variance_in_target),
             nms_threshold=self.nms_threshold,
             top_k=self.top_k or -1,
             keep_top_k=shape[2] // bottoms[0].shape[0],
@@ -52,9 +52,9 @@ class OpenCVDetectionOutput(DetectionOutput):
 
     def _lacking(self, bottoms: int) -> str:
         """What OpenCV's operator cannot do of this layer; "" if it can do it."""
-        if self.code not in CODES:
-            return f"code_type {self.code} is not implemented"
-        if self.variance_in_target:
+        if self.code.name not in CODES:
+            return f"code_type {self.code.name} is not implemented"
+        if self.code.variance_in_target:
             return "variance_encoded_in_target is not implemented for prior boxes with variances"
         if self.share_location and self.background not in range(self.classes):
             return "share_location without a background_label_id is not implemented"
