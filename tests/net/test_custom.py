@@ -182,3 +182,16 @@ def test_blobs_that_do_not_fit_a_known_layer_stay_errors(tmp_path: Path) -> None
     write_caffemodel(tmp_path / "w.caffemodel", message, {"conv": [np.zeros((9, 9), np.float32)]})
     with pytest.raises(WeightsError, match="conv"):
         custom(tmp_path, NET, tmp_path / "w.caffemodel")
+
+
+def test_a_shape_error_says_that_a_custom_shape_was_assumed(tmp_path: Path) -> None:
+    text = (
+        image(1, 3, 8, 8)
+        + layer("odd", "Oddity", "data", "rois")
+        + layer("roi", "ROIPooling", "data rois", more="roi_pooling_param { pooled_h: 2 pooled_w: 2 }")
+    )
+    with pytest.raises(
+        ShapeError, match=r"custom top 'rois': the first bottom's shape.*--custom-shape rois=300,5"
+    ):
+        custom(tmp_path, text)
+    assert custom(tmp_path, text, rois=(300, 5)).outputs == {"roi": (300, 3, 2, 2)}

@@ -7,7 +7,6 @@ the message thus takes the arrays along.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -31,6 +30,7 @@ from vggrepro.caffe.schema import FORK_FIELDS, PRIVATE_FIELDS
 from vggrepro.caffe.text import HEAD, looks_like_text
 from vggrepro.caffe.wire import LENGTH, Field, prefix, walk
 from vggrepro.errors import ParseError, VggReproError
+from vggrepro.system.caller_warning import warn_caller
 from vggrepro.system.file_names import failure
 from vggrepro.system.mapped import MappedFile
 
@@ -85,7 +85,7 @@ def _decode(view: memoryview, where: str) -> SavedBlob:
         raise error.within(where) from None
     if unknown:
         fields = ", ".join(map(str, sorted(unknown)))
-        warnings.warn(f"{where}: left out BlobProto fields {fields}", stacklevel=3)
+        warn_caller(f"{where}: left out BlobProto fields {fields}")
     return blob
 
 
@@ -158,7 +158,7 @@ def _open(
     if taken.unknown:
         unknown = ", ".join(islice(taken.unknown, MAX_NAMED))
         more = f" and {len(taken.unknown) - MAX_NAMED} more" if len(taken.unknown) > MAX_NAMED else ""
-        warnings.warn(f"{path}: left out what BVLC Caffe does not know: {unknown}{more}", stacklevel=3)
+        warn_caller(f"{path}: left out what BVLC Caffe does not know: {unknown}{more}")
     return BinaryFile(str(path), message, tuple(taken.blobs))
 
 

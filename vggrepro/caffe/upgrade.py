@@ -6,7 +6,6 @@ and BatchNorm layers that declare three parameters.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -23,6 +22,7 @@ from vggrepro.caffe.upgrade_v1 import (
     upgrade_v1_net,
 )
 from vggrepro.errors import UpgradeError
+from vggrepro.system.caller_warning import warn_caller
 
 _SOLVER_TYPES = {
     "SGD": "SGD",
@@ -65,7 +65,7 @@ def upgrade_solver(text: str) -> str:
 
 def _written(result: Upgraded[_Definition]) -> str:
     for problem in result.problems:
-        warnings.warn(problem, stacklevel=3)
+        warn_caller(problem)
     return format_message(result.message)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -12,6 +11,7 @@ from vggrepro.caffe.blob import SavedBlob
 from vggrepro.caffe.hdf5 import is_hdf5, read_layers
 from vggrepro.caffe.upgrade import upgrade_net_report
 from vggrepro.errors import WeightsError
+from vggrepro.system.caller_warning import warn_caller
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def read_weights(path: str | PathLike[str]) -> tuple[SavedLayer, ...]:
     file = open_net(path)
     upgraded = upgrade_net_report(file.message, str(path))
     for problem in upgraded.problems:  # of no concern to weights
-        warnings.warn(f"{path}: {problem}", stacklevel=2)
+        warn_caller(f"{path}: {problem}")
     return tuple(
         SavedLayer(
             layer.name,

@@ -6,7 +6,6 @@ import argparse
 import errno
 import os
 import sys
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +39,7 @@ from vggrepro.net.transforms.deploy import judges_predictions, to_deploy
 from vggrepro.net.transforms.fold_batchnorm import fold_batchnorm
 from vggrepro.net.transforms.without_softmax import without_softmax
 from vggrepro.system.atomic import write_json
+from vggrepro.system.caller_warning import warn_caller
 from vggrepro.system.terminal import printable
 
 OTHER_FORMATS = (
@@ -251,10 +251,7 @@ def _warn_of_training(net: Net, file: str) -> None:
     read = [blob for blob in net.inputs if net.blobs.get(blob, blob) in labels]
     with_labels = f" and the input {', '.join(read)}" if read else ""
     names = ", ".join(net_layer.name for net_layer in judges)
-    warnings.warn(
-        f"{file}: a training net: the model keeps {names}{with_labels}; --deploy leaves them out",
-        stacklevel=2,
-    )
+    warn_caller(f"{file}: a training net: the model keeps {names}{with_labels}; --deploy leaves them out")
 
 
 def _require_weights(net: Net, file: str) -> None:

@@ -116,6 +116,8 @@ class Layer(ABC, Generic[S]):
     tops: ClassVar[Count] = exactly(1)
     source: ClassVar[bool] = False
     """True for Input and the data layers: their tops are inputs of the graph."""
+    own_fields: ClassVar[bool] = False
+    """True for data layers of forks: fields that the schema lacks are no fault in them."""
     loss: ClassVar[bool] = False
     """True where the first top is a loss, with weight 1 unless ``loss_weight`` says otherwise."""
     has_gradient: ClassVar[bool] = True

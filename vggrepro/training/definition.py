@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from vggrepro.caffe.state import filter_by_state, solver_net_state
-from vggrepro.caffe.text import parse_solver, read_net, read_solver
+from vggrepro.caffe.text import parse_solver, read_solver
 from vggrepro.caffe.upgrade import upgrade_net_param, upgrade_solver_param
 from vggrepro.errors import SolverError
 from vggrepro.graph.update import RULES, Hyper
+from vggrepro.net.load import read_definition_file
 from vggrepro.training.rates import POLICIES
 
 TRAIN_FIELDS = ("net", "net_param", "train_net", "train_net_param")
@@ -87,7 +88,7 @@ class Definition:
         if not isinstance(source, str):
             return upgrade_net_param(source, str(self.path))
         path = self.locate(source)
-        return upgrade_net_param(read_net(path), str(path))
+        return upgrade_net_param(read_definition_file(path).message, str(path))
 
     def locate(self, name: str) -> Path:
         """A file that the solver names: from the working directory, else from the solver's folder."""

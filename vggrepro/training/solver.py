@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import secrets
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from vggrepro.runtime.bound_run import BoundRun
 from vggrepro.runtime.device import Device, as_device, require
 from vggrepro.runtime.device_array import DeviceArray, DeviceView
 from vggrepro.runtime.session import Session
+from vggrepro.system.caller_warning import warn_caller
 from vggrepro.system.ranks import Alone, Ranks
 from vggrepro.training import snapshots
 from vggrepro.training.by_shapes import ByShapes
@@ -125,7 +125,7 @@ class Solver:
     def _warn_of_debug_info(self) -> None:
         """DEVIATION: Caffe prints the mean absolute value of every blob, parameter and gradient then."""
         if self.param.debug_info or self.net.message.debug_info:
-            warnings.warn(f"{self.definition.path}: debug_info: true: nothing is printed here", stacklevel=3)
+            warn_caller(f"{self.definition.path}: debug_info: true: nothing is printed here")
 
     def _build_pass(self, shapes: Mapping[str, Shape]) -> _Pass:
         """The training step at some input shapes, on the solver's arrays."""
@@ -261,7 +261,7 @@ class Solver:
         if saved.learned_net:
             self._restore_weights(snapshots.weight_file_of(Path(solverstate), saved.learned_net))
         else:
-            warnings.warn(f"{solverstate}: names no weight file: weights stay as they are", stacklevel=2)
+            warn_caller(f"{solverstate}: names no weight file: weights stay as they are")
         for history, stored in zip(self.arrays.histories, saved.histories, strict=True):
             self.arrays.write(history, stored)
             self._share(history)

@@ -18,9 +18,9 @@ from vggrepro.data.truth.labels import check_labels
 from vggrepro.emit import Shape
 from vggrepro.errors import DataError
 from vggrepro.graph.crops_to_blob import BLOB, IMAGES, SHIFTS, crops_to_blob_graph
-from vggrepro.layers.base import layer_class
 from vggrepro.layers.dummy_data import DummyData
 from vggrepro.net import Net
+from vggrepro.net.kinds import class_of
 from vggrepro.net.requirements import CHANNELS, picture_and_label_inputs
 from vggrepro.runtime.device import Device
 from vggrepro.runtime.device_array import DeviceArray, DeviceView
@@ -129,7 +129,7 @@ class LayerTrainingData:
         for number, layer in enumerate(message.layer):
             if layer.type in READ_TYPES:
                 self._feeds.append(open_feed(layer, phase, seed=seed, folder=folder_of(layer, folder)))
-            elif layer_class(layer.type).from_param(layer, phase).source:
+            elif class_of(layer).from_param(layer, phase).source:
                 self._feeds.append(_drawn(layer, phase, seed, number))
         self._ranks = ranks
         self._given = 0

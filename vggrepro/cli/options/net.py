@@ -92,7 +92,8 @@ def add_unknown_option(options: Options) -> None:
     options.add_argument(
         "--allow-unknown",
         action="store_true",
-        help="leave out fields that BVLC Caffe does not know, with a warning, instead of stopping",
+        help="leave out fields that BVLC Caffe does not know and on which no number depends, with a warning,"
+        " instead of stopping",
     )
 
 
