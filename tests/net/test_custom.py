@@ -141,6 +141,11 @@ def test_a_layer_without_tops_gives_nothing(tmp_path: Path) -> None:
     assert not [n for n in build_forward(net).skeleton.graph.node if n.domain]
 
 
+def test_params_of_a_layer_without_weights_are_no_fault(tmp_path: Path) -> None:
+    text = image(2, 3, 8, 8) + CONV + layer("odd", "Oddity", "conv", more="param {} param { lr_mult: 2 }")
+    assert custom(tmp_path, text).outputs == {"odd": (2, 4, 6, 6)}
+
+
 def test_it_can_neither_run_nor_be_judged_nor_learn(tmp_path: Path) -> None:
     net = custom(tmp_path, NET)
     feeds = {"data": np.zeros((2, 3, 8, 8), np.float32)}

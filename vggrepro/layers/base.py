@@ -141,6 +141,12 @@ class Layer(ABC, Generic[S]):
         return False
 
     @property
+    def tells_params(self) -> bool:
+        """False where ``param_defs`` may lack parameters that the layer has, so that ``param`` messages
+        beyond them are no fault (a custom node without a weight file)."""
+        return True
+
+    @property
     def blind_bottoms(self) -> frozenset[int]:
         """Bottoms that never get a gradient: labels, sequence markers, selectors, indices. A layer
         sets them as a class attribute, or overrides this where they depend on its parameters."""

@@ -54,8 +54,8 @@ class Custom(Layer[None]):
     prototxt: str
     shapes: tuple[Shape | None, ...]
     """The shape of each top; None, or a size of 0: as the first bottom's."""
-    blobs: tuple[Shape, ...] = ()
-    """The shapes that the weight file gives the layer's blobs."""
+    blobs: tuple[Shape, ...] | None = None
+    """The shapes that the weight file gives the layer's blobs; None without a file that tells."""
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> Custom:
@@ -72,7 +72,11 @@ class Custom(Layer[None]):
         return tuple(size or bottom[axis] for axis, size in enumerate(shape))
 
     def param_defs(self, bottoms: Shapes) -> tuple[ParamDef, ...]:
-        return tuple(map(ParamDef, self.blobs))
+        return tuple(map(ParamDef, self.blobs or ()))
+
+    @property
+    def tells_params(self) -> bool:
+        return self.blobs is not None
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
@@ -119,7 +123,7 @@ def custom_layers(
             Custom.from_param(layer, layer.phase),
             prototxt=written.text_of(layer) or "",
             shapes=tuple(shapes.get(top) for top in layer.top),
-            blobs=blobs.get(layer.name, ()),
+            blobs=blobs.get(layer.name),
         )
         if layer.bottom
         else Input(tuple(shapes[top] for top in layer.top if top in shapes))
@@ -143,8 +147,8 @@ def advising_on_shapes(custom: Mapping[str, AnyLayer], message: NetParameter) ->
         if not tops:
             raise
         raise error.with_advice(
-            f"custom top{'s' if len(tops) > 1 else ''} {some_of(map(repr, tops))}: the first bottom's shape is"
-            f" assumed; --custom-shape {tops[0]}=300,5, for instance, gives another"
+            f"custom top{'s' if len(tops) > 1 else ''} {some_of(map(repr, tops))}: the first bottom's shape"
+            f" is assumed; --custom-shape {tops[0]}=300,5, for instance, gives another"
         ) from None
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.caffe.messages import PHASES, LayerParameter, NetParameter
+from vggrepro.caffe.proto_file import read_schema
 from vggrepro.caffe.state import filter_net
 from vggrepro.caffe.text import read_net
 from vggrepro.caffe.unknown_layers import PartlyKnownNet, read_partly_known_net, written_layers
@@ -26,6 +27,7 @@ from vggrepro.net.custom import HOW_TO_ALLOW, advising_on_shapes, custom_layers,
 from vggrepro.net.fillers import fill as fill_values
 from vggrepro.net.kinds import is_fork_data, is_known
 from vggrepro.net.net import Net, build
+from vggrepro.net.own_schema import is_from_outside, own_schema_layers
 from vggrepro.system.caller_warning import warn_caller
 
 PathLike = str | os.PathLike[str]
@@ -44,36 +46,49 @@ def load_net(
     allow_unknown: bool = False,
     allow_custom: bool = False,
     custom_shapes: Mapping[str, Shape] | None = None,
+    proto: PathLike | None = None,
 ) -> Net:
     """Read a net, of any of Caffe's formats, in one phase.
 
     Weights (.caffemodel or .h5) are copied by layer name as Caffe does; a layer that the file lacks
     keeps its filler's values, drawn from ``seed``; with ``fill=False`` it has none, and ``params`` lacks its
-    keys. ``input_shapes`` gives or replaces the shapes of inputs. ``allow_unknown`` leaves out fields that BVLC
-    Caffe does not know and on which no number depends, with one warning. ``allow_custom`` makes Python layers and layers of unknown types
-    nodes of a custom operator domain (:class:`vggrepro.net.custom.Custom`), with a warning for each;
-    ``custom_shapes`` gives the shapes of their tops, where they are not the first bottom's (a 0 copies the
-    first bottom's size).
+    keys. ``input_shapes`` gives or replaces the shapes of inputs. ``allow_unknown`` leaves out fields that
+    BVLC Caffe does not know and on which no number depends, with one warning. ``allow_custom`` makes Python
+    layers and layers of unknown types nodes of a custom operator domain
+    (:class:`vggrepro.net.custom.Custom`), with a warning for each; ``custom_shapes`` gives the shapes of
+    their tops, where they are not the first bottom's (a 0 copies the first bottom's size). ``proto`` is a
+    fork's ``.proto`` file: layers that were registered from outside get
+    their parameters by its schema (docs/own-layers.md).
 
     Raises ParseError, UpgradeError, UnsupportedError, NetError, ShapeError or WeightsError."""
     _check_arguments(phase, allow_custom, custom_shapes)
-    source = os.fspath(prototxt)
-    written = read_definition_file(source, allow_unknown=allow_unknown, allow_custom=allow_custom)
-    upgraded = upgrade_net_param(written.message, source, input_shapes)
-    _check_input_sizes(written.message, upgraded, source)
+    written = read_definition_file(
+        source := os.fspath(prototxt), allow_unknown, allow_custom, own_schema=proto is not None
+    )
+    upgraded = _upgraded(written.message, source, input_shapes)
     saved = {os.fspath(weights): read_weights(weights)} if weights is not None else {}
     with naming(source):
         message = filter_net(upgraded, phase=phase, level=level, stages=stages)
-        blobs = [layer for layers in saved.values() for layer in layers]
-        custom = custom_layers(message, written, custom_shapes or {}, blobs) if allow_custom else {}
+        custom: dict[str, AnyLayer] = {}
+        if allow_custom:
+            blobs = [layer for layers in saved.values() for layer in layers]
+            custom.update(custom_layers(message, written, custom_shapes or {}, blobs))
+        if proto is not None:
+            custom.update(own_schema_layers(message, written, read_schema(proto), phase))
         _resolve_files(message, Path(source).parent)
         with advising_on_shapes(custom, message):
             net = build(message, phase, input_shapes, custom)
     warn_of_custom_nodes(net.layers, net.shapes)
+    return _with_params(net, source, saved, seed if fill else None)
+
+
+def _with_params(net: Net, source: str, saved: Mapping[str, Sequence[SavedLayer]], seed: int | None) -> Net:
+    """The net with what the files have of its parameters; of the others, unless ``seed`` is None, with their
+    fillers' values."""
     loaded = _loaded(net, saved)
     _tell_ignored(net, saved, loaded)
     with naming(source):
-        others = initial_params(net, seed, skip=loaded) if fill else {}
+        others = initial_params(net, seed, skip=loaded) if seed is not None else {}
     files = dict(zip(("prototxt", "weights"), (source, *saved), strict=False))
     return replace(net.with_params({**others, **loaded}), loaded=frozenset(loaded), sources=files)
 
@@ -85,25 +100,30 @@ def _check_arguments(phase: str, allow_custom: bool, custom_shapes: Mapping[str,
         raise NetError(f"custom shape of {min(custom_shapes)!r}: given without allow_custom")
 
 
-def _check_input_sizes(written: NetParameter, upgraded: NetParameter, source: str) -> None:
-    """Raise ShapeError for ``input`` fields without sizes, which the upgraded net has no layer for."""
+def _upgraded(written: NetParameter, source: str, input_shapes: Mapping[str, Shape] | None) -> NetParameter:
+    """The net in today's format. Raises UpgradeError, and ShapeError for ``input`` fields without sizes,
+    which the upgraded net has no layer for."""
+    upgraded = upgrade_net_param(written, source, input_shapes)
     tops = {top for layer in upgraded.layer if layer.type == "Input" for top in layer.top}
     lacking = [name for name in written.input if name not in tops]
     if lacking:
         raise ShapeError(f"{source}: input {lacking[0]!r} has no sizes: give them as an input shape")
+    return upgraded
 
 
 def read_definition_file(
-    source: PathLike, *, allow_unknown: bool = False, allow_custom: bool = False
+    source: PathLike, allow_unknown: bool = False, allow_custom: bool = False, own_schema: bool = False
 ) -> PartlyKnownNet:
     """A net as it was written. Data layers of forks may have fields of their own; layers of unknown types too
-    where something unknown is allowed, so that who builds the net can name the types. Raises ParseError."""
+    where something unknown is allowed, so that who builds the net can name the types, and layers from outside
+    where there is a schema of their own. Raises ParseError."""
 
     def is_own(layer: LayerParameter) -> bool:
-        return is_fork_data(layer) or ((allow_custom or allow_unknown) and not is_known(layer))
+        unknown = (allow_custom or allow_unknown) and not is_known(layer)
+        return unknown or is_fork_data(layer) or (own_schema and is_from_outside(layer))
 
     try:
-        if not (allow_unknown or allow_custom):
+        if not (allow_unknown or allow_custom or own_schema):
             return PartlyKnownNet(read_net(source), {})
     except UnknownFieldError:
         pass

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vggrepro.caffe.proto_file import read_schema
 from vggrepro.caffe.state import filter_by_state, solver_net_state
 from vggrepro.caffe.text import parse_solver, read_solver
 from vggrepro.caffe.upgrade import upgrade_net_param, upgrade_solver_param
 from vggrepro.errors import SolverError
 from vggrepro.graph.update import RULES, Hyper
+from vggrepro.layers.base import AnyLayer
 from vggrepro.net.load import read_definition_file
+from vggrepro.net.own_schema import own_schema_layers
 from vggrepro.training.rates import POLICIES
 
 TRAIN_FIELDS = ("net", "net_param", "train_net", "train_net_param")
@@ -25,6 +28,8 @@ class Definition:
 
     param: Any
     path: Path
+    proto: Path | None = None
+    """A fork's schema, by which layers from outside this package get their parameters."""
 
     @property
     def folder(self) -> Path:
@@ -88,7 +93,20 @@ class Definition:
         if not isinstance(source, str):
             return upgrade_net_param(source, str(self.path))
         path = self.locate(source)
-        return upgrade_net_param(read_definition_file(path).message, str(path))
+        written = read_definition_file(path, own_schema=self.proto is not None)
+        return upgrade_net_param(written.message, str(path))
+
+    def own_layers(self, message: Any, phase: str) -> dict[str, AnyLayer]:
+        """The layers of a net of :meth:`train_message` or :meth:`test_messages` that get their parameters by
+        ``proto``, by name. Raises ParseError."""
+        if self.proto is None:
+            return {}
+        p, schema = self.param, read_schema(self.proto)
+        layers: dict[str, AnyLayer] = {}
+        for name in dict.fromkeys(filter(None, (p.net, p.train_net, *p.test_net))):
+            written = read_definition_file(self.locate(name), own_schema=True)
+            layers.update(own_schema_layers(message, written, schema, phase))
+        return layers
 
     def locate(self, name: str) -> Path:
         """A file that the solver names: from the working directory, else from the solver's folder."""

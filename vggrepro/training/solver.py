@@ -56,7 +56,8 @@ class Solver:
     folder. Parameters, histories and gradients stay on ``device`` from step to step. ``threads``
     bounds the CPU threads (0: all cores). ``net`` is the net in phase TRAIN, without its parameters: those
     are ``params``. ``seed`` takes the place of ``random_seed``, ``fillers``
-    that of the net's fillers, ``input_shapes`` that of input shapes.
+    that of the net's fillers, ``input_shapes`` that of input shapes. ``proto`` is a fork's schema, as in
+    ``load_net``.
 
     With several ``ranks`` each has one such solver, on its part of every batch: all begin with the first
     one's parameters, gradients and losses are averaged over them, and dropout draws what it would draw
@@ -76,8 +77,9 @@ class Solver:
         fillers: Fillers | None = None,
         input_shapes: Mapping[str, Shape] | None = None,
         ranks: Ranks | None = None,
+        proto: PathLike | None = None,
     ) -> None:
-        self.definition = _definition(solver_prototxt)
+        self.definition = _definition(solver_prototxt, proto)
         self.param = self.definition.param
         self.ranks: Ranks = Alone() if ranks is None else ranks
         self.seed = self.ranks.broadcast(_seed(self.param.random_seed if seed is None else seed))
@@ -120,6 +122,7 @@ class Solver:
             folder=self.definition.folder,
             seed=self.seed,
             weights=self.weight_files,
+            custom=self.definition.own_layers(message, "TRAIN"),
         )
 
     def _warn_of_debug_info(self) -> None:
@@ -289,8 +292,9 @@ class Solver:
         return [p.name for p in self.net.layers if any(use.owner in found for use in p.params)]
 
 
-def _definition(solver: PathLike | Definition) -> Definition:
-    return solver if isinstance(solver, Definition) else read_definition(solver)
+def _definition(solver: PathLike | Definition, proto: PathLike | None) -> Definition:
+    definition = solver if isinstance(solver, Definition) else read_definition(solver)
+    return definition if proto is None else replace(definition, proto=Path(proto))
 
 
 def _seed(random_seed: int) -> int:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from vggrepro.cli.options.read import Options
 from vggrepro.emit import Shape
-from vggrepro.errors import NetError
+from vggrepro.errors import NetError, VggReproError
 from vggrepro.net import Net, load_net
 
 
@@ -24,9 +26,13 @@ class NetOptions:
     allow_unknown: bool = False
     allow_custom: bool = False
     custom_shape: tuple[str, ...] = ()
+    proto: str | None = None
+    layers: tuple[str, ...] = ()
 
     def load(self, weights: str | None, *, fill: bool) -> Net:
         """The net, with ``weights`` copied by layer name. ``fill`` and errors: see ``load_net``."""
+        for path in self.layers:
+            import_layers(path)
         return load_net(
             self.prototxt,
             weights,
@@ -38,7 +44,19 @@ class NetOptions:
             allow_unknown=self.allow_unknown,
             allow_custom=self.allow_custom,
             custom_shapes=parse_shapes(self.custom_shape, "--custom-shape", least=0),
+            proto=self.proto,
         )
+
+
+@cache  # a class can be registered once
+def import_layers(path: str) -> None:
+    """Run a Python file that registers layers. Raises NetError for one that is missing or fails."""
+    try:
+        runpy.run_path(path)
+    except VggReproError as error:
+        raise error.within(path) from None
+    except Exception as error:  # whatever the user's own code raises
+        raise NetError(f"{path}: {type(error).__name__}: {' '.join(str(error).split())}") from error
 
 
 def add_net_options(options: Options) -> None:
@@ -71,6 +89,11 @@ def add_net_options(options: Options) -> None:
         help="shape of an input, in place of the prototxt's; repeatable",
     )
     add_unknown_option(options)
+    _add_layer_options(options)
+
+
+def _add_layer_options(options: Options) -> None:
+    """Options about layers of types that this package lacks."""
     options.add_argument(
         "--allow-custom",
         action="store_true",
@@ -84,6 +107,18 @@ def add_net_options(options: Options) -> None:
         metavar="TOP=N,C,H,W",
         help="shape of a custom layer's top where it is not its first bottom's; 0 copies the bottom's size;"
         " repeatable",
+    )
+    options.add_argument(
+        "--layers",
+        action="append",
+        default=[],
+        metavar="FILE.py",
+        help="Python file that registers layers of your own (vggrepro.register_layer); repeatable",
+    )
+    options.add_argument(
+        "--proto",
+        metavar="FILE.proto",
+        help="a fork's schema, by which layers of your own get their parameters",
     )
 
 
