@@ -57,22 +57,18 @@ def load_net(
     layers and layers of unknown types nodes of a custom operator domain
     (:class:`vggrepro.net.custom.Custom`), with a warning for each; ``custom_shapes`` gives the shapes of
     their tops, where they are not the first bottom's (a 0 copies the first bottom's size). ``proto`` is a
-    fork's ``.proto`` file: layers that were registered from outside get
-    their parameters by its schema (docs/own-layers.md).
+    fork's ``.proto`` file, by which layers from outside get their parameters (docs/own-layers.md).
 
     Raises ParseError, UpgradeError, UnsupportedError, NetError, ShapeError or WeightsError."""
     _check_arguments(phase, allow_custom, custom_shapes)
-    written = read_definition_file(
-        source := os.fspath(prototxt), allow_unknown, allow_custom, own_schema=proto is not None
-    )
+    source = os.fspath(prototxt)
+    written = read_definition_file(source, allow_unknown, allow_custom, own_schema=proto is not None)
     upgraded = _upgraded(written.message, source, input_shapes)
     saved = {os.fspath(weights): read_weights(weights)} if weights is not None else {}
     with naming(source):
         message = filter_net(upgraded, phase=phase, level=level, stages=stages)
-        custom: dict[str, AnyLayer] = {}
-        if allow_custom:
-            blobs = [layer for layers in saved.values() for layer in layers]
-            custom.update(custom_layers(message, written, custom_shapes or {}, blobs))
+        blobs = [layer for layers in saved.values() for layer in layers]
+        custom = custom_layers(message, written, custom_shapes or {}, blobs) if allow_custom else {}
         if proto is not None:
             custom.update(own_schema_layers(message, written, read_schema(proto), phase))
         _resolve_files(message, Path(source).parent)
