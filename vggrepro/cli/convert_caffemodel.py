@@ -7,10 +7,11 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from vggrepro.caffe.digits_job import is_job_archive, open_job
 from vggrepro.caffe.text import is_text
 from vggrepro.cli.conversion_check import Conversion, compare_blobs, half_error
 from vggrepro.cli.options.deployment import DeploymentOptions, add_deployment_options
@@ -66,7 +67,7 @@ class ConvertOptions:
     """The command line."""
 
     net: NetOptions
-    caffemodel: str
+    caffemodel: str | None
     output: Path
     fully_conv: bool
     deploy: bool
@@ -89,8 +90,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """All options of the command."""
     parser = Parser(prog="convert_caffemodel", description="Convert a Caffe model to ONNX.")
-    parser.add_argument("prototxt", help="the net: V0, V1 or current format")
-    parser.add_argument("caffemodel", help="its weights: .caffemodel or Caffe's .h5")
+    parser.add_argument("prototxt", help="the net: V0, V1 or current format; or an archive of DIGITS")
+    parser.add_argument(
+        "caffemodel",
+        nargs="?",
+        help="its weights: .caffemodel or Caffe's .h5 (not with an archive of DIGITS in place of the net)",
+    )
     add_output_option(parser, "the ONNX model to write")
     add_net_options(parser)
     _add_conversion(parser)
@@ -163,10 +168,11 @@ def _convert(options: ConvertOptions) -> int:
         if not verification.verify_with:
             refuse_without("--verify", verification, "input", "tolerance", "json")
     _check_name(options)
-    _check_order(options.net.prototxt, options.caffemodel)
+    options, caffemodel = _with_files(options)
+    _check_order(options.net.prototxt, caffemodel)
     hint_at_order(options.mean)
     check_outputs(options.output, verification.json, options=options)
-    net = _loaded(options)
+    net = _loaded(options, caffemodel)
     folded = fold_batchnorm(net) if options.fold_batchnorm else net
     conversion = Conversion(net, folded, options.fully_conv, fixed=bool(options.net.input_shape))
     graph = _graph(options, conversion, options.outputs.split(",") if options.outputs else None)
@@ -198,11 +204,23 @@ def _write(options: ConvertOptions, conversion: Conversion, graph: Graph) -> int
     return _told(options, report)
 
 
-def _loaded(options: ConvertOptions) -> Net:
+def _with_files(options: ConvertOptions) -> tuple[ConvertOptions, str]:
+    """The options with the deploy net of an archive of DIGITS in the archive's place, and the weights' file.
+    Raises OptionError for a net without weights, or an archive with others."""
+    archive = Path(options.net.prototxt)
+    if options.caffemodel is None and is_job_archive(archive):
+        job = open_job(archive)
+        return replace(options, net=replace(options.net, prototxt=str(job.deploy))), str(job.snapshot)
+    if options.caffemodel is None:
+        raise OptionError(f"{archive}: expected its weights behind it, a .caffemodel or .h5")
+    return options, options.caffemodel
+
+
+def _loaded(options: ConvertOptions, caffemodel: str) -> Net:
     """The net as it shall be converted, before BatchNorm is folded."""
-    net = options.net.load(options.caffemodel, fill=options.allow_missing)
+    net = options.net.load(caffemodel, fill=options.allow_missing)
     if not options.allow_missing:
-        _require_weights(net, options.caffemodel)
+        _require_weights(net, caffemodel)
     if options.deploy:
         net = to_deploy(net)
     else:
