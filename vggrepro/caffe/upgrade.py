@@ -49,18 +49,20 @@ class Upgraded(Generic[_Definition]):
     """What could not be carried over, for Caffe's "upgraded with problems"."""
 
 
-def upgrade_net(text: str) -> str:
+def upgrade_net(text: str, *, allow_unknown: bool = False) -> str:
     """A net definition in text, brought to the newest format as by Caffe's ``upgrade_net_proto_text``.
 
-    What could not be carried over ("upgraded with problems") is warned of. Raises ParseError, and
-    UpgradeError where Caffe's tool stops.
+    ``allow_unknown`` leaves out fields that Caffe does not know and on which no number depends. What could
+    not be carried over ("upgraded with problems") is warned of. Raises ParseError, and UpgradeError where
+    Caffe's tool stops.
     """
-    return _written(upgrade_net_report(parse_net(text)))
+    return _written(upgrade_net_report(parse_net(text, allow_unknown=allow_unknown)))
 
 
-def upgrade_solver(text: str) -> str:
-    """A solver definition in text, brought to the newest format. Raises ParseError, UpgradeError."""
-    return _written(upgrade_solver_report(parse_solver(text)))
+def upgrade_solver(text: str, *, allow_unknown: bool = False) -> str:
+    """A solver definition in text, brought to the newest format. ``allow_unknown`` is that of
+    :func:`upgrade_net`. Raises ParseError, UpgradeError."""
+    return _written(upgrade_solver_report(parse_solver(text, allow_unknown=allow_unknown)))
 
 
 def _written(result: Upgraded[_Definition]) -> str:
