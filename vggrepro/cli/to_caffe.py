@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vggrepro.caffe.text import format_message, parse_net
-from vggrepro.cli.options.net import parse_shapes
+from vggrepro.cli.options.net import add_input_shape_option, parse_shapes
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.results import add_output_option, check_outputs
 from vggrepro.cli.options.values import amount
@@ -45,13 +45,7 @@ def parser() -> argparse.ArgumentParser:
     parser = Parser(prog="to_caffe", description="Write an ONNX model as a Caffe net.")
     parser.add_argument("model", type=Path, help="the ONNX model")
     add_output_option(parser, "prefix of the two files: FILE.prototxt and FILE.caffemodel")
-    parser.add_argument(
-        "--input-shape",
-        action="append",
-        default=[],
-        metavar="INPUT=N,C,H,W",
-        help="sizes of an input that leaves them free (a free batch is 1); repeatable",
-    )
+    add_input_shape_option(parser)
     parser.add_argument(
         "--tolerance",
         type=amount,

@@ -81,13 +81,7 @@ def add_net_options(options: Options) -> None:
         metavar="N",
         help="level for include/exclude rules (default: 0)",
     )
-    options.add_argument(
-        "--input-shape",
-        action="append",
-        default=[],
-        metavar="BLOB=N,C,H,W",
-        help="shape of an input, in place of the prototxt's; repeatable",
-    )
+    add_input_shape_option(options)
     add_unknown_option(options)
     _add_layer_options(options)
 
@@ -119,6 +113,17 @@ def _add_layer_options(options: Options) -> None:
         "--proto",
         metavar="FILE.proto",
         help="a fork's schema, by which layers of your own get their parameters",
+    )
+
+
+def add_input_shape_option(options: Options) -> None:
+    """Add ``--input-shape``."""
+    options.add_argument(
+        "--input-shape",
+        action="append",
+        default=[],
+        metavar="BLOB=N,C,H,W",
+        help="shape of an input, in place of the one that the net's file gives, if it does; repeatable",
     )
 
 
