@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from os import PathLike
 
 from vggrepro.caffe.binary import open_net
@@ -59,11 +60,14 @@ def read_weights(path: str | PathLike[str]) -> tuple[SavedLayer, ...]:
     upgraded = upgrade_net_report(file.message, str(path))
     for problem in upgraded.problems:  # of no concern to weights
         warn_caller(f"{path}: {problem}")
-    return tuple(
-        SavedLayer(
-            layer.name,
-            layer.type,
-            tuple(file.decode(b, f"layer {layer.name!r}, blob {i}") for i, b in enumerate(layer.blobs)),
+    layers = upgraded.message.layer
+    blobs = iter(
+        file.decode_all(
+            (blob, f"layer {layer.name!r}, blob {index}")
+            for layer in layers
+            for index, blob in enumerate(layer.blobs)
         )
-        for layer in upgraded.message.layer
+    )
+    return tuple(
+        SavedLayer(layer.name, layer.type, tuple(islice(blobs, len(layer.blobs)))) for layer in layers
     )
