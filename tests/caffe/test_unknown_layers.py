@@ -116,3 +116,17 @@ def test_parameters_of_layers_that_compute_are_not_left_out(tmp_path):
     data = written.replace('bottom: "x" ', "")
     with pytest.warns(UserWarning, match="LayerParameter.odd_param"):
         read_partly_known_net(file(tmp_path, data), own, allow_unknown=True)
+
+
+def test_fields_of_the_net_behind_a_layer_are_not_the_layers(tmp_path):
+    written = (
+        'layer { name: "o" type: "Oddity" gain: 1 } memory: 3 layer { name: "p" type: "Oddity" gain: 2 }'
+    )
+    with pytest.raises(UnknownFieldError, match=r'1:44: .*"caffe.NetParameter" has no field named "memory"'):
+        read_partly_known_net(file(tmp_path, written), own)
+
+
+def test_v0_layers_have_no_fields_of_their_own(tmp_path):
+    written = 'layers { layer { name: "c" type: "conv" strength: 2 } bottom: "x" top: "c" }'
+    with pytest.raises(UnknownFieldError, match=r'"strength"'):
+        read_partly_known_net(file(tmp_path, written), lambda _: True)

@@ -59,21 +59,23 @@ def read_partly_known_net(
     text, source = read_text(path), str(path)
     unknown = list(unknown_fields(text, NetParameter.DESCRIPTOR))
     layers = _layers(text, unknown, source)
-    own = [index for index, written in enumerate(layers) if is_own(written.layer)]
+    own = {index for index, written in enumerate(layers) if written.layer.type and is_own(written.layer)}
     starts = [written.span.start for written in layers]
     inside: list[UnknownField] = []
     for field in unknown:
         index = bisect_left(starts, field.span.start) - 1
+        if index < 0 or field.span.start not in layers[index].span:
+            continue  # a field of the net
         if index in own:
             inside.append(field)
-        elif allow_unknown and index >= 0:
+        elif allow_unknown:
             _refuse_parameters(field, layers[index].layer, source)
     message = not_empty(parse_net(blanked(text, inside), source, allow_unknown=allow_unknown), path)
     fork_types = {index: name for index in own if (name := layers[index].fork_type) is not None}
     if fork_types:  # V1 layers have numbers for types: these names can only stand in layers of today's format
         message = upgrade_v1_net(upgrade_data_transforms(message), fork_types)
     texts = {}
-    for index in own:
+    for index in sorted(own):
         layer = message.layer[index] if message.layer else upgrade_layer(message.layers[index])
         texts[_identity(layer)] = text[layers[index].span.start : layers[index].span.stop]
     return PartlyKnownNet(message, texts)

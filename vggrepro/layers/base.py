@@ -14,6 +14,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 import numpy as np
@@ -281,6 +282,7 @@ def register_layer(cls: L, *, replace: bool = False) -> L:
     return cls
 
 
+@cache  # a net may have many layers of unknown types, each of which asks for the whole catalogue
 def load_catalogue(only: str | None = None) -> None:
     """Import every module of this package, or only the one of that name, so that each enters its layers."""
     package = importlib.import_module(__package__ or "")
