@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vggrepro.caffe.messages import ConvolutionParameter
 from vggrepro.graph.to_caffe.caffe_writer import Array, Reading
 from vggrepro.layers.rules.window import conv_size, deconv_size, extent
 
@@ -47,13 +48,13 @@ def _windows(node: Reading, kernel: Sequence[int]) -> tuple[Sequence[int], ...]:
     return list(kernel), stride, pad, dilation
 
 
-def _write_windows(param: object, node: Reading, *windows: Sequence[int]) -> None:
+def _write_windows(param: ConvolutionParameter, node: Reading, *windows: Sequence[int]) -> None:
     for name, sizes in zip(("kernel_size", "stride", "pad", "dilation"), windows, strict=True):
         same = len(set(sizes)) == 1
         if not (same and name != "kernel_size" and sizes[0] == (0 if name == "pad" else 1)):
             getattr(param, name).extend(sizes[:1] if same else sizes)
     if not node.place.input(2):
-        param.bias_term = False  # type: ignore[attr-defined]
+        param.bias_term = False
 
 
 def _with_bias(node: Reading, weight: Array) -> list[Array]:
