@@ -50,7 +50,7 @@ class CaffeWriter:
         name: str | None = None,
     ) -> LayerParameter:
         """Append a layer. It is named after its first top, unless that name is taken."""
-        layer = self.message.layer.add(name=self.name(name or f"{tops[0]}"), type=kind)
+        layer = self.message.layer.add(name=self.name(name or tops[0]), type=kind)
         layer.bottom.extend(map(self.blob_of, bottoms))
         layer.top.extend(tops)
         if blobs:
