@@ -20,7 +20,14 @@ class VggReproError(Exception):
 
     def within(self: _Error, place: str) -> _Error:
         """The same error with a place (a file, a layer) in front of its message; its attributes stay."""
-        copy = type(self)(f"{place}: {self}")
+        return self._saying(f"{place}: {self}")
+
+    def with_advice(self: _Error, advice: str) -> _Error:
+        """The same error with what the user can do behind its message; its attributes stay."""
+        return self._saying(f"{self} ({advice})")
+
+    def _saying(self: _Error, text: str) -> _Error:
+        copy = type(self)(text)
         copy.__dict__.update(self.__dict__)
         return copy
 
@@ -43,6 +50,32 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
 
 
+MOST_NAMED = 3
+"""How many names a message lists before it counts the others."""
+
+MOST_CHARACTERS = 200
+"""How long a list in a message may become: with the place in front, and what to do behind it, the message
+stays within 300 characters."""
+
+
+def some_of(names: Iterable[str], most: int = MOST_NAMED) -> str:
+    """The first ``most`` of some names, and how many others there are: ``a, b, c and 4 more``."""
+    there = list(names)
+    more = f" and {len(there) - most} more" if len(there) > most else ""
+    return ", ".join(there[:most]) + more
+
+
+def within_length(parts: Iterable[str], most: int = MOST_CHARACTERS) -> str:
+    """Parts of a message with ``; `` between them, as many as ``most`` characters hold (one at least), and
+    how many others there are."""
+    there = list(parts)
+    kept = 1
+    while kept < len(there) and len("; ".join(there[: kept + 1])) <= most:
+        kept += 1
+    more = [f"and {len(there) - kept} more"] if kept < len(there) else []
+    return "; ".join([*there[:kept], *more])
+
+
 class ParseError(VggReproError):
     """A file is not the prototxt, caffemodel or list that it should be."""
 
@@ -59,6 +92,7 @@ class UnknownFieldError(ParseError):
         column: int = 0,
         message_type: str = "",
         field: str = "",
+        harmless: bool = False,
     ) -> None:
         super().__init__(message)
         self.source = source
@@ -69,6 +103,8 @@ class UnknownFieldError(ParseError):
         self.message_type = message_type
         """Full name of the type, as in ``caffe.LayerParameter``."""
         self.field = field
+        self.harmless = harmless
+        """Whether no number depends on it, so that who allows unknown fields may leave it out."""
 
 
 class UpgradeError(VggReproError):

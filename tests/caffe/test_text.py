@@ -17,10 +17,11 @@ layer {
   shape_hint: [1, 2,
     3]
   type: "ReLU"
-  relu_param { slope: 0.1 negative_slope: 0.2 }
+  relu_param { engine: MKL2017 negative_slope: 0.2 }
   fork_param < inner { deep: "}" 'and "more"' } x: -1.5e3 > top: "t"
-  include: [{ phase: TEST colour: RED }, { stage: "s" sign: - 3 }]
+  transform_param: { colour: RED mirror: true sign: - 3 }
 }
+layer { shape_hint: 4 data_param { backend: IMAGEDB prefetch: 2 } }
 """
 
 
@@ -45,24 +46,57 @@ def test_caffes_text_for_an_unknown_field(tmp_path):
     )
 
 
-def test_unknown_fields_are_left_out_with_a_warning_each():
+def test_what_no_number_depends_on_is_left_out_with_one_warning():
     with pytest.warns(UserWarning) as caught:
         net = text.parse_net(UNKNOWN, "fork.prototxt", allow_unknown=True)
-    assert [str(warning.message) for warning in caught] == [
-        f'fork.prototxt:{place}: Message type "caffe.{owner}" has no field named "{name}"; left out'
-        for place, owner, name in (
-            ("4:3", "LayerParameter", "shape_hint"),
-            ("7:16", "ReLUParameter", "slope"),
-            ("8:3", "LayerParameter", "fork_param"),
-            ("9:27", "NetStateRule", "colour"),
-            ("9:55", "NetStateRule", "sign"),
-        )
-    ]
+    (warning,) = caught
+    assert str(warning.message) == (
+        "fork.prototxt: left out, as no number depends on it: LayerParameter.shape_hint (4:3, 11:9);"
+        " ReLUParameter.engine: MKL2017 (7:24); LayerParameter.fork_param (8:3);"
+        " TransformationParameter.colour (9:22); TransformationParameter.sign (9:47); and 1 more"
+    )
+    assert warning.filename == __file__
     expected = (
         'name: "n" layer { name: "r" type: "ReLU" relu_param { negative_slope: 0.2 } top: "t"'
-        ' include { phase: TEST } include { stage: "s" } }'
+        " transform_param { mirror: true } } layer { data_param { prefetch: 2 } }"
     )
     assert net == text.parse_net(expected)
+
+
+@pytest.mark.parametrize("allow_unknown", [False, True])
+@pytest.mark.parametrize(
+    ("written", "place", "problem"),
+    [
+        ("relu_param { slope: 1 }", "1:22", 'ReLUParameter" has no field named "slope"'),
+        ("pooling_param { pad_type: 1 }", "1:25", 'has no field named "pad_type"'),
+        ("quantization_param { bw_params: 8 }", "1:9", 'has no field named "quantization_param"'),
+        ("param { lr_policy: 'step' }", "1:17", "ParamSpec"),
+        ("include { phases: TEST }", "1:19", "NetStateRule"),
+        ("pooling_param { pool: RMS }", "1:31", "no value named RMS"),
+    ],
+)
+def test_what_numbers_depend_on_is_an_error_always(written, place, problem, allow_unknown):
+    with pytest.raises(ParseError) as caught:
+        text.parse_net(f"layer {{ {written} }}", "x.prototxt", allow_unknown=allow_unknown)
+    assert str(caught.value).startswith(f"x.prototxt:{place}: ")
+    assert problem in str(caught.value)
+
+
+def test_the_error_names_all_fields_and_what_is_known_of_them():
+    written = "layer { pooling_param { pad_type: 1 a: 1 b: 1 c: 1 d: 1 a: 2 } }"
+    with pytest.raises(ParseError) as caught:
+        text.parse_net(written, "x.prototxt", allow_unknown=True)
+    assert str(caught.value) == (
+        'x.prototxt:1:25: Message type "caffe.PoolingParameter" has no field named "pad_type";'
+        " synopsys-caffe: another rule of padding, so it is not left out; also PoolingParameter.a,"
+        " PoolingParameter.b, PoolingParameter.c and 1 more"
+    )
+
+
+def test_a_solver_is_no_net_whatever_is_allowed():
+    solver = "net: 'x.prototxt' base_lr: 0.1 debug_info: true"
+    with pytest.raises(ParseError, match=r"this is a caffe.SolverParameter, not a caffe.NetParameter"):
+        text.parse_net(solver, allow_unknown=True)
 
 
 def test_a_known_text_gives_no_warning():

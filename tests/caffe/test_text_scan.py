@@ -7,10 +7,10 @@ import pytest
 from vggrepro.caffe import text_scan
 from vggrepro.caffe.messages import NetParameter
 from vggrepro.caffe.text_scan import (
-    blank_unknown_fields,
+    blanked,
     field_spans,
-    first_unknown_field,
     undecodable_string,
+    unknown_fields,
 )
 
 DESCRIPTOR = NetParameter.DESCRIPTOR
@@ -65,52 +65,52 @@ def test_tokens_cover_the_text_and_no_quote_is_tried_twice(piece):
 @pytest.mark.parametrize("piece", NASTY.values(), ids=NASTY)
 def test_places_are_counted_once_along_the_text(piece):
     text = Counted(piece * (SIZE // len(piece)))
-    blank_unknown_fields(text, DESCRIPTOR)
+    list(unknown_fields(text, DESCRIPTOR))
     assert text.looked_at <= 2 * len(text)
 
 
-def test_stretches_are_gone_through_once():
-    class CountedRange:
-        looked_at = 0
-
-        def __init__(self, start):
-            self.start = start
-
-        @property
-        def stop(self):
-            CountedRange.looked_at += 1
-            return self.start + 10
-
-    count = 2000
-    stretches = [CountedRange(10 * index) for index in range(count)]
-    _, unknown = blank_unknown_fields("layer{z:1}" * count, DESCRIPTOR, stretches)
-    assert len(unknown) == count
-    assert CountedRange.looked_at < 3 * count
+def test_blanked_fields_leave_lines_and_columns():
+    text = "a: 1 b {\n x: 1 } name: 'n' d: 4"
+    unknown = list(unknown_fields(text, DESCRIPTOR))
+    assert blanked(text, unknown) == "        \n        name: 'n'     "
+    assert blanked(text, unknown[1:2]) == "a: 1    \n        name: 'n' d: 4"
+    assert [(f.field, f.line, f.column, f.message) for f in unknown] == [
+        ("a", 1, 1, False),
+        ("b", 1, 6, True),
+        ("d", 2, 19, False),
+    ]
 
 
-def test_only_fields_within_the_stretches_are_blanked():
-    text = "a: 1 b: 2 c: 3 d: 4"
-    blanked, unknown = blank_unknown_fields(text, DESCRIPTOR, [range(5, 9), range(15, 19)])
-    assert blanked == "a: 1      c: 3     "
-    assert [(field.field, field.column) for field in unknown] == [("b", 6), ("d", 16)]
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("state { phase: DEBUG level: 1 }", [("phase", "DEBUG", 16)]),
+        ("state { phase: 7 } state { phase: 1 }", [("phase", "7", 16)]),
+        ("state { phase: TEST }", []),
+        ("state { phase: -1 phase: 'TEST' }", []),  # the parser's to refuse
+        ("layer { pooling_param { pool: [MAX, RMS] } }", [("pool", "RMS", 37)]),
+    ],
+)
+def test_values_that_an_enum_lacks(text, found):
+    unknown = unknown_fields(text, DESCRIPTOR)
+    assert [(field.field, field.value, field.column) for field in unknown] == found
 
 
 @pytest.mark.parametrize("text", ["z", "z:", "z: }", "z: - }", "z {", 'z: "a', 'z { "}', "z: [1, 2", "z: ;"])
 def test_an_unknown_field_without_a_whole_value_is_left_to_the_parser(text):
-    assert blank_unknown_fields(text, DESCRIPTOR) == (text, ())
-    assert first_unknown_field(text, DESCRIPTOR) is None
+    assert list(unknown_fields(text, DESCRIPTOR)) == []
 
 
 def test_the_first_unknown_field_and_its_place():
     text = 'name: "a"\nlayer { relu_param { engine: CAFFE slope: 1 } other: 2 }'
-    found = first_unknown_field(text, DESCRIPTOR)
+    found = next(unknown_fields(text, DESCRIPTOR))
     assert (found.line, found.column, found.message_type, found.field) == (
         2,
         36,
         "caffe.ReLUParameter",
         "slope",
     )
-    assert first_unknown_field('layer { name: "b" }', DESCRIPTOR) is None
+    assert list(unknown_fields('layer { name: "b" }', DESCRIPTOR)) == []
 
 
 def test_bytes_that_are_not_utf8_are_found_in_strings_only():

@@ -112,6 +112,19 @@ def test_unknown_fields_of_a_blob_are_named(tmp_path):
     assert read.blobs[0].data.tolist() == [1]
 
 
+def test_a_file_gives_one_warning_however_many_blobs_have_unknown_fields(tmp_path):
+    data = blob(1).SerializeToString() + varint(50 << 3) + b"\x01"
+    layer = prefix(1, 1) + b"x" + 5 * (prefix(7, len(data)) + data)
+    path = tmp_path / "fork.caffemodel"
+    path.write_bytes(prefix(100, len(layer)) + layer)
+    with pytest.warns(UserWarning) as caught:
+        weights.read_weights(path)
+    assert [str(warning.message) for warning in caught] == [
+        f"{path}: layer 'x', blob 0, layer 'x', blob 1, layer 'x', blob 2 and 2 more:"
+        " left out BlobProto fields 50"
+    ]
+
+
 def test_v0_settings_that_do_not_matter_to_weights_are_warnings(tmp_path):
     v0 = messages.V0LayerParameter(name="r", type="relu", pad=1)
     path = tmp_path / "w.caffemodel"

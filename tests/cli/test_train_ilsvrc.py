@@ -33,6 +33,19 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return line
 
 
+def test_a_data_layer_of_a_fork_is_fed_with_the_images(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare(tmp_path, max_iter=2, test_iter=1)
+    net = tmp_path / "net.prototxt"
+    net.write_text(net.read_text().replace('type: "Data"', 'type: "PairData"').replace("crop_size: 8", ""))
+    line = command_line(tmp_path, "run", "--colour", "none", "--mean", "120,110,130")
+    assert "no shape for input 'data'" in refused(capsys, *line)
+    shapes = ["--input-shape", "data=8,3,8,8", "--input-shape", "label=8"]
+    assert main([*line, *shapes]) == 0
+    assert (tmp_path / "run_iter_2.caffemodel").exists()
+
+
 def test_list_presets(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--list-presets"]) == 0
     output = capsys.readouterr().out

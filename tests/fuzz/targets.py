@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vggrepro.caffe import binary, messages, snapshot, state, text, upgrade, weights
 from vggrepro.caffe.recognise import binary_kind, text_kind
-from vggrepro.caffe.text_scan import blank_unknown_fields
+from vggrepro.caffe.text_scan import blanked, unknown_fields
 from vggrepro.caffe.unknown_layers import read_partly_known_net
 from vggrepro.errors import VggReproError
 
@@ -60,9 +60,10 @@ def read_solver_text(path: Path) -> None:
 
 def blank(path: Path) -> None:
     written = text.read_text(path)
-    blanked, unknown = blank_unknown_fields(written, messages.NetParameter.DESCRIPTOR)
-    assert len(blanked) == len(written)
-    assert blanked.split() == written.split() or unknown
+    unknown = list(unknown_fields(written, messages.NetParameter.DESCRIPTOR))
+    rest = blanked(written, unknown)
+    assert len(rest) == len(written)
+    assert rest.split() == written.split() or unknown
 
 
 def upgrade_binary(path: Path) -> None:

@@ -171,3 +171,15 @@ def test_a_parameter_that_layers_share_in_different_shapes(tmp_path: Path) -> No
     total = feeds["d:a"].T @ feeds["v"] + (feeds["d:b"].T @ feeds["u"]).reshape(2, 6)
     np.testing.assert_allclose(got["d:a:0"], total, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(got["d:b:0"], got["d:a:0"].reshape(3, 4))
+
+
+def test_a_net_without_anything_to_take_a_gradient_of(tmp_path: Path) -> None:
+    net = net_of(
+        tmp_path,
+        'layer { name: "r" type: "ReLU" bottom: "x" top: "r" }',
+    )
+    with pytest.raises(GradientError, match="has no parameters: name blobs in inputs"):
+        build_gradient(net)
+    with pytest.raises(GradientError, match="name blobs in inputs"):
+        build_gradient(net, params=False)
+    assert build_gradient(net, inputs=["x"]).gradients == {"x": "d:x"}

@@ -7,7 +7,7 @@ from harness import check_forward, check_gradient, parse, run_gradient, tie_free
 from hypothesis import given, settings
 
 from vggrepro.errors import NetError, ShapeError, UnsupportedError, VggReproError
-from vggrepro.layers.base import Needed
+from vggrepro.layers.base import Layer, Needed
 from vggrepro.layers.rules import correlation
 
 some = settings(max_examples=100, deadline=None)
@@ -127,3 +127,37 @@ def test_bottoms_of_different_shapes() -> None:
 def test_no_dilation_is_not_supported() -> None:
     with pytest.raises(UnsupportedError, match="dilation 0"):
         parse('type: "Convolution" convolution_param { num_output: 1 kernel_size: 1 dilation: 0 }')
+
+
+def fork_convolution(text: str) -> Layer:
+    return parse(f'type: "Convolution" bottom: "x" top: "y" convolution_param {{ num_output: 4 {text} }}')
+
+
+def test_hole_is_dilation() -> None:
+    """DeepLab's name of it."""
+    plain = fork_convolution("kernel_size: 3 pad: 2 dilation: 2")
+    assert fork_convolution("kernel_size: 3 pad: 2 hole: 2") == plain
+    two = fork_convolution("kernel_size: 3 hole_h: 2 hole_w: 3")
+    assert two.out_shapes([(1, 2, 9, 9)]) == ((1, 4, 5, 3),)
+    with pytest.raises(NetError, match="expected one of them"):
+        fork_convolution("kernel_size: 3 hole: 2 dilation: 3")
+    with pytest.raises(UnsupportedError, match="dilation 0"):
+        fork_convolution("kernel_size: 3 hole: 0")
+
+
+@pytest.mark.parametrize("free", [False, True])
+@pytest.mark.parametrize("pads", [(0, 1, 2, 0), (1, 1, 2, 2), (0, 0, 0, 3), (1, 1, 0, 2)])
+def test_padding_of_each_side(pads: tuple[int, int, int, int], free: bool) -> None:
+    """synopsys-caffe's pad_t, pad_b, pad_l, pad_r: as if the bottom had zeros there."""
+    top, bottom, left, right = pads
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2, 3, 6, 7)).astype(np.float32)
+    params = [rng.normal(size=(4, 3, 3, 3)).astype(np.float32), rng.normal(size=4).astype(np.float32)]
+    sides = f"pad_t: {top} pad_b: {bottom} pad_l: {left} pad_r: {right}"
+    layer = fork_convolution(f"kernel_size: 3 stride: 2 {sides}")
+    dims = [(None, 3, None, None) if free else x.shape]
+    (y,) = check_forward(layer, [x], params, dims=dims)
+    padded = np.pad(x, [(0, 0), (0, 0), (top, bottom), (left, right)])
+    (expected,) = check_forward(fork_convolution("kernel_size: 3 stride: 2"), [padded], params)
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
+    check_gradient(layer, [x], params, most=20)

@@ -102,3 +102,25 @@ def test_ratios_that_make_no_sense_in_training(ratio: float) -> None:
     with pytest.raises(NetError, match="layer 'drop6': dropout_ratio must be at least 0 and below 1"):
         dropout(ratio)
     assert parse(f'type: "Dropout" dropout_param {{ dropout_ratio: {ratio} }}').out_shapes([(2,)]) == ((2,),)
+
+
+def test_forks_scale_in_test_where_train_does_not() -> None:
+    """caffe-fast-rcnn's ``scale_train: false``."""
+    text = 'name: "d" type: "Dropout" dropout_param { dropout_ratio: 0.25 scale_train: false }'
+    x = tie_free(np.random.default_rng(1), (2, 3, 5))
+    (y,) = check_forward(parse(text), [x])
+    np.testing.assert_array_equal(y, x * np.float32(0.75))
+    check_gradient(parse(text), [x])
+    (y,) = check_forward(parse(text, TRAIN), [x], states=[state(3)])
+    assert set(np.unique(y / x)) == {0, 1}
+    check_gradient(parse(text, TRAIN), [x], states=[state(3)])
+
+
+def test_forks_drop_in_test_too() -> None:
+    """SegNet's ``sample_weights_test``."""
+    text = 'name: "d" type: "Dropout" dropout_param { dropout_ratio: 0.25 sample_weights_test: true }'
+    x = np.ones((4, 50), np.float32)
+    (tested,) = check_forward(parse(text), [x], states=[state(3)])
+    (trained,) = check_forward(parse(text, TRAIN), [x], states=[state(3)])
+    np.testing.assert_array_equal(tested, trained)
+    assert 0 in tested

@@ -223,3 +223,74 @@ def test_refused_tops_and_shapes() -> None:
         layer.out_shapes([(2, 3, 4)])
     with pytest.raises(ShapeError, match="no window"):
         layer.out_shapes([(2, 3, 4, 8)])
+
+
+def pooling(text: str, method: str = "MAX") -> Layer:
+    return parse(f'type: "Pooling" top: "y" pooling_param {{ pool: {method} {text} }}')
+
+
+def test_ceil_mode_says_what_round_mode_says() -> None:
+    x = np.arange(144, dtype=np.float32).reshape(1, 1, 12, 12)
+    window = "kernel_size: 3 stride: 2 pad: 1"
+    assert check_forward(pooling(window), [x])[0].shape == (1, 1, 7, 7)
+    assert pooling(f"{window} ceil_mode: true") == pooling(window)
+    assert pooling(f"{window} ceil_mode: false") == pooling(f"{window} round_mode: FLOOR")
+    assert check_forward(pooling(f"{window} ceil_mode: false"), [x])[0].shape == (1, 1, 6, 6)
+    with pytest.raises(NetError, match="contradicts"):
+        pooling(f"{window} ceil_mode: true round_mode: FLOOR")
+
+
+def by_sides(x: np.ndarray, method: str, kernel: int, stride: int, pads: list[int], up: bool) -> np.ndarray:
+    """synopsys-caffe's loops: padding before (``pads[0]``, ``pads[2]``) and behind (``pads[1]``, ``pads[3]``)
+    of height and width."""
+    counts = []
+    for size, before, behind in zip(x.shape[2:], pads[::2], pads[1::2], strict=True):
+        steps = (size + before + behind - kernel) / stride
+        count = int(np.ceil(steps) if up else np.floor(steps)) + 1
+        counts.append(count - ((count - 1) * stride >= size + before))
+    y = np.zeros((*x.shape[:2], *counts))
+    for i, j in np.ndindex(*counts):
+        spans, area = [], 1
+        for size, place, before, behind in zip(x.shape[2:], (i, j), pads[::2], pads[1::2], strict=True):
+            begin = place * stride - before
+            end = min(begin + kernel, size + behind)
+            area *= end - begin
+            spans.append(slice(max(begin, 0), min(end, size)))
+        window = x[:, :, spans[0], spans[1]]
+        y[:, :, i, j] = window.max((2, 3)) if method == "MAX" else window.sum((2, 3)) / area
+    return y
+
+
+@some
+@given(
+    st.sampled_from(["MAX", "AVE"]),
+    st.integers(2, 4),
+    st.integers(1, 3),
+    st.lists(st.integers(0, 3), min_size=4, max_size=4),
+    st.booleans(),
+    st.booleans(),
+    st.integers(0, 2**32 - 1),
+)
+def test_padding_of_each_side(
+    method: str, kernel: int, stride: int, pads: list[int], up: bool, free: bool, seed: int
+) -> None:
+    pads = [min(p, kernel - 1) for p in pads]
+    top, bottom, left, right = pads
+    assume(any(pads))
+    x = tie_free(np.random.default_rng(seed), (2, 3, 7, 9))
+    layer = pooling(
+        f"kernel_size: {kernel} stride: {stride} round_mode: {'CEIL' if up else 'FLOOR'}"
+        f" pad_t: {top} pad_b: {bottom} pad_l: {left} pad_r: {right}",
+        method,
+    )
+    dims = [(None, 3, None, None) if free else x.shape]
+    (y,) = check_forward(layer, [x], dims=dims)
+    np.testing.assert_allclose(y, by_sides(x, method, kernel, stride, pads, up), rtol=1e-5, atol=1e-6)
+    check_gradient(layer, [x], most=10)
+
+
+def test_padding_by_side_and_by_axis_exclude_one_another() -> None:
+    with pytest.raises(NetError, match="Either pad or pad_l/r/t/b"):
+        pooling("kernel_size: 3 pad: 1 pad_l: 1")
+    with pytest.raises(NetError, match="pad_w_ < kernel_w_"):
+        pooling("kernel_size: 3 pad_r: 3")

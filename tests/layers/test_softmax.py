@@ -34,3 +34,14 @@ def test_axis_out_of_range(axis: int) -> None:
     layer = parse(f'type: "Softmax" softmax_param {{ axis: {axis} }}')
     with pytest.raises(NetError, match=f"axis {axis} out of range"):
         layer.out_shapes([(2, 3)])
+
+
+def test_scores_are_divided_by_a_temperature() -> None:
+    """A field of forks that distil nets; 0 stands for 1."""
+    x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype(np.float32)
+    (warm,) = check_forward(parse('type: "Softmax" softmax_param { temperature: 4 }'), [x])
+    (plain,) = check_forward(parse('type: "Softmax"'), [x / 4])
+    np.testing.assert_allclose(warm, plain, rtol=1e-6)
+    check_gradient(parse('type: "Softmax" softmax_param { temperature: 4 }'), [x])
+    (zero,) = check_forward(parse('type: "Softmax" softmax_param { temperature: 0 }'), [x])
+    np.testing.assert_array_equal(zero, check_forward(parse('type: "Softmax"'), [x])[0])

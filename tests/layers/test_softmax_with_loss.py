@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from loss_cases import IGNORE, ClassCase, class_cases, few, loss_params
 
 from vggrepro.emit import GraphBuilder
-from vggrepro.errors import GradientError, NetError, ShapeError, VggReproError
+from vggrepro.errors import GradientError, NetError, ShapeError, UnsupportedError, VggReproError
 from vggrepro.layers.base import Layer, Needed
 
 ONE = np.array(1, np.float32)
@@ -129,3 +129,34 @@ def test_labels_get_no_gradient() -> None:
     bottoms = [np.zeros((2, 3), np.float32), np.zeros(2, np.float32)]
     with pytest.raises(GradientError, match="SoftmaxWithLoss Layer cannot backpropagate to label inputs"):
         run_gradient(layer_of(), bottoms, [], [ONE], needed=Needed((True, True), ()))
+
+
+def test_weights_of_classes() -> None:
+    """SegNet's ``weight_by_label_freqs``: each label's loss and gradient times its class's weight, over the
+    number of labels that count."""
+    weights = [0.5, 2.0, 3.0]
+    text = " ".join(f"class_weighting: {w}" for w in weights)
+    loss = f"loss_param {{ weight_by_label_freqs: true ignore_label: 1 {text} }}"
+    layer = parse(f'type: "SoftmaxWithLoss" bottom: "x" bottom: "l" top: "loss" {loss}')
+    x = np.random.default_rng(0).normal(size=(2, 3, 2, 2)).astype(np.float32)
+    label = np.float32([[[0, 1], [2, 2]], [[1, 0], [0, 2]]])
+    (y,) = check_forward(layer, [x, label])
+    p = np.exp(x) / np.exp(x).sum(1, keepdims=True)
+    values = label.astype(int)
+    single = -np.log(np.take_along_axis(p, values[:, None], 1))[:, 0] * np.array(weights)[values]
+    assert y == pytest.approx(single[values != 1].sum() / (values != 1).sum(), rel=1e-5)
+    check_gradient(layer, [x, label])
+    with pytest.raises(ShapeError, match=r"does not match the number of classes\. \(3 vs\. 4\)"):
+        layer.out_shapes([(2, 4, 2, 2), (2, 2, 2)])
+
+
+@pytest.mark.parametrize("kind", ["SoftmaxWithLoss", "InfogainLoss"])
+def test_a_temperature_is_refused(kind: str) -> None:
+    with pytest.raises(UnsupportedError, match="temperature"):
+        parse(f'type: "{kind}" bottom: "x" bottom: "l" top: "loss" softmax_param {{ temperature: 2 }}')
+
+
+@pytest.mark.parametrize("kind", ["SigmoidCrossEntropyLoss", "InfogainLoss"])
+def test_weights_of_classes_are_refused_by_other_losses(kind: str) -> None:
+    with pytest.raises(UnsupportedError, match="weight_by_label_freqs"):
+        parse(f'type: "{kind}" bottom: "x" bottom: "l" top: "y" loss_param {{ weight_by_label_freqs: true }}')

@@ -141,6 +141,11 @@ def test_a_layer_without_tops_gives_nothing(tmp_path: Path) -> None:
     assert not [n for n in build_forward(net).skeleton.graph.node if n.domain]
 
 
+def test_params_of_a_layer_without_weights_are_no_fault(tmp_path: Path) -> None:
+    text = image(2, 3, 8, 8) + CONV + layer("odd", "Oddity", "conv", more="param {} param { lr_mult: 2 }")
+    assert custom(tmp_path, text).outputs == {"odd": (2, 4, 6, 6)}
+
+
 def test_it_can_neither_run_nor_be_judged_nor_learn(tmp_path: Path) -> None:
     net = custom(tmp_path, NET)
     feeds = {"data": np.zeros((2, 3, 8, 8), np.float32)}
@@ -182,3 +187,16 @@ def test_blobs_that_do_not_fit_a_known_layer_stay_errors(tmp_path: Path) -> None
     write_caffemodel(tmp_path / "w.caffemodel", message, {"conv": [np.zeros((9, 9), np.float32)]})
     with pytest.raises(WeightsError, match="conv"):
         custom(tmp_path, NET, tmp_path / "w.caffemodel")
+
+
+def test_a_shape_error_says_that_a_custom_shape_was_assumed(tmp_path: Path) -> None:
+    text = (
+        image(1, 3, 8, 8)
+        + layer("odd", "Oddity", "data", "rois")
+        + layer("roi", "ROIPooling", "data rois", more="roi_pooling_param { pooled_h: 2 pooled_w: 2 }")
+    )
+    with pytest.raises(
+        ShapeError, match=r"custom top 'rois': the first bottom's shape.*--custom-shape rois=300,5"
+    ):
+        custom(tmp_path, text)
+    assert custom(tmp_path, text, rois=(300, 5)).outputs == {"roi": (300, 3, 2, 2)}

@@ -6,9 +6,10 @@ import pytest
 
 from vggrepro.caffe.text import parse_net
 from vggrepro.errors import UnknownLayerError
+from vggrepro.layers.fork_data import AnnotatedData, ForkData
 from vggrepro.layers.proposal import Proposal
 from vggrepro.layers.relu import ReLU
-from vggrepro.net.kinds import class_of, is_known
+from vggrepro.net.kinds import class_of, is_fork_data, is_known
 
 
 def test_class_of() -> None:
@@ -25,3 +26,16 @@ def test_class_of() -> None:
         class_of(other)
     with pytest.raises(UnknownLayerError, match=r"type: X$"):
         class_of(unknown)
+
+
+def test_layers_that_only_give_data_are_data_layers() -> None:
+    net = parse_net(
+        "layer { type: 'AnnotatedData' top: 'x' } layer { type: 'HeatmapData' top: 'x' }"
+        " layer { type: 'VIDEO_DATA' top: 'x' } layer { type: 'Python' top: 'x' }"
+        " layer { type: 'Data' top: 'x' } layer { type: 'HeatmapData' bottom: 'x' top: 'y' }"
+        " layer { type: 'Constants' top: 'x' }"
+    )
+    data, others = net.layer[:4], net.layer[4:]
+    assert [class_of(layer) for layer in data] == [AnnotatedData, ForkData, ForkData, ForkData]
+    assert [is_fork_data(layer) for layer in others] == [False] * 3
+    assert [is_known(layer) for layer in others] == [True, False, False]

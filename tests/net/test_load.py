@@ -13,7 +13,7 @@ from net_files import image, layer
 from vggrepro.caffe.messages import NetParameter
 from vggrepro.caffe.snapshot import write_caffemodel
 from vggrepro.caffe.text import parse_net
-from vggrepro.errors import ShapeError, WeightsError
+from vggrepro.errors import ParseError, ShapeError, UnknownFieldError, UnsupportedError, WeightsError
 from vggrepro.net import load_net
 
 NET = """
@@ -105,3 +105,91 @@ def repeated() -> Any:
     blob = again.blobs.add(data=[0, 0, 0, 0])
     blob.shape.dim.extend([2, 2])
     return again
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "net.prototxt"
+    path.write_text(text)
+    return path
+
+
+FORK_DATA = """
+layer { name: "data" type: "AnnotatedData" top: "data" top: "label" include { phase: TRAIN }
+  transform_param { resize_param { height: 8 width: 9 } emit_constraint { emit_type: CENTER } }
+  data_param { batch_size: 4 backend: ANNOTATED } annotated_data_param { label_map_file: "x" } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+  convolution_param { num_output: 2 kernel_size: 3 } }
+"""
+
+
+def test_data_layers_of_forks_are_inputs_whatever_fields_they_have(tmp_path: Path) -> None:
+    path = write(tmp_path, FORK_DATA)
+    net = load_net(path, phase="TRAIN", input_shapes={"label": (1, 1, 5, 8)})
+    assert net.inputs == {"data": (4, 3, 8, 9), "label": (1, 1, 5, 8)}
+    assert net.shapes["conv"] == (4, 2, 6, 7)
+    with pytest.raises(
+        ShapeError, match=r"layer 'data': no shape for input 'label'.*--input-shape label=N,C,H,W"
+    ):
+        load_net(path, phase="TRAIN")
+    path = write(tmp_path, FORK_DATA.replace("num_output: 2", "num_output: 2 odd: 1"))
+    with pytest.raises(UnknownFieldError, match=r':6:37: .*"odd"'):
+        load_net(path, phase="TRAIN")
+
+
+def test_v1_data_layers_of_forks_too(tmp_path: Path) -> None:
+    text = (
+        'layers { name: "d" type: VIDEO_DATA top: "data" top: "label" clip_param { length: 3 } }'
+        'layers { name: "r" type: RELU bottom: "data" top: "r" }'
+    )
+    net = load_net(write(tmp_path, text), input_shapes={"data": (2, 3, 4, 5), "label": (2,)})
+    assert net.inputs == {"data": (2, 3, 4, 5), "label": (2,)}
+    assert net.outputs == {"r": (2, 3, 4, 5), "label": (2,)}
+
+
+def test_python_layers_without_bottoms_are_inputs(tmp_path: Path) -> None:
+    text = (
+        'layer { name: "d" type: "Python" top: "data" python_param { module: "m" layer: "Reader" } }'
+        + layer("r", "ReLU", "data")
+    )
+    assert load_net(write(tmp_path, text), input_shapes={"data": (1, 2)}).inputs == {"data": (1, 2)}
+
+
+def test_unknown_fields_say_what_helps(tmp_path: Path) -> None:
+    path = write(tmp_path, image(1, 2) + layer("r", "ReLU", "data", more="relu_param { engine: MKL2017 }"))
+    with pytest.raises(
+        ParseError, match=r"no value named MKL2017.*\(--allow-unknown \(allow_unknown\) leaves"
+    ):
+        load_net(path)
+    with pytest.warns(UserWarning, match="ReLUParameter.engine: MKL2017") as caught:
+        load_net(path, allow_unknown=True)
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_unsupported_layers_are_grouped_in_one_short_line(tmp_path: Path) -> None:
+    text = image(1, 2)
+    for number in range(90):
+        text += layer(f"odd{number}", ("Oddity", "Rarity", "ReLu")[number % 3], "data")
+    path = write(tmp_path, text)
+    with pytest.raises(UnsupportedError) as caught:
+        load_net(path)
+    message = str(caught.value).removeprefix(f"{path}: ")
+    assert message == (
+        "layers 'odd0', 'odd3', 'odd6' and 27 more: Unknown layer type: Oddity; layers 'odd1', 'odd4', 'odd7'"
+        " and 27 more: Unknown layer type: Rarity; and 1 more; --allow-custom (allow_custom) makes custom"
+        " nodes of them"
+    )
+    many = image(1, 2) + "".join(layer(f"x{n}", f"Type{n}", "data") for n in range(271))
+    with pytest.raises(UnsupportedError) as caught:
+        load_net(write(tmp_path, many))
+    assert len(str(caught.value)) < 300 + len(str(path))
+    one = image(1, 2) + layer("r", "ReLu", "data")
+    with pytest.raises(
+        UnsupportedError, match=r"layer 'r': Unknown layer type: ReLu; did you mean 'ReLU'\?; --allow"
+    ):
+        load_net(write(tmp_path, one))
+
+
+def test_allowed_unknown_fields_leave_unknown_types_to_be_named(tmp_path: Path) -> None:
+    path = write(tmp_path, image(1, 2) + layer("o", "Oddity", "data", more="odd_param { a: 1 }"))
+    with pytest.raises(UnsupportedError, match="layer 'o': Unknown layer type: Oddity; --allow-custom"):
+        load_net(path, allow_unknown=True)

@@ -45,6 +45,18 @@ def test_phases_of_one_file(tmp_path: Path) -> None:
     assert [layer.name for layer in test.layer][-1] == "accuracy"
 
 
+def test_given_shapes_make_inputs_of_data_layers_of_forks(tmp_path: Path) -> None:
+    net = NET.replace('type: "Data"', 'type: "PairData"').replace("crop_size: 8", "")
+    path = write_solver(tmp_path, net, test_iter=3, test_interval=5)
+    shapes = {"data": (4, 3, 8, 8), "label": (4,)}
+    definition = read_definition(path, (), shapes)
+    for message in (definition.train_message(), *definition.test_messages()):
+        assert message.layer[0].type == "Input"
+        assert [list(shape.dim) for shape in message.layer[0].input_param.shape] == [[4, 3, 8, 8], [4]]
+    with pytest.raises(SolverError, match="input shape of 'image': no Input"):
+        read_definition(path, (), {**shapes, "image": (1,)}).train_message()
+
+
 def test_test_nets_in_caffes_order(tmp_path: Path) -> None:
     """Named test nets first, then the general one for the test_iter that are left."""
     (tmp_path / "other.prototxt").write_text(NET.replace('"tiny"', '"other"'))

@@ -10,6 +10,7 @@ import pytest
 from vggrepro.caffe.messages import NetParameter
 from vggrepro.caffe.snapshot import read_solverstate, write_blob, write_caffemodel
 from vggrepro.caffe.text import parse_net
+from vggrepro.errors import ShapeError
 from vggrepro.training.solver import Solver
 
 NET = """
@@ -85,3 +86,19 @@ def test_snapshots_name_files_as_the_definition_does(tmp_path: Path) -> None:
     solver = solver_of(tmp_path, 'base_lr: 1 lr_policy: "fixed"', net=INFOGAIN)
     saved = NetParameter.FromString(solver.snapshot()[0].read_bytes())
     assert saved.layer[-1].infogain_loss_param.source == "H.binaryproto"
+
+
+def test_a_data_layer_of_a_fork_is_fed_by_its_tops(tmp_path: Path) -> None:
+    source = 'layer { name: "in" type: "%s" top: "x" top: "y" %s }'
+    for kind, fields in (
+        ("Python", 'python_param { module: "m" layer: "Reader" }'),
+        ("PairData", "pair_data_param { batch_size: 2 }"),
+    ):
+        start = NET.index("layer {")
+        net = NET[:start] + source % (kind, fields) + NET[NET.index("\n", start) :]
+        with pytest.raises(ShapeError, match=r"no shape for input 'x'.*--input-shape x="):
+            solver_of(tmp_path, 'base_lr: 0.1 lr_policy: "fixed"', net)
+        shapes = {"x": (2, 3), "y": (2, 3)}
+        solver = Solver(tmp_path / "solver.prototxt", input_shapes=shapes, threads=1)
+        plain = solver_of(tmp_path, 'base_lr: 0.1 lr_policy: "fixed"')
+        assert solver.step([FEED]) == plain.step([FEED])

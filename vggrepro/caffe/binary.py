@@ -7,8 +7,7 @@ the message thus takes the arrays along.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from os import PathLike
@@ -30,7 +29,8 @@ from vggrepro.caffe.recognise import KINDS, binary_kind, text_kind
 from vggrepro.caffe.schema import FORK_FIELDS, PRIVATE_FIELDS
 from vggrepro.caffe.text import HEAD, looks_like_text
 from vggrepro.caffe.wire import LENGTH, Field, prefix, walk
-from vggrepro.errors import ParseError, VggReproError
+from vggrepro.errors import ParseError, VggReproError, some_of
+from vggrepro.system.caller_warning import warn_caller
 from vggrepro.system.file_names import failure
 from vggrepro.system.mapped import MappedFile
 
@@ -75,18 +75,32 @@ class BinaryFile(Generic[_Content]):
 
     def decode(self, placeholder: BlobProto, where: str) -> SavedBlob:
         """The array that a placeholder stands for. Errors name the file and ``where``."""
-        return _decode(self.raw(placeholder), f"{self.path}: {where}")
+        (blob,) = self.decode_all([(placeholder, where)])
+        return blob
+
+    def decode_all(self, placeholders: Iterable[tuple[BlobProto, str]]) -> list[SavedBlob]:
+        """The arrays that placeholders stand for, each with where it is; one warning for all fields that the
+        schema lacks."""
+        return _decode([(self.raw(blob), where) for blob, where in placeholders], self.path)
 
 
-def _decode(view: memoryview, where: str) -> SavedBlob:
-    try:
-        blob, unknown = decode_blob(view)
-    except VggReproError as error:
-        raise error.within(where) from None
-    if unknown:
-        fields = ", ".join(map(str, sorted(unknown)))
-        warnings.warn(f"{where}: left out BlobProto fields {fields}", stacklevel=3)
-    return blob
+def _decode(views: Iterable[tuple[memoryview, str]], path: str) -> list[SavedBlob]:
+    blobs: list[SavedBlob] = []
+    places: list[str] = []
+    fields: set[int] = set()
+    for view, where in views:
+        try:
+            blob, unknown = decode_blob(view)
+        except VggReproError as error:
+            raise error.within(f"{path}: {where}") from None
+        blobs.append(blob)
+        if unknown:
+            places.append(where)
+            fields.update(unknown)
+    if fields:
+        named = ", ".join(map(str, sorted(fields)))
+        warn_caller(f"{path}: {some_of(places)}: left out BlobProto fields {named}")
+    return blobs
 
 
 def open_net(path: str | PathLike[str]) -> BinaryFile[NetParameter]:
@@ -107,7 +121,8 @@ def read_blob(path: str | PathLike[str]) -> Float32:
 
     Raises ParseError or WeightsError.
     """
-    return _decode(map_file(path), f"{path}: BlobProto").data
+    (blob,) = _decode([(map_file(path), "BlobProto")], str(path))
+    return blob.data
 
 
 def map_file(path: str | PathLike[str]) -> memoryview:
@@ -158,7 +173,7 @@ def _open(
     if taken.unknown:
         unknown = ", ".join(islice(taken.unknown, MAX_NAMED))
         more = f" and {len(taken.unknown) - MAX_NAMED} more" if len(taken.unknown) > MAX_NAMED else ""
-        warnings.warn(f"{path}: left out what BVLC Caffe does not know: {unknown}{more}", stacklevel=3)
+        warn_caller(f"{path}: left out what BVLC Caffe does not know: {unknown}{more}")
     return BinaryFile(str(path), message, tuple(taken.blobs))
 
 

@@ -38,12 +38,13 @@ def import_h5py(path: str | PathLike[str]) -> Any:
 
 
 @contextmanager
-def opened(path: str | PathLike[str]) -> Iterator[Hdf5Reader]:
-    """A file, open while the block runs. What h5py raises in the block becomes ParseError."""
+def opened(path: str | PathLike[str], *, space: int = SPACE, ratio: int = RATIO) -> Iterator[Hdf5Reader]:
+    """A file, open while the block runs. What h5py raises in the block becomes ParseError. ``space`` and
+    ``ratio`` are the limits of compressed arrays."""
     h5py = import_h5py(path)
     try:
         with h5py.File(path, "r") as file:
-            yield Hdf5Reader(str(path), file, h5py, Path(path).stat().st_size)
+            yield Hdf5Reader(str(path), file, h5py, Path(path).stat().st_size, space, ratio)
     except _FAILURES as error:
         raise ParseError(f"{path}: {' '.join(str(error).split())}") from None
 
@@ -57,12 +58,16 @@ class Hdf5Reader:
     h5py: Any
     length: int
     """Bytes of the file."""
+    space: int = SPACE
+    ratio: int = RATIO
     _plain: int = 0
     """Bytes of the arrays so far that are stored as they are."""
     _inflated: int = 0
     """Bytes that the other arrays take in memory."""
     _seen: set[tuple[int, int]] = field(default_factory=set)
     """The objects that were handed out."""
+    _groups: dict[str, Any] = field(default_factory=dict)
+    """Groups on the way to datasets that were asked for by their paths."""
 
     def __post_init__(self) -> None:
         self._seen.add(self._identity(self.root))
@@ -79,6 +84,22 @@ class Hdf5Reader:
             kinds = {"data": "weights", "history": "a solver state"}
             hint = "".join(f" (this is {kinds[key]})" for key in kinds if key != name and key in self.root)
             raise ParseError(f"{self.path}: has no group {name!r}, which Caffe's file would have{hint}")
+        return found
+
+    def dataset(self, name: str) -> Any:
+        """The dataset at a path with slashes. Raises ParseError if there is none, and as :meth:`members`."""
+        *folders, last = [part for part in name.split("/") if part]
+        group, where = self.root, ""
+        for folder in folders:
+            where += f"/{folder}"
+            if where not in self._groups:
+                self._groups[where] = self._member(group, folder) if folder in group else None
+            group = self._groups[where]
+            if not self.is_group(group):
+                break
+        found = self._member(group, last) if self.is_group(group) and last in group else None
+        if found is None or self.is_group(found):
+            raise ParseError(f"{self.path}: Failed to find HDF5 dataset {name}")
         return found
 
     def value(self, name: str) -> Any:
@@ -120,7 +141,7 @@ class Hdf5Reader:
     def _check_filtered(self, dataset: Any, filters: list[int], where: str) -> None:
         elements = max(dataset.size, prod(dataset.chunks))
         self._inflated += elements * max(dataset.dtype.itemsize, 4)
-        if self._inflated > SPACE + RATIO * self.length:
+        if self._inflated > self.space + self.ratio * self.length:
             raise WeightsError(
                 f"{where}: shape {dataset.shape} is too large for a file of {self.length} bytes"
             )

@@ -550,13 +550,19 @@ class TransformationParameter(_Message):
     def mean_value(self) -> RepeatedScalar[float]: ...
     force_color: bool
     force_gray: bool
+    @property
+    def resize_param(self) -> ResizeParameter: ...
+    crop_h: int
+    crop_w: int
     def __init__(self, *,
         scale: float | None = None, mirror: bool | None = None, crop_size: int | None = None,
         mean_file: str | None = None, mean_value: Iterable[float] | None = None,
-        force_color: bool | None = None, force_gray: bool | None = None
+        force_color: bool | None = None, force_gray: bool | None = None,
+        resize_param: ResizeParameter | None = None, crop_h: int | None = None, crop_w: int | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
-        "scale", "mirror", "crop_size", "mean_file", "force_color", "force_gray"
+        "scale", "mirror", "crop_size", "mean_file", "force_color", "force_gray", "resize_param", "crop_h",
+        "crop_w"
     ]) -> bool: ...
 
 class LossParameter(_Message):
@@ -570,12 +576,16 @@ class LossParameter(_Message):
     normalization: int
     normalize: bool
     pre_fixed_normalizer: float
+    weight_by_label_freqs: bool
+    @property
+    def class_weighting(self) -> RepeatedScalar[float]: ...
     def __init__(self, *,
         ignore_label: int | None = None, normalization: int | None = None, normalize: bool | None = None,
-        pre_fixed_normalizer: float | None = None
+        pre_fixed_normalizer: float | None = None, weight_by_label_freqs: bool | None = None,
+        class_weighting: Iterable[float] | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
-        "ignore_label", "normalization", "normalize", "pre_fixed_normalizer"
+        "ignore_label", "normalization", "normalize", "pre_fixed_normalizer", "weight_by_label_freqs"
     ]) -> bool: ...
 
 class AccuracyParameter(_Message):
@@ -677,6 +687,13 @@ class ConvolutionParameter(_Message):
     engine: int
     axis: int
     force_nd_im2col: bool
+    hole: int
+    pad_l: int
+    pad_r: int
+    pad_t: int
+    pad_b: int
+    hole_h: int
+    hole_w: int
     def __init__(self, *,
         num_output: int | None = None, bias_term: bool | None = None, pad: Iterable[int] | None = None,
         kernel_size: Iterable[int] | None = None, stride: Iterable[int] | None = None,
@@ -684,11 +701,14 @@ class ConvolutionParameter(_Message):
         kernel_h: int | None = None, kernel_w: int | None = None, stride_h: int | None = None,
         stride_w: int | None = None, group: int | None = None, weight_filler: FillerParameter | None = None,
         bias_filler: FillerParameter | None = None, engine: int | None = None, axis: int | None = None,
-        force_nd_im2col: bool | None = None
+        force_nd_im2col: bool | None = None, hole: int | None = None, pad_l: int | None = None,
+        pad_r: int | None = None, pad_t: int | None = None, pad_b: int | None = None,
+        hole_h: int | None = None, hole_w: int | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "num_output", "bias_term", "pad_h", "pad_w", "kernel_h", "kernel_w", "stride_h", "stride_w", "group",
-        "weight_filler", "bias_filler", "engine", "axis", "force_nd_im2col"
+        "weight_filler", "bias_filler", "engine", "axis", "force_nd_im2col", "hole", "pad_l", "pad_r",
+        "pad_t", "pad_b", "hole_h", "hole_w"
     ]) -> bool: ...
 
 class CropParameter(_Message):
@@ -725,8 +745,15 @@ class DataParameter(_Message):
 
 class DropoutParameter(_Message):
     dropout_ratio: float
-    def __init__(self, *, dropout_ratio: float | None = None) -> None: ...
-    def HasField(self, field_name: Literal["dropout_ratio"]) -> bool: ...
+    scale_train: bool
+    sample_weights_test: bool
+    def __init__(self, *,
+        dropout_ratio: float | None = None, scale_train: bool | None = None,
+        sample_weights_test: bool | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "dropout_ratio", "scale_train", "sample_weights_test"
+    ]) -> bool: ...
 
 class DummyDataParameter(_Message):
     @property
@@ -955,15 +982,22 @@ class PoolingParameter(_Message):
     engine: int
     global_pooling: bool
     round_mode: int
+    ceil_mode: bool
+    pad_l: int
+    pad_r: int
+    pad_t: int
+    pad_b: int
     def __init__(self, *,
         pool: int | None = None, pad: int | None = None, pad_h: int | None = None, pad_w: int | None = None,
         kernel_size: int | None = None, kernel_h: int | None = None, kernel_w: int | None = None,
         stride: int | None = None, stride_h: int | None = None, stride_w: int | None = None,
-        engine: int | None = None, global_pooling: bool | None = None, round_mode: int | None = None
+        engine: int | None = None, global_pooling: bool | None = None, round_mode: int | None = None,
+        ceil_mode: bool | None = None, pad_l: int | None = None, pad_r: int | None = None,
+        pad_t: int | None = None, pad_b: int | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "pool", "pad", "pad_h", "pad_w", "kernel_size", "kernel_h", "kernel_w", "stride", "stride_h",
-        "stride_w", "engine", "global_pooling", "round_mode"
+        "stride_w", "engine", "global_pooling", "round_mode", "ceil_mode", "pad_l", "pad_r", "pad_t", "pad_b"
     ]) -> bool: ...
 
 class PowerParameter(_Message):
@@ -1079,8 +1113,11 @@ class SoftmaxParameter(_Message):
     CUDNN: int
     engine: int
     axis: int
-    def __init__(self, *, engine: int | None = None, axis: int | None = None) -> None: ...
-    def HasField(self, field_name: Literal["engine", "axis"]) -> bool: ...
+    temperature: float
+    def __init__(self, *,
+        engine: int | None = None, axis: int | None = None, temperature: float | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal["engine", "axis", "temperature"]) -> bool: ...
 
 class SwishParameter(_Message):
     beta: float

@@ -56,9 +56,9 @@ def _lend(to: descriptor_pb2.DescriptorProto, lender: descriptor_pb2.DescriptorP
             to.field[-1].type_name = f".caffe.{to.name}.{field.type_name.removeprefix(inside)}"
 
 
-FILE, _LENT_NUMBERS = _merge()
-FORK_FIELDS = _LENT_NUMBERS["LayerParameter"]
-FORK_BLOB_FIELDS = _LENT_NUMBERS["BlobProto"]
+FILE, LENT_NUMBERS = _merge()
+FORK_FIELDS = LENT_NUMBERS["LayerParameter"]
+FORK_BLOB_FIELDS = LENT_NUMBERS["BlobProto"]
 PRIVATE = 100_000
 """Numbers above belong to this package alone: no binary file may contain them."""
 PRIVATE_FIELDS = frozenset(number for number in FORK_FIELDS if number > PRIVATE)

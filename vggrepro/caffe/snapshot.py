@@ -152,7 +152,9 @@ def read_solverstate(path: str | PathLike[str]) -> SavedState:
         state.iter,
         state.learned_net if state.HasField("learned_net") else None,
         state.current_step,
-        tuple(file.decode(blob, f"history {index}").data for index, blob in enumerate(state.history)),
+        tuple(
+            blob.data for blob in file.decode_all((b, f"history {i}") for i, b in enumerate(state.history))
+        ),
     )
 
 

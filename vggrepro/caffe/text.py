@@ -1,23 +1,26 @@
 """Reading and writing Caffe's text format (prototxt), as strictly as Caffe's own parser.
 
-Every error is one line that begins with ``file:line:column``. A field that BVLC Caffe does not have
-is an error; with ``allow_unknown`` it is left out, and a warning names it.
+Every error is one line that begins with ``file:line:column``. A field that the schema does not have is
+an error. With ``allow_unknown`` those on which no number depends are left out (``fork_fields.py`` says
+which), and one warning names them; the others stay errors.
 """
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import asdict
+from collections import defaultdict
+from collections.abc import Sequence
 from os import PathLike
 from typing import IO, TypeVar
 
 from google.protobuf import text_format
 from google.protobuf.message import Message
 
+from vggrepro.caffe.fork_fields import is_harmless, why_not
 from vggrepro.caffe.messages import NetParameter, SolverParameter
 from vggrepro.caffe.recognise import binary_kind, text_kind
-from vggrepro.caffe.text_scan import blank_unknown_fields, first_unknown_field, undecodable_string
-from vggrepro.errors import ParseError, UnknownFieldError
+from vggrepro.caffe.text_scan import UnknownField, blanked, undecodable_string, unknown_fields
+from vggrepro.errors import ParseError, UnknownFieldError, some_of, within_length
+from vggrepro.system.caller_warning import warn_caller
 from vggrepro.system.file_names import failure, file_path
 
 MAX_BYTES = 256 << 20
@@ -41,12 +44,12 @@ def parse_solver(text: str, source: str = "<string>", *, allow_unknown: bool = F
 
 def read_net(path: str | PathLike[str], *, allow_unknown: bool = False) -> NetParameter:
     """A ``NetParameter`` from a text file, not upgraded. Raises ParseError."""
-    return _not_empty(parse_net(read_text(path), str(path), allow_unknown=allow_unknown), path)
+    return not_empty(parse_net(read_text(path), str(path), allow_unknown=allow_unknown), path)
 
 
 def read_solver(path: str | PathLike[str], *, allow_unknown: bool = False) -> SolverParameter:
     """A ``SolverParameter`` from a text file, not upgraded. Raises ParseError."""
-    return _not_empty(parse_solver(read_text(path), str(path), allow_unknown=allow_unknown), path)
+    return not_empty(parse_solver(read_text(path), str(path), allow_unknown=allow_unknown), path)
 
 
 def format_message(message: Message) -> str:
@@ -75,23 +78,66 @@ def _parse(text: str, message: _Message, source: str, allow_unknown: bool) -> _M
         # DEVIATION: Caffe takes names in any encoding; protobuf's Python strings are Unicode.
         raise ParseError(f"{source}:{undecodable[0]}:{undecodable[1]}: String is not UTF-8.")
     if allow_unknown:
-        text, unknown = blank_unknown_fields(text, message.DESCRIPTOR)
-        for field in unknown:
-            warnings.warn(f"{source}:{field}; left out", stacklevel=3)
+        text = _without_harmless(text, list(unknown_fields(text, message.DESCRIPTOR)), message, source)
     try:
         text_format.Parse(text, message)
     except text_format.ParseError as error:
         problem = _located(source, error, text) + _hint(text, message)
-        first = first_unknown_field(text, message.DESCRIPTOR)
+        first = next(unknown_fields(text, message.DESCRIPTOR), None)
         if first is None or (first.line, first.column) != (error.GetLine(), error.GetColumn()):
             raise ParseError(problem) from None
-        raise UnknownFieldError(problem, source=source, **asdict(first)) from None
+        raise unknown_field_error(problem, source, first) from None
     except (ValueError, TypeError, RecursionError) as error:
         raise ParseError(f"{source}: {_one_line(str(error))}") from None
     if not message.IsInitialized():
         missing = ", ".join(message.FindInitializationErrors())
         raise ParseError(f"{source}: Message missing required fields: {missing}")
     return message
+
+
+def _without_harmless(text: str, unknown: Sequence[UnknownField], message: _Message, source: str) -> str:
+    """The text without those of its unknown fields and enum values on which no number depends, of which one
+    warning tells. Raises UnknownFieldError for the first of the other fields; it names more of them."""
+    if unknown and (hint := _hint(text, message)):  # what is no such message at all has nothing to leave out
+        raise ParseError(f"{source}:{unknown[0]}{hint}")
+    harmless = [field for field in unknown if is_harmless(field)]
+    refused = [field for field in unknown if field.value is None and not is_harmless(field)]
+    if refused:
+        first, *others = refused
+        names = dict.fromkeys(map(_short, others))
+        named = some_of(name for name in names if name != _short(first))
+        also = f"; also {named}" if named else ""
+        problem = f"{source}:{first}; {why_not(first)}, so it is not left out{also}"
+        raise unknown_field_error(problem, source, first)
+    if harmless:
+        warn_caller(f"{source}: left out, as no number depends on it: {_grouped(harmless)}")
+    return blanked(text, harmless)
+
+
+def _grouped(fields: Sequence[UnknownField]) -> str:
+    """Fields by their names, each with its first places and their number."""
+    places = defaultdict(list)
+    for field in fields:
+        value = "" if field.value is None else f": {field.value}"
+        places[_short(field) + value].append(f"{field.line}:{field.column}")
+    return within_length(f"{name} ({some_of(found)})" for name, found in places.items())
+
+
+def _short(field: UnknownField) -> str:
+    return f"{field.message_type.rpartition('.')[2]}.{field.field}"
+
+
+def unknown_field_error(problem: str, source: str, field: UnknownField) -> UnknownFieldError:
+    """The error about a field, with its place."""
+    return UnknownFieldError(
+        problem,
+        source=source,
+        line=field.line,
+        column=field.column,
+        message_type=field.message_type,
+        field=field.field,
+        harmless=is_harmless(field),
+    )
 
 
 def _located(source: str, error: text_format.ParseError, text: str) -> str:
@@ -145,7 +191,8 @@ def _read_at_most(file: IO[bytes], size: int) -> bytearray:
     return data
 
 
-def _not_empty(message: _Message, path: str | PathLike[str]) -> _Message:
+def not_empty(message: _Message, path: str | PathLike[str]) -> _Message:
+    """The message of a file. Raises ParseError if there is nothing in it."""
     if not message.ListFields():
         raise ParseError(f"{path}: empty, expected a {message.DESCRIPTOR.full_name}")
     return message

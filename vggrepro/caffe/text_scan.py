@@ -6,10 +6,11 @@ Whatever the text is, every function takes time in proportion to its length, and
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from google.protobuf.descriptor import Descriptor
+from google.protobuf.descriptor import Descriptor, EnumDescriptor
 
 _TOKEN = re.compile(
     r"""
@@ -28,23 +29,36 @@ _CLOSING = {"{": "}", "<": ">", "[": "]"}
 
 @dataclass(frozen=True)
 class UnknownField:
-    """A field that its message type lacks, and the place of its first character (from 1)."""
+    """A field that its message type lacks, or a value that its enum lacks, and where that is."""
 
     line: int
     column: int
+    """Of the field's name, or of the value; both count from 1."""
     message_type: str
     field: str
+    value: str | None
+    """What the enum lacks; None where the field itself is unknown."""
+    span: range
+    """Where name and value lie in the text."""
+    message: bool
+    """Whether what the field holds is in braces."""
 
     def __str__(self) -> str:
-        text = f'Message type "{self.message_type}" has no field named "{self.field}"'
-        return f"{self.line}:{self.column}: {text}"
+        lacks = f'has no field named "{self.field}"'
+        if self.value is not None:
+            lacks = f'has no value {self.value} for "{self.field}"'
+        return f'{self.line}:{self.column}: Message type "{self.message_type}" {lacks}'
 
 
-def first_unknown_field(text: str, descriptor: Descriptor) -> UnknownField | None:
-    """The first field that the schema lacks; ``descriptor`` is that of the whole text's message type."""
-    for start, _, message_type, name in _unknown_spans(text, descriptor):
-        return UnknownField(*_Places(text).of(start), message_type, name)
-    return None
+def unknown_fields(text: str, descriptor: Descriptor) -> Iterator[UnknownField]:
+    """The fields and enum values that the schema lacks, outermost only, in order. ``descriptor`` is that of
+    the whole text's message type."""
+    places = _Places(text)
+    for found in _unknown_spans(text, descriptor):
+        line, column = places.of(found.place)
+        span = range(found.start, found.end)
+        name = found.owner.full_name
+        yield UnknownField(line, column, name, found.field, found.value, span, found.message)
 
 
 def undecodable_string(text: str) -> tuple[int, int] | None:
@@ -60,29 +74,19 @@ def undecodable_string(text: str) -> tuple[int, int] | None:
     return None
 
 
-def blank_unknown_fields(
-    text: str, descriptor: Descriptor, within: Sequence[range] | None = None
-) -> tuple[str, tuple[UnknownField, ...]]:
-    """The text with unknown fields replaced by spaces, and those fields.
+def blanked(text: str, fields: Iterable[UnknownField]) -> str:
+    """The text with fields, given in order, replaced by spaces.
 
-    ``descriptor`` is that of the message type. ``within`` holds the stretches of the text in which fields
-    are replaced, in order (default: everywhere). Lines and columns stay, so that the parser that
-    comes after reports true places; what is not well formed is left for that parser to refuse.
+    Lines and columns stay, so that the parser that comes after reports true places; what is not well formed
+    is left for that parser to refuse.
     """
     pieces: list[str] = []
-    unknown: list[UnknownField] = []
-    places, done = _Places(text), 0
-    stretches = iter([range(len(text))] if within is None else within)
-    stretch = next(stretches, None)
-    for start, end, message_type, name in _unknown_spans(text, descriptor):
-        while stretch is not None and stretch.stop <= start:
-            stretch = next(stretches, None)
-        if stretch is None or start < stretch.start:
-            continue
-        unknown.append(UnknownField(*places.of(start), message_type, name))
+    done = 0
+    for field in fields:
+        start, end = field.span.start, field.span.stop
         pieces += (text[done:start], re.sub(r"[^\n]", " ", text[start:end]))
         done = end
-    return "".join(pieces) + text[done:], tuple(unknown)
+    return "".join(pieces) + text[done:]
 
 
 def field_spans(text: str, name: str) -> list[range]:
@@ -96,8 +100,20 @@ def field_spans(text: str, name: str) -> list[range]:
     return spans
 
 
-def _unknown_spans(text: str, descriptor: Descriptor) -> Iterator[tuple[int, int, str, str]]:
-    """Start, end, message type and name of each unknown field that has a value, outermost only."""
+class _Found(NamedTuple):
+    """A field or enum value that the schema lacks, by offsets in the text."""
+
+    start: int
+    end: int
+    place: int
+    owner: Descriptor
+    field: str
+    value: str | None = None
+    message: bool = False
+
+
+def _unknown_spans(text: str, descriptor: Descriptor) -> Iterator[_Found]:
+    """Each unknown field that has a value, and each field with an unknown enum value, outermost only."""
     tokens = _Tokens(text)
     inside = [descriptor]
     opened: Descriptor | None = None  # the type of the message that the next brace begins
@@ -109,8 +125,26 @@ def _unknown_spans(text: str, descriptor: Descriptor) -> Iterator[tuple[int, int
         elif token.lastgroup == "name":
             field = inside[-1].fields_by_name.get(token.group())
             opened = field.message_type if field is not None else None
-            if opened is None and tokens.skip_value() and field is None:
-                yield token.start(), tokens.end, inside[-1].full_name, token.group()
+            if opened is not None:
+                continue
+            enum = None if field is None else field.enum_type
+            values = tokens.skip_value(texts=enum is not None)
+            start = token.start()
+            if field is None and values is not None:
+                yield _Found(start, tokens.end, start, inside[-1], token.group(), message=tokens.in_braces)
+            for place, value in values or () if enum is not None else ():
+                if not _has_value(enum, value):
+                    yield _Found(start, tokens.end, place, inside[-1], token.group(), value)
+                    break
+
+
+def _has_value(enum: EnumDescriptor | None, text: str) -> bool:
+    """Whether an enum has the value of this name or number; what is neither is left for the parser."""
+    if enum is None or text in enum.values_by_name:
+        return True
+    if text.isidentifier():
+        return False
+    return not text.isdigit() or int(text) in enum.values_by_number
 
 
 class _Tokens:
@@ -121,6 +155,8 @@ class _Tokens:
         self._next = next(self._tokens, None)
         self.end = 0
         """Where the token ends that was taken last."""
+        self.in_braces = False
+        """Whether the value that was passed over last was in braces."""
 
     def take(self) -> re.Match[str] | None:
         """The next token; None at the end of the text."""
@@ -130,25 +166,28 @@ class _Tokens:
             self._next = next(self._tokens, None)
         return token
 
-    def skip_value(self) -> bool:
-        """Pass over the value of a field whose name was taken last; whether there was a whole one."""
+    def skip_value(self, *, texts: bool = False) -> list[tuple[int, str]] | None:
+        """Pass over the value of a field whose name was taken last. None if there was no whole one, else the
+        names and numbers in it with their offsets, if ``texts`` asks for them."""
         colon = self._is(":") and self.take() is not None
+        self.in_braces = self._is("{", "<")
         if self._is(*_CLOSING):
-            return self._skip_brackets()
+            return self._skip_brackets(texts)
         if not colon or not self._is_kind("name", "number", "text"):
-            return False
+            return None
         if self._is("-"):  # a sign apart from its number
             self.take()
-            return self._is_kind("name", "number") and self.take() is not None
+            return [] if self._is_kind("name", "number") and self.take() is not None else None
         text = self._is_kind("text")
-        self.take()
+        token = self.take()
         while text and self._is_kind("text"):  # neighbouring strings are one
             self.take()
-        return True
+        return [] if token is None or text else [(token.start(), token.group())]
 
-    def _skip_brackets(self) -> bool:
-        """Pass over a bracket and all that is in it; whether the one that closes it was found."""
+    def _skip_brackets(self, texts: bool) -> list[tuple[int, str]] | None:
+        """Pass over a bracket and all that is in it. None if the one that closes it was not found."""
         expected: list[str] = []
+        found: list[tuple[int, str]] = []
         while (token := self.take()) is not None:
             sign = token.group()
             if sign in _CLOSING:
@@ -156,8 +195,10 @@ class _Tokens:
             elif sign == expected[-1]:
                 expected.pop()
                 if not expected:
-                    return True
-        return False
+                    return found
+            elif texts and token.lastgroup in ("name", "number"):
+                found.append((token.start(), sign))
+        return None
 
     def _is(self, *texts: str) -> bool:
         return self._next is not None and self._next.group() in texts

@@ -1,57 +1,122 @@
-"""Definitions with layers of types that are not known here: their text is kept as it was written."""
+"""Definitions with layers whose fields are their own: of types that are not known here, or data layers of
+forks.
+
+Such a layer may have fields that the schema lacks. They are left out of its message, and its text is kept as
+it was written.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 
+from vggrepro.caffe.fork_fields import fork_fields
 from vggrepro.caffe.messages import LayerParameter, NetParameter
-from vggrepro.caffe.text import parse_net, read_text
-from vggrepro.caffe.text_scan import blank_unknown_fields, field_spans
+from vggrepro.caffe.text import not_empty, parse_net, read_text, unknown_field_error
+from vggrepro.caffe.text_scan import UnknownField, blanked, field_spans, unknown_fields
+from vggrepro.caffe.upgrade_v1 import upgrade_data_transforms, upgrade_layer, upgrade_v1_net
 from vggrepro.errors import ParseError
+
+IsOwn = Callable[[LayerParameter], bool]
+"""Whether the fields of a layer are its own. Of the layer only what every layer has is known then."""
 
 
 @dataclass(frozen=True)
 class PartlyKnownNet:
-    """A ``NetParameter`` as it was written, without those fields of unknown layers that the schema lacks,
-    and the whole text of these layers."""
+    """A ``NetParameter`` as it was written, without those fields of layers with fields of their own that the
+    schema lacks, and the whole text of these layers. With V1 layers of types that are unknown it is in
+    today's format."""
 
     message: NetParameter
     texts: Mapping[bytes, str]
 
-    def text_of(self, layer: LayerParameter) -> str:
-        """The text of an unknown layer of the net, which may be upgraded and filtered since."""
-        return self.texts[_identity(layer)]
+    def text_of(self, layer: LayerParameter) -> str | None:
+        """The text of a layer with fields of its own, which may be upgraded and filtered since; None for any
+        other."""
+        return self.texts.get(_identity(layer))
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A layer of a definition: its place in the text, what is known of it in today's format, and the name of
+    its type where a V1 layer has one that is none of BVLC's."""
+
+    span: range
+    layer: LayerParameter
+    fork_type: str | None = None
 
 
 def read_partly_known_net(
-    path: str | PathLike[str], known: Container[str], *, allow_unknown: bool = False
+    path: str | PathLike[str], is_own: IsOwn, *, allow_unknown: bool = False
 ) -> PartlyKnownNet:
-    """Read a net whose layers of types that are not ``known`` may have fields of their own.
+    """Read a net some of whose layers may have fields of their own.
 
-    V1 layers have numbers for types, all of which are known. Raises ParseError.
+    ``allow_unknown``: as in ``read_net``, but a message that the schema lacks is left out of a layer with
+    bottoms only where it is known to be harmless. Raises ParseError.
     """
-    text = read_text(path)
-    layers = parse_net(_blanked(text), str(path)).layer
-    spans = field_spans(text, "layer")
-    if len(spans) != len(layers):
-        raise ParseError(f"{path}: layers in a list; expected a field 'layer' for each")
-    unknown = [index for index, layer in enumerate(layers) if layer.type not in known]
-    kept = _blanked(text, [spans[index] for index in unknown])
-    message = parse_net(kept, str(path), allow_unknown=allow_unknown)
-    texts = {_identity(layers[index]): text[spans[index].start : spans[index].stop] for index in unknown}
+    text, source = read_text(path), str(path)
+    unknown = list(unknown_fields(text, NetParameter.DESCRIPTOR))
+    layers = _layers(text, unknown, source)
+    own = {index for index, written in enumerate(layers) if written.layer.type and is_own(written.layer)}
+    starts = [written.span.start for written in layers]
+    inside: list[UnknownField] = []
+    for field in unknown:
+        index = bisect_left(starts, field.span.start) - 1
+        if index < 0 or field.span.start not in layers[index].span:
+            continue  # a field of the net
+        if index in own:
+            inside.append(field)
+        elif allow_unknown:
+            _refuse_parameters(field, layers[index].layer, source)
+    message = not_empty(parse_net(blanked(text, inside), source, allow_unknown=allow_unknown), path)
+    fork_types = {index: name for index in own if (name := layers[index].fork_type) is not None}
+    if fork_types:  # V1 layers have numbers for types: these names can only stand in layers of today's format
+        message = upgrade_v1_net(upgrade_data_transforms(message), fork_types)
+    texts = {}
+    for index in sorted(own):
+        layer = message.layer[index] if message.layer else upgrade_layer(message.layers[index])
+        texts[_identity(layer)] = text[layers[index].span.start : layers[index].span.stop]
     return PartlyKnownNet(message, texts)
 
 
-def unknown_types(path: str | PathLike[str], known: Container[str]) -> list[str]:
-    """The layer types of a net that are not ``known``, each once. Raises ParseError."""
-    layers = parse_net(_blanked(read_text(path)), str(path)).layer
-    return list(dict.fromkeys(layer.type for layer in layers if layer.type not in known))
+def written_layers(path: str | PathLike[str]) -> list[LayerParameter]:
+    """The layers of a net in today's format, without fields that the schema lacks. Raises ParseError."""
+    text = read_text(path)
+    unknown = list(unknown_fields(text, NetParameter.DESCRIPTOR))
+    return [written.layer for written in _layers(text, unknown, str(path))]
 
 
-def _blanked(text: str, within: list[range] | None = None) -> str:
-    return blank_unknown_fields(text, NetParameter.DESCRIPTOR, within)[0]
+def _layers(text: str, unknown: Sequence[UnknownField], source: str) -> list[_Written]:
+    """Every layer, or V1 layer, of a definition. (V0 layers, inside of V1's, have no type here.)"""
+    message = parse_net(blanked(text, unknown), source)
+    name = "layer" if message.layer else "layers"
+    spans, layers = field_spans(text, name), getattr(message, name)
+    if len(spans) != len(layers):
+        raise ParseError(f"{source}: layers in a list; expected a field {name!r} for each")
+    if name == "layer":
+        return [_Written(span, layer) for span, layer in zip(spans, layers, strict=True)]
+    types = {f.span.start: f.value for f in unknown if f.field == "type" and f.value is not None}
+    return [
+        _Written(span, upgrade_layer(layer, fork_type), fork_type)
+        for span, layer in zip(spans, layers, strict=True)
+        for fork_type in [next((types[place] for place in types if place in span), None)]
+    ]
+
+
+def _refuse_parameters(field: UnknownField, layer: LayerParameter, source: str) -> None:
+    """Raise UnknownFieldError for parameters of a layer that computes, which it may compute by."""
+    message = field.message_type.rpartition(".")[2]
+    listed = fork_fields().get((message, field.field))
+    if (
+        field.message
+        and layer.bottom
+        and listed is None
+        and message in ("LayerParameter", "V1LayerParameter")
+    ):
+        problem = f"{source}:{field}; layer {layer.name!r} may compute by it, so it is not left out"
+        raise unknown_field_error(problem, source, field)
 
 
 def _identity(layer: LayerParameter) -> bytes:

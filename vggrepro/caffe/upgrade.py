@@ -6,7 +6,6 @@ and BatchNorm layers that declare three parameters.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -23,6 +22,7 @@ from vggrepro.caffe.upgrade_v1 import (
     upgrade_v1_net,
 )
 from vggrepro.errors import UpgradeError
+from vggrepro.system.caller_warning import warn_caller
 
 _SOLVER_TYPES = {
     "SGD": "SGD",
@@ -49,23 +49,25 @@ class Upgraded(Generic[_Definition]):
     """What could not be carried over, for Caffe's "upgraded with problems"."""
 
 
-def upgrade_net(text: str) -> str:
+def upgrade_net(text: str, *, allow_unknown: bool = False) -> str:
     """A net definition in text, brought to the newest format as by Caffe's ``upgrade_net_proto_text``.
 
-    What could not be carried over ("upgraded with problems") is warned of. Raises ParseError, and
-    UpgradeError where Caffe's tool stops.
+    ``allow_unknown`` leaves out fields that Caffe does not know and on which no number depends. What could
+    not be carried over ("upgraded with problems") is warned of. Raises ParseError, and UpgradeError where
+    Caffe's tool stops.
     """
-    return _written(upgrade_net_report(parse_net(text)))
+    return _written(upgrade_net_report(parse_net(text, allow_unknown=allow_unknown)))
 
 
-def upgrade_solver(text: str) -> str:
-    """A solver definition in text, brought to the newest format. Raises ParseError, UpgradeError."""
-    return _written(upgrade_solver_report(parse_solver(text)))
+def upgrade_solver(text: str, *, allow_unknown: bool = False) -> str:
+    """A solver definition in text, brought to the newest format. ``allow_unknown`` is that of
+    :func:`upgrade_net`. Raises ParseError, UpgradeError."""
+    return _written(upgrade_solver_report(parse_solver(text, allow_unknown=allow_unknown)))
 
 
 def _written(result: Upgraded[_Definition]) -> str:
     for problem in result.problems:
-        warnings.warn(problem, stacklevel=3)
+        warn_caller(problem)
     return format_message(result.message)
 
 

@@ -6,7 +6,7 @@ in this format.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from google.protobuf.message import Message
 
@@ -111,25 +111,30 @@ def needs_v1_upgrade(net: NetParameter) -> bool:
     return len(net.layers) > 0
 
 
-def upgrade_v1_net(old: NetParameter) -> NetParameter:
-    """The net with its ``layers`` as ``layer``. Raises UpgradeError if it has both."""
+def upgrade_v1_net(old: NetParameter, fork_types: Mapping[int, str] | None = None) -> NetParameter:
+    """The net with its ``layers`` as ``layer``. ``fork_types`` names the types of those, by index, whose type
+    is none of BVLC's. Raises UpgradeError if it has both."""
     if old.layer:
         raise UpgradeError(BOTH_FORMATS)
     net = NetParameter()
     net.CopyFrom(old)
     net.ClearField("layers")
-    for layer in old.layers:
-        _upgrade_layer(layer, net.layer.add())
+    for index, layer in enumerate(old.layers):
+        net.layer.append(upgrade_layer(layer, (fork_types or {}).get(index)))
     return net
 
 
-def _upgrade_layer(old: V1LayerParameter, new: LayerParameter) -> None:
+def upgrade_layer(old: V1LayerParameter, fork_type: str | None = None) -> LayerParameter:
+    """A V1 layer as a ``layer``; ``fork_type`` names its type where it is none of BVLC's."""
+    new = LayerParameter()
     for field in ("bottom", "top", "include", "exclude", "blobs", "loss_weight"):
         getattr(new, field).extend(getattr(old, field))
     if old.HasField("name"):
         new.name = old.name
     if old.HasField("type"):
         new.type = _TYPES[V1LayerParameter.LayerType.Name(old.type)]
+    if fork_type is not None:
+        new.type = fork_type
     specs: dict[str, Sequence[float | str]] = {
         "name": old.param,
         "share_mode": old.blob_share_mode,
@@ -144,3 +149,4 @@ def _upgrade_layer(old: V1LayerParameter, new: LayerParameter) -> None:
     for descriptor, value in old.ListFields():
         if descriptor.name in _PARAMS:
             getattr(new, descriptor.name).CopyFrom(value)
+    return new

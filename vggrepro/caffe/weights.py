@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from os import PathLike
 
 from vggrepro.caffe.binary import open_net
@@ -12,6 +12,7 @@ from vggrepro.caffe.blob import SavedBlob
 from vggrepro.caffe.hdf5 import is_hdf5, read_layers
 from vggrepro.caffe.upgrade import upgrade_net_report
 from vggrepro.errors import WeightsError
+from vggrepro.system.caller_warning import warn_caller
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,15 @@ def read_weights(path: str | PathLike[str]) -> tuple[SavedLayer, ...]:
     file = open_net(path)
     upgraded = upgrade_net_report(file.message, str(path))
     for problem in upgraded.problems:  # of no concern to weights
-        warnings.warn(f"{path}: {problem}", stacklevel=2)
-    return tuple(
-        SavedLayer(
-            layer.name,
-            layer.type,
-            tuple(file.decode(b, f"layer {layer.name!r}, blob {i}") for i, b in enumerate(layer.blobs)),
+        warn_caller(f"{path}: {problem}")
+    layers = upgraded.message.layer
+    blobs = iter(
+        file.decode_all(
+            (blob, f"layer {layer.name!r}, blob {index}")
+            for layer in layers
+            for index, blob in enumerate(layer.blobs)
         )
-        for layer in upgraded.message.layer
+    )
+    return tuple(
+        SavedLayer(layer.name, layer.type, tuple(islice(blobs, len(layer.blobs)))) for layer in layers
     )

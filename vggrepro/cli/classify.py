@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from vggrepro.cli.options.digits import JobOptions
 from vggrepro.cli.options.evaluation import (
     NetworkOptions,
     ProtocolOptions,
@@ -94,6 +95,14 @@ def parser() -> argparse.ArgumentParser:
 
 def _classify(options: ClassifyOptions) -> int:
     check_outputs(options.json, options=options)
+    given = JobOptions(options.network, options.protocol, options.reading, options.synsets).with_job()
+    options = replace(
+        options,
+        network=given.network,
+        protocol=given.protocol,
+        reading=given.reading,
+        synsets=given.synsets,
+    )
     net_files, mean = options.network.files(embedded=options.embedded)
     networks = [load_classifier(one, mean, options.score_blob) for one in net_files]
     names = _names(options, networks[0].channels)

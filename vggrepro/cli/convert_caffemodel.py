@@ -7,10 +7,11 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from vggrepro.caffe.digits_job import is_job_archive, open_job
 from vggrepro.cli.conversion_check import Conversion, compare_blobs, half_error
 from vggrepro.cli.model_card import write_card
 from vggrepro.cli.net_to_convert import check_order, require_weights, warn_of_training
@@ -62,7 +63,7 @@ class ConvertOptions:
     """The command line."""
 
     net: NetOptions
-    caffemodel: str
+    caffemodel: str | None
     output: Path
     fully_conv: bool
     deploy: bool
@@ -86,8 +87,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """All options of the command."""
     parser = Parser(prog="convert_caffemodel", description="Convert a Caffe model to ONNX.")
-    parser.add_argument("prototxt", help="the net: V0, V1 or current format")
-    parser.add_argument("caffemodel", help="its weights: .caffemodel or Caffe's .h5")
+    parser.add_argument("prototxt", help="the net: V0, V1 or current format; or an archive of DIGITS")
+    parser.add_argument(
+        "caffemodel",
+        nargs="?",
+        help="its weights: .caffemodel or Caffe's .h5 (not with an archive of DIGITS in place of the net)",
+    )
     add_output_option(parser, "the ONNX model to write")
     add_net_options(parser)
     _add_conversion(parser)
@@ -160,13 +165,14 @@ def _convert(options: ConvertOptions, command: Sequence[str]) -> int:
         if not verification.verify_with:
             refuse_without("--verify", verification, "input", "tolerance", "json")
     _check_name(options)
-    check_order(options.net.prototxt, options.caffemodel)
+    options, caffemodel = _with_files(options)
+    check_order(options.net.prototxt, caffemodel)
     preprocessing = options.preprocessing.embedded()
     check_outputs(options.output, verification.json, options.provenance.card, options=options)
-    known = recognise(options.net.prototxt, options.caffemodel)
+    known = recognise(options.net.prototxt, caffemodel)
     if preprocessing is not None:
         known.hint_at_mean(preprocessing.mean)
-    net = _loaded(options)
+    net = _loaded(options, caffemodel)
     folded = fold_batchnorm(net) if options.fold_batchnorm else net
     fixed = bool(options.net.input_shape)
     conversion = Conversion(net, folded, options.fully_conv, fixed, preprocessing)
@@ -212,11 +218,23 @@ def _write(options: ConvertOptions, conversion: Conversion, graph: Graph, known:
     return _told(options, report, graph, known)
 
 
-def _loaded(options: ConvertOptions) -> Net:
+def _with_files(options: ConvertOptions) -> tuple[ConvertOptions, str]:
+    """The options with the deploy net of an archive of DIGITS in the archive's place, and the weights' file.
+    Raises OptionError for a net without weights, or an archive with others."""
+    archive = Path(options.net.prototxt)
+    if options.caffemodel is None and is_job_archive(archive):
+        job = open_job(archive)
+        return replace(options, net=replace(options.net, prototxt=str(job.deploy))), str(job.snapshot)
+    if options.caffemodel is None:
+        raise OptionError(f"{archive}: expected its weights behind it, a .caffemodel or .h5")
+    return options, options.caffemodel
+
+
+def _loaded(options: ConvertOptions, caffemodel: str) -> Net:
     """The net as it shall be converted, before BatchNorm is folded."""
-    net = options.net.load(options.caffemodel, fill=options.allow_missing)
+    net = options.net.load(caffemodel, fill=options.allow_missing)
     if not options.allow_missing:
-        require_weights(net, options.caffemodel)
+        require_weights(net, caffemodel)
     if options.deploy:
         net = to_deploy(net)
     else:

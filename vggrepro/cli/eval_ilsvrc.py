@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from vggrepro.cli.options.digits import JobOptions
 from vggrepro.cli.options.evaluation import (
     RunningOptions,
     add_cache_option,
@@ -172,6 +173,14 @@ def _hashed(options: EvaluationOptions) -> dict[str, dict[str, str]]:
     return {name: {"file": str(path), "sha256": file_sha256(path)} for name, path in given.items()}
 
 
+def _with_job(options: EvaluationOptions) -> EvaluationOptions:
+    """The options with what an archive of DIGITS holds."""
+    goals, truth = options.goals, options.truth
+    given = JobOptions(goals.network, goals.protocol, goals.reading, truth.synsets).with_job()
+    goals = replace(goals, network=given.network, protocol=given.protocol, reading=given.reading)
+    return replace(options, goals=goals, truth=replace(truth, synsets=given.synsets))
+
+
 def _evaluate(
     options: EvaluationOptions, command: Sequence[str], ranks: Ranks, stored: StoredReport | None = None
 ) -> int:
@@ -180,6 +189,7 @@ def _evaluate(
     theirs = options.answers.check(options)
     if options.goals.expect is None and options.goals.zoo is None:
         refuse_without("--expect", options, "tolerance")
+    options = _with_job(options)
     inputs = _open(options, stored)
     plan, truth, images = inputs.plan, inputs.truth, inputs.images
     options.answers.check_submission(truth, len(images.indexes))

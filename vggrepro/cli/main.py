@@ -19,6 +19,7 @@ from vggrepro.version import __version__
 COMMANDS = {
     "convert-caffemodel": "a Caffe model to ONNX, verified against the float64 reference",
     "migrate-opencv": "from OpenCV's readNetFromCaffe to readNetFromONNX",
+    "to-caffe": "an ONNX model of plain operators to a prototxt and a caffemodel",
     "upgrade-prototxt": "a prototxt, solver or caffemodel to Caffe's current format",
     "inspect-net": "layers, shapes, parameters, multiply-accumulates, receptive fields",
     "record-reference": "what a net answers today, stored for check-reference",

@@ -17,7 +17,7 @@ from vggrepro.caffe.messages import TRAIN
 from vggrepro.data.decode import Pixels
 from vggrepro.data.image_header import check_pixels
 from vggrepro.data.opencv import opencv
-from vggrepro.errors import DataError
+from vggrepro.errors import DataError, UnsupportedError
 
 Blob = npt.NDArray[np.float32]
 
@@ -42,12 +42,15 @@ class Transform:
     def from_param(cls, param: Any, phase: int, where: str, read_mean: Callable[[str], Blob]) -> Transform:
         """Parse a message. ``read_mean`` gives the (C, H, W) mean image that a ``mean_file`` holds.
 
-        Raises DataError where Caffe's constructor stops.
+        Raises DataError where Caffe's constructor stops, UnsupportedError for what forks of Caffe add.
         """
         if param.HasField("mean_file") and param.mean_value:
             raise DataError(f"{where}: Cannot specify mean_file and mean_value at the same time")
         if param.force_color and param.force_gray:
             raise DataError(f"{where}: cannot set both force_color and force_gray")
+        unread = [name for name in ("resize_param", "crop_h", "crop_w") if param.HasField(name)]
+        if unread:
+            raise UnsupportedError(f"{where}: transform_param: {', '.join(unread)}: not implemented")
         return cls(
             where=where,
             train=phase == TRAIN,

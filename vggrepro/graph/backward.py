@@ -29,8 +29,8 @@ def gradient_model(net: Net, *, params: bool = True, inputs: Sequence[str] = ())
     under its owner's name (its other names are optional inputs without effect) and its summed
     gradient stands under each name. States are as in :func:`vggrepro.to_onnx`.
 
-    Raises NetError for an unknown blob, GradientError where Caffe has no backward pass and for a
-    blob that is such an output itself.
+    Raises NetError for an unknown blob, GradientError where Caffe has no backward pass, for a blob that is
+    such an output itself, and where there is nothing to take a gradient of.
     """
     return build_gradient(net, params=params, inputs=inputs).to_model()
 
@@ -46,6 +46,9 @@ def build_gradient(net: Net, *, params: bool = True, inputs: Sequence[str] = ())
         raise GradientError(
             f"blob {min(set(inputs) & set(tops))!r} is an output: its gradient is fed, not computed"
         )
+    if not inputs and not (params and net.param_uses):
+        lacks = "no parameters" if params else "nothing else asked of it"
+        raise GradientError(f"net {net.name!r}: has {lacks}: name blobs in inputs to take their gradients")
     forward = emit_forward(net, symbolic_dims(net, FIXED))
     needed = needed_gradients(net, params=params, values=frozenset(inputs))
     backward = emit_backward(forward, needed, _fed_values(net, tops))

@@ -14,6 +14,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 import numpy as np
@@ -116,6 +117,8 @@ class Layer(ABC, Generic[S]):
     tops: ClassVar[Count] = exactly(1)
     source: ClassVar[bool] = False
     """True for Input and the data layers: their tops are inputs of the graph."""
+    own_fields: ClassVar[bool] = False
+    """True for data layers of forks: fields that the schema lacks are no fault in them."""
     loss: ClassVar[bool] = False
     """True where the first top is a loss, with weight 1 unless ``loss_weight`` says otherwise."""
     has_gradient: ClassVar[bool] = True
@@ -141,6 +144,12 @@ class Layer(ABC, Generic[S]):
         """True where Caffe computes the right thing with the top in the bottom's memory. A layer sets it
         as a class attribute, or overrides this where it depends on its parameters."""
         return False
+
+    @property
+    def tells_params(self) -> bool:
+        """False where ``param_defs`` may lack parameters that the layer has, so that ``param`` messages
+        beyond them are no fault (a custom node without a weight file)."""
+        return True
 
     @property
     def blind_bottoms(self) -> frozenset[int]:
@@ -277,6 +286,7 @@ def register_layer(cls: L, *, replace: bool = False) -> L:
     return cls
 
 
+@cache  # a net may have many layers of unknown types, each of which asks for the whole catalogue
 def load_catalogue(only: str | None = None) -> None:
     """Import every module of this package, or only the one of that name, so that each enters its layers."""
     package = importlib.import_module(__package__ or "")

@@ -51,7 +51,7 @@ class Convolution(BaseConvolution):
     def fixed_axes(self, bottoms: Shapes) -> frozenset[int]:
         """Axes along which a window is larger than all of its input, but counts."""
         layout, windows = self.windows(len(bottoms[0]))
-        return windows.short_axes(layout.sizes(bottoms[0]), layout.axis + 1)
+        return windows.short_axes(self._padded(layout.sizes(bottoms[0])), layout.axis + 1)
 
     def macs(self, bottoms: Shapes) -> int:
         return sum(

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
+from typing import Any
 
 import numpy as np
 
 from vggrepro.emit import Dims, GraphBuilder, Shape, Value
+from vggrepro.errors import UnsupportedError
 from vggrepro.layers.base import Array, Reach, Shapes, register
 from vggrepro.layers.rules.base_convolution import BaseConvolution, Pair
 from vggrepro.layers.rules.correlation import Correlation, conv_attributes
@@ -26,6 +28,13 @@ class Deconvolution(BaseConvolution):
     """
 
     type = "Deconvolution"
+
+    @classmethod
+    def from_param(cls, param: Any, phase: int) -> Deconvolution:
+        layer = super().from_param(param, phase)
+        if layer.edges is not None:
+            raise UnsupportedError("convolution_param: pad_l, pad_r, pad_t, pad_b that differ by side")
+        return layer
 
     def _top_sizes(self, windows: Windows, sizes: Dims) -> Dims:
         return windows.deconv_sizes(sizes)

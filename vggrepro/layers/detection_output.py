@@ -7,7 +7,6 @@ the fifth bottom.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -20,6 +19,7 @@ from vggrepro.errors import NetError, ShapeError, UnsupportedError
 from vggrepro.layers.base import Array, Count, Emitted, Layer, Reach, Referenced, Shapes, register
 from vggrepro.layers.rules.box_code import BoxCode, Pairs, join_pairs, split_pairs, suppressed
 from vggrepro.layers.rules.pooling_nodes import LOWEST
+from vggrepro.system.caller_warning import warn_caller
 
 LAST = np.iinfo(np.int64).max
 """Where what is no detection stands when detections are sorted."""
@@ -81,7 +81,7 @@ class DetectionOutput(Layer[None]):
         if nms.eta < 1 and nms.nms_threshold > 0.5:  # below, the threshold never changes
             raise UnsupportedError(f"nms_param: eta {nms.eta} is not implemented, only 1")
         if p.visualize:
-            warnings.warn(f"layer {param.name!r}: visualize is ignored, no picture is shown", stacklevel=2)
+            warn_caller(f"layer {param.name!r}: visualize is ignored, no picture is shown")
         if (nms.HasField("top_k") and nms.top_k == 0) or p.keep_top_k == 0:
             raise UnsupportedError("detection_output_param: a top_k of 0, which keeps nothing")
         if set(range(p.num_classes)) == {p.background_label_id}:

@@ -31,6 +31,9 @@ from vggrepro.layers.rules.neuron import indicator, times
 class Dropout(Layer[str | None]):
     """What is kept in TRAIN is multiplied by ``1 / (1 - ratio)``; in TEST the layer is the identity.
 
+    Forks add two fields. ``scale_train: false`` (caffe-fast-rcnn): TRAIN does not scale, TEST multiplies by
+    ``1 - ratio``. ``sample_weights_test`` (caffe-segnet): TEST drops as TRAIN does.
+
     The state ``random`` is int64 (2,): a seed, which grows by one with each call, and the number of the
     batch's first sample, which stays. A caller that holds a part of a batch sets it to where that part
     begins, and gets the masks that the whole batch would have had there.
@@ -41,16 +44,22 @@ class Dropout(Layer[str | None]):
 
     masks: Bernoulli | None = None
     """None where nothing is dropped: in TEST, or with a ratio of 0."""
+    factor: float = 1.0
+    """What is kept, or all where nothing is dropped, is multiplied by this."""
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> Dropout:
         ratio = param.dropout_param.dropout_ratio
-        if phase != TRAIN or ratio == 0:
+        p = param.dropout_param
+        drops = phase == TRAIN or p.sample_weights_test
+        if ratio == 0:
             return cls()
+        if not drops:
+            return cls(factor=1.0 if p.scale_train else 1 - ratio)
         if not 0 < ratio < 1:
             # DEVIATION: a release build of Caffe lets a ratio of 1 pass, and every element becomes 0 * inf.
             raise NetError(f"dropout_ratio must be at least 0 and below 1, got {ratio}")
-        return cls(Bernoulli.named(1 - ratio, param.name))
+        return cls(Bernoulli.named(1 - ratio, param.name), 1 / (1 - ratio) if p.scale_train else 1.0)
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         return (bottoms[0],)
@@ -65,10 +74,13 @@ class Dropout(Layer[str | None]):
     ) -> Emitted[str | None]:
         x = bottoms[0]
         if self.masks is None:
-            return Emitted((x.name,), None)
+            if self.factor == 1:
+                return Emitted((x.name,), None)
+            factor = g.const(self.factor)
+            return Emitted((g.op("Mul", x.name, factor),), factor)
         state = states[0].name
         kept = indicator(g, self.masks.emit(g, x, state))
-        factors = g.op("Reshape", times(g, kept, 1 / self.masks.keep), g.op("Shape", x.name))
+        factors = g.op("Reshape", times(g, kept, self.factor), g.op("Shape", x.name))
         following = g.op("Add", state, g.ints([1, 0]))
         return Emitted((g.op("Mul", x.name, factors),), saved=factors, next_states=(following,))
 
@@ -85,7 +97,7 @@ class Dropout(Layer[str | None]):
     ) -> Referenced:
         x = bottoms[0]
         if self.masks is None:
-            return Referenced((x,))
+            return Referenced((x * self.factor,))
         samples = x.shape[0] if x.ndim else 1
         mask = self.masks.draw(samples, x.size // samples, states[0]).reshape(x.shape)
-        return Referenced((x * mask / self.masks.keep,), next_states=(states[0] + np.array([1, 0]),))
+        return Referenced((x * mask * self.factor,), next_states=(states[0] + np.array([1, 0]),))

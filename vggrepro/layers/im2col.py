@@ -26,7 +26,7 @@ from vggrepro.layers.base import (
 from vggrepro.layers.rules.channel_layout import ChannelLayout
 from vggrepro.layers.rules.correlation import Correlation
 from vggrepro.layers.rules.unfold import offset_slices, pad_widths, unfold
-from vggrepro.layers.rules.window import WindowParam, Windows
+from vggrepro.layers.rules.window import WindowParam, Windows, edge_pads
 
 
 class _Saved(NamedTuple):
@@ -55,6 +55,9 @@ class Im2col(Layer[_Saved]):
         p = param.convolution_param
         if 0 in p.dilation:
             raise UnsupportedError("dilation 0 is not supported")
+        edges = edge_pads(p)
+        if edges is not None and edges[0] != edges[1]:
+            raise UnsupportedError("convolution_param: pad_l, pad_r, pad_t, pad_b that differ by side")
         return cls(WindowParam.from_param(p), p.axis)
 
     def _windows(self, rank: int) -> tuple[ChannelLayout, Windows]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from vggrepro.layers.base import (
     register,
 )
 from vggrepro.layers.rules.pooling_nodes import LOWEST, SPATIAL, AxisWindows, average_pool, max_pool
-from vggrepro.layers.rules.window import Span, pool_end_pad, pool_size, pool_spans
+from vggrepro.layers.rules.window import Span, edge_pads, pool_end_pad, pool_size, pool_spans
 from vggrepro.layers.rules.window_positions import WindowPositions, total
 
 
@@ -53,19 +53,25 @@ class Pooling(Layer[PoolingSaved]):
     """Height and width; None: global pooling."""
     stride: tuple[int, int] = (1, 1)
     pad: tuple[int, int] = (0, 0)
+    """Before the first row and column."""
+    behind: tuple[int, int] | None = None
+    """Behind the last ones, where it is not ``pad`` (synopsys-caffe)."""
     round_up: bool = True
     masked: bool = False
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> Pooling:
         p = param.pooling_param
+        pad = _pair(p, "pad", "pad is pad OR pad_h and pad_w are required.")
+        edges = edge_pads(p)
         return cls.checked(
             method=p.PoolMethod.Name(p.pool),
             kernel=_kernel(p),
             stride=_pair(p, "stride", "Stride is stride OR stride_h and stride_w are required."),
-            pad=_pair(p, "pad", "pad is pad OR pad_h and pad_w are required."),
-            round_up=p.round_mode == p.CEIL,
+            pad=pad if edges is None else edges[0],
+            round_up=_rounds_up(p),
             tops=len(param.top),
+            behind=None if edges is None else edges[1],
         )
 
     @classmethod
@@ -77,20 +83,22 @@ class Pooling(Layer[PoolingSaved]):
         pad: tuple[int, int],
         round_up: bool = True,
         tops: int = 1,
+        behind: tuple[int, int] | None = None,
     ) -> Pooling:
         """A layer with the checks of Caffe's ``LayerSetUp``."""
         if method == "STOCHASTIC":
             raise UnsupportedError("pooling_param: pool STOCHASTIC is not implemented")
         if tops > 1 and method != "MAX":
             raise NetError(f"Pooling Layer produces at most 1 top blob(s) as output. ({method}, {tops} tops)")
-        if kernel is None and (pad != (0, 0) or stride != (1, 1)):
+        if kernel is None and (pad != (0, 0) or behind not in (None, (0, 0)) or stride != (1, 1)):
             raise NetError("With Global_pooling: true; only pad = 0 and stride = 1")
         if 0 in stride:
             raise NetError(f"pooling_param: stride must be positive, got {stride}")
-        for axis, p, k in zip("hw", pad, kernel or (), strict=False) if any(pad) else ():
-            if p >= k:
-                raise NetError(f"Check failed: pad_{axis}_ < kernel_{axis}_ ({p} vs. {k})")
-        return cls(method, kernel, stride, pad, round_up, masked=tops > 1)
+        for pads in (pad, behind or (0, 0)):
+            for axis, p, k in zip("hw", pads, kernel or (), strict=False) if any(pads) else ():
+                if p >= k:
+                    raise NetError(f"Check failed: pad_{axis}_ < kernel_{axis}_ ({p} vs. {k})")
+        return cls(method, kernel, stride, pad, behind, round_up, masked=tops > 1)
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         """DEVIATION: where no window fits, Caffe goes on with an empty blob; here it is an error."""
@@ -108,19 +116,29 @@ class Pooling(Layer[PoolingSaved]):
     def _counts(self, shape: Shape) -> list[int]:
         if self.kernel is None:
             return [1, 1]
-        rule = {"round_up": self.round_up, "clip": any(self.pad)}
-        axes = zip(SPATIAL, self.kernel, self.stride, self.pad, strict=True)
-        return [pool_size(shape[axis], k, s, p, **rule) for axis, k, s, p in axes]
+        return [
+            pool_size(shape[axis], k, s, p, round_up=self.round_up, clip=self._clips, behind=b)
+            for axis, k, s, p, b in self._axes(self.kernel)
+        ]
+
+    @property
+    def _clips(self) -> bool:
+        """Whether a window that starts behind the image is dropped: as soon as there is any padding."""
+        return any((*self.pad, *(self.behind or ())))
+
+    def _axes(self, kernel: tuple[int, int]) -> Iterator[tuple[int, int, int, int, int]]:
+        """Axis, kernel, stride and padding before and behind, of height and width."""
+        return zip(SPATIAL, kernel, self.stride, self.pad, self.behind or self.pad, strict=True)
 
     def windows(self, dims: Dims) -> tuple[AxisWindows, ...]:
         """The windows along height and width of a bottom, whose sizes may be None."""
         if self.kernel is None:
             height, width = Value("global pooling", dims[2:]).shape
             return AxisWindows(height, 1, 0, 0), AxisWindows(width, 1, 0, 0)
-        rule = {"round_up": self.round_up, "clip": any(self.pad)}
-        axes = zip(SPATIAL, self.kernel, self.stride, self.pad, strict=True)
+        rule = {"round_up": self.round_up, "clip": self._clips}
         return tuple(
-            AxisWindows(k, s, p, pool_end_pad(dims[axis], k, s, p, **rule)) for axis, k, s, p in axes
+            AxisWindows(k, s, p, pool_end_pad(dims[axis], k, s, p, **rule, behind=b), b)
+            for axis, k, s, p, b in self._axes(self.kernel)
         )
 
     def reach(self, bottom: Shape) -> Reach | None:
@@ -203,7 +221,7 @@ class Pooling(Layer[PoolingSaved]):
 
     def _spans(self, shape: Shape) -> list[list[Span]]:
         return [
-            pool_spans(shape[axis], w.kernel, w.stride, w.pad, count)
+            pool_spans(shape[axis], w.kernel, w.stride, w.pad, count, w.counted)
             for axis, w, count in zip(SPATIAL, self.windows(shape), self._counts(shape), strict=True)
         ]
 
@@ -248,6 +266,13 @@ def _pair(p: Any, name: str, refusal: str) -> tuple[int, int]:
     if any(pair):
         return getattr(p, f"{name}_h"), getattr(p, f"{name}_w")
     return getattr(p, name), getattr(p, name)
+
+
+def _rounds_up(p: Any) -> bool:
+    """``round_mode``, or ``ceil_mode`` of BVLC's pull request 3057, which says the same."""
+    if p.HasField("ceil_mode") and p.HasField("round_mode") and p.ceil_mode != (p.round_mode == p.CEIL):
+        raise NetError(f"pooling_param: ceil_mode {p.ceil_mode} contradicts round_mode")
+    return bool(p.ceil_mode and p.round_mode == p.CEIL)
 
 
 def _found(g: GraphBuilder, windows: WindowPositions, x: str, best: str) -> list[str]:

@@ -33,10 +33,13 @@ class Softmax(Layer[str]):
     gives_posteriors = True
 
     axis: int = 1
+    temperature: float = 1.0
+    """Scores are divided by it first (a field of forks that distil nets)."""
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> Softmax:
-        return cls(axis=param.softmax_param.axis)
+        p = param.softmax_param
+        return cls(axis=p.axis, temperature=p.temperature or 1.0)
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         canonical_axis(self.axis, bottoms[0], "softmax_param")
@@ -47,6 +50,8 @@ class Softmax(Layer[str]):
     ) -> Emitted[str]:
         x = bottoms[0]
         axis = canonical_axis(self.axis, x.rank, "softmax_param")
+        if self.temperature != 1:
+            x = Value(g.op("Div", x.name, g.const(self.temperature)), x.dims)
         if all(d == 1 for d in x.dims[axis + 1 :]):
             y = g.op("Softmax", x.name, axis=axis)
         else:
@@ -66,7 +71,8 @@ class Softmax(Layer[str]):
         if dy is None or not needed.bottoms[0]:
             return Gradients((None,))
         dot = g.op("ReduceSum", g.op("Mul", dy, y), g.ints([self.axis]), keepdims=1)
-        return Gradients((g.op("Mul", g.op("Sub", dy, dot), y),))
+        dx = g.op("Mul", g.op("Sub", dy, dot), y)
+        return Gradients((dx if self.temperature == 1 else g.op("Div", dx, g.const(self.temperature)),))
 
     def reread(self, saved: str, bottoms: Sequence[str], tops: Sequence[str]) -> str:
         return tops[0]
@@ -74,6 +80,6 @@ class Softmax(Layer[str]):
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
     ) -> Referenced:
-        x = bottoms[0]
+        x = bottoms[0] / self.temperature
         exponentials = np.exp(x - x.max(self.axis, keepdims=True))
         return Referenced((exponentials / exponentials.sum(self.axis, keepdims=True),))

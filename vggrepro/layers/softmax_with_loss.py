@@ -11,6 +11,7 @@ import numpy as np
 
 from vggrepro.caffe.messages import LayerParameter
 from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.errors import ShapeError
 from vggrepro.layers.base import (
     Array,
     Count,
@@ -30,6 +31,7 @@ from vggrepro.layers.rules.loss import (
     check_first_sizes,
     check_label_count,
     check_loss_weights,
+    check_temperature,
     class_index,
     reference_labels,
     reference_rows,
@@ -43,6 +45,12 @@ class SoftmaxSaved:
     labels: ClassIndex
     prob_of_label: str
     divisor: str
+
+
+def class_weights(param: Any) -> tuple[float, ...]:
+    """The factors of the classes, where ``loss_param`` asks for them."""
+    loss = param.loss_param
+    return tuple(map(float, loss.class_weighting)) if loss.weight_by_label_freqs else ()
 
 
 @register
@@ -62,14 +70,18 @@ class SoftmaxWithLoss(LossLayer[SoftmaxSaved]):
     axis: int = 1
     averaging: Averaging = field(default_factory=Averaging)
     gives_prob: bool = False
+    class_weights: tuple[float, ...] = ()
+    """A factor for the loss and the gradient of each class's labels (SegNet's ``class_weighting``)."""
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> SoftmaxWithLoss:
         check_loss_weights(param)
+        check_temperature(param)
         return cls(
             axis=param.softmax_param.axis,
-            averaging=Averaging.from_param(param.loss_param),
+            averaging=Averaging.from_param(param.loss_param, weighted=True),
             gives_prob=len(param.top) > 1,
+            class_weights=class_weights(param),
         )
 
     def prediction(self, definition: Any) -> Any:
@@ -81,7 +93,12 @@ class SoftmaxWithLoss(LossLayer[SoftmaxSaved]):
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         check_first_sizes(bottoms)
-        check_label_count(bottoms, self.axis, "softmax")
+        axis = check_label_count(bottoms, self.axis, "softmax")
+        if self.class_weights and len(self.class_weights) != bottoms[0][axis]:
+            raise ShapeError(
+                "Number of class weight values does not match the number of classes."
+                f" ({len(self.class_weights)} vs. {bottoms[0][axis]})"
+            )
         return ((), tuple(bottoms[0])) if self.gives_prob else ((),)
 
     def allowed_labels(self, bottoms: Shapes) -> AllowedLabels:
@@ -95,11 +112,18 @@ class SoftmaxWithLoss(LossLayer[SoftmaxSaved]):
         labels = class_index(g, scores, label, axis, self.averaging.ignore_label)
         (prob,) = Softmax(axis).emit(g, [scores], (), ()).tops  # (N, C, ...)
         prob_of_label = g.op("GatherElements", prob, labels.index, axis=axis)  # (N, 1, ...)
-        log_prob = labels.counted(g, g.op("Log", g.op("Max", prob_of_label, g.const(FLT_MIN))))
+        log_prob = g.op("Log", g.op("Max", prob_of_label, g.const(FLT_MIN)))
+        log_prob = labels.counted(g, self._weighted(g, log_prob, labels))
         divisor = self.averaging.divisor(g, scores, label, axis, labels.ignored)
         loss = g.op("Div", g.op("Neg", g.op("ReduceSum", log_prob, keepdims=0)), divisor)
         saved = SoftmaxSaved(prob, labels, prob_of_label, divisor)
         return Emitted((loss, prob) if self.gives_prob else (loss,), saved)
+
+    def _weighted(self, g: GraphBuilder, values: str, labels: ClassIndex) -> str:
+        """Values of labels, or of all scores, times the weight of each label's class."""
+        if not self.class_weights:
+            return values
+        return g.op("Mul", values, g.op("Gather", g.const(self.class_weights), labels.index))
 
     def grad(
         self, g: GraphBuilder, saved: SoftmaxSaved, d_tops: Sequence[str | None], needed: Needed
@@ -113,6 +137,7 @@ class SoftmaxWithLoss(LossLayer[SoftmaxSaved]):
         difference = g.op(
             "ScatterElements", saved.prob, labels.index, g.op("Sub", saved.prob_of_label, one), axis=self.axis
         )
+        difference = self._weighted(g, difference, labels)
         scaled = g.op("Mul", difference, g.op("Div", weight, saved.divisor))
         return Gradients((labels.counted(g, scaled), None))
 
@@ -124,6 +149,8 @@ class SoftmaxWithLoss(LossLayer[SoftmaxSaved]):
         values, counted = reference_labels(label, self.averaging.ignore_label)
         rows = reference_rows(prob, self.axis)  # (labels, C)
         losses = -np.log(np.maximum(rows[np.arange(len(rows)), values], FLT_MIN))
+        if self.class_weights:
+            losses *= np.array(self.class_weights)[values]
         outer = math.prod(x.shape[: self.axis % x.ndim])
         loss = losses[counted].sum() / self.averaging.reference_divisor(outer, counted)
         return Referenced((loss, prob) if self.gives_prob else (loss,))

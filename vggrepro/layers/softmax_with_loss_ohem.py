@@ -18,6 +18,7 @@ from vggrepro.layers.rules.loss import (
     FLT_MIN,
     Averaging,
     check_loss_weights,
+    check_temperature,
     reference_labels,
     reference_rows,
     shaped_like,
@@ -41,6 +42,7 @@ class SoftmaxWithLossOHEM(SoftmaxWithLoss):
     @classmethod
     def from_param(cls, param: Any, phase: int) -> SoftmaxWithLossOHEM:
         check_loss_weights(param)
+        check_temperature(param)
         return cls(
             axis=param.softmax_param.axis,
             averaging=Averaging.from_param(param.loss_param),

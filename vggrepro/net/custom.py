@@ -6,8 +6,8 @@ layer, or of a type that a fork of Caffe added.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from vggrepro.caffe.text import format_message
 from vggrepro.caffe.unknown_layers import PartlyKnownNet
 from vggrepro.caffe.weights import SavedLayer
 from vggrepro.emit import GraphBuilder, Shape, Value
-from vggrepro.errors import NetError, ShapeError, UnsupportedError
+from vggrepro.errors import NetError, ShapeError, UnsupportedError, some_of
 from vggrepro.layers.base import (
     AnyLayer,
     Array,
@@ -31,8 +31,9 @@ from vggrepro.layers.base import (
     at_least,
 )
 from vggrepro.layers.input import Input
-from vggrepro.net.kinds import is_known
+from vggrepro.net.kinds import is_fork_data, is_known
 from vggrepro.net.net_layer import NetLayer
+from vggrepro.system.caller_warning import warn_caller
 
 DOMAIN = "vggrepro.caffe"
 
@@ -53,8 +54,8 @@ class Custom(Layer[None]):
     prototxt: str
     shapes: tuple[Shape | None, ...]
     """The shape of each top; None, or a size of 0: as the first bottom's."""
-    blobs: tuple[Shape, ...] = ()
-    """The shapes that the weight file gives the layer's blobs."""
+    blobs: tuple[Shape, ...] | None = None
+    """The shapes that the weight file gives the layer's blobs; None without a file that tells."""
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> Custom:
@@ -71,7 +72,11 @@ class Custom(Layer[None]):
         return tuple(size or bottom[axis] for axis, size in enumerate(shape))
 
     def param_defs(self, bottoms: Shapes) -> tuple[ParamDef, ...]:
-        return tuple(map(ParamDef, self.blobs))
+        return tuple(map(ParamDef, self.blobs or ()))
+
+    @property
+    def tells_params(self) -> bool:
+        return self.blobs is not None
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
@@ -104,7 +109,11 @@ def custom_layers(
     layers have. A layer without bottoms becomes an input. Raises NetError for a shape of a top that
     no such layer has.
     """
-    messages = [layer for layer in message.layer if not is_known(layer)]
+    messages = [
+        layer
+        for layer in message.layer
+        if not is_known(layer) or (is_fork_data(layer) and not shapes.keys().isdisjoint(layer.top))
+    ]
     unused = set(shapes) - {top for layer in messages for top in layer.top}
     if unused:
         raise NetError(f"custom shape of {min(unused)!r}: no custom layer has such a top")
@@ -112,14 +121,35 @@ def custom_layers(
     return {
         layer.name: replace(
             Custom.from_param(layer, layer.phase),
-            prototxt=written.text_of(layer),
+            prototxt=written.text_of(layer) or "",
             shapes=tuple(shapes.get(top) for top in layer.top),
-            blobs=blobs.get(layer.name, ()),
+            blobs=blobs.get(layer.name),
         )
         if layer.bottom
         else Input(tuple(shapes[top] for top in layer.top if top in shapes))
         for layer in messages
     }
+
+
+@contextmanager
+def advising_on_shapes(custom: Mapping[str, AnyLayer], message: NetParameter) -> Iterator[None]:
+    """Says behind a ShapeError raised inside that shapes of custom layers' tops were assumed, if any were."""
+    try:
+        yield
+    except ShapeError as error:
+        tops = [
+            top
+            for definition in message.layer
+            if isinstance(layer := custom.get(definition.name), Custom)
+            for top, shape in zip(definition.top, layer.shapes, strict=True)
+            if shape is None
+        ]
+        if not tops:
+            raise
+        raise error.with_advice(
+            f"custom top{'s' if len(tops) > 1 else ''} {some_of(map(repr, tops))}: the first bottom's shape"
+            f" is assumed; --custom-shape {tops[0]}=300,5, for instance, gives another"
+        ) from None
 
 
 def warn_of_custom_nodes(layers: Sequence[NetLayer], shapes: Mapping[str, Shape]) -> None:
@@ -132,4 +162,4 @@ def warn_of_custom_nodes(layers: Sequence[NetLayer], shapes: Mapping[str, Shape]
                 if shape is None
             ]
             what = f"{net_layer.place}: becomes the custom node {DOMAIN}::{net_layer.layer.op_type}"
-            warnings.warn("; ".join([what, *assumed]), stacklevel=3)
+            warn_caller("; ".join([what, *assumed]))

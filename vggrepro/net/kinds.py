@@ -1,11 +1,12 @@
-"""Which class computes a layer of a net: that of its type, or one that stands in for a Python layer."""
+"""Which class computes a layer of a net: that of its type, or one that stands in for it."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from vggrepro.errors import UnknownLayerError
-from vggrepro.layers.base import AnyLayer, layer_class
+from vggrepro.layers.base import AnyLayer, find_layer_class, layer_class
+from vggrepro.layers.fork_data import ForkData
 
 STAND_INS = {("rpn.proposal_layer", "ProposalLayer"): "Proposal"}
 """Modules and classes of published Python layers, and the types whose classes know what those do."""
@@ -15,6 +16,8 @@ def class_of(definition: Any) -> type[AnyLayer]:
     """The class of a ``LayerParameter``. Raises UnknownLayerError for one that is not registered."""
     python = definition.python_param
     stands_in = STAND_INS.get((python.module, python.layer)) if definition.type == "Python" else None
+    if stands_in is None and _gives_data(definition):
+        return ForkData
     try:
         return layer_class(stands_in or definition.type)
     except UnknownLayerError as error:
@@ -24,6 +27,13 @@ def class_of(definition: Any) -> type[AnyLayer]:
         raise UnknownLayerError(text, error.types) from None
 
 
+def _gives_data(definition: Any) -> bool:
+    """Whether a layer of an unknown type is a data layer: it has tops alone, and is Python's or called so."""
+    if definition.bottom or not definition.top or find_layer_class(definition.type) is not None:
+        return False
+    return definition.type == "Python" or "data" in definition.type.lower()
+
+
 def is_known(definition: Any) -> bool:
     """Whether there is a class for a ``LayerParameter``."""
     try:
@@ -31,3 +41,8 @@ def is_known(definition: Any) -> bool:
     except UnknownLayerError:
         return False
     return True
+
+
+def is_fork_data(definition: Any) -> bool:
+    """Whether a ``LayerParameter`` is a data layer of a fork, whose own fields do not count."""
+    return is_known(definition) and class_of(definition).own_fields

@@ -10,7 +10,16 @@ import numpy.typing as npt
 
 from vggrepro.caffe.messages import PHASES, LayerParameter, NetParameter
 from vggrepro.emit import Shape
-from vggrepro.errors import NetError, ShapeError, UnknownLayerError, UnsupportedError, did_you_mean, naming
+from vggrepro.errors import (
+    NetError,
+    ShapeError,
+    UnknownLayerError,
+    UnsupportedError,
+    did_you_mean,
+    naming,
+    some_of,
+    within_length,
+)
 from vggrepro.layers.base import AnyLayer, known_types
 from vggrepro.net.custom import HOW_TO_ALLOW
 from vggrepro.net.kinds import class_of
@@ -152,13 +161,13 @@ def _is_found_by_name(layer: NetLayer, shapes: Mapping[str, Shape]) -> bool:
 
 def _parse_layers(message: NetParameter, phase: str, custom: Mapping[str, AnyLayer]) -> list[AnyLayer]:
     layers: list[AnyLayer] = []
-    unsupported: list[UnsupportedError] = []
+    unsupported: list[tuple[LayerParameter, UnsupportedError]] = []
     for m in message.layer:
         try:
             with naming(place_of(m)):
                 layers.append(_parse_layer(m, phase, custom))
         except UnsupportedError as error:
-            unsupported.append(error)
+            unsupported.append((m, error))
     if unsupported:
         raise _all_of(unsupported)
     return layers
@@ -173,13 +182,20 @@ def _parse_layer(definition: LayerParameter, phase: str, custom: Mapping[str, An
     return kind.from_param(definition, PHASES[phase])
 
 
-def _all_of(errors: Sequence[UnsupportedError]) -> UnsupportedError:
-    """One error for all that is not supported in a net."""
-    text = "; ".join(map(str, errors))
-    types = tuple(name for error in errors if isinstance(error, UnknownLayerError) for name in error.types)
+def _all_of(errors: Sequence[tuple[LayerParameter, UnsupportedError]]) -> UnsupportedError:
+    """One error for all that is not supported in a net: for each reason the first layers and their number."""
+    places: dict[str, list[str]] = {}
+    for definition, error in errors:
+        reason = str(error).removeprefix(f"{place_of(definition)}: ")
+        places.setdefault(reason, []).append(repr(definition.name))
+    text = within_length(
+        f"layer{'s' if len(names) > 1 else ''} {some_of(names)}: {reason}" for reason, names in places.items()
+    )
+    types = tuple(name for _, e in errors if isinstance(e, UnknownLayerError) for name in e.types)
     if not types:
         return UnsupportedError(text)
-    return UnknownLayerError(f"{text} (known types: {', '.join(known_types())}); {HOW_TO_ALLOW}", types)
+    close = "" if len(set(types)) > 1 else did_you_mean(types[0], known_types())
+    return UnknownLayerError(f"{text}{close}; {HOW_TO_ALLOW}", types)
 
 
 def _loss_weights(message: LayerParameter, layer: AnyLayer, tops: int) -> tuple[float, ...]:

@@ -62,13 +62,21 @@ def _top_shapes(
     if net_layer.layer.source:
         known = _given(net_layer, known, inputs)
     if len(known) < len(net_layer.tops):
-        raise ShapeError(f"no shape for input {net_layer.tops[len(known)]!r}: give it as an input shape")
+        top = net_layer.tops[len(known)]
+        raise ShapeError(
+            f"no shape for input {top!r}: give it as an input shape (--input-shape {top}=N,C,H,W)"
+        )
     return known
 
 
 def _given(net_layer: NetLayer, known: Sequence[Shape], inputs: Mapping[str, Shape]) -> Sequence[Shape]:
-    """The tops of a source with those shapes that are given."""
+    """The tops of a source with those shapes that are given, up to the first that has none."""
     first, batch = net_layer.tops[0], known[0][:1] if known else ()
     if net_layer.layer.shares_batch and first in inputs:
         known = [(*inputs[first][:1], *s[1:]) if s[:1] == batch else s for s in known]
-    return [tuple(inputs.get(top, shape)) for top, shape in zip(net_layer.tops, known, strict=False)]
+    found: list[Shape] = []
+    for index, top in enumerate(net_layer.tops):
+        if top not in inputs and index >= len(known):
+            break
+        found.append(tuple(inputs[top] if top in inputs else known[index]))
+    return found

@@ -34,7 +34,7 @@ def attach_params(layers: Sequence[NetLayer], shapes: Mapping[str, Shape]) -> tu
     for net_layer in layers:
         with naming(net_layer.place):
             definitions = net_layer.layer.param_defs([shapes[b] for b in net_layer.bottoms])
-        if len(net_layer.message.param) > len(definitions):
+        if len(net_layer.message.param) > len(definitions) and net_layer.layer.tells_params:
             numbers = f"({len(net_layer.message.param)} vs. {len(definitions)})"
             raise NetError(f"Too many params specified for layer {net_layer.name} {numbers}")
         uses = [

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vggrepro.caffe.proto_file import read_schema
 from vggrepro.caffe.state import filter_by_state, solver_net_state
-from vggrepro.caffe.text import parse_solver, read_net, read_solver
+from vggrepro.caffe.text import parse_solver, read_solver
 from vggrepro.caffe.upgrade import upgrade_net_param, upgrade_solver_param
+from vggrepro.emit import Shape
 from vggrepro.errors import SolverError
 from vggrepro.graph.update import RULES, Hyper
+from vggrepro.layers.base import AnyLayer
+from vggrepro.layers.input import Input
+from vggrepro.net.kinds import is_fork_data
+from vggrepro.net.load import read_definition_file
+from vggrepro.net.own_schema import own_schema_layers
 from vggrepro.training.rates import POLICIES
 
 TRAIN_FIELDS = ("net", "net_param", "train_net", "train_net_param")
@@ -24,6 +31,10 @@ class Definition:
 
     param: Any
     path: Path
+    proto: Path | None = None
+    """A fork's schema, by which layers from outside this package get their parameters."""
+    input_shapes: Mapping[str, Shape] = field(default_factory=dict)
+    """Shapes of the tops of data layers of forks, where their definitions do not tell them."""
 
     @property
     def folder(self) -> Path:
@@ -54,7 +65,15 @@ class Definition:
                 f" got {', '.join(given) or 'none'}"
             )
         message = self._message(getattr(self.param, given[0]))
-        return filter_by_state(message, solver_net_state("TRAIN", message, self.param.train_state))
+        state = solver_net_state("TRAIN", message, self.param.train_state)
+        net = self._with_shapes(filter_by_state(message, state))
+        unused = set(self.input_shapes) - {t for p in net.layer if p.type == Input.type for t in p.top}
+        if unused:
+            raise SolverError(
+                f"{self.path}: input shape of {min(unused)!r}: no Input, or data layer of a fork with shapes"
+                " for all its tops, has it"
+            )
+        return net
 
     def test_messages(self) -> list[Any]:
         """The ``NetParameter`` of each net in phase TEST, in Caffe's order: test_net_param, test_net, then
@@ -80,21 +99,49 @@ class Definition:
 
     def _test_message(self, source: Any, test_state: Any) -> Any:
         message = self._message(source)
-        return filter_by_state(message, solver_net_state("TEST", message, test_state))
+        return self._with_shapes(filter_by_state(message, solver_net_state("TEST", message, test_state)))
+
+    def _with_shapes(self, message: Any) -> Any:
+        """The net with an Input layer for each data layer of a fork, or Input, all of whose tops have given
+        shapes."""
+        for layer in message.layer:
+            if set(layer.top) <= set(self.input_shapes) and (layer.type == Input.type or is_fork_data(layer)):
+                layer.type = Input.type
+                del layer.input_param.shape[:]
+                for top in layer.top:
+                    layer.input_param.shape.add().dim.extend(self.input_shapes[top])
+        return message
 
     def _message(self, source: Any) -> Any:
         """An upgraded ``NetParameter`` from a path or from a message in the solver."""
         if not isinstance(source, str):
             return upgrade_net_param(source, str(self.path))
         path = self.locate(source)
-        return upgrade_net_param(read_net(path), str(path))
+        written = read_definition_file(path, own_schema=self.proto is not None)
+        return upgrade_net_param(written.message, str(path))
+
+    def own_layers(self, message: Any, phase: str) -> dict[str, AnyLayer]:
+        """The layers of a net of :meth:`train_message` or :meth:`test_messages` that get their parameters by
+        ``proto``, by name. Raises ParseError."""
+        if self.proto is None:
+            return {}
+        p, schema = self.param, read_schema(self.proto)
+        layers: dict[str, AnyLayer] = {}
+        for name in dict.fromkeys(filter(None, (p.net, p.train_net, *p.test_net))):
+            written = read_definition_file(self.locate(name), own_schema=True)
+            layers.update(own_schema_layers(message, written, schema, phase))
+        return layers
 
     def locate(self, name: str) -> Path:
         """A file that the solver names: from the working directory, else from the solver's folder."""
         return Path(name) if Path(name).exists() else self.folder / name
 
 
-def read_definition(path: str | os.PathLike[str], settings: Sequence[Any] = ()) -> Definition:
+def read_definition(
+    path: str | os.PathLike[str],
+    settings: Sequence[Any] = (),
+    input_shapes: Mapping[str, Shape] | None = None,
+) -> Definition:
     """Read and check a solver prototxt. ``settings`` replace fields of it, one after the other: text as in
     the file (``max_iter: 1000``), or a ``SolverParameter`` that has these fields alone. Raises ParseError,
     SolverError."""
@@ -102,14 +149,14 @@ def read_definition(path: str | os.PathLike[str], settings: Sequence[Any] = ()) 
     param = read_solver(source)
     for setting in settings:
         given = parse_solver(setting, f"setting {setting!r}") if isinstance(setting, str) else setting
-        for field, _ in given.ListFields():
-            param.ClearField(field.name)  # a repeated field would be added to
+        for given_field, _ in given.ListFields():
+            param.ClearField(given_field.name)  # a repeated field would be added to
         param.MergeFrom(given)
     param = upgrade_solver_param(param, str(source))
     if param.snapshot_prefix and Path(param.snapshot_prefix).is_dir():
         param.snapshot_prefix = str(Path(param.snapshot_prefix) / source.stem)
     _check(param, source)
-    return Definition(param, source)
+    return Definition(param, source, input_shapes=input_shapes or {})
 
 
 def weight_names(text: str) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import secrets
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from vggrepro.runtime.bound_run import BoundRun
 from vggrepro.runtime.device import Device, as_device, require
 from vggrepro.runtime.device_array import DeviceArray, DeviceView
 from vggrepro.runtime.session import Session
+from vggrepro.system.caller_warning import warn_caller
 from vggrepro.system.ranks import Alone, Ranks
 from vggrepro.training import snapshots
 from vggrepro.training.by_shapes import ByShapes
@@ -59,7 +59,7 @@ class Solver:
     bounds the CPU threads (0: all cores). ``net`` is the net in phase TRAIN, without its parameters: those
     are ``params``. ``seed`` takes the place of ``random_seed``, ``fillers``
     that of the net's fillers, ``input_shapes`` that of input shapes. ``learning`` "fc" has the fully
-    connected layers learn alone.
+    connected layers learn alone. ``proto`` is a fork's schema, as in ``load_net``.
 
     With several ``ranks`` each has one such solver, on its part of every batch: all begin with the first
     one's parameters, gradients and losses are averaged over them, and dropout draws what it would draw
@@ -80,8 +80,9 @@ class Solver:
         learning: Learning = "all",
         input_shapes: Mapping[str, Shape] | None = None,
         ranks: Ranks | None = None,
+        proto: PathLike | None = None,
     ) -> None:
-        self.definition = _definition(solver_prototxt)
+        self.definition = _definition(solver_prototxt, proto)
         self.param = self.definition.param
         self.ranks: Ranks = Alone() if ranks is None else ranks
         self.seed = self.ranks.broadcast(_seed(self.param.random_seed if seed is None else seed))
@@ -128,12 +129,13 @@ class Solver:
             folder=self.definition.folder,
             seed=self.seed,
             weights=self.weight_files,
+            custom=self.definition.own_layers(message, "TRAIN"),
         )
 
     def _warn_of_debug_info(self) -> None:
         """DEVIATION: Caffe prints the mean absolute value of every blob, parameter and gradient then."""
         if self.param.debug_info or self.net.message.debug_info:
-            warnings.warn(f"{self.definition.path}: debug_info: true: nothing is printed here", stacklevel=3)
+            warn_caller(f"{self.definition.path}: debug_info: true: nothing is printed here")
 
     def _build_pass(self, shapes: Mapping[str, Shape]) -> _Pass:
         """The training step at some input shapes, on the solver's arrays."""
@@ -269,7 +271,7 @@ class Solver:
         if saved.learned_net:
             self._restore_weights(snapshots.weight_file_of(Path(solverstate), saved.learned_net))
         else:
-            warnings.warn(f"{solverstate}: names no weight file: weights stay as they are", stacklevel=2)
+            warn_caller(f"{solverstate}: names no weight file: weights stay as they are")
         for history, stored in zip(self.arrays.histories, saved.histories, strict=True):
             self.arrays.write(history, stored)
             self._share(history)
@@ -297,8 +299,9 @@ class Solver:
         return [p.name for p in self.net.layers if any(use.owner in found for use in p.params)]
 
 
-def _definition(solver: PathLike | Definition) -> Definition:
-    return solver if isinstance(solver, Definition) else read_definition(solver)
+def _definition(solver: PathLike | Definition, proto: PathLike | None) -> Definition:
+    definition = solver if isinstance(solver, Definition) else read_definition(solver)
+    return definition if proto is None else replace(definition, proto=Path(proto))
 
 
 def _seed(random_seed: int) -> int:

@@ -55,6 +55,7 @@ class TestNet:
             folder=solver.definition.folder,
             seed=solver.seed,
             weights=solver.weight_files,
+            custom=solver.definition.own_layers(message, "TEST"),
         )
         trained = {use.key for use in solver.net.param_uses}
         own = {key: array for key, array in net.params.items() if key not in trained}

@@ -16,11 +16,11 @@ from vggrepro.data.feeds import READ_TYPES, Feed, folder_of, open_feed
 from vggrepro.data.loader import TrainingLoader
 from vggrepro.data.truth.labels import check_labels
 from vggrepro.emit import Shape
-from vggrepro.errors import DataError
+from vggrepro.errors import DataError, some_of
 from vggrepro.graph.crops_to_blob import BLOB, IMAGES, SHIFTS, crops_to_blob_graph
-from vggrepro.layers.base import layer_class
 from vggrepro.layers.dummy_data import DummyData
 from vggrepro.net import Net
+from vggrepro.net.kinds import class_of, is_fork_data
 from vggrepro.net.requirements import CHANNELS, picture_and_label_inputs
 from vggrepro.runtime.device import Device
 from vggrepro.runtime.device_array import DeviceArray, DeviceView
@@ -124,12 +124,14 @@ class LayerTrainingData:
     def __init__(self, message: Any, phase: int, seed: int, folder: Path, ranks: Ranks) -> None:
         found = [layer for layer in message.layer if layer.type in (*READ_TYPES, DummyData.type)]
         if not found:
-            raise DataError(f"net {message.name!r}: no layer reads data ({', '.join(READ_TYPES)})")
+            own = some_of(f"{layer.name!r} ({layer.type})" for layer in message.layer if is_fork_data(layer))
+            fed = f"; {own} is fed by Solver.step alone" if own else ""
+            raise DataError(f"net {message.name!r}: no layer reads data ({', '.join(READ_TYPES)}){fed}")
         self._feeds: list[Feed] = []
         for number, layer in enumerate(message.layer):
             if layer.type in READ_TYPES:
                 self._feeds.append(open_feed(layer, phase, seed=seed, folder=folder_of(layer, folder)))
-            elif layer_class(layer.type).from_param(layer, phase).source:
+            elif class_of(layer).from_param(layer, phase).source:
                 self._feeds.append(_drawn(layer, phase, seed, number))
         self._ranks = ranks
         self._given = 0

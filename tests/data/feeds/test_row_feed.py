@@ -143,3 +143,78 @@ def test_each_file_s_rows_have_an_order_of_their_own():
     assert_array_equal(np.sort(first), rows)
     assert_array_equal(np.sort(second), rows)
     assert (first != second).any()
+
+
+def linked(tmp_path, make):
+    """An HDF5Data layer over a file that ``make`` fills, beside another with the data."""
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "other.h5", "w") as other:
+        other["secret"] = np.ones((4, 2), np.float32)
+    np.ones((4, 2), np.float32).tofile(tmp_path / "raw")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        make(h5py, file)
+    (tmp_path / "list").write_text(str(tmp_path / "a.h5"))
+    layer = text_format.Parse(
+        'name: "d" type: "HDF5Data" top: "data" hdf5_data_param { source: "list" batch_size: 1 }',
+        LayerParameter(),
+    )
+    return lambda: open_feed(layer, TEST, folder=tmp_path)
+
+
+def soft(h5py, file):
+    file["x"] = np.ones((4, 2), np.float32)
+    file["data"] = h5py.SoftLink("/x")
+
+
+def external_link(h5py, file):
+    file["data"] = h5py.ExternalLink("other.h5", "/secret")
+
+
+def external_data(h5py, file):
+    file.create_dataset(
+        "data", (4, 2), np.float32, external=[(str(Path(file.filename).parent / "raw"), 0, 32)]
+    )
+
+
+def virtual(h5py, file):
+    layout = h5py.VirtualLayout((4, 2), np.float32)
+    layout[:] = h5py.VirtualSource(str(Path(file.filename).parent / "other.h5"), "secret", (4, 2))
+    file.create_virtual_dataset("data", layout)
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (soft, "soft link"),
+        (external_link, "external link"),
+        (external_data, "external file"),
+        (virtual, "virtual dataset"),
+        (lambda _, file: file.create_group("data"), "Failed to find HDF5 dataset data"),
+    ],
+)
+def test_nothing_but_the_file_itself_is_read(tmp_path, make, problem):
+    with pytest.raises(DataError, match=rf"a\.h5: .*{problem}"):
+        linked(tmp_path, make)()
+
+
+def test_datasets_may_lie_in_groups_and_be_compressed(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("g/data", data=np.ones((4, 3), np.float32), compression="gzip")
+        file["g/label"] = np.arange(4)
+    (tmp_path / "list").write_text(str(tmp_path / "a.h5"))
+    layer = text_format.Parse(
+        'type: "HDF5Data" top: "g/data" top: "g/label" hdf5_data_param { source: "list" batch_size: 3 }',
+        LayerParameter(),
+    )
+    batch = open_feed(layer, TEST, folder=tmp_path).batch(1)
+    assert batch["g/label"].tolist() == [3, 0, 1]
+    assert batch["g/data"].shape == (3, 3)
+
+
+def test_values_that_the_file_does_not_hold_are_not_made_up(tmp_path):
+    def empty(_, file):
+        file.create_dataset("data", (4, 2), np.float32)
+
+    with pytest.raises(DataError, match="the file holds fewer values"):
+        linked(tmp_path, empty)().batch(0)

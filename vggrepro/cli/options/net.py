@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from vggrepro.cli.options.read import Options
 from vggrepro.emit import Shape
-from vggrepro.errors import NetError
+from vggrepro.errors import NetError, VggReproError
 from vggrepro.net import Net, load_net
 from vggrepro.net.forks import FORKS
 
@@ -26,9 +28,13 @@ class NetOptions:
     allow_custom: bool = False
     custom_shape: tuple[str, ...] = ()
     fork: str | None = None
+    proto: str | None = None
+    layers: tuple[str, ...] = ()
 
     def load(self, weights: str | None, *, fill: bool) -> Net:
         """The net, with ``weights`` copied by layer name. ``fill`` and errors: see ``load_net``."""
+        for path in self.layers:
+            import_layers(path)
         return load_net(
             self.prototxt,
             weights,
@@ -41,7 +47,19 @@ class NetOptions:
             allow_custom=self.allow_custom,
             custom_shapes=parse_shapes(self.custom_shape, "--custom-shape", least=0),
             fork=self.fork,
+            proto=self.proto,
         )
+
+
+@cache  # a class can be registered once
+def import_layers(path: str) -> None:
+    """Run a Python file that registers layers. Raises NetError for one that is missing or fails."""
+    try:
+        runpy.run_path(path)
+    except VggReproError as error:
+        raise error.within(path) from None
+    except Exception as error:  # whatever the user's own code raises
+        raise NetError(f"{path}: {type(error).__name__}: {' '.join(str(error).split())}") from error
 
 
 def add_net_options(options: Options) -> None:
@@ -66,13 +84,7 @@ def add_net_options(options: Options) -> None:
         metavar="N",
         help="level for include/exclude rules (default: 0)",
     )
-    options.add_argument(
-        "--input-shape",
-        action="append",
-        default=[],
-        metavar="BLOB=N,C,H,W",
-        help="shape of an input, in place of the prototxt's; repeatable",
-    )
+    add_input_shape_option(options)
     add_unknown_option(options)
     _add_layer_options(options)
 
@@ -99,6 +111,29 @@ def _add_layer_options(options: Options) -> None:
         help="fork of Caffe that the net is for, where several have layers of one name and the fields do not"
         " tell which is meant",
     )
+    options.add_argument(
+        "--layers",
+        action="append",
+        default=[],
+        metavar="FILE.py",
+        help="Python file that registers layers of your own (vggrepro.register_layer); repeatable",
+    )
+    options.add_argument(
+        "--proto",
+        metavar="FILE.proto",
+        help="a fork's schema, by which layers of your own get their parameters",
+    )
+
+
+def add_input_shape_option(options: Options) -> None:
+    """Add ``--input-shape``."""
+    options.add_argument(
+        "--input-shape",
+        action="append",
+        default=[],
+        metavar="BLOB=N,C,H,W",
+        help="shape of an input, in place of the one that the net's file gives, if it does; repeatable",
+    )
 
 
 def add_unknown_option(options: Options) -> None:
@@ -106,7 +141,8 @@ def add_unknown_option(options: Options) -> None:
     options.add_argument(
         "--allow-unknown",
         action="store_true",
-        help="leave out fields that BVLC Caffe does not know, with a warning, instead of stopping",
+        help="leave out fields that BVLC Caffe does not know and on which no number depends, with a warning,"
+        " instead of stopping",
     )
 
 

@@ -13,6 +13,7 @@ from vggrepro.caffe.messages import SolverParameter
 from vggrepro.cli.options.device import add_device_option, add_threads_option, placed
 from vggrepro.cli.options.evaluation import add_demo_option, add_prototxt_option
 from vggrepro.cli.options.images import add_seed_option
+from vggrepro.cli.options.net import add_input_shape_option, parse_shapes
 from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.refuse import refuse_without
 from vggrepro.cli.options.values import amount, natural, positive
@@ -39,6 +40,7 @@ class SolverOptions:
     list_presets: bool = False
     prototxt_dir: Path | None = None
     settings: tuple[str, ...] = ()
+    input_shape: tuple[str, ...] = ()
     batch: int | None = None
     iter_size: int | None = None
     seed: int | None = None
@@ -158,7 +160,8 @@ def definition_of(
     fields: list[Any] = [*settings, *solver.settings]
     if run.snapshot_prefix is not None:
         fields.append(_prefix(run.snapshot_prefix))
-    definition = read_definition(solver.config, fields)
+    shapes = parse_shapes(solver.input_shape, "--input-shape")
+    definition = read_definition(solver.config, fields, shapes)
     policy = definition.param.lr_policy
     if run.patience is not None and policy != "plateau":
         raise OptionError(f"--patience: is for lr_policy 'plateau', but {definition.path} has {policy!r}")
@@ -167,7 +170,7 @@ def definition_of(
     if not images:
         raise OptionError('--iter-size divides the batch of --data; data layers want --set "iter_size: K"')
     fields.append(SolverParameter(iter_size=solver.iter_size))
-    return read_definition(solver.config, fields), solver.batch or images_per_iteration(definition)
+    return read_definition(solver.config, fields, shapes), solver.batch or images_per_iteration(definition)
 
 
 def _prefix(prefix: str) -> Any:
@@ -189,6 +192,7 @@ def add_solver_options(parser: ArgumentParser) -> None:
     add_demo_option(which, "a miniature of net A on the embedded digits")
     which.add_argument("--list-presets", action="store_true", help="list the presets, and stop")
     add_prototxt_option(group)
+    add_input_shape_option(group)
     group.add_argument(
         "--set",
         dest="settings",

@@ -17,6 +17,8 @@ from vggrepro.data.feeds.base import Feed, Float32, batch_size, random_skip
 from vggrepro.data.image_header import MAX_PIXELS
 from vggrepro.data.random_streams import Purpose, epoch_order, stream
 from vggrepro.data.sources import FolderSource, LmdbSource
+from vggrepro.data.sources.leveldb import LevelDbSource, is_leveldb
+from vggrepro.data.sources.lmdb import is_lmdb
 from vggrepro.data.transform import Transform, resize
 from vggrepro.data.truth.labels import read_list
 from vggrepro.errors import DataError, UnsupportedError
@@ -82,13 +84,11 @@ def read_mean_file(path: Path) -> Float32:
 def open_data(
     param: Any, phase: int, seed: int, folder: Path, where: str, max_pixels: int = MAX_PIXELS
 ) -> ImageFeed:
-    """The feed of a Data layer: Datums of an LMDB in the order of their keys."""
+    """The feed of a Data layer: Datums of an LMDB or LevelDB in the order of their keys."""
     data = param.data_param
-    if data.backend != data.LMDB:
-        raise UnsupportedError(f"{where}: data_param.backend LEVELDB (only LMDB is read)")
     size = batch_size(data, where)
     transform = _transform(param, phase, folder, where)
-    source = LmdbSource.open(folder / data.source)
+    source = _database(data, folder / data.source, where)
 
     def image(index: int) -> tuple[npt.NDArray[Any], int]:
         datum = source.datum(index)
@@ -112,6 +112,16 @@ def open_data(
         seed,
         random_skip(data, seed),
     )
+
+
+def _database(data: Any, path: Path, where: str) -> LmdbSource:
+    """The database of a ``data_param``, whose ``backend`` must be what is there."""
+    if data.backend == data.LMDB:
+        return LmdbSource.open(path)
+    if not is_leveldb(path):
+        found = "; it is an LMDB: backend: LMDB reads it" if is_lmdb(path) else ""
+        raise UnsupportedError(f"{where}: data_param.backend LEVELDB: {path} is no LevelDB{found}")
+    return LevelDbSource.open(path)
 
 
 def open_image_data(

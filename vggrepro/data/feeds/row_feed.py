@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from vggrepro.caffe.hdf5_reader import Hdf5Reader, opened
 from vggrepro.data.feeds.base import Feed, Float32, batch_size
 from vggrepro.data.random_streams import epoch_order
-from vggrepro.errors import DataError
-from vggrepro.system.extras import extra
+from vggrepro.errors import DataError, ParseError, UnsupportedError, WeightsError
 
 _MOST_COMPRESSED = 1100
 """How many times smaller data can be stored: deflate, HDF5's usual filter, packs 1032 to 1 at most."""
@@ -82,8 +83,8 @@ def open_hdf5(param: Any, seed: int, folder: Path, where: str) -> RowFeed:
 
     @lru_cache(maxsize=1)  # Caffe too holds one file at a time
     def load(file: int) -> tuple[Float32, ...]:
-        with _hdf5(paths[file]) as handle:
-            return tuple(np.asarray(handle[top][()], np.float32) for top in tops)
+        with _hdf5(paths[file]) as reader:
+            return tuple(reader.array(reader.dataset(top), f"{paths[file]}: dataset {top}") for top in tops)
 
     names = tuple(map(str, paths))
     return RowFeed(tops, rows, load, names, batch_size(data, where), seed, data.shuffle)
@@ -114,17 +115,17 @@ def memory_feed(param: Any, data: Float32, labels: Float32) -> RowFeed:
 
 def _hdf5_rows(path: Path, tops: tuple[str, ...]) -> int:
     """The number of rows that every dataset of a file has."""
-    with _hdf5(path) as handle:
+    rows = {}
+    with _hdf5(path) as reader:
         for top in tops:
-            if top not in handle:
-                raise DataError(f"{path}: Failed to find HDF5 dataset {top}")
-            if handle[top].ndim < 1 or handle[top].dtype.kind not in "fiu":
+            dataset = reader.dataset(top)
+            if dataset.ndim < 1 or dataset.dtype.kind not in "fiu":
                 raise DataError(
-                    f"{path}: dataset {top} of {handle[top].shape}, {handle[top].dtype}:"
+                    f"{path}: dataset {top} of {dataset.shape}, {dataset.dtype}:"
                     " expected numbers with at least one axis"
                 )
-            _check_stored(handle[top], f"{path}: dataset {top}")
-        rows = {top: handle[top].shape[0] for top in tops}
+            _check_stored(dataset, f"{path}: dataset {top}")
+            rows[top] = dataset.shape[0]
     if len(set(rows.values())) > 1 or 0 in rows.values():
         raise DataError(f"{path}: the datasets need the same number of rows, got {rows}")
     return int(rows[tops[0]])
@@ -141,9 +142,13 @@ def _check_stored(dataset: Any, where: str) -> None:
         )
 
 
-def _hdf5(path: Path) -> Any:
-    h5py = extra("h5py", "hdf5", f"reading {path}")
+@contextmanager
+def _hdf5(path: Path) -> Iterator[Hdf5Reader]:
+    """An open file. Raises DataError for what cannot be read, and for what is not in the file itself."""
     try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise DataError(f"{path}: Failed opening HDF5 file: {' '.join(str(error).split())}") from error
+        with opened(path, space=_ALWAYS_READ, ratio=_MOST_COMPRESSED) as reader:
+            yield reader
+    except (ParseError, WeightsError, UnsupportedError) as error:
+        if isinstance(error.__cause__ or error.__context__, OSError):
+            raise DataError(f"{path}: Failed opening HDF5 file: {error}") from error
+        raise DataError(str(error)) from error

@@ -1,4 +1,4 @@
-"""Sets of images: a folder, a tar (nested or not) read in place, Caffe's LMDB."""
+"""Sets of images: a folder, a tar (nested or not) read in place, Caffe's LMDB and LevelDB."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vggrepro.data.sources.base import Selection, Source, alphabetical, listed, select, with_labels
 from vggrepro.data.sources.folder import FolderSource
+from vggrepro.data.sources.leveldb import LevelDbSource, is_leveldb
 from vggrepro.data.sources.lmdb import LmdbSource, is_lmdb
 from vggrepro.data.sources.tar import TarSource
 from vggrepro.errors import DataError
@@ -25,13 +26,15 @@ __all__ = [
 
 
 def open_images(path: str | Path, *, tar_index: Path | None = None) -> Source:
-    """Open what ``path`` holds: a folder of images, a folder with an LMDB, or a tar.
+    """Open what ``path`` holds: a folder of images, a folder with an LMDB or LevelDB, or a tar.
 
     ``tar_index`` is where the index of a tar is kept (see TarSource). Raises DataError for anything else.
     """
     path = Path(path)
     if is_lmdb(path):
         return LmdbSource.open(path)
+    if is_leveldb(path):
+        return LevelDbSource.open(path)
     if path.is_dir():
         return FolderSource.open(path)
     if path.is_file():

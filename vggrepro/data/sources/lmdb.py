@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from vggrepro.data.datum import datum_pixels, parse_datum
 from vggrepro.data.decode import Pixels
@@ -18,12 +19,21 @@ def is_lmdb(path: Path) -> bool:
     return (path / "data.mdb").is_file()
 
 
+class Records(Protocol):
+    """The keys of a database in order, and its values."""
+
+    @property
+    def keys(self) -> Sequence[bytes]: ...
+
+    def value(self, index: int) -> bytes: ...
+
+
 @dataclass(frozen=True, eq=False)
 class LmdbSource(Source):
     """The records of an LMDB in the order of their keys, which is the order Caffe reads them in."""
 
     path: Path
-    records: LmdbFile
+    records: Records
 
     @classmethod
     def open(cls, path: Path) -> LmdbSource:

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, TypeVar
 
+import numpy as np
+
 from vggrepro.caffe.messages import FillerParameter
 from vggrepro.emit import Dims, GraphBuilder, Shape, Value
-from vggrepro.errors import NetError, ShapeError, UnsupportedError
+from vggrepro.errors import NetError, ShapeError
 from vggrepro.layers.base import (
     Array,
     Emitted,
@@ -25,10 +27,12 @@ from vggrepro.layers.base import (
 from vggrepro.layers.rules.axes import canonical_axis, shape_string
 from vggrepro.layers.rules.batch_pieces import sum_of
 from vggrepro.layers.rules.channel_layout import ChannelLayout
+from vggrepro.layers.rules.pooling_nodes import SPATIAL, pad
 from vggrepro.layers.rules.product import ProductLayer
-from vggrepro.layers.rules.window import WindowParam, Windows
+from vggrepro.layers.rules.window import EdgePads, WindowParam, Windows, edge_pads
 
 B = TypeVar("B", bound="BaseConvolution")
+D = TypeVar("D", Dims, Shape)
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,8 @@ class BaseConvolution(ProductLayer[tuple[Pair, ...]]):
     axis: int = 1
     weight_filler: Any = field(default_factory=FillerParameter)
     bias_filler: Any = field(default_factory=FillerParameter)
+    edges: EdgePads | None = None
+    """Padding before and behind height and width, where the two differ; the windows have none then."""
 
     @classmethod
     def from_param(cls: type[B], param: Any, phase: int) -> B:
@@ -78,8 +84,7 @@ class BaseConvolution(ProductLayer[tuple[Pair, ...]]):
             raise NetError(
                 f"num_output {p.num_output}, group {p.group}: Number of output should be multiples of group."
             )
-        if 0 in p.dilation:
-            raise UnsupportedError("dilation 0 is not supported")
+        edges = edge_pads(p)
         return cls(
             p.num_output,
             WindowParam.from_param(p),
@@ -88,6 +93,7 @@ class BaseConvolution(ProductLayer[tuple[Pair, ...]]):
             p.axis,
             p.weight_filler,
             p.bias_filler,
+            edges if edges is not None and edges[0] != edges[1] else None,
         )
 
     @classmethod
@@ -130,7 +136,7 @@ class BaseConvolution(ProductLayer[tuple[Pair, ...]]):
         kernel exceeds the padded bottom by one stride exactly, and stops where it exceeds it by more.
         """
         layout, windows = self._checked(bottoms)
-        out = self._top_sizes(windows, layout.sizes(bottoms[0]))
+        out = self._top_sizes(windows, self._padded(layout.sizes(bottoms[0])))
         sizes = Value("top", out).shape[: layout.spatial]
         if any(size < 1 for size in sizes):
             raise ShapeError(
@@ -139,11 +145,20 @@ class BaseConvolution(ProductLayer[tuple[Pair, ...]]):
             )
         return tuple((*b[: layout.axis], self.num_output, *sizes) for b in bottoms)
 
+    def _padded(self, sizes: D) -> D:
+        """Spatial sizes with the padding of ``edges``."""
+        if self.edges is None:
+            return sizes
+        pads = map(sum, zip(*self.edges, strict=True))
+        return tuple(None if s is None else s + p for s, p in zip(sizes, pads, strict=True))
+
     def _checked(self, bottoms: Shapes) -> tuple[ChannelLayout, Windows]:
         """Raises ShapeError as Caffe's ``LayerSetUp`` and ``Reshape``."""
         first, *others = bottoms
         canonical_axis(self.axis, first, self.type)
         layout, windows = self.windows(len(first))
+        if self.edges is not None and layout.spatial != 2:
+            raise ShapeError("pad_l, pad_r, pad_t and pad_b can only be used for 2D convolution.")
         channels = first[layout.axis]
         if channels % self.group:
             raise ShapeError(
@@ -180,12 +195,27 @@ class BaseConvolution(ProductLayer[tuple[Pair, ...]]):
             weight = g.op("Unsqueeze", weight, g.ints([2]))
         tops, pairs = [], []
         for bottom in bottoms:
-            x = layout.to_standard(g, bottom)
+            x = self._with_edges(g, layout.to_standard(g, bottom))
             sizes = self._top_sizes(windows, x.dims[2:])
             y = Value(self._node(g, x, [weight, *bias], windows), (x.dims[0], self.num_output, *sizes))
             tops.append(layout.from_standard(g, y, bottom))
             pairs.append(Pair(bottom.dims, x, y, weight))
         return Emitted(tuple(tops), tuple(pairs))
+
+    def _with_edges(self, g: GraphBuilder, x: Value) -> Value:
+        if self.edges is None:
+            return x
+        name = x.name
+        for axis, before, behind in zip(SPATIAL, *self.edges, strict=True):
+            name = pad(g, name, axis, before, behind)
+        return Value(name, (*x.dims[:2], *self._padded(x.dims[2:])))
+
+    def _without_edges(self, g: GraphBuilder, x: str, shape: Shape) -> str:
+        if self.edges is None:
+            return x
+        before, behind = self.edges
+        ends = [size - p for size, p in zip(shape[2:], behind, strict=True)]
+        return g.op("Slice", x, g.ints(before), g.ints(ends), g.ints(SPATIAL))
 
     def grad(
         self, g: GraphBuilder, saved: tuple[Pair, ...], d_tops: Sequence[str | None], needed: Needed
@@ -200,7 +230,10 @@ class BaseConvolution(ProductLayer[tuple[Pair, ...]]):
                 continue
             pair = replace(pair, dy=layout.to_standard_fixed(g, d_top, pair.y.shape))
             d_x, d_weight = self._gradients(g, pair, windows, wanted, needed.params[0])
-            d_bottoms.append(None if d_x is None else layout.from_standard_fixed(g, d_x, pair.bottom))
+            if d_x is not None:
+                inside = self._without_edges(g, d_x, pair.x.shape)
+                d_x = layout.from_standard_fixed(g, inside, pair.bottom)
+            d_bottoms.append(d_x)
             d_weights += [] if d_weight is None else [d_weight]
             if self.bias_term and needed.params[1]:
                 behind = [0, *range(2, pair.y.rank)]
@@ -221,6 +254,8 @@ class BaseConvolution(ProductLayer[tuple[Pair, ...]]):
         for bottom in bottoms:
             leading = bottom.shape[: layout.axis]
             x = bottom.reshape(prod(leading), -1, *(bottom.shape[layout.axis + 1 :] or (1,)))
+            if self.edges is not None:
+                x = np.pad(x, [(0, 0), (0, 0), *zip(*self.edges, strict=True)])
             y = self._convolve(x, weight, windows)
             for b in bias:
                 y = y + b.reshape(-1, *[1] * len(windows.kernel))

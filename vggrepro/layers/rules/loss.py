@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.emit import Dims, GraphBuilder, Shape, Value
-from vggrepro.errors import GradientError, NetError, ShapeError
+from vggrepro.errors import GradientError, NetError, ShapeError, UnsupportedError
 from vggrepro.layers.base import Array, Layer, Needed, Shapes, exactly
 from vggrepro.layers.rules.axes import canonical_axis
 
@@ -71,8 +71,13 @@ class Averaging:
     """The divisor of PRE_FIXED."""
 
     @classmethod
-    def from_param(cls, loss_param: Any, unset: Normalization = Normalization.VALID) -> Averaging:
-        """``unset`` is the mode of a layer whose parameters name none."""
+    def from_param(
+        cls, loss_param: Any, unset: Normalization = Normalization.VALID, *, weighted: bool = False
+    ) -> Averaging:
+        """``unset`` is the mode of a layer whose parameters name none. Raises UnsupportedError for weights of
+        classes, unless the layer is ``weighted``: it takes care of them itself."""
+        if loss_param.weight_by_label_freqs and not weighted:
+            raise UnsupportedError("loss_param: weight_by_label_freqs is for SoftmaxWithLoss alone")
         mode = Normalization(loss_param.normalization) if loss_param.HasField("normalization") else unset
         if loss_param.HasField("normalize") and not loss_param.HasField("normalization"):
             mode = Normalization.VALID if loss_param.normalize else Normalization.BATCH_SIZE
@@ -136,6 +141,13 @@ def check_loss_weights(param: Any) -> None:
             "loss_weight must be unspecified or specified once per top blob."
             f" ({len(param.top)} vs. {weights})"
         )
+
+
+def check_temperature(param: Any) -> None:
+    """Raises UnsupportedError for a temperature of a loss's softmax: forks do not agree whether backward
+    divides by it too."""
+    if param.softmax_param.temperature not in (0, 1):
+        raise UnsupportedError("softmax_param: temperature is implemented for Softmax alone")
 
 
 def check_first_sizes(bottoms: Shapes) -> None:

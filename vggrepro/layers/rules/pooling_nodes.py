@@ -20,12 +20,19 @@ LOWEST = -3.4028234663852886e38
 
 
 class AxisWindows(NamedTuple):
-    """The windows along one axis: they begin at -pad, and ``end`` is the padding behind the end."""
+    """The windows along one axis: they begin at -pad, and ``end`` is the padding behind the end that they
+    reach. Of that an average counts ``behind``, or ``pad`` where that is None."""
 
     kernel: int
     stride: int
     pad: int
     end: int
+    behind: int | None = None
+
+    @property
+    def counted(self) -> int:
+        """The padding behind the end that an average counts."""
+        return self.pad if self.behind is None else self.behind
 
 
 def max_pool(g: GraphBuilder, x: str, windows: Sequence[AxisWindows]) -> str:
@@ -46,11 +53,11 @@ def average_pool(g: GraphBuilder, x: str, windows: Sequence[AxisWindows]) -> str
     pads, ends = [w.pad for w in windows], [w.end for w in windows]
     if any(w.end >= w.kernel for w in windows):
         return _average_beyond(g, x, windows)
-    if all(w.end <= w.pad for w in windows):
+    if all(w.end <= w.counted for w in windows):
         return g.op("AveragePool", x, count_include_pad=1, **_attributes(windows, pads, ends))
     for i, w in enumerate(windows):  # padding becomes image, so that what counts is what is inside
-        x = pad(g, x, SPATIAL[i], w.pad, w.pad)
-    over = [max(w.end - w.pad, 0) for w in windows]
+        x = pad(g, x, SPATIAL[i], w.pad, w.counted)
+    over = [max(w.end - w.counted, 0) for w in windows]
     return g.op("AveragePool", x, count_include_pad=0, **_attributes(windows, [0, 0], over))
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, floor
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from vggrepro.emit import Dims, Shape
-from vggrepro.errors import ShapeError
+from vggrepro.errors import NetError, ShapeError, UnsupportedError
 
 
 def extent(kernel: int, dilation: int = 1) -> int:
@@ -35,33 +35,62 @@ def deconv_size(size: int, kernel: int, stride: int = 1, pad: int = 0, dilation:
     return stride * (size - 1) + extent(kernel, dilation) - 2 * pad
 
 
-def pool_size(size: int, kernel: int, stride: int, pad: int, *, round_up: bool, clip: bool) -> int:
-    """Windows of a pooling: ``(size + 2 pad - kernel) / stride + 1``, rounded up or down.
+def pool_size(
+    size: int, kernel: int, stride: int, pad: int, *, round_up: bool, clip: bool, behind: int | None = None
+) -> int:
+    """Windows of a pooling: ``(size + pad + behind - kernel) / stride + 1``, rounded up or down.
 
-    ``clip``: drop the last window if it starts at or beyond ``size + pad``. Caffe does so on both
-    axes as soon as either of them is padded, so the caller passes ``pad_h > 0 or pad_w > 0``.
+    ``behind``: the padding behind the end, where it is not ``pad``. ``clip``: drop the last window if it
+    starts at or beyond ``size + pad``. Caffe does so on both axes as soon as either of them is padded, so the
+    caller passes ``pad_h > 0 or pad_w > 0``.
     """
-    steps = (size + 2 * pad - kernel) / stride
+    steps = (size + pad + (pad if behind is None else behind) - kernel) / stride
     count = (ceil(steps) if round_up else floor(steps)) + 1
     if clip and (count - 1) * stride >= size + pad:
         count -= 1
     return count
 
 
-def pool_end_pad(size: int | None, kernel: int, stride: int, pad: int, *, round_up: bool, clip: bool) -> int:
+def pool_end_pad(
+    size: int | None,
+    kernel: int,
+    stride: int,
+    pad: int,
+    *,
+    round_up: bool,
+    clip: bool,
+    behind: int | None = None,
+) -> int:
     """Padding behind the end with which plain rounding down finds exactly the windows of Caffe.
 
-    Window i begins at i * stride - pad. Rounding up keeps it if i * stride <= size + 2 pad - kernel +
+    Window i begins at i * stride - pad. Rounding up keeps it if i * stride <= size + pad + behind - kernel +
     stride - 1, the clip rule if i * stride <= size + pad - 1; rounding down with an end padding e keeps
-    it if i * stride <= size + pad + e - kernel. So e is the lesser of pad + stride - 1 and kernel - 1,
+    it if i * stride <= size + pad + e - kernel. So e is the lesser of behind + stride - 1 and kernel - 1,
     whatever the size: None is a size that is not known. A known size gets no more than its last window
     needs. From ``kernel`` on, the last window lies wholly behind the end.
     """
     if size is None:
-        reach = pad + stride - 1 if round_up else pad
+        end = pad if behind is None else behind
+        reach = end + stride - 1 if round_up else end
         return min(reach, kernel - 1) if clip else reach
-    count = pool_size(size, kernel, stride, pad, round_up=round_up, clip=clip)
+    count = pool_size(size, kernel, stride, pad, round_up=round_up, clip=clip, behind=behind)
     return max((count - 1) * stride + kernel - pad - size, 0)
+
+
+EdgePads: TypeAlias = "tuple[tuple[int, int], tuple[int, int]]"
+"""Padding of height and width: before the first element, and behind the last."""
+
+
+def edge_pads(param: Any) -> EdgePads | None:
+    """``pad_t`` and ``pad_l``, ``pad_b`` and ``pad_r`` of a message (synopsys-caffe); None where none of them
+    is set to more than 0. Raises NetError where ``pad`` or ``pad_h`` and ``pad_w`` are given too."""
+    before, behind = (param.pad_t, param.pad_l), (param.pad_b, param.pad_r)
+    if not any((*before, *behind)):
+        return None
+    given = [field.name for field, _ in param.ListFields() if field.name in ("pad", "pad_h", "pad_w")]
+    if given:
+        raise NetError(f"Either {given[0]} or pad_l/r/t/b should be specified; not both.")
+    return before, behind
 
 
 class Span(NamedTuple):
@@ -72,15 +101,17 @@ class Span(NamedTuple):
     end: int
     """Behind the last element, inside the input. ``end <= begin``: the window lies wholly outside."""
     padded: int
-    """Elements counted by an average: up to ``size + pad``, so explicit padding counts."""
+    """Elements counted by an average: up to the end of the padding, so explicit padding counts."""
 
 
-def pool_spans(size: int, kernel: int, stride: int, pad: int, count: int) -> list[Span]:
-    """The ``count`` windows of a pooling over ``size`` elements, in order."""
+def pool_spans(
+    size: int, kernel: int, stride: int, pad: int, count: int, behind: int | None = None
+) -> list[Span]:
+    """The ``count`` windows of a pooling over ``size`` elements, in order. ``behind``: as for the size."""
     spans = []
     for index in range(count):
         begin = index * stride - pad
-        end = min(begin + kernel, size + pad)
+        end = min(begin + kernel, size + (pad if behind is None else behind))
         spans.append(Span(max(begin, 0), min(end, size), end - begin))
     return spans
 
@@ -128,6 +159,10 @@ class Windows:
         )
 
 
+_REPEATED = ("kernel_size", "stride", "pad", "dilation")
+_PAIRS = {"kernel": "kernel", "stride": "stride", "pad": "pad", "hole": "dilation"}
+
+
 @dataclass(frozen=True)
 class WindowParam:
     """What a ``ConvolutionParameter`` says of its windows, before the number of axes is known."""
@@ -135,18 +170,28 @@ class WindowParam:
     repeated: tuple[tuple[str, Shape], ...]
     """``kernel_size``, ``stride``, ``pad`` and ``dilation`` as given: never, once, or once per axis."""
     height_width: tuple[tuple[str, tuple[int, int]], ...]
-    """``kernel``, ``stride`` and ``pad``, where given through the fields with ``_h`` and ``_w``."""
+    """``kernel``, ``stride``, ``pad`` and ``dilation``, where given for height and width."""
 
     @classmethod
     def from_param(cls, param: Any) -> WindowParam:
-        """``param``: a ``ConvolutionParameter`` message."""
-        names = ("kernel_size", "stride", "pad", "dilation")
-        pairs = tuple(
-            (name, (int(getattr(param, f"{name}_h")), int(getattr(param, f"{name}_w"))))
-            for name in ("kernel", "stride", "pad")
+        """``param``: a ``ConvolutionParameter`` message, whose ``hole`` (DeepLab) is a dilation. Padding that
+        is the same on both sides may be given by side (synopsys-caffe)."""
+        given = {name: tuple(map(int, getattr(param, name))) for name in _REPEATED}
+        pairs = {
+            meant: (int(getattr(param, f"{name}_h")), int(getattr(param, f"{name}_w")))
+            for name, meant in _PAIRS.items()
             if param.HasField(f"{name}_h") or param.HasField(f"{name}_w")
-        )
-        return cls(tuple((name, tuple(map(int, getattr(param, name)))) for name in names), pairs)
+        }
+        if param.HasField("hole"):
+            if given["dilation"] not in ((), (param.hole,)):
+                raise NetError(f"hole {param.hole} and dilation {given['dilation']}: expected one of them")
+            given["dilation"] = (int(param.hole),)
+        if 0 in (*given["dilation"], *pairs.get("dilation", ())):
+            raise UnsupportedError("dilation 0 is not supported")
+        edges = edge_pads(param)
+        if edges is not None and edges[0] == edges[1]:
+            pairs["pad"] = edges[0]
+        return cls(tuple(given.items()), tuple(pairs.items()))
 
     @classmethod
     def of_kernel(cls, *kernel: int) -> WindowParam:

@@ -1,0 +1,78 @@
+"""The table of fork fields says what the schema says, and decides what is left out."""
+
+import warnings
+
+import pytest
+
+from vggrepro.caffe import messages, schema, text
+from vggrepro.caffe.fork_fields import HARMLESS_ENUMS, HARMLESS_MESSAGES, fork_fields
+from vggrepro.errors import UnknownFieldError
+
+VALUES = {"bool": "true", "message": "{ a: 1 }", "string": "'a'", "enum": "ODD"}
+
+
+def fields_of(message):
+    return getattr(messages, message).DESCRIPTOR.fields_by_name
+
+
+@pytest.mark.parametrize("row", fork_fields().values(), ids=lambda row: f"{row.message}.{row.field}")
+def test_a_row_says_what_becomes_of_its_field(row):
+    layer, parameter = "LayerParameter", row.message
+    assert (row.field in fields_of(parameter)) == (row.verdict == "understood")
+    assert row.origin and row.rule
+    if row.verdict == "understood":
+        return
+    if parameter == "SolverParameter":
+        parse, written = text.parse_solver, "%s"
+    elif parameter == layer:
+        parse, written = text.parse_net, "layer { bottom: 'x' %s }"
+    else:
+        holder = next(
+            f.name for f in fields_of(layer).values() if f.message_type and f.message_type.name == parameter
+        )
+        parse, written = text.parse_net, f"layer {{ {holder} {{ %s }} }}"
+    value = VALUES.get(row.type, "1")
+    given = written % (f"{row.field} {value}" if row.type == "message" else f"{row.field}: {value}")
+    with pytest.raises(UnknownFieldError, match=f'no field named "{row.field}"'):
+        parse(given)
+    if row.verdict == "refused":
+        with pytest.raises(UnknownFieldError, match=row.rule.split("(")[0]):
+            parse(given, allow_unknown=True)
+    else:
+        with pytest.warns(UserWarning, match=rf"{parameter}\.{row.field} "):
+            parse(given, allow_unknown=True)
+
+
+def test_rows_are_there_once_and_of_messages_that_exist():
+    assert len(fork_fields()) > 40
+    for message in [*HARMLESS_MESSAGES, *(message for message, _ in fork_fields())]:
+        assert getattr(messages, message)
+
+
+def test_every_field_that_a_fork_lends_a_computing_message_has_a_row():
+    lent = {
+        (message, field.name)
+        for message, numbers in schema.LENT_NUMBERS.items()
+        for field in getattr(messages, message).DESCRIPTOR.fields
+        if field.number in numbers
+    }
+    apart = {"LayerParameter", "BlobProto", "TransformationParameter", "V1LayerParameter"}
+    understood = {key for key, row in fork_fields().items() if row.verdict == "understood"}
+    assert {key for key in lent if key[0] not in apart} == understood
+
+
+def test_harmless_enums_are_engines_and_databases():
+    kinds = {
+        field.enum_type.name
+        for message in schema.FILE.message_type
+        for field in getattr(messages, message.name).DESCRIPTOR.fields
+        if field.name in HARMLESS_ENUMS and field.enum_type is not None
+    }
+    assert kinds == {"Engine", "DB"}
+
+
+def test_nothing_is_said_where_nothing_is_left_out():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        net = text.parse_net("layer { pooling_param { ceil_mode: false } }", allow_unknown=True)
+    assert net.layer[0].pooling_param.ceil_mode is False

@@ -1,0 +1,82 @@
+"""Whole models on the way back, and what is refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import pytest
+from golden_suite import ROOT
+from onnx_models import caffe_net, model, node, random
+
+from vggrepro.errors import NetError, ParseError, UnsupportedError
+from vggrepro.graph.forward import to_onnx
+from vggrepro.graph.to_caffe.onnx_to_caffe import read_onnx, to_caffe
+from vggrepro.net import load_net
+from vggrepro.verify.written_net import compare_with_model
+
+NETS = sorted(path.parent.name for path in (ROOT / "nets").glob("*/net.prototxt"))
+JUDGED = ("GatherElements", "GreaterOrEqual", "Equal")
+"""Operators of losses and accuracies, which Caffe's plain layers cannot say."""
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_golden_nets_come_back(name: str, tmp_path: Path) -> None:
+    """Those without a loss, an accuracy or an embedding, by the numbers; the others are refused by name."""
+    made = to_onnx(load_net(ROOT / "nets" / name / "net.prototxt"), fixed=True)
+    if any(n.op_type in JUDGED for n in made.graph.node):
+        with pytest.raises(UnsupportedError, match=r"operators that Caffe lacks: .*Cast \('"):
+            to_caffe(made)
+        return
+    onnx.save(made, tmp_path / "net.onnx")
+    _, net = caffe_net(read_onnx(tmp_path / "net.onnx"))
+    differences = compare_with_model(tmp_path / "net.onnx", net, 1e-4)
+    assert [d.blob for d in differences if not d.passed] == []
+
+
+def test_most_golden_nets_have_nothing_else() -> None:
+    plain = [
+        name
+        for name in NETS
+        if not any(
+            n.op_type in JUDGED
+            for n in to_onnx(load_net(ROOT / "nets" / name / "net.prototxt"), fixed=True).graph.node
+        )
+    ]
+    assert len(plain) >= 58
+
+
+def test_all_operators_that_lack_a_layer_are_named_at_once() -> None:
+    nodes = [node("Erf", "x", f"e{i}") for i in range(5)] + [node("Sin", "e0", "y")]
+    with pytest.raises(UnsupportedError) as caught:
+        to_caffe(model(nodes, [2, 3]))
+    assert str(caught.value) == (
+        "operators that Caffe lacks: Erf ('n_e0', 'n_e1', 'n_e2' and 2 more); Sin ('n_y')"
+    )
+
+
+def test_free_sizes_are_fixed() -> None:
+    made = model([node("Conv", "x w")], ["n", 3, "h", "w"], {"w": random(4, 3, 3, 3)})
+    with pytest.raises(UnsupportedError, match=r"input 'x' leaves sizes free: --input-shape x=N,C,H,W"):
+        to_caffe(made)
+    _, net = caffe_net(made, x=(2, 3, 8, 9))
+    assert net.outputs == {"y": (2, 4, 6, 7)}
+    with pytest.raises(NetError, match="no input 'z'"):
+        to_caffe(made, {"z": (1,)})
+
+
+def test_operator_sets_that_are_not_read() -> None:
+    made = model([node("Relu", "x")], [2, 3])
+    made.opset_import[0].version = 5
+    with pytest.raises(UnsupportedError, match="operator set 5"):
+        to_caffe(made)
+
+
+def test_what_is_no_model(tmp_path: Path) -> None:
+    path = tmp_path / "x.onnx"
+    for content in (b"", b"nonsense"):
+        path.write_bytes(content)
+        with pytest.raises(ParseError, match=r"x\.onnx: "):
+            read_onnx(path)
+    with pytest.raises(ParseError, match="No such file"):
+        read_onnx(tmp_path / "none.onnx")

@@ -1,0 +1,73 @@
+"""What becomes of fields and enum values that forks of Caffe added to BVLC's messages.
+
+``fork_fields.tsv`` has a row for each that is known by name. Those that are understood are part of the
+schema (``forks.proto``). Of the others only those may be left out on which no number depends: who allows
+unknown fields gets a warning for these, and an error for all others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import Literal, get_args
+
+from vggrepro.caffe.text_scan import UnknownField
+
+Verdict = Literal["understood", "harmless", "refused"]
+
+HARMLESS_MESSAGES = frozenset(
+    {
+        *("NetParameter", "LayerParameter", "V1LayerParameter"),
+        *("TransformationParameter", "DataParameter", "ImageDataParameter", "HDF5DataParameter"),
+        *("HDF5OutputParameter", "MemoryDataParameter", "WindowDataParameter"),
+    }
+)
+"""What nets, layers as such, and data layers are told. Data are inputs of a graph, however they are read.
+Fields of all other messages are taken to change what is computed, learned or loaded."""
+
+HARMLESS_ENUMS = frozenset({"engine", "backend"})
+"""Fields whose values choose among implementations of one computation, or among databases."""
+
+
+@dataclass(frozen=True)
+class ForkField:
+    """A row of ``fork_fields.tsv``."""
+
+    message: str
+    field: str
+    number: str
+    """The fork's field number; ``-`` where forks differ or it is not known."""
+    type: str
+    origin: str
+    """The fork, or several."""
+    verdict: Verdict
+    rule: str
+    """What the field does, where it is understood; else why it is harmless or refused."""
+
+
+@lru_cache(maxsize=1)
+def fork_fields() -> dict[tuple[str, str], ForkField]:
+    """The table, by message and field."""
+    text = resources.files(__package__).joinpath("fork_fields.tsv").read_text(encoding="utf-8")
+    rows = [line.split("\t") for line in text.splitlines() if not line.startswith("#")][1:]
+    table = {}
+    for message, field, number, kind, origin, given, rule in rows:
+        (verdict,) = (known for known in get_args(Verdict) if known == given)
+        table[message, field] = ForkField(message, field, number, kind, origin, verdict, rule)
+    return table
+
+
+def is_harmless(unknown: UnknownField) -> bool:
+    """Whether no number depends on a field or enum value that the schema lacks."""
+    if unknown.value is not None:
+        return unknown.field in HARMLESS_ENUMS
+    message = unknown.message_type.rpartition(".")[2]
+    row = fork_fields().get((message, unknown.field))
+    return message in HARMLESS_MESSAGES if row is None else row.verdict == "harmless"
+
+
+def why_not(unknown: UnknownField) -> str:
+    """What the table says of a field that is refused; else what is to be feared."""
+    row = fork_fields().get((unknown.message_type.rpartition(".")[2], unknown.field))
+    return "it may change what is computed" if row is None else f"{row.origin}: {row.rule}"

@@ -1,0 +1,80 @@
+"""to_caffe: an ONNX model of plain operators to a prototxt and a caffemodel, verified before they are
+written."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vggrepro.caffe.text import format_message, parse_net
+from vggrepro.cli.options.net import add_input_shape_option, parse_shapes
+from vggrepro.cli.options.read import read
+from vggrepro.cli.options.results import add_output_option, check_outputs
+from vggrepro.cli.options.values import amount
+from vggrepro.cli.run import NOTHING_WRITTEN, Parser, run
+from vggrepro.graph.to_caffe.onnx_to_caffe import read_onnx, to_caffe
+from vggrepro.net.load import build_net
+from vggrepro.net.save import save_weights
+from vggrepro.system.atomic import replacing
+from vggrepro.system.terminal import printable
+from vggrepro.verify.written_net import compare_with_model
+
+
+@dataclass(frozen=True)
+class ToCaffeOptions:
+    """The command line."""
+
+    model: Path
+    output: Path
+    input_shape: tuple[str, ...]
+    tolerance: float
+    traceback: bool
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 written, 1 the net computes something else (nothing is written), 2 an error."""
+    options = read(ToCaffeOptions, parser().parse_args(argv))
+    return run(lambda: _write(options), traceback=options.traceback, kept=NOTHING_WRITTEN)
+
+
+def parser() -> argparse.ArgumentParser:
+    """All options of the command."""
+    parser = Parser(prog="to_caffe", description="Write an ONNX model as a Caffe net.")
+    parser.add_argument("model", type=Path, help="the ONNX model")
+    add_output_option(parser, "prefix of the two files: FILE.prototxt and FILE.caffemodel")
+    add_input_shape_option(parser)
+    parser.add_argument(
+        "--tolerance",
+        type=amount,
+        default=1e-4,
+        metavar="T",
+        help="largest difference of an output, relative to its largest magnitude (default: 1e-4)",
+    )
+    return parser
+
+
+def _write(options: ToCaffeOptions) -> int:
+    prototxt, caffemodel = (Path(f"{options.output}{ending}") for ending in (".prototxt", ".caffemodel"))
+    check_outputs(prototxt, caffemodel, options=options)
+    shapes = parse_shapes(options.input_shape, "--input-shape")
+    message, blobs = to_caffe(read_onnx(options.model), shapes)
+    text = format_message(message)
+    net = build_net(parse_net(text, str(prototxt)), "TEST")
+    net = net.with_params(
+        {f"{name}:{index}": array for name, arrays in blobs.items() for index, array in enumerate(arrays)}
+    )
+    differences = compare_with_model(options.model, net, options.tolerance)
+    for failed in [d for d in differences if not d.passed]:
+        off = f"FAILED: output {failed.blob!r} is off by {failed.relative:.2e} of its magnitude"
+        print(printable(off), file=sys.stderr)
+        return 1
+    save_weights(net, caffemodel)
+    with replacing(prototxt) as file:
+        file.write(text.encode())
+    worst = max(differences, key=lambda d: d.relative)
+    print(printable(f"verified: worst {worst.relative:.2g} of {options.tolerance:g} at output {worst.blob}"))
+    print(printable(f"{prototxt}, {caffemodel}: {len(message.layer)} layers"))
+    return 0

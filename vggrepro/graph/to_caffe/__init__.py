@@ -1,0 +1,1 @@
+"""The way back: an ONNX graph of plain operators as a Caffe net."""

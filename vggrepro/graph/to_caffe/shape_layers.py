@@ -1,0 +1,127 @@
+"""Nodes that move values: Concat, Split, Slice, Flatten, Reshape and its kin, Tile, Dropout."""
+
+from __future__ import annotations
+
+from vggrepro.emit import Shape
+from vggrepro.graph.to_caffe.caffe_writer import Reading
+
+
+def concat(node: Reading) -> None:
+    inputs = [node.blob(index) for index in range(len(node.place.node.input))]
+    axis = node.attributes["axis"]
+    node.write("Concat", bottoms=inputs).concat_param.axis = axis
+
+
+def flatten(node: Reading) -> None:
+    if node.attributes.get("axis", 1) == 1:
+        node.write("Flatten")
+    else:
+        reshape(node)
+
+
+def reshape(node: Reading) -> None:
+    """Reshape, Squeeze, Unsqueeze: the output's sizes, the first one copied where it is the input's."""
+    shape, top = node.shape(), node.top_shape
+    keeps_batch = bool(shape and top) and shape[0] == top[0]
+    reshape_to(node, node.bottom, node.top, top, keeps_batch)
+
+
+def reshape_to(node: Reading, bottom: str, top: str, shape: Shape, keeps_batch: bool) -> None:
+    """A Reshape layer; with ``keeps_batch`` it copies the first size, whatever that is."""
+    layer = node.out.layer("Reshape", [bottom], [top])
+    layer.reshape_param.shape.SetInParent()
+    layer.reshape_param.shape.dim.extend([0, *shape[1:]] if keeps_batch and shape else shape)
+
+
+def split(node: Reading) -> None:
+    axis = node.attributes.get("axis", 0)
+    sizes = [node.place.draft.dims(name) for name in node.place.node.output]
+    lengths = [dims[axis] for dims in sizes if dims is not None]
+    layer = node.out.layer("Slice", [node.bottom], list(node.place.node.output))
+    layer.slice_param.axis = axis
+    place = 0
+    for length in lengths[:-1]:
+        if length is None:
+            raise node.refusal("the sizes of its outputs are not known")
+        place += length
+        layer.slice_param.slice_point.append(place)
+
+
+def slices(node: Reading) -> None:
+    """Slice with steps of 1: for each axis a Slice layer, whose other pieces a Silence consumes."""
+    shape = node.shape()
+    given = [node.constant(i).tolist() for i in range(1, len(node.place.node.input)) if node.place.input(i)]
+    starts, ends = given[0], given[1]
+    axes = given[2] if len(given) > 2 else list(range(len(starts)))
+    if len(given) > 3 and set(given[3]) != {1}:
+        raise node.refusal(f"steps {given[3]}")
+    cuts = []
+    for start, end, axis in zip(starts, ends, axes, strict=True):
+        begin, stop, _ = slice(start, end).indices(shape[axis])
+        if (begin, stop) != (0, shape[axis]):
+            cuts.append((axis % len(shape), begin, stop))
+    bottom = node.bottom
+    for number, (axis, begin, stop) in enumerate(cuts):
+        last = number == len(cuts) - 1
+        bottom = _cut(node, bottom, node.top if last else node.inner("cut"), axis, (begin, stop, shape[axis]))
+    if not cuts:
+        alias(node)
+
+
+def _cut(node: Reading, bottom: str, kept: str, axis: int, ends: tuple[int, int, int]) -> str:
+    begin, stop, size = ends
+    before = [node.inner("before")] if begin else []
+    behind = [node.inner("behind")] if stop < size else []
+    layer = node.out.layer("Slice", [bottom], [*before, kept, *behind], name=f"{kept}_slice")
+    layer.slice_param.axis = axis
+    layer.slice_param.slice_point.extend([*([begin] if before else []), *([stop] if behind else [])])
+    node.out.layer("Silence", [*before, *behind], [], name=f"{kept}_rest")
+    return kept
+
+
+def tile(node: Reading) -> None:
+    repeats = [(axis, int(count)) for axis, count in enumerate(node.constant(1)) if count != 1]
+    bottom = node.bottom
+    for number, (axis, count) in enumerate(repeats):
+        top = node.top if number == len(repeats) - 1 else node.inner("tiled")
+        param = node.out.layer("Tile", [bottom], [top]).tile_param
+        param.axis, param.tiles = axis, count
+        bottom = top
+    if not repeats:
+        alias(node)
+
+
+def dropout(node: Reading) -> None:
+    """A Dropout layer, which does nothing in TEST."""
+    if len([name for name in node.place.node.output if name]) > 1:
+        raise node.refusal("a second output, the mask")
+    ratio = node.place.array(1)
+    layer = node.write("Dropout")
+    layer.dropout_param.dropout_ratio = node.attributes.get("ratio", 0.5) if ratio is None else ratio.item()
+
+
+def pad(node: Reading) -> None:
+    """Pad with zeros on both sides of height and width: the padding of the averages behind it."""
+    pads = node.attributes.get("pads") or node.constant(1).tolist()
+    rank = len(node.shape())
+    axes = [int(a) % rank for a in node.constant(3)] if node.place.input(3) else list(range(rank))
+    before = dict(zip(axes, pads[: len(axes)], strict=True))
+    behind = dict(zip(axes, pads[len(axes) :], strict=True))
+    value = node.constant(2).item() if node.place.input(2) else node.attributes.get("value", 0)
+    readers = {reader.op_type for reader in node.place.draft.readers.get(node.top, ())}
+    around = [axis for axis, count in before.items() if count]
+    if before != behind or value or node.attributes.get("mode", "constant") != "constant":
+        raise node.refusal("anything but zeros, as many on both sides")
+    if rank != 4 or not set(around) <= {2, 3} or not readers <= {"AveragePool", "Pad"}:
+        raise node.refusal("zeros for another layer than an average pooling")
+    rows, columns = node.out.zeros.get(node.place.input(0), (0, 0))
+    node.out.zeros[node.top] = (rows + int(before.get(2, 0)), columns + int(before.get(3, 0)))
+    node.out.tensors[node.top] = node.out.blob_of(node.bottom)
+
+
+def alias(node: Reading) -> None:
+    """No layer: the input's blob stands for the output too, unless the net returns the output."""
+    if node.top in node.place.draft.outputs:
+        node.write("Split")
+    else:
+        node.out.tensors[node.top] = node.out.blob_of(node.bottom)

@@ -1,0 +1,113 @@
+"""AnnotatedData, ImageSegData and others: data layers of forks as inputs of the graph (not from BVLC Caffe).
+
+Their own fields say how data are read, which is done elsewhere: they are not looked at. Shapes follow from
+the fields that BVLC's data layers have too, as far as these tell; others must be given as input shapes.
+Sources: weiliu89/caffe (AnnotatedData, VideoData), s9xie/hed (ImageLabelmapData), alexgkendall/caffe-segnet
+(DenseImageData), DeepLab (ImageSegData).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from vggrepro.emit import Shape
+from vggrepro.layers.base import Shapes, at_least, register
+from vggrepro.layers.rules.source import SourceLayer
+
+
+@dataclass(frozen=True)
+class ForkData(SourceLayer):
+    """Tops: images (N, C, H, W), then what the fork calls labels. Stands for any type without bottoms whose
+    name says that it gives data, and for Python layers without bottoms."""
+
+    type = "Data of forks"
+    origin = "forks"
+    tops = at_least(1)
+    own_fields = True
+
+    label_maps: ClassVar[bool] = False
+    """True where the second top holds a label for each place of an image, (N, 1, H, W)."""
+
+    shapes: tuple[Shape, ...] = ()
+    """Those of the first tops, as far as the definition tells."""
+
+    @classmethod
+    def from_param(cls, param: Any, phase: int) -> ForkData:
+        batch = param.data_param.batch_size if param.HasField("data_param") else 0
+        batch = batch or param.image_data_param.batch_size
+        height, width = _size(param)
+        if not all((batch, height, width)) or param.type == "Python":
+            return cls()
+        images = (batch, _channels(param), height, width)
+        return cls((images, (batch, 1, height, width)) if cls.label_maps else (images,))
+
+    def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
+        return self.shapes
+
+
+def _size(param: Any) -> tuple[int, int]:
+    """Height and width of what a layer gives; 0 where its definition does not tell."""
+    transform, images = param.transform_param, param.image_data_param
+    if transform.crop_size:
+        return transform.crop_size, transform.crop_size
+    if transform.crop_h and transform.crop_w:
+        return transform.crop_h, transform.crop_w
+    resize = transform.resize_param
+    if resize.resize_mode == resize.WARP and resize.height and resize.width:
+        return resize.height, resize.width
+    return images.new_height, images.new_width
+
+
+def _channels(param: Any) -> int:
+    if param.transform_param.force_gray or not param.image_data_param.is_color:
+        return 1
+    return len(param.transform_param.mean_value) if len(param.transform_param.mean_value) > 1 else 3
+
+
+@register
+@dataclass(frozen=True)
+class AnnotatedData(ForkData):
+    """SSD's images and their boxes (1, 1, boxes, 8), of which the definition does not tell how many."""
+
+    type = "AnnotatedData"
+    origin = "SSD"
+
+
+@register
+@dataclass(frozen=True)
+class VideoData(ForkData):
+    """Frames of a video."""
+
+    type = "VideoData"
+    origin = "SSD, TSN"
+
+
+@register
+@dataclass(frozen=True)
+class ImageSegData(ForkData):
+    """Images and their segmentations; a third top, if any, tells their sizes."""
+
+    type = "ImageSegData"
+    origin = "DeepLab"
+    label_maps = True
+
+
+@register
+@dataclass(frozen=True)
+class DenseImageData(ForkData):
+    """Images and their segmentations."""
+
+    type = "DenseImageData"
+    origin = "SegNet"
+    label_maps = True
+
+
+@register
+@dataclass(frozen=True)
+class ImageLabelmapData(ForkData):
+    """Images and their maps of edges."""
+
+    type = "ImageLabelmapData"
+    origin = "HED"
+    label_maps = True
