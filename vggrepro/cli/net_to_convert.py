@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 from vggrepro.caffe.text import is_text
@@ -10,6 +9,7 @@ from vggrepro.errors import OptionError, WeightsError
 from vggrepro.net import Net
 from vggrepro.net.requirements import layers_without_weights
 from vggrepro.net.transforms.deploy import judges_predictions
+from vggrepro.system.caller_warning import warn_caller
 
 
 def check_order(prototxt: str, caffemodel: str) -> None:
@@ -31,10 +31,7 @@ def warn_of_training(net: Net, file: str) -> None:
     read = [blob for blob in net.inputs if net.blobs.get(blob, blob) in labels]
     with_labels = f" and the input {', '.join(read)}" if read else ""
     names = ", ".join(net_layer.name for net_layer in judges)
-    warnings.warn(
-        f"{file}: a training net: the model keeps {names}{with_labels}; --deploy leaves them out",
-        stacklevel=2,
-    )
+    warn_caller(f"{file}: a training net: the model keeps {names}{with_labels}; --deploy leaves them out")
 
 
 def require_weights(net: Net, file: str) -> None:

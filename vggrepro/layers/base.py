@@ -269,9 +269,8 @@ def register(cls: L) -> L:
 def register_layer(cls: L, *, replace: bool = False) -> L:
     """Make a layer class from outside this package known by its ``type``, from now on and everywhere.
 
-    Serves as a decorator too. A type that is known already is refused, unless ``replace`` says that the class
-    shall take its place. docs/own-layers.md has an example. Raises RegistrationError, also for what is no
-    complete layer class.
+    Serves as a decorator too; docs/own-layers.md has an example. Raises RegistrationError for what is no
+    complete layer class, and for a type that is known already, unless it is to ``replace`` that.
     """
     load_catalogue()
     name = getattr(cls, "type", None)
@@ -289,18 +288,17 @@ def register_layer(cls: L, *, replace: bool = False) -> L:
 @cache  # a net may have many layers of unknown types, each of which asks for the whole catalogue
 def load_catalogue(only: str | None = None) -> None:
     """Import every module of this package, or only the one of that name, so that each enters its layers."""
-    package = importlib.import_module(__package__ or "")
-    for module in pkgutil.iter_modules(package.__path__):
+    for module in pkgutil.iter_modules(importlib.import_module(__package__ or "").__path__):
         if only in (None, module.name):
-            importlib.import_module(f"{package.__name__}.{module.name}")
+            importlib.import_module(f"{__package__}.{module.name}")
 
 
 def find_layer_class(type_name: str) -> type[AnyLayer] | None:
     """The class of a layer type; None for a type that is not registered."""
-    if type_name not in _REGISTRY:  # a module of that name alone: all of them take a tenth of a second
-        load_catalogue(only=re.sub("(?<=[a-z])(?=[A-Z][a-z])", "_", type_name).lower())
-    if type_name not in _REGISTRY:
-        load_catalogue()
+    own_name = re.sub("(?<=[a-z])(?=[A-Z][a-z])", "_", type_name).lower()
+    for only in (own_name, None):  # all modules take a tenth of a second
+        if type_name not in _REGISTRY:
+            load_catalogue(only)
     return _REGISTRY.get(type_name)
 
 
