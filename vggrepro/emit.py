@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,9 @@ IR_VERSION = 8
 
 FLOAT = onnx.TensorProto.FLOAT
 """What a Cast to float32 is told."""
+
+DeviceKind = Literal["cpu", "cuda"]
+"""Kinds of devices for which rules may choose different operators for the same sum."""
 
 Shape = tuple[int, ...]
 Dims = tuple[int | None, ...]
@@ -53,9 +56,11 @@ class Value:
 
 
 class GraphBuilder:
-    """Nodes, constants and unique names of one ONNX graph under construction."""
+    """Nodes, constants and unique names of one ONNX graph under construction. ``device`` is the kind of
+    device that the graph is made for: results are the same on every other, speed is not."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: DeviceKind = "cpu") -> None:
+        self.device: DeviceKind = device
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, npt.NDArray[Any]] = {}
         self._by_content: dict[tuple[str, Shape, bytes], str] = {}

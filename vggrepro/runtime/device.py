@@ -13,6 +13,7 @@ from typing import Any
 
 import onnxruntime
 
+from vggrepro.emit import DeviceKind
 from vggrepro.errors import DeviceError
 
 INSTALL_CUDA = 'install the CUDA libraries with: pip install "vggrepro[cuda]"'
@@ -26,7 +27,7 @@ _NO_MEMORY = ("Failed to allocate memory", "bad_alloc", "bad allocation")
 class Device:
     """``kind`` is ONNX Runtime's name of the memory (cpu, cuda), ``index`` the number of the GPU."""
 
-    kind: str
+    kind: DeviceKind
     index: int = 0
 
     def __str__(self) -> str:

@@ -130,7 +130,7 @@ class Solver:
     def _build_pass(self, shapes: Mapping[str, Shape]) -> _Pass:
         """The training step at some input shapes, on the solver's arrays."""
         net = self.net if shapes == self.net.inputs else self.net.reshape(shapes)
-        graph = build_training_step(net)
+        graph = build_training_step(net, self.device.kind)
         session = Session(graph, self.device, threads=self.threads, training=True)
         first = self._bind(graph, session, self.arrays.total)
         return _Pass(graph, first, self._bind(graph, session, self.arrays.gradients))

@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.caffe.messages import PHASES
+from vggrepro.emit import DeviceKind
 from vggrepro.errors import DataError
 from vggrepro.graph.backward import build_gradient
 from vggrepro.graph.forward import build_forward
@@ -33,6 +34,7 @@ from vggrepro.graph.model import Graph
 from vggrepro.graph.naming import gradient_name
 from vggrepro.graph.reference import Arrays
 from vggrepro.net import Net, load_net
+from vggrepro.runtime.device import as_device
 from vggrepro.runtime.session import Session
 from vggrepro.system.npz import UNREADABLE_NPZ
 from vggrepro.verify.comparison import Difference, compare, magnitude
@@ -194,10 +196,17 @@ def check_second(case: ReferenceCase, net: Net, *, device: str = "cpu", threads:
 
 
 def check_backward(
-    case: ReferenceCase, net: Net, *, device: str = "cpu", threads: int = 0
+    case: ReferenceCase,
+    net: Net,
+    *,
+    device: str = "cpu",
+    threads: int = 0,
+    rules: DeviceKind | None = None,
 ) -> list[Difference]:
-    """Gradients of the converted model against the case's."""
-    graph = build_gradient(net, inputs=[*case.arrays("din"), *case.arrays("dblob")])
+    """Gradients of the converted model against the case's, by the rules for ``device`` or for another kind
+    of device."""
+    inputs = [*case.arrays("din"), *case.arrays("dblob")]
+    graph = build_gradient(net, inputs=inputs, device=rules or as_device(device).kind)
     graph.check()
     feeds = {gradient_name(top): array for top, array in case.arrays("dout").items()}
     got = Session(graph, device, threads=threads).run({**case.arrays("in"), **net.params, **feeds})
