@@ -68,7 +68,8 @@ class Dropout(Layer[str | None]):
             return Emitted((x.name,), None)
         state = states[0].name
         kept = indicator(g, self.masks.emit(g, x, state))
-        factors = g.op("Reshape", times(g, kept, 1 / self.masks.keep), g.op("Shape", x.name))
+        shape = g.op("Shape", x.name) if None in x.dims else g.ints(x.shape)
+        factors = g.op("Reshape", times(g, kept, 1 / self.masks.keep), shape)
         following = g.op("Add", state, g.ints([1, 0]))
         return Emitted((g.op("Mul", x.name, factors),), saved=factors, next_states=(following,))
 

@@ -32,6 +32,7 @@ from vggrepro.training.definition import Definition, read_definition
 from vggrepro.training.feeds import Feeds, fitted, shapes_of
 from vggrepro.training.gradient_exchange import begin_sum
 from vggrepro.training.initialise import Fillers
+from vggrepro.training.moved_statistics import MovedStatistics
 from vggrepro.training.output_values import OutputValues, value_of
 from vggrepro.training.rates import learning_rate, next_step
 from vggrepro.training.solver_arrays import SolverArrays
@@ -46,6 +47,8 @@ class _Pass:
     graph: Graph
     first: BoundRun
     others: BoundRun
+    copying: BoundRun | None
+    """The run that takes over what a pass has moved, if it moves any statistics."""
 
 
 class Solver:
@@ -97,6 +100,7 @@ class Solver:
             histories=RULES[self.param.type].histories,
             accumulates=self.param.iter_size > 1,
         )
+        self._statistics = MovedStatistics(self.net, self.arrays, self.device, threads)
         self._passes = ByShapes(self._build_pass)
         graph = self._passes(self.net.inputs).graph
         outputs = self.net.outputs
@@ -133,7 +137,8 @@ class Solver:
         graph = build_training_step(net, self.device.kind)
         session = Session(graph, self.device, threads=self.threads, training=True)
         first = self._bind(graph, session, self.arrays.total)
-        return _Pass(graph, first, self._bind(graph, session, self.arrays.gradients))
+        others = self._bind(graph, session, self.arrays.gradients)
+        return _Pass(graph, first, others, self._statistics.copying(graph))
 
     @property
     def learning_rate(self) -> float:
@@ -195,10 +200,14 @@ class Solver:
                 run.bind_input(name, value)
             else:
                 run.feed(name, np.asarray(value, np.float32))
-        for state in built.graph.states:
-            run.feed(state.input, self._random(index) if state.random else self._states[state.input])
+        run.feed_together([s.input for s in built.graph.states if s.random], self._random(index))
+        kept = [state for state in built.graph.states if not state.random]
+        for state in kept:
+            run.feed(state.input, self._states[state.input])
         results = run.run()
-        self._keep(built.graph, results)
+        self._states = {state.input: results[state.output] for state in kept}
+        if built.copying is not None:
+            built.copying.run()
         if index > 0:
             self._updater.accumulate()
         return results
@@ -211,16 +220,6 @@ class Solver:
         first = self.ranks.rank * shape[0] if shape else 0
         return np.array([(self.seed + number) % 2**31, first], np.int64)
 
-    def _keep(self, graph: Graph, results: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Carry states over to the next pass, and moved statistics into the parameters."""
-        self._states = {state.input: results[state.output] for state in graph.states}
-        statistics = graph.statistics
-        moved = {
-            use.owner: results[statistics[use.key]] for use in self.net.param_uses if use.key in statistics
-        }
-        if moved:
-            self.arrays.write(self.arrays.values, moved)
-
     def _initial_states(self) -> dict[str, npt.NDArray[Any]]:
         return {state.input: state.initial for state in self._initial}
 
@@ -231,9 +230,11 @@ class Solver:
             run.bind_input(key, layout.on_device(self.arrays.values, key))
         for key, name in graph.gradients.items():
             run.bind_output(name, layout.on_device(gradients, key))
-        bound = set(graph.gradients.values())
+        self._statistics.bind(run, graph)
+        elsewhere = {*graph.gradients.values(), *graph.statistics.values()}
+        elsewhere |= {state.output for state in graph.states if state.random}
         for name in session.outputs:
-            if name not in bound:
+            if name not in elsewhere:
                 run.return_output(name)
         return run
 
