@@ -17,6 +17,7 @@ from vggrepro.data.arrays import Singles
 from vggrepro.errors import ProtocolError
 from vggrepro.evaluation.measuring.evaluated_net import EvaluatedNet, Scorer, check_scales
 from vggrepro.evaluation.measuring.pipeline import Answer, Execution, ImageProblem, ImageSet
+from vggrepro.evaluation.measuring.size_order import ordered_by_size
 from vggrepro.evaluation.measuring.view_batches import windows
 from vggrepro.evaluation.protocols import Member, Stream, stream_shares
 
@@ -125,7 +126,8 @@ def _fill(
 
     waiting: dict[int, dict[Stream, Singles]] = {}
     problems: dict[int, ImageProblem] = {}
-    for found in network.pipeline(images, streams, execution).all_answers(score):
+    ordered = ordered_by_size(images, streams, execution.workers)
+    for found in network.pipeline(ordered, streams, execution).all_answers(score):
         if isinstance(found, Answer):
             of_image = waiting.setdefault(found.index, {})
             of_image[found.stream] = found.rows.mean(axis=0, dtype=np.float64)  # (V, D) -> (D,)

@@ -106,3 +106,28 @@ def test_images_that_end_early_are_answered_and_named(images):
     assert [(type(item), item.index) for item in found] == [(ImageProblem, 2), (Answer, 2)]
     assert found[0].kind == "truncated"
     assert found[0].reason.endswith("val_002.png: ends early") or "ends early" in found[0].reason
+
+
+@pytest.mark.parametrize("streams", [STREAMS, STREAMS[::-1]])
+def test_on_a_gpu_batches_are_filled_up_and_the_answers_are_the_same(images, streams):
+    source = open_images(images / "images")
+    score, filled = Score(), Score()
+    plain = list(pipeline(source, streams=streams, window=50).all_answers(score))
+    found = list(pipeline(source, streams=streams, window=50, device="cuda").all_answers(filled))
+    rows = {(a.stream, a.index): a.rows for a in plain}
+    assert len(found) == len(rows)
+    for answer in found:
+        np.testing.assert_array_equal(answer.rows, rows[answer.stream, answer.index])
+    lengths = {}
+    for stream, (n, *_, h, w) in filled.calls:
+        lengths.setdefault((stream, h, w), set()).add(n)
+    assert lengths and all(len(found) == 1 for found in lengths.values())
+
+
+def test_streams_whose_views_have_one_size_take_turns(images):
+    dense = tuple(Stream("n", "dense", 12, flip=flip) for flip in (False, True))
+    score = Score()
+    list(pipeline(open_images(images / "images"), streams=dense, window=50).all_answers(score))
+    sizes = [shape[2:] for _, shape in score.calls]
+    assert sizes == sorted(sizes)
+    assert {stream for stream, _ in score.calls} == set(dense)

@@ -26,6 +26,7 @@ from vggrepro.evaluation.measuring.evaluated_net import (
 )
 from vggrepro.evaluation.measuring.pipeline import Answer, Execution, ImageProblem, ImageSet
 from vggrepro.evaluation.measuring.progress import progress
+from vggrepro.evaluation.measuring.size_order import ordered_by_size
 from vggrepro.evaluation.measuring.view_batches import windows
 from vggrepro.evaluation.measuring.view_cache import BAD, PENDING, StreamCache, ViewCache
 from vggrepro.evaluation.protocols import Stream, are_log_posteriors, are_posteriors, log_mean, view_means
@@ -256,6 +257,7 @@ def _measure_network(
             reading = images.reading.changed(stream.changes)
             cache.create(stream, network.channels, {**network.facts(), **reading.facts()})
     ranks.barrier()
+    images = ordered_by_size(images, streams, execution.workers, ranks)
     with StreamCaches(cache, streams) as caches:
         mine = _windows_of(ranks, images, execution)
         caches.forget_damaged(np.concatenate([images.indexes[:0], *mine]))

@@ -7,6 +7,7 @@ network. Memory does not grow with the number of images.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -24,7 +25,13 @@ from vggrepro.data.sources.base import Source
 from vggrepro.data.squashed import squashed_notice
 from vggrepro.errors import DataError, ProtocolError
 from vggrepro.evaluation.measuring.rescaled_image import ImageReading, RescaledImage, cut_view, read_in_ways
-from vggrepro.evaluation.measuring.view_batches import ViewBatch, batches_by_size, windows
+from vggrepro.evaluation.measuring.view_batches import (
+    ViewBatch,
+    batch_length,
+    batches_by_size,
+    usual_length,
+    windows,
+)
 from vggrepro.evaluation.protocols import BEFORE, ReadingChanges, Stream
 from vggrepro.system.threads import ordered_map
 
@@ -69,6 +76,12 @@ class Execution:
     window: int = 128
     workers: int = 2
 
+    @property
+    def fills_batches(self) -> bool:
+        """Whether the last batch of a size is filled up, so that all have one length: on a GPU, which plans
+        its convolutions anew for each length."""
+        return self.device != "cpu"
+
 
 @dataclass(frozen=True, eq=False)
 class Answer:
@@ -105,12 +118,13 @@ def every(_stream: Stream, indexes: Ints) -> npt.NDArray[np.bool_]:
 @dataclass(frozen=True, eq=False)
 class _Work:
     """One batch of a window: ``pictures`` are its views' pixels, (h, w, C) uint8 each, which are the same for
-    all ``streams``."""
+    all ``streams``; the last one is repeated until the network gets ``length`` views."""
 
     streams: tuple[Stream, ...]
     batch: ViewBatch
     pictures: list[Pixels]
     window: Ints
+    length: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,14 +167,17 @@ class Pipeline:
                 yield item
             else:
                 for stream in item.work.streams:
-                    yield from gather.add(item.work, stream, score(stream, item.blob))
+                    rows = score(stream, item.blob)[: len(item.work.batch.views)]
+                    yield from gather.add(item.work, stream, rows)
 
     def _prepared(self, item: _Work | ImageProblem) -> _Prepared | ImageProblem:
         if isinstance(item, ImageProblem):
             return item
         mean = self._mean_views(item) if isinstance(self.mean, MeanImage) else self.mean
         reading = self.images.reading
-        return _Prepared(item, to_blob(np.stack(item.pictures), mean, reading.scale, reading.channel_order))
+        blob = to_blob(np.stack(item.pictures), mean, reading.scale, reading.channel_order)
+        missing = item.length - len(blob)
+        return _Prepared(item, np.concatenate([blob, *[blob[-1:]] * missing]) if missing else blob)
 
     def _mean_views(self, work: _Work) -> Singles:
         """The mean image's views that go with a batch's pictures: (n, h, w, C)."""
@@ -197,9 +214,11 @@ class Pipeline:
                 if any(way.truncated for way in image.values()):
                     place = self.images.source.place(int(index))
                     yield ImageProblem(int(index), "truncated", f"{place}: {ENDS_EARLY}")
-            for streams in _sharing_views(self.streams):
-                pending = np.any([wanted(stream, window) for stream in streams], axis=0)
-                yield from self._batches(streams, window, decoded, pending)
+            for alike in _sharing_sizes(_sharing_views(self.streams)):
+                pending = [np.any([wanted(s, window) for s in streams], axis=0) for streams in alike]
+                pairs = zip(alike, pending, strict=True)
+                batches = [self._batches(streams, window, decoded, some) for streams, some in pairs]
+                yield from heapq.merge(*batches, key=lambda work: work.batch.size)
 
     def _load(self, index: int) -> _Ways | DataError:
         scales: dict[ReadingChanges, set[int]] = {}
@@ -226,10 +245,13 @@ class Pipeline:
         stream = streams[0]
         shown = {position: ways[stream.changes] for position, ways in decoded.items()}
         sizes = [shown[p].size(stream, self.crop) if p in shown else None for p in range(len(window))]
-        for batch in batches_by_size(sizes, stream.view_count, self.execution.batch * self.crop**2):
+        pixels, fills = self.execution.batch * self.crop**2, self.execution.fills_batches
+        longest = usual_length(sizes, stream.view_count) if fills else None
+        for batch in batches_by_size(sizes, stream.view_count, pixels, longest):
             if any(wanted[position] for position in batch.positions):
                 pictures = [shown[v.position].view(stream, v.number, self.crop) for v in batch.views]
-                yield _Work(streams, batch, pictures, window)
+                length = batch_length(batch.size, pixels, longest) if fills else len(pictures)
+                yield _Work(streams, batch, pictures, window, length)
 
 
 _Ways = Mapping[ReadingChanges, RescaledImage]
@@ -244,18 +266,25 @@ def _sharing_views(streams: Sequence[Stream]) -> list[tuple[Stream, ...]]:
     return [tuple(group) for group in groups.values()]
 
 
+def _sharing_sizes(groups: Sequence[tuple[Stream, ...]]) -> list[list[tuple[Stream, ...]]]:
+    """The groups of streams, those together whose views of an image have one size: they take turns by size."""
+    found: dict[int, list[tuple[Stream, ...]]] = {}
+    for group in groups:
+        found.setdefault(group[0].scale if group[0].view_kind == "dense" else 0, []).append(group)
+    return list(found.values())
+
+
 class _Gather:
     """Puts the rows of batches together by image. Where not all batches with an image's views are scored, its
-    rows stay incomplete; they are dropped when the next streams or window begin."""
+    rows stay incomplete; they are dropped when the next window begins."""
 
     def __init__(self) -> None:
         self._partial: dict[tuple[Stream, int], dict[int, Singles]] = {}
-        self._current: tuple[tuple[Stream, ...], int] | None = None
+        self._window: int | None = None
 
     def add(self, work: _Work, stream: Stream, rows: Singles) -> Iterator[Answer]:
-        current = (work.streams, int(work.window[0]))
-        if current != self._current:
-            self._current, self._partial = current, {}
+        if work.window[0] != self._window:
+            self._window, self._partial = int(work.window[0]), {}
         for view, row in zip(work.batch.views, rows, strict=True):
             index = int(work.window[view.position])
             views = self._partial.setdefault((stream, index), {})
