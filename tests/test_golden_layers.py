@@ -57,9 +57,14 @@ def test_backward(case: ReferenceCase) -> None:
     assert_passed(check_backward(case, case.load(), threads=1))
 
 
+@pytest.mark.parametrize("case", [c for c in EXACT if "ooling" in c.files.net.read_text()], **named)
+def test_forward_by_the_rules_for_cuda(case: ReferenceCase) -> None:
+    """On the CPU, where the same graph gives the same numbers."""
+    assert_passed(check_forward(case, case.load(), threads=1, rules="cuda"))
+
+
 @pytest.mark.parametrize("case", [c for c in EXACT if c.entry["backward"] and convolves(c)], **named)
 def test_backward_by_the_rules_for_cuda(case: ReferenceCase) -> None:
-    """On the CPU, where the same graph gives the same sums."""
     assert_passed(check_backward(case, case.load(), threads=1, rules="cuda"))
 
 

@@ -71,7 +71,7 @@ class TestNet:
     def _build(self, shapes: Mapping[str, Shape]) -> _Built:
         solver = self._solver
         net = self.net if shapes == self.net.inputs else self.net.reshape(shapes)
-        graph = build_validation(net, loss=bool(solver.param.test_compute_loss))
+        graph = build_validation(net, loss=bool(solver.param.test_compute_loss), device=solver.device.kind)
         run = Session(graph, solver.device, threads=solver.threads, training=True).bind()
         self._share(solver, run)
         for name in [*graph.blobs.values(), *([] if graph.loss is None else [graph.loss])]:

@@ -18,6 +18,7 @@ from vggrepro.net import load_net
 from vggrepro.net.net import Net
 from vggrepro.net.requirements import layers_without_weights, picture_input
 from vggrepro.net.transforms.fully_convolutional import fully_convolutional
+from vggrepro.runtime.device import parse_device
 from vggrepro.runtime.session import Session
 
 MeanPixel = tuple[float, float, float]
@@ -176,8 +177,11 @@ class Scorer:
 
     def __init__(self, network: EvaluatedNet, device: str, *, convolutional: bool, threads: int = 0) -> None:
         self._network = network
-        graph = build_forward(network.net, outputs=[network.blob], fully_convolutional=convolutional)
-        self._session = Session(graph, device, threads=threads, repeatable=True)
+        place = parse_device(device)
+        graph = build_forward(
+            network.net, outputs=[network.blob], fully_convolutional=convolutional, device=place.kind
+        )
+        self._session = Session(graph, place, threads=threads, repeatable=True)
 
     def __call__(self, batch: Singles) -> Singles:
         """The net's blob, (N, C) or (N, C, h, w), for pictures (N, colours, H, W) less the mean."""

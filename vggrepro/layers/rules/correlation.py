@@ -78,13 +78,18 @@ class Correlation:
         return g.op("Conv", dy, self._turned(g, weight), group=self.group, **conv_attributes(back))
 
     def transposed_input(self, g: GraphBuilder, dy: str, weight: str) -> str:
-        """By a ConvTranspose."""
+        """By a ConvTranspose with the same padding at both ends, which the CUDA kernel asks for; what Caffe
+        reads beyond the end of a short input is cut off behind it."""
         w = self.windows
         beyond = w.shortfall(self.x[2:])
         sizes = zip(self.x[2:], w.pad, w.extents, w.stride, beyond, strict=True)
         unread = [(size + 2 * p + b - e) % s for size, p, e, s, b in sizes]
-        attributes = {"output_padding": unread, **conv_attributes(w, beyond)}
-        return g.op("ConvTranspose", dy, weight, group=self.group, **attributes)
+        attributes = {"output_padding": unread, **conv_attributes(w)}
+        dx = g.op("ConvTranspose", dy, weight, group=self.group, **attributes)
+        if not any(beyond):
+            return dx
+        axes = range(2, len(self.x))
+        return g.op("Slice", dx, g.ints([0] * len(axes)), g.ints(self.x[2:]), g.ints(axes))
 
     def minimal_weight(self, g: GraphBuilder, x: str, dy: str) -> str | None:
         """By minimal filtering, where that saves time."""
