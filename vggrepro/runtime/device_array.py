@@ -57,7 +57,11 @@ class DeviceArray:
         self._host = memory[start : start + size]
         self._value: Any = None
         if device.kind != "cpu":
-            self._value = onnxruntime.OrtValue.ortvalue_from_numpy(self._host, device.kind, device.index)
+            try:
+                self._value = onnxruntime.OrtValue.ortvalue_from_numpy(self._host, device.kind, device.index)
+            except RuntimeError as error:
+                device.explain(error)
+                raise
             self._host = np.empty(0, np.float32)
         self.address = int(self._value.data_ptr() if self._value is not None else self._host.ctypes.data)
         self.size = size

@@ -32,6 +32,7 @@ from vggrepro.training.definition import Definition, read_definition
 from vggrepro.training.feeds import Feeds, fitted, shapes_of
 from vggrepro.training.gradient_exchange import begin_sum
 from vggrepro.training.initialise import Fillers
+from vggrepro.training.memory_advice import advising_passes
 from vggrepro.training.moved_statistics import MovedStatistics
 from vggrepro.training.output_values import OutputValues, value_of
 from vggrepro.training.rates import learning_rate, next_step
@@ -204,7 +205,8 @@ class Solver:
         kept = [state for state in built.graph.states if not state.random]
         for state in kept:
             run.feed(state.input, self._states[state.input])
-        results = run.run()
+        with advising_passes(self.net, self.arrays, self.device, int(self.param.iter_size)):
+            results = run.run()
         self._states = {state.input: results[state.output] for state in kept}
         if built.copying is not None:
             built.copying.run()

@@ -8,7 +8,7 @@ from typing import Any
 
 from vggrepro.data.arrays import Singles
 from vggrepro.data.mean_image import MeanImage
-from vggrepro.errors import NetError, ProtocolError, WeightsError, did_you_mean
+from vggrepro.errors import DeviceMemoryError, NetError, ProtocolError, WeightsError, did_you_mean
 from vggrepro.evaluation.measuring.pipeline import Execution, ImageSet, Pipeline
 from vggrepro.evaluation.net_files import NetFiles
 from vggrepro.evaluation.protocols import Stream, log_posteriors
@@ -185,7 +185,13 @@ class Scorer:
 
     def __call__(self, batch: Singles) -> Singles:
         """The net's blob, (N, C) or (N, C, h, w), for pictures (N, colours, H, W) less the mean."""
-        answers = self._session.run({self._network.input: batch}, [self._network.blob])
+        try:
+            answers = self._session.run({self._network.input: batch}, [self._network.blob])
+        except DeviceMemoryError as error:
+            raise DeviceMemoryError(
+                f"{error}: a batch of {len(batch)} views of {batch.shape[2]} x {batch.shape[3]}; a smaller"
+                " --batch needs less"
+            ) from error
         result: Singles = answers[self._network.blob]
         return result
 
