@@ -113,6 +113,7 @@ class TrainingOptions:
             seed=solver.seed,
             device=run.placed(definition, ranks),
             threads=run.threads,
+            precision=run.training_precision(),
             tests=not options.images.no_test,
             watch=run.watch,
             patience=run.patience or TrainingPlan.patience,
@@ -204,5 +205,5 @@ def _evaluate_demo(options: TrainingOptions, plan: TrainingPlan, training: Train
         options.augmentation.kernel,
         max_pixels=decoding.max_pixels,
     )
-    running = RunningOptions(plan.device, plan.threads, options.images.workers)
+    running = RunningOptions(plan.device, plan.threads, options.images.workers, precision=plan.precision)
     training_demo.evaluate_demo(weights, plan.images.augmentation.mean_bgr, reading, running)

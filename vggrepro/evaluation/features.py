@@ -114,7 +114,11 @@ def _fill(
     streams = descriptor.streams(network.name)
     check_scales(network, streams)
     scorer = Scorer(
-        network, execution.device, convolutional=descriptor.protocol == "dense", threads=execution.threads
+        network,
+        execution.device,
+        convolutional=descriptor.protocol == "dense",
+        threads=execution.threads,
+        precision=execution.precision,
     )
 
     def score(_stream: Stream, blob: Singles) -> Singles:

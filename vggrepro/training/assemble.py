@@ -23,7 +23,7 @@ from vggrepro.training.journal import Journal
 from vggrepro.training.loop import Settings, Training
 from vggrepro.training.run_record import RunRecord, read_record
 from vggrepro.training.snapshots import latest, record_beside, writes
-from vggrepro.training.solver import Solver
+from vggrepro.training.solver import Solver, TrainingPrecision
 from vggrepro.training.testing import TestNet
 from vggrepro.training.training_data import (
     CropsToBlob,
@@ -71,6 +71,7 @@ class TrainingPlan:
     batch: int | None = None
     seed: int | None = None
     device: str = "cpu"
+    precision: TrainingPrecision = "fp32"
     threads: int = 0
     tests: bool = True
     watch: str | None = None
@@ -94,6 +95,7 @@ def assemble(plan: TrainingPlan, journal: Journal) -> Training:
         plan.definition,
         weights=list(plan.initial.weights) or None,
         device=plan.device,
+        precision=plan.precision,
         threads=plan.threads,
         seed=seed,
         fillers=plan.initial.fillers,
@@ -260,6 +262,8 @@ def _facts(plan: TrainingPlan, images: int) -> Mapping[str, Any]:
         "threads": plan.threads or default_threads(),
         "patience": plan.patience,
     }
+    if plan.precision != "fp32":
+        facts["precision"] = plan.precision
     if plan.images is None:
         return facts
     augmentation = plan.images.augmentation

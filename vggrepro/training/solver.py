@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from vggrepro.net import Net, build_net
 from vggrepro.runtime.bound_run import BoundRun
 from vggrepro.runtime.device import Device, as_device, require
 from vggrepro.runtime.device_array import DeviceArray, DeviceView
+from vggrepro.runtime.precision import prepare_precision
 from vggrepro.runtime.session import Session
 from vggrepro.system.ranks import Alone, Ranks
 from vggrepro.training import snapshots
@@ -39,6 +40,8 @@ from vggrepro.training.rates import learning_rate, next_step
 from vggrepro.training.solver_arrays import SolverArrays
 from vggrepro.training.updater import Updater
 from vggrepro.training.weight_files import PathLike, check_weight_files, weight_files
+
+TrainingPrecision = Literal["fp32", "tf32"]
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,9 @@ class Solver:
 
     ``weights`` (a path or several) are copied by layer name; without them those that the solver itself
     names. The ``net`` path is taken from the working directory, as in Caffe, else from the solver file's
-    folder. Parameters, histories and gradients stay on ``device`` from step to step. ``threads``
-    bounds the CPU threads (0: all cores). ``net`` is the net in phase TRAIN, without its parameters: those
-    are ``params``. ``seed`` takes the place of ``random_seed``, ``fillers``
+    folder. Parameters, histories and gradients stay on ``device`` from step to step; ``precision`` is that
+    of a GPU's products. ``threads`` bounds the CPU threads (0: all cores). ``net`` is the net in phase TRAIN,
+    without its parameters: those are ``params``. ``seed`` takes the place of ``random_seed``, ``fillers``
     that of the net's fillers, ``input_shapes`` that of input shapes.
 
     With several ``ranks`` each has one such solver, on its part of every batch: all begin with the first
@@ -75,6 +78,7 @@ class Solver:
         *,
         weights: PathLike | Sequence[PathLike] | None = None,
         device: Device | str = "cpu",
+        precision: TrainingPrecision = "fp32",
         threads: int = 0,
         seed: int | None = None,
         fillers: Fillers | None = None,
@@ -93,8 +97,7 @@ class Solver:
         self.net = self._build_net(fillers, input_shapes)
         check_weight_files(self.weight_files, self.definition, self.net)
         self._warn_of_debug_info()
-        self.device = as_device(device)
-        require(self.device)
+        self.device, self.tf32 = _prepared(device, precision), precision == "tf32"
         self.arrays = SolverArrays.allocate(
             self.net,
             self.device,
@@ -136,7 +139,7 @@ class Solver:
         """The training step at some input shapes, on the solver's arrays."""
         net = self.net if shapes == self.net.inputs else self.net.reshape(shapes)
         graph = build_training_step(net, self.device.kind)
-        session = Session(graph, self.device, threads=self.threads, training=True)
+        session = Session(graph, self.device, threads=self.threads, tf32=self.tf32, training=True)
         first = self._bind(graph, session, self.arrays.total)
         others = self._bind(graph, session, self.arrays.gradients)
         return _Pass(graph, first, others, self._statistics.copying(graph))
@@ -294,6 +297,14 @@ class Solver:
 
 def _definition(solver: PathLike | Definition) -> Definition:
     return solver if isinstance(solver, Definition) else read_definition(solver)
+
+
+def _prepared(device: Device | str, precision: TrainingPrecision) -> Device:
+    """The device, which works."""
+    found = as_device(device)
+    prepare_precision(precision, found)
+    require(found)
+    return found
 
 
 def _seed(random_seed: int) -> int:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vggrepro.errors import NetError, ProtocolError, ShapeError, WeightsError
+from vggrepro.errors import DeviceError, NetError, ProtocolError, ShapeError, WeightsError
 from vggrepro.evaluation.measuring.evaluated_net import (
     Scorer,
     check_scales,
@@ -112,3 +112,9 @@ def test_log_posteriors_are_averaged_as_the_stream_says(nets):
     assert np.abs(score(after, blob) - score(before, blob)).max() > 1e-3
     only_crops = posterior_score(network, [crop], "cpu", 1)
     assert np.exp(only_crops(crop, blob[:, :, :8, :8])).sum(axis=1) == pytest.approx([1, 1])
+
+
+def test_a_cpu_has_one_precision(nets):
+    network = load_classifier(nets[0], MEAN)
+    with pytest.raises(DeviceError, match="precision tf32: GPUs have it"):
+        Scorer(network, "cpu", convolutional=False, precision="tf32")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from vggrepro.caffe.messages import SolverParameter
-from vggrepro.cli.options.device import add_device_option, add_threads_option, placed
+from vggrepro.cli.options.device import add_device_option, add_precision_option, add_threads_option, placed
 from vggrepro.cli.options.evaluation import add_demo_option, add_prototxt_option
 from vggrepro.cli.options.images import add_seed_option
 from vggrepro.cli.options.read import Options
@@ -19,11 +19,13 @@ from vggrepro.cli.options.values import amount, natural, positive
 from vggrepro.errors import DeviceError, OptionError
 from vggrepro.paper.nets import PROTOTXT, solver_prototxt
 from vggrepro.paper.trainings import Preset, find_preset
+from vggrepro.runtime.precision import Precision
 from vggrepro.system.ranks import Ranks
 from vggrepro.training.assemble import InitialWeights, check_kept, find_state, images_per_iteration
 from vggrepro.training.definition import Definition, read_definition, weight_names
 from vggrepro.training.initialise import PRESET_SCHEME, SCHEMES, VARIANCE_STD, Fillers, Scheme
 from vggrepro.training.signals import EFFECTS, Effect, Signals
+from vggrepro.training.solver import TrainingPrecision
 
 StopCode = Literal["signal", "0"]
 
@@ -101,6 +103,7 @@ class RunSettings:
     """How the training runs, and what it leaves behind. None: what the solver says."""
 
     device: str | None = None
+    precision: Precision = "fp32"
     threads: int = 0
     snapshot_prefix: str | None = None
     keep: int = 3
@@ -117,6 +120,12 @@ class RunSettings:
     def signals(self) -> Signals:
         """What notes the signals during the run."""
         return Signals(self.sigint_effect, self.sighup_effect, self.sigterm_effect, self.sigusr1_effect)
+
+    def training_precision(self) -> TrainingPrecision:
+        """Raises OptionError for float16, in which small gradients and steps vanish."""
+        if self.precision == "fp16":
+            raise OptionError("--precision fp16: of evaluation alone, expected fp32 or tf32")
+        return self.precision
 
     def code_of(self, number: int) -> int:
         """The exit code of a run that a signal stopped: 128 and its number, as shells have it, or 0."""
@@ -253,6 +262,7 @@ def add_weight_options(options: Options) -> None:
 def add_run_options(options: Options) -> None:
     """Add the options of :class:`RunSettings`."""
     add_device_option(options, RunSettings.device)
+    add_precision_option(options)
     add_threads_option(options)
     options.add_argument(
         "--snapshot-prefix",

@@ -14,11 +14,13 @@ from vggrepro.evaluation.net_files import NetFiles
 from vggrepro.evaluation.protocols import Stream, log_posteriors
 from vggrepro.graph.forward import build_forward
 from vggrepro.graph.metadata import file_sha256
+from vggrepro.graph.targets.half import in_half_precision
 from vggrepro.net import load_net
 from vggrepro.net.net import Net
 from vggrepro.net.requirements import layers_without_weights, picture_input
 from vggrepro.net.transforms.fully_convolutional import fully_convolutional
 from vggrepro.runtime.device import parse_device
+from vggrepro.runtime.precision import Precision, prepare_precision
 from vggrepro.runtime.session import Session
 
 MeanPixel = tuple[float, float, float]
@@ -173,15 +175,28 @@ def check_scales(network: EvaluatedNet, streams: Sequence[Stream]) -> None:
 
 class Scorer:
     """A net on a device. With ``convolutional`` its fully connected layers are convolutions, so that it takes
-    pictures of any size and gives maps (N, C, h, w). ``threads`` are the CPU's, 0: all cores."""
+    pictures of any size and gives maps (N, C, h, w). ``threads`` are the CPU's, 0: all cores; ``precision``
+    is that of a GPU's products."""
 
-    def __init__(self, network: EvaluatedNet, device: str, *, convolutional: bool, threads: int = 0) -> None:
+    def __init__(
+        self,
+        network: EvaluatedNet,
+        device: str,
+        *,
+        convolutional: bool,
+        threads: int = 0,
+        precision: Precision = "fp32",
+    ) -> None:
         self._network = network
         place = parse_device(device)
         graph = build_forward(
             network.net, outputs=[network.blob], fully_convolutional=convolutional, device=place.kind
         )
-        self._session = Session(graph, place, threads=threads, repeatable=True)
+        prepare_precision(precision, place)
+        if precision == "fp16":
+            graph = in_half_precision(graph)
+        tf32 = precision == "tf32"
+        self._session = Session(graph, place, threads=threads, tf32=tf32, repeatable=True)
 
     def __call__(self, batch: Singles) -> Singles:
         """The net's blob, (N, C) or (N, C, h, w), for pictures (N, colours, H, W) less the mean."""
@@ -212,9 +227,14 @@ class PosteriorScore:
 
 
 def posterior_score(
-    network: EvaluatedNet, streams: Sequence[Stream], device: str, threads: int
+    network: EvaluatedNet,
+    streams: Sequence[Stream],
+    device: str,
+    threads: int,
+    precision: Precision = "fp32",
 ) -> PosteriorScore:
     """The function that gives the log posteriors (n, K) of views (n, C, h, w) of one of the ``streams``, with
     the network on ``device``."""
     dense = any(stream.view_kind == "dense" for stream in streams)
-    return PosteriorScore(Scorer(network, device, convolutional=dense, threads=threads))
+    scorer = Scorer(network, device, convolutional=dense, threads=threads, precision=precision)
+    return PosteriorScore(scorer)

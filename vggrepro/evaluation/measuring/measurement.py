@@ -130,7 +130,9 @@ class StreamCaches:
         todo = [window for window in mine if self.lacks(window)]
         if not todo:
             return
-        score = posterior_score(network, self.streams, execution.device, execution.threads)
+        score = posterior_score(
+            network, self.streams, execution.device, execution.threads, execution.precision
+        )
         shares = work_shares(self.streams, network.crop)
         pipeline = network.pipeline(images, self.streams, execution)
         for found in pipeline.answers(todo, score, self.pending):
@@ -255,7 +257,8 @@ def _measure_network(
     if not ranks.rank:
         for stream in streams:
             reading = images.reading.changed(stream.changes)
-            cache.create(stream, network.channels, {**network.facts(), **reading.facts()})
+            facts = {**network.facts(), **reading.facts(), **execution.facts()}
+            cache.create(stream, network.channels, facts)
     ranks.barrier()
     images = ordered_by_size(images, streams, execution.workers, ranks)
     with StreamCaches(cache, streams) as caches:

@@ -11,7 +11,7 @@ import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,7 @@ from vggrepro.evaluation.measuring.view_batches import (
     windows,
 )
 from vggrepro.evaluation.protocols import BEFORE, ReadingChanges, Stream
+from vggrepro.runtime.precision import Precision
 from vggrepro.system.threads import ordered_map
 
 _BLOBS_AHEAD = 3
@@ -63,7 +64,7 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Execution:
-    """How an evaluation is executed; none of it changes a result.
+    """How an evaluation is executed; none of it but ``precision`` changes a result.
 
     ``threads`` are the network's CPU threads (0: all cores). ``batch`` is the number of views at a time, for
     views of the network's input size; larger views go in batches of as many pixels. ``window`` is the number
@@ -75,6 +76,12 @@ class Execution:
     batch: int = 8
     window: int = 128
     workers: int = 2
+    precision: Precision = "fp32"
+
+    def facts(self) -> dict[str, Any]:
+        """What results depend on, ready for JSON: nothing with fp32, so that caches from before there was a
+        choice stay valid."""
+        return {} if self.precision == "fp32" else {"precision": self.precision}
 
     @property
     def fills_batches(self) -> bool:
