@@ -120,6 +120,7 @@ class TrainingOptions:
             keep=run.keep,
             keep_best=run.keep_best,
             ranks=ranks,
+            exchange=run.exchange,
         )
 
 

@@ -18,6 +18,7 @@ from vggrepro.runtime.device import parse_device
 from vggrepro.system.ranks import Alone, Ranks
 from vggrepro.system.threads import default_threads
 from vggrepro.training.definition import Definition
+from vggrepro.training.gradient_exchange import ExchangeKind
 from vggrepro.training.initialise import PRETRAINED, Fillers, describe_copy
 from vggrepro.training.journal import Journal
 from vggrepro.training.loop import Settings, Training
@@ -79,6 +80,7 @@ class TrainingPlan:
     keep: int = 3
     keep_best: bool = True
     ranks: Ranks = field(default_factory=Alone)
+    exchange: ExchangeKind = "mpi"
 
 
 def assemble(plan: TrainingPlan, journal: Journal) -> Training:
@@ -101,6 +103,7 @@ def assemble(plan: TrainingPlan, journal: Journal) -> Training:
         fillers=plan.initial.fillers,
         input_shapes=shapes,
         ranks=plan.ranks,
+        exchange=plan.exchange,
     )
     _initialise(plan, solver, journal)
     data = _training_data(plan, solver)

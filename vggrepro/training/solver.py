@@ -31,10 +31,11 @@ from vggrepro.training import snapshots
 from vggrepro.training.by_shapes import ByShapes
 from vggrepro.training.definition import Definition, read_definition
 from vggrepro.training.feeds import Feeds, fitted, shapes_of
-from vggrepro.training.gradient_exchange import begin_sum
+from vggrepro.training.gradient_exchange import ExchangeKind, GradientExchange, MpiExchange
 from vggrepro.training.initialise import Fillers
 from vggrepro.training.memory_advice import advising_passes
 from vggrepro.training.moved_statistics import MovedStatistics
+from vggrepro.training.nccl_exchange import NcclExchange
 from vggrepro.training.output_values import OutputValues, value_of
 from vggrepro.training.rates import learning_rate, next_step
 from vggrepro.training.solver_arrays import SolverArrays
@@ -67,7 +68,8 @@ class Solver:
 
     With several ``ranks`` each has one such solver, on its part of every batch: all begin with the first
     one's parameters, gradients and losses are averaged over them, and dropout draws what it would draw
-    for the whole batch. (BatchNorm's statistics are of each rank's part, as in Caffe.)
+    for the whole batch. (BatchNorm's statistics are of each rank's part, as in Caffe.) ``exchange`` says how
+    gradients travel.
 
     Raises SolverError for a definition that Caffe would refuse, and all that ``load_net`` raises.
     """
@@ -84,6 +86,7 @@ class Solver:
         fillers: Fillers | None = None,
         input_shapes: Mapping[str, Shape] | None = None,
         ranks: Ranks | None = None,
+        exchange: ExchangeKind = "mpi",
     ) -> None:
         self.definition = _definition(solver_prototxt)
         self.param = self.definition.param
@@ -98,6 +101,7 @@ class Solver:
         check_weight_files(self.weight_files, self.definition, self.net)
         self._warn_of_debug_info()
         self.device, self.tf32 = _prepared(device, precision), precision == "tf32"
+        self.exchange = _exchange(exchange, self.ranks, self.device)
         self.arrays = SolverArrays.allocate(
             self.net,
             self.device,
@@ -107,15 +111,14 @@ class Solver:
         self._statistics = MovedStatistics(self.net, self.arrays, self.device, threads)
         self._passes = ByShapes(self._build_pass)
         graph = self._passes(self.net.inputs).graph
-        outputs = self.net.outputs
-        self._numbers = [LOSS, *(blob for blob in graph.blobs if math.prod(outputs[blob]) == 1)]
+        self._numbers = [LOSS, *(blob for blob in graph.blobs if math.prod(self.net.outputs[blob]) == 1)]
         self._others = [blob for blob in graph.blobs if blob not in self._numbers]
         self._initial = graph.states
         self._states = self._initial_states()
         self._updater = Updater(self.definition, self.net, self.arrays, self.device, threads, self.ranks.size)
         self.arrays.write(self.arrays.values, self.net.params)
         self.net = replace(self.net, params={})  # the device has them now
-        self._share(self.arrays.values)
+        self.exchange.share(self.arrays.values)
 
     def _build_net(self, fillers: Fillers | None, input_shapes: Mapping[str, Shape] | None) -> Net:
         message = self.definition.train_message()
@@ -186,7 +189,7 @@ class Solver:
                 raise SolverError(f"iteration {self.iteration}: the inputs end at pass {index}") from None
             results = self._forward_backward(feed, index)
             totals += [float(results[name].reshape(())) for name in self._numbers]
-        wait = begin_sum(self.ranks, self.arrays.total)
+        wait = self.exchange.begin(self.arrays.total)
         rate = learning_rate(self.param, self.iteration, self.current_step)
         self._updater.update(rate, self.iteration, wait)
         self.iteration += 1
@@ -243,13 +246,6 @@ class Solver:
                 run.return_output(name)
         return run
 
-    def _share(self, array: DeviceArray) -> None:
-        """Give every rank the first one's contents of an array."""
-        if self.ranks.size > 1:
-            flat = array.read()
-            self.ranks.copy_first(flat)
-            array.write(flat)
-
     def snapshot(self) -> tuple[Path, Path]:
         """Write Caffe's own ``<prefix>_iter_<n>`` .caffemodel and .solverstate (or .h5), each at once
         or not at all, and return their paths."""
@@ -270,7 +266,7 @@ class Solver:
             warnings.warn(f"{solverstate}: names no weight file: weights stay as they are", stacklevel=2)
         for history, stored in zip(self.arrays.histories, saved.histories, strict=True):
             self.arrays.write(history, stored)
-            self._share(history)
+            self.exchange.share(history)
         self.iteration, self.current_step = self.ranks.broadcast((saved.iteration, saved.current_step))
         self._states = self._initial_states()
 
@@ -281,7 +277,7 @@ class Solver:
         if missing:
             raise WeightsError(f"{path}: lacks {', '.join(missing)}, which the solver state belongs to")
         self.arrays.write(self.arrays.values, found)
-        self._share(self.arrays.values)
+        self.exchange.share(self.arrays.values)
 
     def copy_weights(self, path: PathLike, layers: Sequence[str] | None = None) -> list[str]:
         """Copy parameters by layer name from a weight file, all or those of ``layers``, and return the names
@@ -291,7 +287,7 @@ class Solver:
         if not found:
             raise WeightsError(f"{os.fspath(path)}: nothing to copy: the net has no layer of a name in it")
         self.arrays.write(self.arrays.values, found)
-        self._share(self.arrays.values)
+        self.exchange.share(self.arrays.values)
         return [p.name for p in self.net.layers if any(use.owner in found for use in p.params)]
 
 
@@ -305,6 +301,10 @@ def _prepared(device: Device | str, precision: TrainingPrecision) -> Device:
     prepare_precision(precision, found)
     require(found)
     return found
+
+
+def _exchange(kind: ExchangeKind, ranks: Ranks, device: Device) -> GradientExchange:
+    return NcclExchange(ranks, device) if kind == "nccl" else MpiExchange(ranks)
 
 
 def _seed(random_seed: int) -> int:

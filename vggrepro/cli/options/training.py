@@ -23,6 +23,7 @@ from vggrepro.runtime.precision import Precision
 from vggrepro.system.ranks import Ranks
 from vggrepro.training.assemble import InitialWeights, check_kept, find_state, images_per_iteration
 from vggrepro.training.definition import Definition, read_definition, weight_names
+from vggrepro.training.gradient_exchange import ExchangeKind
 from vggrepro.training.initialise import PRESET_SCHEME, SCHEMES, VARIANCE_STD, Fillers, Scheme
 from vggrepro.training.signals import EFFECTS, Effect, Signals
 from vggrepro.training.solver import TrainingPrecision
@@ -104,6 +105,7 @@ class RunSettings:
 
     device: str | None = None
     precision: Precision = "fp32"
+    exchange: ExchangeKind = "mpi"
     threads: int = 0
     snapshot_prefix: str | None = None
     keep: int = 3
@@ -263,6 +265,13 @@ def add_run_options(options: Options) -> None:
     """Add the options of :class:`RunSettings`."""
     add_device_option(options, RunSettings.device)
     add_precision_option(options)
+    options.add_argument(
+        "--exchange",
+        choices=get_args(ExchangeKind),
+        default=RunSettings.exchange,
+        help="how several ranks sum their gradients: mpi, through the host's memory, or nccl, from GPU to GPU"
+        " (default: mpi)",
+    )
     add_threads_option(options)
     options.add_argument(
         "--snapshot-prefix",
