@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vggrepro.errors import DeviceError
+from vggrepro.errors import DeviceError, OptionError
 from vggrepro.runtime.device import Device
 from vggrepro.runtime.device_array import DeviceArray
 from vggrepro.system.ranks import Alone
@@ -212,7 +212,7 @@ def test_what_cannot_start_is_an_error() -> None:
     nccl.get_unique_id = lambda: 1 / 0
     with pytest.raises(DeviceError, match=r"^exchange nccl: NCCL does not start on cuda:0: division by zero"):
         nccl.exchange(0)
-    with pytest.raises(DeviceError, match="NCCL is for GPUs, expected --device cuda, got cpu"):
+    with pytest.raises(OptionError, match="NCCL is for GPUs, expected --device cuda, got cpu"):
         NcclExchange(Alone(), Device("cpu"))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Literal
 
-from vggrepro.errors import DeviceError
+from vggrepro.errors import DeviceError, OptionError
 from vggrepro.runtime.device import Device
 
 Precision = Literal["fp32", "tf32", "fp16"]
@@ -17,11 +17,11 @@ def prepare_precision(precision: Precision, device: Device) -> None:
     """Make sure, before the process's first session, that ``fp32`` is float32: where cuDNN offers nothing
     else, ONNX Runtime would take TF32 all the same, unless NVIDIA's own switch forbids it.
 
-    Raises DeviceError for another precision on a CPU, and for TF32 where that switch is off.
+    Raises OptionError for another precision on a CPU, DeviceError for TF32 where that switch is off.
     """
     if device.kind == "cpu":
         if precision != "fp32":
-            raise DeviceError(f"precision {precision}: GPUs have it, expected fp32 on the cpu")
+            raise OptionError(f"precision {precision}: GPUs have it, expected fp32 on the cpu")
         return
     if precision == "fp32":
         os.environ.setdefault(_OVERRIDE, "0")

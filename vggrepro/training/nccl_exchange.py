@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from vggrepro.errors import DeviceError
+from vggrepro.errors import DeviceError, OptionError
 from vggrepro.runtime.device import Device
 from vggrepro.runtime.device_array import DeviceArray, DeviceView
 from vggrepro.system.ranks import Ranks
@@ -36,12 +36,13 @@ class _OnDevice:
 class NcclExchange:
     """One communicator of all ``ranks``, each with a GPU of its own. MPI carries nothing but its id.
 
-    Every rank gets the same bits. Raises DeviceError where NCCL is not installed or does not start.
+    Every rank gets the same bits. Raises OptionError for a CPU, DeviceError where NCCL is not installed or
+    does not start.
     """
 
     def __init__(self, ranks: Ranks, device: Device, libraries: Libraries | None = None) -> None:
         if device.kind != "cuda":
-            raise DeviceError(f"exchange nccl: NCCL is for GPUs, expected --device cuda, got {device}")
+            raise OptionError(f"exchange nccl: NCCL is for GPUs, expected --device cuda, got {device}")
         nccl, cuda = libraries or _load()
         try:
             gpu = cuda.Device(device.index)

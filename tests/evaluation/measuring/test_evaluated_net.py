@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vggrepro.errors import DeviceError, NetError, ProtocolError, ShapeError, WeightsError
+from vggrepro.errors import NetError, OptionError, ProtocolError, ShapeError, WeightsError
 from vggrepro.evaluation.measuring.evaluated_net import (
     Scorer,
     check_scales,
@@ -116,5 +116,5 @@ def test_log_posteriors_are_averaged_as_the_stream_says(nets):
 
 def test_a_cpu_has_one_precision(nets):
     network = load_classifier(nets[0], MEAN)
-    with pytest.raises(DeviceError, match="precision tf32: GPUs have it"):
+    with pytest.raises(OptionError, match="precision tf32: GPUs have it"):
         Scorer(network, "cpu", convolutional=False, precision="tf32")
