@@ -65,9 +65,18 @@ class Device:
         if any(words in str(error) for words in _NO_MEMORY):
             raise MemoryError(f"ONNX Runtime: {lines[0]}") from error
 
+    def cuda_library(self) -> Any:
+        """What CUDA's own functions are called through; None for a CPU, and where nothing loads."""
+        if self.kind == "cpu":
+            return None
+        try:
+            return _load_provider()
+        except OSError:
+            return None
+
     def memory(self) -> cuda_state.Memory | None:
         """The GPU's memory; None for a CPU, and where it cannot be told."""
-        return None if self.kind == "cpu" else cuda_state.memory(_load_provider(), self.index)
+        return cuda_state.memory(self.cuda_library(), self.index)
 
     def _free_memory(self) -> str:
         found = self.memory()

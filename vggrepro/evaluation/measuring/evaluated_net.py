@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from vggrepro.data.arrays import Singles
+from vggrepro.data.decode import Pixels
 from vggrepro.data.mean_image import MeanImage
 from vggrepro.errors import DeviceMemoryError, NetError, ProtocolError, WeightsError, did_you_mean
 from vggrepro.evaluation.measuring.pipeline import Execution, ImageSet, Pipeline
@@ -22,6 +26,7 @@ from vggrepro.net.transforms.fully_convolutional import fully_convolutional
 from vggrepro.runtime.device import parse_device
 from vggrepro.runtime.precision import Precision, prepare_precision
 from vggrepro.runtime.session import Session
+from vggrepro.runtime.upload import CropsToBlob
 
 MeanPixel = tuple[float, float, float]
 """The mean pixel that is subtracted: blue, green, red, 0-255."""
@@ -197,17 +202,34 @@ class Scorer:
             graph = in_half_precision(graph)
         tf32 = precision == "tf32"
         self._session = Session(graph, place, threads=threads, tf32=tf32, repeatable=True)
+        self._place, self._threads = place, threads
 
-    def __call__(self, batch: Singles) -> Singles:
-        """The net's blob, (N, C) or (N, C, h, w), for pictures (N, colours, H, W) less the mean."""
+    def __call__(self, batch: Singles | Pixels) -> Singles:
+        """The net's blob, (N, C) or (N, C, h, w), for pictures (N, colours, H, W) less the mean; or for their
+        bytes (N, H, W, colours), of which the device subtracts the network's mean pixel."""
         try:
-            answers = self._session.run({self._network.input: batch}, [self._network.blob])
+            return self._scores_of_bytes(batch) if batch.dtype == np.uint8 else self._scores(batch)
         except DeviceMemoryError as error:
             raise DeviceMemoryError(
-                f"{error}: a batch of {len(batch)} views of {batch.shape[2]} x {batch.shape[3]}; a smaller"
-                " --batch needs less"
+                f"{error}: a batch of shape {batch.shape}; a smaller --batch needs less"
             ) from error
+
+    @cached_property
+    def _to_blob(self) -> CropsToBlob:
+        return CropsToBlob(self._place, 1, None, self._threads, self._network.colours)
+
+    def _scores(self, batch: Any) -> Singles:
+        answers = self._session.run({self._network.input: batch}, [self._network.blob])
         result: Singles = answers[self._network.blob]
+        return result
+
+    def _scores_of_bytes(self, batch: Any) -> Singles:
+        assert not isinstance(self._network.mean, MeanImage)
+        shifts = np.tile(-np.asarray(self._network.mean, np.float32), (len(batch), 1))  # (N, colours)
+        run = self._session.bind()
+        run.bind_input(self._network.input, self._to_blob(batch, shifts))
+        run.return_output(self._network.blob)
+        result: Singles = run.run()[self._network.blob]
         return result
 
 

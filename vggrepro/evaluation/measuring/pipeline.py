@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from typing import Any, Literal
 
@@ -33,6 +35,8 @@ from vggrepro.evaluation.measuring.view_batches import (
     windows,
 )
 from vggrepro.evaluation.protocols import BEFORE, ReadingChanges, Stream
+from vggrepro.runtime.device import parse_device
+from vggrepro.runtime.pinned import PinnedArrays
 from vggrepro.runtime.precision import Precision
 from vggrepro.system.threads import ordered_map
 
@@ -109,9 +113,10 @@ class ImageProblem:
     reason: str
 
 
-Score = Callable[[Stream, Singles], Singles]
-"""What the network gives for a blob of views (n, C, h, w) of one stream: a row for each, (n, D). Streams that
-share a blob ask for it one after the other."""
+Score = Callable[[Stream, Any], Singles]
+"""What the network gives for views of one stream: a row for each, (n, D). The views are a blob (n, C, h, w),
+float32 and less the mean, or, on a GPU that can make one of them, their bytes (n, h, w, C). Streams that share
+views ask for them one after the other."""
 
 Wanted = Callable[[Stream, Ints], npt.NDArray[np.bool_]]
 """Which of a window's images (n,) need an answer in a stream: (n,)."""
@@ -136,10 +141,10 @@ class _Work:
 
 @dataclass(frozen=True, eq=False)
 class _Prepared:
-    """A batch as the network takes it: ``blob`` (n, C, h, w)."""
+    """A batch as the network takes it: a blob (n, C, h, w), or bytes (n, h, w, C)."""
 
     work: _Work
-    blob: Singles
+    blob: Singles | Pixels
 
 
 @dataclass(frozen=True)
@@ -169,17 +174,30 @@ class Pipeline:
         """
         gather = _Gather()
         works = self._works(windows, wanted)
-        for item in ordered_map(self._prepared, works, threads=1, ahead=_BLOBS_AHEAD):
-            if isinstance(item, ImageProblem):
-                yield item
-            else:
+        # One is scored, one is filled, the others wait between.
+        arrays = PinnedArrays(parse_device(self.execution.device), _BLOBS_AHEAD + 2)
+        prepared = partial(self._prepared, arrays)
+        with closing(arrays):
+            for item in ordered_map(prepared, works, threads=1, ahead=_BLOBS_AHEAD):
+                if isinstance(item, ImageProblem):
+                    yield item
+                    continue
                 for stream in item.work.streams:
                     rows = score(stream, item.blob)[: len(item.work.batch.views)]
                     yield from gather.add(item.work, stream, rows)
 
-    def _prepared(self, item: _Work | ImageProblem) -> _Prepared | ImageProblem:
+    @property
+    def _sends_bytes(self) -> bool:
+        """Whether views go to the device as they are: it can subtract a mean pixel."""
+        usual = self.images.reading.scale == 1 and self.images.reading.channel_order == "bgr"
+        return self.execution.device != "cpu" and usual and not isinstance(self.mean, MeanImage)
+
+    def _prepared(self, arrays: PinnedArrays, item: _Work | ImageProblem) -> _Prepared | ImageProblem:
         if isinstance(item, ImageProblem):
             return item
+        if self._sends_bytes:
+            views = [*item.pictures, *item.pictures[-1:] * (item.length - len(item.pictures))]
+            return _Prepared(item, np.stack(views, out=arrays.next((len(views), *views[0].shape))))
         mean = self._mean_views(item) if isinstance(self.mean, MeanImage) else self.mean
         reading = self.images.reading
         blob = to_blob(np.stack(item.pictures), mean, reading.scale, reading.channel_order)
