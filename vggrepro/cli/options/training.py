@@ -263,15 +263,7 @@ def add_weight_options(options: Options) -> None:
 
 def add_run_options(options: Options) -> None:
     """Add the options of :class:`RunSettings`."""
-    add_device_option(options, RunSettings.device)
-    add_precision_option(options)
-    options.add_argument(
-        "--exchange",
-        choices=get_args(ExchangeKind),
-        default=RunSettings.exchange,
-        help="how several ranks sum their gradients: mpi, through the host's memory, or nccl, from GPU to GPU"
-        " (default: mpi)",
-    )
+    _add_device_options(options)
     add_threads_option(options)
     options.add_argument(
         "--snapshot-prefix",
@@ -305,6 +297,18 @@ def add_run_options(options: Options) -> None:
         "--log", type=Path, metavar="FILE", help="JSON lines (default: the snapshot prefix with .jsonl)"
     )
     _add_signal_options(options)
+
+
+def _add_device_options(options: Options) -> None:
+    add_device_option(options, RunSettings.device)
+    add_precision_option(options)
+    options.add_argument(
+        "--exchange",
+        choices=get_args(ExchangeKind),
+        default=RunSettings.exchange,
+        help="how several ranks sum their gradients: mpi, through the host's memory, or nccl, from GPU to GPU"
+        " (default: mpi)",
+    )
 
 
 def _add_signal_options(options: Options) -> None:

@@ -115,8 +115,8 @@ class ImageProblem:
 
 Score = Callable[[Stream, Any], Singles]
 """What the network gives for views of one stream: a row for each, (n, D). The views are a blob (n, C, h, w),
-float32 and less the mean, or, on a GPU that can make one of them, their bytes (n, h, w, C). Streams that share
-views ask for them one after the other."""
+float32 and less the mean, or, on a GPU that can make one of them, their bytes (n, h, w, C). Streams that
+share views ask for them one after the other."""
 
 Wanted = Callable[[Stream, Ints], npt.NDArray[np.bool_]]
 """Which of a window's images (n,) need an answer in a stream: (n,)."""
@@ -292,7 +292,7 @@ def _sharing_views(streams: Sequence[Stream]) -> list[tuple[Stream, ...]]:
 
 
 def _sharing_sizes(groups: Sequence[tuple[Stream, ...]]) -> list[list[tuple[Stream, ...]]]:
-    """The groups of streams, those together whose views of an image have one size: they take turns by size."""
+    """The groups of streams, together those whose views have one size: they take turns by size."""
     found: dict[int, list[tuple[Stream, ...]]] = {}
     for group in groups:
         found.setdefault(group[0].scale if group[0].view_kind == "dense" else 0, []).append(group)
