@@ -23,6 +23,7 @@ from vggrepro.cli.options.training import (
     add_weight_options,
     definition_of,
 )
+from vggrepro.cli.options.training_device import training_precision
 from vggrepro.cli.options.training_images import (
     AugmentationOptions,
     ImageOptions,
@@ -113,7 +114,7 @@ class TrainingOptions:
             seed=solver.seed,
             device=run.placed(definition, ranks),
             threads=run.threads,
-            precision=run.training_precision(),
+            precision=training_precision(run.precision),
             tests=not options.images.no_test,
             watch=run.watch,
             patience=run.patience or TrainingPlan.patience,

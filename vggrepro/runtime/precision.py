@@ -1,14 +1,12 @@
-"""How exactly a GPU computes products: its float32, TF32's ten bits of mantissa, or float16."""
+"""Holding a GPU to the precision that is asked for."""
 
 from __future__ import annotations
 
 import os
-from typing import Literal
 
+from vggrepro.emit import Precision
 from vggrepro.errors import DeviceError, OptionError
 from vggrepro.runtime.device import Device
-
-Precision = Literal["fp32", "tf32", "fp16"]
 
 _OVERRIDE = "NVIDIA_TF32_OVERRIDE"
 

@@ -1,4 +1,4 @@
-"""Where a command computes: ``--device`` and ``--threads``."""
+"""Where and how a command computes: ``--device``, ``--precision`` and ``--threads``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import get_args
 
 from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.values import natural
-from vggrepro.runtime.precision import Precision
+from vggrepro.emit import Precision
 from vggrepro.system.ranks import Ranks
 
 

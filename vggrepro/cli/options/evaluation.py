@@ -26,6 +26,7 @@ from vggrepro.data.mean_image import read_mean_image
 from vggrepro.data.preprocess import Centre, ChannelOrder, Kernel, Resize
 from vggrepro.data.reading import OnBadImage
 from vggrepro.data.sources import Source
+from vggrepro.emit import Precision
 from vggrepro.errors import OptionError
 from vggrepro.evaluation import demo
 from vggrepro.evaluation.measuring.evaluated_net import Mean
@@ -34,7 +35,6 @@ from vggrepro.evaluation.measuring.rescaled_image import ImageReading
 from vggrepro.evaluation.net_files import NetFiles, files_for_names, files_for_options
 from vggrepro.evaluation.protocols import AVERAGES, BEFORE, PROTOCOLS, Member
 from vggrepro.paper.nets import PROTOTXT
-from vggrepro.runtime.precision import Precision
 from vggrepro.system.ranks import Alone, Ranks
 from vggrepro.system.threads import default_threads
 

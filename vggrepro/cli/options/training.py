@@ -10,23 +10,28 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from vggrepro.caffe.messages import SolverParameter
-from vggrepro.cli.options.device import add_device_option, add_precision_option, add_threads_option, placed
+from vggrepro.cli.options.device import (
+    add_device_option,
+    add_precision_option,
+    add_threads_option,
+    placed,
+)
 from vggrepro.cli.options.evaluation import add_demo_option, add_prototxt_option
 from vggrepro.cli.options.images import add_seed_option
 from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.refuse import refuse_without
+from vggrepro.cli.options.training_device import add_exchange_option
 from vggrepro.cli.options.values import amount, natural, positive
+from vggrepro.emit import Precision
 from vggrepro.errors import DeviceError, OptionError
 from vggrepro.paper.nets import PROTOTXT, solver_prototxt
 from vggrepro.paper.trainings import Preset, find_preset
-from vggrepro.runtime.precision import Precision
 from vggrepro.system.ranks import Ranks
 from vggrepro.training.assemble import InitialWeights, check_kept, find_state, images_per_iteration
 from vggrepro.training.definition import Definition, read_definition, weight_names
 from vggrepro.training.gradient_exchange import ExchangeKind
 from vggrepro.training.initialise import PRESET_SCHEME, SCHEMES, VARIANCE_STD, Fillers, Scheme
 from vggrepro.training.signals import EFFECTS, Effect, Signals
-from vggrepro.training.solver import TrainingPrecision
 
 StopCode = Literal["signal", "0"]
 
@@ -122,12 +127,6 @@ class RunSettings:
     def signals(self) -> Signals:
         """What notes the signals during the run."""
         return Signals(self.sigint_effect, self.sighup_effect, self.sigterm_effect, self.sigusr1_effect)
-
-    def training_precision(self) -> TrainingPrecision:
-        """Raises OptionError for float16, in which small gradients and steps vanish."""
-        if self.precision == "fp16":
-            raise OptionError("--precision fp16: of evaluation alone, expected fp32 or tf32")
-        return self.precision
 
     def code_of(self, number: int) -> int:
         """The exit code of a run that a signal stopped: 128 and its number, as shells have it, or 0."""
@@ -263,7 +262,9 @@ def add_weight_options(options: Options) -> None:
 
 def add_run_options(options: Options) -> None:
     """Add the options of :class:`RunSettings`."""
-    _add_device_options(options)
+    add_device_option(options, RunSettings.device)
+    add_precision_option(options)
+    add_exchange_option(options)
     add_threads_option(options)
     options.add_argument(
         "--snapshot-prefix",
@@ -297,18 +298,6 @@ def add_run_options(options: Options) -> None:
         "--log", type=Path, metavar="FILE", help="JSON lines (default: the snapshot prefix with .jsonl)"
     )
     _add_signal_options(options)
-
-
-def _add_device_options(options: Options) -> None:
-    add_device_option(options, RunSettings.device)
-    add_precision_option(options)
-    options.add_argument(
-        "--exchange",
-        choices=get_args(ExchangeKind),
-        default=RunSettings.exchange,
-        help="how several ranks sum their gradients: mpi, through the host's memory, or nccl, from GPU to GPU"
-        " (default: mpi)",
-    )
 
 
 def _add_signal_options(options: Options) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from vggrepro.data.arrays import Singles
 from vggrepro.data.decode import Pixels
 from vggrepro.data.mean_image import MeanImage
+from vggrepro.emit import Precision
 from vggrepro.errors import DeviceMemoryError, NetError, ProtocolError, WeightsError, did_you_mean
 from vggrepro.evaluation.measuring.pipeline import Execution, ImageSet, Pipeline
 from vggrepro.evaluation.net_files import NetFiles
@@ -24,7 +25,7 @@ from vggrepro.net.net import Net
 from vggrepro.net.requirements import layers_without_weights, picture_input
 from vggrepro.net.transforms.fully_convolutional import fully_convolutional
 from vggrepro.runtime.device import parse_device
-from vggrepro.runtime.precision import Precision, prepare_precision
+from vggrepro.runtime.precision import prepare_precision
 from vggrepro.runtime.session import Session
 from vggrepro.runtime.upload import CropsToBlob
 

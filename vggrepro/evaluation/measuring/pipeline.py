@@ -25,6 +25,7 @@ from vggrepro.data.preprocess import to_blob
 from vggrepro.data.reading import OnBadImage
 from vggrepro.data.sources.base import Source
 from vggrepro.data.squashed import squashed_notice
+from vggrepro.emit import Precision
 from vggrepro.errors import DataError, ProtocolError
 from vggrepro.evaluation.measuring.rescaled_image import ImageReading, RescaledImage, cut_view, read_in_ways
 from vggrepro.evaluation.measuring.view_batches import (
@@ -37,7 +38,6 @@ from vggrepro.evaluation.measuring.view_batches import (
 from vggrepro.evaluation.protocols import BEFORE, ReadingChanges, Stream
 from vggrepro.runtime.device import parse_device
 from vggrepro.runtime.pinned import PinnedArrays
-from vggrepro.runtime.precision import Precision
 from vggrepro.system.threads import ordered_map
 
 _BLOBS_AHEAD = 3
