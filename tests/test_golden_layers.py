@@ -20,6 +20,10 @@ RANDOM = [c for c in CASES if c.about.get("random")]
 named = {"ids": lambda c: c.folder.name}
 
 
+def convolves(case: ReferenceCase) -> bool:
+    return "onvolution" in case.files.net.read_text()
+
+
 def assert_passed(differences: list[Difference]) -> None:
     assert differences
     assert not [d for d in differences if not d.passed]
@@ -51,6 +55,17 @@ def test_reference(case: ReferenceCase) -> None:
 @pytest.mark.parametrize("case", [c for c in EXACT if c.entry["backward"]], **named)
 def test_backward(case: ReferenceCase) -> None:
     assert_passed(check_backward(case, case.load(), threads=1))
+
+
+@pytest.mark.parametrize("case", [c for c in EXACT if "ooling" in c.files.net.read_text()], **named)
+def test_forward_by_the_rules_for_cuda(case: ReferenceCase) -> None:
+    """On the CPU, where the same graph gives the same numbers."""
+    assert_passed(check_forward(case, case.load(), threads=1, rules="cuda"))
+
+
+@pytest.mark.parametrize("case", [c for c in EXACT if c.entry["backward"] and convolves(c)], **named)
+def test_backward_by_the_rules_for_cuda(case: ReferenceCase) -> None:
+    assert_passed(check_backward(case, case.load(), threads=1, rules="cuda"))
 
 
 @pytest.mark.parametrize("case", RANDOM, **named)

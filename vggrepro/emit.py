@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import google.protobuf
 import numpy as np
@@ -27,6 +27,12 @@ IR_VERSION = 8
 
 FLOAT = onnx.TensorProto.FLOAT
 """What a Cast to float32 is told."""
+
+DeviceKind = Literal["cpu", "cuda"]
+"""Kinds of devices for which rules may choose different operators for the same sum."""
+
+Precision = Literal["fp32", "tf32", "fp16"]
+"""How exactly a GPU computes products: its float32, TF32's ten bits of mantissa, or float16 throughout."""
 
 Shape = tuple[int, ...]
 Dims = tuple[int | None, ...]
@@ -54,9 +60,11 @@ class Value:
 
 
 class GraphBuilder:
-    """Nodes, constants and unique names of one ONNX graph under construction."""
+    """Nodes, constants and unique names of one ONNX graph under construction. ``device`` is the kind of
+    device that the graph is made for: results are the same on every other, speed is not."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: DeviceKind = "cpu") -> None:
+        self.device: DeviceKind = device
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, npt.NDArray[Any]] = {}
         self._by_content: dict[tuple[str, Shape, bytes], str] = {}

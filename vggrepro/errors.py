@@ -151,6 +151,10 @@ class DeviceError(VggReproError):
     """A device or execution provider that was asked for does not work."""
 
 
+class DeviceMemoryError(DeviceError):
+    """A GPU's memory is full."""
+
+
 class DataError(VggReproError):
     """Images, labels or databases that cannot be used."""
 

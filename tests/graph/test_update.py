@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from vggrepro.graph.update import RULES, Hyper, accumulate_graph, square_graph, update_graph
+from vggrepro.graph.update import RULES, Hyper, accumulate_graph, copy_graph, square_graph, update_graph
 from vggrepro.runtime.session import Session
 
 HYPER = Hyper(momentum=0.9, momentum2=0.99, delta=1e-3, rms_decay=0.8)
@@ -98,3 +98,10 @@ def test_accumulate_and_square() -> None:
     got = Session(accumulate_graph(), threads=1).run({"a": W, "g": G})
     np.testing.assert_array_equal(got["a'"], W + G)
     np.testing.assert_allclose(Session(square_graph(), threads=1).run({"g": G})["s"], (G**2).sum(), rtol=1e-6)
+
+
+def test_copy() -> None:
+    graph = copy_graph({"a:0": W.shape, "a:1": ()})
+    got = Session(graph, threads=1).run({"a:0": W, "a:1": np.float32(2).reshape(())})
+    np.testing.assert_array_equal(got["a:0'"], W)
+    assert got["a:1'"] == 2

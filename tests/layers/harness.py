@@ -25,7 +25,7 @@ from onnx import helper
 
 from vggrepro import emit
 from vggrepro.caffe.messages import TEST, LayerParameter
-from vggrepro.emit import Dims, GraphBuilder, Value
+from vggrepro.emit import DeviceKind, Dims, GraphBuilder, Value
 from vggrepro.errors import naming
 from vggrepro.layers.base import Emitted, Layer, Needed, layer_class
 
@@ -98,6 +98,7 @@ def check_gradient(
     most: int = 120,
     seed: int = 0,
     without_kernel: Sequence[str] = (),
+    device: DeviceKind = "cpu",
 ) -> list[np.ndarray | None]:
     """``layer.grad`` equals central differences of ``layer.reference`` in float64.
 
@@ -106,7 +107,8 @@ def check_gradient(
     ``atol``: by default 2e-5 of an array's largest magnitude, and 1e-5 of the largest in ``d_tops``,
     for what cancels out.
     ``most``: elements checked in each array, drawn with ``seed``. A gradient that the rule leaves
-    None counts as zeros. The data must be ``step`` away from kinks: see :func:`tie_free`.
+    None counts as zeros. The data must be ``step`` away from kinks: see :func:`tie_free`. ``device``: the
+    kind whose rules are followed; the graph runs on the CPU all the same.
     """
     rng = np.random.default_rng(seed)
     shapes = layer.out_shapes([b.shape for b in bottoms])
@@ -116,7 +118,14 @@ def check_gradient(
         d_tops = [tie_free(rng, shape) for shape in shapes]
     needed = needed or _everything(layer, bottoms)
     got = run_gradient(
-        layer, bottoms, params, d_tops, states=states, needed=needed, without_kernel=without_kernel
+        layer,
+        bottoms,
+        params,
+        d_tops,
+        states=states,
+        needed=needed,
+        without_kernel=without_kernel,
+        device=device,
     )
     arrays = _doubles([*bottoms, *params])
     floor = 1e-5 * max((float(np.abs(d).max(initial=0)) for d in d_tops if d is not None), default=0)
@@ -149,10 +158,11 @@ def run_gradient(
     states: Sequence[np.ndarray] = (),
     needed: Needed | None = None,
     without_kernel: Sequence[str] = (),
+    device: DeviceKind = "cpu",
 ) -> list[np.ndarray | None]:
     """The gradients of bottoms, then parameters, for a test with its own expectation."""
     needed = needed or _everything(layer, bottoms)
-    built = _Built(layer, bottoms, params, states)
+    built = _Built(layer, bottoms, params, states, device=device)
     fed = iter(built.inputs("d_top", [d for d in d_tops if d is not None]))
     names = [None if d is None else next(fed).name for d in d_tops]
     gradients = layer.grad(built.g, built.emitted.saved, names, needed)
@@ -227,11 +237,12 @@ class _Built:
         params: Sequence[np.ndarray],
         states: Sequence[np.ndarray],
         dims: Sequence[Dims] | None = None,
+        device: DeviceKind = "cpu",
     ) -> None:
         shapes = [b.shape for b in bottoms]
         declared = [p.shape for p in layer.param_defs(shapes)]
         assert declared == [p.shape for p in params], f"param_defs says {declared}"
-        self.g, self.feeds = GraphBuilder(), {}
+        self.g, self.feeds = GraphBuilder(device), {}
         self.infos: list[onnx.ValueInfoProto] = []
         values = [
             self.inputs("bottom", bottoms, dims),

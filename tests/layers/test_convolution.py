@@ -6,9 +6,11 @@ from conv_cases import ConvCase, conv_cases
 from harness import check_forward, check_gradient, parse, run_gradient, tie_free
 from hypothesis import given, settings
 
+from vggrepro.emit import DeviceKind
 from vggrepro.errors import NetError, ShapeError, UnsupportedError, VggReproError
 from vggrepro.layers.base import Layer, Needed
 from vggrepro.layers.rules import correlation
+from vggrepro.layers.rules.correlation import RULES
 
 some = settings(max_examples=100, deadline=None)
 
@@ -20,10 +22,11 @@ def test_forward_equals_the_reference(case: ConvCase) -> None:
     check_forward(case.layer(), bottoms, params, dims=[case.dims] * case.bottoms)
 
 
+@pytest.mark.parametrize("device", RULES)
 @given(case=conv_cases("Convolution"))
 @some
-def test_gradient_equals_differences(case: ConvCase) -> None:
-    check_gradient(case.layer(), *case.arrays(), most=30)
+def test_gradient_equals_differences(case: ConvCase, device: DeviceKind) -> None:
+    check_gradient(case.layer(), *case.arrays(), most=30, device=device)
 
 
 def test_a_window_beyond_a_short_input_counts_once() -> None:
@@ -34,7 +37,8 @@ def test_a_window_beyond_a_short_input_counts_once() -> None:
     x, w = np.float32([[[[1, 2], [3, 4]]]]), np.arange(1, 10, dtype=np.float32).reshape(1, 1, 3, 3)
     (y,) = check_forward(layer, [x], [w])
     assert y.tolist() == [[[[1 * 1 + 2 * 2 + 4 * 3 + 5 * 4]]]]
-    check_gradient(layer, [x], [w])
+    for device in RULES:
+        check_gradient(layer, [x], [w], device=device)
 
 
 def test_rows_that_no_window_reads_get_no_gradient() -> None:
@@ -45,12 +49,15 @@ def test_rows_that_no_window_reads_get_no_gradient() -> None:
     assert (dx[:, :, [0, 1, 3, 4]][..., [0, 1, 3, 4]] == 2).all()
 
 
-def test_many_images_are_unfolded_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("device", RULES)
+def test_many_images_are_unfolded_a_few_at_a_time(
+    device: DeviceKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rng = np.random.default_rng(0)
     layer = parse('type: "Convolution" convolution_param { num_output: 4 kernel_size: 3 group: 2 stride: 2 }')
     x, w, b = tie_free(rng, (5, 2, 7, 6)), tie_free(rng, (4, 1, 3, 3)), tie_free(rng, (4,))
-    monkeypatch.setattr(correlation, "CHUNK", 2 * 2 * 9 * 3 * 2)  # two images
-    check_gradient(layer, [x], [w, b])
+    monkeypatch.setitem(correlation.CHUNK, device, 2 * 2 * 9 * 3 * 2)  # two images
+    check_gradient(layer, [x], [w, b], device=device)
 
 
 def test_only_what_is_needed_is_computed() -> None:

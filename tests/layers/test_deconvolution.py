@@ -5,7 +5,9 @@ from conv_cases import ConvCase, conv_cases
 from harness import check_forward, check_gradient, parse
 from hypothesis import given, settings
 
+from vggrepro.emit import DeviceKind
 from vggrepro.errors import ShapeError
+from vggrepro.layers.rules.correlation import RULES
 
 some = settings(max_examples=100, deadline=None)
 
@@ -17,10 +19,11 @@ def test_forward_equals_the_reference(case: ConvCase) -> None:
     check_forward(case.layer(), bottoms, params, dims=[case.dims] * case.bottoms)
 
 
+@pytest.mark.parametrize("device", RULES)
 @given(case=conv_cases("Deconvolution"))
 @some
-def test_gradient_equals_differences(case: ConvCase) -> None:
-    check_gradient(case.layer(), *case.arrays(), most=30)
+def test_gradient_equals_differences(case: ConvCase, device: DeviceKind) -> None:
+    check_gradient(case.layer(), *case.arrays(), most=30, device=device)
 
 
 def test_work_and_weight() -> None:

@@ -8,6 +8,7 @@ from harness import check_forward, check_gradient, parse
 from shape_cases import values
 
 from vggrepro.errors import NetError, ShapeError
+from vggrepro.layers.rules.correlation import RULES
 
 SHAPE = (2, 5, 7, 6)
 WINDOW = "kernel_h: 3 kernel_w: 2 stride: 2 pad: 1 dilation: 2"
@@ -38,7 +39,8 @@ def test_forward_and_gradient(type_: str) -> None:
     x, weight, bias = values(0, SHAPE), values(1, (5, 1, 3, 2)), values(2, (5,))
     (top,) = check_forward(layer, [x], [weight, bias], dims=[(None, 5, None, None)])
     np.testing.assert_allclose(top, by_hand(x, weight, bias), rtol=1e-4, atol=1e-5)
-    check_gradient(layer, [x], [weight, bias])
+    for device in RULES:
+        check_gradient(layer, [x], [weight, bias], device=device)
     plain = layer_of(type_, "kernel_size: 3 bias_term: false")
     assert [d.shape for d in plain.param_defs([SHAPE])] == [(5, 1, 3, 3)]
     check_forward(plain, [x], [values(1, (5, 1, 3, 3))])

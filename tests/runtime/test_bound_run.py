@@ -106,3 +106,23 @@ def test_a_failing_gpu_is_an_error_of_ours() -> None:
         BoundRun(Broken(), Device("cuda", 1)).run()
     with pytest.raises(RuntimeError, match="CUDA failure 700"):
         BoundRun(Broken(), CPU).run()
+
+
+def test_started_runs_are_done_when_a_later_one_is(session: Session) -> None:
+    array = DeviceArray(3, CPU)
+    array.write(np.ones(3, np.float32))
+    run, rate = bound(session, array, 0, 3)
+    rate.set(2)
+    for _ in range(3):
+        run.start()
+    assert run.run() == {"total": 48.0}
+
+
+def test_inputs_share_an_array(session: Session) -> None:
+    array = np.full((), 3, np.float32)
+    run = session.bind()
+    run.feed_together(["rate"], array)
+    run.feed_together([], array)
+    run.feed("x", np.ones(2, np.float32))
+    run.return_output("total")
+    assert run.run() == {"total": 6.0}

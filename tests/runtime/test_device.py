@@ -9,7 +9,8 @@ import onnxruntime
 import pytest
 
 import vggrepro.runtime.device as module
-from vggrepro.errors import DeviceError
+from vggrepro.errors import DeviceError, DeviceMemoryError
+from vggrepro.runtime.cuda_state import Memory
 from vggrepro.runtime.device import Device, as_device, parse_device, require
 
 
@@ -105,3 +106,22 @@ def test_no_memory_on_the_host_is_a_memory_error(text):
     with pytest.raises(MemoryError, match=text):
         Device("cpu").explain(RuntimeError(text))
     Device("cpu").explain(RuntimeError("a bug"))
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "Error in execution: Failed to allocate memory for requested buffer of size 411041792",
+        "CUDA failure 2: out of memory ; GPU=0",
+        "CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED",
+    ],
+)
+def test_a_full_gpu_has_an_error_of_its_own(reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Device, "memory", lambda _: Memory(2**30, 8 * 2**30))
+    with pytest.raises(DeviceMemoryError) as caught:
+        Device("cuda", 1).explain(RuntimeError(reason))
+    assert str(caught.value) == "device cuda:1: out of memory (1.0 of 8.0 GiB are free)"
+
+
+def test_a_cpu_has_no_memory_to_tell_of() -> None:
+    assert Device("cpu").memory() is None

@@ -57,3 +57,22 @@ def test_scalars_change() -> None:
     assert scalar.value.numpy() == 0
     scalar.set(0.1)
     assert scalar.value.numpy() == np.float32(0.1)
+
+
+def test_only_a_change_is_sent_to_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[float] = []
+
+    class Value:
+        def update_inplace(self, array: np.ndarray) -> None:
+            sent.append(float(array))
+
+    scalar = DeviceScalar(CPU)
+    monkeypatch.setattr(scalar, "value", Value())
+    for number in (0, 2, 2, 3, -0.0, 0, float("nan"), float("nan")):
+        scalar.set(number)
+    np.testing.assert_array_equal(sent, [2, 3, -0.0, 0, np.nan])
+
+
+def test_a_view_in_another_shape() -> None:
+    view = DeviceView(DeviceArray(12, CPU), 4, (2, 3)).shaped((6,))
+    assert (view.offset, view.shape) == (4, (6,))

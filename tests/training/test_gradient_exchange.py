@@ -17,7 +17,7 @@ from vggrepro.runtime.device import Device
 from vggrepro.runtime.device_array import DeviceArray
 from vggrepro.system.ranks import Alone, find_ranks
 from vggrepro.training import gradient_exchange as averaging
-from vggrepro.training.gradient_exchange import begin_sum
+from vggrepro.training.gradient_exchange import MpiExchange, begin_sum
 
 MPIRUN = Path(sys.executable).parent / "mpirun"
 
@@ -116,3 +116,15 @@ def test_no_launcher_no_mpi(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PMI_SIZE", "PMIX_RANK", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS"):
         monkeypatch.delenv(name, raising=False)
     assert find_ranks() == Alone()
+
+
+def test_mpi_shares_the_first_ranks_array() -> None:
+    class Second(Alone):
+        def copy_first(self, array: np.ndarray) -> None:
+            array[:] = 7
+
+    array = DeviceArray(3, Device("cpu"))
+    MpiExchange(Alone()).share(array)
+    assert not array.read().any()
+    MpiExchange(Second(rank=1, size=2)).share(array)
+    np.testing.assert_array_equal(array.read(), [7, 7, 7])

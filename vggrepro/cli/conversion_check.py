@@ -123,12 +123,17 @@ def compare_blobs(
 ) -> list[dict[str, Any]]:
     """Compare every blob with the reference of the net as it was before folding and surgery, and print
     tables. Returns what there is to say of each run, ready for JSON."""
-    from vggrepro.runtime.session import Session  # takes time that a mere conversion does not need
+    from vggrepro.runtime.device import parse_device  # takes time that a mere conversion does not need
+    from vggrepro.runtime.session import Session
 
     net = conversion.net
     blobs = [blob for blob in net.blobs if blob not in net.inputs]
     graph = build_forward(
-        net, outputs=blobs, fully_convolutional=conversion.fully_conv, fixed=conversion.fixed
+        net,
+        outputs=blobs,
+        fully_convolutional=conversion.fully_conv,
+        fixed=conversion.fixed,
+        device=parse_device(device).kind,
     )
     if conversion.preprocessing is not None:
         graph = with_preprocessing(graph, conversion.preprocessing)

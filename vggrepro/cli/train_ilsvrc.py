@@ -23,6 +23,7 @@ from vggrepro.cli.options.training import (
     add_weight_options,
     definition_of,
 )
+from vggrepro.cli.options.training_device import training_precision
 from vggrepro.cli.options.training_images import (
     AugmentationOptions,
     ImageOptions,
@@ -114,12 +115,14 @@ class TrainingOptions:
             seed=solver.seed,
             device=run.placed(definition, ranks),
             threads=run.threads,
+            precision=training_precision(run.precision),
             tests=not options.images.no_test,
             watch=run.watch,
             patience=run.patience or TrainingPlan.patience,
             keep=run.keep,
             keep_best=run.keep_best,
             ranks=ranks,
+            exchange=run.exchange,
         )
 
 
@@ -205,5 +208,5 @@ def _evaluate_demo(options: TrainingOptions, plan: TrainingPlan, training: Train
         options.augmentation.kernel,
         max_pixels=decoding.max_pixels,
     )
-    running = RunningOptions(plan.device, plan.threads, options.images.workers)
+    running = RunningOptions(plan.device, plan.threads, options.images.workers, precision=plan.precision)
     training_demo.evaluate_demo(weights, plan.images.augmentation.mean_bgr, reading, running)

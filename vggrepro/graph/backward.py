@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import onnx
 
-from vggrepro.emit import Shape, Value
+from vggrepro.emit import DeviceKind, Shape, Value
 from vggrepro.errors import GradientError, NetError, did_you_mean
 from vggrepro.graph.assembly import Outputs, assemble_graph
 from vggrepro.graph.backward_pass import emit_backward
@@ -35,8 +35,10 @@ def gradient_model(net: Net, *, params: bool = True, inputs: Sequence[str] = ())
     return build_gradient(net, params=params, inputs=inputs).to_model()
 
 
-def build_gradient(net: Net, *, params: bool = True, inputs: Sequence[str] = ()) -> Graph:
-    """As :func:`gradient_model`, with large constants left outside."""
+def build_gradient(
+    net: Net, *, params: bool = True, inputs: Sequence[str] = (), device: DeviceKind = "cpu"
+) -> Graph:
+    """As :func:`gradient_model`, by the rules for a kind of device, with large constants left outside."""
     for blob in inputs:
         if blob not in net.blobs:
             there = f"it has {', '.join(net.blobs)}{did_you_mean(blob, net.blobs)}"
@@ -49,7 +51,7 @@ def build_gradient(net: Net, *, params: bool = True, inputs: Sequence[str] = ())
     if not inputs and not (params and net.param_uses):
         lacks = "no parameters" if params else "nothing else asked of it"
         raise GradientError(f"net {net.name!r}: has {lacks}: name blobs in inputs to take their gradients")
-    forward = emit_forward(net, symbolic_dims(net, FIXED))
+    forward = emit_forward(net, symbolic_dims(net, FIXED), device)
     needed = needed_gradients(net, params=params, values=frozenset(inputs))
     backward = emit_backward(forward, needed, _fed_values(net, tops))
     uses = net.param_uses if params else ()

@@ -12,9 +12,10 @@ from vggrepro.graph.model import Graph
 IMAGES, SHIFTS, BLOB = "images", "shifts", "blob"
 
 
-def crops_to_blob_graph(channels: int, side: int) -> Graph:
+def crops_to_blob_graph(channels: int, side: int | None) -> Graph:
     """``blob`` (N, C, side, side), float32, from ``images`` (N, side, side, C), uint8, and ``shifts`` (N, C),
-    float32: what to add to every pixel of each image."""
+    float32: what to add to every pixel of each image. Without a side the images have any size."""
+    height, width = ("H", "W") if side is None else (side, side)
     g = GraphBuilder()
     for name in (IMAGES, SHIFTS, BLOB):
         g.reserve(name)
@@ -24,9 +25,9 @@ def crops_to_blob_graph(channels: int, side: int) -> Graph:
         "prepare",
         g,
         [
-            tensor_info(IMAGES, ["N", side, side, channels], np.uint8),
+            tensor_info(IMAGES, ["N", height, width, channels], np.uint8),
             tensor_info(SHIFTS, ["N", channels], np.float32),
         ],
-        [tensor_info(BLOB, ["N", channels, side, side], np.float32)],
+        [tensor_info(BLOB, ["N", channels, height, width], np.float32)],
         {BLOB: blob},
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import onnx
 
+from vggrepro.emit import DeviceKind
 from vggrepro.errors import FixedShapeError, NetError, ShapeError, did_you_mean
 from vggrepro.graph.assembly import Outputs, assemble_graph
 from vggrepro.graph.embedded_preprocessing import Preprocessing, with_preprocessing
@@ -94,9 +95,10 @@ def build_forward(
     fully_convolutional: bool = False,
     fixed: bool = False,
     extra_metadata: Mapping[str, str] | None = None,
+    device: DeviceKind = "cpu",
 ) -> Graph:
-    """The net's forward pass as its layers say it, for this package's own sessions; the rest is as in
-    :func:`build_deployed`."""
+    """The net's forward pass as its layers say it, for this package's own sessions on a kind of device; the
+    rest is as in :func:`build_deployed`."""
     if fully_convolutional:
         net = to_fully_convolutional(net)
     wanted = list(net.outputs if outputs is None else outputs)
@@ -109,14 +111,20 @@ def build_forward(
     *freer, last = [BATCH_AND_SIZE] if fully_convolutional else [BATCH_AND_SIZE, BATCH, FIXED]
     for free in [] if fixed else freer:
         try:
-            return _build(net, free, wanted, extra_metadata)
+            return _build(net, free, wanted, extra_metadata, device)
         except (FixedShapeError, ShapeError, NetError):
             continue
-    return _build(net, FIXED if fixed else last, wanted, extra_metadata)
+    return _build(net, FIXED if fixed else last, wanted, extra_metadata, device)
 
 
-def _build(net: Net, free: frozenset[int], wanted: Sequence[str], extra: Mapping[str, str] | None) -> Graph:
-    forward = emit_forward(net, symbolic_dims(net, free))
+def _build(
+    net: Net,
+    free: frozenset[int],
+    wanted: Sequence[str],
+    extra: Mapping[str, str] | None,
+    device: DeviceKind,
+) -> Graph:
+    forward = emit_forward(net, symbolic_dims(net, free), device)
     return assemble_graph(
         forward,
         Outputs(blobs=list(dict.fromkeys(wanted))),

@@ -9,13 +9,13 @@ inputs: in every rule an old value is last read before, or by the very node that
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import onnx
 
-from vggrepro.emit import GraphBuilder, tensor_info
+from vggrepro.emit import GraphBuilder, Shape, tensor_info
 from vggrepro.graph.assembly import assemble_plain
 from vggrepro.graph.model import Graph
 from vggrepro.graph.naming import history_name, moved_name
@@ -145,6 +145,21 @@ def accumulate_graph() -> Graph:
     total = moved_name(TOTAL)
     return assemble_plain(
         "accumulate", g, _flat(TOTAL, GRADIENT), _flat(total), {total: g.op("Add", TOTAL, GRADIENT)}
+    )
+
+
+def copy_graph(shapes: Mapping[str, Shape]) -> Graph:
+    """A copy of each array, by its name."""
+    g = GraphBuilder()
+    for name in shapes:
+        g.reserve(name)
+        g.reserve(moved_name(name))
+    return assemble_plain(
+        "copy",
+        g,
+        [tensor_info(name, shape, np.float32) for name, shape in shapes.items()],
+        [tensor_info(moved_name(name), shape, np.float32) for name, shape in shapes.items()],
+        {moved_name(name): g.op("Identity", name) for name in shapes},
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vggrepro.emit import DeviceKind
 from vggrepro.errors import FixedShapeError, NetError, ShapeError
 from vggrepro.graph.assembly import Outputs, assemble_graph
 from vggrepro.graph.forward_pass import emit_forward
@@ -11,19 +12,19 @@ from vggrepro.graph.training_step import total_loss
 from vggrepro.net.net import Net
 
 
-def build_validation(net: Net, *, loss: bool = False) -> Graph:
+def build_validation(net: Net, *, loss: bool = False, device: DeviceKind = "cpu") -> Graph:
     """A graph from the net's inputs and the parameters under their owners' keys to the net's outputs, and
     with ``loss`` to the whole loss too. The number of samples is free where the layers allow it
     (:meth:`Graph.is_free`). States begin anew in each run. Raises NetError if the loss is asked for and
     nothing has a loss weight."""
     try:
-        return _build(net, BATCH, loss=loss)
+        return _build(net, BATCH, device, loss=loss)
     except (FixedShapeError, ShapeError, NetError):
-        return _build(net, FIXED, loss=loss)
+        return _build(net, FIXED, device, loss=loss)
 
 
-def _build(net: Net, free: frozenset[int], *, loss: bool) -> Graph:
-    forward = emit_forward(net, symbolic_dims(net, free))
+def _build(net: Net, free: frozenset[int], device: DeviceKind, *, loss: bool) -> Graph:
+    forward = emit_forward(net, symbolic_dims(net, free), device)
     total = total_loss(forward) if loss else None
     owned = [use for use in net.param_uses if use.owner == use.key]
     return assemble_graph(forward, Outputs(total, list(net.outputs), following=False), fed_params=owned)

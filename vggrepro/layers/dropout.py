@@ -80,7 +80,8 @@ class Dropout(Layer[str | None]):
             return Emitted((g.op("Mul", x.name, factor),), factor)
         state = states[0].name
         kept = indicator(g, self.masks.emit(g, x, state))
-        factors = g.op("Reshape", times(g, kept, self.factor), g.op("Shape", x.name))
+        shape = g.op("Shape", x.name) if None in x.dims else g.ints(x.shape)
+        factors = g.op("Reshape", times(g, kept, self.factor), shape)
         following = g.op("Add", state, g.ints([1, 0]))
         return Emitted((g.op("Mul", x.name, factors),), saved=factors, next_states=(following,))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from vggrepro.layers.base import (
     register,
 )
 from vggrepro.layers.rules.axes import canonical_axis
+from vggrepro.layers.rules.element_count import element_count
 
 SUM, ASUM, SUMSQ, MEAN = (
     ReductionParameter.SUM,
@@ -68,6 +70,13 @@ class Reduction(Layer[Value]):
             top = g.op("Mul", top, g.const(self.coeff))
         return Emitted((top,), saved=x)
 
+    def _length(self, g: GraphBuilder, x: Value) -> str:
+        """How many elements become one."""
+        axis = canonical_axis(self.axis, x.rank, "Reduction")
+        if axis == 0:
+            return element_count(g, x)
+        return g.const(prod(Value(x.name, x.dims[axis:]).shape))
+
     def _reduced(self, x: Value) -> list[int]:
         return list(range(canonical_axis(self.axis, x.rank, "Reduction"), x.rank))
 
@@ -78,9 +87,7 @@ class Reduction(Layer[Value]):
         assert dy is not None
         scaled = g.op("Mul", dy, g.const(self.coeff)) if self.coeff != 1 else dy
         if self.operation == MEAN:
-            rows = g.op("Cast", g.op("Size", dy), to=1)
-            values = g.op("Cast", g.op("Size", x.name), to=1)
-            scaled = g.op("Mul", scaled, g.op("Div", rows, values))
+            scaled = g.op("Div", scaled, self._length(g, x))
         wide = g.op("Unsqueeze", scaled, g.ints(self._reduced(x)))  # (outer..., 1, ..., 1)
         if self.operation == ASUM:
             return Gradients((g.op("Mul", g.op("Sign", x.name), wide),))

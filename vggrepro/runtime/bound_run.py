@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -50,11 +51,16 @@ class BoundRun:
 
     def feed(self, name: str, array: npt.NDArray[Any]) -> None:
         """Give an input for the coming runs: copied to the device, on the CPU shared."""
+        self.feed_together([name], array)
+
+    def feed_together(self, names: Sequence[str], array: npt.NDArray[Any]) -> None:
+        """Give several inputs one array, which is copied once."""
         contiguous = np.ascontiguousarray(array).reshape(np.shape(array))
         value = onnxruntime.OrtValue.ortvalue_from_numpy(contiguous, self._device.kind, self._device.index)
-        self._held[name] = value
-        self._binding.bind_ortvalue_input(name, value)
-        self._note_labels(name, array)
+        for name in names:
+            self._held[name] = value
+            self._binding.bind_ortvalue_input(name, value)
+            self._note_labels(name, array)
 
     def read_host(self, name: str, array: npt.NDArray[Any]) -> None:
         """Let the coming runs read an input from a contiguous array in the host's memory, as it then is."""
@@ -72,21 +78,29 @@ class BoundRun:
         self._held[name] = scalar
         self._binding.bind_ortvalue_input(name, scalar.value)
 
+    def start(self) -> None:
+        """As :meth:`run` where nothing is returned, but without waiting for a GPU: later runs of the same
+        session come after this one, and a :meth:`run` of it waits for all of them."""
+        self._run(_unsynchronised())
+
     def run(self) -> dict[str, npt.NDArray[Any]]:
         """Run, and return the outputs of :meth:`return_output` by name. Raises LabelError for a label that is
         no class, DeviceError if a GPU fails."""
         self._check_labels()
         for name in self._returned:
             self._binding.bind_output(name, "cpu")  # that of the last run may have another shape
-        try:
-            self._raw.run_with_iobinding(self._binding)
-        except RuntimeError as error:
-            self._device.explain(error)
-            raise
+        self._run()
         if not self._returned:
             return {}
         values = dict(zip(self._outputs, self._binding.get_outputs(), strict=True))
         return {name: np.array(values[name].numpy()) for name in self._returned}
+
+    def _run(self, *options: Any) -> None:
+        try:
+            self._raw.run_with_iobinding(self._binding, *options)
+        except RuntimeError as error:
+            self._device.explain(error)
+            raise
 
     def _note_labels(self, name: str, values: npt.NDArray[Any] | DeviceView) -> None:
         if name in self._labelled:
@@ -99,6 +113,13 @@ class BoundRun:
 
     def _at(self, place: DeviceView) -> tuple[Any, ...]:
         return self._device.kind, self._device.index, np.float32, place.shape, place.address
+
+
+@cache
+def _unsynchronised() -> Any:
+    options = onnxruntime.RunOptions()
+    options.add_run_config_entry("disable_synchronize_execution_providers", "1")
+    return options
 
 
 def _in_host(array: npt.NDArray[Any]) -> tuple[Any, ...]:

@@ -13,7 +13,9 @@ from typing import Any
 
 import onnxruntime
 
-from vggrepro.errors import DeviceError
+from vggrepro.emit import DeviceKind
+from vggrepro.errors import DeviceError, DeviceMemoryError
+from vggrepro.runtime import cuda_state
 
 INSTALL_CUDA = 'install the CUDA libraries with: pip install "vggrepro[cuda]"'
 
@@ -21,12 +23,18 @@ INSTALL_CUDA = 'install the CUDA libraries with: pip install "vggrepro[cuda]"'
 _NO_MEMORY = ("Failed to allocate memory", "bad_alloc", "bad allocation")
 """What ONNX Runtime says where the host has no memory left; it has no exception of its own for that."""
 
+_NO_GPU_MEMORY = ("Failed to allocate memory", "out of memory", "ALLOC_FAILED")
+"""What ONNX Runtime and CUDA's libraries say where a GPU's memory is full."""
+
+_ERRORS = 3
+"""ONNX Runtime's severity from which on it writes to stderr."""
+
 
 @dataclass(frozen=True)
 class Device:
     """``kind`` is ONNX Runtime's name of the memory (cpu, cuda), ``index`` the number of the GPU."""
 
-    kind: str
+    kind: DeviceKind
     index: int = 0
 
     def __str__(self) -> str:
@@ -50,10 +58,31 @@ class Device:
         """Raise DeviceError where a GPU's driver or memory may be the reason, MemoryError where the host's
         memory is; another failure on the CPU is a bug."""
         lines = str(error).strip().splitlines() or [type(error).__name__]
+        if self.kind != "cpu" and any(words in str(error) for words in _NO_GPU_MEMORY):
+            raise DeviceMemoryError(f"device {self}: out of memory{self._free_memory()}") from error
         if self.kind != "cpu":
             raise DeviceError(f"device {self}: ONNX Runtime failed: {lines[0]}") from error
         if any(words in str(error) for words in _NO_MEMORY):
             raise MemoryError(f"ONNX Runtime: {lines[0]}") from error
+
+    def cuda_library(self) -> Any:
+        """What CUDA's own functions are called through; None for a CPU, and where nothing loads."""
+        if self.kind == "cpu":
+            return None
+        try:
+            return _load_provider()
+        except OSError:
+            return None
+
+    def memory(self) -> cuda_state.Memory | None:
+        """The GPU's memory; None for a CPU, and where it cannot be told."""
+        return cuda_state.memory(self.cuda_library(), self.index)
+
+    def _free_memory(self) -> str:
+        found = self.memory()
+        return (
+            "" if found is None else f" ({found.free / 2**30:.1f} of {found.total / 2**30:.1f} GiB are free)"
+        )
 
 
 def parse_device(text: str) -> Device:
@@ -83,18 +112,19 @@ def require(device: Device) -> None:
         )
     with redirect_stdout(io.StringIO()):  # it prints what it misses; the error below says it
         onnxruntime.preload_dlls(directory="")
-    reason = _load_failure()
+    try:
+        provider = _load_provider()
+    except OSError as error:
+        raise DeviceError(f"device {device}: CUDA does not load: {error}; {INSTALL_CUDA}") from error
+    reason = cuda_state.problem(provider, device.index)
     if reason:
-        raise DeviceError(f"device {device}: CUDA does not load: {reason}; {INSTALL_CUDA}")
+        raise DeviceError(f"device {device}: {reason}")
+    onnxruntime.set_default_logger_severity(_ERRORS)  # it warns that CUDA is no plugin, in every session
 
 
-def _load_failure() -> str:
-    """Why the CUDA provider's library cannot be opened, or nothing."""
+def _load_provider() -> Any:
+    """The CUDA provider's library. Raises OSError that names what is missing."""
     folder = Path(onnxruntime.__file__).parent / "capi"
     form = "{}.dll" if os.name == "nt" else "lib{}.so"
-    for name in ("onnxruntime_providers_shared", "onnxruntime_providers_cuda"):
-        try:
-            ctypes.CDLL(str(folder / form.format(name)), mode=ctypes.RTLD_GLOBAL)
-        except OSError as error:
-            return str(error)
-    return ""
+    names = ("onnxruntime_providers_shared", "onnxruntime_providers_cuda")
+    return [ctypes.CDLL(str(folder / form.format(name)), mode=ctypes.RTLD_GLOBAL) for name in names][-1]

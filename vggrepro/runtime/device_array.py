@@ -36,6 +36,10 @@ class DeviceView:
         """The contents, in this shape: on the CPU the memory itself, elsewhere a copy."""
         return self.array.read()[self.offset : self.offset + self.size].reshape(self.shape)
 
+    def shaped(self, shape: tuple[int, ...]) -> DeviceView:
+        """The same elements in another shape."""
+        return DeviceView(self.array, self.offset, shape)
+
     def part(self, start: int, count: int) -> DeviceView:
         """``count`` elements from ``start`` on, as a flat array."""
         return DeviceView(self.array, self.offset + start, (count,))
@@ -53,7 +57,11 @@ class DeviceArray:
         self._host = memory[start : start + size]
         self._value: Any = None
         if device.kind != "cpu":
-            self._value = onnxruntime.OrtValue.ortvalue_from_numpy(self._host, device.kind, device.index)
+            try:
+                self._value = onnxruntime.OrtValue.ortvalue_from_numpy(self._host, device.kind, device.index)
+            except RuntimeError as error:
+                device.explain(error)
+                raise
             self._host = np.empty(0, np.float32)
         self.address = int(self._value.data_ptr() if self._value is not None else self._host.ctypes.data)
         self.size = size
@@ -102,12 +110,17 @@ class Layout:
 
 
 class DeviceScalar:
-    """One float32 on a device, zero at first: bound into many runs and changed between them."""
+    """One float32 on a device, zero at first: bound into many runs and changed between them. Only a number
+    that is another one is sent to the device."""
 
     def __init__(self, device: Device) -> None:
         self.value = onnxruntime.OrtValue.ortvalue_from_numpy(
             np.zeros((), np.float32), device.kind, device.index
         )
+        self._number = np.zeros((), np.float32)
 
     def set(self, number: float) -> None:
-        self.value.update_inplace(np.array(number, np.float32))
+        new = np.array(number, np.float32)
+        if new.tobytes() != self._number.tobytes():
+            self.value.update_inplace(new)
+            self._number = new

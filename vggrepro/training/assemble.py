@@ -18,13 +18,14 @@ from vggrepro.runtime.device import parse_device
 from vggrepro.system.ranks import Alone, Ranks
 from vggrepro.system.threads import default_threads
 from vggrepro.training.definition import Definition
+from vggrepro.training.gradient_exchange import ExchangeKind
 from vggrepro.training.held_layers import Learning
 from vggrepro.training.initialise import PRETRAINED, Fillers, describe_copy
 from vggrepro.training.journal import Journal
 from vggrepro.training.loop import Settings, Training
 from vggrepro.training.run_record import RunRecord, read_record
 from vggrepro.training.snapshots import latest, record_beside, writes
-from vggrepro.training.solver import Solver
+from vggrepro.training.solver import Solver, TrainingPrecision
 from vggrepro.training.testing import TestNet
 from vggrepro.training.training_data import (
     CropsToBlob,
@@ -73,6 +74,7 @@ class TrainingPlan:
     batch: int | None = None
     seed: int | None = None
     device: str = "cpu"
+    precision: TrainingPrecision = "fp32"
     threads: int = 0
     tests: bool = True
     watch: str | None = None
@@ -80,6 +82,7 @@ class TrainingPlan:
     keep: int = 3
     keep_best: bool = True
     ranks: Ranks = field(default_factory=Alone)
+    exchange: ExchangeKind = "mpi"
 
 
 def assemble(plan: TrainingPlan, journal: Journal) -> Training:
@@ -96,12 +99,14 @@ def assemble(plan: TrainingPlan, journal: Journal) -> Training:
         plan.definition,
         weights=list(plan.initial.weights) or None,
         device=plan.device,
+        precision=plan.precision,
         threads=plan.threads,
         seed=seed,
         fillers=plan.initial.fillers,
         learning=plan.learning,
         input_shapes=shapes,
         ranks=plan.ranks,
+        exchange=plan.exchange,
     )
     _initialise(plan, solver, journal)
     data = _training_data(plan, solver)
@@ -264,6 +269,8 @@ def _facts(plan: TrainingPlan, images: int) -> Mapping[str, Any]:
         "patience": plan.patience,
         "learning": plan.learning,
     }
+    if plan.precision != "fp32":
+        facts["precision"] = plan.precision
     if plan.images is None:
         return facts
     augmentation = plan.images.augmentation

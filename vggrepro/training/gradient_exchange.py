@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 from vggrepro.runtime.device_array import DeviceArray
 from vggrepro.system.ranks import Ranks
@@ -12,6 +14,34 @@ BUCKET = 1 << 22
 
 Wait = Callable[[int], None]
 """Waits until the elements before this one are ready."""
+
+ExchangeKind = Literal["mpi", "nccl"]
+
+
+class GradientExchange(Protocol):
+    """How ranks exchange what is on their devices."""
+
+    def begin(self, gradients: DeviceArray) -> Wait:
+        """Start to replace gradients by their sum over all ranks, the same bits on each."""
+
+    def share(self, array: DeviceArray) -> None:
+        """Give every rank the first one's contents of an array."""
+
+
+@dataclass(frozen=True)
+class MpiExchange:
+    """Through the host's memory and MPI: for any device."""
+
+    ranks: Ranks
+
+    def begin(self, gradients: DeviceArray) -> Wait:
+        return begin_sum(self.ranks, gradients)
+
+    def share(self, array: DeviceArray) -> None:
+        if self.ranks.size > 1:
+            flat = array.read()
+            self.ranks.copy_first(flat)
+            array.write(flat)
 
 
 def ready(_: int) -> None:

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from vggrepro.net.net import build
 from vggrepro.runtime.bound_run import BoundRun
 from vggrepro.runtime.device import Device, as_device, require
 from vggrepro.runtime.device_array import DeviceArray, DeviceView
+from vggrepro.runtime.precision import prepare_precision
 from vggrepro.runtime.session import Session
 from vggrepro.system.caller_warning import warn_caller
 from vggrepro.system.ranks import Alone, Ranks
@@ -31,14 +32,19 @@ from vggrepro.training import snapshots
 from vggrepro.training.by_shapes import ByShapes
 from vggrepro.training.definition import Definition, read_definition
 from vggrepro.training.feeds import Feeds, fitted, shapes_of
-from vggrepro.training.gradient_exchange import begin_sum
+from vggrepro.training.gradient_exchange import ExchangeKind, GradientExchange, MpiExchange
 from vggrepro.training.held_layers import Learning, hold_all_but_fully_connected
 from vggrepro.training.initialise import Fillers
+from vggrepro.training.memory_advice import advising_passes
+from vggrepro.training.moved_statistics import MovedStatistics
+from vggrepro.training.nccl_exchange import NcclExchange
 from vggrepro.training.output_values import OutputValues, value_of
 from vggrepro.training.rates import learning_rate, next_step
 from vggrepro.training.solver_arrays import SolverArrays
 from vggrepro.training.updater import Updater
 from vggrepro.training.weight_files import PathLike, check_weight_files, weight_files
+
+TrainingPrecision = Literal["fp32", "tf32"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,8 @@ class _Pass:
     graph: Graph
     first: BoundRun
     others: BoundRun
+    copying: BoundRun | None
+    """The run that takes over what a pass has moved, if it moves any statistics."""
 
 
 class Solver:
@@ -55,15 +63,16 @@ class Solver:
 
     ``weights`` (a path or several) are copied by layer name; without them those that the solver itself
     names. The ``net`` path is taken from the working directory, as in Caffe, else from the solver file's
-    folder. Parameters, histories and gradients stay on ``device`` from step to step. ``threads``
-    bounds the CPU threads (0: all cores). ``net`` is the net in phase TRAIN, without its parameters: those
-    are ``params``. ``seed`` takes the place of ``random_seed``, ``fillers``
-    that of the net's fillers, ``input_shapes`` that of input shapes. ``learning`` "fc" has the fully
-    connected layers learn alone. ``proto`` is a fork's schema, as in ``load_net``.
+    folder. Parameters, histories and gradients stay on ``device`` from step to step; ``precision`` is that
+    of products and sums. ``threads`` bounds the CPU threads (0: all cores). ``net`` is the net in phase
+    TRAIN, without its parameters: those are ``params``. ``seed`` takes the place of ``random_seed``,
+    ``fillers`` that of the net's fillers, ``input_shapes`` that of input shapes. ``learning`` "fc" has the
+    fully connected layers learn alone. ``proto`` is a fork's schema, as in ``load_net``.
 
     With several ``ranks`` each has one such solver, on its part of every batch: all begin with the first
     one's parameters, gradients and losses are averaged over them, and dropout draws what it would draw
-    for the whole batch. (BatchNorm's statistics are of each rank's part, as in Caffe.)
+    for the whole batch. (BatchNorm's statistics are of each rank's part, as in Caffe.) ``exchange`` says how
+    gradients travel.
 
     Raises SolverError for a definition that Caffe would refuse, and all that ``load_net`` raises.
     """
@@ -74,6 +83,7 @@ class Solver:
         *,
         weights: PathLike | Sequence[PathLike] | None = None,
         device: Device | str = "cpu",
+        precision: TrainingPrecision = "fp32",
         threads: int = 0,
         seed: int | None = None,
         fillers: Fillers | None = None,
@@ -81,6 +91,7 @@ class Solver:
         input_shapes: Mapping[str, Shape] | None = None,
         ranks: Ranks | None = None,
         proto: PathLike | None = None,
+        exchange: ExchangeKind = "mpi",
     ) -> None:
         self.definition = _definition(solver_prototxt, proto)
         self.param = self.definition.param
@@ -94,25 +105,25 @@ class Solver:
         self.net = self._build_net(fillers, learning, input_shapes)
         check_weight_files(self.weight_files, self.definition, self.net)
         self._warn_of_debug_info()
-        self.device = as_device(device)
-        require(self.device)
+        self.device, self.tf32 = _prepared(device, precision), precision == "tf32"
+        self.exchange = _exchange(exchange, self.ranks, self.device)
         self.arrays = SolverArrays.allocate(
             self.net,
             self.device,
             histories=RULES[self.param.type].histories,
             accumulates=self.param.iter_size > 1,
         )
+        self._statistics = MovedStatistics(self.net, self.arrays, self.device, threads)
         self._passes = ByShapes(self._build_pass)
         graph = self._passes(self.net.inputs).graph
-        outputs = self.net.outputs
-        self._numbers = [LOSS, *(blob for blob in graph.blobs if math.prod(outputs[blob]) == 1)]
+        self._numbers = [LOSS, *(blob for blob in graph.blobs if math.prod(self.net.outputs[blob]) == 1)]
         self._others = [blob for blob in graph.blobs if blob not in self._numbers]
         self._initial = graph.states
         self._states = self._initial_states()
         self._updater = Updater(self.definition, self.net, self.arrays, self.device, threads, self.ranks.size)
         self.arrays.write(self.arrays.values, self.net.params)
         self.net = replace(self.net, params={})  # the device has them now
-        self._share(self.arrays.values)
+        self.exchange.share(self.arrays.values)
 
     def _build_net(
         self, fillers: Fillers | None, learning: Learning, input_shapes: Mapping[str, Shape] | None
@@ -140,10 +151,11 @@ class Solver:
     def _build_pass(self, shapes: Mapping[str, Shape]) -> _Pass:
         """The training step at some input shapes, on the solver's arrays."""
         net = self.net if shapes == self.net.inputs else self.net.reshape(shapes)
-        graph = build_training_step(net)
-        session = Session(graph, self.device, threads=self.threads, training=True)
+        graph = build_training_step(net, self.device.kind)
+        session = Session(graph, self.device, threads=self.threads, tf32=self.tf32, training=True)
         first = self._bind(graph, session, self.arrays.total)
-        return _Pass(graph, first, self._bind(graph, session, self.arrays.gradients))
+        others = self._bind(graph, session, self.arrays.gradients)
+        return _Pass(graph, first, others, self._statistics.copying(graph))
 
     @property
     def learning_rate(self) -> float:
@@ -187,7 +199,7 @@ class Solver:
                 raise SolverError(f"iteration {self.iteration}: the inputs end at pass {index}") from None
             results = self._forward_backward(feed, index)
             totals += [float(results[name].reshape(())) for name in self._numbers]
-        wait = begin_sum(self.ranks, self.arrays.total)
+        wait = self.exchange.begin(self.arrays.total)
         rate = learning_rate(self.param, self.iteration, self.current_step)
         self._updater.update(rate, self.iteration, wait)
         self.iteration += 1
@@ -205,10 +217,15 @@ class Solver:
                 run.bind_input(name, value)
             else:
                 run.feed(name, np.asarray(value, np.float32))
-        for state in built.graph.states:
-            run.feed(state.input, self._random(index) if state.random else self._states[state.input])
-        results = run.run()
-        self._keep(built.graph, results)
+        run.feed_together([s.input for s in built.graph.states if s.random], self._random(index))
+        kept = [state for state in built.graph.states if not state.random]
+        for state in kept:
+            run.feed(state.input, self._states[state.input])
+        with advising_passes(self.net, self.arrays, self.device, int(self.param.iter_size)):
+            results = run.run()
+        self._states = {state.input: results[state.output] for state in kept}
+        if built.copying is not None:
+            built.copying.run()
         if index > 0:
             self._updater.accumulate()
         return results
@@ -221,16 +238,6 @@ class Solver:
         first = self.ranks.rank * shape[0] if shape else 0
         return np.array([(self.seed + number) % 2**31, first], np.int64)
 
-    def _keep(self, graph: Graph, results: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Carry states over to the next pass, and moved statistics into the parameters."""
-        self._states = {state.input: results[state.output] for state in graph.states}
-        statistics = graph.statistics
-        moved = {
-            use.owner: results[statistics[use.key]] for use in self.net.param_uses if use.key in statistics
-        }
-        if moved:
-            self.arrays.write(self.arrays.values, moved)
-
     def _initial_states(self) -> dict[str, npt.NDArray[Any]]:
         return {state.input: state.initial for state in self._initial}
 
@@ -241,18 +248,13 @@ class Solver:
             run.bind_input(key, layout.on_device(self.arrays.values, key))
         for key, name in graph.gradients.items():
             run.bind_output(name, layout.on_device(gradients, key))
-        bound = set(graph.gradients.values())
+        self._statistics.bind(run, graph)
+        elsewhere = {*graph.gradients.values(), *graph.statistics.values()}
+        elsewhere |= {state.output for state in graph.states if state.random}
         for name in session.outputs:
-            if name not in bound:
+            if name not in elsewhere:
                 run.return_output(name)
         return run
-
-    def _share(self, array: DeviceArray) -> None:
-        """Give every rank the first one's contents of an array."""
-        if self.ranks.size > 1:
-            flat = array.read()
-            self.ranks.copy_first(flat)
-            array.write(flat)
 
     def snapshot(self) -> tuple[Path, Path]:
         """Write Caffe's own ``<prefix>_iter_<n>`` .caffemodel and .solverstate (or .h5), each at once
@@ -274,7 +276,7 @@ class Solver:
             warn_caller(f"{solverstate}: names no weight file: weights stay as they are")
         for history, stored in zip(self.arrays.histories, saved.histories, strict=True):
             self.arrays.write(history, stored)
-            self._share(history)
+            self.exchange.share(history)
         self.iteration, self.current_step = self.ranks.broadcast((saved.iteration, saved.current_step))
         self._states = self._initial_states()
 
@@ -285,7 +287,7 @@ class Solver:
         if missing:
             raise WeightsError(f"{path}: lacks {', '.join(missing)}, which the solver state belongs to")
         self.arrays.write(self.arrays.values, found)
-        self._share(self.arrays.values)
+        self.exchange.share(self.arrays.values)
 
     def copy_weights(self, path: PathLike, layers: Sequence[str] | None = None) -> list[str]:
         """Copy parameters by layer name from a weight file, all or those of ``layers``, and return the names
@@ -295,13 +297,25 @@ class Solver:
         if not found:
             raise WeightsError(f"{os.fspath(path)}: nothing to copy: the net has no layer of a name in it")
         self.arrays.write(self.arrays.values, found)
-        self._share(self.arrays.values)
+        self.exchange.share(self.arrays.values)
         return [p.name for p in self.net.layers if any(use.owner in found for use in p.params)]
 
 
 def _definition(solver: PathLike | Definition, proto: PathLike | None) -> Definition:
     definition = solver if isinstance(solver, Definition) else read_definition(solver)
     return definition if proto is None else replace(definition, proto=Path(proto))
+
+
+def _prepared(device: Device | str, precision: TrainingPrecision) -> Device:
+    """The device, which works."""
+    found = as_device(device)
+    prepare_precision(precision, found)
+    require(found)
+    return found
+
+
+def _exchange(kind: ExchangeKind, ranks: Ranks, device: Device) -> GradientExchange:
+    return NcclExchange(ranks, device) if kind == "nccl" else MpiExchange(ranks)
 
 
 def _seed(random_seed: int) -> int:

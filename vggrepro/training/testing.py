@@ -72,8 +72,9 @@ class TestNet:
     def _build(self, shapes: Mapping[str, Shape]) -> _Built:
         solver = self._solver
         net = self.net if shapes == self.net.inputs else self.net.reshape(shapes)
-        graph = build_validation(net, loss=bool(solver.param.test_compute_loss))
-        run = Session(graph, solver.device, threads=solver.threads, training=True).bind()
+        graph = build_validation(net, loss=bool(solver.param.test_compute_loss), device=solver.device.kind)
+        session = Session(graph, solver.device, threads=solver.threads, tf32=solver.tf32, training=True)
+        run = session.bind()
         self._share(solver, run)
         for name in [*graph.blobs.values(), *([] if graph.loss is None else [graph.loss])]:
             run.return_output(name)

@@ -11,20 +11,17 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.data.decode import Pixels
 from vggrepro.data.feeds import READ_TYPES, Feed, folder_of, open_feed
 from vggrepro.data.loader import TrainingLoader
 from vggrepro.data.truth.labels import check_labels
 from vggrepro.emit import Shape
 from vggrepro.errors import DataError, some_of
-from vggrepro.graph.crops_to_blob import BLOB, IMAGES, SHIFTS, crops_to_blob_graph
 from vggrepro.layers.dummy_data import DummyData
 from vggrepro.net import Net
 from vggrepro.net.kinds import class_of, is_fork_data
-from vggrepro.net.requirements import CHANNELS, picture_and_label_inputs
-from vggrepro.runtime.device import Device
-from vggrepro.runtime.device_array import DeviceArray, DeviceView
-from vggrepro.runtime.session import Session
+from vggrepro.net.requirements import picture_and_label_inputs
+from vggrepro.runtime.device_array import DeviceView
+from vggrepro.runtime.upload import CropsToBlob as CropsToBlob
 from vggrepro.system.ranks import Ranks
 from vggrepro.system.threads import ordered_map
 from vggrepro.training.drawn_feed import DrawnFeed
@@ -66,29 +63,6 @@ class ImageInputs:
             check_labels(labels, self._classes, "training and validation images")
         shape = (len(labels), *[1] * (self._label_rank - 1))
         return {self.data: pictures, self.label: labels.astype(np.float32).reshape(shape)}
-
-
-class CropsToBlob:
-    """Brings uint8 crops to a device as a net's input: cast, transposed and shifted there.
-
-    ``most`` is the largest number of crops of ``side`` x ``side`` at a time. The result stays valid until
-    the next call.
-    """
-
-    def __init__(self, device: Device, most: int, side: int, threads: int) -> None:
-        self._session = Session(crops_to_blob_graph(CHANNELS, side), device, threads=threads)
-        self._blob = DeviceArray(most * CHANNELS * side * side, device)
-        self._side = side
-
-    def __call__(self, crops: Pixels, shifts: npt.NDArray[np.float32]) -> DeviceView:
-        """The blob (n, 3, side, side) of ``crops`` (n, side, side, 3) and ``shifts`` (n, 3)."""
-        place = DeviceView(self._blob, 0, (len(crops), CHANNELS, self._side, self._side))
-        run = self._session.bind()
-        run.feed(IMAGES, crops)
-        run.feed(SHIFTS, shifts)
-        run.bind_output(BLOB, place)
-        run.run()
-        return place
 
 
 class ImageTrainingData:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -29,9 +30,20 @@ from vggrepro.training.definition import Definition
 from vggrepro.training.gradient_exchange import Wait, ready
 from vggrepro.training.solver_arrays import SolverArrays
 
-PIECE = {"cpu": 1 << 18, "cuda": 1 << 26}
+PIECE = {"cpu": 1 << 18, "cuda": 1 << 24}
 """Elements of one run. On a CPU a piece of every array stays in the cache while the rule's nodes run
-over it (123 ms against 220 ms for 103M parameters); a GPU wants few launches."""
+over it (123 ms against 220 ms for 103M parameters); a GPU wants few launches, but no more memory for what the
+nodes hand on than 64 MiB each."""
+
+
+@dataclass(frozen=True)
+class _Move:
+    """The rule's ``run`` over a piece of a parameter, whose gradients end before ``end`` in their array.
+    ``last``: of its session, so that who waits for it has waited for all of them."""
+
+    end: int
+    run: BoundRun
+    last: bool
 
 
 class Updater:
@@ -81,9 +93,12 @@ class Updater:
             scalar.set(np.float32(rate * self._correction(iteration)) * np.float32(lr_mult))
         for decay_mult, scalar in self._decays.items():
             scalar.set(np.float32(self._param.weight_decay) * np.float32(decay_mult))
-        for end, run in self._moves:
-            wait(end)
-            run.run()
+        for move in self._moves:
+            wait(move.end)
+            if move.last:
+                move.run.run()
+            else:
+                move.run.start()
 
     def _clip_factor(self) -> float:
         """Caffe clips the global L2 norm of the accumulated gradient, averaged over ranks but not yet
@@ -100,22 +115,26 @@ class Updater:
         t = iteration + 1
         return float(math.sqrt(1 - self._param.momentum2**t) / (1 - self._param.momentum**t))
 
-    def _bind_moves(self, definition: Definition, net: Net, threads: int) -> list[tuple[int, BoundRun]]:
-        """Each run after the end of its gradients in their array, in the order of these ends."""
+    def _bind_moves(self, definition: Definition, net: Net, threads: int) -> list[_Move]:
+        """In the order of the gradients in their array."""
         graphs = {
             d: update_graph(self._param.type, definition.hyper, decayed=d, steps=self._keeps_steps)
             for d in (False, True)
         }
-        sessions = {d: Session(graph, self._device, threads=threads) for d, graph in graphs.items()}
-        runs = []
+        sessions = {
+            d: Session(graph, self._device, threads=threads, training=True) for d, graph in graphs.items()
+        }
+        runs: list[tuple[int, BoundRun]] = []
+        last: dict[bool, int] = {}
         for use in net.param_uses:
             if use.owner != use.key or self._idle(use):
                 continue
             decayed = bool(self._param.weight_decay * use.decay_mult)
             for start, count in self._pieces(math.prod(use.definition.shape)):
                 end = self._arrays.layout.offsets[use.key] + start + count
+                last[decayed] = len(runs)
                 runs.append((end, self._move(sessions[decayed], use, start, count, decayed)))
-        return runs
+        return [_Move(end, run, index in last.values()) for index, (end, run) in enumerate(runs)]
 
     def _idle(self, use: ParamUse) -> bool:
         """With lr_mult 0 these rules move neither value nor history; the others do move histories."""
@@ -140,7 +159,7 @@ class Updater:
         return run
 
     def _bind_sums(self, threads: int) -> list[BoundRun]:
-        session = Session(accumulate_graph(), self._device, threads=threads)
+        session = Session(accumulate_graph(), self._device, threads=threads, training=True)
         runs = []
         for start, count in self._pieces(self._arrays.layout.size):
             run = session.bind()
@@ -152,7 +171,7 @@ class Updater:
         return runs
 
     def _bind_squares(self, threads: int) -> list[BoundRun]:
-        session = Session(square_graph(), self._device, threads=threads)
+        session = Session(square_graph(), self._device, threads=threads, training=True)
         runs = []
         for start, count in self._pieces(self._arrays.layout.size):
             run = session.bind()

@@ -75,3 +75,5 @@ def test_running() -> None:
     assert RunningOptions("cuda", batch=3).running().batch == 3
     assert RunningOptions("cuda").running(Alone(2, 4, 2)).device == "cuda:2"
     assert RunningOptions("cuda:0").running(Alone(2, 4, 2)).device == "cuda:0"
+    assert RunningOptions().running().facts() == {}
+    assert RunningOptions("cuda", precision="fp16").running().facts() == {"precision": "fp16"}

@@ -1,8 +1,10 @@
 """Choosing, ordering and labelling the images of any source."""
 
+import tarfile
 from importlib import resources
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -16,7 +18,7 @@ from vggrepro.data.sources import (
     select,
     with_labels,
 )
-from vggrepro.data.sources.base import is_image_name
+from vggrepro.data.sources.base import HEADER_BYTES, is_image_name
 from vggrepro.errors import DataError, ImageTooLargeError
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -120,3 +122,20 @@ def test_a_selection_of_a_selection_keeps_what_it_was_given():
 )
 def test_what_counts_as_an_image(name, image):
     assert is_image_name(name) is image
+
+
+def test_sizes_are_told_without_reading_whole_files(tmp_path):
+    rng = np.random.default_rng(0)
+    for name, size in (("a.png", (200, 190)), ("b.jpg", (20, 30))):
+        cv2.imwrite(str(tmp_path / name), rng.integers(0, 256, (*size, 3), np.uint8))
+    (tmp_path / "c.png").write_bytes(b"no picture")
+    with tarfile.open(tmp_path / "images.tar", "w") as tar:
+        for name in ("a.png", "b.jpg", "c.png"):
+            tar.add(tmp_path / name, name)
+    folder, tar = open_images(tmp_path), open_images(tmp_path / "images.tar")
+    for source in (folder, tar, select(folder, [0, 1, 2])):
+        assert [source.declared_size(index) for index in range(3)] == [(200, 190), (20, 30), None]
+        assert len(source.beginning(0)) == HEADER_BYTES < len(source.read(0))
+        assert source.beginning(1) == source.read(1)
+    (tmp_path / "b.jpg").unlink()
+    assert folder.declared_size(1) is None

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from vggrepro.errors import NetError, ProtocolError, ShapeError, WeightsError
+from vggrepro.data.preprocess import to_blob
+from vggrepro.errors import NetError, OptionError, ProtocolError, ShapeError, WeightsError
 from vggrepro.evaluation.measuring.evaluated_net import (
     Scorer,
     check_scales,
@@ -112,3 +113,17 @@ def test_log_posteriors_are_averaged_as_the_stream_says(nets):
     assert np.abs(score(after, blob) - score(before, blob)).max() > 1e-3
     only_crops = posterior_score(network, [crop], "cpu", 1)
     assert np.exp(only_crops(crop, blob[:, :, :8, :8])).sum(axis=1) == pytest.approx([1, 1])
+
+
+def test_a_cpu_has_one_precision(nets):
+    network = load_classifier(nets[0], MEAN)
+    with pytest.raises(OptionError, match="precision tf32: GPUs have it"):
+        Scorer(network, "cpu", convolutional=False, precision="tf32")
+
+
+def test_bytes_are_scored_as_the_blob_they_make(nets):
+    network = load_classifier(nets[0], MEAN)
+    scorer = Scorer(network, "cpu", convolutional=True, threads=1)
+    for size in ((2, 8, 9, 3), (3, 12, 12, 3), (1, 8, 8, 3)):
+        pictures = np.random.default_rng(0).integers(0, 256, size, np.uint8)
+        np.testing.assert_array_equal(scorer(pictures), scorer(to_blob(pictures, MEAN)))

@@ -5,13 +5,15 @@ import pytest
 
 from vggrepro.data.sources import open_images
 from vggrepro.errors import DataError, ProtocolError
+from vggrepro.evaluation import demo
 from vggrepro.evaluation.goals import EvaluationPlan, Goal
 from vggrepro.evaluation.image_posteriors import image_posteriors
 from vggrepro.evaluation.measuring import cache_folder, measurement, row_kind
-from vggrepro.evaluation.measuring.evaluated_net import load_classifier
+from vggrepro.evaluation.measuring.evaluated_net import load_classifier, posterior_score
 from vggrepro.evaluation.measuring.image_choice import source_fingerprint
 from vggrepro.evaluation.measuring.measurement import StreamCaches, measure, work_shares
 from vggrepro.evaluation.measuring.pipeline import Execution, ImageSet
+from vggrepro.evaluation.measuring.size_order import ordered_by_size
 from vggrepro.evaluation.measuring.view_cache import ViewCache
 from vggrepro.evaluation.protocols import Member, Stream, fuse, stream_shares
 from vggrepro.system.lock import locked
@@ -264,3 +266,17 @@ def test_a_temporary_cache_of_a_killed_run_is_removed_by_the_next(images, nets, 
         assert not abandoned.exists()
         assert busy.exists()
         assert other.exists()
+
+
+def test_numbers_do_not_depend_on_how_images_are_grouped():
+    """To the last bit, whole images of many sizes and crops alike."""
+    network = load_classifier(demo.FILES, demo.mean_bgr())
+    streams = [Stream(network.name, "dense", 64, flip=True), Stream(network.name, "five", 72, flip=False)]
+    source, score = demo.truth().source, posterior_score(network, streams, "cpu", 1)
+    found = []
+    for window, batch, indexes in ((30, 8, range(30)), (7, 2, range(29, -1, -1))):
+        images = ordered_by_size(ImageSet(source, np.array(indexes)), streams, 1)
+        pipeline = network.pipeline(images, streams, Execution(window=window, batch=batch))
+        found.append({(a.stream, a.index): a.rows.tobytes() for a in pipeline.all_answers(score)})
+    assert len(found[0]) == 60
+    assert found[0] == found[1]

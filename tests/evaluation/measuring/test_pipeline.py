@@ -7,6 +7,7 @@ import pytest
 from vggrepro.data.sources import open_images
 from vggrepro.errors import DataError
 from vggrepro.evaluation.measuring.pipeline import Answer, Execution, ImageProblem, ImageSet, Pipeline
+from vggrepro.evaluation.measuring.rescaled_image import ImageReading
 from vggrepro.evaluation.protocols import Stream
 
 CROP = 8
@@ -23,6 +24,14 @@ class Score:
     def __call__(self, stream, blob):
         self.calls.append((stream, blob.shape))
         return blob.mean(axis=(1, 2, 3), dtype=np.float64)[:, None].astype(np.float32)
+
+
+class Bytes(Score):
+    """As a device that subtracts the mean pixel itself."""
+
+    def __call__(self, stream, blob):
+        assert blob.dtype == np.uint8
+        return super().__call__(stream, (blob - np.float32(MEAN)).transpose(0, 3, 1, 2))
 
 
 def pipeline(source, *, indexes=None, streams=STREAMS, on_bad="error", **options):
@@ -106,3 +115,39 @@ def test_images_that_end_early_are_answered_and_named(images):
     assert [(type(item), item.index) for item in found] == [(ImageProblem, 2), (Answer, 2)]
     assert found[0].kind == "truncated"
     assert found[0].reason.endswith("val_002.png: ends early") or "ends early" in found[0].reason
+
+
+@pytest.mark.parametrize("streams", [STREAMS, STREAMS[::-1]])
+def test_on_a_gpu_batches_are_filled_up_and_the_answers_are_the_same(images, streams):
+    source = open_images(images / "images")
+    score, filled = Score(), Bytes()
+    plain = list(pipeline(source, streams=streams, window=50).all_answers(score))
+    found = list(pipeline(source, streams=streams, window=50, device="cuda").all_answers(filled))
+    rows = {(a.stream, a.index): a.rows for a in plain}
+    assert len(found) == len(rows)
+    for answer in found:
+        np.testing.assert_allclose(answer.rows, rows[answer.stream, answer.index], rtol=1e-6)
+    lengths = {}
+    for stream, (n, *_, h, w) in filled.calls:
+        lengths.setdefault((stream, h, w), set()).add(n)
+    assert lengths and all(len(found) == 1 for found in lengths.values())
+
+
+def test_streams_whose_views_have_one_size_take_turns(images):
+    dense = tuple(Stream("n", "dense", 12, flip=flip) for flip in (False, True))
+    score = Score()
+    list(pipeline(open_images(images / "images"), streams=dense, window=50).all_answers(score))
+    sizes = [shape[2:] for _, shape in score.calls]
+    assert sizes == sorted(sizes)
+    assert {stream for stream, _ in score.calls} == set(dense)
+
+
+@pytest.mark.parametrize(
+    "reading", [ImageReading(scale=0.5), ImageReading(channel_order="rgb"), ImageReading(scale=1.0)]
+)
+def test_what_a_device_cannot_make_of_bytes_is_made_here(images, reading):
+    source, score = open_images(images / "images"), Score()
+    run = Execution(device="cuda", batch=3)
+    list(Pipeline(ImageSet(source, np.arange(2), reading), STREAMS[1:], CROP, MEAN, run).all_answers(score))
+    channels = {shape[1] if reading != ImageReading() else shape[3] for _, shape in score.calls}
+    assert channels == {3}

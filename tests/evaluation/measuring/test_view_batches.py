@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vggrepro.errors import ProtocolError
-from vggrepro.evaluation.measuring.view_batches import View, batches_by_size, windows
+from vggrepro.evaluation.measuring.view_batches import (
+    View,
+    batch_length,
+    batches_by_size,
+    usual_length,
+    windows,
+)
 
 SIZES = st.lists(st.one_of(st.none(), st.sampled_from([(8, 8), (8, 11), (11, 8), (9, 14)])), max_size=40)
 
@@ -47,3 +53,23 @@ def test_windows_hold_every_place_once(count, length):
 def test_a_window_of_nothing():
     with pytest.raises(ProtocolError, match="window of 0 images"):
         windows(np.arange(5), 0)
+
+
+@given(SIZES, st.integers(1, 6), st.integers(1, 1000), st.integers(1, 9))
+def test_batches_are_no_longer_than_asked(sizes, count, pixels, longest):
+    for batch in batches_by_size(sizes, count, pixels, longest):
+        assert len(batch.views) <= batch_length(batch.size, pixels, longest) <= longest
+
+
+@pytest.mark.parametrize(
+    ("sizes", "count", "length"),
+    [
+        ([(8, 8)] * 5, 1, 8),
+        ([(8, 8)] * 4 + [None] * 9, 1, 4),
+        ([(8, 8), (8, 9), (9, 8)], 1, 1),
+        ([(8, 8), (8, 8), (8, 9)], 2, 4),
+        ([], 3, 1),
+    ],
+)
+def test_the_usual_length_follows_the_views_of_a_size(sizes, count, length):
+    assert usual_length(sizes, count) == length

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from graph_run import run_nodes
 
-from vggrepro.emit import GraphBuilder, Value
-from vggrepro.layers.rules.correlation import Correlation, conv_attributes
+from vggrepro.emit import DeviceKind, GraphBuilder, Value
+from vggrepro.layers.rules.correlation import RULES, Correlation, conv_attributes
 from vggrepro.layers.rules.window import Windows
 
 
+@pytest.mark.parametrize("device", RULES)
 @pytest.mark.parametrize(
     ("stride", "pad", "dilation", "group"),
     [
@@ -21,7 +22,11 @@ from vggrepro.layers.rules.window import Windows
     ],
 )
 def test_the_gradients_are_transposes_of_the_map(
-    stride: tuple[int, int], pad: tuple[int, int], dilation: tuple[int, int], group: int
+    stride: tuple[int, int],
+    pad: tuple[int, int],
+    dilation: tuple[int, int],
+    group: int,
+    device: DeviceKind,
 ) -> None:
     """<y(x, w), dy> is linear in x and in w, so it equals <x, dx> and <w, dw>."""
     windows = Windows((3, 2), stride, pad, dilation)
@@ -29,7 +34,7 @@ def test_the_gradients_are_transposes_of_the_map(
     x, w = rng.standard_normal((2, 4, 7, 6)), rng.standard_normal((6, 4 // group, 3, 2))
     y_shape = (2, 6, *Value("y", windows.conv_sizes((7, 6))).shape)
     dy = rng.standard_normal(y_shape)
-    g = GraphBuilder()
+    g = GraphBuilder(device)
     map_ = Correlation(x.shape, y_shape, windows, group)
     outputs = [
         map_.forward(g, "x", "w"),

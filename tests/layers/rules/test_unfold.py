@@ -7,7 +7,7 @@ import pytest
 from graph_run import run_nodes
 
 from vggrepro.emit import GraphBuilder, Value
-from vggrepro.layers.rules.unfold import at, offset_slices, pad_widths, unfold
+from vggrepro.layers.rules.unfold import at, gather_unfolded, offset_slices, pad_widths, unfold
 from vggrepro.layers.rules.window import Windows
 
 
@@ -43,3 +43,23 @@ def test_a_window_larger_than_its_input_reads_zeros_behind_it() -> None:
     assert pad_widths((1, 1, 2), windows) == [(0, 0), (0, 0), (0, 1)]
     assert pad_widths((1, 1, None), windows) == [(0, 0)] * 3
     assert at([1, slice(2, 3)]) == (slice(None), slice(None), 1, slice(2, 3))
+
+
+@pytest.mark.parametrize("images", [1, 2])
+@pytest.mark.parametrize(
+    "windows",
+    [
+        Windows((2, 3), (2, 1), (0, 2), (2, 1)),
+        Windows((1, 1), (1, 1), (0, 0), (1, 1)),
+        Windows((9, 1), (2, 2), (1, 0), (1, 1)),  # more than the whole padded input: once all the same
+    ],
+)
+def test_a_gather_unfolds_as_slices_do(windows: Windows, images: int) -> None:
+    shape = (images, 2, 5, 6)
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    g = GraphBuilder()
+    sliced = run_nodes(g, {"x": x}, [unfold(g, "x", shape, windows)])[0]
+    g = GraphBuilder()
+    gathered = run_nodes(g, {"x": x}, [gather_unfolded(g, "x", shape, windows)])[0]
+    expected = sliced.reshape(images, 2, sliced.shape[2], -1).transpose(1, 2, 0, 3)
+    np.testing.assert_array_equal(gathered, expected.reshape(gathered.shape))

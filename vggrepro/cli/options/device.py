@@ -1,9 +1,12 @@
-"""Where a command computes: ``--device`` and ``--threads``."""
+"""Where and how a command computes: ``--device``, ``--precision`` and ``--threads``."""
 
 from __future__ import annotations
 
+from typing import get_args
+
 from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.values import natural
+from vggrepro.emit import Precision
 from vggrepro.system.ranks import Ranks
 
 
@@ -15,6 +18,17 @@ def add_device_option(options: Options, default: str | None = "cpu") -> None:
         metavar="DEVICE",
         help="cpu, cuda or cuda:N; of several ranks each takes its own GPU with cuda, and exactly GPU N with"
         f" cuda:N (default: {default or 'solver_mode and device_id of the solver'})",
+    )
+
+
+def add_precision_option(options: Options) -> None:
+    """Add ``--precision``."""
+    options.add_argument(
+        "--precision",
+        choices=get_args(Precision),
+        default="fp32",
+        help="of a GPU's products: float32, TF32's ten bits of mantissa, or (but in training) float16"
+        " throughout (default: fp32)",
     )
 
 

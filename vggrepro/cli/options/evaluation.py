@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from vggrepro.cli.options.device import add_device_option, add_threads_option, placed
+from vggrepro.cli.options.device import add_device_option, add_precision_option, add_threads_option, placed
 from vggrepro.cli.options.images import Decoding, add_decoding_options, add_kernel_option, add_workers_option
 from vggrepro.cli.options.mean import (
     MeanAs,
@@ -29,6 +29,7 @@ from vggrepro.data.mean_image import read_mean_image
 from vggrepro.data.preprocess import Centre, ChannelOrder, Kernel, Resize
 from vggrepro.data.reading import OnBadImage
 from vggrepro.data.sources import Source
+from vggrepro.emit import Precision
 from vggrepro.errors import OptionError
 from vggrepro.evaluation import demo
 from vggrepro.evaluation.measuring.evaluated_net import Mean
@@ -139,13 +140,14 @@ class ReadingOptions:
 
 @dataclass(frozen=True)
 class RunningOptions:
-    """What changes no result."""
+    """What changes no result, but for the precision."""
 
     device: str = "cpu"
     threads: int = 0
     workers: int = default_threads()
     batch: int | None = None
     window: int = 128
+    precision: Precision = "fp32"
 
     def running(self, ranks: Ranks | None = None) -> Execution:
         """How this rank runs (None: a command of one process)."""
@@ -155,6 +157,7 @@ class RunningOptions:
             batch=self.batch or (8 if self.device == "cpu" else 64),
             window=self.window,
             workers=self.workers,
+            precision=self.precision,
         )
 
 
@@ -261,8 +264,9 @@ def add_reading_options(parser: ArgumentParser) -> None:
 
 def add_running_options(parser: ArgumentParser) -> None:
     """Add the options of :class:`RunningOptions`, as a group."""
-    group = parser.add_argument_group("running (changes no result)")
+    group = parser.add_argument_group("running (changes no result, but for --precision)")
     add_device_option(group)
+    add_precision_option(group)
     add_threads_option(group)
     add_workers_option(group)
     group.add_argument(

@@ -10,19 +10,27 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from vggrepro.caffe.messages import SolverParameter
-from vggrepro.cli.options.device import add_device_option, add_threads_option, placed
+from vggrepro.cli.options.device import (
+    add_device_option,
+    add_precision_option,
+    add_threads_option,
+    placed,
+)
 from vggrepro.cli.options.evaluation import add_demo_option, add_prototxt_option
 from vggrepro.cli.options.images import add_seed_option
 from vggrepro.cli.options.net import add_input_shape_option, parse_shapes
 from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.refuse import refuse_without
+from vggrepro.cli.options.training_device import add_exchange_option
 from vggrepro.cli.options.values import amount, natural, positive
+from vggrepro.emit import Precision
 from vggrepro.errors import DeviceError, OptionError
 from vggrepro.paper.nets import PROTOTXT, solver_prototxt
 from vggrepro.paper.trainings import Preset, find_preset
 from vggrepro.system.ranks import Ranks
 from vggrepro.training.assemble import InitialWeights, check_kept, find_state, images_per_iteration
 from vggrepro.training.definition import Definition, read_definition, weight_names
+from vggrepro.training.gradient_exchange import ExchangeKind
 from vggrepro.training.held_layers import Learning
 from vggrepro.training.initialise import PRESET_SCHEME, SCHEMES, VARIANCE_STD, Fillers, Scheme
 from vggrepro.training.signals import EFFECTS, Effect, Signals
@@ -105,6 +113,8 @@ class RunSettings:
     """How the training runs, and what it leaves behind. None: what the solver says."""
 
     device: str | None = None
+    precision: Precision = "fp32"
+    exchange: ExchangeKind = "mpi"
     threads: int = 0
     snapshot_prefix: str | None = None
     keep: int = 3
@@ -266,6 +276,8 @@ def add_weight_options(options: Options) -> None:
 def add_run_options(options: Options) -> None:
     """Add the options of :class:`RunSettings`."""
     add_device_option(options, RunSettings.device)
+    add_precision_option(options)
+    add_exchange_option(options)
     add_threads_option(options)
     options.add_argument(
         "--snapshot-prefix",

@@ -12,10 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.data.decode import Decoded, Exif, Pixels, decode
-from vggrepro.data.image_header import MAX_PIXELS, check_pixels
+from vggrepro.data.image_header import MAX_PIXELS, check_pixels, read_header
 from vggrepro.errors import DataError
 
 IMAGE_SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp"})
+
+HEADER_BYTES = 1 << 16
+"""Where the header of an image file nearly always ends."""
 
 
 class Source(ABC):
@@ -44,6 +47,22 @@ class Source(ABC):
 
         Raises DataError where they cannot be read.
         """
+
+    def beginning(self, index: int) -> bytes | Pixels:
+        """As :meth:`read`, but of an encoded file at least the first ``HEADER_BYTES`` are enough."""
+        return self.read(index)
+
+    def declared_size(self, index: int) -> tuple[int, int] | None:
+        """Height and width of an image as its file declares them; None where nothing can be told from its
+        beginning."""
+        try:
+            content = self.beginning(index)
+        except DataError:
+            return None
+        if not isinstance(content, bytes):
+            return content.shape[0], content.shape[1]
+        header = read_header(content)
+        return None if header is None else (header.height, header.width)
 
     def place(self, index: int) -> str:
         """Where an image is, for messages."""
@@ -92,6 +111,9 @@ class Selection(Source):
 
     def read(self, index: int) -> bytes | Pixels:
         return self.base.read(int(self.indices[index]))
+
+    def beginning(self, index: int) -> bytes | Pixels:
+        return self.base.beginning(int(self.indices[index]))
 
     def place(self, index: int) -> str:
         return self.base.place(int(self.indices[index]))

@@ -10,8 +10,8 @@ from heapq import heappop, heappush
 from pathlib import Path
 
 from vggrepro.data.image_header import MAX_FILE_BYTES
-from vggrepro.data.sources.base import Source, is_image_name
-from vggrepro.data.sources.regular_file import kind_of, read_regular
+from vggrepro.data.sources.base import HEADER_BYTES, Source, is_image_name
+from vggrepro.data.sources.regular_file import kind_of, open_regular, read_regular
 from vggrepro.errors import DataError
 
 
@@ -52,6 +52,14 @@ class FolderSource(Source):
     def read(self, index: int) -> bytes:
         place = self.place(index)
         return read_regular(Path(place), MAX_FILE_BYTES, f"{place}: Could not open or find file")
+
+    def beginning(self, index: int) -> bytes:
+        place = self.place(index)
+        try:
+            with open_regular(Path(place), f"{place}: Could not open or find file") as file:
+                return file.read(HEADER_BYTES)
+        except OSError as error:
+            raise DataError(f"{place}: {error.strerror}") from error
 
 
 def _image_paths(root: Path) -> Iterator[str]:

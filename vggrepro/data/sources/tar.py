@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.data.image_header import MAX_FILE_BYTES
-from vggrepro.data.sources.base import Source, is_image_name
+from vggrepro.data.sources.base import HEADER_BYTES, Source, is_image_name
 from vggrepro.data.sources.regular_file import open_regular
 from vggrepro.data.sources.tar_index import Table, load_index, save_index
 from vggrepro.data.sources.tar_members import Contents, Extent, read_contents
@@ -78,6 +78,11 @@ class TarSource(Source):
         if len(data) != size:
             raise DataError(f"{self.place(index)}: the tar ends after {len(data)} of {size} bytes")
         return data
+
+    def beginning(self, index: int) -> bytes:
+        return os.pread(
+            self.file.fileno(), min(int(self.sizes[index]), HEADER_BYTES), int(self.offsets[index])
+        )
 
 
 def _table(path: Path, file: IO[bytes], size: int) -> Table:

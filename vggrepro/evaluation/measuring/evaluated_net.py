@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from vggrepro.data.arrays import Singles
+from vggrepro.data.decode import Pixels
 from vggrepro.data.mean_image import MeanImage
-from vggrepro.errors import NetError, ProtocolError, WeightsError, did_you_mean
+from vggrepro.emit import Precision
+from vggrepro.errors import DeviceMemoryError, NetError, ProtocolError, WeightsError, did_you_mean
 from vggrepro.evaluation.measuring.pipeline import Execution, ImageSet, Pipeline
 from vggrepro.evaluation.net_files import NetFiles
 from vggrepro.evaluation.protocols import Stream, log_posteriors
 from vggrepro.graph.forward import build_forward
 from vggrepro.graph.metadata import file_sha256
+from vggrepro.graph.targets.half import in_half_precision
 from vggrepro.net import load_net
 from vggrepro.net.net import Net
 from vggrepro.net.requirements import layers_without_weights, picture_input
 from vggrepro.net.transforms.fully_convolutional import fully_convolutional
+from vggrepro.runtime.device import parse_device
+from vggrepro.runtime.precision import prepare_precision
 from vggrepro.runtime.session import Session
+from vggrepro.runtime.upload import CropsToBlob
 
 MeanPixel = tuple[float, float, float]
 """The mean pixel that is subtracted: blue, green, red, 0-255."""
@@ -186,8 +195,9 @@ def check_scales(network: EvaluatedNet, streams: Sequence[Stream]) -> None:
 
 class Scorer:
     """A net on a device. With ``convolutional`` its fully connected layers are convolutions, so that it takes
-    pictures of any size and gives maps (N, C, h, w). ``threads`` are the CPU's, 0: all cores. ``blobs`` are
-    those that it gives, by default the one that the net is evaluated for."""
+    pictures of any size and gives maps (N, C, h, w). ``threads`` are the CPU's, 0: all cores; ``precision``
+    is that of products and sums. ``blobs`` are those that it gives, by default the one that the net is
+    evaluated for."""
 
     def __init__(
         self,
@@ -196,20 +206,54 @@ class Scorer:
         *,
         convolutional: bool,
         threads: int = 0,
+        precision: Precision = "fp32",
         blobs: Sequence[str] = (),
     ) -> None:
         self._network = network
         self._blobs = list(blobs) or [network.blob]
-        graph = build_forward(network.net, outputs=self._blobs, fully_convolutional=convolutional)
-        self._session = Session(graph, device, threads=threads, repeatable=True)
+        place = parse_device(device)
+        prepare_precision(precision, place)
+        graph = build_forward(
+            network.net,
+            outputs=self._blobs,
+            fully_convolutional=convolutional,
+            device=place.kind,
+        )
+        if precision == "fp16":
+            graph = in_half_precision(graph)
+        tf32 = precision == "tf32"
+        self._session = Session(graph, place, threads=threads, tf32=tf32, repeatable=True)
+        self._place, self._threads = place, threads
 
-    def __call__(self, batch: Singles) -> Singles:
-        """The net's blob, (N, C) or (N, C, h, w), for pictures (N, colours, H, W) less the mean."""
+    def __call__(self, batch: Singles | Pixels) -> Singles:
+        """The net's blob, (N, C) or (N, C, h, w), for pictures (N, colours, H, W) less the mean; or for their
+        bytes (N, H, W, colours), of which the device subtracts the network's mean pixel."""
         return self.blobs(batch)[self._network.blob]
 
-    def blobs(self, batch: Singles) -> dict[str, Singles]:
+    def blobs(self, batch: Singles | Pixels) -> dict[str, Singles]:
         """All blobs that it gives, as :meth:`__call__`."""
+        try:
+            return self._blobs_of_bytes(batch) if batch.dtype == np.uint8 else self._blobs_of(batch)
+        except DeviceMemoryError as error:
+            raise DeviceMemoryError(
+                f"{error}: a batch of shape {batch.shape}; a smaller --batch needs less"
+            ) from error
+
+    @cached_property
+    def _to_blob(self) -> CropsToBlob:
+        return CropsToBlob(self._place, 1, None, self._threads, self._network.colours)
+
+    def _blobs_of(self, batch: Any) -> dict[str, Singles]:
         return dict(self._session.run({self._network.input: batch}, self._blobs))
+
+    def _blobs_of_bytes(self, batch: Any) -> dict[str, Singles]:
+        assert not isinstance(self._network.mean, MeanImage)
+        shifts = np.tile(-np.asarray(self._network.mean, np.float32), (len(batch), 1))  # (N, colours)
+        run = self._session.bind()
+        run.bind_input(self._network.input, self._to_blob(batch, shifts))
+        for blob in self._blobs:
+            run.return_output(blob)
+        return dict(run.run())
 
 
 class PosteriorScore:
@@ -228,9 +272,14 @@ class PosteriorScore:
 
 
 def posterior_score(
-    network: EvaluatedNet, streams: Sequence[Stream], device: str, threads: int
+    network: EvaluatedNet,
+    streams: Sequence[Stream],
+    device: str,
+    threads: int,
+    precision: Precision = "fp32",
 ) -> PosteriorScore:
     """The function that gives the log posteriors (n, K) of views (n, C, h, w) of one of the ``streams``, with
     the network on ``device``."""
     dense = any(stream.view_kind == "dense" for stream in streams)
-    return PosteriorScore(Scorer(network, device, convolutional=dense, threads=threads))
+    scorer = Scorer(network, device, convolutional=dense, threads=threads, precision=precision)
+    return PosteriorScore(scorer)

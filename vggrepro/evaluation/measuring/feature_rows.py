@@ -49,7 +49,12 @@ class FeatureRows:
     def score(self, network: EvaluatedNet, streams: Sequence[Stream], execution: Execution) -> Score:
         dense = any(stream.view_kind == "dense" for stream in streams)
         scorer = Scorer(
-            network, execution.device, convolutional=dense, threads=execution.threads, blobs=self.blobs
+            network,
+            execution.device,
+            convolutional=dense,
+            threads=execution.threads,
+            precision=execution.precision,
+            blobs=self.blobs,
         )
 
         def score(_stream: Stream, views: Singles) -> Singles:

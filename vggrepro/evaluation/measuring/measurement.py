@@ -25,6 +25,7 @@ from vggrepro.evaluation.measuring.evaluated_net import (
 )
 from vggrepro.evaluation.measuring.pipeline import Answer, Execution, ImageProblem, ImageSet
 from vggrepro.evaluation.measuring.progress import progress
+from vggrepro.evaluation.measuring.size_order import ordered_by_size
 from vggrepro.evaluation.measuring.view_batches import windows
 from vggrepro.evaluation.measuring.view_cache import BAD, PENDING, StreamCache, ViewCache
 from vggrepro.evaluation.protocols import Stream, are_posteriors, view_means
@@ -263,9 +264,10 @@ def measure_network(
     if not ranks.rank:
         for stream in streams:
             reading = images.reading.changed(stream.changes)
-            facts = {**cache.kind.facts(network), **reading.facts()}
+            facts = {**cache.kind.facts(network), **reading.facts(), **execution.facts()}
             cache.create(stream, cache.kind.width(network), facts)
     ranks.barrier()
+    images = ordered_by_size(images, streams, execution.workers, ranks)
     with StreamCaches(cache, streams) as caches:
         mine = _windows_of(ranks, images, execution)
         caches.forget_damaged(np.concatenate([images.indexes[:0], *mine]))

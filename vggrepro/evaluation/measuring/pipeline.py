@@ -7,10 +7,13 @@ network. Memory does not grow with the number of images.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +25,7 @@ from vggrepro.data.preprocess import to_blob
 from vggrepro.data.reading import OnBadImage
 from vggrepro.data.sources.base import Source
 from vggrepro.data.squashed import squashed_notice
+from vggrepro.emit import Precision
 from vggrepro.errors import DataError, ProtocolError
 from vggrepro.evaluation.measuring.rescaled_image import (
     AnyPixels,
@@ -30,8 +34,16 @@ from vggrepro.evaluation.measuring.rescaled_image import (
     cut_view,
     read_in_ways,
 )
-from vggrepro.evaluation.measuring.view_batches import ViewBatch, batches_by_size, windows
+from vggrepro.evaluation.measuring.view_batches import (
+    ViewBatch,
+    batch_length,
+    batches_by_size,
+    usual_length,
+    windows,
+)
 from vggrepro.evaluation.protocols import BEFORE, ReadingChanges, Stream
+from vggrepro.runtime.device import parse_device
+from vggrepro.runtime.pinned import PinnedArrays
 from vggrepro.system.threads import ordered_map
 
 _BLOBS_AHEAD = 3
@@ -62,7 +74,7 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Execution:
-    """How an evaluation is executed; none of it changes a result.
+    """How an evaluation is executed; none of it but ``precision`` changes a result.
 
     ``threads`` are the network's CPU threads (0: all cores). ``batch`` is the number of views at a time, for
     views of the network's input size; larger views go in batches of as many pixels. ``window`` is the number
@@ -74,6 +86,18 @@ class Execution:
     batch: int = 8
     window: int = 128
     workers: int = 2
+    precision: Precision = "fp32"
+
+    def facts(self) -> dict[str, Any]:
+        """What results depend on, ready for JSON: nothing with fp32, so that caches from before there was a
+        choice stay valid."""
+        return {} if self.precision == "fp32" else {"precision": self.precision}
+
+    @property
+    def fills_batches(self) -> bool:
+        """Whether the last batch of a size is filled up, so that all have one length: on a GPU, which plans
+        its convolutions anew for each length."""
+        return self.device != "cpu"
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,9 +123,10 @@ class ImageProblem:
     reason: str
 
 
-Score = Callable[[Stream, Singles], Singles]
-"""What the network gives for a blob of views (n, C, h, w) of one stream: a row for each, (n, D). Streams that
-share a blob ask for it one after the other."""
+Score = Callable[[Stream, Any], Singles]
+"""What the network gives for views of one stream: a row for each, (n, D). The views are a blob (n, C, h, w),
+float32 and less the mean, or, on a GPU that can make one of them, their bytes (n, h, w, C). Streams that
+share views ask for them one after the other."""
 
 Wanted = Callable[[Stream, Ints], npt.NDArray[np.bool_]]
 """Which of a window's images (n,) need an answer in a stream: (n,)."""
@@ -115,20 +140,21 @@ def every(_stream: Stream, indexes: Ints) -> npt.NDArray[np.bool_]:
 @dataclass(frozen=True, eq=False)
 class _Work:
     """One batch of a window: ``pictures`` are its views' pixels, (h, w, C) each, which are the same for
-    all ``streams``."""
+    all ``streams``; the last one is repeated until the network gets ``length`` views."""
 
     streams: tuple[Stream, ...]
     batch: ViewBatch
     pictures: list[AnyPixels]
     window: Ints
+    length: int
 
 
 @dataclass(frozen=True, eq=False)
 class _Prepared:
-    """A batch as the network takes it: ``blob`` (n, C, h, w)."""
+    """A batch as the network takes it: a blob (n, C, h, w), or bytes (n, h, w, C)."""
 
     work: _Work
-    blob: Singles
+    blob: Singles | AnyPixels
 
 
 @dataclass(frozen=True)
@@ -158,19 +184,35 @@ class Pipeline:
         """
         gather = _Gather()
         works = self._works(windows, wanted)
-        for item in ordered_map(self._prepared, works, threads=1, ahead=_BLOBS_AHEAD):
-            if isinstance(item, ImageProblem):
-                yield item
-            else:
+        # One is scored, one is filled, the others wait between.
+        arrays = PinnedArrays(parse_device(self.execution.device), _BLOBS_AHEAD + 2)
+        prepared = partial(self._prepared, arrays)
+        with closing(arrays):
+            for item in ordered_map(prepared, works, threads=1, ahead=_BLOBS_AHEAD):
+                if isinstance(item, ImageProblem):
+                    yield item
+                    continue
                 for stream in item.work.streams:
-                    yield from gather.add(item.work, stream, score(stream, item.blob))
+                    rows = score(stream, item.blob)[: len(item.work.batch.views)]
+                    yield from gather.add(item.work, stream, rows)
 
-    def _prepared(self, item: _Work | ImageProblem) -> _Prepared | ImageProblem:
+    @property
+    def _sends_bytes(self) -> bool:
+        """Whether views go to the device as they are: it can subtract a mean pixel."""
+        usual = self.images.reading.scale == 1 and self.images.reading.channel_order == "bgr"
+        return self.execution.device != "cpu" and usual and not isinstance(self.mean, MeanImage)
+
+    def _prepared(self, arrays: PinnedArrays, item: _Work | ImageProblem) -> _Prepared | ImageProblem:
         if isinstance(item, ImageProblem):
             return item
+        if self._sends_bytes and item.pictures[0].dtype == np.uint8:
+            views = [*item.pictures, *item.pictures[-1:] * (item.length - len(item.pictures))]
+            return _Prepared(item, np.stack(views, out=arrays.next((len(views), *views[0].shape))))
         mean = self._mean_views(item) if isinstance(self.mean, MeanImage) else self.mean
         reading = self.images.reading
-        return _Prepared(item, to_blob(np.stack(item.pictures), mean, reading.scale, reading.channel_order))
+        blob = to_blob(np.stack(item.pictures), mean, reading.scale, reading.channel_order)
+        missing = item.length - len(blob)
+        return _Prepared(item, np.concatenate([blob, *[blob[-1:]] * missing]) if missing else blob)
 
     def _mean_views(self, work: _Work) -> Singles:
         """The mean image's views that go with a batch's pictures: (n, h, w, C)."""
@@ -207,9 +249,11 @@ class Pipeline:
                 if any(way.truncated for way in image.values()):
                     place = self.images.source.place(int(index))
                     yield ImageProblem(int(index), "truncated", f"{place}: {ENDS_EARLY}")
-            for streams in _sharing_views(self.streams):
-                pending = np.any([wanted(stream, window) for stream in streams], axis=0)
-                yield from self._batches(streams, window, decoded, pending)
+            for alike in _sharing_sizes(_sharing_views(self.streams)):
+                pending = [np.any([wanted(s, window) for s in streams], axis=0) for streams in alike]
+                pairs = zip(alike, pending, strict=True)
+                batches = [self._batches(streams, window, decoded, some) for streams, some in pairs]
+                yield from heapq.merge(*batches, key=lambda work: work.batch.size)
 
     def _load(self, index: int) -> _Ways | DataError:
         scales: dict[ReadingChanges, set[int]] = {}
@@ -236,10 +280,13 @@ class Pipeline:
         stream = streams[0]
         shown = {position: ways[stream.changes] for position, ways in decoded.items()}
         sizes = [shown[p].size(stream, self.crop) if p in shown else None for p in range(len(window))]
-        for batch in batches_by_size(sizes, stream.view_count, self.execution.batch * self.crop**2):
+        pixels, fills = self.execution.batch * self.crop**2, self.execution.fills_batches
+        longest = usual_length(sizes, stream.view_count) if fills else None
+        for batch in batches_by_size(sizes, stream.view_count, pixels, longest):
             if any(wanted[position] for position in batch.positions):
                 pictures = [shown[v.position].view(stream, v.number, self.crop) for v in batch.views]
-                yield _Work(streams, batch, pictures, window)
+                length = batch_length(batch.size, pixels, longest) if fills else len(pictures)
+                yield _Work(streams, batch, pictures, window, length)
 
 
 _Ways = Mapping[ReadingChanges, RescaledImage]
@@ -254,18 +301,25 @@ def _sharing_views(streams: Sequence[Stream]) -> list[tuple[Stream, ...]]:
     return [tuple(group) for group in groups.values()]
 
 
+def _sharing_sizes(groups: Sequence[tuple[Stream, ...]]) -> list[list[tuple[Stream, ...]]]:
+    """The groups of streams, together those whose views have one size: they take turns by size."""
+    found: dict[int, list[tuple[Stream, ...]]] = {}
+    for group in groups:
+        found.setdefault(group[0].scale if group[0].view_kind == "dense" else 0, []).append(group)
+    return list(found.values())
+
+
 class _Gather:
     """Puts the rows of batches together by image. Where not all batches with an image's views are scored, its
-    rows stay incomplete; they are dropped when the next streams or window begin."""
+    rows stay incomplete; they are dropped when the next window begins."""
 
     def __init__(self) -> None:
         self._partial: dict[tuple[Stream, int], dict[int, Singles]] = {}
-        self._current: tuple[tuple[Stream, ...], int] | None = None
+        self._window: int | None = None
 
     def add(self, work: _Work, stream: Stream, rows: Singles) -> Iterator[Answer]:
-        current = (work.streams, int(work.window[0]))
-        if current != self._current:
-            self._current, self._partial = current, {}
+        if work.window[0] != self._window:
+            self._window, self._partial = int(work.window[0]), {}
         for view, row in zip(work.batch.views, rows, strict=True):
             index = int(work.window[view.position])
             views = self._partial.setdefault((stream, index), {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,11 +34,14 @@ class ViewBatch:
         return frozenset(view.position for view in self.views)
 
 
-def batches_by_size(sizes: Sequence[Size | None], count: int, pixels: int) -> list[ViewBatch]:
-    """Batches of at most ``pixels`` pixels (but at least one view) for a window of images.
+def batches_by_size(
+    sizes: Sequence[Size | None], count: int, pixels: int, longest: int | None = None
+) -> list[ViewBatch]:
+    """Batches of at most ``pixels`` pixels and ``longest`` views (but at least one view) for a window of
+    images.
 
     ``sizes`` gives the size of each image's views (None: no such image), ``count`` how many it has. Views
-    of one size follow each other, the most frequent size first, so that the network meets each size once in a
+    of one size follow each other, in the order of the sizes, so that the network meets each size once in a
     window. The batches depend on the window alone: a run that is resumed or shared by several ranks has the
     same batches, and so the same rounding, as one that is not.
     """
@@ -46,11 +50,23 @@ def batches_by_size(sizes: Sequence[Size | None], count: int, pixels: int) -> li
         if size is not None:
             groups.setdefault(size, []).extend(View(position, number) for number in range(count))
     found = []
-    for size in sorted(groups, key=lambda s: -len(groups[s])):
-        views = groups[size]
-        step = max(1, pixels // (size[0] * size[1]))
+    for size, views in sorted(groups.items()):
+        step = batch_length(size, pixels, longest)
         found += [ViewBatch(size, tuple(views[at : at + step])) for at in range(0, len(views), step)]
     return found
+
+
+def batch_length(size: Size, pixels: int, longest: int | None = None) -> int:
+    """Views of a size in a full batch."""
+    fit = max(1, pixels // (size[0] * size[1]))
+    return fit if longest is None else min(fit, longest)
+
+
+def usual_length(sizes: Sequence[Size | None], count: int) -> int:
+    """A power of two: about as many views as a window has of each size."""
+    known = [size for size in sizes if size is not None]
+    mean = len(known) * count / max(1, len(set(known)))
+    return 1 << max(0, math.ceil(math.log2(max(mean, 1))))
 
 
 def windows(indexes: Ints, length: int) -> list[Ints]:

@@ -1,16 +1,25 @@
-"""Large weights stored as float16: half the file, and the arithmetic stays float32."""
+"""float16: for large weights alone, which halves the file and leaves the arithmetic float32; or
+throughout."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 
-from vggrepro.emit import FLOAT, GraphBuilder
+from vggrepro.emit import FLOAT, GraphBuilder, declared_dtype, tensor, tensor_array
 from vggrepro.errors import UnsupportedError
-from vggrepro.graph.model import LARGE
+from vggrepro.graph.model import LARGE, Graph
+from vggrepro.graph.nodes import rename
 from vggrepro.graph.targets.draft import Draft
+
+_HALF = 10
+"""TensorProto.FLOAT16."""
+
+_LARGEST = np.float32(65504)
 
 
 def with_half_weights(draft: Draft) -> Draft:
@@ -27,11 +36,7 @@ def with_half_weights(draft: Draft) -> Draft:
     for name, array in draft.constants.items():
         if array.dtype != np.float32 or array.nbytes < LARGE:
             continue
-        with np.errstate(over="ignore"):
-            half = array.astype(np.float16)
-        if not np.array_equal(np.isfinite(half), np.isfinite(array)):
-            raise UnsupportedError(f"weights {name!r}: values beyond 65504 are not in float16")
-        stored[name] = half
+        stored[name] = _half(name, array)
         casts[name] = g.op("Cast", name, to=FLOAT)
     nodes = []
     for node in draft.nodes:
@@ -40,3 +45,56 @@ def with_half_weights(draft: Draft) -> Draft:
         copy.input[:] = [casts.get(name, name) for name in node.input]
         nodes.append(copy)
     return replace(draft, nodes=[*g.nodes, *nodes], constants={**draft.constants, **stored})
+
+
+def in_half_precision(graph: Graph) -> Graph:
+    """The graph with float16 for every float32 inside; what it takes and gives stays float32.
+
+    DEVIATION: every value is rounded to 11 bits. Raises UnsupportedError for weights beyond 65504.
+    """
+    draft, infos = Draft.of(graph), graph.skeleton.graph
+    before, behind = GraphBuilder(), GraphBuilder()
+    for name in [*graph.input_names, *draft.constants, *draft.producers]:
+        before.reserve(name)
+        behind.reserve(name)
+    taken = {i.name: before.op("Cast", i.name, to=_HALF) for i in infos.input if _is_float(i)}
+    given = {o.name: before.fresh(f"{o.name}_half") for o in infos.output if _is_float(o)}
+    for made in (*taken.values(), *given.values()):
+        behind.reserve(made)
+    casts = {behind.op("Cast", made, to=FLOAT): name for name, made in given.items()}
+    inside = [_in_half(node, {**taken, **given}) for node in draft.nodes]
+    constants = {
+        name: _half(name, array) if array.dtype == np.float32 else array
+        for name, array in draft.constants.items()
+    }
+    nodes = rename([*before.nodes, *inside, *behind.nodes], casts.items())
+    return replace(draft, nodes=nodes, constants=constants).finished()
+
+
+def _is_float(info: onnx.ValueInfoProto) -> bool:
+    return declared_dtype(info) == np.float32
+
+
+def _in_half(node: onnx.NodeProto, names: Mapping[str, str]) -> onnx.NodeProto:
+    """The node between tensors of other names, with float16 where it makes float32 itself."""
+    copy = type(node)()
+    copy.CopyFrom(node)
+    copy.input[:] = [names.get(name, name) for name in node.input]
+    copy.output[:] = [names.get(name, name) for name in node.output]
+    for attribute in copy.attribute:
+        if node.op_type == "Cast" and attribute.i == FLOAT:
+            attribute.i = _HALF
+        elif node.op_type == "ConstantOfShape" and attribute.t.data_type == FLOAT:
+            attribute.t.CopyFrom(tensor("", tensor_array(attribute.t).astype(np.float16)))
+    return copy
+
+
+def _half(name: str, array: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:
+    """The array as float16. A single number may stand for the largest there is: it becomes float16's."""
+    if array.size == 1:
+        return np.clip(array, -_LARGEST, _LARGEST).astype(np.float16)
+    with np.errstate(over="ignore"):
+        half = array.astype(np.float16)
+    if not np.array_equal(np.isfinite(half), np.isfinite(array)):
+        raise UnsupportedError(f"weights {name!r}: values beyond 65504 are not in float16")
+    return half

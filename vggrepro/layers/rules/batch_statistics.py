@@ -9,6 +9,7 @@ import numpy as np
 
 from vggrepro.emit import GraphBuilder, Value
 from vggrepro.layers.base import Array
+from vggrepro.layers.rules.element_count import element_count
 
 
 class Normal(NamedTuple):
@@ -35,7 +36,7 @@ def to_average(g: GraphBuilder, x: Value, batch: Normal) -> tuple[str, str]:
     """The mean of a batch (N, C, ...) and its variance without bias, m / (m - 1) of the biased one: both
     (C), for a moving average."""
     (channels,) = Value(x.name, x.dims[1:2]).shape
-    m = g.op("Div", g.op("Cast", g.op("Size", x.name), to=1), g.const(channels))
+    m = g.op("Div", element_count(g, x), g.const(channels))
     correction = g.op("Div", m, g.op("Max", g.op("Sub", m, g.const(1)), g.const(1)))
     mean, variance = (g.op("Reshape", value, g.ints([-1])) for value in (batch.mean, batch.variance))
     return mean, g.op("Mul", variance, correction)

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -65,21 +66,26 @@ class Bernoulli:
 
     def _words(self, g: GraphBuilder, x: Value, state: str) -> str:
         """h, int32 (N, D)."""
-        sizes = g.op("Shape", g.op("Flatten", x.name, axis=min(1, x.rank)))  # (N, D)
-        samples, elements = (self._count(g, sizes, axis) for axis in (0, 1))
+        samples, elements = self._counters(g, x)
         seed, first = (g.op("Gather", state, g.ints([i])) for i in (0, 1))
         k1 = _fifth(g, _plus(g, seed, g.ints(self.salts[0])))
         k2 = _fifth(g, _plus(g, k1, g.ints(self.salts[1])))
         numbers = g.op("Add", samples, first)
-        rows = _fifth(g, _plus(g, _fifth(g, _plus(g, numbers, k1)), k2))  # (N,)
-        columns = _fifth(g, _plus(g, _fifth(g, _plus(g, elements, k2)), k1))  # (D,)
+        rows = _fifth(g, _plus(g, _fifth(g, _plus(g, numbers, k1)), k2))  # (N, 1)
+        columns = _fifth(g, _plus(g, _fifth(g, _plus(g, elements, k2)), k1))  # (1, D)
         odd = g.op("Add", g.op("Add", rows, rows), g.ints(1))
-        product = g.op("Mul", g.op("Unsqueeze", odd, g.ints([1])), columns)  # (N, D), below 2^63
+        product = g.op("Mul", odd, columns)  # (N, D), below 2^63
         return g.op("Cast", product, to=_INT32)  # ONNX discards the higher bits
 
     @staticmethod
-    def _count(g: GraphBuilder, sizes: str, axis: int) -> str:
-        return g.op("Range", g.ints(0), g.op("Gather", sizes, g.ints(axis)), g.ints(1))
+    def _counters(g: GraphBuilder, x: Value) -> tuple[str, str]:
+        """0, 1, 2, ... for the samples (N, 1) and for the elements of each (1, D)."""
+        if None not in x.dims:
+            samples, elements = x.shape[0] if x.rank else 1, prod(x.shape[1:])
+            return g.const([[n] for n in range(samples)], np.int64), g.const([range(elements)], np.int64)
+        sizes = g.op("Shape", g.op("Flatten", x.name, axis=min(1, x.rank)))  # (N, D)
+        counts = [g.op("Range", g.ints(0), g.op("Gather", sizes, g.ints(axis)), g.ints(1)) for axis in (0, 1)]
+        return g.op("Unsqueeze", counts[0], g.ints([1])), g.op("Unsqueeze", counts[1], g.ints([0]))
 
     def draw(self, samples: int, elements: int, state: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
         """The same mask (N, D) in NumPy."""

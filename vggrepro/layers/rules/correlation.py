@@ -7,19 +7,25 @@ spatial axes, stride, padding, dilation and group, at fixed sizes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from vggrepro.emit import GraphBuilder, Shape
+from vggrepro.emit import DeviceKind, GraphBuilder, Shape
 from vggrepro.layers.rules import winograd
 from vggrepro.layers.rules.batch_pieces import split_images, sum_of
-from vggrepro.layers.rules.unfold import unfold
+from vggrepro.layers.rules.unfold import gather_unfolded, unfold
 from vggrepro.layers.rules.window import Windows
 
-CHUNK = 2**25
-"""Elements of unfolded input (128 MiB) that the weight's gradient holds at a time."""
+CHUNK: Mapping[DeviceKind, int] = {"cpu": 2**25, "cuda": 2**26}
+"""Elements of unfolded input (128 and 256 MiB) that the weight's gradient holds at a time."""
+
+INDICES = 2**22
+"""Most elements (16 MiB) of the constant with which a Gather unfolds a piece of the batch."""
+
+Product = Callable[[GraphBuilder, int, str, str], str]
+"""From a number of images, their x and their dy to (group, K / group, C / group * kernel elements)."""
 
 
 def conv_attributes(windows: Windows, beyond: Sequence[int] | None = None) -> dict[str, Any]:
@@ -48,20 +54,63 @@ class Correlation:
         return g.op("Conv", x, weight, group=self.group, **conv_attributes(self.windows, beyond))
 
     def input_gradient(self, g: GraphBuilder, dy: str, weight: str) -> str:
-        """The gradient of x. With stride 1 it is a correlation itself, which Conv nodes compute
-        faster than ConvTranspose nodes do (121 ms against 146 for VGG-A's conv3_2, one thread)."""
+        """The gradient of x, by the first rule for the graph's device that holds here."""
+        return next(filter(None, (rule(self, g, dy, weight) for rule in RULES[g.device].input)))
+
+    def weight_gradient(self, g: GraphBuilder, x: str, dy: str) -> str:
+        """The gradient of the weight, by the first rule for the graph's device that holds here."""
+        return next(filter(None, (rule(self, g, x, dy) for rule in RULES[g.device].weight)))
+
+    def minimal_input(self, g: GraphBuilder, dy: str, weight: str) -> str | None:
+        """By minimal filtering, where that saves time."""
+        if not self._minimal(self.x[2:], winograd.LEAST_FOR_INPUT):
+            return None
+        return winograd.input_gradient(g, dy, weight, self.x, self.y, self.windows.pad)
+
+    def turned_input(self, g: GraphBuilder, dy: str, weight: str) -> str | None:
+        """By a Conv with turned filters, where the stride is 1. On a CPU it is faster than ConvTranspose
+        (121 ms against 146 for VGG-A's conv3_2, one thread)."""
         w = self.windows
-        if self._minimal(self.x[2:], winograd.LEAST_FOR_INPUT):
-            return winograd.input_gradient(g, dy, weight, self.x, self.y, w.pad)
-        if all(s == 1 and p < e for s, p, e in zip(w.stride, w.pad, w.extents, strict=True)):
-            pad = tuple(e - 1 - p for p, e in zip(w.pad, w.extents, strict=True))
-            back = Windows(w.kernel, w.stride, pad, w.dilation)
-            return g.op("Conv", dy, self._turned(g, weight), group=self.group, **conv_attributes(back))
+        if not all(s == 1 and p < e for s, p, e in zip(w.stride, w.pad, w.extents, strict=True)):
+            return None
+        pad = tuple(e - 1 - p for p, e in zip(w.pad, w.extents, strict=True))
+        back = Windows(w.kernel, w.stride, pad, w.dilation)
+        return g.op("Conv", dy, self._turned(g, weight), group=self.group, **conv_attributes(back))
+
+    def transposed_input(self, g: GraphBuilder, dy: str, weight: str) -> str:
+        """By a ConvTranspose with the same padding at both ends, which the CUDA kernel asks for; what Caffe
+        reads beyond the end of a short input is cut off behind it."""
+        w = self.windows
         beyond = w.shortfall(self.x[2:])
         sizes = zip(self.x[2:], w.pad, w.extents, w.stride, beyond, strict=True)
         unread = [(size + 2 * p + b - e) % s for size, p, e, s, b in sizes]
-        attributes = {"output_padding": unread, **conv_attributes(w, beyond)}
-        return g.op("ConvTranspose", dy, weight, group=self.group, **attributes)
+        attributes = {"output_padding": unread, **conv_attributes(w)}
+        dx = g.op("ConvTranspose", dy, weight, group=self.group, **attributes)
+        if not any(beyond):
+            return dx
+        axes = range(2, len(self.x))
+        return g.op("Slice", dx, g.ints([0] * len(axes)), g.ints(self.x[2:]), g.ints(axes))
+
+    def minimal_weight(self, g: GraphBuilder, x: str, dy: str) -> str | None:
+        """By minimal filtering, where that saves time."""
+        if not self._minimal(self.y[2:], winograd.LEAST_FOR_WEIGHT):
+            return None
+        return winograd.weight_gradient(g, x, dy, self.x, self.y, self.windows.pad)
+
+    def sliced_weight(self, g: GraphBuilder, x: str, dy: str) -> str:
+        """The product of dy and x, unfolded by slices, over images and positions."""
+        most = CHUNK["cpu"] // (self.x[1] * self._window_elements)
+        return self._weight(g, x, dy, most, self._sliced_product)
+
+    def gathered_weight(self, g: GraphBuilder, x: str, dy: str) -> str:
+        """The product of dy and x, unfolded by one Gather, over images and positions."""
+        each = max(self.x[1] * self._window_elements, CHUNK["cuda"] // INDICES * self._window_elements)
+        return self._weight(g, x, dy, CHUNK["cuda"] // each, self._gathered_product)
+
+    @property
+    def _window_elements(self) -> int:
+        """Elements of all windows over one channel of one image."""
+        return prod(self.windows.kernel) * prod(self.y[2:])
 
     def _minimal(self, tiled: Shape, least: int) -> bool:
         return winograd.holds(self.windows, self.group) and winograd.saves_time(self.x, self.y, tiled, least)
@@ -79,20 +128,27 @@ class Correlation:
         first, beyond = [-1] * len(axes), [-size - 1 for size in kernel]
         return g.op("Slice", joined, g.ints(first), g.ints(beyond), g.ints(axes), g.ints(first))
 
-    def weight_gradient(self, g: GraphBuilder, x: str, dy: str) -> str:
-        """The gradient of the weight: the product of dy and the unfolded x over images and positions."""
-        if self._minimal(self.y[2:], winograd.LEAST_FOR_WEIGHT):
-            return winograd.weight_gradient(g, x, dy, self.x, self.y, self.windows.pad)
-        unfolded = self.x[1] * prod(self.windows.kernel) * prod(self.y[2:])
-        parts = split_images(g, [x, dy], self.x[0], max(CHUNK // unfolded, 1))
-        total = sum_of(g, [self._product(g, images, xs, dys) for images, (xs, dys) in parts])
+    def _weight(self, g: GraphBuilder, x: str, dy: str, most: int, product: Product) -> str:
+        """The sum of a product over pieces of at most ``most`` images, but at least one."""
+        parts = split_images(g, [x, dy], self.x[0], max(most, 1))
+        total = sum_of(g, [product(g, images, xs, dys) for images, (xs, dys) in parts])
         return g.op("Reshape", total, g.ints([self.y[1], self.x[1] // self.group, *self.windows.kernel]))
 
-    def _product(self, g: GraphBuilder, images: int, x: str, dy: str) -> str:
+    def _sliced_product(self, g: GraphBuilder, images: int, x: str, dy: str) -> str:
         positions, groups = prod(self.y[2:]), self.group
         columns = unfold(g, x, (images, *self.x[1:]), self.windows)
         left = self._matrix(g, dy, images, self.y[1] // groups, positions)
         right = self._matrix(g, columns, images, self.x[1] // groups * prod(self.windows.kernel), positions)
+        return g.op("MatMul", left, g.op("Transpose", right, perm=[0, 2, 1]))
+
+    def _gathered_product(self, g: GraphBuilder, images: int, x: str, dy: str) -> str:
+        positions, columns = prod(self.y[2:]), self.x[1] // self.group * prod(self.windows.kernel)
+        right = gather_unfolded(g, x, (images, *self.x[1:]), self.windows)  # (C, kernel, images * positions)
+        left = self._matrix(g, dy, images, self.y[1] // self.group, positions)
+        if self.group == 1:
+            rows = [g.op("Reshape", t, g.ints([n, -1])) for t, n in ((left, self.y[1]), (right, columns))]
+            return g.op("Gemm", *rows, transB=1)
+        right = g.op("Reshape", right, g.ints([self.group, columns, -1]))
         return g.op("MatMul", left, g.op("Transpose", right, perm=[0, 2, 1]))
 
     def _matrix(self, g: GraphBuilder, t: str, images: int, rows: int, positions: int) -> str:
@@ -100,3 +156,30 @@ class Correlation:
         split = g.op("Reshape", t, g.ints([images, self.group, rows, positions]))
         moved = g.op("Transpose", split, perm=[1, 2, 0, 3])
         return g.op("Reshape", moved, g.ints([self.group, rows, images * positions]))
+
+
+Rule = Callable[[Correlation, GraphBuilder, str, str], str | None]
+"""One way to a gradient; None where it does not hold or does not pay."""
+
+
+@dataclass(frozen=True)
+class GradientRules:
+    """The ways to the two gradients, the best one first; the last one holds everywhere."""
+
+    input: tuple[Rule, ...]
+    weight: tuple[Rule, ...]
+
+
+RULES: Mapping[DeviceKind, GradientRules] = {
+    "cpu": GradientRules(
+        (Correlation.minimal_input, Correlation.turned_input, Correlation.transposed_input),
+        (Correlation.minimal_weight, Correlation.sliced_weight),
+    ),
+    "cuda": GradientRules(
+        (Correlation.turned_input, Correlation.transposed_input),
+        (Correlation.gathered_weight,),
+    ),
+}
+"""The rules for each kind of device. CPU cores are bound by multiplications, of which minimal filtering
+spares two in three; its transforms are many small convolutions within channels, which a GPU does badly
+(docs/performance.md)."""

@@ -54,20 +54,44 @@ def average_pool(g: GraphBuilder, x: str, windows: Sequence[AxisWindows]) -> str
     if any(w.end >= w.kernel for w in windows):
         return _average_beyond(g, x, windows)
     if all(w.end <= w.counted for w in windows):
+        if g.device == "cuda" and pads != ends:
+            return _unpadded_average(g, _padded(g, x, windows), windows)
         return g.op("AveragePool", x, count_include_pad=1, **_attributes(windows, pads, ends))
+    if g.device == "cuda":
+        return _average_of_counted(g, x, windows)
     for i, w in enumerate(windows):  # padding becomes image, so that what counts is what is inside
         x = pad(g, x, SPATIAL[i], w.pad, w.counted)
     over = [max(w.end - w.counted, 0) for w in windows]
     return g.op("AveragePool", x, count_include_pad=0, **_attributes(windows, [0, 0], over))
 
 
+def _average_of_counted(g: GraphBuilder, x: str, windows: Sequence[AxisWindows]) -> str:
+    """The average of all elements of each window, divided by the share of those that count. Some releases of
+    ONNX Runtime are wrong on CUDA where the two ends of an axis have different padding: here none has."""
+    sizes = g.op("Concat", g.ints([1, 1]), g.op("Shape", x, start=2), axis=0)
+    counting = g.op("Expand", g.const(1), sizes)  # (1, 1, H, W)
+    for i, w in enumerate(windows):
+        counting = pad(g, counting, SPATIAL[i], w.pad, min(w.counted, w.end), 1)
+    for i, w in enumerate(windows):
+        counting = pad(g, counting, SPATIAL[i], 0, max(w.end - w.counted, 0))
+    averages, shares = (_unpadded_average(g, t, windows) for t in (_padded(g, x, windows), counting))
+    return g.op("Div", averages, shares)
+
+
+def _unpadded_average(g: GraphBuilder, x: str, windows: Sequence[AxisWindows]) -> str:
+    return g.op("AveragePool", x, count_include_pad=1, **_attributes(windows, [0, 0], [0, 0]))
+
+
+def _padded(g: GraphBuilder, x: str, windows: Sequence[AxisWindows]) -> str:
+    for i, w in enumerate(windows):
+        x = pad(g, x, SPATIAL[i], w.pad, w.end)
+    return x
+
+
 def _average_beyond(g: GraphBuilder, x: str, windows: Sequence[AxisWindows]) -> str:
     """Without padding, strides over the kernel can put windows wholly behind the end. Caffe divides
     their sum, 0, by what is 0 or negative elements there."""
-    padded = x
-    for i, w in enumerate(windows):
-        padded = pad(g, padded, SPATIAL[i], 0, w.end)
-    averages = g.op("AveragePool", padded, count_include_pad=1, **_attributes(windows, [0, 0], [0, 0]))
+    averages = _unpadded_average(g, _padded(g, x, windows), windows)
     sums = g.op("Mul", averages, g.const(windows[0].kernel * windows[1].kernel))
     rows, columns = (_lengths(g, x, averages, SPATIAL[i], w) for i, w in enumerate(windows))
     return g.op("Div", sums, g.op("Mul", g.op("Unsqueeze", rows, g.ints([1])), columns))

@@ -7,8 +7,9 @@ from itertools import product
 from math import prod
 
 import numpy as np
+import numpy.typing as npt
 
-from vggrepro.emit import Dims, GraphBuilder
+from vggrepro.emit import Dims, GraphBuilder, Shape
 from vggrepro.layers.rules.window import Windows
 
 TO_THE_END = np.iinfo(np.int64).max
@@ -32,6 +33,32 @@ def unfold(g: GraphBuilder, x: str, dims: Dims, windows: Windows) -> str:
         cut = g.op("Slice", padded, g.ints(starts), g.ints(ends), g.ints(axes), g.ints(windows.stride))
         offsets.append(g.op("Unsqueeze", cut, g.ints([2])))
     return g.op("Concat", *offsets, axis=2) if len(offsets) > 1 else offsets[0]
+
+
+def gather_unfolded(g: GraphBuilder, x: str, shape: Shape, windows: Windows) -> str:
+    """(N, C, sizes...) to (C, kernel elements, N * windows) by one Gather. Its indices, where each offset of
+    each window lies, are a constant as large as one channel of the result."""
+    images, channels, *sizes = shape
+    padded = _padded(g, x, shape, windows)
+    whole = [size + sum(widths) for size, widths in zip(sizes, pad_widths(shape, windows)[2:], strict=True)]
+    turned = g.op("Transpose", padded, perm=[1, 0, *range(2, len(shape))]) if images > 1 else padded
+    if windows.pointwise:
+        return g.op("Reshape", turned, g.ints([channels, 1, -1]))
+    flat = g.op("Reshape", turned, g.ints([channels, images * prod(whole)]))
+    return g.op("Gather", flat, g.const(_places(images, whole, windows), np.int32), axis=1)
+
+
+def _places(images: int, whole: Sequence[int], windows: Windows) -> npt.NDArray[np.int64]:
+    """(kernel elements, images * windows): places in the flat padded images, each of ``whole`` sizes."""
+    pitches = [prod(whole[axis + 1 :]) for axis in range(len(whole))]
+    offsets, starts = np.zeros((1, 1), np.int64), np.arange(images)[None] * prod(whole)
+    for axis, size in enumerate(whole):
+        count = (size - windows.extents[axis]) // windows.stride[axis] + 1
+        taps = np.arange(windows.kernel[axis]) * windows.dilation[axis] * pitches[axis]
+        firsts = np.arange(count) * windows.stride[axis] * pitches[axis]
+        offsets = (offsets.reshape(-1, 1) + taps).reshape(-1, 1)
+        starts = (starts.reshape(-1, 1) + firsts).reshape(1, -1)
+    return offsets + starts
 
 
 def _padded(g: GraphBuilder, x: str, dims: Dims, windows: Windows) -> str:

@@ -1,0 +1,29 @@
+"""How several ranks train, and how exactly: ``--exchange``, and what of ``--precision`` training has."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from vggrepro.cli.options.read import Options
+from vggrepro.emit import Precision
+from vggrepro.errors import OptionError
+from vggrepro.training.gradient_exchange import ExchangeKind
+from vggrepro.training.solver import TrainingPrecision
+
+
+def training_precision(precision: Precision) -> TrainingPrecision:
+    """Raises OptionError for float16, in which small gradients and steps vanish."""
+    if precision == "fp16":
+        raise OptionError("--precision fp16: of evaluation alone, expected fp32 or tf32")
+    return precision
+
+
+def add_exchange_option(options: Options) -> None:
+    """Add ``--exchange``."""
+    options.add_argument(
+        "--exchange",
+        choices=get_args(ExchangeKind),
+        default="mpi",
+        help="how several ranks sum their gradients: mpi, through the host's memory, or nccl, from GPU to GPU"
+        " (default: mpi)",
+    )

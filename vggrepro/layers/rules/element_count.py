@@ -1,0 +1,22 @@
+"""How many elements a tensor has when a graph runs."""
+
+from __future__ import annotations
+
+from math import prod
+
+from vggrepro.emit import GraphBuilder, Value
+
+
+def element_count(g: GraphBuilder, x: Value) -> str:
+    """The number of elements of x, float32 ().
+
+    Axis 0 is read from the data: behind a Filter it may be shorter than declared. Ones are summed, because
+    arithmetic with sizes runs on the CPU, also where all else is on a GPU.
+    """
+    if x.rank == 0:
+        return g.const(1)
+    known = [size for size in x.dims[1:] if size is not None]
+    end = 1 if len(known) == len(x.dims[1:]) else x.rank
+    ones = g.op("Expand", g.const(1), g.op("Shape", x.name, start=0, end=end))
+    total = g.op("ReduceSum", ones, keepdims=0)
+    return total if end > 1 or prod(known) == 1 else g.op("Mul", total, g.const(prod(known)))
