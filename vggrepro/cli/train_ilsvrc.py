@@ -17,10 +17,8 @@ from vggrepro.cli.options.read import read
 from vggrepro.cli.options.training import (
     RunSettings,
     SolverOptions,
-    WeightOptions,
     add_run_options,
     add_solver_options,
-    add_weight_options,
     definition_of,
 )
 from vggrepro.cli.options.training_device import training_precision
@@ -31,6 +29,7 @@ from vggrepro.cli.options.training_images import (
     add_image_options,
     training_images,
 )
+from vggrepro.cli.options.training_weights import WeightOptions, add_weight_options
 from vggrepro.cli.run import Parser, run_ranks
 from vggrepro.paper.trainings import BATCH, list_presets
 from vggrepro.system.ranks import Ranks, end_all

@@ -8,7 +8,7 @@ from vggrepro.errors import DeviceError, OptionError
 from vggrepro.runtime.device import Device
 from vggrepro.runtime.device_array import DeviceArray, DeviceView
 from vggrepro.system.ranks import Ranks
-from vggrepro.training.gradient_exchange import Wait
+from vggrepro.training.gradient_exchange import ExchangeKind, GradientExchange, MpiExchange, Wait
 
 BUCKET = 1 << 24
 """Elements of one AllReduce, 64 MiB: the first ones can be used while the others are under way."""
@@ -98,3 +98,8 @@ def _load() -> Libraries:
             f"exchange nccl: NCCL does not load ({_line(error)}): pip install 'vggrepro[nccl]'"
         ) from error
     return Libraries(nccl.core, cuda.core)
+
+
+def gradient_exchange(kind: ExchangeKind, ranks: Ranks, device: Device) -> GradientExchange:
+    """The exchange of one kind. Raises DeviceError and OptionError where it cannot be had."""
+    return NcclExchange(ranks, device) if kind == "nccl" else MpiExchange(ranks)

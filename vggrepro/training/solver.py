@@ -32,12 +32,12 @@ from vggrepro.training import snapshots
 from vggrepro.training.by_shapes import ByShapes
 from vggrepro.training.definition import Definition, read_definition
 from vggrepro.training.feeds import Feeds, fitted, shapes_of
-from vggrepro.training.gradient_exchange import ExchangeKind, GradientExchange, MpiExchange
+from vggrepro.training.gradient_exchange import ExchangeKind
 from vggrepro.training.held_layers import Learning, hold_all_but_fully_connected
 from vggrepro.training.initialise import Fillers
 from vggrepro.training.memory_advice import advising_passes
 from vggrepro.training.moved_statistics import MovedStatistics
-from vggrepro.training.nccl_exchange import NcclExchange
+from vggrepro.training.nccl_exchange import gradient_exchange
 from vggrepro.training.output_values import OutputValues, value_of
 from vggrepro.training.rates import learning_rate, next_step
 from vggrepro.training.solver_arrays import SolverArrays
@@ -106,7 +106,7 @@ class Solver:
         check_weight_files(self.weight_files, self.definition, self.net)
         self._warn_of_debug_info()
         self.device, self.tf32 = _prepared(device, precision), precision == "tf32"
-        self.exchange = _exchange(exchange, self.ranks, self.device)
+        self.exchange = gradient_exchange(exchange, self.ranks, self.device)
         self.arrays = SolverArrays.allocate(
             self.net,
             self.device,
@@ -312,10 +312,6 @@ def _prepared(device: Device | str, precision: TrainingPrecision) -> Device:
     prepare_precision(precision, found)
     require(found)
     return found
-
-
-def _exchange(kind: ExchangeKind, ranks: Ranks, device: Device) -> GradientExchange:
-    return NcclExchange(ranks, device) if kind == "nccl" else MpiExchange(ranks)
 
 
 def _seed(random_seed: int) -> int:

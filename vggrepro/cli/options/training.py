@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, BooleanOptionalAction
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -22,17 +22,15 @@ from vggrepro.cli.options.net import add_input_shape_option, parse_shapes
 from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.refuse import refuse_without
 from vggrepro.cli.options.training_device import add_exchange_option
-from vggrepro.cli.options.values import amount, natural, positive
+from vggrepro.cli.options.values import natural, positive
 from vggrepro.emit import Precision
 from vggrepro.errors import DeviceError, OptionError
 from vggrepro.paper.nets import PROTOTXT, solver_prototxt
 from vggrepro.paper.trainings import Preset, find_preset
 from vggrepro.system.ranks import Ranks
-from vggrepro.training.assemble import InitialWeights, check_kept, find_state, images_per_iteration
-from vggrepro.training.definition import Definition, read_definition, weight_names
+from vggrepro.training.assemble import images_per_iteration
+from vggrepro.training.definition import Definition, read_definition
 from vggrepro.training.gradient_exchange import ExchangeKind
-from vggrepro.training.held_layers import Learning
-from vggrepro.training.initialise import PRESET_SCHEME, SCHEMES, VARIANCE_STD, Fillers, Scheme
 from vggrepro.training.signals import EFFECTS, Effect, Signals
 
 StopCode = Literal["signal", "0"]
@@ -62,50 +60,6 @@ class SolverOptions:
 
     def preset_file(self, preset: Preset) -> Path:
         return solver_prototxt(preset.config, self.prototxt_dir or PROTOTXT)
-
-
-@dataclass(frozen=True)
-class WeightOptions:
-    """Where the weights come from. ``init`` None: as the preset draws them, or the prototxt without one."""
-
-    init: Scheme | None = None
-    init_std: float = VARIANCE_STD
-    init_from: Path | None = None
-    weights: tuple[str, ...] = ()
-    fine_tune: Learning = "all"
-    resume: str | None = None
-
-    def check(self, preset: Preset) -> None:
-        """Raise OptionError if the preset needs weights that are not given: a deeper net begins at random
-        only where ``init`` asks for that."""
-        needs = f"preset {preset.name} needs {preset.needs}"
-        trained = bool(self.weights or self.resume)
-        if preset.start == "trained" and not trained:
-            raise OptionError(f"{needs} (or --resume)")
-        at_random = self.init not in (None, "prototxt")
-        if preset.start == "net A" and not (trained or self.init_from or at_random):
-            raise OptionError(
-                f"{needs} (or another --init than the prototxt's, such as glorot, without net A)"
-            )
-
-    def of_preset(self, preset: Preset) -> WeightOptions:
-        """What the preset draws, wherever nothing else is given. Raises OptionError as :meth:`check` does."""
-        self.check(preset)
-        return replace(self, init=self.init or PRESET_SCHEME)
-
-    def initial(self, prefix: str, ranks: Ranks) -> InitialWeights:
-        """``prefix`` is that of the run's snapshots, among which the first rank looks for one to resume.
-
-        Raises SolverError for a new run that would overwrite them, or the weights that it begins with.
-        """
-        if self.init != "variance":
-            refuse_without("--init variance", self, "init_std")
-        state = ranks.broadcast(find_state(prefix, self.resume) if ranks.rank == 0 else None)
-        fillers = Fillers(self.init or "prototxt", self.init_std)
-        files = [Path(name) for given in self.weights for name in weight_names(given)]
-        if state is None:
-            check_kept(prefix, [*files, *([] if self.init_from is None else [self.init_from])])
-        return InitialWeights(fillers, self.init_from, files, state)
 
 
 @dataclass(frozen=True)
@@ -225,52 +179,6 @@ def add_solver_options(parser: ArgumentParser) -> None:
         help="make an iteration's batch in K passes, of less memory (default: the prototxt's)",
     )
     add_seed_option(group, None, "seed of everything random (default: random_seed of the solver)")
-
-
-def add_weight_options(options: Options) -> None:
-    """Add the options of :class:`WeightOptions`."""
-    options.add_argument(
-        "--init",
-        choices=SCHEMES,
-        default=WeightOptions.init,
-        help="fillers: the prototxt's; normal with the variance of 10^-2 that the paper prints, or with"
-        " --init-std; Glorot and Bengio's; or He's (default: prototxt; with --preset glorot)",
-    )
-    options.add_argument(
-        "--init-std",
-        type=amount,
-        default=WeightOptions.init_std,
-        metavar="STD",
-        help="standard deviation of --init variance (default: 0.1, the root of 10^-2)",
-    )
-    options.add_argument(
-        "--init-from",
-        type=Path,
-        metavar="FILE",
-        help="copy the first four convolutions and the fully connected layers of net A's caffemodel",
-    )
-    options.add_argument(
-        "--weights",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="caffemodel, of which all layers are copied by name; several with commas between them, or repeat"
-        " the option",
-    )
-    options.add_argument(
-        "--fine-tune",
-        choices=get_args(Learning),
-        default=WeightOptions.fine_tune,
-        help="which layers learn: all, or the fully connected ones alone, as of the submission's jittered net"
-        " (section 4.4) (default: all)",
-    )
-    options.add_argument(
-        "--resume",
-        nargs="?",
-        const="auto",
-        metavar="FILE",
-        help="go on from a .solverstate, Caffe's too; auto: the newest one of the snapshot prefix, if any",
-    )
 
 
 def add_run_options(options: Options) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from typing import Any, Literal
@@ -38,10 +38,12 @@ from vggrepro.evaluation.measuring.view_batches import (
     ViewBatch,
     batch_length,
     batches_by_size,
+    sharing_sizes,
+    sharing_views,
     usual_length,
     windows,
 )
-from vggrepro.evaluation.protocols import BEFORE, ReadingChanges, Stream
+from vggrepro.evaluation.protocols import ReadingChanges, Stream
 from vggrepro.runtime.device import parse_device
 from vggrepro.runtime.pinned import PinnedArrays
 from vggrepro.system.threads import ordered_map
@@ -249,7 +251,7 @@ class Pipeline:
                 if any(way.truncated for way in image.values()):
                     place = self.images.source.place(int(index))
                     yield ImageProblem(int(index), "truncated", f"{place}: {ENDS_EARLY}")
-            for alike in _sharing_sizes(_sharing_views(self.streams)):
+            for alike in sharing_sizes(sharing_views(self.streams)):
                 pending = [np.any([wanted(s, window) for s in streams], axis=0) for streams in alike]
                 pairs = zip(alike, pending, strict=True)
                 batches = [self._batches(streams, window, decoded, some) for streams, some in pairs]
@@ -291,22 +293,6 @@ class Pipeline:
 
 _Ways = Mapping[ReadingChanges, RescaledImage]
 """One image, read in each way that a stream asks for."""
-
-
-def _sharing_views(streams: Sequence[Stream]) -> list[tuple[Stream, ...]]:
-    """The streams, those together that look at the same views: they differ in their averages alone."""
-    groups: dict[Stream, list[Stream]] = {}
-    for stream in streams:
-        groups.setdefault(replace(stream, average=BEFORE), []).append(stream)
-    return [tuple(group) for group in groups.values()]
-
-
-def _sharing_sizes(groups: Sequence[tuple[Stream, ...]]) -> list[list[tuple[Stream, ...]]]:
-    """The groups of streams, together those whose views have one size: they take turns by size."""
-    found: dict[int, list[tuple[Stream, ...]]] = {}
-    for group in groups:
-        found.setdefault(group[0].scale if group[0].view_kind == "dense" else 0, []).append(group)
-    return list(found.values())
 
 
 class _Gather:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vggrepro.data.arrays import Ints
 from vggrepro.errors import ProtocolError
+from vggrepro.evaluation.protocols import BEFORE, Stream
 
 Size = tuple[int, int]
 """Height and width in pixels."""
@@ -78,3 +79,19 @@ def windows(indexes: Ints, length: int) -> list[Ints]:
     if length < 1:
         raise ProtocolError(f"window of {length} images: expected at least 1")
     return [indexes[at : at + length] for at in range(0, len(indexes), length)]
+
+
+def sharing_views(streams: Sequence[Stream]) -> list[tuple[Stream, ...]]:
+    """The streams, those together that look at the same views: they differ in their averages alone."""
+    groups: dict[Stream, list[Stream]] = {}
+    for stream in streams:
+        groups.setdefault(replace(stream, average=BEFORE), []).append(stream)
+    return [tuple(group) for group in groups.values()]
+
+
+def sharing_sizes(groups: Sequence[tuple[Stream, ...]]) -> list[list[tuple[Stream, ...]]]:
+    """The groups of streams, together those whose views have one size: they take turns by size."""
+    found: dict[int, list[tuple[Stream, ...]]] = {}
+    for group in groups:
+        found.setdefault(group[0].scale if group[0].view_kind == "dense" else 0, []).append(group)
+    return list(found.values())
