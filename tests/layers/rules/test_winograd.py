@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from vggrepro import emit
-from vggrepro.emit import GraphBuilder
+from vggrepro.emit import Dims, GraphBuilder, Value
 from vggrepro.layers.rules import winograd
 from vggrepro.layers.rules.correlation import Correlation
 from vggrepro.layers.rules.window import Windows
@@ -52,8 +53,28 @@ def run(map_: Correlation, gradient: str, **feeds: np.ndarray) -> np.ndarray:
     for name in feeds:
         g.reserve(name)
     rule = winograd.input_gradient if gradient == "input" else winograd.weight_gradient
-    result = rule(g, *feeds, map_.x, map_.y, map_.windows.pad)
-    infos = [emit.tensor_info(name, array.shape, np.float32) for name, array in feeds.items()]
+    return computed(g, rule(g, *feeds, map_.x, map_.y, map_.windows.pad), feeds)
+
+
+def run_forward(map_: Correlation, x: np.ndarray, weight: np.ndarray, free: Sequence[int]) -> np.ndarray:
+    """The correlation in a graph that knows all sizes of x but those of the axes ``free``."""
+    g = GraphBuilder()
+    for name in ("x", "weight"):
+        g.reserve(name)
+    dims = tuple(None if axis in free else size for axis, size in enumerate(map_.x))
+    sizes = tuple(None if axis in free else size for axis, size in enumerate(map_.y))[2:]
+    y = winograd.forward(g, Value("x", dims), "weight", weight.shape, map_.windows.pad, sizes)
+    return computed(g, y, {"x": x, "weight": weight}, {"x": dims})
+
+
+def computed(
+    g: GraphBuilder,
+    result: str,
+    feeds: Mapping[str, np.ndarray],
+    declared: Mapping[str, Dims] | None = None,
+) -> np.ndarray:
+    dims = {**{name: array.shape for name, array in feeds.items()}, **(declared or {})}
+    infos = [emit.tensor_info(name, shape, np.float32) for name, shape in dims.items()]
     constants = [emit.tensor(name, array) for name, array in g.constants.items()]
     model = emit.model("m", g.nodes, infos, [helper.make_empty_tensor_value_info(result)], constants, {})
     model = onnx.shape_inference.infer_shapes(model, strict_mode=True)
@@ -61,7 +82,7 @@ def run(map_: Correlation, gradient: str, **feeds: np.ndarray) -> np.ndarray:
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     session = ort.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
-    return session.run([result], feeds)[0]
+    return session.run([result], dict(feeds))[0]
 
 
 def plain_sums(
@@ -101,6 +122,40 @@ def check(map_: Correlation, seed: int, share: float = 5e-6) -> None:
 @some
 def test_gradients_equal_plain_sums(map_: Correlation, seed: int) -> None:
     check(map_, seed)
+
+
+def check_forward(map_: Correlation, seed: int, free: Sequence[int] = (), share: float = 5e-6) -> None:
+    x, _, weight = arrays(map_, seed)
+    expected, bound = (plain_correlation(map_, f(x), f(weight)) for f in (np.positive, np.abs))
+    found = run_forward(map_, x, weight, free)
+    assert found.shape == map_.y
+    np.testing.assert_allclose(found, expected, rtol=0, atol=share * bound.max())
+
+
+def plain_correlation(map_: Correlation, x: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """In float64, tap by tap."""
+    (p, q), (height, width) = map_.windows.pad, map_.y[2:]
+    padded = np.pad(np.float64(x), [(0, 0), (0, 0), (p, p), (q, q)])
+    return sum(
+        np.einsum("nchw,kc->nkhw", padded[:, :, i : i + height, j : j + width], weight[:, :, i, j])
+        for i, j in np.ndindex(3, 3)
+    )
+
+
+@given(map_=maps(), free=st.sets(st.sampled_from([0, 2, 3])), seed=st.integers(0, 2**32 - 1))
+@some
+def test_forward_equals_plain_sums(map_: Correlation, free: set[int], seed: int) -> None:
+    check_forward(map_, seed, sorted(free))
+
+
+def test_a_few_images_at_a_time_forward(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(winograd, "CHUNK", 24 * 2 * 4 * (3 + 2) * 2)  # two images of 2 x 4 tiles
+    check_forward(Correlation((5, 3, 7, 7), (5, 2, 7, 7), Windows((3, 3), (1, 1), (1, 1), (1, 1)), 1), 0)
+
+
+def test_many_channels_forward() -> None:
+    map_ = Correlation((2, 256, 14, 14), (2, 256, 14, 14), Windows((3, 3), (1, 1), (1, 1), (1, 1)), 1)
+    check_forward(map_, 0, share=5e-7)
 
 
 def test_a_few_images_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:

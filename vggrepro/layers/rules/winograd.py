@@ -25,7 +25,7 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.emit import GraphBuilder, Shape
+from vggrepro.emit import Dims, GraphBuilder, Shape, Value
 from vggrepro.layers.rules.batch_pieces import split_images, sum_of
 from vggrepro.layers.rules.window import Windows
 
@@ -118,6 +118,53 @@ def saves_time(x: Shape, y: Shape, tiled: Shape, least: int) -> bool:
     return x[1] * y[1] >= least * (x[1] + y[1]) and 2 * products <= prod(FILTER) * prod(tiled)
 
 
+def forward(g: GraphBuilder, x: Value, weight: str, shape: Shape, pad: Shape, sizes: Dims) -> str:
+    """The correlation of x (N, C, H, W), padded by ``pad``, with a weight of ``shape`` (K, C, 3, 3).
+
+    ``sizes`` are the height and width of the result. Sizes of x that are free are computed when the graph
+    runs; images of fixed size are taken so many at a time that their tiles stay within CHUNK elements.
+    """
+    transforms = _transforms(TILE, FILTER)
+    filters = _filters(g, weight, (shape[0], shape[1]), transforms, turned=False)  # (24, K, C)
+    images, *area = x.dims
+    if images is None or None in area:
+        return _correlated(g, x.name, filters, shape, pad, sizes, transforms)
+    most = _most((images, shape[1]), (images, shape[0]), _tiles(Value("y", sizes).shape))
+    results = [
+        _correlated(g, part, filters, shape, pad, sizes, transforms)
+        for _, (part,) in split_images(g, [x.name], images, most)
+    ]
+    return results[0] if len(results) == 1 else g.op("Concat", *results, axis=0)
+
+
+def _correlated(
+    g: GraphBuilder, x: str, filters: str, shape: Shape, pad: Shape, sizes: Dims, transforms: Transforms
+) -> str:
+    """The correlation of x with filters at the points. Shapes of tensors tell how many tiles there are."""
+    outputs, channels = shape[:2]
+    window = [tile + size - 1 for tile, size in zip(TILE, FILTER, strict=True)]
+    pads = [*pad, *(p + tile - 1 for p, tile in zip(pad, TILE, strict=True))]  # whole tiles, for any size
+    kernels = np.tile(transforms.image.reshape(POINTS, 1, *window), (channels, 1, 1, 1))
+    values = g.op("Conv", x, g.const(kernels), group=channels, strides=TILE, kernel_shape=window, pads=pads)
+    seen = g.op("Reshape", values, g.ints([0, channels, POINTS, -1]))
+    seen = g.op("Transpose", seen, perm=[2, 1, 0, 3])
+    products = g.op("MatMul", filters, g.op("Reshape", seen, g.ints([POINTS, channels, -1])))
+    flat = g.op("Reshape", products, g.ints([POINTS, -1]))
+    y = g.op("MatMul", g.const(transforms.outputs), flat)  # (8, K N tiles)
+    y = g.op("Transpose", g.op("Reshape", y, g.ints([*TILE, -1])), perm=[0, 2, 1])
+    images, rows = (g.op("Shape", values, start=axis, end=axis + 1) for axis in (0, 2))
+    split = g.op("Concat", g.ints([TILE[0], outputs]), images, rows, g.ints([-1]), axis=0)
+    y = g.op("Transpose", g.op("Reshape", y, split), perm=[2, 1, 3, 0, 4])  # (N, K, rows, 4, columns)
+    whole = g.op("Concat", g.ints([0, 0]), g.op("Mul", rows, g.ints([TILE[0]])), g.ints([-1]), axis=0)
+    y = g.op("Reshape", y, whole)
+    if all(size is not None and size % tile == 0 for size, tile in zip(sizes, TILE, strict=True)):
+        return y
+    ends = g.op("Shape", x, start=2)
+    if pad != (1, 1):
+        ends = g.op("Add", ends, g.ints([2 * p - size + 1 for p, size in zip(pad, FILTER, strict=True)]))
+    return g.op("Slice", y, g.ints([0, 0]), ends, g.ints([2, 3]))
+
+
 def input_gradient(g: GraphBuilder, dy: str, weight: str, x: Shape, y: Shape, pad: Shape) -> str:
     """The gradient of x (N, C, H, W) from dy, of shape y (N, K, H', W'), and the weight (K, C, 3, 3).
 
@@ -126,7 +173,7 @@ def input_gradient(g: GraphBuilder, dy: str, weight: str, x: Shape, y: Shape, pa
     transforms = _transforms(TILE, FILTER)
     images, channels, *sizes = x
     tiles = _tiles(sizes)
-    filters = _filters(g, weight, (y[1], channels), transforms)  # (24, C, K)
+    filters = _filters(g, weight, (y[1], channels), transforms, turned=True)  # (24, C, K)
     back = [f - 1 - p for f, p in zip(FILTER, pad, strict=True)]
     results = []
     for count, (part,) in split_images(g, [dy], images, _most(x, y, tiles)):
@@ -163,14 +210,16 @@ def _most(x: Shape, y: Shape, tiles: tuple[int, int]) -> int:
     return max(CHUNK // (POINTS * prod(tiles) * (x[1] + y[1])), 1)
 
 
-def _filters(g: GraphBuilder, weight: str, channels: tuple[int, int], transforms: Transforms) -> str:
-    """The turned filters (K, C, 3, 3) at the points: (24, C, K)."""
+def _filters(
+    g: GraphBuilder, weight: str, channels: tuple[int, int], transforms: Transforms, *, turned: bool
+) -> str:
+    """The filters (K, C, 3, 3) at the points: (24, K, C), or turned by 180 degrees: (24, C, K)."""
     outputs, inputs = channels
     rows = g.op("Reshape", weight, g.ints([outputs * inputs, prod(FILTER)]))
     columns = g.op("Transpose", rows, perm=[1, 0])  # (9, K C)
-    values = g.op("MatMul", g.const(transforms.filter[:, ::-1]), columns)  # turned by 180 degrees
-    values = g.op("Reshape", values, g.ints([POINTS, outputs, inputs]))
-    return g.op("Transpose", values, perm=[0, 2, 1])
+    matrix = transforms.filter[:, ::-1] if turned else transforms.filter
+    values = g.op("Reshape", g.op("MatMul", g.const(matrix), columns), g.ints([POINTS, outputs, inputs]))
+    return g.op("Transpose", values, perm=[0, 2, 1]) if turned else values
 
 
 def _image_tiles(
