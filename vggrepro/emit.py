@@ -61,10 +61,11 @@ class Value:
 
 class GraphBuilder:
     """Nodes, constants and unique names of one ONNX graph under construction. ``device`` is the kind of
-    device that the graph is made for: results are the same on every other, speed is not."""
+    device that the graph is made for: results are the same on every other, speed is not. None: whatever
+    runs the graph, so that it consists of the plainest operators."""
 
-    def __init__(self, device: DeviceKind = "cpu") -> None:
-        self.device: DeviceKind = device
+    def __init__(self, device: DeviceKind | None = None) -> None:
+        self.device = device
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, npt.NDArray[Any]] = {}
         self._by_content: dict[tuple[str, Shape, bytes], str] = {}

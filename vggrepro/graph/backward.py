@@ -36,7 +36,7 @@ def gradient_model(net: Net, *, params: bool = True, inputs: Sequence[str] = ())
 
 
 def build_gradient(
-    net: Net, *, params: bool = True, inputs: Sequence[str] = (), device: DeviceKind = "cpu"
+    net: Net, *, params: bool = True, inputs: Sequence[str] = (), device: DeviceKind | None = None
 ) -> Graph:
     """As :func:`gradient_model`, by the rules for a kind of device, with large constants left outside."""
     for blob in inputs:

@@ -95,10 +95,10 @@ def build_forward(
     fully_convolutional: bool = False,
     fixed: bool = False,
     extra_metadata: Mapping[str, str] | None = None,
-    device: DeviceKind = "cpu",
+    device: DeviceKind | None = None,
 ) -> Graph:
-    """The net's forward pass as its layers say it, for this package's own sessions on a kind of device; the
-    rest is as in :func:`build_deployed`."""
+    """The net's forward pass as its layers say it, by the rules for a kind of device (None: of plain
+    operators), for this package's own sessions; the rest is as in :func:`build_deployed`."""
     if fully_convolutional:
         net = to_fully_convolutional(net)
     wanted = list(net.outputs if outputs is None else outputs)
@@ -122,7 +122,7 @@ def _build(
     free: frozenset[int],
     wanted: Sequence[str],
     extra: Mapping[str, str] | None,
-    device: DeviceKind,
+    device: DeviceKind | None,
 ) -> Graph:
     forward = emit_forward(net, symbolic_dims(net, free), device)
     return assemble_graph(

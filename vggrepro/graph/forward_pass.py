@@ -34,9 +34,9 @@ class ForwardPass:
     """The tensor of each next state and moved parameter by the graph output it shall be, in order."""
 
 
-def emit_forward(net: Net, dims: Mapping[str, Dims], device: DeviceKind = "cpu") -> ForwardPass:
-    """A graph with every layer of the net, in order, by the rules for a kind of device. Raises
-    FixedShapeError where a layer needs a size that ``dims`` leaves free."""
+def emit_forward(net: Net, dims: Mapping[str, Dims], device: DeviceKind | None = None) -> ForwardPass:
+    """A graph with every layer of the net, in order, by the rules for a kind of device (None: of
+    plain operators). Raises FixedShapeError where a layer needs a size that ``dims`` leaves free."""
     g = _new_builder(net, device)
     params = _parameter_tensors(g, net)
     forward = ForwardPass(net, g, dims)
@@ -60,7 +60,7 @@ def emit_forward(net: Net, dims: Mapping[str, Dims], device: DeviceKind = "cpu")
     return forward
 
 
-def _new_builder(net: Net, device: DeviceKind) -> GraphBuilder:
+def _new_builder(net: Net, device: DeviceKind | None) -> GraphBuilder:
     """A builder that leaves the names of blobs and parameters to them."""
     g = GraphBuilder(device)
     for name in [*net.shapes, *net.blobs, *(use.key for use in net.param_uses)]:

@@ -14,9 +14,9 @@ from vggrepro.net.net import Net
 
 def build_validation(net: Net, *, loss: bool = False, device: DeviceKind = "cpu") -> Graph:
     """A graph from the net's inputs and the parameters under their owners' keys to the net's outputs, and
-    with ``loss`` to the whole loss too. The number of samples is free where the layers allow it
-    (:meth:`Graph.is_free`). States begin anew in each run. Raises NetError if the loss is asked for and
-    nothing has a loss weight."""
+    with ``loss`` to the whole loss too, by the rules for a kind of device. The number of samples is free
+    where the layers allow it (:meth:`Graph.is_free`). States begin anew in each run. Raises NetError if the
+    loss is asked for and nothing has a loss weight."""
     try:
         return _build(net, BATCH, device, loss=loss)
     except (FixedShapeError, ShapeError, NetError):

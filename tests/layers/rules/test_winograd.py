@@ -62,8 +62,7 @@ def run_forward(map_: Correlation, x: np.ndarray, weight: np.ndarray, free: Sequ
     for name in ("x", "weight"):
         g.reserve(name)
     dims = tuple(None if axis in free else size for axis, size in enumerate(map_.x))
-    sizes = tuple(None if axis in free else size for axis, size in enumerate(map_.y))[2:]
-    y = winograd.forward(g, Value("x", dims), "weight", weight.shape, map_.windows.pad, sizes)
+    y = winograd.forward(g, Value("x", dims), "weight", len(weight), map_.windows)
     return computed(g, y, {"x": x, "weight": weight}, {"x": dims})
 
 
@@ -149,7 +148,7 @@ def test_forward_equals_plain_sums(map_: Correlation, free: set[int], seed: int)
 
 
 def test_a_few_images_at_a_time_forward(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(winograd, "CHUNK", 24 * 2 * 4 * (3 + 2) * 2)  # two images of 2 x 4 tiles
+    monkeypatch.setattr(winograd, "FORWARD_CHUNK", 24 * 2 * 4 * (3 + 2) * 2)  # two images of 2 x 4 tiles
     check_forward(Correlation((5, 3, 7, 7), (5, 2, 7, 7), Windows((3, 3), (1, 1), (1, 1), (1, 1)), 1), 0)
 
 
@@ -197,5 +196,9 @@ def test_other_convolutions_are_left_alone(windows: Windows, group: int) -> None
     ],
 )
 def test_when_it_saves_time(channels: int, outputs: int, size: int, faster: bool) -> None:
-    x, y = (8, channels, size, size), (8, outputs, size, size)
-    assert winograd.saves_time(x, y, (size, size), winograd.LEAST_FOR_INPUT) == faster
+    assert winograd.saves_time(channels, outputs, (size, size), winograd.LEAST_FOR_INPUT) == faster
+
+
+def test_free_sizes_are_taken_to_be_large() -> None:
+    assert winograd.saves_time(512, 512, (None, None), winograd.LEAST_FORWARD)
+    assert not winograd.saves_time(64, 64, (None, None), winograd.LEAST_FORWARD)

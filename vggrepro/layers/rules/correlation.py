@@ -55,11 +55,11 @@ class Correlation:
 
     def input_gradient(self, g: GraphBuilder, dy: str, weight: str) -> str:
         """The gradient of x, by the first rule for the graph's device that holds here."""
-        return next(filter(None, (rule(self, g, dy, weight) for rule in RULES[g.device].input)))
+        return next(filter(None, (rule(self, g, dy, weight) for rule in RULES[g.device or "cpu"].input)))
 
     def weight_gradient(self, g: GraphBuilder, x: str, dy: str) -> str:
         """The gradient of the weight, by the first rule for the graph's device that holds here."""
-        return next(filter(None, (rule(self, g, x, dy) for rule in RULES[g.device].weight)))
+        return next(filter(None, (rule(self, g, x, dy) for rule in RULES[g.device or "cpu"].weight)))
 
     def minimal_input(self, g: GraphBuilder, dy: str, weight: str) -> str | None:
         """By minimal filtering, where that saves time."""
@@ -113,7 +113,9 @@ class Correlation:
         return prod(self.windows.kernel) * prod(self.y[2:])
 
     def _minimal(self, tiled: Shape, least: int) -> bool:
-        return winograd.holds(self.windows, self.group) and winograd.saves_time(self.x, self.y, tiled, least)
+        return winograd.holds(self.windows, self.group) and winograd.saves_time(
+            self.x[1], self.y[1], tiled, least
+        )
 
     def _turned(self, g: GraphBuilder, weight: str) -> str:
         """(K, C / group, kernel...) as (C, K / group, kernel...), reversed along each kernel axis."""

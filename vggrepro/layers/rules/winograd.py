@@ -1,4 +1,4 @@
-"""Winograd's minimal filtering, for the gradients of 3x3 convolutions with stride 1.
+"""Winograd's minimal filtering, for 3x3 convolutions with stride 1 and their gradients.
 
 m outputs of a filter of r elements along one axis come from a product of two polynomials, and that is
 known from its values at n = m + r - 1 points (Toom and Cook; Lavin and Gray, "Fast Algorithms for
@@ -26,15 +26,20 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.emit import Dims, GraphBuilder, Shape, Value
+from vggrepro.errors import FixedShapeError
 from vggrepro.layers.rules.batch_pieces import split_images, sum_of
 from vggrepro.layers.rules.window import Windows
 
 CHUNK = 2**25
-"""Elements of transformed tensors (128 MiB) that are alive at a time."""
+"""Elements of transformed tensors (128 MiB) that are alive at a time in the gradients."""
 
+FORWARD_CHUNK = 2**23
+"""The same forward, where all activations that the gradients need are alive besides."""
+
+LEAST_FORWARD = 40
 LEAST_FOR_INPUT = 48
 LEAST_FOR_WEIGHT = 16
-"""C * K / (C + K) from which on the two gradients are faster here than by direct summation."""
+"""C * K / (C + K) from which on the three are faster here than by direct summation."""
 
 TILE = (4, 2)
 """Rows and columns of a tile."""
@@ -108,61 +113,66 @@ def holds(windows: Windows, group: int) -> bool:
     )
 
 
-def saves_time(x: Shape, y: Shape, tiled: Shape, least: int) -> bool:
-    """Whether it is faster than direct summation for x (N, C, H, W) and y (N, K, H', W').
+def saves_time(channels: int, outputs: int, tiled: Dims, least: int) -> bool:
+    """Whether it is faster than direct summation from ``channels`` to ``outputs`` channels.
 
     The transforms cost time in proportion to C + K, the products that they spare to C * K; and tiles
-    that stand over the edges of the tiled sizes must not eat up what is won.
+    that stand over the edges of the tiled sizes, where those are fixed, must not eat up what is won.
     """
-    products = POINTS * prod(_tiles(tiled))
-    return x[1] * y[1] >= least * (x[1] + y[1]) and 2 * products <= prod(FILTER) * prod(tiled)
+    if channels * outputs < least * (channels + outputs):
+        return False
+    sizes = [size for size in tiled if size is not None]
+    if len(sizes) < len(tiled):
+        return True
+    return 2 * POINTS * prod(_tiles(sizes)) <= prod(FILTER) * prod(sizes)
 
 
-def forward(g: GraphBuilder, x: Value, weight: str, shape: Shape, pad: Shape, sizes: Dims) -> str:
-    """The correlation of x (N, C, H, W), padded by ``pad``, with a weight of ``shape`` (K, C, 3, 3).
+def forward(g: GraphBuilder, x: Value, weight: str, outputs: int, windows: Windows) -> str:
+    """The correlation of x (N, C, H, W) with a weight (outputs, C, 3, 3).
 
-    ``sizes`` are the height and width of the result. Sizes of x that are free are computed when the graph
-    runs; images of fixed size are taken so many at a time that their tiles stay within CHUNK elements.
+    Free sizes of x are computed when the graph runs; where all are fixed, so many images are taken at a time
+    that their tiles stay within FORWARD_CHUNK elements.
     """
-    transforms = _transforms(TILE, FILTER)
-    filters = _filters(g, weight, (shape[0], shape[1]), transforms, turned=False)  # (24, K, C)
-    images, *area = x.dims
-    if images is None or None in area:
-        return _correlated(g, x.name, filters, shape, pad, sizes, transforms)
-    most = _most((images, shape[1]), (images, shape[0]), _tiles(Value("y", sizes).shape))
-    results = [
-        _correlated(g, part, filters, shape, pad, sizes, transforms)
-        for _, (part,) in split_images(g, [x.name], images, most)
-    ]
+    images, channels, *area = x.dims
+    if channels is None:
+        raise FixedShapeError(f"blob {x.name!r}: the number of channels must be fixed")
+    filters = _filters(g, weight, (outputs, channels), _transforms(TILE, FILTER), turned=False)
+    sizes = windows.conv_sizes(tuple(area))
+    whole = all(size is not None and size % tile == 0 for size, tile in zip(sizes, TILE, strict=True))
+    parts = [x.name]
+    if images is not None and None not in sizes:
+        tiles = _tiles(Value("y", sizes).shape)
+        most = _most((images, channels), (images, outputs), tiles, FORWARD_CHUNK)
+        parts = [part for _, (part,) in split_images(g, parts, images, most)]
+    results = [_correlated(g, part, filters, (outputs, channels), windows.pad, whole) for part in parts]
     return results[0] if len(results) == 1 else g.op("Concat", *results, axis=0)
 
 
 def _correlated(
-    g: GraphBuilder, x: str, filters: str, shape: Shape, pad: Shape, sizes: Dims, transforms: Transforms
+    g: GraphBuilder, x: str, filters: str, channels: tuple[int, int], pad: Shape, whole: bool
 ) -> str:
-    """The correlation of x with filters at the points. Shapes of tensors tell how many tiles there are."""
-    outputs, channels = shape[:2]
+    """The correlation of x with filters at the points (24, K, C). How many tiles there are is seen from the
+    shapes of tensors; ``whole`` says that none stands over an edge."""
+    transforms = _transforms(TILE, FILTER)
+    outputs, inputs = channels
     window = [tile + size - 1 for tile, size in zip(TILE, FILTER, strict=True)]
-    pads = [*pad, *(p + tile - 1 for p, tile in zip(pad, TILE, strict=True))]  # whole tiles, for any size
-    kernels = np.tile(transforms.image.reshape(POINTS, 1, *window), (channels, 1, 1, 1))
-    values = g.op("Conv", x, g.const(kernels), group=channels, strides=TILE, kernel_shape=window, pads=pads)
-    seen = g.op("Reshape", values, g.ints([0, channels, POINTS, -1]))
+    pads = [*pad, *(p + tile - 1 for p, tile in zip(pad, TILE, strict=True))]
+    values = _each_window(g, x, inputs, transforms.image, window, pads)  # (N, C 24, rows, columns)
+    seen = g.op("Reshape", values, g.ints([0, inputs, POINTS, -1]))
     seen = g.op("Transpose", seen, perm=[2, 1, 0, 3])
-    products = g.op("MatMul", filters, g.op("Reshape", seen, g.ints([POINTS, channels, -1])))
+    products = g.op("MatMul", filters, g.op("Reshape", seen, g.ints([POINTS, inputs, -1])))
     flat = g.op("Reshape", products, g.ints([POINTS, -1]))
     y = g.op("MatMul", g.const(transforms.outputs), flat)  # (8, K N tiles)
     y = g.op("Transpose", g.op("Reshape", y, g.ints([*TILE, -1])), perm=[0, 2, 1])
     images, rows = (g.op("Shape", values, start=axis, end=axis + 1) for axis in (0, 2))
-    split = g.op("Concat", g.ints([TILE[0], outputs]), images, rows, g.ints([-1]), axis=0)
-    y = g.op("Transpose", g.op("Reshape", y, split), perm=[2, 1, 3, 0, 4])  # (N, K, rows, 4, columns)
-    whole = g.op("Concat", g.ints([0, 0]), g.op("Mul", rows, g.ints([TILE[0]])), g.ints([-1]), axis=0)
-    y = g.op("Reshape", y, whole)
-    if all(size is not None and size % tile == 0 for size, tile in zip(sizes, TILE, strict=True)):
+    apart = g.op("Concat", g.ints([TILE[0], outputs]), images, rows, g.ints([-1]), axis=0)
+    y = g.op("Transpose", g.op("Reshape", y, apart), perm=[2, 1, 3, 0, 4])  # (N, K, rows, 4, columns)
+    joined = g.op("Concat", g.ints([0, 0]), g.op("Mul", rows, g.ints([TILE[0]])), g.ints([-1]), axis=0)
+    y = g.op("Reshape", y, joined)
+    if whole:
         return y
-    ends = g.op("Shape", x, start=2)
-    if pad != (1, 1):
-        ends = g.op("Add", ends, g.ints([2 * p - size + 1 for p, size in zip(pad, FILTER, strict=True)]))
-    return g.op("Slice", y, g.ints([0, 0]), ends, g.ints([2, 3]))
+    less = g.ints([2 * p - size + 1 for p, size in zip(pad, FILTER, strict=True)])
+    return g.op("Slice", y, g.ints([0, 0]), g.op("Add", g.op("Shape", x, start=2), less), g.ints([2, 3]))
 
 
 def input_gradient(g: GraphBuilder, dy: str, weight: str, x: Shape, y: Shape, pad: Shape) -> str:
@@ -176,7 +186,7 @@ def input_gradient(g: GraphBuilder, dy: str, weight: str, x: Shape, y: Shape, pa
     filters = _filters(g, weight, (y[1], channels), transforms, turned=True)  # (24, C, K)
     back = [f - 1 - p for f, p in zip(FILTER, pad, strict=True)]
     results = []
-    for count, (part,) in split_images(g, [dy], images, _most(x, y, tiles)):
+    for count, (part,) in split_images(g, [dy], images, _most(x, y, tiles, CHUNK)):
         seen = _image_tiles(g, part, (count, *y[1:]), tiles, back, transforms)  # (24, K, n tiles)
         products = g.op("MatMul", filters, seen)  # (24, C, n tiles)
         results.append(_untiled(g, products, (count, *x[1:]), tiles, transforms))
@@ -190,7 +200,7 @@ def weight_gradient(g: GraphBuilder, x: str, dy: str, x_shape: Shape, y_shape: S
     channels, outputs = x_shape[1], y_shape[1]
     tiles = _tiles(y_shape[2:])
     sums = []
-    for count, (xs, dys) in split_images(g, [x, dy], x_shape[0], _most(x_shape, y_shape, tiles)):
+    for count, (xs, dys) in split_images(g, [x, dy], x_shape[0], _most(x_shape, y_shape, tiles, CHUNK)):
         seen = _image_tiles(g, xs, (count, *x_shape[1:]), tiles, pad, transforms)  # (24, C, n tiles)
         dy_tiles = _filter_tiles(g, dys, (count, *y_shape[1:]), tiles, transforms)  # (24, K, n tiles)
         sums.append(g.op("MatMul", dy_tiles, g.op("Transpose", seen, perm=[0, 2, 1])))  # (24, K, C)
@@ -205,9 +215,9 @@ def _tiles(sizes: Shape | list[int]) -> tuple[int, int]:
     return rows, columns
 
 
-def _most(x: Shape, y: Shape, tiles: tuple[int, int]) -> int:
-    """Images whose tiles, of x and y together, stay within CHUNK elements."""
-    return max(CHUNK // (POINTS * prod(tiles) * (x[1] + y[1])), 1)
+def _most(x: Shape, y: Shape, tiles: tuple[int, int], chunk: int) -> int:
+    """Images whose tiles, of x and y together, stay within ``chunk`` elements."""
+    return max(chunk // (POINTS * prod(tiles) * (x[1] + y[1])), 1)
 
 
 def _filters(
@@ -258,11 +268,17 @@ def _at_points(
 ) -> str:
     """Every window of a channel, one for each tile, times the same matrix (24, window)."""
     images, channels = shape[:2]
-    kernels = np.tile(matrix.reshape(POINTS, 1, *window), (channels, 1, 1, 1))
-    values = g.op("Conv", t, g.const(kernels), group=channels, strides=TILE, kernel_shape=window, pads=pads)
+    values = _each_window(g, t, channels, matrix, window, pads)
     values = g.op("Reshape", values, g.ints([images, channels, POINTS, prod(tiles)]))
     values = g.op("Transpose", values, perm=[2, 1, 0, 3])
     return g.op("Reshape", values, g.ints([POINTS, channels, images * prod(tiles)]))
+
+
+def _each_window(
+    g: GraphBuilder, t: str, channels: int, matrix: Matrix, window: list[int], pads: list[int]
+) -> str:
+    kernels = np.tile(matrix.reshape(POINTS, 1, *window), (channels, 1, 1, 1))
+    return g.op("Conv", t, g.const(kernels), group=channels, strides=TILE, kernel_shape=window, pads=pads)
 
 
 def _untiled(
