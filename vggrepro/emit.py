@@ -31,8 +31,9 @@ FLOAT = onnx.TensorProto.FLOAT
 DeviceKind = Literal["cpu", "cuda"]
 """Kinds of devices for which rules may choose different operators for the same sum."""
 
-Precision = Literal["fp32", "tf32", "fp16"]
-"""How exactly a GPU computes products: its float32, TF32's ten bits of mantissa, or float16 throughout."""
+Precision = Literal["fp32", "fp32-direct", "tf32", "fp16"]
+"""How exactly products and sums are computed: float32, on a CPU also by direct sums alone; on a GPU also with
+TF32's ten bits of mantissa, or float16 throughout."""
 
 Shape = tuple[int, ...]
 Dims = tuple[int | None, ...]

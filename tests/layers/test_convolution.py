@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from conv_cases import ConvCase, conv_cases
 from harness import check_forward, check_gradient, parse, run_gradient, tie_free
 from hypothesis import given, settings
 
-from vggrepro.emit import DeviceKind
+from vggrepro.emit import DeviceKind, GraphBuilder, Value
 from vggrepro.errors import NetError, ShapeError, UnsupportedError, VggReproError
 from vggrepro.layers.base import Layer, Needed
 from vggrepro.layers.rules import correlation
@@ -168,3 +170,29 @@ def test_padding_of_each_side(pads: tuple[int, int, int, int], free: bool) -> No
     (expected,) = check_forward(fork_convolution("kernel_size: 3 stride: 2"), [padded], params)
     np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
     check_gradient(layer, [x], params, most=20)
+
+
+WIDE = 'type: "Convolution" convolution_param { num_output: 96 kernel_size: 3 pad: 1 bias_term: %s }'
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_wide_ones_are_filtered_minimally_on_a_cpu_alone(bias: bool) -> None:
+    """Elsewhere they are the plain operator, which every runtime has."""
+    layer = parse(WIDE % str(bias).lower())
+    rng = np.random.default_rng(0)
+    x, weight = (rng.standard_normal(s, np.float32) for s in ((2, 96, 8, 9), (96, 96, 3, 3)))
+    params = [weight, *([rng.standard_normal(96, np.float32)] if bias else [])]
+    (expected,) = layer.reference([x], params, []).tops
+    (got,) = check_forward(layer, [x], params)
+    np.testing.assert_allclose(got, expected, rtol=0, atol=3e-6 * np.abs(expected).max())
+    operators = {device: operators_of(layer, x, params, device) for device in RULES}
+    assert operators[None] == operators["cuda"] == ["Conv"]
+    assert operators["cpu"].count("MatMul") == 3
+
+
+def operators_of(
+    layer: Layer, x: np.ndarray, params: Sequence[np.ndarray], device: DeviceKind | None
+) -> list[str]:
+    g = GraphBuilder(device)
+    layer.emit(g, [Value("x", x.shape)], [Value(f"p{i}", p.shape) for i, p in enumerate(params)], [])
+    return [node.op_type for node in g.nodes]

@@ -31,7 +31,7 @@ def test_fp32_is_float32_whatever_a_library_would_take() -> None:
 def test_others_leave_the_libraries_alone(precision: str) -> None:
     prepare_precision(precision, CUDA)
     assert OVERRIDE not in os.environ
-    with pytest.raises(OptionError, match=f"precision {precision}: GPUs have it, expected fp32 on the cpu"):
+    with pytest.raises(OptionError, match=f"precision {precision}: expected fp32 or fp32-direct on cpu"):
         prepare_precision(precision, Device("cpu"))
 
 

@@ -126,14 +126,14 @@ def compare_blobs(
     from vggrepro.runtime.device import parse_device  # takes time that a mere conversion does not need
     from vggrepro.runtime.session import Session
 
-    net = conversion.net
+    net, place = conversion.net, parse_device(device)
     blobs = [blob for blob in net.blobs if blob not in net.inputs]
     graph = build_forward(
         net,
         outputs=blobs,
         fully_convolutional=conversion.fully_conv,
         fixed=conversion.fixed,
-        device=parse_device(device).kind,
+        device=None if place.kind == "cpu" else place.kind,  # None: as it will be written
     )
     if conversion.preprocessing is not None:
         graph = with_preprocessing(graph, conversion.preprocessing)

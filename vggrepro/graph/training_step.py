@@ -13,7 +13,7 @@ from vggrepro.graph.need_backward import needed_gradients
 from vggrepro.net.net import Net
 
 
-def build_training_step(net: Net, device: DeviceKind = "cpu") -> Graph:
+def build_training_step(net: Net, device: DeviceKind | None = "cpu") -> Graph:
     """Forward and backward pass at the net's own input shapes, by the rules for a kind of device.
 
     The graph takes the net's inputs, the parameters under their owners' keys and states. It returns the

@@ -12,7 +12,7 @@ from vggrepro.graph.training_step import total_loss
 from vggrepro.net.net import Net
 
 
-def build_validation(net: Net, *, loss: bool = False, device: DeviceKind = "cpu") -> Graph:
+def build_validation(net: Net, *, loss: bool = False, device: DeviceKind | None = "cpu") -> Graph:
     """A graph from the net's inputs and the parameters under their owners' keys to the net's outputs, and
     with ``loss`` to the whole loss too, by the rules for a kind of device. The number of samples is free
     where the layers allow it (:meth:`Graph.is_free`). States begin anew in each run. Raises NetError if the
@@ -23,7 +23,7 @@ def build_validation(net: Net, *, loss: bool = False, device: DeviceKind = "cpu"
         return _build(net, FIXED, device, loss=loss)
 
 
-def _build(net: Net, free: frozenset[int], device: DeviceKind, *, loss: bool) -> Graph:
+def _build(net: Net, free: frozenset[int], device: DeviceKind | None, *, loss: bool) -> Graph:
     forward = emit_forward(net, symbolic_dims(net, free), device)
     total = total_loss(forward) if loss else None
     owned = [use for use in net.param_uses if use.owner == use.key]

@@ -1,25 +1,36 @@
-"""Holding a GPU to the precision that is asked for."""
+"""Holding a device to the precision that is asked for, and graphs to the rules that go with it."""
 
 from __future__ import annotations
 
 import os
 
-from vggrepro.emit import Precision
+from vggrepro.emit import DeviceKind, Precision
 from vggrepro.errors import DeviceError, OptionError
 from vggrepro.runtime.device import Device
 
+_OF_CPU: tuple[Precision, ...] = ("fp32", "fp32-direct")
+_OF_GPU: tuple[Precision, ...] = ("fp32", "tf32", "fp16")
+
 _OVERRIDE = "NVIDIA_TF32_OVERRIDE"
+
+
+def rules_of(precision: Precision, device: Device) -> DeviceKind | None:
+    """The kind of device by whose rules graphs are made: None, for plain operators, where convolutions are to
+    be direct sums."""
+    return None if precision == "fp32-direct" else device.kind
 
 
 def prepare_precision(precision: Precision, device: Device) -> None:
     """Make sure, before the process's first session, that ``fp32`` is float32: where cuDNN offers nothing
     else, ONNX Runtime would take TF32 all the same, unless NVIDIA's own switch forbids it.
 
-    Raises OptionError for another precision on a CPU, DeviceError for TF32 where that switch is off.
+    Raises OptionError for a precision that the device does not have, DeviceError for TF32 where that switch
+    is off.
     """
+    there = _OF_CPU if device.kind == "cpu" else _OF_GPU
+    if precision not in there:
+        raise OptionError(f"precision {precision}: expected {' or '.join(there)} on {device}")
     if device.kind == "cpu":
-        if precision != "fp32":
-            raise OptionError(f"precision {precision}: GPUs have it, expected fp32 on the cpu")
         return
     if precision == "fp32":
         os.environ.setdefault(_OVERRIDE, "0")

@@ -24,7 +24,7 @@ from vggrepro.net.net import build
 from vggrepro.runtime.bound_run import BoundRun
 from vggrepro.runtime.device import Device, as_device, require
 from vggrepro.runtime.device_array import DeviceArray, DeviceView
-from vggrepro.runtime.precision import prepare_precision
+from vggrepro.runtime.precision import prepare_precision, rules_of
 from vggrepro.runtime.session import Session
 from vggrepro.system.caller_warning import warn_caller
 from vggrepro.system.ranks import Alone, Ranks
@@ -44,7 +44,7 @@ from vggrepro.training.solver_arrays import SolverArrays
 from vggrepro.training.updater import Updater
 from vggrepro.training.weight_files import PathLike, check_weight_files, weight_files
 
-TrainingPrecision = Literal["fp32", "tf32"]
+TrainingPrecision = Literal["fp32", "fp32-direct", "tf32"]
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,7 @@ class Solver:
         check_weight_files(self.weight_files, self.definition, self.net)
         self._warn_of_debug_info()
         self.device, self.tf32 = _prepared(device, precision), precision == "tf32"
+        self.rules = rules_of(precision, self.device)
         self.exchange = gradient_exchange(exchange, self.ranks, self.device)
         self.arrays = SolverArrays.allocate(
             self.net,
@@ -151,7 +152,7 @@ class Solver:
     def _build_pass(self, shapes: Mapping[str, Shape]) -> _Pass:
         """The training step at some input shapes, on the solver's arrays."""
         net = self.net if shapes == self.net.inputs else self.net.reshape(shapes)
-        graph = build_training_step(net, self.device.kind)
+        graph = build_training_step(net, self.rules)
         session = Session(graph, self.device, threads=self.threads, tf32=self.tf32, training=True)
         first = self._bind(graph, session, self.arrays.total)
         others = self._bind(graph, session, self.arrays.gradients)

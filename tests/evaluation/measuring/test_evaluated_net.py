@@ -15,9 +15,20 @@ from vggrepro.evaluation.measuring.evaluated_net import (
 )
 from vggrepro.evaluation.net_files import NetFiles
 from vggrepro.evaluation.protocols import AFTER, BEFORE, Stream, log_posteriors
-from vggrepro.net import load_net
+from vggrepro.net import load_net, save_weights
 
 MEAN = (104.5, 116.0, 123.25)
+
+WIDE = """
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 16 dim: 16 } } }
+layer { name: "conv1" type: "Convolution" bottom: "data" top: "conv1"
+  convolution_param { num_output: 96 kernel_size: 1 weight_filler { type: "msra" } } }
+layer { name: "conv2" type: "Convolution" bottom: "conv1" top: "conv2"
+  convolution_param { num_output: 96 kernel_size: 3 pad: 1 weight_filler { type: "msra" } } }
+layer { name: "fc" type: "InnerProduct" bottom: "conv2" top: "fc"
+  inner_product_param { num_output: 5 weight_filler { type: "xavier" } } }
+layer { name: "prob" type: "Softmax" bottom: "fc" top: "prob" }
+"""
 
 
 def test_class_scores_are_under_the_final_softmax(nets):
@@ -117,7 +128,7 @@ def test_log_posteriors_are_averaged_as_the_stream_says(nets):
 
 def test_a_cpu_has_one_precision(nets):
     network = load_classifier(nets[0], MEAN)
-    with pytest.raises(OptionError, match="precision tf32: GPUs have it"):
+    with pytest.raises(OptionError, match="precision tf32: expected fp32 or fp32-direct on cpu"):
         Scorer(network, "cpu", convolutional=False, precision="tf32")
 
 
@@ -127,3 +138,18 @@ def test_bytes_are_scored_as_the_blob_they_make(nets):
     for size in ((2, 8, 9, 3), (3, 12, 12, 3), (1, 8, 8, 3)):
         pictures = np.random.default_rng(0).integers(0, 256, size, np.uint8)
         np.testing.assert_array_equal(scorer(pictures), scorer(to_blob(pictures, MEAN)))
+
+
+def test_direct_sums_differ_by_rounding_alone(tmp_path):
+    """Where a convolution is wide enough to be filtered minimally."""
+    deploy, weights = tmp_path / "wide.prototxt", tmp_path / "wide.caffemodel"
+    deploy.write_text(WIDE)
+    save_weights(load_net(deploy), weights)
+    network = load_classifier(NetFiles("wide", deploy, weights), MEAN)
+    blob = np.random.default_rng(0).standard_normal((2, 3, 16, 16), np.float32) * 50
+    fast, direct = (
+        Scorer(network, "cpu", convolutional=False, threads=1, precision=precision)(blob)
+        for precision in ("fp32", "fp32-direct")
+    )
+    assert not np.array_equal(fast, direct)
+    assert np.abs(fast - direct).max() < 1e-5 * np.abs(direct).max()

@@ -147,6 +147,16 @@ def test_forward_equals_plain_sums(map_: Correlation, free: set[int], seed: int)
     check_forward(map_, seed, sorted(free))
 
 
+def test_a_result_does_not_depend_on_the_batch() -> None:
+    """To the last bit, however many images there are."""
+    map_ = Correlation((5, 70, 9, 11), (5, 50, 9, 11), Windows((3, 3), (1, 1), (1, 1), (1, 1)), 1)
+    x, _, weight = arrays(map_, 0)
+    whole = run_forward(map_, x, weight, [0, 2, 3])
+    for image in range(5):
+        alone = run_forward(map_, x[image : image + 1], weight, [0, 2, 3])
+        np.testing.assert_array_equal(alone[0], whole[image])
+
+
 def test_a_few_images_at_a_time_forward(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(winograd, "FORWARD_CHUNK", 24 * 2 * 4 * (3 + 2) * 2)  # two images of 2 x 4 tiles
     check_forward(Correlation((5, 3, 7, 7), (5, 2, 7, 7), Windows((3, 3), (1, 1), (1, 1), (1, 1)), 1), 0)

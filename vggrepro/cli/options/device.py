@@ -27,8 +27,9 @@ def add_precision_option(options: Options) -> None:
         "--precision",
         choices=get_args(Precision),
         default="fp32",
-        help="of a GPU's products: float32, TF32's ten bits of mantissa, or (but in training) float16"
-        " throughout (default: fp32)",
+        help="of products and sums: fp32; on a CPU fp32-direct, which sums 3x3 convolutions directly and not"
+        " by minimal filtering (slower, a quarter of the rounding); on a GPU tf32's ten bits of mantissa, or"
+        " (but in training) fp16 throughout (default: fp32)",
     )
 
 

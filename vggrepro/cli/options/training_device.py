@@ -14,7 +14,7 @@ from vggrepro.training.solver import TrainingPrecision
 def training_precision(precision: Precision) -> TrainingPrecision:
     """Raises OptionError for float16, in which small gradients and steps vanish."""
     if precision == "fp16":
-        raise OptionError("--precision fp16: of evaluation alone, expected fp32 or tf32")
+        raise OptionError("--precision fp16: of evaluation alone, expected fp32, fp32-direct or tf32")
     return precision
 
 

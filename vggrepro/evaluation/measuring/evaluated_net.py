@@ -25,7 +25,7 @@ from vggrepro.net.net import Net
 from vggrepro.net.requirements import layers_without_weights, picture_input
 from vggrepro.net.transforms.fully_convolutional import fully_convolutional
 from vggrepro.runtime.device import parse_device
-from vggrepro.runtime.precision import prepare_precision
+from vggrepro.runtime.precision import prepare_precision, rules_of
 from vggrepro.runtime.session import Session
 from vggrepro.runtime.upload import CropsToBlob
 
@@ -217,7 +217,7 @@ class Scorer:
             network.net,
             outputs=self._blobs,
             fully_convolutional=convolutional,
-            device=place.kind,
+            device=rules_of(precision, place),
         )
         if precision == "fp16":
             graph = in_half_precision(graph)

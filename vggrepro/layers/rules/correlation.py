@@ -55,11 +55,11 @@ class Correlation:
 
     def input_gradient(self, g: GraphBuilder, dy: str, weight: str) -> str:
         """The gradient of x, by the first rule for the graph's device that holds here."""
-        return next(filter(None, (rule(self, g, dy, weight) for rule in RULES[g.device or "cpu"].input)))
+        return next(filter(None, (rule(self, g, dy, weight) for rule in RULES[g.device].input)))
 
     def weight_gradient(self, g: GraphBuilder, x: str, dy: str) -> str:
         """The gradient of the weight, by the first rule for the graph's device that holds here."""
-        return next(filter(None, (rule(self, g, x, dy) for rule in RULES[g.device or "cpu"].weight)))
+        return next(filter(None, (rule(self, g, x, dy) for rule in RULES[g.device].weight)))
 
     def minimal_input(self, g: GraphBuilder, dy: str, weight: str) -> str | None:
         """By minimal filtering, where that saves time."""
@@ -172,7 +172,10 @@ class GradientRules:
     weight: tuple[Rule, ...]
 
 
-RULES: Mapping[DeviceKind, GradientRules] = {
+RULES: Mapping[DeviceKind | None, GradientRules] = {
+    None: GradientRules(
+        (Correlation.turned_input, Correlation.transposed_input), (Correlation.sliced_weight,)
+    ),
     "cpu": GradientRules(
         (Correlation.minimal_input, Correlation.turned_input, Correlation.transposed_input),
         (Correlation.minimal_weight, Correlation.sliced_weight),

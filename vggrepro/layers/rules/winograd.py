@@ -152,23 +152,24 @@ def _correlated(
     g: GraphBuilder, x: str, filters: str, channels: tuple[int, int], pad: Shape, whole: bool
 ) -> str:
     """The correlation of x with filters at the points (24, K, C). How many tiles there are is seen from the
-    shapes of tensors; ``whole`` says that none stands over an edge."""
+    shapes of tensors; ``whole`` says that none stands over an edge. Each image has products of its own, so
+    that its result does not depend on what else is in the batch."""
     transforms = _transforms(TILE, FILTER)
     outputs, inputs = channels
     window = [tile + size - 1 for tile, size in zip(TILE, FILTER, strict=True)]
     pads = [*pad, *(p + tile - 1 for p, tile in zip(pad, TILE, strict=True))]
     values = _each_window(g, x, inputs, transforms.image, window, pads)  # (N, C 24, rows, columns)
     seen = g.op("Reshape", values, g.ints([0, inputs, POINTS, -1]))
-    seen = g.op("Transpose", seen, perm=[2, 1, 0, 3])
-    products = g.op("MatMul", filters, g.op("Reshape", seen, g.ints([POINTS, inputs, -1])))
-    flat = g.op("Reshape", products, g.ints([POINTS, -1]))
-    y = g.op("MatMul", g.const(transforms.outputs), flat)  # (8, K N tiles)
-    y = g.op("Transpose", g.op("Reshape", y, g.ints([*TILE, -1])), perm=[0, 2, 1])
-    images, rows = (g.op("Shape", values, start=axis, end=axis + 1) for axis in (0, 2))
-    apart = g.op("Concat", g.ints([TILE[0], outputs]), images, rows, g.ints([-1]), axis=0)
-    y = g.op("Transpose", g.op("Reshape", y, apart), perm=[2, 1, 3, 0, 4])  # (N, K, rows, 4, columns)
-    joined = g.op("Concat", g.ints([0, 0]), g.op("Mul", rows, g.ints([TILE[0]])), g.ints([-1]), axis=0)
-    y = g.op("Reshape", y, joined)
+    seen = g.op("Transpose", seen, perm=[0, 2, 1, 3])  # (N, 24, C, tiles)
+    products = g.op("Reshape", g.op("MatMul", filters, seen), g.ints([0, POINTS, -1]))
+    y = g.op("MatMul", g.const(transforms.outputs), products)  # (N, 8, K tiles)
+    y = g.op("Transpose", g.op("Reshape", y, g.ints([0, *TILE, -1])), perm=[0, 1, 3, 2])
+    width = g.op("Mul", g.op("Shape", values, start=3), g.ints([TILE[1]]))
+    y = g.op("Reshape", y, g.op("Concat", g.ints([0, TILE[0], -1]), width, axis=0))
+    y = g.op(
+        "Transpose", y, perm=[0, 2, 1, 3]
+    )  # (N, K rows, 4, width): the rows of a tile one below the other
+    y = g.op("Reshape", y, g.op("Concat", g.ints([0, outputs, -1]), width, axis=0))
     if whole:
         return y
     less = g.ints([2 * p - size + 1 for p, size in zip(pad, FILTER, strict=True)])
