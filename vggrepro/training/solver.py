@@ -108,12 +108,8 @@ class Solver:
         self.device, self.tf32 = _prepared(device, precision), precision == "tf32"
         self.rules = rules_of(precision, self.device)
         self.exchange = gradient_exchange(exchange, self.ranks, self.device)
-        self.arrays = SolverArrays.allocate(
-            self.net,
-            self.device,
-            histories=RULES[self.param.type].histories,
-            accumulates=self.param.iter_size > 1,
-        )
+        histories, several = RULES[self.param.type].histories, self.param.iter_size > 1
+        self.arrays = SolverArrays.allocate(self.net, self.device, histories=histories, accumulates=several)
         self._statistics = MovedStatistics(self.net, self.arrays, self.device, threads)
         self._passes = ByShapes(self._build_pass)
         graph = self._passes(self.net.inputs).graph
