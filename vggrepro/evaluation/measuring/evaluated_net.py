@@ -15,6 +15,7 @@ from vggrepro.evaluation.protocols import Stream, log_posteriors
 from vggrepro.graph.forward import build_forward
 from vggrepro.graph.metadata import file_sha256
 from vggrepro.net import load_net
+from vggrepro.net.inspect import inspect
 from vggrepro.net.net import Net
 from vggrepro.net.requirements import layers_without_weights, picture_input
 from vggrepro.net.transforms.fully_convolutional import fully_convolutional
@@ -49,6 +50,11 @@ class EvaluatedNet:
     weights_sha256: str
     prototxt_sha256: str
     colours: int = 3
+
+    @property
+    def parameters(self) -> int:
+        """How many learned numbers the net has."""
+        return inspect(self.net)[1].parameters
 
     def facts(self) -> dict[str, Any]:
         """What the blob's values depend on besides the images, ready for JSON."""

@@ -225,7 +225,10 @@ def measure(
             bad = caches.bad(images.indexes)
         if bad.any() and images.on_bad == "error":
             raise DataError(_skipped_before(cache, images, int(images.indexes[bad][0])))
-        facts = tuple({"name": network.name, **network.facts()} for network in networks)
+        facts = tuple(
+            {"name": network.name, "parameters": network.parameters, **network.facts()}
+            for network in networks
+        )
         seconds = time.monotonic() - began
         yield Measurement(cache, images.indexes[~bad], networks[0].channels, facts, seconds)
         ranks.barrier()  # every rank has read what it wants: the first may remove a temporary folder
