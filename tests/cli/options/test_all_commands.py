@@ -34,6 +34,7 @@ OTHER_HELP = {
 """Options whose help may differ as a whole, and why."""
 
 OTHER_MEANING = {
+    "--csv": "an evaluation has one table and its name, a training two, and what their names begin with",
     "--deploy": "convert_caffemodel makes a deploy net of a training net, the others are told a deploy net",
 }
 """Options that are two different ones, known by their names for too long to be renamed."""
