@@ -27,6 +27,7 @@ COMMANDS = {
     "extract-features": "any blob, or the descriptor of the paper's appendix B",
     "train-ilsvrc": "the paper's training",
     "plot-training": "curves of loss and accuracy from a training log",
+    "show": "pictures of views, training crops, filters, feature maps, nets",
     "compute-statistics": "mean RGB and colour covariance of a training set",
     "run-pycaffe": "a script that was written for Caffe's Python module",
 }
