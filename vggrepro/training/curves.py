@@ -89,7 +89,7 @@ def _read_journal(path: Path, lines: Iterable[str], curves: Curves, *, complete:
             entry = json.loads(line)
             time = float(entry.get("time", math.nan))
             began = time if began is None else began
-            _journal_event(entry, time - began, curves)
+            _journal_event(entry, round(time - began, 3), curves)
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             if number == len(entries) and not complete:
                 return  # what a killed run wrote of its last line
