@@ -25,6 +25,13 @@ _LARGEST = 200
 """Inches of a picture's side, at 150 pixels each."""
 
 
+_EXAMPLES = (
+    "run.jsonl -o curves.png",
+    "ours=run.jsonl theirs=caffe.log -o both.svg --error",
+    "caffe.log --csv caffe",
+)
+
+
 @dataclass(frozen=True)
 class PlotOptions:
     """The command line."""
@@ -47,7 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """All options of the command."""
     parser = Parser(
-        prog="plot_training",
+        command="plot_training",
+        examples=_EXAMPLES,
         description="Plot training loss, test loss and accuracy by iteration (needs the extra plot), or write"
         " them as tables.",
     )

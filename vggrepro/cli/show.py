@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from argparse import SUPPRESS, BooleanOptionalAction
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from vggrepro.cli.options.evaluation import (
     MeanAs,
@@ -58,33 +58,37 @@ from vggrepro.system.terminal import printable
 
 SCALES, SMALLEST = (256, 384, 512), (256, 512)
 """The paper's three test scales, and its range of training scales, in pixels."""
+_EXAMPLES = {
+    "views": "image.jpg -o views.png",
+    "augmentation": "image.jpg -o crops.png --smallest 256,512 --seed 1",
+    "filters": "deploy.prototxt weights.caffemodel -o filters.png",
+    "features": "deploy.prototxt weights.caffemodel image.jpg -o maps.png --blob conv2_1",
+    "net": "deploy.prototxt -o net.svg",
+}
 _CROP = 224
 """The side of the paper's crops in pixels."""
 
 
-class _Shown(Protocol):
-    """The command line of a picture."""
+@dataclass(frozen=True)
+class _Picture(ABC):
+    """What the command lines of all pictures have."""
 
-    @property
-    def output(self) -> Path: ...
+    output: Path
+    traceback: bool
 
-    @property
-    def traceback(self) -> bool: ...
-
+    @abstractmethod
     def show(self) -> str:
         """Write the picture, and say what is on it."""
 
 
 @dataclass(frozen=True)
-class ViewsOptions:
+class ViewsOptions(_Picture):
     """``show views``."""
 
     image: Path
-    output: Path
     scales: tuple[int, ...] | None
     crop: int
     pictures: PictureOptions
-    traceback: bool
 
     def show(self) -> str:
         scales = self.scales or SCALES
@@ -94,17 +98,15 @@ class ViewsOptions:
 
 
 @dataclass(frozen=True)
-class CropsOptions:
+class CropsOptions(_Picture):
     """``show augmentation``."""
 
     image: Path
-    output: Path
     count: int
     crop: int
     exif: Exif
     max_pixels: int
     smallest: tuple[int, int] | None
-    traceback: bool
     seed: int = 0
     flip: bool | None = None
     offsets: Offsets = "all"
@@ -132,15 +134,13 @@ class CropsOptions:
 
 
 @dataclass(frozen=True)
-class FiltersOptions:
+class FiltersOptions(_Picture):
     """``show filters``."""
 
     prototxt: str
     weights: str
-    output: Path
     zoom: int
     channel_order: ChannelOrder
-    traceback: bool
 
     def show(self) -> str:
         name, filters = first_filters(load_net(self.prototxt, self.weights))
@@ -151,13 +151,12 @@ class FiltersOptions:
 
 
 @dataclass(frozen=True)
-class FeaturesOptions:
+class FeaturesOptions(_Picture):
     """``show features``."""
 
     prototxt: str
     weights: str
     image: Path
-    output: Path
     blob: str
     zoom: int
     views: ViewOptions
@@ -166,7 +165,6 @@ class FeaturesOptions:
     mean_as: MeanAs
     channel_order: ChannelOrder
     scale: float
-    traceback: bool
 
     def show(self) -> str:
         named = NetworkOptions((self.weights,), (self.prototxt,), None, self.mean, self.mean_as)
@@ -182,12 +180,10 @@ class FeaturesOptions:
 
 
 @dataclass(frozen=True)
-class DrawingOptions:
+class DrawingOptions(_Picture):
     """``show net``."""
 
     net: NetOptions
-    output: Path
-    traceback: bool
 
     def show(self) -> str:
         layout = net_layout(self.net.load(None, fill=False))
@@ -197,7 +193,7 @@ class DrawingOptions:
         return f"{len(layout.boxes)} layers"
 
 
-PICTURES: Mapping[str, type[_Shown]] = {
+PICTURES: Mapping[str, type[_Picture]] = {
     "views": ViewsOptions,
     "augmentation": CropsOptions,
     "filters": FiltersOptions,
@@ -209,53 +205,73 @@ PICTURES: Mapping[str, type[_Shown]] = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 an error."""
     arguments = parser().parse_args(argv)
-    options = read(PICTURES[arguments.picture], arguments)  # type: ignore[type-var]  # they are dataclasses
+    options = read(PICTURES[arguments.picture], arguments)
     return run(lambda: _show(options), traceback=options.traceback)
 
 
-def _show(options: _Shown) -> int:
+def _show(options: _Picture) -> int:
     suffix = ".svg" if isinstance(options, DrawingOptions) else ".png"
     if options.output.suffix != suffix:
         raise DataError(f"{options.output}: expected a name that ends in {suffix}")
-    check_outputs(options.output, options=options)  # type: ignore[arg-type]
+    check_outputs(options.output, options=options)
     print(printable(f"{options.output}: {options.show()}"))
     return 0
 
 
 def parser() -> Parser:
     """All options of the command."""
-    parser = Parser(prog="show", description="Pictures, each made by the code that does the work itself.")
+    parser = Parser(
+        command="show",
+        description="Pictures, each made by the code that does the work itself.",
+        examples=[f"{picture} {example}" for picture, example in _EXAMPLES.items()],
+        epilog="--help behind the name of a picture tells its options",
+    )
     pictures = parser.add_subparsers(dest="picture", metavar="PICTURE", required=True, parser_class=Parser)
-    views = pictures.add_parser("views", help="what the test protocols see of an image")
+    views = pictures.add_parser(
+        "views", help="what the test protocols see of an image", examples=(_EXAMPLES["views"],)
+    )
     _add_image(views)
     add_scales_option(views, ",".join(map(str, SCALES)))
     _add_crop(views)
     add_picture_options(views)
-    crops = pictures.add_parser("augmentation", help="random training crops of an image, by seed")
+    crops = pictures.add_parser(
+        "augmentation",
+        help="random training crops of an image, by seed",
+        examples=(_EXAMPLES["augmentation"],),
+    )
     _add_crops_options(crops)
-    filters = pictures.add_parser("filters", help="the filters of a net's first layer")
+    filters = pictures.add_parser(
+        "filters", help="the filters of a net's first layer", examples=(_EXAMPLES["filters"],)
+    )
     _add_files(filters)
     add_channel_order_option(filters)
     _add_zoom(filters, 8)
-    features = pictures.add_parser("features", help="a blob's feature maps for an image")
-    _add_files(features)
-    _add_image(features)
-    features.add_argument("--blob", default="conv1_1", help="the blob to take (default: conv1_1)")
-    add_view_options(features, "8/7 of the net's input: 256 for 224", "no")
-    add_input_options(features)
-    add_picture_options(features)
-    _add_zoom(features, 1)
-    drawing = pictures.add_parser("net", help="the layers of a net, from top to bottom, as SVG")
+    features = pictures.add_parser(
+        "features", help="a blob's feature maps for an image", examples=(_EXAMPLES["features"],)
+    )
+    _add_features_options(features)
+    drawing = pictures.add_parser(
+        "net", help="the layers of a net, from top to bottom, as SVG", examples=(_EXAMPLES["net"],)
+    )
     drawing.add_argument("prototxt", help="the net: V0, V1 or current format")
     add_net_options(drawing)
     for name, picture in pictures.choices.items():
         add_output_option(
             picture, "the picture to write, .svg" if name == "net" else "the picture to write, .png"
         )
-        for action in picture._actions:
-            if action.dest == "traceback":
-                action.default = SUPPRESS  # it may stand before the picture's name too, and is kept then
+        (traceback,) = (action for action in picture._actions if action.dest == "traceback")
+        traceback.default = SUPPRESS  # it may stand before the picture's name too, and is kept then
     return parser
+
+
+def _add_features_options(options: Options) -> None:
+    _add_files(options)
+    _add_image(options)
+    options.add_argument("--blob", default="conv1_1", help="the blob to take (default: conv1_1)")
+    add_view_options(options, "8/7 of the net's input: 256 for 224", "no")
+    add_input_options(options)
+    add_picture_options(options)
+    _add_zoom(options, 1)
 
 
 def _add_crops_options(options: Options) -> None:

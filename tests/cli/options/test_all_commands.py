@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import importlib
 import re
+import shlex
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import MISSING, Field, fields, is_dataclass
 from types import ModuleType
 from typing import Any, get_type_hints
@@ -14,6 +16,7 @@ from typing import Any, get_type_hints
 import pytest
 
 from vggrepro.cli.main import COMMANDS
+from vggrepro.cli.run import called_as
 
 Subcommands = argparse._SubParsersAction
 
@@ -148,3 +151,25 @@ def test_a_mean_that_is_none_is_refused_everywhere(text: str, capsys: pytest.Cap
             modules()[command].main([f"--mean={text}"])
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("error: argument --mean: expected ")
+
+
+def examples(help_text: str) -> list[str]:
+    """The command lines below ``examples:``, each in one."""
+    shown = help_text.partition("\nexamples:\n")[2].partition("\n\n")[0]
+    return [line.strip() for line in shown.replace("\\\n", " ").splitlines()]
+
+
+@pytest.mark.parametrize("program", [None, "tools/{}.py"], ids=["console script", "file"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_help_has_examples_that_can_be_called(command: str, program: str | None) -> None:
+    called = program.format(command.replace("-", "_")) if program else f"vggrepro {command}"
+    with called_as(called) if program else nullcontext():
+        own, *inner = parsers()[command]
+    for parser in (own, *inner):
+        lines = examples(parser.format_help())
+        assert lines
+        for line in lines:
+            before, found, arguments = line.partition(f"{called} ")
+            assert found and before in ("", "mpirun -n 4 ")
+            own.parse_args(shlex.split(arguments))
+    assert len(examples(own.format_help())) >= 2
