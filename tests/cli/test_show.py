@@ -87,6 +87,16 @@ def test_a_net(tmp_path: Path) -> None:
     assert "conv1_1Convolution1 x 16 x 32 x 32" in text
 
 
+@pytest.mark.parametrize("command", [["views"], ["augmentation"], ["features", NET, WEIGHTS]], ids=str)
+def test_an_image_that_ends_early_is_named(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes(IMAGE.read_bytes()[:6000])
+    assert main([*command, str(cut), "-o", str(tmp_path / "x.png")]) == 0
+    assert f"warning: {cut}: ends early" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("command", "told"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from argparse import SUPPRESS, BooleanOptionalAction
 from collections.abc import Mapping, Sequence
@@ -37,7 +38,7 @@ from vggrepro.cli.options.training_images import (
 from vggrepro.cli.options.values import positive
 from vggrepro.cli.run import Parser, run
 from vggrepro.data.augment import ILSVRC_PCA, Augmentation, Offsets
-from vggrepro.data.decode import Exif
+from vggrepro.data.decode import ENDS_EARLY, Exif
 from vggrepro.data.preprocess import ChannelOrder, Kernel
 from vggrepro.errors import DataError
 from vggrepro.evaluation.image_posteriors import image_files
@@ -93,6 +94,8 @@ class ViewsOptions(_Picture):
     def show(self) -> str:
         scales = self.scales or SCALES
         image = read_rescaled(image_files([self.image]), 0, scales, self.pictures.reading)
+        if image.truncated:
+            warnings.warn(f"{self.image}: {ENDS_EARLY}", stacklevel=1)
         write_png(self.output, view_sheet(image, self.crop).pixels)
         return f"views of {self.crop} pixels at {', '.join(map(str, scales))}"
 
@@ -256,9 +259,7 @@ def parser() -> Parser:
     drawing.add_argument("prototxt", help="the net: V0, V1 or current format")
     add_net_options(drawing)
     for name, picture in pictures.choices.items():
-        add_output_option(
-            picture, "the picture to write, .svg" if name == "net" else "the picture to write, .png"
-        )
+        add_output_option(picture, f"the picture to write, {'.svg' if name == 'net' else '.png'}")
         (traceback,) = (action for action in picture._actions if action.dest == "traceback")
         traceback.default = SUPPRESS  # it may stand before the picture's name too, and is kept then
     return parser
