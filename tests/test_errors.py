@@ -42,3 +42,13 @@ def test_close_names_are_told() -> None:
     assert did_you_mean("fc_8", ["fc6", "fc8", "conv1"]) == "; did you mean 'fc8'?"
     assert did_you_mean("DATA", ["data", "label"]) == "; did you mean 'data'?"
     assert did_you_mean("prob", ["data", "label"]) == ""
+
+
+def test_names_that_begin_so():
+    there = ["convert-caffemodel", "compute-statistics", "classify"]
+    assert did_you_mean("convert", there) == ""
+    assert did_you_mean("convert", there, beginnings=True) == "; did you mean 'convert-caffemodel'?"
+    both = "; did you mean 'convert-caffemodel' or 'compute-statistics'?"
+    assert did_you_mean("co", there, beginnings=True) == both
+    assert did_you_mean("clasify", there, beginnings=True) == "; did you mean 'classify'?"
+    assert did_you_mean("", there, beginnings=True) == ""

@@ -41,12 +41,13 @@ def naming(place: str) -> Iterator[None]:
         raise error.within(place) from error
 
 
-def did_you_mean(name: str, names: Iterable[str]) -> str:
+def did_you_mean(name: str, names: Iterable[str], *, beginnings: bool = False) -> str:
     """The end of a message about a ``name`` that is none of the ``names`` there are: ``; did you mean 'x'?``
-    with those that are close to it, or nothing."""
+    with those that are close to it, or nothing. With ``beginnings`` those that begin with it are close."""
     there = list(dict.fromkeys(names))
     folded = [known for known in there if known.casefold() == name.casefold()]
-    close = folded or get_close_matches(name, there, n=2, cutoff=0.7)
+    begun = [known for known in there if beginnings and name and known.startswith(name.casefold())]
+    close = folded or begun or get_close_matches(name, there, n=2, cutoff=0.7)
     return f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
 
 

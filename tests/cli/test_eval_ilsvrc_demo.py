@@ -1,9 +1,11 @@
 """The eval_ilsvrc command on the embedded miniature of ILSVRC."""
 
+import csv
 import json
 
 from vggrepro.cli.eval_ilsvrc import main
 from vggrepro.evaluation import demo
+from vggrepro.net import load_net
 
 
 def test_the_command_prints_centre_and_dense(capsys):
@@ -52,3 +54,20 @@ def test_given_errors_take_the_place_of_the_papers(capsys):
 def test_a_tolerance_of_nothing(capsys):
     assert main(["--demo", "--limit", "5", "--tolerance", "0.5"]) == 2
     assert "--tolerance: expected --expect with it" in capsys.readouterr().err
+
+
+def test_errors_as_a_table(tmp_path, capsys):
+    files = tmp_path / "r.json", tmp_path / "r.csv"
+    options = ["--protocol", "both", "--scales", "64,72", "--no-flip", "--limit", "20"]
+    assert main(["--demo", *options, "--json", str(files[0]), "--csv", str(files[1])]) == 0
+    report, rows = json.loads(files[0].read_text()), list(csv.DictReader(files[1].open()))
+    assert rows[0]["model"] == report["what"]
+    assert {row["model"]: (float(row["top1_err"]), float(row["top5_err"])) for row in rows} == {
+        found["what"]: (found["top1_error_percent"], found["top5_error_percent"])
+        for found in [report, *report["parts"]]
+    }
+    parameters = load_net(demo.FILES.deploy, demo.FILES.weights).params.values()
+    assert {float(row["param_count"]) for row in rows} == {sum(p.size for p in parameters) / 1e6}
+    assert "64;72" in rows[0]["img_size"]
+    assert {row["interpolation"] for row in rows} == {"bilinear"}
+    capsys.readouterr()

@@ -12,6 +12,7 @@ from golden_suite import ROOT
 
 from vggrepro.cli.main import COMMANDS
 from vggrepro.cli.main import main as vggrepro
+from vggrepro.cli.main import tool as run_tool
 from vggrepro.version import __version__
 
 REPOSITORY = Path(__file__).parents[2]
@@ -27,7 +28,8 @@ def test_the_console_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "convert-caffemodel" in capsys.readouterr().out
     assert vggrepro([]) == 2
     assert vggrepro(["convert"]) == 2
-    assert "no command 'convert'" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "no command 'convert'" in error and "did you mean 'convert-caffemodel'?" in error
 
 
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,3 +62,19 @@ def test_a_command_goes_by_its_tools_name_too(capsys: pytest.CaptureFixture[str]
         assert vggrepro([name, "--list-presets"]) == 0
         printed.append(capsys.readouterr().out)
     assert printed[0] == printed[1] != ""
+
+
+@pytest.mark.parametrize("called", ["tools/show.py", "/opt/my tools/show.py", "show.py"])
+def test_help_calls_a_tool_as_the_user_did(
+    called: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", [called, "net", "--help"])
+    with pytest.raises(SystemExit):
+        run_tool("/somewhere/show.py")
+    told = {"show.py": "./show.py", "/opt/my tools/show.py": "'/opt/my tools/show.py'"}.get(called, called)
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"usage: {told} net ")
+    assert f"  {told} net deploy.prototxt -o net.svg\n" in printed
+    with pytest.raises(SystemExit):
+        vggrepro(["show", "net", "--help"])
+    assert "  vggrepro show net deploy.prototxt -o net.svg\n" in capsys.readouterr().out

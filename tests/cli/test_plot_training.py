@@ -36,3 +36,35 @@ def test_sizes_that_are_none(size: str, tmp_path: Path, capsys: pytest.CaptureFi
     pytest.importorskip("matplotlib")
     assert main([str(journal(tmp_path / "run.jsonl")), "-o", str(tmp_path / "x.png"), "--size", size]) == 2
     assert f"--size {size}: expected WxH, as 9x4" in capsys.readouterr().err
+
+
+def test_tables_need_no_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(journal(tmp_path / "run.jsonl")), "--csv", str(tmp_path / "out")]) == 0
+    head, *rows = (tmp_path / "out.train").read_text().splitlines()
+    assert head == "NumIters,Seconds,LearningRate,loss"
+    assert [row.split(",")[0] for row in rows] == ["0", "10", "20", "30"]
+    assert (tmp_path / "out.test").read_text().startswith("NumIters,Seconds,LearningRate,accuracy,loss\n40,")
+    assert "out.train" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ([], "expected --output FILE or --csv PREFIX"),
+        (["--csv", "t", "--title", "x"], "--title: expected --output with it"),
+        (["LOG", "--csv", "t"], "--csv t: 2 logs, expected one"),
+        (["--csv", "nowhere/t"], "nowhere: No such file"),
+    ],
+)
+def test_tables_that_cannot_be_written(
+    options: list[str],
+    told: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = str(journal(tmp_path / "run.jsonl"))
+    monkeypatch.chdir(tmp_path)
+    assert main([log, *(log if option == "LOG" else option for option in options)]) == 2
+    assert told in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["run.jsonl"]

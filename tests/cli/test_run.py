@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vggrepro.cli.run import TRACEBACK, Parser, kept_in, run, run_ranks
+from vggrepro.cli.run import TRACEBACK, Parser, called_as, kept_in, run, run_ranks
 from vggrepro.errors import ParseError
 from vggrepro.system.ranks import Alone
 
@@ -97,6 +97,21 @@ def test_a_misspelt_command_line_is_one_line(capsys):
     assert capsys.readouterr().err == (
         "error: unrecognized arguments: --nothing (--help tells the options)\n"
     )
+
+
+def test_examples_stand_before_the_epilog_and_call_the_command():
+    parser = Parser(
+        command="a_b", description="word " * 40, examples=["x --y", "mpirun %(prog)s x"], epilog="codes: 0, 1"
+    )
+    shown = parser.format_help()
+    assert shown.endswith("\n\nexamples:\n  vggrepro a-b x --y\n  mpirun vggrepro a-b x\n\ncodes: 0, 1\n")
+    assert max(map(len, shown.splitlines())) < 90  # the description is wrapped
+    with called_as("tools/a_b.py"):
+        assert (
+            "  tools/a_b.py x --y\n  mpirun tools/a_b.py x\n"
+            in Parser(command="a_b", examples=["x --y", "mpirun %(prog)s x"]).format_help()
+        )
+    assert Parser(command="a_b").prog == "vggrepro a-b"
 
 
 LISTS = ["eval_ilsvrc.py", "--list-rows"]

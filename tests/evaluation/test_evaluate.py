@@ -43,7 +43,9 @@ def test_every_goal_is_reported_and_the_best_in_detail(nets, truth):
     assert len({top1 for top1, _ in expected.values()}) > 1  # so that one of them is the best
     assert report.results.whole.errors.top1.wrong == min(top1 for top1, _ in expected.values())
     assert report.goal.members == report.results.whole.members
-    assert report.settings["networks"] == [{"name": "one", **network.facts()}]
+    assert report.settings["networks"] == [
+        {"name": "one", "parameters": network.parameters, **network.facts()}
+    ]
     assert report.settings["running"]["ranks"] == 1
     assert set(report.keys) == {mistake.index for mistake in report.results.worst}
 

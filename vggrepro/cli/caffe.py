@@ -60,6 +60,13 @@ class CaffeOptions:
     traceback: bool = False
 
 
+_EXAMPLES = [
+    "train -solver solver.prototxt",
+    "test -model train_val.prototxt -weights net.caffemodel -iterations 50",
+    "convert_imageset images/ list.txt train_lmdb",
+]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 an error (where Caffe aborts), 128 + N stopped by signal N."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -72,7 +79,8 @@ def parser() -> argparse.ArgumentParser:
     """What the command takes. The flags of actions and tools are Caffe's: their own ``--help`` tells them."""
     told = [f"  {line}" for line in aligned([*ACTIONS.items(), *TOOLS.items()])]
     parser = Parser(
-        prog="caffe",
+        command="caffe",
+        examples=_EXAMPLES,
         description="Caffe's own command and the tools beside it, with their own flags and log lines.",
         epilog="\n".join(["commands:", *told]),
         formatter_class=argparse.RawDescriptionHelpFormatter,

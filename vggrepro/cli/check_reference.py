@@ -21,6 +21,11 @@ from vggrepro.system.terminal import printable
 from vggrepro.verify.comparison import Difference, difference_table
 from vggrepro.verify.reference_case import ReferenceCase, Tolerance, check_case
 
+_EXAMPLES = (
+    "case",
+    "case --device cuda --json differences.json",
+)
+
 
 @dataclass(frozen=True)
 class _Outcome:
@@ -61,7 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """All options of the command."""
     parser = Parser(
-        prog="check_reference",
+        command="check_reference",
+        examples=_EXAMPLES,
         description="Run stored reference outputs through the converted model and compare every blob and"
         " gradient. A case is a folder with net.prototxt, weights.caffemodel, case.json and io.npz.",
         epilog="exit codes: 0 within tolerance, 1 not, 2 a case could not be run, or none compared",

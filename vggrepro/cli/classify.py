@@ -41,6 +41,12 @@ _SCALE = 256
 """The smallest side Q that goes with the paper's crops of 224 pixels."""
 
 
+_EXAMPLES = (
+    "digit.png --demo",
+    "cat.jpg dog.jpg --weights D=VGG_ILSVRC_16_layers.caffemodel --synsets synset_words.txt",
+)
+
+
 @dataclass(frozen=True)
 class ClassifyOptions:
     """The command line."""
@@ -76,7 +82,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """All options of the command."""
-    parser = Parser(prog="classify", description="The likeliest classes of images, with their probabilities.")
+    parser = Parser(
+        command="classify",
+        examples=_EXAMPLES,
+        description="The likeliest classes of images, with their probabilities.",
+    )
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="image files")
     add_demo_option(parser, "use the embedded digit network (default without --weights)")
     add_synsets_option(parser)

@@ -37,6 +37,12 @@ MEAN_IMAGES = (".binaryproto", ".npy")
 """Suffixes of files for the mean of images of one size, pixel by pixel."""
 
 
+_EXAMPLES = (
+    "ILSVRC2012_img_train.tar -o statistics.json --limit 10000",
+    "train_lmdb -o mean.binaryproto",
+)
+
+
 @dataclass(frozen=True)
 class StatisticsOptions:
     """The command line."""
@@ -60,7 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """All options of the command."""
     parser = Parser(
-        prog="compute_statistics",
+        command="compute_statistics",
+        examples=_EXAMPLES,
         description="Compute what training subtracts and adds: the mean pixel, and the principal components"
         " of RGB values for Krizhevsky's colour shift. The result is a JSON file for train_ilsvrc.",
     )

@@ -46,6 +46,13 @@ OTHER_FORMATS = (
 """Names of files that programs take for something else than an ONNX model."""
 
 
+_EXAMPLES = (
+    "deploy.prototxt weights.caffemodel -o model.onnx --verify",
+    "deploy.prototxt weights.caffemodel -o dense.onnx --fully-conv --mean 103.939,116.779,123.68",
+    "deploy.prototxt weights.caffemodel -o model.onnx --target opencv4 --verify-with opencv",
+)
+
+
 @dataclass(frozen=True)
 class VerifyOptions:
     """How the converted net is compared with its reference."""
@@ -86,7 +93,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """All options of the command."""
-    parser = Parser(prog="convert_caffemodel", description="Convert a Caffe model to ONNX.")
+    parser = Parser(
+        command="convert_caffemodel", examples=_EXAMPLES, description="Convert a Caffe model to ONNX."
+    )
     parser.add_argument("prototxt", help="the net: V0, V1 or current format; or an archive of DIGITS")
     parser.add_argument(
         "caffemodel",

@@ -43,17 +43,20 @@ from vggrepro.paper.known_models import list_zoo
 from vggrepro.paper.rows import list_rows
 from vggrepro.system.ranks import Ranks
 
-_EPILOG = """examples:
-  eval_ilsvrc --demo
-  eval_ilsvrc --table 4 --row "D:256;512" --weights D=VGG_ILSVRC_16_layers.caffemodel \\
-      --images ILSVRC2012_img_val.tar --labels val.txt --synsets synset_words.txt --html report.html
-  eval_ilsvrc --protocol dense --scales 256,384 --deploy my.prototxt --weights my.caffemodel ...
-  eval_ilsvrc --published D=FILE E=FILE --sweep kernel,average --limit 2000 ...
-  eval_ilsvrc --repeat report.json
-  mpirun -n 4 python tools/eval_ilsvrc.py --device cuda ...    (one rank a device)
+_EXAMPLES = (
+    "--demo",
+    '--table 4 --row "D:256;512" --weights D=VGG_ILSVRC_16_layers.caffemodel \\\n'
+    "      --images ILSVRC2012_img_val.tar --labels val.txt --synsets synset_words.txt --html report.html",
+    "--protocol dense --scales 256,384 --deploy my.prototxt --weights my.caffemodel \\\n"
+    "      --images ILSVRC2012_img_val.tar --labels val.txt --csv errors.csv",
+    "--repeat report.json",
+    "mpirun -n 4 %(prog)s --device cuda --published D=VGG_ILSVRC_16_layers.caffemodel \\\n"
+    "      --images ILSVRC2012_img_val.tar --labels val.txt",
+)
+_EPILOG = """under mpirun each rank has a device of its own
 
-Exit codes: 0 done, 1 an expected error was missed or a repetition differs, 2 it could not be done,
-130 or 143 stopped by SIGINT or SIGTERM."""
+exit codes: 0 done, 1 an expected error was missed or a repetition differs, 2 it could not be done,
+130 or 143 stopped by SIGINT or SIGTERM"""
 
 
 @dataclass(frozen=True)
@@ -93,10 +96,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser(kind: type[Parser] = Parser) -> Parser:
     """All options of the command, for a parser of this ``kind``."""
     parser = kind(
-        prog="eval_ilsvrc",
+        command="eval_ilsvrc",
+        examples=_EXAMPLES,
         description="Top-1 and top-5 error in percent by the paper's test protocols.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = parser.add_argument_group("what to evaluate")
     add_goal_options(what)

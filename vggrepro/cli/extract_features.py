@@ -48,6 +48,10 @@ from vggrepro.evaluation.measuring.pipeline import ImageProblem
 from vggrepro.system.ranks import Ranks
 from vggrepro.system.terminal import printable
 
+_EXAMPLES = (
+    "images -o features.npy --weights D=VGG_ILSVRC_16_layers.caffemodel",
+    "images --list val.txt -o features.h5 --deploy my.prototxt --weights my.caffemodel --blob pool5",
+)
 _EPILOG = """The output holds one row per image, in the order of their names (or of --list).
 FILE.npy: float32 (N, D), or (N, C, h, w) without pooling; FILE.json beside it has names and settings.
 FILE.h5: the same as "features", "names" and (with --list) "labels", settings as an attribute.
@@ -96,11 +100,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """All options of the command."""
     parser = Parser(
-        prog="extract_features",
+        command="extract_features",
+        examples=_EXAMPLES,
         description="A blob of a network as image descriptors: dense, averaged over positions and flips,"
         " at several scales, of Euclidean length 1 (the paper's appendix B).",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_listed_images(parser)
     add_output_option(parser, "the file to write, .npy or .h5")

@@ -22,6 +22,12 @@ from vggrepro.system.atomic import write_json
 from vggrepro.system.terminal import printable
 from vggrepro.text_table import aligned
 
+_EXAMPLES = (
+    "deploy.prototxt",
+    "train_val.prototxt --phase TRAIN --json layers.json",
+    "deploy.prototxt --input-shape data=1,3,512,512",
+)
+
 
 @dataclass(frozen=True)
 class InspectOptions:
@@ -43,7 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """All options of the command."""
     parser = Parser(
-        prog="inspect_net",
+        command="inspect_net",
+        examples=_EXAMPLES,
         description="Show a Caffe net layer by layer: type, top shape, parameters, multiply-accumulates and"
         " activation memory of one pass of its batch, receptive field and stride in pixels of the input.",
     )

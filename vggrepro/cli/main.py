@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from vggrepro.cli.run import FAILED, run
+from vggrepro.cli.run import FAILED, called_as, run
 from vggrepro.errors import did_you_mean
 from vggrepro.system.ranks import end_all
 from vggrepro.system.streams import lasting_streams
@@ -29,6 +29,7 @@ COMMANDS = {
     "extract-features": "any blob, or the descriptor of the paper's appendix B",
     "train-ilsvrc": "the paper's training",
     "plot-training": "curves of loss and accuracy from a training log",
+    "show": "pictures of views, training crops, filters, feature maps, nets",
     "compute-statistics": "mean RGB and colour covariance of a training set",
     "run-pycaffe": "a script that was written for Caffe's Python module",
     "caffe": "the command of Caffe and its tools, with their own flags: train, test, time, ...",
@@ -52,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         command = arguments[0].replace("_", "-")  # the tools' own spelling will do too
         if command not in COMMANDS:
-            there = f"there are {', '.join(COMMANDS)}{did_you_mean(command, COMMANDS)}"
+            there = f"there are {', '.join(COMMANDS)}{did_you_mean(command, COMMANDS, beginnings=True)}"
             print(printable(f"error: no command {arguments[0]!r}; {there}"), file=sys.stderr)
             return FAILED
         code = run(lambda: _call(command, arguments[1:]), traceback="--traceback" in arguments)
@@ -62,8 +63,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def tool(path: str) -> NoReturn:
-    """Run the command that ``tools/*.py`` at ``path`` is called after, and exit with its code."""
-    sys.exit(main([Path(path).stem, *sys.argv[1:]]))
+    """Run the command that ``tools/*.py`` at ``path`` is called after, and exit with its code. Its help calls
+    it as the user did."""
+    with called_as(sys.argv[0]):
+        sys.exit(main([Path(path).stem, *sys.argv[1:]]))
 
 
 def _call(command: str, arguments: Sequence[str]) -> int:

@@ -29,6 +29,11 @@ from vggrepro.verify.runtimes.caffe_importer import check_importer, importer
 
 TARGET = "opencv5"
 
+_EXAMPLES = [
+    "deploy.prototxt weights.caffemodel -o model.onnx",
+    "deploy.prototxt weights.caffemodel -o model.onnx --opencv4 ~/opencv4/bin/python",
+]
+
 
 @dataclass(frozen=True)
 class MigrationOptions:
@@ -51,7 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """All options of the command."""
     parser = Parser(
-        prog="migrate_opencv",
+        command="migrate_opencv",
+        examples=_EXAMPLES,
         description="Convert a Caffe model for OpenCV 5, verify it there, and print the lines of Python and"
         " C++ that stand in place of readNetFromCaffe.",
     )

@@ -1,26 +1,35 @@
-"""plot_training: curves of loss and accuracy from training logs, ours and Caffe's."""
+"""plot_training: curves of loss and accuracy from training logs, ours and Caffe's, as pictures and tables."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from vggrepro.cli.options.read import read
+from vggrepro.cli.options.refuse import refuse_without
 from vggrepro.cli.options.results import add_output_option, check_outputs
 from vggrepro.cli.run import Parser, run
-from vggrepro.errors import DataError
+from vggrepro.errors import DataError, OptionError
 from vggrepro.system.atomic import replacing_path
 from vggrepro.system.extras import extra
 from vggrepro.system.terminal import printable
 from vggrepro.training.curves import Curves, Points, is_accuracy, read_curves
+from vggrepro.training.log_tables import table_paths, write_tables
 
 FORMATS = (".png", ".svg", ".pdf")
 _LARGEST = 200
 """Inches of a picture's side, at 150 pixels each."""
+
+
+_EXAMPLES = (
+    "run.jsonl -o curves.png",
+    "ours=run.jsonl theirs=caffe.log -o both.svg --error",
+    "caffe.log --csv caffe",
+)
 
 
 @dataclass(frozen=True)
@@ -28,24 +37,27 @@ class PlotOptions:
     """The command line."""
 
     logs: tuple[str, ...]
-    output: Path
-    title: str | None
-    error: bool
-    size: str
     traceback: bool
+    output: Path | None = None
+    csv: Path | None = None
+    title: str | None = None
+    error: bool = False
+    size: str = "9x4"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 an error."""
     options = read(PlotOptions, parser().parse_args(argv))
-    return run(lambda: _plot(options), traceback=options.traceback)
+    return run(lambda: _results(options), traceback=options.traceback)
 
 
 def parser() -> argparse.ArgumentParser:
     """All options of the command."""
     parser = Parser(
-        prog="plot_training",
-        description="Plot training loss, test loss and accuracy by iteration. Needs the extra plot.",
+        command="plot_training",
+        examples=_EXAMPLES,
+        description="Plot training loss, test loss and accuracy by iteration (needs the extra plot), or write"
+        " them as tables.",
     )
     parser.add_argument(
         "logs",
@@ -53,20 +65,48 @@ def parser() -> argparse.ArgumentParser:
         metavar="[NAME=]LOG",
         help="logs of train_ilsvrc (.jsonl), or what Caffe printed; drawn into one another",
     )
-    add_output_option(parser, f"the picture to write, {', '.join(FORMATS)}")
+    add_output_option(parser, f"the picture to write, {', '.join(FORMATS)}", required=False)
+    parser.add_argument(
+        "--csv",
+        type=Path,
+        metavar="PREFIX",
+        help="write one log as the tables PREFIX.train and PREFIX.test, in the columns of Caffe's parse_log",
+    )
     parser.add_argument("--title", metavar="TEXT", help="above the picture (default: none)")
     parser.add_argument(
         "--error", action="store_true", help="plot 100 (1 - accuracy), the error in percent, as the paper"
     )
-    parser.add_argument("--size", default="9x4", metavar="WxH", help="in inches (default: 9x4)")
+    parser.add_argument("--size", default=PlotOptions.size, metavar="WxH", help="in inches (default: 9x4)")
     return parser
 
 
-def _plot(options: PlotOptions) -> int:
-    if options.output.suffix not in FORMATS:
-        raise DataError(f"{options.output}: expected one of {', '.join(FORMATS)}")
-    check_outputs(options.output, options=options)
+def _results(options: PlotOptions) -> int:
+    """Write what was asked for."""
+    _check(options)
     curves = [_read(log) for log in options.logs]
+    if options.output is not None:
+        _plot(curves, options, options.output)
+    if options.csv is not None:
+        write_tables(curves[0], options.csv)
+        print(printable(f"{', '.join(map(str, table_paths(options.csv)))}: {curves[0].name}"))
+    return 0
+
+
+def _check(options: PlotOptions) -> None:
+    """Raise OptionError, DataError or OSError for results that cannot be written."""
+    if options.output is None and options.csv is None:
+        raise OptionError("nothing to write: expected --output FILE or --csv PREFIX")
+    if options.output is None:
+        refuse_without("--output", options, "title", "error", "size")
+    elif options.output.suffix not in FORMATS:
+        raise DataError(f"{options.output}: expected one of {', '.join(FORMATS)}")
+    if options.csv is not None and len(options.logs) > 1:
+        raise OptionError(f"--csv {options.csv}: {len(options.logs)} logs, expected one")
+    tables = table_paths(options.csv) if options.csv is not None else ()
+    check_outputs(options.output, *tables, options=replace(options, csv=None))
+
+
+def _plot(curves: Sequence[Curves], options: PlotOptions, output: Path) -> None:
     matplotlib = extra("matplotlib", "plot", "plotting")
     matplotlib.use("agg")
     pyplot = extra("matplotlib.pyplot", "plot", "plotting")
@@ -80,11 +120,10 @@ def _plot(options: PlotOptions) -> int:
     _finish(right, "error in %" if options.error else "accuracy")
     if options.title:
         figure.suptitle(options.title)
-    with replacing_path(options.output) as temporary:
-        pyplot.savefig(temporary, format=options.output.suffix[1:], dpi=150)
+    with replacing_path(output) as temporary:
+        pyplot.savefig(temporary, format=output.suffix[1:], dpi=150)
     pyplot.close(figure)
-    print(printable(f"{options.output}: {', '.join(curve.name for curve in curves)}"))
-    return 0
+    print(printable(f"{output}: {', '.join(curve.name for curve in curves)}"))
 
 
 def _read(log: str) -> Curves:

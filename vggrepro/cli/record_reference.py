@@ -24,12 +24,10 @@ from vggrepro.verify.input_noise import declared_std
 from vggrepro.verify.recorded_case import NetState, record_case
 from vggrepro.verify.reference_case import ReferenceCase
 
-_EPILOG = """\
-examples:
-  record_reference deploy.prototxt weights.caffemodel --case case
-  check_reference case
-
-exit codes: 0 recorded, 2 an error"""
+_EXAMPLES = (
+    "deploy.prototxt weights.caffemodel --case case",
+    "deploy.prototxt weights.caffemodel --case case --feed data=images.npy",
+)
 
 
 @dataclass(frozen=True)
@@ -54,11 +52,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """All options of the command."""
     parser = Parser(
-        prog="record_reference",
+        command="record_reference",
+        examples=_EXAMPLES,
         description="Store what a net answers in phase TEST, every blob by the float64 reference, as a case:"
         " the reference of a regression test that check_reference runs.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="exit codes: 0 recorded, 2 an error",
     )
     parser.add_argument("prototxt", help="the net, of any format")
     parser.add_argument("weights", nargs="?", help="its .caffemodel or HDF5 weights, unless it has none")

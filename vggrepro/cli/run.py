@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import signal
 import sys
 import threading
 import time
 import traceback as tracebacks
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -51,12 +54,42 @@ End = Callable[[int, str], int]
 """Ends a command that has failed with an exit code and a message."""
 
 
+_CALLED_AS: ContextVar[str | None] = ContextVar("called_as", default=None)
+
+
+@contextmanager
+def called_as(path: str) -> Iterator[None]:
+    """Within the block commands are called as the program at ``path``, and not as ``vggrepro COMMAND``."""
+    token = _CALLED_AS.set(shlex.quote(path if os.sep in path else f"./{path}"))
+    try:
+        yield
+    finally:
+        _CALLED_AS.reset(token)
+
+
+class _Lines(argparse.HelpFormatter):
+    """Texts of several lines stay as they are; others are wrapped."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if "\n" in text else super()._fill_text(text, width, indent)
+
+
 class Parser(argparse.ArgumentParser):
     """A parser that says what is wrong with a command line as all errors are said: in one line. Every command
-    has ``--traceback``."""
+    has ``--traceback``.
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
+    ``command`` is the name of a command, which its help calls as the user did. ``examples`` are command lines
+    of it, behind its name or with ``%(prog)s`` where that stands; the help shows them before the ``epilog``.
+    """
+
+    def __init__(self, *, command: str | None = None, examples: Sequence[str] = (), **settings: Any) -> None:
+        if command is not None:
+            settings["prog"] = _CALLED_AS.get() or f"vggrepro {command.replace('_', '-')}"
+        if examples:
+            lines = [line if "%(prog)s" in line else f"%(prog)s {line}" for line in examples]
+            shown = "\n".join(["examples:", *(f"  {line}" for line in lines)])
+            settings["epilog"] = f"{shown}\n\n{settings.get('epilog') or ''}".rstrip()
+        super().__init__(**{"formatter_class": _Lines, **settings})
         self.add_argument(
             "--traceback",
             action="store_true",

@@ -15,6 +15,8 @@ from vggrepro.cli.options.read import read
 from vggrepro.cli.run import Parser, run
 from vggrepro.errors import PycaffeError, VggReproError
 
+_EXAMPLES = ("classify_images.py --model deploy.prototxt", "--traceback solve.py")
+
 
 @dataclass(frozen=True)
 class ScriptOptions:
@@ -34,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """All options of the command."""
     parser = Parser(
-        prog="run_pycaffe",
+        command="run_pycaffe",
+        examples=_EXAMPLES,
         description="Run a script whose import caffe shall find vggrepro.pycaffe. Its nets may import the"
         " modules that their Python layers name.",
     )

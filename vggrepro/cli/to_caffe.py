@@ -22,6 +22,8 @@ from vggrepro.system.atomic import replacing
 from vggrepro.system.terminal import printable
 from vggrepro.verify.written_net import compare_with_model
 
+_EXAMPLES = ["model.onnx -o model", "model.onnx -o model --input-shape data=1,3,224,224"]
+
 
 @dataclass(frozen=True)
 class ToCaffeOptions:
@@ -42,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """All options of the command."""
-    parser = Parser(prog="to_caffe", description="Write an ONNX model as a Caffe net.")
+    parser = Parser(command="to_caffe", examples=_EXAMPLES, description="Write an ONNX model as a Caffe net.")
     parser.add_argument("model", type=Path, help="the ONNX model")
     add_output_option(parser, "prefix of the two files: FILE.prototxt and FILE.caffemodel")
     add_input_shape_option(parser)

@@ -39,13 +39,13 @@ from vggrepro.training.journal import Journal
 from vggrepro.training.loop import Training
 from vggrepro.training.signals import Signals, StoppedBySignal
 
-_EPILOG = """examples:
-  train_ilsvrc --demo
-  train_ilsvrc --preset A:256 --data ILSVRC2012_img_train.tar --val ILSVRC2012_img_val.tar \\
-      --val-labels val.txt --synsets synset_words.txt --device cuda
-  train_ilsvrc --preset D:256 --init-from vgg_a_256_iter_370000.caffemodel --data ...
-  train_ilsvrc --config solver.prototxt --set "max_iter: 1000" --resume
-  mpirun -n 4 python tools/train_ilsvrc.py --device cuda ...    (one rank a device)
+_EXAMPLES = (
+    "--demo",
+    "--preset A:256 --data ILSVRC2012_img_train.tar --val ILSVRC2012_img_val.tar \\\n"
+    "      --val-labels val.txt --synsets synset_words.txt --device cuda",
+    'mpirun -n 4 %(prog)s --config solver.prototxt --set "max_iter: 1000" --resume auto --device cuda',
+)
+_EPILOG = """under mpirun each rank has a device of its own
 
 SIGINT, SIGTERM and SIGUSR1 make a snapshot and end the run, SIGHUP makes a snapshot; a second SIGINT ends
 it at once. --resume goes on.
@@ -138,10 +138,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """All options of the command."""
     parser = Parser(
-        prog="train_ilsvrc",
+        command="train_ilsvrc",
+        examples=_EXAMPLES,
         description="Train a net as Caffe's solver does, on images as in section 3.1 of the paper.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_solver_options(parser)
     images = "without --data the net's own data layers are read, as Caffe reads them"

@@ -23,6 +23,12 @@ from vggrepro.errors import ParseError
 from vggrepro.system.atomic import replacing
 from vggrepro.system.terminal import printable
 
+_EXAMPLES = (
+    "old.prototxt -o new.prototxt",
+    "old.caffemodel -o new.caffemodel",
+    "--solver solver.prototxt",
+)
+
 
 @dataclass(frozen=True)
 class UpgradeOptions:
@@ -44,7 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """All options of the command."""
     parser = Parser(
-        prog="upgrade_prototxt",
+        command="upgrade_prototxt",
+        examples=_EXAMPLES,
         description="Upgrade a net or solver definition, or a .caffemodel, to the newest format of Caffe.",
         epilog="exit codes: 0 upgraded, 1 upgraded with problems, 2 an error",
     )

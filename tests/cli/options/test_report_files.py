@@ -37,8 +37,8 @@ def report() -> Report:
 
 def test_options_name_files(tmp_path: Path) -> None:
     assert files() == ReportFiles(None, None, None)
-    given = files("--json", "a", "--markdown", "b", "--html", "c")
-    assert given == ReportFiles(Path("a"), Path("b"), Path("c"))
+    given = files("--json", "a", "--markdown", "b", "--html", "c", "--csv", "d")
+    assert given == ReportFiles(Path("a"), Path("b"), Path("c"), Path("d"))
 
 
 def test_what_is_asked_for_is_written_and_nothing_else(
@@ -69,7 +69,7 @@ def test_names_that_are_not_utf8_are_escaped(tmp_path: Path, source: ImageSet, r
     assert b"caf\\udce9.jpg" in (tmp_path / "r.md").read_bytes()
 
 
-@pytest.mark.parametrize("name", ["json", "markdown", "html"])
+@pytest.mark.parametrize("name", ["json", "csv", "markdown", "html"])
 def test_each_file_is_checked(tmp_path: Path, name: str) -> None:
     ReportFiles(**{name: tmp_path / "r"}).check()
     with pytest.raises(FileNotFoundError):

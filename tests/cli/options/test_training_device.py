@@ -12,7 +12,9 @@ from vggrepro.errors import OptionError
 
 def test_training_has_no_half_precision() -> None:
     assert training_precision("tf32") == "tf32"
-    with pytest.raises(OptionError, match="--precision fp16: of evaluation alone, expected fp32, fp32-direct or tf32"):
+    with pytest.raises(
+        OptionError, match="--precision fp16: of evaluation alone, expected fp32, fp32-direct or tf32"
+    ):
         training_precision("fp16")
 
 

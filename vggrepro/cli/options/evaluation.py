@@ -7,10 +7,9 @@ from argparse import ArgumentParser, BooleanOptionalAction
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 from vggrepro.cli.options.device import add_device_option, add_precision_option, add_threads_option, placed
-from vggrepro.cli.options.images import Decoding, add_decoding_options, add_kernel_option, add_workers_option
+from vggrepro.cli.options.images import Decoding, add_decoding_options, add_workers_option
 from vggrepro.cli.options.mean import (
     MeanAs,
     MeanOption,
@@ -20,6 +19,7 @@ from vggrepro.cli.options.mean import (
     add_scale_option,
     hint_at_order,
 )
+from vggrepro.cli.options.pictures import add_geometry_options
 from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.refuse import refuse_with_demo
 from vggrepro.cli.options.values import positive, sizes
@@ -164,11 +164,16 @@ class RunningOptions:
 def add_view_options(options: Options, scales: str, flip: str) -> None:
     """Add the options of :class:`ViewOptions`; ``scales`` and ``flip`` tell what holds without the option."""
     options.add_argument("--protocol", choices=PROTOCOLS, help="how an image is looked at (default: dense)")
-    options.add_argument(
-        "--scales", type=sizes, metavar="Q,...", help=f"smallest sides in pixels (default: {scales})"
-    )
+    add_scales_option(options, scales)
     options.add_argument(
         "--flip", action=BooleanOptionalAction, help=f"look at mirror images too (default: {flip})"
+    )
+
+
+def add_scales_option(options: Options, default: str) -> None:
+    """Add ``--scales``; ``default`` tells what holds without it."""
+    options.add_argument(
+        "--scales", type=sizes, metavar="Q,...", help=f"smallest sides in pixels (default: {default})"
     )
 
 
@@ -202,6 +207,11 @@ def add_network_options(options: Options) -> None:
         help="deploy prototxt of a net that is not the paper's, or NET=FILE; repeatable",
     )
     add_prototxt_option(options)
+    add_input_options(options)
+
+
+def add_input_options(options: Options) -> None:
+    """Add the options that say what a network's input is: mean, order of the channels, scale."""
     add_mean_option(options, f"{','.join(map(str, ILSVRC_MEAN_BGR))}, of the published models")
     add_mean_as_option(options)
     add_channel_order_option(options)
@@ -246,20 +256,7 @@ def add_reading_options(parser: ArgumentParser) -> None:
     """Add the options of :class:`ReadingOptions`, as a group."""
     group = parser.add_argument_group("how images are read")
     add_decoding_options(group)
-    add_kernel_option(group)
-    group.add_argument(
-        "--resize",
-        choices=get_args(Resize),
-        default=ReadingOptions.resize,
-        help="keep the aspect, with --scales the smaller side, as in the paper, or warp to a square, as"
-        " Caffe's convert_imageset does (default: keep-aspect)",
-    )
-    group.add_argument(
-        "--centre",
-        choices=get_args(Centre),
-        default=ReadingOptions.centre,
-        help="the centre crop of an odd margin: rounded down, or up as in the authors' demo (default: floor)",
-    )
+    add_geometry_options(group)
 
 
 def add_running_options(parser: ArgumentParser) -> None:

@@ -125,12 +125,7 @@ def add_seed_option(options: Options, default: int | None, what: str) -> None:
 
 def add_decoding_options(options: Options) -> None:
     """Add ``--exif``, ``--on-bad-image`` and ``--max-pixels``: see :class:`Decoding`."""
-    options.add_argument(
-        "--exif",
-        choices=get_args(Exif),
-        default=Decoding.exif,
-        help="EXIF orientation: ignored as by the OpenCV of 2014, or applied (default: ignore)",
-    )
+    add_exif_option(options)
     options.add_argument(
         "--on-bad-image",
         choices=get_args(OnBadImage),
@@ -139,6 +134,21 @@ def add_decoding_options(options: Options) -> None:
         " next one takes its place (default: error); one that ends early is used as Caffe would use it, and"
         " named",
     )
+    add_max_pixels_option(options)
+
+
+def add_exif_option(options: Options) -> None:
+    """Add ``--exif``."""
+    options.add_argument(
+        "--exif",
+        choices=get_args(Exif),
+        default=Decoding.exif,
+        help="EXIF orientation: ignored as by the OpenCV of 2014, or applied (default: ignore)",
+    )
+
+
+def add_max_pixels_option(options: Options) -> None:
+    """Add ``--max-pixels``."""
     options.add_argument(
         "--max-pixels",
         type=positive,

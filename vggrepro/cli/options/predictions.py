@@ -54,7 +54,7 @@ class PredictionOptions:
         if self.predictions is None:
             raise OptionError("--no-labels: expected --predictions FILE with it")
         refuse_together("--no-labels", self, "compare")
-        refuse_together("--no-labels", report, "json", "markdown", "html")
+        refuse_together("--no-labels", report, "json", "csv", "markdown", "html")
 
     def check_submission(self, truth: Truth, images: int) -> None:
         """Raise OptionError if the contest's format was asked for, and the number of ``images`` is not that

@@ -33,7 +33,7 @@ _FILES = (
 
 _RUNNING = tuple(field.name for field in fields(RunningOptions))
 
-_RESULTS = ("cache", "json", "markdown", "html", "predictions", "traceback", "repeat")
+_RESULTS = ("cache", "json", "csv", "markdown", "html", "predictions", "traceback", "repeat")
 """Options that a repetition does not take from the report: it measures anew, and writes what it is told."""
 
 _UNGIVEN = object()

@@ -195,12 +195,7 @@ def add_image_options(options: Options) -> None:
 
 def add_augmentation_options(options: Options) -> None:
     """Add the options of :class:`AugmentationOptions`."""
-    options.add_argument(
-        "--smallest",
-        type=size_range,
-        metavar="S[,S]",
-        help="smaller side of the rescaled image, or the two ends of its range (default: 256)",
-    )
+    add_smallest_option(options, "256")
     options.add_argument(
         "--val-smallest",
         type=positive,
@@ -211,6 +206,26 @@ def add_augmentation_options(options: Options) -> None:
     options.add_argument(
         "--statistics", type=Path, metavar="FILE", help="mean and colour components (compute_statistics)"
     )
+    add_colour_options(options)
+    options.add_argument(
+        "--flip", action=BooleanOptionalAction, help="mirror half of the crops (default: yes; with --demo no)"
+    )
+    add_offsets_option(options)
+    add_kernel_option(options)
+
+
+def add_smallest_option(options: Options, default: str) -> None:
+    """Add ``--smallest``; ``default`` is what holds without it."""
+    options.add_argument(
+        "--smallest",
+        type=size_range,
+        metavar="S[,S]",
+        help=f"smaller side of the rescaled image, or the two ends of its range (default: {default})",
+    )
+
+
+def add_colour_options(options: Options) -> None:
+    """Add ``--colour`` and ``--colour-std``."""
     options.add_argument(
         "--colour",
         choices=get_args(Colour),
@@ -225,13 +240,13 @@ def add_augmentation_options(options: Options) -> None:
         metavar="STD",
         help="of its amounts (default: 0.1)",
     )
-    options.add_argument(
-        "--flip", action=BooleanOptionalAction, help="mirror half of the crops (default: yes; with --demo no)"
-    )
+
+
+def add_offsets_option(options: Options) -> None:
+    """Add ``--offsets``."""
     options.add_argument(
         "--offsets",
         choices=get_args(Offsets),
         default=AugmentationOptions.offsets,
         help="crop offsets: all, or without the last one as Caffe drew them in 2013 (default: all)",
     )
-    add_kernel_option(options)

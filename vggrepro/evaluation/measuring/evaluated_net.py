@@ -21,6 +21,7 @@ from vggrepro.graph.forward import build_forward
 from vggrepro.graph.metadata import file_sha256
 from vggrepro.graph.targets.half import in_half_precision
 from vggrepro.net import load_net
+from vggrepro.net.inspect import inspect
 from vggrepro.net.net import Net
 from vggrepro.net.requirements import layers_without_weights, picture_input
 from vggrepro.net.transforms.fully_convolutional import fully_convolutional
@@ -63,6 +64,11 @@ class EvaluatedNet:
     def blob_shape(self) -> tuple[int, ...]:
         """The blob's shape for one picture of the input's size: (channels,) or (channels, H, W)."""
         return self.net.shapes[self.net.blobs[self.blob]][1:]
+
+    @property
+    def parameters(self) -> int:
+        """How many learned numbers the net has."""
+        return inspect(self.net)[1].parameters
 
     def of_blob(self, blob: str) -> EvaluatedNet:
         """The same net, evaluated for another of its blobs. Raises NetError as :func:`load_network`."""

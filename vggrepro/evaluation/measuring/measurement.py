@@ -225,7 +225,10 @@ def measure(
             measure_network(cache, network, streams, images, execution, ranks, label)
         with StreamCaches(cache, plan.streams) as caches:
             bad = bad_images(caches, images)
-        facts = tuple({"name": network.name, **network.facts()} for network in networks)
+        facts = tuple(
+            {"name": network.name, "parameters": network.parameters, **network.facts()}
+            for network in networks
+        )
         seconds = time.monotonic() - began
         yield Measurement(cache, images.indexes[~bad], networks[0].channels, facts, seconds)
         ranks.barrier()  # every rank has read what it wants: the first may remove a temporary folder

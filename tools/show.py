@@ -1,0 +1,7 @@
+#!/usr/bin/env python3
+"""See ``vggrepro/cli/show.py``."""
+
+from vggrepro.cli.main import tool
+
+if __name__ == "__main__":
+    tool(__file__)
