@@ -21,7 +21,6 @@ from vggrepro.cli.run import called_as
 Subcommands = argparse._SubParsersAction
 
 OTHER_DEFAULTS = {
-    "--blob": "what one looks at first is not what describes an image best",
     "--device": "a training's default is in its solver",
     "--mean": "conversion only notes it; a training's default is in its data",
     "--smallest": "section 3.1 trains with a fixed scale first; a picture of the draws shows the range",
@@ -41,6 +40,7 @@ OTHER_HELP = {
 """Options whose help may differ as a whole, and why."""
 
 OTHER_MEANING = {
+    "--blob": "features may be of several blobs, a picture is of one",
     "--csv": "an evaluation has one table and its name, a training two, and what their names begin with",
     "--deploy": "convert_caffemodel makes a deploy net of a training net, the others are told a deploy net",
 }
