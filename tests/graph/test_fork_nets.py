@@ -104,6 +104,23 @@ layer {{ name: "up1" type: "Upsample" bottom: "conv3" bottom: "pool1_mask" top: 
 layer {{ name: "large" type: "Interp" bottom: "score" top: "large" interp_param {{ zoom_factor: 3 }} }}
 """
 
+CASCADE = f"""
+name: "small_cascade" input: "data" input_shape {{ dim: 2 dim: 3 dim: 48 dim: 40 }}
+{convolution("conv1", "data", 8, 4)} {convolution("conv2", "conv1", 8, 2)} {convolution("found", "conv2", 7)}
+layer {{ name: "boxes" type: "BoxOutput" bottom: "found" top: "boxes" box_output_param {{
+        fg_thr: -5 iou_thr: 0.5 field_w: 20 field_h: 24 downsample_rate: 8 max_post_nms_num: 6 }} }}
+layer {{ name: "pooled" type: "ROIPooling" bottom: "conv2" bottom: "boxes" top: "pooled"
+        roi_pooling_param {{ pooled_w: 2 pooled_h: 3 spatial_scale: 0.125 pad_ratio: 0.25 }} }}
+layer {{ name: "places" type: "InnerProduct" bottom: "pooled" top: "places" inner_product_param {{
+        num_output: 8 weight_filler {{ type: "gaussian" std: 0.1 }} }} }}
+layer {{ name: "second" type: "DecodeBBox" bottom: "places" bottom: "boxes" top: "second"
+        propagate_down: 0 propagate_down: 0 bbox_reg_param {{
+            bbox_mean: 0 bbox_mean: 0 bbox_mean: 0 bbox_mean: 0
+            bbox_std: 0.1 bbox_std: 0.1 bbox_std: 0.2 bbox_std: 0.2 }} }}
+layer {{ name: "pooled2" type: "ROIPooling" bottom: "conv2" bottom: "second" top: "pooled2"
+        roi_pooling_param {{ pooled_w: 2 pooled_h: 3 spatial_scale: 0.125 }} }}
+"""
+
 
 def load(tmp_path: Path, text: str, **options: Any) -> Net:
     path = tmp_path / "net.prototxt"
@@ -242,8 +259,21 @@ def test_segnets_gradient_is_the_slope(tmp_path: Path) -> None:
         assert (got[f"d:{name}"] * direction).sum() == pytest.approx(slope, rel=2e-3), name
 
 
-@pytest.mark.parametrize("kind", ["Yolov3", "BoxOutput", "DecodeBBox", "EvalDetection"])
+@pytest.mark.parametrize("kind", ["Yolov3", "ProposalTarget", "BboxAccuracy", "EvalDetection"])
 def test_layers_of_forks_that_are_not_there_are_named(tmp_path: Path, kind: str) -> None:
     text = f'{SSD.splitlines()[1]} layer {{ name: "x" type: "{kind}" bottom: "data" top: "x" }}'
     with pytest.raises(UnsupportedError, match=f"layer 'x': Unknown layer type: {kind}"):
         load(tmp_path, text)
+
+
+def test_a_cascade_pools_boxes_of_every_image(tmp_path: Path) -> None:
+    """As MS-CNN finds boxes, and Cascade R-CNN moves them; the size of the batch stays free."""
+    net = load(tmp_path, CASCADE)
+    model = to_onnx(net, outputs=["boxes", "second", "pooled2"])
+    assert missing(model) == {"NonMaxSuppression", "MaxRoiPool"}
+    x = pictures(net, 3)
+    got, expected = outputs(model, data=x), reference_forward(net, {"data": x})
+    for name, array in got.items():
+        np.testing.assert_allclose(array, expected[name], rtol=1e-5, atol=1e-4, err_msg=name)
+    assert set(got["boxes"][:, 0].reshape(-1)) == {0, 1, 2}
+    assert got["pooled2"].shape == (18, 8, 3, 2)

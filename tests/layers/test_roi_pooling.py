@@ -59,3 +59,15 @@ def test_roi_pooling_refuses() -> None:
         layer.out_shapes([(2, 3, 9, 9), (7, 4)])
     with pytest.raises(ShapeError, match="must have 4 axes"):
         layer.out_shapes([(2, 3), (7, 5)])
+
+
+def test_pad_ratio() -> None:
+    """A quarter of 4 x 8 pixels on each side: rows 1 to 6, columns 0 to 11 at half the scale."""
+    x = values(3, (1, 2, 8, 9))
+    region = np.array([[0, 2, 4, 9, 7]], np.float32)
+    layer = parse(
+        'type: "ROIPooling" roi_pooling_param { pooled_h: 1 pooled_w: 1 spatial_scale: 0.5 pad_ratio: 0.25 }'
+    )
+    (top,) = check_forward(layer, [x, region], without_kernel=NO_ROI_KERNEL)
+    # (4 - 1) / 2 and (7 + 1) / 2 bound the rows, (2 - 2) / 2 and (9 + 2) / 2 the columns, rounded half up
+    np.testing.assert_array_equal(top[0, :, 0, 0], x[0, :, 2:5, 0:7].max((1, 2)))

@@ -459,6 +459,14 @@ class LayerParameter(_Message):
     def region_loss_param(self) -> RegionLossParameter: ...
     @property
     def insanity_param(self) -> InsanityParameter: ...
+    @property
+    def bbox_reg_param(self) -> BBoxRegParameter: ...
+    @property
+    def box_output_param(self) -> BoxOutputParameter: ...
+    @property
+    def box_group_output_param(self) -> BoxGroupOutputParameter: ...
+    @property
+    def decode_bbox_param(self) -> DecodeBBoxParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -519,7 +527,10 @@ class LayerParameter(_Message):
         resample_param: ResampleParameter | None = None, l1_loss_param: L1LossParameter | None = None,
         gather_param: GatherParameter | None = None,
         detection_loss_param: DetectionLossParameter | None = None,
-        region_loss_param: RegionLossParameter | None = None, insanity_param: InsanityParameter | None = None
+        region_loss_param: RegionLossParameter | None = None, insanity_param: InsanityParameter | None = None,
+        bbox_reg_param: BBoxRegParameter | None = None, box_output_param: BoxOutputParameter | None = None,
+        box_group_output_param: BoxGroupOutputParameter | None = None,
+        decode_bbox_param: DecodeBBoxParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -538,7 +549,8 @@ class LayerParameter(_Message):
         "transpose_param", "hardsigmoid_param", "squeeze_param", "seg_accuracy_param", "unpooling_param",
         "roi_align_param", "yolo_detection_output_param", "yolov3_detection_output_param", "lstm_param",
         "continuation_indicator_param", "ctc_loss_param", "labelsequence_accuracy_param", "resample_param",
-        "l1_loss_param", "gather_param", "detection_loss_param", "region_loss_param", "insanity_param"
+        "l1_loss_param", "gather_param", "detection_loss_param", "region_loss_param", "insanity_param",
+        "bbox_reg_param", "box_output_param", "box_group_output_param", "decode_bbox_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -1717,10 +1729,12 @@ class ROIPoolingParameter(_Message):
     pooled_h: int
     pooled_w: int
     spatial_scale: float
+    pad_ratio: float
     def __init__(self, *,
-        pooled_h: int | None = None, pooled_w: int | None = None, spatial_scale: float | None = None
+        pooled_h: int | None = None, pooled_w: int | None = None, spatial_scale: float | None = None,
+        pad_ratio: float | None = None
     ) -> None: ...
-    def HasField(self, field_name: Literal["pooled_h", "pooled_w", "spatial_scale"]) -> bool: ...
+    def HasField(self, field_name: Literal["pooled_h", "pooled_w", "spatial_scale", "pad_ratio"]) -> bool: ...
 
 class BNParameter(_Message):
     BNMode: EnumTypeWrapper
@@ -2068,3 +2082,80 @@ class RegionLossParameter(_Message):
         "class_scale", "noobject_scale", "coord_scale", "absolute", "thresh", "random", "softmax_tree",
         "class_map"
     ]) -> bool: ...
+
+class BBoxRegParameter(_Message):
+    @property
+    def bbox_mean(self) -> RepeatedScalar[float]: ...
+    @property
+    def bbox_std(self) -> RepeatedScalar[float]: ...
+    cls_aware: bool
+    def __init__(self, *,
+        bbox_mean: Iterable[float] | None = None, bbox_std: Iterable[float] | None = None,
+        cls_aware: bool | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal["cls_aware"]) -> bool: ...
+
+class BoxOutputParameter(_Message):
+    fg_thr: float
+    iou_thr: float
+    nms_type: str
+    @property
+    def field_h(self) -> RepeatedScalar[int]: ...
+    @property
+    def field_w(self) -> RepeatedScalar[int]: ...
+    @property
+    def downsample_rate(self) -> RepeatedScalar[int]: ...
+    field_whr: float
+    field_xyr: float
+    max_nms_num: int
+    max_post_nms_num: int
+    min_size: float
+    def __init__(self, *,
+        fg_thr: float | None = None, iou_thr: float | None = None, nms_type: str | None = None,
+        field_h: Iterable[int] | None = None, field_w: Iterable[int] | None = None,
+        downsample_rate: Iterable[int] | None = None, field_whr: float | None = None,
+        field_xyr: float | None = None, max_nms_num: int | None = None, max_post_nms_num: int | None = None,
+        min_size: float | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "fg_thr", "iou_thr", "nms_type", "field_whr", "field_xyr", "max_nms_num", "max_post_nms_num",
+        "min_size"
+    ]) -> bool: ...
+
+class BoxGroupParameter(_Message):
+    @property
+    def field_h(self) -> RepeatedScalar[int]: ...
+    @property
+    def field_w(self) -> RepeatedScalar[int]: ...
+    stride: int
+    def __init__(self, *,
+        field_h: Iterable[int] | None = None, field_w: Iterable[int] | None = None, stride: int | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal["stride"]) -> bool: ...
+
+class BoxGroupOutputParameter(_Message):
+    fg_thr: float
+    iou_thr: float
+    nms_type: str
+    @property
+    def box_group_param(self) -> RepeatedMessage[BoxGroupParameter]: ...
+    field_whr: float
+    field_xyr: float
+    max_nms_num: int
+    max_post_nms_num: int
+    min_size: float
+    def __init__(self, *,
+        fg_thr: float | None = None, iou_thr: float | None = None, nms_type: str | None = None,
+        box_group_param: Iterable[BoxGroupParameter] | None = None, field_whr: float | None = None,
+        field_xyr: float | None = None, max_nms_num: int | None = None, max_post_nms_num: int | None = None,
+        min_size: float | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "fg_thr", "iou_thr", "nms_type", "field_whr", "field_xyr", "max_nms_num", "max_post_nms_num",
+        "min_size"
+    ]) -> bool: ...
+
+class DecodeBBoxParameter(_Message):
+    gt_iou_thr: float
+    def __init__(self, *, gt_iou_thr: float | None = None) -> None: ...
+    def HasField(self, field_name: Literal["gt_iou_thr"]) -> bool: ...

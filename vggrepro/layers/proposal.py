@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,21 +34,14 @@ from vggrepro.layers.base import (
     register,
 )
 from vggrepro.layers.rules.anchors import cpp_anchors, grid, python_anchors, reference_grid
-from vggrepro.layers.rules.box_code import suppressed
 from vggrepro.layers.rules.param_str import parse_param_str
 from vggrepro.layers.rules.pooling_nodes import LOWEST
+from vggrepro.layers.rules.sure_boxes import Candidates, SureBoxes
 
 ROW = 5
 """Index of the image, x1, y1, x2, y2."""
 
 PYTHON_KEYS = frozenset({"feat_stride", "scales", "ratios"})
-
-
-class _Candidates(NamedTuple):
-    """All boxes (A * H * W, 4), place by place, and their scores (A * H * W)."""
-
-    boxes: str
-    scores: str
 
 
 @register
@@ -143,24 +136,19 @@ class Proposal(Layer[None]):
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
     ) -> Emitted[None]:
-        boxes, scores = self._candidates(g, bottoms)
-        most = g.op("Min", g.op("Shape", scores), g.ints([self.pre_nms]))
-        scores, index = g.ops("TopK", scores, most, outputs=2, axis=0)
-        boxes = g.op("Gather", boxes, index, axis=0)
-        kept = self._kept(g, boxes, scores, most)
-        found = g.op("Concat", g.op("Gather", boxes, kept, axis=0), self._column(g, scores, kept), axis=1)
-        missing = g.op("Sub", g.ints([self.post_nms]), g.op("Shape", kept))
-        pads = g.op("Concat", g.ints([0, 1]), missing, g.ints([0]), axis=0)
-        rows = g.op("Pad", found, pads)  # (R, 6): 0, box, score
+        each = (g.op("Unsqueeze", x, g.ints([0])) for x in self._candidates(g, bottoms))
+        rows, _ = self._sure.emit(g, Candidates(*each), self.post_nms)
         regions = g.op("Slice", rows, g.ints([0]), g.ints([ROW]), g.ints([1]))
         if not self.gives_scores:
             return Emitted((regions,), None)
         return Emitted((regions, g.op("Gather", rows, g.ints(ROW), axis=1)), None)
 
-    def _column(self, g: GraphBuilder, values: str, index: str) -> str:
-        return g.op("Unsqueeze", g.op("Gather", values, index, axis=0), g.ints([1]))
+    @property
+    def _sure(self) -> SureBoxes:
+        return SureBoxes(self.nms_threshold, self.pre_nms, self.post_nms, pixels=True)
 
-    def _candidates(self, g: GraphBuilder, bottoms: Sequence[Value]) -> _Candidates:
+    def _candidates(self, g: GraphBuilder, bottoms: Sequence[Value]) -> tuple[str, str]:
+        """All boxes (A * H * W, 4), place by place, and their scores (A * H * W)."""
         scores, offsets, info = bottoms
         number = len(self.anchors)
         foreground = g.op("Slice", scores.name, g.ints([number]), g.ints([2 * number]), g.ints([1]))
@@ -180,7 +168,7 @@ class Proposal(Layer[None]):
         small = g.op("Less", g.op("Add", g.op("Sub", last, first), g.const(1)), self._least(g, info, numbers))
         small = g.op("ReduceMax", g.op("Cast", small, to=1), g.ints([1]), keepdims=0)
         worst = g.const(LOWEST if self.drops_small else 0)
-        return _Candidates(boxes, g.op("Where", g.op("Greater", small, g.const(0.5)), worst, flat))
+        return boxes, g.op("Where", g.op("Greater", small, g.const(0.5)), worst, flat)
 
     def _least(self, g: GraphBuilder, info: Value, numbers: str) -> str:
         """The least sides x, y of a box. A scale of its own for the width only in C++, if it is given."""
@@ -191,24 +179,6 @@ class Proposal(Layer[None]):
     def _scale_places(self, info: Shape) -> list[int]:
         return [2, 2] if self.drops_small or prod(info) == 3 else [3, 2]
 
-    def _kept(self, g: GraphBuilder, boxes: str, scores: str, most: str) -> str:
-        """Which of the sorted boxes stay, in order: int64. Ranks stand for the scores, so that ties are
-        settled already; what is no candidate has the rank 0."""
-        size = g.op("Squeeze", most, g.ints([0]))
-        ranks = g.op("Cast", g.op("Range", size, g.ints(0), g.ints(-1)), to=1)
-        candidate = g.op("Greater", scores, g.const(LOWEST))
-        ranks = g.op("Where", candidate, ranks, g.const(0))
-        selected = g.op(
-            "NonMaxSuppression",
-            # sides count whole pixels, from the first to the last one
-            g.op("Unsqueeze", g.op("Add", boxes, g.const([0, 0, 1, 1])), g.ints([0])),
-            g.op("Unsqueeze", ranks, g.ints([0, 1])),
-            g.ints([self.post_nms]),
-            g.const([self.nms_threshold]),
-            g.const([0.5]),
-        )
-        return g.op("Gather", selected, g.ints(2), axis=1)
-
     def grad(self, g: GraphBuilder, saved: None, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         """The forks' backward passes do nothing."""
         return Gradients((None,) * 3)
@@ -218,12 +188,9 @@ class Proposal(Layer[None]):
     ) -> Referenced:
         shapes = self.out_shapes([b.shape for b in bottoms])
         boxes, scores = self._reference_candidates(*bottoms)
-        order = np.argsort(-scores, kind="stable")[: self.pre_nms]
-        order = order[scores[order] > LOWEST]
-        stays = suppressed(boxes[order] + [0, 0, 1, 1], self.nms_threshold)[: self.post_nms]
+        stays = self._sure.reference(boxes, scores)
         regions, sure = np.zeros(shapes[0]), np.zeros(self.post_nms)
-        regions[: len(stays), 1:] = boxes[order[stays]]
-        sure[: len(stays)] = scores[order[stays]]
+        regions[: len(stays), 1:], sure[: len(stays)] = stays[:, :4], stays[:, 4]
         return Referenced((regions, sure) if self.gives_scores else (regions,))
 
     def _reference_candidates(

@@ -1,6 +1,6 @@
 """ROIPooling: the maxima of a grid over each region of interest (Fast R-CNN's layer; not from BVLC Caffe).
 
-Source: rbgirshick/caffe-fast-rcnn, field ``roi_pooling_param``.
+Sources: rbgirshick/caffe-fast-rcnn, field ``roi_pooling_param``; zhaoweicai/mscnn for its ``pad_ratio``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ class ROIPooling(Layer[None]):
     input, last ones included. Top (R, C, pooled_h, pooled_w).
 
     The corners times ``spatial_scale``, rounded to whole places, bound the region; neighbouring cells may
-    share a row or column. A cell outside of the features gives 0.
+    share a row or column. A cell outside of the features gives 0. Before, a region grows on each side by
+    ``pad_ratio`` of its width and height.
 
     No gradient in a graph: it would need each maximum's place, which MaxRoiPool does not tell. MaxRoiPool
     has no CUDA kernel: on a device, features and regions are copied to the host and back.
@@ -41,11 +42,12 @@ class ROIPooling(Layer[None]):
 
     pooled: tuple[int, int]
     spatial_scale: float = 1.0
+    pad_ratio: float = 0.0
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> ROIPooling:
         p = param.roi_pooling_param
-        return cls(pooled_size(p), p.spatial_scale)
+        return cls(pooled_size(p), p.spatial_scale, p.pad_ratio)
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         features, regions = bottoms
@@ -62,11 +64,20 @@ class ROIPooling(Layer[None]):
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
     ) -> Emitted[None]:
         features, regions = bottoms
-        rows = region_rows(g, regions)
+        rows = self._grown(g, region_rows(g, regions))
         top = g.op(
             "MaxRoiPool", features.name, rows, pooled_shape=self.pooled, spatial_scale=self.spatial_scale
         )
         return Emitted((top,), None)
+
+    def _grown(self, g: GraphBuilder, rows: str) -> str:
+        """The regions with their surroundings."""
+        if self.pad_ratio == 0:
+            return rows
+        image, first, last = g.ops("Split", rows, g.ints([1, 2, 2]), outputs=3, axis=1)
+        side = g.op("Add", g.op("Sub", last, first), g.const(1))
+        pad = g.op("Mul", side, g.const(self.pad_ratio))
+        return g.op("Concat", image, g.op("Sub", first, pad), g.op("Add", last, pad), axis=1)
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
@@ -86,7 +97,9 @@ class ROIPooling(Layer[None]):
     def cells(self, region: npt.NDArray[Any], height: int, width: int) -> tuple[list[Span], list[Span]]:
         """The rows and the columns of the grid's cells in features of ``height`` x ``width``, each as its
         begin and its end; an empty cell begins where it ends, or behind it."""
-        x1, y1, x2, y2 = (_rounded(corner, self.spatial_scale) for corner in region[1:])
+        first, last = np.float32(region[1:3]), np.float32(region[3:])
+        pad = (last - first + np.float32(1)) * np.float32(self.pad_ratio)
+        x1, y1, x2, y2 = (_rounded(corner, self.spatial_scale) for corner in (*first - pad, *last + pad))
         return _cells(y1, y2, self.pooled[0], height), _cells(x1, x2, self.pooled[1], width)
 
 

@@ -1,0 +1,82 @@
+"""DecodeBBox: the boxes that a stage of a cascade makes of an earlier one's (Cascade R-CNN's layer; not from
+BVLC Caffe).
+
+Source: zhaoweicai/cascade-rcnn, fields ``bbox_reg_param`` and ``decode_bbox_param``. "Cascade R-CNN: Delving
+into High Quality Object Detection", section 4.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from vggrepro.caffe.messages import TRAIN
+from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.errors import ShapeError, UnsupportedError
+from vggrepro.layers.base import Array, Emitted, Layer, Reach, Referenced, Shapes, exactly, register
+from vggrepro.layers.rules.box_statistics import BoxStatistics
+from vggrepro.layers.rules.regions import region_rows
+
+
+@register
+@dataclass(frozen=True)
+class DecodeBBox(Layer[None]):
+    """Bottoms: x, y, width and height of the background and of objects of any class, (R, 8), and boxes
+    (R, 5): index of the image, x1, y1, x2, y2 in pixels, last ones included. Top (R, 5, 1, 1): the same
+    index, and the box, whose centre is moved by x and y times its sides, and whose sides are stretched by the
+    exponential of width and height.
+
+    In TRAIN the fork leaves boxes out, and how many depends on the data: refused.
+    """
+
+    type = "DecodeBBox"
+    origin = "Cascade R-CNN"
+    bottoms = exactly(2)
+    has_gradient = False
+
+    statistics: BoxStatistics
+
+    @classmethod
+    def from_param(cls, param: Any, phase: int) -> DecodeBBox:
+        if phase == TRAIN:
+            raise UnsupportedError("DecodeBBox in TRAIN, where its number of boxes depends on the data")
+        return cls(BoxStatistics.from_param(param))
+
+    def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
+        for shape, columns, index in zip(bottoms, (8, 5), (0, 1), strict=True):
+            if len(shape) < 2 or prod(shape[1:]) != columns or shape[0] != bottoms[0][0]:
+                raise ShapeError(f"bottom[{index}] must be (R, {columns}), got shapes {tuple(bottoms)}")
+        return ((bottoms[1][0], 5, 1, 1),)
+
+    def reach(self, bottom: Shape) -> Reach | None:
+        return None
+
+    def emit(
+        self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
+    ) -> Emitted[None]:
+        coded = g.op("Reshape", bottoms[0].name, g.ints([0, 2, 4]))
+        coded = self.statistics.emit(g, g.op("Gather", coded, g.ints(1), axis=1))
+        shift, stretch = g.ops("Split", coded, outputs=2, axis=1, num_outputs=2)
+        image, first, last = g.ops("Split", region_rows(g, bottoms[1]), g.ints([1, 2, 2]), outputs=3, axis=1)
+        side = g.op("Add", g.op("Sub", last, first), g.const(1))
+        centre = g.op("Mul", g.op("Add", first, last), g.const(0.5))
+        middle = g.op("Add", g.op("Mul", shift, side), centre)
+        length = g.op("Sub", g.op("Mul", g.op("Exp", stretch), side), g.const(1))  # without its last pixel
+        begin = g.op("Sub", middle, g.op("Mul", length, g.const(0.5)))
+        rows = g.op("Concat", image, begin, g.op("Add", begin, length), axis=1)
+        return Emitted((g.op("Unsqueeze", rows, g.ints([2, 3])),), None)
+
+    def reference(
+        self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
+    ) -> Referenced:
+        coded = self.statistics.reference(bottoms[0].reshape(-1, 2, 4)[:, 1])
+        rows = bottoms[1].reshape(-1, 5)
+        side = rows[:, 3:] - rows[:, 1:3] + 1
+        middle = (rows[:, 1:3] + rows[:, 3:]) / 2 + coded[:, :2] * side
+        half = (np.exp(coded[:, 2:]) * side - 1) / 2
+        top = np.column_stack([rows[:, 0], middle - half, middle + half])
+        return Referenced((top[:, :, None, None],))
