@@ -467,6 +467,8 @@ class LayerParameter(_Message):
     def box_group_output_param(self) -> BoxGroupOutputParameter: ...
     @property
     def decode_bbox_param(self) -> DecodeBBoxParameter: ...
+    @property
+    def mergecrop_param(self) -> MergeCropParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -530,7 +532,8 @@ class LayerParameter(_Message):
         region_loss_param: RegionLossParameter | None = None, insanity_param: InsanityParameter | None = None,
         bbox_reg_param: BBoxRegParameter | None = None, box_output_param: BoxOutputParameter | None = None,
         box_group_output_param: BoxGroupOutputParameter | None = None,
-        decode_bbox_param: DecodeBBoxParameter | None = None
+        decode_bbox_param: DecodeBBoxParameter | None = None,
+        mergecrop_param: MergeCropParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -550,7 +553,7 @@ class LayerParameter(_Message):
         "roi_align_param", "yolo_detection_output_param", "yolov3_detection_output_param", "lstm_param",
         "continuation_indicator_param", "ctc_loss_param", "labelsequence_accuracy_param", "resample_param",
         "l1_loss_param", "gather_param", "detection_loss_param", "region_loss_param", "insanity_param",
-        "bbox_reg_param", "box_output_param", "box_group_output_param", "decode_bbox_param"
+        "bbox_reg_param", "box_output_param", "box_group_output_param", "decode_bbox_param", "mergecrop_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -2159,3 +2162,18 @@ class DecodeBBoxParameter(_Message):
     gt_iou_thr: float
     def __init__(self, *, gt_iou_thr: float | None = None) -> None: ...
     def HasField(self, field_name: Literal["gt_iou_thr"]) -> bool: ...
+
+class MergeCropParameter(_Message):
+    MergeOp: EnumTypeWrapper
+    STACK: int
+    ADD: int
+    @property
+    def forward(self) -> RepeatedScalar[int]: ...
+    @property
+    def backward(self) -> RepeatedScalar[int]: ...
+    operation: int
+    def __init__(self, *,
+        forward: Iterable[int] | None = None, backward: Iterable[int] | None = None,
+        operation: int | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal["operation"]) -> bool: ...
