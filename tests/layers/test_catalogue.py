@@ -29,9 +29,9 @@ is named. BVLC's layers are compared with Caffe's own outputs; these are compare
 in float64. Parameters are known by their names in prototxt; field numbers differ from fork to fork.
 
 By ONNX Runtime's own list two operators have no CUDA kernel, and run on the host: NonMaxSuppression, of
-DetectionOutput, Proposal, BoxOutput and BoxGroupOutput, and ROIPooling's MaxRoiPool. Proposal also stands in
-for py-faster-rcnn's Python layer ProposalLayer of the module rpn.proposal_layer. Any type that is not here is
-an error that names it, unless custom nodes are allowed.
+DetectionOutput, Proposal, BoxOutput, BoxGroupOutput and EvalDetection, and ROIPooling's MaxRoiPool. Proposal
+also stands in for py-faster-rcnn's Python layer ProposalLayer of the module rpn.proposal_layer. Any type that
+is not here is an error that names it, unless custom nodes are allowed.
 
 Where several forks have layers of one name, a net's fields tell which is meant. Where they do not, `--fork
 NAME` (`load_net(fork=...)`) does: `vggrepro/net/forks.py` has the names, and what each means.

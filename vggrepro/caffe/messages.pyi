@@ -469,6 +469,8 @@ class LayerParameter(_Message):
     def decode_bbox_param(self) -> DecodeBBoxParameter: ...
     @property
     def mergecrop_param(self) -> MergeCropParameter: ...
+    @property
+    def eval_detection_param(self) -> EvalDetectionParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -533,7 +535,8 @@ class LayerParameter(_Message):
         bbox_reg_param: BBoxRegParameter | None = None, box_output_param: BoxOutputParameter | None = None,
         box_group_output_param: BoxGroupOutputParameter | None = None,
         decode_bbox_param: DecodeBBoxParameter | None = None,
-        mergecrop_param: MergeCropParameter | None = None
+        mergecrop_param: MergeCropParameter | None = None,
+        eval_detection_param: EvalDetectionParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -553,7 +556,8 @@ class LayerParameter(_Message):
         "roi_align_param", "yolo_detection_output_param", "yolov3_detection_output_param", "lstm_param",
         "continuation_indicator_param", "ctc_loss_param", "labelsequence_accuracy_param", "resample_param",
         "l1_loss_param", "gather_param", "detection_loss_param", "region_loss_param", "insanity_param",
-        "bbox_reg_param", "box_output_param", "box_group_output_param", "decode_bbox_param", "mergecrop_param"
+        "bbox_reg_param", "box_output_param", "box_group_output_param", "decode_bbox_param",
+        "mergecrop_param", "eval_detection_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -2084,6 +2088,30 @@ class RegionLossParameter(_Message):
         "side", "num_class", "bias_match", "coords", "num", "softmax", "jitter", "rescore", "object_scale",
         "class_scale", "noobject_scale", "coord_scale", "absolute", "thresh", "random", "softmax_tree",
         "class_map"
+    ]) -> bool: ...
+
+class EvalDetectionParameter(_Message):
+    ScoreType: EnumTypeWrapper
+    OBJ: int
+    PROB: int
+    MULTIPLY: int
+    side: int
+    num_class: int
+    num_object: int
+    threshold: float
+    sqrt: bool
+    constriant: bool
+    score_type: int
+    nms: float
+    @property
+    def biases(self) -> RepeatedScalar[float]: ...
+    def __init__(self, *,
+        side: int | None = None, num_class: int | None = None, num_object: int | None = None,
+        threshold: float | None = None, sqrt: bool | None = None, constriant: bool | None = None,
+        score_type: int | None = None, nms: float | None = None, biases: Iterable[float] | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "side", "num_class", "num_object", "threshold", "sqrt", "constriant", "score_type", "nms"
     ]) -> bool: ...
 
 class BBoxRegParameter(_Message):
