@@ -471,6 +471,8 @@ class LayerParameter(_Message):
     def mergecrop_param(self) -> MergeCropParameter: ...
     @property
     def eval_detection_param(self) -> EvalDetectionParameter: ...
+    @property
+    def inner_distance_param(self) -> InnerDistanceParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -536,7 +538,8 @@ class LayerParameter(_Message):
         box_group_output_param: BoxGroupOutputParameter | None = None,
         decode_bbox_param: DecodeBBoxParameter | None = None,
         mergecrop_param: MergeCropParameter | None = None,
-        eval_detection_param: EvalDetectionParameter | None = None
+        eval_detection_param: EvalDetectionParameter | None = None,
+        inner_distance_param: InnerDistanceParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -557,7 +560,7 @@ class LayerParameter(_Message):
         "continuation_indicator_param", "ctc_loss_param", "labelsequence_accuracy_param", "resample_param",
         "l1_loss_param", "gather_param", "detection_loss_param", "region_loss_param", "insanity_param",
         "bbox_reg_param", "box_output_param", "box_group_output_param", "decode_bbox_param",
-        "mergecrop_param", "eval_detection_param"
+        "mergecrop_param", "eval_detection_param", "inner_distance_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -2033,6 +2036,29 @@ class InsanityParameter(_Message):
     ub: float
     def __init__(self, *, lb: float | None = None, ub: float | None = None) -> None: ...
     def HasField(self, field_name: Literal["lb", "ub"]) -> bool: ...
+
+class InnerDistanceParameter(_Message):
+    num_output: int
+    bias_term: bool
+    @property
+    def weight_filler(self) -> FillerParameter: ...
+    @property
+    def bias_filler(self) -> FillerParameter: ...
+    axis: int
+    transpose: bool
+    distance_type: str
+    normalize: bool
+    update_center_only: bool
+    def __init__(self, *,
+        num_output: int | None = None, bias_term: bool | None = None,
+        weight_filler: FillerParameter | None = None, bias_filler: FillerParameter | None = None,
+        axis: int | None = None, transpose: bool | None = None, distance_type: str | None = None,
+        normalize: bool | None = None, update_center_only: bool | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "num_output", "bias_term", "weight_filler", "bias_filler", "axis", "transpose", "distance_type",
+        "normalize", "update_center_only"
+    ]) -> bool: ...
 
 class DetectionLossParameter(_Message):
     side: int
