@@ -473,6 +473,8 @@ class LayerParameter(_Message):
     def eval_detection_param(self) -> EvalDetectionParameter: ...
     @property
     def inner_distance_param(self) -> InnerDistanceParameter: ...
+    @property
+    def correlation_param(self) -> CorrelationParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -539,7 +541,8 @@ class LayerParameter(_Message):
         decode_bbox_param: DecodeBBoxParameter | None = None,
         mergecrop_param: MergeCropParameter | None = None,
         eval_detection_param: EvalDetectionParameter | None = None,
-        inner_distance_param: InnerDistanceParameter | None = None
+        inner_distance_param: InnerDistanceParameter | None = None,
+        correlation_param: CorrelationParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -560,7 +563,7 @@ class LayerParameter(_Message):
         "continuation_indicator_param", "ctc_loss_param", "labelsequence_accuracy_param", "resample_param",
         "l1_loss_param", "gather_param", "detection_loss_param", "region_loss_param", "insanity_param",
         "bbox_reg_param", "box_output_param", "box_group_output_param", "decode_bbox_param",
-        "mergecrop_param", "eval_detection_param", "inner_distance_param"
+        "mergecrop_param", "eval_detection_param", "inner_distance_param", "correlation_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -2018,6 +2021,28 @@ class L1LossParameter(_Message):
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "l2_per_location", "l2_prescale_by_channels", "normalize_by_num_entries", "epsilon", "plateau"
+    ]) -> bool: ...
+
+class CorrelationParameter(_Message):
+    CorrelationType: EnumTypeWrapper
+    MULTIPLY: int
+    SUBTRACT: int
+    pad: int
+    kernel_size: int
+    max_displacement: int
+    stride_1: int
+    stride_2: int
+    do_abs: bool
+    single_direction: int
+    correlation_type: int
+    def __init__(self, *,
+        pad: int | None = None, kernel_size: int | None = None, max_displacement: int | None = None,
+        stride_1: int | None = None, stride_2: int | None = None, do_abs: bool | None = None,
+        single_direction: int | None = None, correlation_type: int | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "pad", "kernel_size", "max_displacement", "stride_1", "stride_2", "do_abs", "single_direction",
+        "correlation_type"
     ]) -> bool: ...
 
 class GatherParameter(_Message):
