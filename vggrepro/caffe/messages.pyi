@@ -475,6 +475,8 @@ class LayerParameter(_Message):
     def inner_distance_param(self) -> InnerDistanceParameter: ...
     @property
     def correlation_param(self) -> CorrelationParameter: ...
+    @property
+    def center_loss_param(self) -> CenterLossParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -542,7 +544,8 @@ class LayerParameter(_Message):
         mergecrop_param: MergeCropParameter | None = None,
         eval_detection_param: EvalDetectionParameter | None = None,
         inner_distance_param: InnerDistanceParameter | None = None,
-        correlation_param: CorrelationParameter | None = None
+        correlation_param: CorrelationParameter | None = None,
+        center_loss_param: CenterLossParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -563,7 +566,8 @@ class LayerParameter(_Message):
         "continuation_indicator_param", "ctc_loss_param", "labelsequence_accuracy_param", "resample_param",
         "l1_loss_param", "gather_param", "detection_loss_param", "region_loss_param", "insanity_param",
         "bbox_reg_param", "box_output_param", "box_group_output_param", "decode_bbox_param",
-        "mergecrop_param", "eval_detection_param", "inner_distance_param", "correlation_param"
+        "mergecrop_param", "eval_detection_param", "inner_distance_param", "correlation_param",
+        "center_loss_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -2256,3 +2260,13 @@ class MergeCropParameter(_Message):
         operation: int | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal["operation"]) -> bool: ...
+
+class CenterLossParameter(_Message):
+    num_output: int
+    @property
+    def center_filler(self) -> FillerParameter: ...
+    axis: int
+    def __init__(self, *,
+        num_output: int | None = None, center_filler: FillerParameter | None = None, axis: int | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal["num_output", "center_filler", "axis"]) -> bool: ...
