@@ -68,7 +68,7 @@ def slowly(arrays: list[np.ndarray], lim: Limits) -> list[list[list[float]]]:
 def test_box_group_output(images: int, size: tuple[int, int], text: str, free: bool, seed: int) -> None:
     layer = group_output(text)
     arrays = maps(seed, images, *size)
-    free &= layer.found.sure.number(0) > 0
+    free &= layer.param.sure.number(0) > 0
     dims = [(None, a.shape[1], None, None) if free else a.shape for a in arrays]
     check_forward(layer, arrays, dims=dims, without_kernel=NO_NMS_KERNEL, atol=2e-4)
 

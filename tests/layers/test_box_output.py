@@ -64,7 +64,7 @@ def test_box_output(
 ) -> None:
     layer = box_output(text)
     arrays = maps(seed, images, classes, *size)
-    free &= layer.found.sure.number(0) > 0
+    free &= layer.param.sure.number(0) > 0
     dims = [(None, a.shape[1], None, None) if free else a.shape for a in arrays]
     check_forward(layer, arrays, dims=dims, without_kernel=NO_NMS_KERNEL, atol=2e-4)
 
@@ -110,7 +110,7 @@ def test_refuses() -> None:
         box_output("field_w: 3")
     with pytest.raises(NetError, match="must be positive"):
         box_output("field_w: 3 field_h: 0 downsample_rate: 8")
-    with pytest.raises(NetError, match="field_whr and field_xyr must be positive"):
+    with pytest.raises(NetError, match="field_whr must be at least 1, field_xyr positive"):
         box_output("field_xyr: 0")
     for shapes, problem in (
         ([(2, 6, 4, 4)] * 2, "3 maps need 3 bottoms"),

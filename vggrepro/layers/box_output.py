@@ -16,12 +16,12 @@ import numpy as np
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError
 from vggrepro.layers.base import Array, Shapes, at_least, register
-from vggrepro.layers.rules.found_boxes import Fields, Found, FoundBoxes, flat_maps, reference_flat_maps
+from vggrepro.layers.rules.field_boxes import BoxParam, FieldBoxes, Fields, flat_maps, reference_flat_maps
 
 
 @register
 @dataclass(frozen=True)
-class BoxOutput(FoundBoxes):
+class BoxOutput(FieldBoxes):
     """Bottoms: of each map scores of classes, that of the background first, and x, y, width and height of one
     box for each place, (N, C + 4, H, W). A box's score is that of its best class less the background's.
     """
@@ -37,7 +37,7 @@ class BoxOutput(FoundBoxes):
             raise NetError("box_output_param: needs field_h, field_w and downsample_rate of each bottom")
         sizes = zip(p.field_w, p.field_h, p.downsample_rate, strict=True)
         fields = tuple(Fields(((width, height),), stride) for width, height, stride in sizes)
-        return cls(Found.from_param(param, p, fields, pixels=False))
+        return cls(BoxParam.from_param(param, p, fields, pixels=False))
 
     @property
     def _each(self) -> int:

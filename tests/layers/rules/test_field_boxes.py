@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vggrepro.layers.rules.anchors import reference_grid
-from vggrepro.layers.rules.found_boxes import Fields, reference_flat_maps
+from vggrepro.layers.rules.field_boxes import Fields, reference_flat_maps
 
 
 def test_fields_lie_around_the_middle_of_a_stride() -> None:

@@ -41,7 +41,7 @@ class _Saved(NamedTuple):
 
 @register
 @dataclass(frozen=True)
-class Correlation(Layer[_Saved]):
+class FlowCorrelation(Layer[_Saved]):
     """Bottoms: a and b (N, C, H, W), both padded with ``pad`` zeros. Top (N, D^2, h, w): for each of D x D
     displacements, up to ``max_displacement`` in steps of ``stride_2``, rows first, the mean over channels and
     a window of ``kernel_size`` of the products of a and the displaced b (MULTIPLY), or of the absolute
@@ -64,7 +64,7 @@ class Correlation(Layer[_Saved]):
     subtracts: bool = False
 
     @classmethod
-    def from_param(cls, param: Any, phase: int) -> Correlation:
+    def from_param(cls, param: Any, phase: int) -> FlowCorrelation:
         p = param.correlation_param
         if not p.HasField("kernel_size") or not p.HasField("max_displacement"):
             raise NetError("correlation_param: kernel_size and max_displacement are required")

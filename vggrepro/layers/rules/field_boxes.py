@@ -54,7 +54,7 @@ class Fields:
 
 
 @dataclass(frozen=True)
-class Found:
+class BoxParam:
     """What both layers compute with, from ``box_output_param`` or ``box_group_output_param``."""
 
     fields: tuple[Fields, ...]
@@ -70,10 +70,10 @@ class Found:
     gives_scores: bool
 
     @classmethod
-    def from_param(cls, param: Any, p: Any, fields: tuple[Fields, ...], pixels: bool) -> Found:
+    def from_param(cls, param: Any, p: Any, fields: tuple[Fields, ...], pixels: bool) -> BoxParam:
         check_suppression(p.nms_type)
-        if p.field_whr <= 0 or p.field_xyr <= 0 or p.iou_thr < 0:
-            raise NetError("field_whr and field_xyr must be positive, iou_thr must not be negative")
+        if p.field_whr < 1 or p.field_xyr <= 0 or p.iou_thr < 0:
+            raise NetError("field_whr must be at least 1, field_xyr positive, iou_thr not negative")
         if any(min(side, field.stride) < 1 for field in fields for sides in field.sides for side in sides):
             raise NetError("the sides and strides of fields must be positive")
         return cls(
@@ -89,7 +89,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class FoundBoxes(Layer[None]):
+class FieldBoxes(Layer[None]):
     """The boxes of N images; each layer reads scores and predictions from its bottoms in its own way.
 
     Tops: (R, 5, 1, 1), index of the image, x1, y1, x2, y2 in pixels; optionally (R, 6, 1, 1), the same and
@@ -108,7 +108,7 @@ class FoundBoxes(Layer[None]):
     tops = Count(1, 2)
     has_gradient = False
 
-    found: Found
+    param: BoxParam
 
     @abstractmethod
     def _scores(self, g: GraphBuilder, bottoms: Sequence[Value], index: int) -> tuple[str, str]:
@@ -128,7 +128,7 @@ class FoundBoxes(Layer[None]):
         """How many bottoms stand for a map."""
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
-        maps = len(self.found.fields)
+        maps = len(self.param.fields)
         if len(bottoms) != self._each * maps:
             raise ShapeError(f"fields of {maps} maps need {self._each * maps} bottoms, got {len(bottoms)}")
         for index, shape in enumerate(bottoms):
@@ -137,9 +137,9 @@ class FoundBoxes(Layer[None]):
         shapes = [self._map_shape(bottoms, index) for index in range(maps)]
         if len({images for images, _ in shapes}) > 1:
             raise ShapeError(f"all maps must be of as many images, got bottoms {tuple(bottoms)}")
-        rows = shapes[0][0] * self.found.sure.number(sum(boxes for _, boxes in shapes))
+        rows = shapes[0][0] * self.param.sure.number(sum(boxes for _, boxes in shapes))
         regions = (rows, ROW - 1, 1, 1)
-        return (regions, (rows, ROW, 1, 1)) if self.found.gives_scores else (regions,)
+        return (regions, (rows, ROW, 1, 1)) if self.param.gives_scores else (regions,)
 
     def reach(self, bottom: Shape) -> Reach | None:
         return None
@@ -147,28 +147,28 @@ class FoundBoxes(Layer[None]):
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
     ) -> Emitted[None]:
-        each = [self._candidates(g, bottoms, index) for index in range(len(self.found.fields))]
+        each = [self._candidates(g, bottoms, index) for index in range(len(self.param.fields))]
         joined = Candidates(*(g.op("Concat", *part, axis=1) for part in zip(*each, strict=True)))
-        rows, stays = self.found.sure.emit(g, joined, self._kept(bottoms))
+        rows, stays = self.param.sure.emit(g, joined, self._kept(bottoms))
         empty = g.op("Cast", g.op("Equal", stays, g.ints([0])), to=1)
         behind = g.op("Sub", g.op("Shape", rows, end=1), g.ints([1]))
         nothing = g.op("Pad", g.const([NOTHING]), g.op("Concat", g.ints([0, 0]), behind, g.ints([0]), axis=0))
         regions = g.op("Slice", rows, g.ints([0]), g.ints([ROW - 1]), g.ints([1]))
         regions = g.op("Add", regions, g.op("Mul", nothing, empty))
-        tops = [regions, rows] if self.found.gives_scores else [regions]
+        tops = [regions, rows] if self.param.gives_scores else [regions]
         return Emitted(tuple(g.op("Unsqueeze", top, g.ints([2, 3])) for top in tops), None)
 
     def _kept(self, bottoms: Sequence[Value]) -> int:
         """How many boxes an image may have. Without a limit the sizes of the maps say it."""
-        sure = self.found.sure
+        sure = self.param.sure
         if sure.kept or sure.most:
             return sure.number(0)
         shapes = [value.shape for value in bottoms]
-        return sum(self._map_shape(shapes, index)[1] for index in range(len(self.found.fields)))
+        return sum(self._map_shape(shapes, index)[1] for index in range(len(self.param.fields)))
 
     def _candidates(self, g: GraphBuilder, bottoms: Sequence[Value], index: int) -> Candidates:
         """The boxes of one map."""
-        found, features = self.found, bottoms[self._each * index].name
+        found, features = self.param, bottoms[self._each * index].name
         scores, coded = self._scores(g, bottoms, index)
         shift, stretch = g.ops(
             "Split", found.statistics.emit(g, coded), outputs=2, axis=2, num_outputs=2
@@ -193,7 +193,7 @@ class FoundBoxes(Layer[None]):
     def _clipped(self, g: GraphBuilder, first: str, sides: str, edge: str) -> tuple[str, str, str]:
         """First and last corners, in the image, and sides, (N, P, 2). In pixels the first corner is cut after
         the last one is known; else the box is moved into the image first."""
-        if self.found.sure.pixels:
+        if self.param.sure.pixels:
             last = g.op("Min", g.op("Sub", g.op("Add", first, sides), g.const(1)), edge)
             first = g.op("Max", first, g.const(0))
             return first, last, g.op("Add", g.op("Sub", last, first), g.const(1))
@@ -205,22 +205,22 @@ class FoundBoxes(Layer[None]):
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
     ) -> Referenced:
         shapes = self.out_shapes([b.shape for b in bottoms])
-        each = [self._reference_candidates(bottoms, index) for index in range(len(self.found.fields))]
+        each = [self._reference_candidates(bottoms, index) for index in range(len(self.param.fields))]
         boxes, scores = (np.concatenate(part, axis=1) for part in zip(*each, strict=True))
         rows = np.zeros((shapes[0][0], ROW))
         count = 0
         for image, (places, certainty) in enumerate(zip(boxes, scores, strict=True)):
-            stays = self.found.sure.reference(places, certainty)
+            stays = self.param.sure.reference(places, certainty)
             rows[count : count + len(stays)] = np.column_stack([np.full(len(stays), image), stays])
             count += len(stays)
         regions = rows[:, :-1].copy()
         if not count:
             regions[0] = NOTHING
-        tops = (regions, rows) if self.found.gives_scores else (regions,)
+        tops = (regions, rows) if self.param.gives_scores else (regions,)
         return Referenced(tuple(top[:, :, None, None] for top in tops))
 
     def _reference_candidates(self, bottoms: Sequence[Array], index: int) -> tuple[Array, Array]:
-        found, field = self.found, self.found.fields[index]
+        found, field = self.param, self.param.fields[index]
         scores, coded = self._reference_scores(bottoms, index)
         coded = found.statistics.reference(coded)
         size = bottoms[self._each * index].shape[2:]
