@@ -477,6 +477,8 @@ class LayerParameter(_Message):
     def correlation_param(self) -> CorrelationParameter: ...
     @property
     def center_loss_param(self) -> CenterLossParameter: ...
+    @property
+    def mul_param(self) -> MulParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -545,7 +547,7 @@ class LayerParameter(_Message):
         eval_detection_param: EvalDetectionParameter | None = None,
         inner_distance_param: InnerDistanceParameter | None = None,
         correlation_param: CorrelationParameter | None = None,
-        center_loss_param: CenterLossParameter | None = None
+        center_loss_param: CenterLossParameter | None = None, mul_param: MulParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -567,7 +569,7 @@ class LayerParameter(_Message):
         "l1_loss_param", "gather_param", "detection_loss_param", "region_loss_param", "insanity_param",
         "bbox_reg_param", "box_output_param", "box_group_output_param", "decode_bbox_param",
         "mergecrop_param", "eval_detection_param", "inner_distance_param", "correlation_param",
-        "center_loss_param"
+        "center_loss_param", "mul_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -2059,6 +2061,11 @@ class GatherParameter(_Message):
         indices: Iterable[int] | None = None, shape: Iterable[int] | None = None, axis: int | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal["axis"]) -> bool: ...
+
+class MulParameter(_Message):
+    @property
+    def mul_shape(self) -> RepeatedScalar[int]: ...
+    def __init__(self, *, mul_shape: Iterable[int] | None = None) -> None: ...
 
 class InsanityParameter(_Message):
     lb: float
