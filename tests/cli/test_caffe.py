@@ -23,7 +23,7 @@ def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
         except SystemExit as ended:  # argparse's own way
             assert ended.code == 0
         told = capsys.readouterr().out
-        assert told.startswith("usage: caffe ")
+        assert told.startswith("usage: vggrepro caffe ")
         assert all(f"  {name}  " in told for name in (*ACTIONS, *TOOLS))
 
 

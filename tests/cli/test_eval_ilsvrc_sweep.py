@@ -81,7 +81,7 @@ def test_an_image_is_read_once_and_a_score_map_averaged_twice(nets, images, tmp_
         reads.clear()
         batches.clear()
         run(nets, images, tmp_path, *VIEWS, *options)
-        return sum(reads.values()), len(batches)
+        return sum(reads.values()), sum(batches)
 
     plain = counts()
     assert counts("--sweep", "kernel")[0] == plain[0]
@@ -92,7 +92,7 @@ def test_an_image_is_read_once_and_a_score_map_averaged_twice(nets, images, tmp_
 def test_a_killed_sweep_goes_on_from_its_cache(nets, images, tmp_path, monkeypatch):
     options = [*VIEWS, "--sweep", "kernel,exif", "--cache", str(tmp_path / "cache")]
     first = run(nets, images, tmp_path, *options)
-    monkeypatch.setattr("vggrepro.evaluation.measuring.measurement.posterior_score", None)
+    monkeypatch.setattr("vggrepro.evaluation.measuring.row_kind.posterior_score", None)
     assert run(nets, images, tmp_path, *options)["sweep"] == first["sweep"]
     assert run(nets, images, tmp_path, *VIEWS, "--cache", str(tmp_path / "cache"))["sweep"] == {}
 

@@ -23,7 +23,7 @@ TESTS = ["--val", str(demo.IMAGES), "--val-labels", str(demo.LABELS), "--synsets
 
 def printed_commands() -> list[str]:
     """The options of each training command in code blocks of the documentation and in the help."""
-    texts = [train_ilsvrc.parser().epilog or ""]
+    texts = [train_ilsvrc.parser().format_help().partition("examples:")[2]]
     for page in (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))):
         texts += re.findall(r"```bash\n(.*?)```", page.read_text(), re.DOTALL)
     lines = [line for text in texts for line in text.replace("\\\n", " ").splitlines()]

@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vggrepro.caffe import binary, messages, snapshot, state, text, upgrade, weights
 from vggrepro.caffe.recognise import binary_kind, text_kind
@@ -89,6 +90,12 @@ WORDS = (
 NETS = ("nets/*/net.prototxt", "upgrade/v*/old.prototxt", "errors/*.prototxt")
 CAFFEMODELS = ("layers/*/weights.caffemodel", "upgrade/*/old.caffemodel", "train/*/*.caffemodel")
 
+
+def is_strange(layer: Any) -> bool:
+    """As if the package knew nearly no layers."""
+    return layer.type not in ("ReLU", "Input")
+
+
 TARGETS = (
     Target("net definition", NETS, read_net_text, WORDS),
     Target(
@@ -98,7 +105,7 @@ TARGETS = (
         WORDS,
     ),
     Target("unknown fields", NETS, blank, WORDS),
-    Target("unknown layers", NETS, lambda path: read_partly_known_net(path, {"ReLU", "Input"}), WORDS),
+    Target("unknown layers", NETS, lambda path: read_partly_known_net(path, is_strange), WORDS),
     Target("weights", CAFFEMODELS, weights.read_weights, largest=20_000),
     Target("upgraded weights", CAFFEMODELS, upgrade_binary, largest=20_000),
     Target("solver state", ("train/*/*.solverstate",), snapshot.read_solverstate, largest=20_000),
