@@ -105,7 +105,8 @@ TOOLS = {
 }
 
 REFUSAL = re.compile(
-    r"not (currently )?support|unsupported|not implemented|can't create layer|cannot convert caffe layer",
+    r"not (currently )?support|unsupported|not implemented|can't create layer"
+    r"|cannot convert caffe layer|no handler",
     re.IGNORECASE,
 )
 """Words with which a tool says that it lacks something."""

@@ -1,17 +1,21 @@
-"""X2Paddle, which turns Caffe's files into a PaddlePaddle model, and PaddlePaddle on the CPU."""
+"""X2Paddle, which turns Caffe's files into a PaddlePaddle model, and PaddlePaddle on the CPU.
+
+Each net has a process of its own, because X2Paddle imports the Python code that it writes.
+"""
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version as installed
-from pathlib import Path
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
 import paddle
-from caffe_files import PROTOTXT, WEIGHTS, paired, run_tool
+from caffe_files import PROTOTXT, WEIGHTS, paired
+from x2paddle.convert import caffe2paddle
 
 
 def version() -> str:
@@ -19,18 +23,20 @@ def version() -> str:
 
 
 def answers(model: str, inputs: Mapping[str, Any], outputs: Sequence[str]) -> dict[str, Any]:
-    paddle.enable_static()
-    executor = paddle.static.Executor(paddle.CPUPlace())
+    with ProcessPoolExecutor(1, get_context("fork")) as pool:
+        return pool.submit(_answers, model, dict(inputs), list(outputs)).result()
+
+
+def _answers(model: str, inputs: Mapping[str, Any], outputs: Sequence[str]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
-        command = [
-            str(Path(sys.executable).parent / "x2paddle"),
-            "--framework=caffe",
-            f"--save_dir={folder}/pd",
-        ]
-        command += [f"--prototxt={model}/{PROTOTXT}", f"--weight={model}/{WEIGHTS}"]
-        stem = Path(folder) / "pd" / "inference_model" / "model"
-        run_tool(command, folder, stem.with_suffix(".pdmodel"))
-        program, feeds, fetches = paddle.static.load_inference_model(str(stem), executor)
+        try:
+            caffe2paddle(f"{model}/{PROTOTXT}", f"{model}/{WEIGHTS}", folder, None, disable_feedback=True)
+        except SystemExit as error:
+            raise RuntimeError(f"X2Paddle ends with exit code {error.code}") from error
+        paddle.enable_static()
+        executor = paddle.static.Executor(paddle.CPUPlace())
+        stem = f"{folder}/inference_model/model"
+        program, feeds, fetches = paddle.static.load_inference_model(stem, executor)
     names = paired(model, "inputs", list(feeds))
     of = paired(model, "outputs", [fetch.name for fetch in fetches])
     found = executor.run(program, feed={names[b]: array for b, array in inputs.items()}, fetch_list=fetches)
