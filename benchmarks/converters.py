@@ -111,6 +111,9 @@ REFUSAL = re.compile(
 )
 """Words with which a tool says that it lacks something."""
 
+FOLDERS = re.compile(r"/(?:[\w.+-]+/)+")
+"""The folders of a path, which are of no use elsewhere."""
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -157,11 +160,13 @@ def measure(tool: Tool, python: str, cases: dict[str, list[ReferenceCase]]) -> d
             "counts": dict(Counter(v for v, _ in verdicts.values())),
         }
         if tool.listed:
-            outside = {c.folder.name: sorted({*c.about["layer_types"]} - listed) for c in cases[kind]}
+            outside = {
+                c.folder.name: " ".join(sorted({*c.about["layer_types"]} - listed)) for c in cases[kind]
+            }
             part["outside_its_list"] = {name: types for name, types in outside.items() if types}
             inside = [verdict for name, (verdict, _) in verdicts.items() if not outside[name]]
             part["inside_its_list"] = dict(Counter(inside))
-        part["not_right"] = {name: list(v) for name, v in sorted(verdicts.items()) if v[0] != "right"}
+        part["not_right"] = {n: f"{v}: {words}" for n, (v, words) in sorted(verdicts.items()) if v != "right"}
         entry[kind] = part
     return entry
 
@@ -215,7 +220,7 @@ def verdict(case: ReferenceCase, reply: Reply) -> tuple[str, str]:
         lines = [line.strip() for line in reply.error.splitlines() if line.strip()]
         refusals = [line for line in lines if REFUSAL.search(line) and "ONNXRuntimeError" not in line]
         words = (refusals or [line for line in lines[1:] if "rror:" in line] or lines)[-1]
-        return ("refused" if refusals else "failed"), words[:300]
+        return ("refused" if refusals else "failed"), FOLDERS.sub("", words)[:300]
     near = []
     for blob, array in reply.arrays.items():
         got, want = np.asarray(array), case.io[f"out:{blob}"]
@@ -252,7 +257,7 @@ def _table(entries: Sequence[dict[str, Any]], kind: str) -> Iterator[str]:
 
 def _wrong(result: dict[str, Any]) -> Iterator[str]:
     for entry in result["tools"]:
-        found = [(k, n) for k in KINDS for n, v in entry[k]["not_right"].items() if v[0] == "wrong"]
+        found = [(k, n) for k in KINDS for n, v in entry[k]["not_right"].items() if v.startswith("wrong")]
         if found:
             yield f"- {entry['tool']}: {', '.join(f'`{kind}/{name}`' for kind, name in found)}"
 
