@@ -108,6 +108,8 @@ __version__ = "4.99.0"
 class Net:
     def setInput(self, array, name):
         pass
+    def getLayerNames(self):
+        return ["prob"]
     def forward(self, names):
         return [np.full((1, 8), {value}, np.float32) for _ in names]
 class dnn:

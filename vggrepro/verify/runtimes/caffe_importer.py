@@ -33,6 +33,11 @@ def layer_of_output(net: Net) -> Mapping[str, str]:
     return found
 
 
+def _names(net: Net) -> Mapping[str, str]:
+    """What OpenCV may call each output, a line for each: its layer, or itself."""
+    return {blob: f"{layer}\n{blob}" for blob, layer in layer_of_output(net).items()}
+
+
 def check_importer(
     prototxt: Path, weights: Path, runtime: Runtime, examples: Sequence[Example], tolerance: float
 ) -> list[RuntimeCheck]:
@@ -42,7 +47,7 @@ def check_importer(
         folder = Path(name)
         (folder / PROTOTXT).symlink_to(prototxt.resolve())
         (folder / WEIGHTS).symlink_to(weights.resolve())
-        layers = [layer_of_output(example.judge) for example in examples]
+        layers = [_names(example.judge) for example in examples]
         jobs = [Job(folder, e.feeds, list(of.values())) for e, of in zip(examples, layers, strict=True)]
         replies: Replies = run_jobs(runtime, jobs)
     checks = []
