@@ -156,16 +156,16 @@ def test_folding_is_judged_by_the_net_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A wrong fold must fail, although the folded net equals its own reference."""
-    import vggrepro.cli.convert_caffemodel as command
+    import vggrepro.net.transforms.fold_batchnorm as transform
 
     case = ReferenceCase(ROOT / "nets" / "resnet_like")
-    fold = command.fold_batchnorm
+    fold = transform.fold_batchnorm
 
     def wrong(net):
         folded = fold(net)
         return folded.with_params({"conv1:1": folded.params["conv1:1"] + 1})
 
-    monkeypatch.setattr(command, "fold_batchnorm", wrong)
+    monkeypatch.setattr(transform, "fold_batchnorm", wrong)
     assert convert(case, tmp_path / "m.onnx", "--fold-batchnorm", "--verify") == 1
     assert "not written: beyond tolerance: conv1" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
@@ -243,14 +243,16 @@ def test_a_custom_layer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert [d.dim_value or d.dim_param for d in graph.output[0].type.tensor_type.shape.dim] == ["N", 5]
 
 
-def test_a_conversion_needs_no_runtime() -> None:
+def test_a_conversion_needs_no_runtime(tmp_path: Path) -> None:
     """Without --verify neither ONNX Runtime nor OpenCV is imported: they cost time and memory."""
     code = (
-        "import sys, vggrepro.cli.convert_caffemodel;"
-        "print([m for m in ('onnxruntime', 'cv2', 'h5py', 'tqdm') if m in sys.modules])"
+        "import sys; from vggrepro.cli.convert_caffemodel import main; code = main(sys.argv[1:]);"
+        "print(code, [m for m in ('onnxruntime', 'cv2', 'h5py', 'tqdm') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
+    folder = ROOT / "nets" / "lenet_test"
+    files = [folder / "net.prototxt", folder / "weights.caffemodel", "-o", tmp_path / "m.onnx"]
+    done = subprocess.run([sys.executable, "-c", code, *files], capture_output=True, text=True, check=True)
+    assert done.stdout == "0 []\n"
 
 
 def test_what_only_verification_needs_is_refused_without_it(

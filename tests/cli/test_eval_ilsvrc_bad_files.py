@@ -97,7 +97,7 @@ SETTINGS = b'{"command": [], "directory": "/"}'
 def test_one_line_and_nothing_lost(folder, capsys, monkeypatch, case):
     make, message = CASES[case]
     if "predictions" in case:  # known before the work
-        monkeypatch.setattr("vggrepro.cli.eval_ilsvrc.evaluate", None)
+        monkeypatch.setattr("vggrepro.evaluation.evaluate.evaluate", None)
     options = ["--json", "r.json", "--predictions", "p.csv", "--html", "r.html", *make(folder)]
     network = ["--weights", "one=one.caffemodel", "--deploy", "one=one.prototxt", "--threads", "1"]
     assert main([*network, "--images", "images", "--scales", "9", "--mean", "1", *options]) == 2

@@ -78,7 +78,7 @@ def test_a_changed_file_is_named_before_the_work(run, tmp_path, capsys, name, mo
     with (tmp_path / name).open("ab") as file:
         file.write(b"\n")
     capsys.readouterr()
-    monkeypatch.setattr("vggrepro.cli.eval_ilsvrc.evaluate", None)
+    monkeypatch.setattr("vggrepro.evaluation.evaluate.evaluate", None)
     assert main(["--repeat", "r.json"]) == 2
     assert f"{name}: " in (line := error_line(capsys))
     assert "changed since r.json" in line
@@ -87,7 +87,7 @@ def test_a_changed_file_is_named_before_the_work(run, tmp_path, capsys, name, mo
 def test_images_that_changed_are_named(run, tmp_path, capsys, monkeypatch):
     assert main([*run, "--json", "r.json"]) == 0
     (tmp_path / "images" / "val_000.png").write_bytes((tmp_path / "images" / "val_001.png").read_bytes())
-    monkeypatch.setattr("vggrepro.cli.eval_ilsvrc.evaluate", None)
+    monkeypatch.setattr("vggrepro.evaluation.evaluate.evaluate", None)
     capsys.readouterr()
     assert main(["--repeat", "r.json"]) == 2
     assert "images: contents of up to eight images changed since r.json" in error_line(capsys)

@@ -50,6 +50,21 @@ def test_every_tool_is_a_command(tool: str, capsys: pytest.CaptureFixture[str]) 
     assert "usage: " in capsys.readouterr().out
 
 
+HEAVY = ("onnx", "onnxruntime", "cv2", "mpi4py", "h5py", "lmdb", "matplotlib", "tqdm", "vggrepro.layers.base")
+"""What no command line needs to be read, and takes longer to import than the command line to be read."""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_needs_nothing_that_runs_a_command(command: str) -> None:
+    code = (
+        "import sys; from vggrepro.cli.main import main\n"
+        "try: main(sys.argv[2:])\n"
+        "except SystemExit: print('loaded:', [m for m in sys.argv[1].split() if m in sys.modules])"
+    )
+    asked = [sys.executable, "-c", code, " ".join(HEAVY), command, "--help"]
+    assert subprocess.check_output(asked, text=True).splitlines()[-1] == "loaded: []"
+
+
 def test_commands_are_the_tools_and_those_that_the_readme_tells() -> None:
     assert sorted(name.replace("-", "_") for name in COMMANDS) == TOOLS
     told = re.findall(r"^\| `tools/(\w+)\.py` \|", (REPOSITORY / "README.md").read_text(), re.MULTILINE)

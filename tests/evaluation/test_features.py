@@ -8,7 +8,8 @@ import pytest
 
 from vggrepro.data.sources import open_images
 from vggrepro.errors import DataError, ProtocolError
-from vggrepro.evaluation.features import Descriptor, descriptor_shape, measured_features, normalised
+from vggrepro.evaluation.descriptor import Descriptor
+from vggrepro.evaluation.features import descriptor_shape, measured_features, normalised
 from vggrepro.evaluation.measuring.cache_folder import opened_cache
 from vggrepro.evaluation.measuring.evaluated_net import Scorer, load_network
 from vggrepro.evaluation.measuring.pipeline import Execution, ImageSet
@@ -178,8 +179,3 @@ def test_an_image_that_an_earlier_run_skipped_ends_one_that_must_not(images, net
 
 def test_rows_of_zeros_stay():
     assert normalised(np.array([[0.0, 0.0], [3.0, 4.0]])).tolist() == [[0.0, 0.0], [0.6, 0.8]]
-
-
-def test_maps_of_several_scales_cannot_be_kept():
-    with pytest.raises(ProtocolError, match="expected crops at one scale"):
-        Descriptor("dense", (8,), pool="none")

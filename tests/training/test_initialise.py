@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from vggrepro.caffe.text import parse_net, read_net
 from vggrepro.caffe.upgrade import upgrade_net_param
 from vggrepro.errors import WeightsError
 from vggrepro.net import build_net
-from vggrepro.training.initialise import PRETRAINED, SCHEMES, Fillers, Scheme, describe_copy
+from vggrepro.paper.trainings import Scheme
+from vggrepro.training.initialise import PRETRAINED, Fillers, describe_copy
 from vggrepro.training.solver import Solver
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,7 +82,7 @@ def test_a_python_layer_that_is_known_has_no_fillers() -> None:
 
 
 def test_every_scheme_is_known() -> None:
-    assert all(filled(scheme) for scheme in SCHEMES)
+    assert all(filled(scheme) for scheme in get_args(Scheme))
 
 
 def mini(config: str, folder: Path) -> Solver:

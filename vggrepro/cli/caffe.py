@@ -8,9 +8,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vggrepro import pycaffe
-from vggrepro.cli.caffe_programs.action import ActionFlags
-from vggrepro.cli.caffe_programs.upgrade_files import upgrade
 from vggrepro.cli.options.gflags import read_flags, wants_help
 from vggrepro.cli.run import Parser, run
 from vggrepro.errors import OptionError, did_you_mean
@@ -93,6 +90,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _main(arguments: list[str]) -> int:
+    from vggrepro import pycaffe
+    from vggrepro.cli.caffe_programs.upgrade_files import upgrade
+
     if not arguments or (arguments[0].startswith("-") and wants_help(arguments)):
         parser().print_help()
         return 0
@@ -109,6 +109,8 @@ def _main(arguments: list[str]) -> int:
 def _read(arguments: Sequence[str]) -> CaffeOptions:
     """The action or tool, and the words that are left for it. Flags may stand before an action's name.
     Raises OptionError for no name, or one that there is not."""
+    from vggrepro.cli.caffe_programs.action import ActionFlags
+
     known = [*ACTIONS, *TOOLS]
     if arguments[0] in known:
         return CaffeOptions(arguments[0], tuple(arguments[1:]))

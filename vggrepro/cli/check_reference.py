@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vggrepro.cli.options.device import add_device_option
 from vggrepro.cli.options.read import read
@@ -15,11 +15,12 @@ from vggrepro.cli.options.results import add_json_option, check_outputs
 from vggrepro.cli.options.values import amount
 from vggrepro.cli.run import FAILED, Parser, run
 from vggrepro.errors import DataError, VggReproError
-from vggrepro.runtime.device import parse_device, require
 from vggrepro.system.atomic import write_json
 from vggrepro.system.terminal import printable
-from vggrepro.verify.comparison import Difference, difference_table
-from vggrepro.verify.reference_case import ReferenceCase, Tolerance, check_case
+
+if TYPE_CHECKING:
+    from vggrepro.verify.comparison import Difference
+    from vggrepro.verify.reference_case import ReferenceCase
 
 _EXAMPLES = (
     "case",
@@ -92,6 +93,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _check(options: CheckOptions) -> int:
+    from vggrepro.runtime.device import parse_device, require
+    from vggrepro.verify.comparison import difference_table
+    from vggrepro.verify.reference_case import ReferenceCase, Tolerance
+
     require(parse_device(options.device))  # no case can run where the device does not work
     check_outputs(options.json, options=options)
     for folder in options.case:
@@ -125,6 +130,8 @@ def _code(counts: Mapping[str, int]) -> int:
 
 
 def _outcome(case: ReferenceCase, device: str) -> _Outcome:
+    from vggrepro.verify.reference_case import check_case
+
     try:
         if not (case.folder / "case.json").exists():
             raise DataError(f"{case.folder}: not a case: no case.json in it")

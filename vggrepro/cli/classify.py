@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vggrepro.cli.options.digits import JobOptions
 from vggrepro.cli.options.evaluation import (
@@ -27,15 +27,15 @@ from vggrepro.cli.options.read import read
 from vggrepro.cli.options.results import add_json_option, check_outputs
 from vggrepro.cli.options.values import positive
 from vggrepro.cli.run import Parser, run
-from vggrepro.data.truth.labels import read_synsets
+from vggrepro.demo import SCALE
 from vggrepro.errors import DataError
-from vggrepro.evaluation import demo
-from vggrepro.evaluation.image_posteriors import Guess, best_guesses, image_files, image_posteriors
-from vggrepro.evaluation.measuring.evaluated_net import load_classifier
-from vggrepro.evaluation.measuring.pipeline import ImageProblem
 from vggrepro.evaluation.protocols import Member
 from vggrepro.system.atomic import write_json
 from vggrepro.system.terminal import escaped, printable
+
+if TYPE_CHECKING:
+    from vggrepro.evaluation.image_posteriors import Guess
+    from vggrepro.evaluation.measuring.pipeline import ImageProblem
 
 _SCALE = 256
 """The smallest side Q that goes with the paper's crops of 224 pixels."""
@@ -69,7 +69,7 @@ class ClassifyOptions:
         return self.demo or not (self.network.weights or self.network.deploy)
 
     def member(self, net: str) -> Member:
-        scale = demo.SCALE if self.embedded else _SCALE
+        scale = SCALE if self.embedded else _SCALE
         # A mirrored digit is another sign.
         return self.protocol.member(net, self.protocol.scales or (scale,), mirrors=not self.embedded)
 
@@ -93,7 +93,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--top", type=positive, default=5, metavar="K", help="classes to show (default: 5)")
     add_json_option(parser)
     protocol = parser.add_argument_group("protocol (section 3.2)")
-    scales = f"{_SCALE}, of the embedded network {demo.SCALE}; the mean over several is taken"
+    scales = f"{_SCALE}, of the embedded network {SCALE}; the mean over several is taken"
     add_protocol_options(protocol, scales, "except for --protocol centre and the embedded network")
     networks = parser.add_argument_group("networks")
     add_network_options(networks)
@@ -104,6 +104,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _classify(options: ClassifyOptions) -> int:
+    from vggrepro.evaluation.image_posteriors import best_guesses, image_files, image_posteriors
+    from vggrepro.evaluation.measuring.evaluated_net import load_classifier
+
     check_outputs(options.json, options=options)
     given = JobOptions(options.network, options.protocol, options.reading, options.synsets).with_job()
     options = replace(
@@ -134,6 +137,9 @@ def _classify(options: ClassifyOptions) -> int:
 
 
 def _names(options: ClassifyOptions, classes: int) -> list[str]:
+    from vggrepro.data.truth.labels import read_synsets
+    from vggrepro.evaluation import demo
+
     path = options.synsets or (demo.SYNSETS if options.embedded else None)
     if path is None:
         return [f"class {label}" for label in range(classes)]

@@ -6,13 +6,11 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
-from vggrepro.caffe.snapshot import write_blob
 from vggrepro.cli.options.images import (
     Decoding,
     ListedImages,
@@ -30,8 +28,10 @@ from vggrepro.cli.run import NOTHING_WRITTEN, Parser, run
 from vggrepro.data.decode import Pixels
 from vggrepro.data.preprocess import rescale
 from vggrepro.data.reading import BadImages
-from vggrepro.data.statistics import MeanImage, Moments, Statistics, collect, moments
 from vggrepro.system.atomic import replacing, write_json
+
+if TYPE_CHECKING:
+    from vggrepro.data.statistics import Moments, Statistics
 
 MEAN_IMAGES = (".binaryproto", ".npy")
 """Suffixes of files for the mean of images of one size, pixel by pixel."""
@@ -94,6 +94,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _compute(options: StatisticsOptions) -> int:
+    from tqdm import tqdm
+
+    from vggrepro.data.statistics import MeanImage, collect, moments
+
     check_outputs(options.output, options=options)
     source = options.sample.of(options.listed.open())
     reader = options.decoding.reader(source)
@@ -123,6 +127,8 @@ def _compute(options: StatisticsOptions) -> int:
 
 def _write_mean_image(path: Path, blob: npt.NDArray[np.float32]) -> None:
     """Write (1, 3, H, W) as Caffe's .binaryproto, or (3, H, W) as the .npy that its Python examples load."""
+    from vggrepro.caffe.snapshot import write_blob
+
     if path.suffix == ".binaryproto":
         write_blob(path, blob)
         return

@@ -9,12 +9,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vggrepro.caffe.digits_job import is_job_archive, open_job
-from vggrepro.cli.conversion_check import Conversion, compare_blobs, half_error
-from vggrepro.cli.model_card import write_card
-from vggrepro.cli.net_to_convert import check_order, require_weights, warn_of_training
 from vggrepro.cli.options.deployment import DeploymentOptions, add_deployment_options
 from vggrepro.cli.options.device import add_device_option
 from vggrepro.cli.options.net import NetOptions, add_net_options
@@ -24,20 +20,16 @@ from vggrepro.cli.options.read import read
 from vggrepro.cli.options.refuse import refuse_without
 from vggrepro.cli.options.results import add_json_option, add_output_option, check_outputs
 from vggrepro.cli.options.values import amount
-from vggrepro.cli.provenance import class_names, made_by, measured_error, named_classes
-from vggrepro.cli.recognised import Recognised, recognise
 from vggrepro.cli.run import NOTHING_WRITTEN, Parser, run
-from vggrepro.cli.written_model import RuntimeChecks, as_report, write_checked, write_model
 from vggrepro.errors import OptionError
-from vggrepro.graph.forward import build_deployed
-from vggrepro.graph.model import Graph
-from vggrepro.graph.targets.table import target_named
-from vggrepro.net import Net
-from vggrepro.net.transforms.deploy import to_deploy
-from vggrepro.net.transforms.fold_batchnorm import fold_batchnorm
-from vggrepro.net.transforms.without_softmax import without_softmax
 from vggrepro.system.atomic import write_json
 from vggrepro.system.terminal import printable
+
+if TYPE_CHECKING:
+    from vggrepro.cli.conversion_check import Conversion
+    from vggrepro.cli.recognised import Recognised
+    from vggrepro.graph.model import Graph
+    from vggrepro.net import Net
 
 OTHER_FORMATS = (
     *(".pb", ".pbtxt", ".tflite", ".keras", ".pt", ".pth", ".mlmodel", ".trt", ".engine", ".ort"),
@@ -168,6 +160,12 @@ def _add_verification(parser: argparse.ArgumentParser) -> None:
 
 
 def _convert(options: ConvertOptions, command: Sequence[str]) -> int:
+    from vggrepro.cli.conversion_check import Conversion
+    from vggrepro.cli.net_to_convert import check_order
+    from vggrepro.cli.recognised import recognise
+    from vggrepro.graph.targets.table import target_named
+    from vggrepro.net.transforms.fold_batchnorm import fold_batchnorm
+
     verification = options.verification
     if not verification.verify:
         refuse_without("--verify", verification, "device")
@@ -198,6 +196,8 @@ def _provenance(
     options: ConvertOptions, command: Sequence[str], known: Recognised, net: Net
 ) -> dict[str, str]:
     """What the model's metadata says of its making, besides the digests of its sources."""
+    from vggrepro.cli.provenance import class_names, made_by, named_classes
+
     synsets = options.provenance.synsets
     names = class_names(synsets, net) if synsets is not None else []
     if known.weights is not None:
@@ -208,6 +208,10 @@ def _provenance(
 
 def _write(options: ConvertOptions, conversion: Conversion, graph: Graph, known: Recognised) -> int:
     """Compare, write, and tell what was found. The exit code: 1 if a comparison failed."""
+    from vggrepro.cli.conversion_check import compare_blobs, half_error
+    from vggrepro.cli.provenance import measured_error
+    from vggrepro.cli.written_model import RuntimeChecks, as_report, write_checked, write_model
+
     deployment, given = options.deployment, options.verification.input
     tolerance = options.verification.tolerance
     report: dict[str, Any] = {"tolerance": tolerance}
@@ -230,6 +234,8 @@ def _write(options: ConvertOptions, conversion: Conversion, graph: Graph, known:
 def _with_files(options: ConvertOptions) -> tuple[ConvertOptions, str]:
     """The options with the deploy net of an archive of DIGITS in the archive's place, and the weights' file.
     Raises OptionError for a net without weights, or an archive with others."""
+    from vggrepro.caffe.digits_job import is_job_archive, open_job
+
     archive = Path(options.net.prototxt)
     if options.caffemodel is None and is_job_archive(archive):
         job = open_job(archive)
@@ -241,6 +247,10 @@ def _with_files(options: ConvertOptions) -> tuple[ConvertOptions, str]:
 
 def _loaded(options: ConvertOptions, caffemodel: str) -> Net:
     """The net as it shall be converted, before BatchNorm is folded."""
+    from vggrepro.cli.net_to_convert import require_weights, warn_of_training
+    from vggrepro.net.transforms.deploy import to_deploy
+    from vggrepro.net.transforms.without_softmax import without_softmax
+
     net = options.net.load(caffemodel, fill=options.allow_missing)
     if not options.allow_missing:
         require_weights(net, caffemodel)
@@ -253,6 +263,8 @@ def _loaded(options: ConvertOptions, caffemodel: str) -> Net:
 
 def _graph(options: ConvertOptions, conversion: Conversion, outputs: Sequence[str] | None) -> Graph:
     """The graph that is written, or one that returns other blobs. A shape that the user gives is fixed."""
+    from vggrepro.graph.forward import build_deployed
+
     return build_deployed(
         conversion.net,
         options.deployment.deployment,
@@ -281,6 +293,9 @@ def _failed_blobs(report: dict[str, Any]) -> list[str]:
 def _told(options: ConvertOptions, report: dict[str, Any], graph: Graph, known: Recognised) -> int:
     """The exit code; the report goes to ``--json``, a written model's card to ``--card``, blobs that are
     beyond the tolerance to stderr."""
+    from vggrepro.cli.model_card import write_card
+    from vggrepro.cli.provenance import measured_error
+
     failed = _failed_blobs(report)
     passed = not failed and all(check["passed"] for check in report.get("runtimes", ()))
     if options.verification.json is not None:

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vggrepro.cli.options.digits import JobOptions
 from vggrepro.cli.options.evaluation import (
@@ -31,17 +31,15 @@ from vggrepro.cli.options.truth import TruthOptions, add_truth_options
 from vggrepro.cli.options.values import amount
 from vggrepro.cli.options.zoo import expecting, measured_as_published
 from vggrepro.cli.run import Parser, kept_in, run_ranks
-from vggrepro.cli.verdict import show, verdict, verdict_of_repetition
-from vggrepro.data.truth.ground_truth import Truth
-from vggrepro.evaluation.evaluate import evaluate, predict
-from vggrepro.evaluation.goals import EvaluationPlan
-from vggrepro.evaluation.measuring.image_choice import choose_images, source_fingerprint
-from vggrepro.evaluation.measuring.pipeline import ImageSet
-from vggrepro.evaluation.reporting.stored_report import StoredReport, read_report
-from vggrepro.graph.metadata import file_sha256
 from vggrepro.paper.known_models import list_zoo
 from vggrepro.paper.rows import list_rows
 from vggrepro.system.ranks import Ranks
+
+if TYPE_CHECKING:
+    from vggrepro.data.truth.ground_truth import Truth
+    from vggrepro.evaluation.goals import EvaluationPlan
+    from vggrepro.evaluation.measuring.pipeline import ImageSet
+    from vggrepro.evaluation.reporting.stored_report import StoredReport
 
 _EXAMPLES = (
     "--demo",
@@ -136,6 +134,8 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
 
 def _repeat(command: Sequence[str], ranks: Ranks) -> int:
     """Run again what a report tells, with what the ``command`` gives anew."""
+    from vggrepro.evaluation.reporting.stored_report import read_report
+
     asked = read(EvaluationOptions, parser().parse_args(command))
     assert asked.repeat is not None
     stored = read_report(asked.repeat)
@@ -155,6 +155,9 @@ class _Inputs:
 
 def _open(options: EvaluationOptions, stored: StoredReport | None) -> _Inputs:
     """Open everything that is read. It must be what the ``stored`` report, if there is one, tells."""
+    from vggrepro.evaluation.measuring.image_choice import choose_images, source_fingerprint
+    from vggrepro.evaluation.measuring.pipeline import ImageSet
+
     goals, expectation = measured_as_published(options.goals)
     check = stored.check if stored is not None else lambda _: None
     plan, files = expecting(goals.plan(), expectation), _hashed(options)
@@ -169,6 +172,8 @@ def _open(options: EvaluationOptions, stored: StoredReport | None) -> _Inputs:
 
 def _hashed(options: EvaluationOptions) -> dict[str, dict[str, str]]:
     """The files of ground truth, mean and other run that were given, with their SHA-256: ready for JSON."""
+    from vggrepro.graph.metadata import file_sha256
+
     files = options.truth.files(embedded=options.goals.demo)
     mean = options.goals.network.mean
     files |= {"mean": mean if isinstance(mean, Path) else None, "compare": options.answers.compare}
@@ -188,6 +193,9 @@ def _evaluate(
     options: EvaluationOptions, command: Sequence[str], ranks: Ranks, stored: StoredReport | None = None
 ) -> int:
     """Evaluate, and write what was found. ``stored`` is the report that this is a repetition of."""
+    from vggrepro.cli.verdict import show, verdict, verdict_of_repetition
+    from vggrepro.evaluation.evaluate import evaluate, predict
+
     options.report.check(options)
     theirs = options.answers.check(options)
     if options.goals.expect is None and options.goals.zoo is None:

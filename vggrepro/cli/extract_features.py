@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from vggrepro.cli.options.evaluation import (
     NetworkOptions,
@@ -27,26 +27,14 @@ from vggrepro.cli.options.read import read
 from vggrepro.cli.options.results import add_output_option, check_outputs
 from vggrepro.cli.options.values import names
 from vggrepro.cli.run import Parser, kept_in, run_ranks
-from vggrepro.data.truth.ground_truth import own_labels
-from vggrepro.evaluation.feature_files import (
-    blob_files,
-    check_described,
-    check_name,
-    described_by,
-    feature_file,
-)
-from vggrepro.evaluation.features import (
-    Combine,
-    Descriptor,
-    Normalise,
-    descriptor_shape,
-    measured_features,
-)
-from vggrepro.evaluation.measuring.evaluated_net import EvaluatedNet, load_network
-from vggrepro.evaluation.measuring.feature_rows import Pool
-from vggrepro.evaluation.measuring.pipeline import ImageProblem
+from vggrepro.evaluation.descriptor import Combine, Descriptor, Normalise, Pool
 from vggrepro.system.ranks import Ranks
 from vggrepro.system.terminal import printable
+
+if TYPE_CHECKING:
+    from vggrepro.evaluation.measuring.evaluated_net import EvaluatedNet
+    from vggrepro.evaluation.measuring.pipeline import ImageProblem
+
 
 _EXAMPLES = (
     "images -o features.npy --weights D=VGG_ILSVRC_16_layers.caffemodel",
@@ -149,6 +137,17 @@ def _add_descriptor(group: argparse._ArgumentGroup) -> None:
 
 
 def _extract(options: ExtractOptions, ranks: Ranks) -> int:
+    from vggrepro.data.truth.ground_truth import own_labels
+    from vggrepro.evaluation.feature_files import (
+        blob_files,
+        check_described,
+        check_name,
+        described_by,
+        feature_file,
+    )
+    from vggrepro.evaluation.features import descriptor_shape, measured_features
+    from vggrepro.evaluation.measuring.evaluated_net import load_network
+
     check_name(options.output)
     targets = blob_files(options.output, options.blobs)
     beside = [described_by(path) if path.suffix == ".npy" else None for path in targets.values()]

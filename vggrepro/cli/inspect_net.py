@@ -7,20 +7,21 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vggrepro.cli.options.net import NetOptions, add_net_options
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.refuse import refuse_together
 from vggrepro.cli.options.results import add_json_option, check_outputs
-from vggrepro.cli.paper_nets import paper_nets
-from vggrepro.cli.recognised import recognise
 from vggrepro.cli.run import Parser, run
-from vggrepro.emit import Shape
 from vggrepro.errors import OptionError
-from vggrepro.net.inspect import Row, Totals, inspect
 from vggrepro.system.atomic import write_json
 from vggrepro.system.terminal import printable
 from vggrepro.text_table import aligned
+
+if TYPE_CHECKING:
+    from vggrepro.emit import Shape
+    from vggrepro.net.inspect import Row, Totals
 
 _EXAMPLES = (
     "deploy.prototxt",
@@ -70,6 +71,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _inspect(options: InspectOptions) -> int:
+    from vggrepro.cli.recognised import recognise
+    from vggrepro.net.inspect import inspect
+
     check_outputs(options.json, options=options)
     if options.tables:
         return _tables(options)
@@ -95,6 +99,8 @@ def _inspect(options: InspectOptions) -> int:
 
 
 def _tables(options: InspectOptions) -> int:
+    from vggrepro.cli.paper_nets import paper_nets
+
     net = options.net
     if net.prototxt:
         raise OptionError(f"{net.prototxt}: leave out this or --tables")

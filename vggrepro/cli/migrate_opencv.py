@@ -8,24 +8,21 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vggrepro.cli import convert_caffemodel
-from vggrepro.cli.conversion_check import Conversion
-from vggrepro.cli.net_to_convert import require_weights
-from vggrepro.cli.opencv_lines import ImageArguments, cpp_lines, python_lines
 from vggrepro.cli.options.net import NetOptions, add_net_options
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.results import add_output_option, check_outputs
 from vggrepro.cli.options.values import amount
-from vggrepro.cli.recognised import recognise
 from vggrepro.cli.run import NOTHING_WRITTEN, Parser, run
 from vggrepro.data.opencv import opencv
-from vggrepro.graph.forward import build_deployed
-from vggrepro.graph.targets.convert import Deployment
-from vggrepro.net import Net
 from vggrepro.paper.known_models import channels, factor, pixel
 from vggrepro.system.terminal import printable
-from vggrepro.verify.runtimes.caffe_importer import check_importer, importer
+
+if TYPE_CHECKING:
+    from vggrepro.cli.opencv_lines import ImageArguments
+    from vggrepro.net import Net
 
 TARGET = "opencv5"
 
@@ -82,6 +79,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _migrate(options: MigrationOptions) -> int:
+    from vggrepro.cli.net_to_convert import require_weights
+    from vggrepro.cli.opencv_lines import cpp_lines, python_lines
+
     check_outputs(options.output, options=options)
     image = _published_arguments(options)
     net = options.net.load(options.caffemodel, fill=False)
@@ -105,6 +105,9 @@ def _migrate(options: MigrationOptions) -> int:
 
 def _published_arguments(options: MigrationOptions) -> ImageArguments | None:
     """What ``blobFromImage`` is told for a published model; None for other ones."""
+    from vggrepro.cli.opencv_lines import ImageArguments
+    from vggrepro.cli.recognised import recognise
+
     for model in recognise(options.net.prototxt, options.caffemodel).models:
         mean, scale, order = pixel(model.mean), factor(model.scale), channels(model.channel_order)
         if mean is not None and scale is not None and order is not None:
@@ -114,6 +117,11 @@ def _published_arguments(options: MigrationOptions) -> ImageArguments | None:
 
 def _importer_agrees(options: MigrationOptions, net: Net, python: str) -> bool:
     """Whether OpenCV 4 gives what the reference gives, for the same files; tells how far off it is."""
+    from vggrepro.cli.conversion_check import Conversion
+    from vggrepro.graph.forward import build_deployed
+    from vggrepro.graph.targets.convert import Deployment
+    from vggrepro.verify.runtimes.caffe_importer import check_importer, importer
+
     conversion = Conversion(net, net, fully_conv=False, fixed=True)
     examples = conversion.noises(build_deployed(net, Deployment(TARGET)))
     files = Path(options.net.prototxt), Path(options.caffemodel)

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +16,10 @@ from vggrepro.cli.options.read import read
 from vggrepro.cli.options.results import check_outputs
 from vggrepro.cli.run import Parser, run
 from vggrepro.errors import NetError, OptionError, did_you_mean
-from vggrepro.graph.forward import build_forward
-from vggrepro.net import Net, load_net
 from vggrepro.system.terminal import printable
-from vggrepro.verify.comparison import example_inputs
-from vggrepro.verify.input_noise import declared_std
-from vggrepro.verify.recorded_case import NetState, record_case
-from vggrepro.verify.reference_case import ReferenceCase
+
+if TYPE_CHECKING:
+    from vggrepro.net import Net
 
 _EXAMPLES = (
     "deploy.prototxt weights.caffemodel --case case",
@@ -88,6 +85,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _record(options: RecordOptions) -> int:
+    from vggrepro.net import load_net
+    from vggrepro.verify.recorded_case import NetState, record_case
+    from vggrepro.verify.reference_case import ReferenceCase
+
     files = ReferenceCase(options.case).files
     if options.case.is_dir():
         check_outputs(files.net, files.weights, files.about, files.io, options=options)
@@ -102,6 +103,10 @@ def _record(options: RecordOptions) -> int:
 
 
 def _noise(net: Net) -> dict[str, npt.NDArray[np.float32]]:
+    from vggrepro.graph.forward import build_forward
+    from vggrepro.verify.comparison import example_inputs
+    from vggrepro.verify.input_noise import declared_std
+
     return example_inputs(net, build_forward(net, fixed=True), std=declared_std(net))
 
 

@@ -9,18 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vggrepro.caffe.text import format_message, parse_net
 from vggrepro.cli.options.net import add_input_shape_option, parse_shapes
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.results import add_output_option, check_outputs
 from vggrepro.cli.options.values import amount
 from vggrepro.cli.run import NOTHING_WRITTEN, Parser, run
-from vggrepro.graph.to_caffe.onnx_to_caffe import read_onnx, to_caffe
-from vggrepro.net.load import build_net
-from vggrepro.net.save import save_weights
 from vggrepro.system.atomic import replacing
 from vggrepro.system.terminal import printable
-from vggrepro.verify.written_net import compare_with_model
 
 _EXAMPLES = ["model.onnx -o model", "model.onnx -o model --input-shape data=1,3,224,224"]
 
@@ -59,6 +54,12 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _write(options: ToCaffeOptions) -> int:
+    from vggrepro.caffe.text import format_message, parse_net
+    from vggrepro.graph.to_caffe.onnx_to_caffe import read_onnx, to_caffe
+    from vggrepro.net.load import build_net
+    from vggrepro.net.save import save_weights
+    from vggrepro.verify.written_net import compare_with_model
+
     prototxt, caffemodel = (Path(f"{options.output}{ending}") for ending in (".prototxt", ".caffemodel"))
     check_outputs(prototxt, caffemodel, options=options)
     shapes = parse_shapes(options.input_shape, "--input-shape")

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from vggrepro.cli import training_demo
 from vggrepro.cli.options.evaluation import ReadingOptions, RunningOptions
 from vggrepro.cli.options.images import warn_of_bad_images
 from vggrepro.cli.options.read import read
@@ -33,11 +33,11 @@ from vggrepro.cli.options.training_weights import WeightOptions, add_weight_opti
 from vggrepro.cli.run import Parser, run_ranks
 from vggrepro.paper.trainings import BATCH, list_presets
 from vggrepro.system.ranks import Ranks, end_all
-from vggrepro.training import snapshots
-from vggrepro.training.assemble import TrainingPlan, assemble
-from vggrepro.training.journal import Journal
-from vggrepro.training.loop import Training
 from vggrepro.training.signals import Signals, StoppedBySignal
+
+if TYPE_CHECKING:
+    from vggrepro.training.assemble import TrainingPlan
+    from vggrepro.training.loop import Training
 
 _EXAMPLES = (
     "--demo",
@@ -71,6 +71,8 @@ class TrainingOptions:
 
         Raises OptionError for options that do not go with them.
         """
+        from vggrepro.cli import training_demo
+
         preset = self.solver.found_preset()
         if self.solver.demo:
             options = replace(
@@ -102,6 +104,8 @@ class TrainingOptions:
 
     def plan(self, ranks: Ranks) -> TrainingPlan:
         """The run that is asked for, on this rank."""
+        from vggrepro.training.assemble import TrainingPlan
+
         options, settings = self.completed()
         solver, run = options.solver, options.run
         definition, batch = definition_of(solver, run, settings, images=options.images.data is not None)
@@ -155,6 +159,8 @@ def parser() -> argparse.ArgumentParser:
 
 def _train(options: TrainingOptions, ranks: Ranks, signals: Signals) -> int:
     """The exit code of a run that ends, or that a signal stops; then one line says what is kept of it."""
+    from vggrepro.training import snapshots
+
     prefix = options.snapshot_prefix()
     try:
         with snapshots.sole_run(prefix) if ranks.rank == 0 else nullcontext():
@@ -170,12 +176,17 @@ def _train(options: TrainingOptions, ranks: Ranks, signals: Signals) -> int:
 
 
 def _say_stopped(number: int, prefix: str) -> None:
+    from vggrepro.training import snapshots
+
     name = signal.Signals(number).name
     print(f"stopped by {name}: {snapshots.describe_kept(prefix)}", file=sys.stderr, flush=True)
 
 
 def _run(options: TrainingOptions, prefix: str, ranks: Ranks, signals: Signals) -> int | None:
     """Train. The number of the signal that stopped the run, if one did."""
+    from vggrepro.training.assemble import assemble
+    from vggrepro.training.journal import Journal
+
     with signals.interrupting():
         plan = options.plan(ranks)
         journal = Journal(options.run.log or Path(f"{prefix}.jsonl"), silent=ranks.rank > 0)
@@ -198,6 +209,9 @@ def _run(options: TrainingOptions, prefix: str, ranks: Ranks, signals: Signals) 
 
 def _evaluate_demo(options: TrainingOptions, plan: TrainingPlan, training: Training) -> None:
     """The errors of the demo's trained net, with images read and the net run as in training."""
+    from vggrepro.cli import training_demo
+    from vggrepro.training import snapshots
+
     assert plan.images is not None
     weights = snapshots.paths(plan.definition, training.solver.iteration).model
     decoding = options.images.decoding

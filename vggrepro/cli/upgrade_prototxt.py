@@ -8,13 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
-from vggrepro.caffe.binary import open_net
-from vggrepro.caffe.messages import NetParameter, SolverParameter
-from vggrepro.caffe.snapshot import write_upgraded
-from vggrepro.caffe.text import format_message, is_text, read_net, read_solver
-from vggrepro.caffe.upgrade import Upgraded, upgrade_net_report, upgrade_solver_report
 from vggrepro.cli.options.net import add_unknown_option
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.results import add_output_option, check_outputs
@@ -22,6 +17,10 @@ from vggrepro.cli.run import Parser, run
 from vggrepro.errors import ParseError
 from vggrepro.system.atomic import replacing
 from vggrepro.system.terminal import printable
+
+if TYPE_CHECKING:
+    from vggrepro.caffe.messages import NetParameter, SolverParameter
+    from vggrepro.caffe.upgrade import Upgraded
 
 _EXAMPLES = (
     "old.prototxt -o new.prototxt",
@@ -63,6 +62,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _upgrade(options: UpgradeOptions) -> int:
+    from vggrepro.caffe.text import format_message, is_text, read_net, read_solver
+    from vggrepro.caffe.upgrade import upgrade_net_report, upgrade_solver_report
+
     path = options.file
     text = is_text(path)
     # A weight file loses nothing when it is upgraded in its place; a text would lose its comments.
@@ -81,6 +83,10 @@ def _upgrade(options: UpgradeOptions) -> int:
 
 
 def _upgrade_binary(path: str, output: Path | None, *, solver: bool) -> int:
+    from vggrepro.caffe.binary import open_net
+    from vggrepro.caffe.snapshot import write_upgraded
+    from vggrepro.caffe.upgrade import upgrade_net_report
+
     if solver:
         raise ParseError(f"{path}: a binary file, not a solver definition")
     binary = open_net(path)

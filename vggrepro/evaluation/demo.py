@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.data.truth.ground_truth import Truth, open_truth
+from vggrepro.demo import SCALE as SCALE
 from vggrepro.evaluation.goals import CAFFE, Expectation, Goal
 from vggrepro.evaluation.measuring.evaluated_net import MeanPixel
 from vggrepro.evaluation.net_files import NetFiles
@@ -23,8 +24,6 @@ NET = "VGG_A_digits"
 FILES = NetFiles(NET, FOLDER / f"{NET}_deploy.prototxt", FOLDER / f"{NET}.caffemodel")
 SYNSETS = FOLDER / "synset_words.txt"
 IMAGES = FOLDER / "img_val.tar"
-SCALE = 72
-"""The smallest side of images that goes with the crops of 64 pixels."""
 LABELS = FOLDER / "val.txt"
 
 

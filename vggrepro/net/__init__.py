@@ -1,8 +1,30 @@
 """Nets: wiring, shapes, fillers, weights."""
 
-from vggrepro.net.load import build_net, load_net
-from vggrepro.net.net import Net
-from vggrepro.net.net_layer import NetLayer, ParamUse
-from vggrepro.net.save import save_weights
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+_HOMES = {
+    "Net": "vggrepro.net.net",
+    "NetLayer": "vggrepro.net.net_layer",
+    "ParamUse": "vggrepro.net.net_layer",
+    "build_net": "vggrepro.net.load",
+    "load_net": "vggrepro.net.load",
+    "save_weights": "vggrepro.net.save",
+}
 
 __all__ = ["Net", "NetLayer", "ParamUse", "build_net", "load_net", "save_weights"]
+
+if TYPE_CHECKING:
+    from vggrepro.net.load import build_net, load_net
+    from vggrepro.net.net import Net
+    from vggrepro.net.net_layer import NetLayer, ParamUse
+    from vggrepro.net.save import save_weights
+
+
+def __getattr__(name: str) -> Any:
+    """The names of the room, each imported when it is first used: the names of forks need no layers."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

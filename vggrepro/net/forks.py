@@ -5,10 +5,12 @@ A net whose fork is named (``--fork``, ``load_net(fork=...)``) has these fields 
 
 from __future__ import annotations
 
-from google.protobuf import text_format
+from typing import TYPE_CHECKING
 
-from vggrepro.caffe.messages import LayerParameter, NetParameter
 from vggrepro.errors import NetError
+
+if TYPE_CHECKING:
+    from vggrepro.caffe.messages import NetParameter
 
 FORKS: dict[str, dict[str, str]] = {
     "cuhk": {"BN": "bn_param { frozen: false }"},
@@ -32,6 +34,10 @@ def with_defaults(message: NetParameter, fork: str | None) -> NetParameter:
         return message
     if fork not in FORKS:
         raise NetError(f"fork {fork!r}: expected one of {', '.join(sorted(FORKS))}")
+    from google.protobuf import text_format
+
+    from vggrepro.caffe.messages import LayerParameter, NetParameter
+
     told = NetParameter()
     told.CopyFrom(message)
     for layer in told.layer:

@@ -22,6 +22,18 @@ from vggrepro.text_table import aligned
 PresetStart = Literal["random", "net A", "trained"]
 """The weights that a run begins with: random ones, layers of net A, or all weights of another preset."""
 
+Scheme = Literal["prototxt", "paper", "variance", "glorot", "msra"]
+"""How weights are drawn: as the net says, as section 3.1 prints it, or by a rule of its own."""
+
+Learning = Literal["all", "fc"]
+"""Which layers learn: the submission's jittered net learned in its fully connected ones (section 4.4)."""
+
+PRESET_SCHEME: Scheme = "glorot"
+"""How the presets draw what they do not copy."""
+
+VARIANCE_STD = 0.1
+"""The square root of the paper's variance of 10^-2."""
+
 FIRST_RATE = 1e-2
 """The rate of section 3.1, for batches of ``BATCH`` images."""
 

@@ -14,12 +14,12 @@ from vggrepro.data.reading import Reader
 from vggrepro.emit import Shape
 from vggrepro.errors import DataError, SolverError
 from vggrepro.net.net import build
+from vggrepro.paper.trainings import Learning
 from vggrepro.runtime.device import parse_device
 from vggrepro.system.ranks import Alone, Ranks
 from vggrepro.system.threads import default_threads
 from vggrepro.training.definition import Definition
 from vggrepro.training.gradient_exchange import ExchangeKind
-from vggrepro.training.held_layers import Learning
 from vggrepro.training.initialise import PRETRAINED, Fillers, describe_copy
 from vggrepro.training.journal import Journal
 from vggrepro.training.loop import Settings, Training

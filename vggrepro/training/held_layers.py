@@ -7,13 +7,11 @@ gradient is computed for them or below them.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from vggrepro.errors import SolverError
 from vggrepro.layers.inner_product import InnerProduct
 from vggrepro.net import Net
-
-Learning = Literal["all", "fc"]
 
 
 def hold_all_but_fully_connected(message: Any, net: Net) -> None:

@@ -10,20 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 from vggrepro.caffe.messages import FillerParameter
 from vggrepro.net.kinds import class_of
-
-Scheme = Literal["prototxt", "paper", "variance", "glorot", "msra"]
-
-SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
-
-PRESET_SCHEME: Scheme = "glorot"
-"""How the presets draw what they do not copy."""
-
-VARIANCE_STD = 0.1
-"""The square root of the paper's variance of 10^-2."""
+from vggrepro.paper.trainings import VARIANCE_STD, Scheme
 
 PRETRAINED = ("conv1_1", "conv2_1", "conv3_1", "conv3_2", "fc6", "fc7", "fc8")
 """What section 3.1 takes from net A: its first four convolutions and the last three, fully connected layers.

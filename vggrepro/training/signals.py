@@ -12,6 +12,9 @@ from vggrepro.system.interrupts import Interrupted
 
 Effect = Literal["stop", "snapshot", "none"]
 
+StopCode = Literal["signal", "0"]
+"""The exit code of a run that a signal stopped: 128 and its number, or 0."""
+
 EFFECTS: tuple[Effect, ...] = ("stop", "snapshot", "none")
 
 

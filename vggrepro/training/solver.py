@@ -21,6 +21,7 @@ from vggrepro.graph.training_step import build_training_step
 from vggrepro.graph.update import RULES
 from vggrepro.net import Net, build_net
 from vggrepro.net.net import build
+from vggrepro.paper.trainings import Learning
 from vggrepro.runtime.bound_run import BoundRun
 from vggrepro.runtime.device import Device, as_device, require
 from vggrepro.runtime.device_array import DeviceArray, DeviceView
@@ -33,7 +34,7 @@ from vggrepro.training.by_shapes import ByShapes
 from vggrepro.training.definition import Definition, read_definition
 from vggrepro.training.feeds import Feeds, fitted, shapes_of
 from vggrepro.training.gradient_exchange import ExchangeKind
-from vggrepro.training.held_layers import Learning, hold_all_but_fully_connected
+from vggrepro.training.held_layers import hold_all_but_fully_connected
 from vggrepro.training.initialise import Fillers
 from vggrepro.training.memory_advice import advising_passes
 from vggrepro.training.moved_statistics import MovedStatistics

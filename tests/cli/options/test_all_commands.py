@@ -6,12 +6,13 @@ import argparse
 import importlib
 import re
 import shlex
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import MISSING, Field, fields, is_dataclass
 from types import ModuleType
-from typing import Any, get_type_hints
+from typing import Any
 
 import pytest
 
@@ -115,9 +116,9 @@ def test_an_allowance_is_needed(option: str) -> None:
 
 def leaves(kind: type) -> Iterator[Field[Any]]:
     """The fields of a dataclass, and of the dataclasses that are its fields."""
-    types = get_type_hints(kind)
+    names = vars(sys.modules[kind.__module__])
     for field in fields(kind):
-        inner = types[field.name]
+        inner = names.get(field.type, field.type)
         if isinstance(inner, type) and is_dataclass(inner):
             yield from leaves(inner)
         else:

@@ -6,7 +6,9 @@ import pytest
 
 from vggrepro.cli.options.deployment import DeploymentOptions, add_deployment_options
 from vggrepro.cli.options.read import read
+from vggrepro.graph.targets import TARGET_NAMES
 from vggrepro.graph.targets.convert import Deployment
+from vggrepro.graph.targets.table import TARGETS
 
 
 def options(*arguments):
@@ -30,3 +32,7 @@ def test_what_is_asked_for_reaches_the_deployment():
 def test_what_there_is_not_is_refused(arguments):
     with pytest.raises(SystemExit):
         options(*arguments)
+
+
+def test_every_target_is_offered():
+    assert list(TARGET_NAMES) == list(TARGETS)

@@ -1,12 +1,15 @@
 """The options of preprocessing: what a model's metadata notes, and what the model contains."""
 
+import argparse
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
-from vggrepro.cli.options.preprocessing import PreprocessingOptions
+from vggrepro.cli.options.preprocessing import PreprocessingOptions, add_preprocessing_options
 from vggrepro.errors import OptionError
+from vggrepro.graph.embedded_preprocessing import Layout
 
 MEAN = (104.0, 117.0, 123.0)
 
@@ -37,3 +40,10 @@ def test_a_mean_image_is_read(tmp_path):
     np.testing.assert_array_equal(options.embedded().mean, image.transpose(1, 2, 0))
     pixel = PreprocessingOptions(tmp_path / "m.npy", "pixel", embed_preprocessing=True).embedded()
     np.testing.assert_allclose(pixel.mean, image.mean(axis=(1, 2)), rtol=1e-6)
+
+
+def test_every_layout_is_offered():
+    parser = argparse.ArgumentParser()
+    add_preprocessing_options(parser)
+    (layout,) = (action for action in parser._actions if action.dest == "image_layout")
+    assert tuple(layout.choices) == get_args(Layout)

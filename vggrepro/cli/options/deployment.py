@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.values import positive
-from vggrepro.graph.targets.convert import Deployment
-from vggrepro.graph.targets.table import TARGETS
+from vggrepro.graph.targets import TARGET_NAMES
+
+if TYPE_CHECKING:
+    from vggrepro.graph.targets.convert import Deployment
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class DeploymentOptions:
 
     @property
     def deployment(self) -> Deployment:
+        from vggrepro.graph.targets.convert import Deployment
+
         return Deployment(self.target, self.opset, self.ir_version, half=self.fp16)
 
 
@@ -30,7 +35,7 @@ def add_deployment_options(options: Options) -> None:
     """Add the options of :class:`DeploymentOptions`."""
     options.add_argument(
         "--target",
-        choices=list(TARGETS),
+        choices=list(TARGET_NAMES),
         default=DeploymentOptions.target,
         help="the runtime that shall run the model: what it lacks is said otherwise, or refused by name"
         " (default: onnxruntime)",

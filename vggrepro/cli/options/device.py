@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.values import natural
-from vggrepro.emit import Precision
 from vggrepro.system.ranks import Ranks
 
 
@@ -25,7 +22,7 @@ def add_precision_option(options: Options) -> None:
     """Add ``--precision``."""
     options.add_argument(
         "--precision",
-        choices=get_args(Precision),
+        choices=["fp32", "fp32-direct", "tf32", "fp16"],
         default="fp32",
         help="of products and sums: fp32; on a CPU fp32-direct, which sums 3x3 convolutions directly and not"
         " by minimal filtering (slower, a quarter of the rounding); on a GPU tf32's ten bits of mantissa, or"

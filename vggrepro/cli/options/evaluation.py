@@ -7,6 +7,7 @@ from argparse import ArgumentParser, BooleanOptionalAction
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vggrepro.cli.options.device import add_device_option, add_precision_option, add_threads_option, placed
 from vggrepro.cli.options.images import Decoding, add_decoding_options, add_workers_option
@@ -25,21 +26,21 @@ from vggrepro.cli.options.refuse import refuse_with_demo
 from vggrepro.cli.options.values import positive, sizes
 from vggrepro.data.augment import ILSVRC_MEAN_BGR
 from vggrepro.data.decode import Exif
-from vggrepro.data.mean_image import read_mean_image
 from vggrepro.data.preprocess import Centre, ChannelOrder, Kernel, Resize
 from vggrepro.data.reading import OnBadImage
-from vggrepro.data.sources import Source
-from vggrepro.emit import Precision
 from vggrepro.errors import OptionError
-from vggrepro.evaluation import demo
-from vggrepro.evaluation.measuring.evaluated_net import Mean
-from vggrepro.evaluation.measuring.pipeline import Execution, ImageSet
-from vggrepro.evaluation.measuring.rescaled_image import ImageReading
-from vggrepro.evaluation.net_files import NetFiles, files_for_names, files_for_options
 from vggrepro.evaluation.protocols import AVERAGES, BEFORE, PROTOCOLS, Member
 from vggrepro.paper.nets import PROTOTXT
 from vggrepro.system.ranks import Alone, Ranks
 from vggrepro.system.threads import default_threads
+
+if TYPE_CHECKING:
+    from vggrepro.data.sources import Source
+    from vggrepro.emit import Precision
+    from vggrepro.evaluation.measuring.evaluated_net import Mean
+    from vggrepro.evaluation.measuring.pipeline import Execution, ImageSet
+    from vggrepro.evaluation.measuring.rescaled_image import ImageReading
+    from vggrepro.evaluation.net_files import NetFiles
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,9 @@ class NetworkOptions:
         Raises OptionError for options that the demo has no use for, and ProtocolError for networks that are
         not there.
         """
+        from vggrepro.evaluation import demo
+        from vggrepro.evaluation.net_files import files_for_options
+
         if embedded:
             refuse_with_demo(self, "weights", "deploy", "prototxt_dir", "mean", "mean_as", "channel_order")
             return [demo.FILES], demo.mean_bgr()
@@ -92,11 +96,15 @@ class NetworkOptions:
 
     def files_of(self, nets: list[str]) -> tuple[list[NetFiles], Mean]:
         """The files of the paper's ``nets`` and their mean. Raises ProtocolError for a net without files."""
+        from vggrepro.evaluation.net_files import files_for_names
+
         found = files_for_names(nets, self.weights, self.deploy, self.prototxt_dir or PROTOTXT)
         return found, self._mean_for(found)
 
     def _mean_for(self, files: Sequence[NetFiles]) -> Mean:
         """``--mean``, or that of the published models, with a warning where it is taken for other nets."""
+        from vggrepro.data.mean_image import read_mean_image
+
         if isinstance(self.mean, Path):
             image = read_mean_image(self.mean, self.channel_order)
             return image if self.mean_as == "image" else image.over_pixels
@@ -130,11 +138,15 @@ class ReadingOptions:
 
     @property
     def reading(self) -> ImageReading:
+        from vggrepro.evaluation.measuring.rescaled_image import ImageReading
+
         shape = self.exif, self.kernel, self.centre, self.max_pixels
         return ImageReading(*shape, self.resize, self.channel_order, self.scale)
 
     def whole(self, source: Source) -> ImageSet:
         """All images of a source, read in this way."""
+        from vggrepro.evaluation.measuring.pipeline import ImageSet
+
         return ImageSet.whole(source, self.reading, self.on_bad_image)
 
 
@@ -151,6 +163,8 @@ class RunningOptions:
 
     def running(self, ranks: Ranks | None = None) -> Execution:
         """How this rank runs (None: a command of one process)."""
+        from vggrepro.evaluation.measuring.pipeline import Execution
+
         return Execution(
             device=placed(self.device, ranks or Alone()),
             threads=self.threads,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from vggrepro.cli.options.evaluation import (
     NetworkOptions,
@@ -16,12 +17,11 @@ from vggrepro.cli.options.read import Options, given
 from vggrepro.cli.options.refuse import refuse_with_demo
 from vggrepro.cli.options.values import axes
 from vggrepro.errors import OptionError
-from vggrepro.evaluation import demo
-from vggrepro.evaluation.goals import PAPER, EvaluationPlan, Goal, parse_expectation, row_goals
-from vggrepro.evaluation.measuring.rescaled_image import ImageReading
-from vggrepro.evaluation.open_readings import AXES, open_readings
 from vggrepro.paper.rows import find_rows, published_rows
 from vggrepro.paper.tables import TableRow
+
+if TYPE_CHECKING:
+    from vggrepro.evaluation.goals import EvaluationPlan, Goal
 
 _FIXED = ("protocol", "scales", "flip")
 """Options that describe a protocol, which the rows of a table fix."""
@@ -48,10 +48,14 @@ class GoalOptions:
 
     def plan(self) -> EvaluationPlan:
         """Raises OptionError and ProtocolError for what cannot be evaluated, or does not go together."""
+        from vggrepro.evaluation.open_readings import open_readings
+
         readings = open_readings(self.sweep, self.reading.reading, self.protocol.average)
         return replace(_expecting(self._plan(), self.expect), readings=readings)
 
     def _plan(self) -> EvaluationPlan:
+        from vggrepro.evaluation.goals import EvaluationPlan
+
         if self.demo:
             return self._demo_plan()
         if self.published:
@@ -76,6 +80,8 @@ class GoalOptions:
         return self._rows_plan(rows, replace(self.network, weights=self.published))
 
     def _rows_plan(self, rows: Sequence[TableRow], network: NetworkOptions) -> EvaluationPlan:
+        from vggrepro.evaluation.goals import EvaluationPlan, row_goals
+
         for name in given(self.protocol):
             if name in _FIXED:
                 raise OptionError(
@@ -88,6 +94,10 @@ class GoalOptions:
 
     def _demo_plan(self) -> EvaluationPlan:
         """Every protocol that Caffe was asked about, or the one that the options describe."""
+        from vggrepro.evaluation import demo
+        from vggrepro.evaluation.goals import EvaluationPlan
+        from vggrepro.evaluation.measuring.rescaled_image import ImageReading
+
         refuse_with_demo(self, "table", "published", "row")
         files, mean = self.network.files(embedded=True)
         # Caffe answered for all images, read in one way and averaged before the softmax.
@@ -100,6 +110,8 @@ class GoalOptions:
 
     def _described(self, names: Sequence[str], scales: tuple[int, ...] | None = None) -> Goal:
         """The protocol that the options ask for, with all networks fused; ``scales`` if none are given."""
+        from vggrepro.evaluation.goals import Goal
+
         scales = self.protocol.scales or scales
         if scales is None:
             raise OptionError("no scales: expected --scales Q,... (the smallest side, in pixels)")
@@ -150,6 +162,8 @@ def add_goal_options(options: Options) -> None:
 
 def add_sweep_option(options: Options) -> None:
     """Add ``--sweep``."""
+    from vggrepro.evaluation.open_readings import AXES
+
     options.add_argument(
         "--sweep",
         type=axes,
@@ -171,6 +185,8 @@ def add_expect_option(options: Options) -> None:
 
 def _expecting(plan: EvaluationPlan, expect: str | None) -> EvaluationPlan:
     """The plan with ``--expect`` in the place of what is expected of it otherwise."""
+    from vggrepro.evaluation.goals import PAPER, parse_expectation
+
     if expect is None:
         return plan
     if expect == PAPER:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.values import positive
@@ -14,10 +14,11 @@ from vggrepro.data.image_header import MAX_PIXELS
 from vggrepro.data.preprocess import Kernel
 from vggrepro.data.random_streams import sample
 from vggrepro.data.reading import BadImages, OnBadImage, Reader
-from vggrepro.data.sources import Source, listed, open_images, select
-from vggrepro.data.truth.labels import read_list
 from vggrepro.system.terminal import printable
 from vggrepro.system.threads import default_threads
+
+if TYPE_CHECKING:
+    from vggrepro.data.sources import Source
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,9 @@ class ListedImages:
 
     def open(self) -> Source:
         """Raises DataError or OSError for images that cannot be read, or that the list has beyond them."""
+        from vggrepro.data.sources import listed, open_images
+        from vggrepro.data.truth.labels import read_list
+
         source = open_images(self.images, tar_index=self.tar_index)
         if self.list_file is None:
             return source
@@ -44,6 +48,8 @@ class Sample:
     seed: int = 0
 
     def of(self, source: Source) -> Source:
+        from vggrepro.data.sources import select
+
         if self.limit is None:
             return source
         return select(source, sample(self.seed, len(source), self.limit))

@@ -6,13 +6,15 @@ import runpy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from vggrepro.cli.options.read import Options
-from vggrepro.emit import Shape
 from vggrepro.errors import NetError, VggReproError
-from vggrepro.net import Net, load_net
 from vggrepro.net.forks import FORKS
+
+if TYPE_CHECKING:
+    from vggrepro.emit import Shape
+    from vggrepro.net import Net
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class NetOptions:
 
     def load(self, weights: str | None, *, fill: bool) -> Net:
         """The net, with ``weights`` copied by layer name. ``fill`` and errors: see ``load_net``."""
+        from vggrepro.net import load_net
+
         for path in self.layers:
             import_layers(path)
         return load_net(

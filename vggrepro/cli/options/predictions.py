@@ -11,17 +11,17 @@ from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.refuse import refuse_together
 from vggrepro.cli.options.report_files import ReportFiles
 from vggrepro.cli.options.results import check_outputs
-from vggrepro.data.truth.ground_truth import Truth
 from vggrepro.errors import OptionError
-from vggrepro.evaluation.measuring.pipeline import ImageSet
-from vggrepro.evaluation.paired import Answers, compare, places
-from vggrepro.evaluation.predictions import Predictions, read_answers, to_csv, to_submission
-from vggrepro.evaluation.reporting.report import Report
-from vggrepro.evaluation.reporting.stored_report import read_report
 from vggrepro.system.atomic import replacing
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+    from vggrepro.data.truth.ground_truth import Truth
+    from vggrepro.evaluation.measuring.pipeline import ImageSet
+    from vggrepro.evaluation.paired import Answers
+    from vggrepro.evaluation.predictions import Predictions
+    from vggrepro.evaluation.reporting.report import Report
 
 _SUBMISSION = ".txt"
 
@@ -37,6 +37,9 @@ class PredictionOptions:
         """The other run's answers, from its predictions or from those that its report names. Raises
         OptionError for a file of another kind, OSError for one that cannot be written, DataError for one that
         cannot be read."""
+        from vggrepro.evaluation.predictions import read_answers
+        from vggrepro.evaluation.reporting.stored_report import read_report
+
         check_outputs(self.predictions, options=options)
         if self.predictions is not None and self.predictions.suffix not in (".csv", _SUBMISSION):
             raise OptionError(
@@ -72,12 +75,16 @@ class PredictionOptions:
     def check_images(self, theirs: Answers | None, truth: Truth, images: ImageSet) -> None:
         """Raise ProtocolError for another run that is not of the same images, as far as that is known before
         the work: with ``--on-bad-image skip`` it is known only afterwards."""
+        from vggrepro.evaluation.paired import places
+
         if theirs is not None and images.on_bad == "error":
             keys = [truth.source.key(int(index)) for index in images.indexes]
             places(keys, truth.labels[images.indexes], theirs)
 
     def compared(self, report: Report, theirs: Answers | None) -> Report:
         """The report, with the comparison that was asked for."""
+        from vggrepro.evaluation.paired import compare
+
         if theirs is None or report.predictions is None:
             return report
         return replace(report, comparison=compare(report.predictions.answers, theirs))
@@ -85,6 +92,8 @@ class PredictionOptions:
     def write(self, found: Predictions | None, truth: Truth) -> dict[str, str] | None:
         """Write the predictions. Of a CSV file its name and SHA-256 are returned, by which a report names it.
         Raises OptionError as :meth:`check_submission`, for images left out on the way."""
+        from vggrepro.evaluation.predictions import to_csv, to_submission
+
         if self.predictions is None or found is None:
             return None
         self.check_submission(truth, len(found.keys))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +22,10 @@ from vggrepro.cli.options.mean import (
 )
 from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.refuse import refuse_without
-from vggrepro.data.mean_image import read_mean_image
 from vggrepro.data.preprocess import ChannelOrder
-from vggrepro.graph.embedded_preprocessing import Layout, Preprocessing
+
+if TYPE_CHECKING:
+    from vggrepro.graph.embedded_preprocessing import Layout, Preprocessing
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,9 @@ class PreprocessingOptions:
     def embedded(self) -> Preprocessing | None:
         """The preprocessing that the model shall contain, None without ``--embed-preprocessing``. Raises
         OptionError for options that need it, and what ``read_mean_image`` raises."""
+        from vggrepro.data.mean_image import read_mean_image
+        from vggrepro.graph.embedded_preprocessing import Preprocessing
+
         hint_at_order(self.mean)
         if not self.embed_preprocessing:
             refuse_without("--embed-preprocessing", self, "mean_as", "image_layout", "image_order")
@@ -80,7 +84,7 @@ def add_preprocessing_options(options: Options) -> None:
     )
     options.add_argument(
         "--image-layout",
-        choices=get_args(Layout),
+        choices=["nhwc", "nchw"],
         default=PreprocessingOptions.image_layout,
         help="with --embed-preprocessing: where the images' channels are (default: nhwc, as decoders give)",
     )

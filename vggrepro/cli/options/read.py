@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import MISSING, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -18,13 +19,14 @@ T = TypeVar("T", bound="DataclassInstance")
 def read(kind: type[T], arguments: argparse.Namespace) -> T:
     """The dataclass ``kind`` with the values of the options that bear its fields' names.
 
-    A field whose type is a dataclass is read in the same way, from the same options. Lists become tuples, so
-    that nothing can be changed afterwards.
+    A field whose type is a dataclass is read in the same way, from the same options; its module imports that
+    dataclass, and need not import the types of other fields. Lists become tuples, so that nothing can be
+    changed afterwards.
     """
-    types = get_type_hints(kind)
+    names = vars(sys.modules[kind.__module__])
     values: dict[str, Any] = {}
     for field in fields(kind):
-        inner = types[field.name]
+        inner = names.get(field.type) if isinstance(field.type, str) else field.type
         if isinstance(inner, type) and is_dataclass(inner):
             values[field.name] = read(inner, arguments)
         else:

@@ -6,14 +6,15 @@ from argparse import Action, BooleanOptionalAction, Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from vggrepro.cli.options.evaluation import RunningOptions
 from vggrepro.cli.options.read import Options, flag
 from vggrepro.cli.run import Parser
 from vggrepro.errors import DataError, OptionError
-from vggrepro.evaluation.net_files import net_option
-from vggrepro.evaluation.reporting.stored_report import StoredReport
+
+if TYPE_CHECKING:
+    from vggrepro.evaluation.reporting.stored_report import StoredReport
 
 _NET_FILES = ("weights", "deploy", "published")
 """Options with the files of nets, NET=FILE."""
@@ -107,6 +108,8 @@ def _placed(value: Any, folder: Path) -> Any:
 
 
 def _placed_net(option: str, folder: Path) -> str:
+    from vggrepro.evaluation.net_files import net_option
+
     if folder == Path.cwd():
         return option
     if (folder / option).exists():  # a file whose own name has an equals sign
@@ -117,6 +120,8 @@ def _placed_net(option: str, folder: Path) -> str:
 
 def _moved(name: str, options: Sequence[str], given: Sequence[str]) -> list[str]:
     """The options NET=FILE of a run, with the files that are ``given`` anew in their places."""
+    from vggrepro.evaluation.net_files import net_option
+
     found = [net_option(option) for option in options]
     moved = list(options)
     for option in given:

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 
 from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.results import add_json_option, check_outputs
-from vggrepro.evaluation.measuring.pipeline import ImageSet
-from vggrepro.evaluation.reporting.page import page
-from vggrepro.evaluation.reporting.report import Report, to_json, to_markdown
-from vggrepro.evaluation.reporting.results_csv import to_results_csv
-from vggrepro.evaluation.reporting.thumbnails import thumbnails
 from vggrepro.system.atomic import replacing, write_json
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+    from vggrepro.evaluation.measuring.pipeline import ImageSet
+    from vggrepro.evaluation.reporting.report import Report
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,11 @@ class ReportFiles:
 
     def write(self, report: Report, images: ImageSet) -> None:
         """Write a report to them, with thumbnails from the same ``images``."""
+        from vggrepro.evaluation.reporting.page import page
+        from vggrepro.evaluation.reporting.report import to_json, to_markdown
+        from vggrepro.evaluation.reporting.results_csv import to_results_csv
+        from vggrepro.evaluation.reporting.thumbnails import thumbnails
+
         if self.json is not None:
             write_json(self.json, to_json(report))
         if self.csv is not None:

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from vggrepro.caffe.messages import SolverParameter
 from vggrepro.cli.options.device import (
     add_device_option,
     add_precision_option,
@@ -23,15 +22,16 @@ from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.refuse import refuse_without
 from vggrepro.cli.options.training_device import add_exchange_option
 from vggrepro.cli.options.values import natural, positive
-from vggrepro.emit import Precision
 from vggrepro.errors import DeviceError, OptionError
 from vggrepro.paper.nets import PROTOTXT, solver_prototxt
 from vggrepro.paper.trainings import Preset, find_preset
 from vggrepro.system.ranks import Ranks
-from vggrepro.training.assemble import images_per_iteration
-from vggrepro.training.definition import Definition, read_definition
-from vggrepro.training.gradient_exchange import ExchangeKind
 from vggrepro.training.signals import EFFECTS, Effect, Signals
+
+if TYPE_CHECKING:
+    from vggrepro.emit import Precision
+    from vggrepro.training.definition import Definition
+    from vggrepro.training.gradient_exchange import ExchangeKind
 
 StopCode = Literal["signal", "0"]
 
@@ -119,6 +119,10 @@ def definition_of(
     ``settings`` replace fields of the file, and are themselves replaced by ``--set``; ``images`` tells
     whether there are any to make batches of. Raises ParseError, SolverError, OptionError.
     """
+    from vggrepro.caffe.messages import SolverParameter
+    from vggrepro.training.assemble import images_per_iteration
+    from vggrepro.training.definition import read_definition
+
     if solver.config is None:
         raise OptionError("no solver: expected --config FILE, --preset NAME or --demo")
     fields: list[Any] = [*settings, *solver.settings]
@@ -139,6 +143,8 @@ def definition_of(
 
 def _prefix(prefix: str) -> Any:
     """The message that holds a snapshot prefix, whatever characters it has."""
+    from vggrepro.caffe.messages import SolverParameter
+
     try:
         return SolverParameter(snapshot_prefix=prefix)
     except ValueError:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import TYPE_CHECKING
 
 from vggrepro.cli.options.read import Options
-from vggrepro.emit import Precision
 from vggrepro.errors import OptionError
-from vggrepro.training.gradient_exchange import ExchangeKind
-from vggrepro.training.solver import TrainingPrecision
+
+if TYPE_CHECKING:
+    from vggrepro.emit import Precision
+    from vggrepro.training.solver import TrainingPrecision
 
 
 def training_precision(precision: Precision) -> TrainingPrecision:
@@ -22,7 +23,7 @@ def add_exchange_option(options: Options) -> None:
     """Add ``--exchange``."""
     options.add_argument(
         "--exchange",
-        choices=get_args(ExchangeKind),
+        choices=["mpi", "nccl"],
         default="mpi",
         help="how several ranks sum their gradients: mpi, through the host's memory, or nccl, from GPU to GPU"
         " (default: mpi)",

@@ -6,7 +6,7 @@ import json
 from argparse import BooleanOptionalAction
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -25,15 +25,12 @@ from vggrepro.cli.options.values import amount, positive, size_range
 from vggrepro.data.augment import ILSVRC_MEAN_BGR, ILSVRC_PCA, Augmentation, ColourPCA, Offsets, Reading
 from vggrepro.data.preprocess import Kernel
 from vggrepro.data.reading import Reader
-from vggrepro.data.sources import Source, listed, open_images, with_labels
-from vggrepro.data.statistics import from_json
-from vggrepro.data.truth.ground_truth import open_truth
-from vggrepro.data.truth.labels import labels_by_folder, read_list, read_synsets
 from vggrepro.errors import DataError
-from vggrepro.net.net import build
 from vggrepro.system.threads import default_threads
-from vggrepro.training.assemble import TrainingImages
-from vggrepro.training.training_data import ImageInputs
+
+if TYPE_CHECKING:
+    from vggrepro.data.sources import Source
+    from vggrepro.training.assemble import TrainingImages
 
 MeanBGR = tuple[float, float, float]
 
@@ -60,6 +57,9 @@ class ImageOptions:
 
     def training_set(self, data: Path) -> Source:
         """Images with labels: of a list, of an LMDB, or told by the WNIDs in their paths."""
+        from vggrepro.data.sources import listed, open_images, with_labels
+        from vggrepro.data.truth.labels import labels_by_folder, read_list, read_synsets
+
         source = open_images(data, tar_index=self.tar_index)
         if self.data_list is not None:
             return listed(source, read_list(self.data_list), str(self.data_list))
@@ -71,6 +71,8 @@ class ImageOptions:
 
     def validation_set(self) -> Reader | None:
         """None where nothing is to be tested."""
+        from vggrepro.data.truth.ground_truth import open_truth
+
         if self.val is None:
             refuse_without("--val PATH", self, "val_labels", "devkit")
         if self.val is None or self.no_test:
@@ -98,6 +100,9 @@ class AugmentationOptions:
 
         Raises DataError for sizes that do not fit, and for statistics that cannot be read.
         """
+        from vggrepro.net.net import build
+        from vggrepro.training.training_data import ImageInputs
+
         hint_at_order(self.mean)
         mean, colour = self._statistics(message)
         if self.colour == "none":
@@ -117,6 +122,8 @@ class AugmentationOptions:
 
     def _statistics(self, message: Any) -> tuple[MeanBGR, ColourPCA | None]:
         """The mean of ``--mean``, else of ``--statistics``, else of the net, else of the published models."""
+        from vggrepro.data.statistics import from_json
+
         mean, colour = _mean_of(message) or ILSVRC_MEAN_BGR, ILSVRC_PCA
         if self.statistics is not None:
             try:
@@ -134,6 +141,8 @@ def training_images(
 
     Raises OptionError for options that nothing would come of, DataError or OSError for what cannot be read.
     """
+    from vggrepro.training.assemble import TrainingImages
+
     if images.data is None:
         _refuse_without_data(images, augmentation)
         return None

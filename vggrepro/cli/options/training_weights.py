@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.refuse import refuse_without
 from vggrepro.cli.options.values import amount
 from vggrepro.errors import OptionError
-from vggrepro.paper.trainings import Preset
+from vggrepro.paper.trainings import PRESET_SCHEME, VARIANCE_STD, Learning, Preset, Scheme
 from vggrepro.system.ranks import Ranks
-from vggrepro.training.assemble import InitialWeights, check_kept, find_state
-from vggrepro.training.definition import weight_names
-from vggrepro.training.held_layers import Learning
-from vggrepro.training.initialise import PRESET_SCHEME, SCHEMES, VARIANCE_STD, Fillers, Scheme
+
+if TYPE_CHECKING:
+    from vggrepro.training.assemble import InitialWeights
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,10 @@ class WeightOptions:
 
         Raises SolverError for a new run that would overwrite them, or the weights that it begins with.
         """
+        from vggrepro.training.assemble import InitialWeights, check_kept, find_state
+        from vggrepro.training.definition import weight_names
+        from vggrepro.training.initialise import Fillers
+
         if self.init != "variance":
             refuse_without("--init variance", self, "init_std")
         state = ranks.broadcast(find_state(prefix, self.resume) if ranks.rank == 0 else None)
@@ -66,7 +69,7 @@ def add_weight_options(options: Options) -> None:
     """Add the options of :class:`WeightOptions`."""
     options.add_argument(
         "--init",
-        choices=SCHEMES,
+        choices=get_args(Scheme),
         default=WeightOptions.init,
         help="fillers: the prototxt's; normal with the variance of 10^-2 that the paper prints, or with"
         " --init-std; Glorot and Bengio's; or He's (default: prototxt; with --preset glorot)",

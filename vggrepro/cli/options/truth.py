@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vggrepro.cli.options.images import add_class_options, add_tar_option
 from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.refuse import refuse_together, refuse_with_demo
-from vggrepro.data.truth.ground_truth import Truth, open_truth, open_unlabelled
 from vggrepro.errors import OptionError
-from vggrepro.evaluation import demo
+
+if TYPE_CHECKING:
+    from vggrepro.data.truth.ground_truth import Truth
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class TruthOptions:
 
     def files(self, *, embedded: bool) -> dict[str, Path | None]:
         """The files of the ground truth that were given, or those of the ``embedded`` demo."""
+        from vggrepro.evaluation import demo
+
         if embedded:
             return {"labels": demo.LABELS, "synsets": demo.SYNSETS}
         return {name: getattr(self, name) for name in ("labels", "synsets", "devkit", "blacklist")}
@@ -36,6 +40,9 @@ class TruthOptions:
 
         Raises OptionError, DataError or OSError.
         """
+        from vggrepro.data.truth.ground_truth import open_truth, open_unlabelled
+        from vggrepro.evaluation import demo
+
         if embedded:
             refuse_with_demo(
                 self, "images", "labels", "synsets", "devkit", "blacklist", "tar_index", "no_labels"

@@ -6,9 +6,7 @@ import argparse
 import math
 from pathlib import Path
 
-from vggrepro.data.mean_image import MEAN_IMAGE_SUFFIXES
 from vggrepro.errors import ProtocolError
-from vggrepro.evaluation.open_readings import parse_axes
 
 
 def positive(text: str) -> int:
@@ -28,6 +26,8 @@ def sizes(text: str) -> tuple[int, ...]:
 
 def axes(text: str) -> tuple[str, ...]:
     """``kernel,exif``: open questions of a sweep."""
+    from vggrepro.evaluation.open_readings import parse_axes
+
     try:
         return parse_axes(text)
     except ProtocolError as error:
@@ -78,6 +78,8 @@ def bgr(text: str) -> tuple[float, float, float]:
 def mean(text: str) -> tuple[float, float, float] | Path:
     """``103.939,116.779,123.68``: three finite numbers, blue, green, red; ``127``: one for every channel; or
     the name of a mean image's file, which ends in .binaryproto or .npy."""
+    from vggrepro.data.mean_image import MEAN_IMAGE_SUFFIXES
+
     if text.endswith(MEAN_IMAGE_SUFFIXES):
         return Path(text)
     return bgr(text if "," in text else f"{text},{text},{text}")

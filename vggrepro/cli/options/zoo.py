@@ -6,14 +6,16 @@ import warnings
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vggrepro.cli.options.goals import GoalOptions
 from vggrepro.cli.options.refuse import refuse_together
 from vggrepro.errors import OptionError
-from vggrepro.evaluation.goals import EvaluationPlan, Expectation
-from vggrepro.graph.metadata import file_digest
 from vggrepro.paper.known_models import KnownModel, model_with_weights, zoo_model, zoo_protocol
 from vggrepro.paper.nets import PUBLISHED
+
+if TYPE_CHECKING:
+    from vggrepro.evaluation.goals import EvaluationPlan, Expectation
 
 SORTED = "caffe synset_words"
 """How the class order begins that Caffe's own label lists have."""
@@ -26,6 +28,8 @@ def measured_as_published(goals: GoalOptions) -> tuple[GoalOptions, Expectation 
     """The options with everything that ``--zoo`` fixes, and the errors that were published; without ``--zoo``
     the options as they are. Raises OptionError for options that it fixes and for weights that are missing,
     ProtocolError for a model that is not known."""
+    from vggrepro.evaluation.goals import Expectation
+
     if goals.zoo is None:
         return goals, None
     refuse_together("--zoo", goals, "demo", "table", "published", "row", "sweep")
@@ -55,6 +59,8 @@ def measured_as_published(goals: GoalOptions) -> tuple[GoalOptions, Expectation 
 
 def _weights(goals: GoalOptions, model: KnownModel) -> str:
     """``--weights`` under the name of the model, with a warning where they are other ones."""
+    from vggrepro.graph.metadata import file_digest
+
     if len(goals.network.weights) != 1:
         raise OptionError(f"--zoo {model.zoo}: expected --weights FILE with it, once")
     (given,) = goals.network.weights

@@ -6,17 +6,16 @@ import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vggrepro.data.arrays import Singles
+from vggrepro.evaluation.descriptor import Pool
 from vggrepro.evaluation.measuring.evaluated_net import EvaluatedNet, Scorer
 from vggrepro.evaluation.measuring.pipeline import Answer, Execution, Score
 from vggrepro.evaluation.protocols import Stream
-
-Pool = Literal["average", "none"]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +23,12 @@ from vggrepro.data.preprocess import (
     grid_offsets,
     rescale,
 )
-from vggrepro.data.sources.base import Source
 from vggrepro.errors import ImageTooLargeError
 from vggrepro.evaluation.measuring.view_batches import Size
 from vggrepro.evaluation.protocols import ReadingChanges, Stream
+
+if TYPE_CHECKING:
+    from vggrepro.data.sources.base import Source
 
 AnyPixels = npt.NDArray[Any]
 """(H, W, C) of any dtype: an image, or a mean image that is cropped with it."""
