@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from vggrepro.graph.metadata import file_digest
 from vggrepro.paper import known_models as known
+from vggrepro.system.file_digest import file_digest
 
 
 def publish(monkeypatch: pytest.MonkeyPatch, path: Path, name: str, **facts: str) -> None:

@@ -5,31 +5,13 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-import pytest
-
-from vggrepro.errors import WeightsError
-from vggrepro.graph import metadata as module
-from vggrepro.graph.metadata import digests, file_sha256
-
-
-def test_the_digest_of_a_file_of_several_pieces(tmp_path: Path) -> None:
-    content = bytes(range(256)) * 5000  # 1.28 MB, read in pieces of 1 MiB
-    (tmp_path / "w").write_bytes(content)
-    assert file_sha256(tmp_path / "w") == hashlib.sha256(content).hexdigest()
+from vggrepro.graph.metadata import digests
 
 
 def test_sources_that_are_gone_have_none(tmp_path: Path) -> None:
     (tmp_path / "net.prototxt").write_text("x")
     sources = {"prototxt": str(tmp_path / "net.prototxt"), "weights": str(tmp_path / "gone")}
     assert digests(sources) == {"prototxt_sha256": hashlib.sha256(b"x").hexdigest()}
-
-
-def test_a_file_that_changes_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "w").write_bytes(b"x")
-    stamps = iter([(1, 1), (2, 1)])
-    monkeypatch.setattr(module, "_stamp", lambda _: next(stamps))
-    with pytest.raises(WeightsError, match="w: changed while it was read"):
-        file_sha256(tmp_path / "w")
 
 
 def test_what_is_added_counts_as_if_it_had_been_inside(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from vggrepro.cli.options.values import amount
 from vggrepro.cli.run import NOTHING_WRITTEN, Parser, run
 from vggrepro.errors import OptionError
 from vggrepro.system.atomic import write_json
+from vggrepro.system.file_digest import digesting
 from vggrepro.system.terminal import printable
 
 if TYPE_CHECKING:
@@ -80,7 +81,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 converted, 1 verification failed (nothing is written), 2 an error."""
     command = tuple(sys.argv[1:] if argv is None else argv)
     options = read(ConvertOptions, parser().parse_args(command))
-    return run(lambda: _convert(options, command), traceback=options.traceback, kept=NOTHING_WRITTEN)
+
+    def convert() -> int:
+        # The weights' digest takes as long as all the rest: it begins before anything else is imported.
+        with digesting(Path(options.caffemodel or options.net.prototxt)):
+            return _convert(options, command)
+
+    return run(convert, traceback=options.traceback, kept=NOTHING_WRITTEN)
 
 
 def parser() -> argparse.ArgumentParser:

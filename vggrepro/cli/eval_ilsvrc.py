@@ -172,7 +172,7 @@ def _open(options: EvaluationOptions, stored: StoredReport | None) -> _Inputs:
 
 def _hashed(options: EvaluationOptions) -> dict[str, dict[str, str]]:
     """The files of ground truth, mean and other run that were given, with their SHA-256: ready for JSON."""
-    from vggrepro.graph.metadata import file_sha256
+    from vggrepro.system.file_digest import file_sha256
 
     files = options.truth.files(embedded=options.goals.demo)
     mean = options.goals.network.mean

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from vggrepro.emit import declared_dims, declared_dtype
-from vggrepro.graph.metadata import digests, file_sha256
+from vggrepro.graph.metadata import digests
 from vggrepro.graph.model import Graph
 from vggrepro.paper.known_models import KnownModel
 from vggrepro.system.atomic import replacing
+from vggrepro.system.file_digest import file_sha256
 from vggrepro.system.terminal import printable
 
 SHOWN = ("target", "library_versions", "vggrepro_version", "caffe_phase")

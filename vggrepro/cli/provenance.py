@@ -11,10 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vggrepro.data.truth.labels import read_synsets
 from vggrepro.emit import library_versions
 from vggrepro.errors import DataError
-from vggrepro.layers.detection_output import DetectionOutput
 from vggrepro.net import Net
 from vggrepro.system.terminal import escaped, printable
 
@@ -31,6 +29,9 @@ def made_by(program: str, command: Sequence[str], target: str) -> dict[str, str]
 def class_names(path: Path, net: Net) -> list[str]:
     """The names of the classes, in the network's order. Raises DataError where their number is that of no
     output, and as ``read_synsets``."""
+    from vggrepro.data.truth.labels import read_synsets
+    from vggrepro.layers.detection_output import DetectionOutput
+
     names = read_synsets(path).names
     counts = {shape[1] for shape in net.outputs.values() if len(shape) > 1}
     counts |= {p.layer.classes for p in net.layers if isinstance(p.layer, DetectionOutput)}

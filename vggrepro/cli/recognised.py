@@ -10,13 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-from vggrepro.graph.metadata import file_digest
 from vggrepro.paper.known_models import (
     KnownModel,
     model_with_weights,
     models_with_prototxt,
     published_size,
 )
+from vggrepro.system.file_digest import file_digest
 from vggrepro.system.terminal import printable
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from vggrepro.caffe.text import read_net
 from vggrepro.errors import ProtocolError
-from vggrepro.graph.metadata import file_sha256
 from vggrepro.paper.nets import CONFIGS, canonical, deploy_prototxt
+from vggrepro.system.file_digest import file_sha256
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from vggrepro.caffe.snapshot import read_solverstate
 from vggrepro.caffe.weights import read_weights
 from vggrepro.errors import SolverError, VggReproError
-from vggrepro.graph.metadata import file_sha256
+from vggrepro.system.file_digest import file_sha256
 from vggrepro.training.run_record import read_record
 from vggrepro.training.snapshots import Paths, existing, record_beside, weight_file_of
 

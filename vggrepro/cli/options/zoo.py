@@ -59,7 +59,7 @@ def measured_as_published(goals: GoalOptions) -> tuple[GoalOptions, Expectation 
 
 def _weights(goals: GoalOptions, model: KnownModel) -> str:
     """``--weights`` under the name of the model, with a warning where they are other ones."""
-    from vggrepro.graph.metadata import file_digest
+    from vggrepro.system.file_digest import file_digest
 
     if len(goals.network.weights) != 1:
         raise OptionError(f"--zoo {model.zoo}: expected --weights FILE with it, once")

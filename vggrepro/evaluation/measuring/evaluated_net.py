@@ -18,7 +18,6 @@ from vggrepro.evaluation.measuring.pipeline import Execution, ImageSet, Pipeline
 from vggrepro.evaluation.net_files import NetFiles
 from vggrepro.evaluation.protocols import Stream, log_posteriors
 from vggrepro.graph.forward import build_forward
-from vggrepro.graph.metadata import file_sha256
 from vggrepro.graph.targets.half import in_half_precision
 from vggrepro.net import load_net
 from vggrepro.net.inspect import inspect
@@ -29,6 +28,7 @@ from vggrepro.runtime.device import parse_device
 from vggrepro.runtime.precision import prepare_precision, rules_of
 from vggrepro.runtime.session import Session
 from vggrepro.runtime.upload import CropsToBlob
+from vggrepro.system.file_digest import file_sha256
 
 MeanPixel = tuple[float, float, float]
 """The mean pixel that is subtracted: blue, green, red, 0-255."""

@@ -11,7 +11,7 @@ from typing import Any
 from vggrepro.errors import DataError
 from vggrepro.evaluation.paired import Answers
 from vggrepro.evaluation.predictions import read_answers
-from vggrepro.graph.metadata import file_sha256
+from vggrepro.system.file_digest import file_sha256
 from vggrepro.system.file_names import file_path
 
 FORMAT = 2

@@ -1,0 +1,71 @@
+"""Digests of files. One that several will ask for is computed once, beside other work."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+
+from vggrepro.errors import WeightsError
+
+PIECE = 1 << 23
+"""Bytes that are read and digested at a time. Between two pieces the thread waits for the interpreter, which
+other threads may hold for 5 ms; a piece takes as long."""
+
+Stamp = tuple[int, int]
+"""Modification time and size of a file: what changes when it is written again."""
+
+_begun: dict[Path, Future[tuple[str, Stamp]]] = {}
+"""The SHA-256 of files that threads are computing, or have computed, by absolute path."""
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes. Raises as :func:`file_digest`."""
+    return file_digest(path, "sha256")
+
+
+def file_digest(path: Path, algorithm: str) -> str:
+    """The digest of a file's bytes by an algorithm of hashlib, in hexadecimal digits. Raises WeightsError if
+    the file changes meanwhile, or has changed since :func:`digesting` began with it; OSError."""
+    begun = _begun.get(path.absolute()) if algorithm == "sha256" else None
+    digest, stamp = _read(path, algorithm, Event()) if begun is None else begun.result()
+    if _stamp(path) != stamp:
+        raise WeightsError(f"{path}: changed while it was read")
+    return digest
+
+
+@contextmanager
+def digesting(path: Path) -> Iterator[None]:
+    """Within the block a thread computes the SHA-256 of a file, and ``file_sha256`` waits for it instead of
+    reading the file again. For what is no regular file there is no thread."""
+    if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for a folder that may not be read
+        yield
+        return
+    left = Event()
+    with ThreadPoolExecutor(1) as pool:
+        _begun[path.absolute()] = pool.submit(_read, path, "sha256", left)
+        try:
+            yield
+        finally:
+            del _begun[path.absolute()]
+            left.set()
+
+
+def _read(path: Path, algorithm: str, left: Event) -> tuple[str, Stamp]:
+    """The digest, and the stamp of the file before it was read; of a part of it if nobody waits any more."""
+    digest = hashlib.new(algorithm, usedforsecurity=False)
+    stamp = _stamp(path)
+    piece = memoryview(bytearray(min(PIECE, stamp[1] + 1)))
+    with path.open("rb", buffering=0) as file:
+        while not left.is_set() and (size := file.readinto(piece)):
+            digest.update(piece[:size])
+    return digest.hexdigest(), stamp
+
+
+def _stamp(path: Path) -> Stamp:
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
