@@ -10,6 +10,7 @@ from golden_suite import ROOT
 
 from vggrepro.cli import to_caffe as command
 from vggrepro.graph.forward import to_onnx
+from vggrepro.graph.to_caffe import onnx_to_caffe
 from vggrepro.net import load_net
 
 NET = ROOT / "nets" / "mobilenet_like"
@@ -40,8 +41,8 @@ def test_a_net_that_computes_something_else_is_not_written(
         message, blobs = to_caffe(made, shapes)
         return message, {name: [array * 2 for array in arrays] for name, arrays in blobs.items()}
 
-    to_caffe = command.to_caffe
-    monkeypatch.setattr(command, "to_caffe", doubled)
+    to_caffe = onnx_to_caffe.to_caffe
+    monkeypatch.setattr(onnx_to_caffe, "to_caffe", doubled)
     sizes = ",".join(map(str, load_net(NET / "net.prototxt").inputs["data"]))
     assert command.main([str(model), "-o", str(tmp_path / "back"), "--input-shape", f"data={sizes}"]) == 1
     assert "FAILED: output" in capsys.readouterr().err
