@@ -5,7 +5,7 @@ import pytest
 from source_files import nested, write_tar
 
 from vggrepro.data.sources import TarSource
-from vggrepro.data.sources.tar_index import load_index, save_index
+from vggrepro.data.sources.tar_index import StoredKeys, load_index, save_index
 from vggrepro.errors import DataError
 
 
@@ -97,3 +97,12 @@ def test_an_index_that_lies_is_not_used(tmp_path, keys, offsets, sizes, problem)
         pytest.warns(UserWarning, match=rf"i: a damaged index .* made anew: {problem}$"),
     ):
         assert load_index(tmp_path / "i", stamp, file.fileno()) is None
+
+
+def test_stored_keys_are_a_sequence():
+    keys = StoredKeys(np.frombuffer("a.jpg\0né.jpg\0z.jpg".encode(), np.uint8))
+    assert keys == ("a.jpg", "né.jpg", "z.jpg")
+    assert keys != ("a.jpg",)
+    assert (keys[-1], keys[1:], next(reversed(keys))) == ("z.jpg", ("né.jpg", "z.jpg"), "z.jpg")
+    with pytest.raises(IndexError):
+        keys[3]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -34,7 +34,7 @@ class TarSource(Source):
     """Image members of an uncompressed tar, sorted by key, with their place in the file."""
 
     path: Path
-    keys: tuple[str, ...]
+    keys: Sequence[str]
     offsets: npt.NDArray[np.int64]
     sizes: npt.NDArray[np.int64]
     file: IO[bytes]
