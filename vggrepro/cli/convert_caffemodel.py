@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,13 +29,6 @@ if TYPE_CHECKING:
     from vggrepro.cli.recognised import Recognised
     from vggrepro.graph.model import Graph
     from vggrepro.net import Net
-
-OTHER_FORMATS = (
-    *(".pb", ".pbtxt", ".tflite", ".keras", ".pt", ".pth", ".mlmodel", ".trt", ".engine", ".ort"),
-    *(".param", ".bin", ".h5", ".hdf5", ".npy", ".npz", ".json"),
-)
-"""Names of files that programs take for something else than an ONNX model."""
-
 
 _EXAMPLES = (
     "deploy.prototxt weights.caffemodel -o model.onnx --verify",
@@ -170,6 +161,7 @@ def _convert(options: ConvertOptions, command: Sequence[str]) -> int:
     from vggrepro.cli.conversion_check import Conversion
     from vggrepro.cli.net_to_convert import check_order
     from vggrepro.cli.recognised import recognise
+    from vggrepro.cli.written_model import check_name
     from vggrepro.graph.targets.table import target_named
     from vggrepro.net.transforms.fold_batchnorm import fold_batchnorm
 
@@ -178,7 +170,7 @@ def _convert(options: ConvertOptions, command: Sequence[str]) -> int:
         refuse_without("--verify", verification, "device")
         if not verification.verify_with:
             refuse_without("--verify", verification, "input", "tolerance", "json")
-    _check_name(options)
+    check_name(options.output)
     options, caffemodel = _with_files(options)
     check_order(options.net.prototxt, caffemodel)
     preprocessing = options.preprocessing.embedded()
@@ -281,16 +273,6 @@ def _graph(options: ConvertOptions, conversion: Conversion, outputs: Sequence[st
         extra_metadata=options.preprocessing.noted(),
         preprocessing=conversion.preprocessing,
     )
-
-
-def _check_name(options: ConvertOptions) -> None:
-    """Raises OptionError for a name that says another format, OSError for one in a folder that is none."""
-    path = options.output
-    if not path.parent.is_dir():
-        number = errno.ENOTDIR if path.parent.exists() else errno.ENOENT
-        raise OSError(number, os.strerror(number), str(path))
-    if path.suffix.lower() in OTHER_FORMATS:
-        raise OptionError(f"{path}: what is written is an ONNX model, expected a name that ends in .onnx")
 
 
 def _failed_blobs(report: dict[str, Any]) -> list[str]:

@@ -24,7 +24,7 @@ from vggrepro.cli.options.images import (
 )
 from vggrepro.cli.options.mean import MeanAs, MeanOption, add_channel_order_option
 from vggrepro.cli.options.net import NetOptions, add_net_options
-from vggrepro.cli.options.pictures import PictureOptions, add_picture_options
+from vggrepro.cli.options.pictures import PictureOptions, add_picture_options, add_zoom_option
 from vggrepro.cli.options.read import Options, read
 from vggrepro.cli.options.refuse import refuse_without
 from vggrepro.cli.options.results import add_output_option, check_outputs
@@ -40,18 +40,10 @@ from vggrepro.data.augment import ILSVRC_PCA, Augmentation, Offsets
 from vggrepro.data.decode import ENDS_EARLY, Exif
 from vggrepro.data.preprocess import ChannelOrder, Kernel
 from vggrepro.errors import DataError
-from vggrepro.evaluation.image_posteriors import image_files
-from vggrepro.evaluation.measuring.evaluated_net import load_network
-from vggrepro.evaluation.measuring.pipeline import ImageSet
 from vggrepro.evaluation.measuring.rescaled_image import read_rescaled
 from vggrepro.evaluation.protocols import Member
-from vggrepro.net import load_net
 from vggrepro.pictures.augmentation_grid import augmented_crops
-from vggrepro.pictures.feature_sheet import feature_sheet
-from vggrepro.pictures.net_layout import net_layout
-from vggrepro.pictures.net_svg import net_svg
 from vggrepro.pictures.sheet import grid, write_png
-from vggrepro.pictures.value_tiles import filter_tiles, first_filters
 from vggrepro.pictures.view_sheet import view_sheet
 from vggrepro.system.atomic import replacing
 from vggrepro.system.terminal import printable
@@ -91,6 +83,8 @@ class ViewsOptions(_Picture):
     pictures: PictureOptions
 
     def show(self) -> str:
+        from vggrepro.evaluation.image_posteriors import image_files
+
         scales = self.scales or SCALES
         image = read_rescaled(image_files([self.image]), 0, scales, self.pictures.reading)
         if image.truncated:
@@ -117,6 +111,8 @@ class CropsOptions(_Picture):
     colour_std: float = 0.1
 
     def show(self) -> str:
+        from vggrepro.evaluation.image_posteriors import image_files
+
         if self.colour == "none":
             refuse_without("a --colour that shifts", self, "colour_std")
         augmentation = Augmentation(
@@ -145,6 +141,9 @@ class FiltersOptions(_Picture):
     channel_order: ChannelOrder
 
     def show(self) -> str:
+        from vggrepro.net import load_net
+        from vggrepro.pictures.value_tiles import filter_tiles, first_filters
+
         name, filters = first_filters(load_net(self.prototxt, self.weights))
         shown = filter_tiles(filters, self.channel_order)
         write_png(self.output, grid(shown.tiles, zoom=self.zoom))
@@ -169,6 +168,11 @@ class FeaturesOptions(_Picture):
     scale: float
 
     def show(self) -> str:
+        from vggrepro.evaluation.image_posteriors import image_files
+        from vggrepro.evaluation.measuring.evaluated_net import load_network
+        from vggrepro.evaluation.measuring.pipeline import ImageSet
+        from vggrepro.pictures.feature_sheet import feature_sheet
+
         named = NetworkOptions((self.weights,), (self.prototxt,), None, self.mean, self.mean_as)
         (files,), mean = replace(named, channel_order=self.channel_order).files(embedded=False)
         network = load_network(files, mean, self.blob)
@@ -188,6 +192,9 @@ class DrawingOptions(_Picture):
     net: NetOptions
 
     def show(self) -> str:
+        from vggrepro.pictures.net_layout import net_layout
+        from vggrepro.pictures.net_svg import net_svg
+
         layout = net_layout(self.net.load(None, fill=False))
         svg = net_svg(layout, Path(self.net.prototxt).name)
         with replacing(self.output) as file:
@@ -247,7 +254,7 @@ def parser() -> Parser:
     )
     _add_files(filters)
     add_channel_order_option(filters)
-    _add_zoom(filters, 8)
+    add_zoom_option(filters, 8)
     features = pictures.add_parser(
         "features", help="a blob's feature maps for an image", examples=(_EXAMPLES["features"],)
     )
@@ -271,7 +278,7 @@ def _add_features_options(options: Options) -> None:
     add_view_options(options, "8/7 of the net's input: 256 for 224", "no")
     add_input_options(options)
     add_picture_options(options)
-    _add_zoom(options, 1)
+    add_zoom_option(options, 1)
 
 
 def _add_crops_options(options: Options) -> None:
@@ -304,14 +311,4 @@ def _add_files(options: Options) -> None:
 def _add_crop(options: Options) -> None:
     options.add_argument(
         "--crop", type=positive, default=_CROP, metavar="PIXELS", help="side of the crops (default: 224)"
-    )
-
-
-def _add_zoom(options: Options, default: int) -> None:
-    options.add_argument(
-        "--zoom",
-        type=positive,
-        default=default,
-        metavar="N",
-        help="pixels of the picture for each value, across and down (default: %(default)s)",
     )

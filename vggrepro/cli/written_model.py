@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import sys
 import tempfile
@@ -12,10 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from vggrepro.cli.options.deployment import DeploymentOptions
+from vggrepro.errors import OptionError
 from vggrepro.graph.metadata import add_metadata
 from vggrepro.graph.model import Graph
 from vggrepro.system.terminal import printable
 from vggrepro.verify.runtimes.written import BuildGraph, Example, RuntimeCheck, check_written, installed
+
+OTHER_FORMATS = (
+    *(".pb", ".pbtxt", ".tflite", ".keras", ".pt", ".pth", ".mlmodel", ".trt", ".engine", ".ort"),
+    *(".param", ".bin", ".h5", ".hdf5", ".npy", ".npz", ".json"),
+)
+"""Names of files that programs take for something else than an ONNX model."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +37,15 @@ class RuntimeChecks:
     build: BuildGraph
     tell: Callable[[Sequence[RuntimeCheck]], Mapping[str, str]] = lambda _: {}
     """What the model's metadata says of the checks."""
+
+
+def check_name(path: Path) -> None:
+    """Raises OptionError for a name that says another format, OSError for one in a folder that is none."""
+    if not path.parent.is_dir():
+        number = errno.ENOTDIR if path.parent.exists() else errno.ENOENT
+        raise OSError(number, os.strerror(number), str(path))
+    if path.suffix.lower() in OTHER_FORMATS:
+        raise OptionError(f"{path}: what is written is an ONNX model, expected a name that ends in .onnx")
 
 
 def write_model(graph: Graph, path: Path, options: DeploymentOptions) -> None:

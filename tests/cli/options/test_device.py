@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
+from typing import get_args
+
 import pytest
 
-from vggrepro.cli.options.device import placed
+from vggrepro.cli.options.device import add_precision_option, placed
+from vggrepro.emit import Precision
 from vggrepro.system.ranks import Alone
 
 
@@ -25,3 +29,10 @@ def test_cuda_is_one_gpu_a_rank_and_a_number_is_that_gpu(
     device: str, rank: int, ranks: int, place: str
 ) -> None:
     assert placed(device, Alone(rank, ranks, rank)) == place
+
+
+def test_every_precision_is_offered() -> None:
+    parser = argparse.ArgumentParser()
+    add_precision_option(parser)
+    (precision,) = (action for action in parser._actions if action.dest == "precision")
+    assert tuple(precision.choices or ()) == get_args(Precision)

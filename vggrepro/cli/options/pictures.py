@@ -12,6 +12,7 @@ from vggrepro.cli.options.images import (
     add_max_pixels_option,
 )
 from vggrepro.cli.options.read import Options
+from vggrepro.cli.options.values import positive
 from vggrepro.data.decode import Exif
 from vggrepro.data.preprocess import Centre, Kernel, Resize
 from vggrepro.evaluation.measuring.rescaled_image import ImageReading
@@ -54,4 +55,15 @@ def add_geometry_options(options: Options) -> None:
         choices=get_args(Centre),
         default=PictureOptions.centre,
         help="the centre crop of an odd margin: rounded down, or up as in the authors' demo (default: floor)",
+    )
+
+
+def add_zoom_option(options: Options, default: int) -> None:
+    """Add ``--zoom``."""
+    options.add_argument(
+        "--zoom",
+        type=positive,
+        default=default,
+        metavar="N",
+        help="pixels of the picture for each value, across and down (default: %(default)s)",
     )
