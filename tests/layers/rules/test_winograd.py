@@ -134,7 +134,7 @@ def check_forward(map_: Correlation, seed: int, free: Sequence[int] = (), share:
 def plain_correlation(map_: Correlation, x: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """In float64, tap by tap."""
     (p, q), (height, width) = map_.windows.pad, map_.y[2:]
-    padded = np.pad(np.float64(x), [(0, 0), (0, 0), (p, p), (q, q)])
+    padded = np.pad(np.asarray(x, np.float64), [(0, 0), (0, 0), (p, p), (q, q)])
     return sum(
         np.einsum("nchw,kc->nkhw", padded[:, :, i : i + height, j : j + width], weight[:, :, i, j])
         for i, j in np.ndindex(3, 3)
