@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vggrepro.cli.fed_array import read_array
 from vggrepro.errors import NetError
 from vggrepro.graph.embedded_preprocessing import Preprocessing, image_input, with_preprocessing
 from vggrepro.graph.forward import build_forward
@@ -101,12 +102,7 @@ class Conversion:
         if len(inputs) != 1:
             raise NetError(f"--input: the net has {len(inputs)} inputs ({', '.join(inputs)}), not one")
         ((name, shape),) = inputs.items()
-        try:
-            array = np.load(path, allow_pickle=False)
-        except ValueError as error:
-            raise NetError(f"{path}: not a .npy file: {error}") from error
-        if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
-            raise NetError(f"{path}: expected one array of numbers in a .npy file")
+        array = read_array(path)
         images = {}
         if self.preprocessing is not None:
             if array.dtype != np.uint8 or array.ndim != 4:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from vggrepro.cli.fed_array import read_array
 from vggrepro.cli.options.net import NetOptions
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.results import check_outputs
@@ -124,12 +125,7 @@ def _given(net: Net, entries: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
         if blob not in net.inputs:
             there = f"it has {', '.join(net.inputs)}{did_you_mean(blob, net.inputs)}"
             raise OptionError(f"--feed {entry}: the net has no input {blob!r}; {there}")
-        try:
-            array = np.load(file, allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            raise NetError(f"{file}: not a .npy file: {error}") from error
-        if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
-            raise NetError(f"{file}: expected one array of numbers in a .npy file")
+        array = read_array(file)
         if array.shape != net.inputs[blob]:
             raise NetError(f"{file}: shape {array.shape}, expected {net.inputs[blob]} for input {blob!r}")
         arrays[blob] = array.astype(np.float32)

@@ -47,12 +47,12 @@ def _rows(curves: Curves, times: Points, outputs: Mapping[str, Mapping[int, floa
     return rows
 
 
-def table_csv(rows: Sequence[Row], delimiter: str = ",") -> str:
+def table_csv(rows: Sequence[Row], delimiter: str = ",", end: str = "\n") -> str:
     """Rows of the same columns as CSV, with a line of the columns' names; nothing without rows. What is not
-    known is ``nan``."""
+    known is ``nan``; each line ends in ``end``."""
     text = io.StringIO(newline="")
     if rows:
-        writer = csv.DictWriter(text, list(rows[0]), delimiter=delimiter, lineterminator="\n")
+        writer = csv.DictWriter(text, list(rows[0]), delimiter=delimiter, lineterminator=end)
         writer.writeheader()
         writer.writerows(rows)
     return text.getvalue()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +14,7 @@ from vggrepro.cli.options.read import read
 from vggrepro.cli.run import Parser
 from vggrepro.errors import ParseError
 from vggrepro.system.atomic import replacing
+from vggrepro.training.log_tables import table_csv
 
 Row = dict[str, float]
 
@@ -135,11 +134,7 @@ def _write(path: Path, rows: list[Row], options: LogOptions) -> None:
         if options.verbose:
             print(f"Not writing {path}; no lines to write")
         return
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, rows[0].keys(), delimiter=options.delimiter)
-    writer.writeheader()
-    writer.writerows(rows)
     with replacing(path) as file:
-        file.write(text.getvalue().encode())
+        file.write(table_csv(rows, options.delimiter, end="\r\n").encode())
     if options.verbose:
         print(f"Wrote {path}")
