@@ -36,4 +36,4 @@ def _processor() -> str:
 def version_of(python: str, module: str) -> str:
     """The version of a module that another interpreter has."""
     command = [python, "-c", f"import {module}; print({module}.__version__)"]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split("-")[0].strip()

@@ -1,7 +1,7 @@
-"""VGG-16 in one runtime, forward, when asked: ``forward_run.py RUNTIME MODEL SHAPE THREADS``.
+"""VGG-16 in one runtime, forward, when asked: ``forward_run.py RUNTIME MODEL SHAPE THREADS SCORES``.
 
 Runs under the runtime's own interpreter. MODEL is a folder with model.onnx, weights.npz (the parameters in
-the net's order) and, for this package, its Caffe files. Each turn answers the sum of the scores.
+the net's order) and, for this package, its Caffe files. SCORES is where the first run's go.
 """
 
 from __future__ import annotations
@@ -18,6 +18,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from turns import serve
 
 Array = np.ndarray[Any, Any]
+
+
+def image_of(shape: tuple[int, ...]) -> Array:
+    """The input, the same for every runtime."""
+    return np.random.default_rng(1).standard_normal(shape, np.float32)
 
 
 def vggrepro(folder: Path, image: Array, threads: int) -> Callable[[], Array]:
@@ -92,11 +97,11 @@ def torch_compile(folder: Path, image: Array, threads: int) -> Callable[[], Arra
 RUNTIMES = {run.__name__: run for run in (vggrepro, onnxruntime, opencv, openvino, torch, torch_compile)}
 
 
-def main(runtime: str, model: str, shape: str, threads: str) -> int:
+def main(runtime: str, model: str, shape: str, threads: str, scores: str) -> int:
     sizes = tuple(int(size) for size in shape.split(","))
-    image = np.random.default_rng(1).standard_normal(sizes, np.float32)
-    run = RUNTIMES[runtime](Path(model), image, int(threads))
-    return serve(lambda: float(np.float64(run()).sum()))
+    run = RUNTIMES[runtime](Path(model), image_of(sizes), int(threads))
+    np.save(scores, run())
+    return serve(lambda: float(run().sum()))
 
 
 if __name__ == "__main__":
