@@ -31,7 +31,9 @@ def test_a_row_says_what_becomes_of_its_field(row):
             f.name for f in fields_of(layer).values() if f.message_type and f.message_type.name == parameter
         )
         parse, written = text.parse_net, f"layer {{ {holder} {{ %s }} }}"
-    value = VALUES.get(row.type, "1")
+    value = VALUES.get(row.type, "3")
+    if value == row.neutral:
+        value = "false"
     given = written % (f"{row.field} {value}" if row.type == "message" else f"{row.field}: {value}")
     with pytest.raises(UnknownFieldError, match=f'no field named "{row.field}"'):
         parse(given)
@@ -41,6 +43,36 @@ def test_a_row_says_what_becomes_of_its_field(row):
     else:
         with pytest.warns(UserWarning, match=rf"{parameter}\.{row.field} "):
             parse(given, allow_unknown=True)
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ("convolution_param { num_output: 1 pad_type: 0 relu: false saturate: None }", "pad_type"),
+        ("convolution_param { input_scale: 1.0 dis_mode: f # no\n gen_mode: 0 }", "input_scale"),
+        (
+            "batch_norm_param { add_eps_before_sqrt: True update_global_stats: 1 stats_batch_size: 0 }",
+            "add_eps",
+        ),
+        ("loss_param { label_smoothing: 0.0 }", "label_smoothing"),
+    ],
+)
+def test_the_default_of_a_refused_field_changes_nothing(field, message):
+    with pytest.raises(UnknownFieldError, match=message):
+        text.parse_net(f"layer {{ {field} }}")
+    with pytest.warns(UserWarning, match=message):
+        text.parse_net(f"layer {{ {field} }}", allow_unknown=True)
+
+
+def test_a_refused_field_says_which_value_it_may_have():
+    with pytest.raises(UnknownFieldError, match="another rule of padding unless it is 0"):
+        text.parse_net("layer { pooling_param { pad_type: 1 } }", allow_unknown=True)
+
+
+@pytest.mark.parametrize("holder", ["concat_param", "eltwise_param", "inner_product_param", "scale_param"])
+def test_an_engine_is_harmless_wherever_it_stands(holder):
+    with pytest.warns(UserWarning, match=r"\.engine "):
+        text.parse_net(f"layer {{ {holder} {{ engine: MKLDNN }} }}", allow_unknown=True)
 
 
 def test_rows_are_there_once_and_of_messages_that_exist():

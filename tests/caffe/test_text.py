@@ -88,8 +88,8 @@ def test_the_error_names_all_fields_and_what_is_known_of_them():
         text.parse_net(written, "x.prototxt", allow_unknown=True)
     assert str(caught.value) == (
         'x.prototxt:1:25: Message type "caffe.PoolingParameter" has no field named "pad_type";'
-        " synopsys-caffe: another rule of padding, so it is not left out; also PoolingParameter.a,"
-        " PoolingParameter.b, PoolingParameter.c and 1 more"
+        " synopsys-caffe: another rule of padding unless it is 0, so it is not left out; also"
+        " PoolingParameter.a, PoolingParameter.b, PoolingParameter.c and 1 more"
     )
 
 

@@ -289,6 +289,32 @@ def test_padding_of_each_side(
     check_gradient(layer, [x], most=10)
 
 
+@some
+@given(
+    st.integers(1, 4),
+    st.integers(1, 3),
+    st.integers(0, 3),
+    st.booleans(),
+    st.integers(0, 2**32 - 1),
+)
+def test_averages_of_the_image_alone(kernel: int, stride: int, pad: int, up: bool, seed: int) -> None:
+    """Intel Caffe's ``avg_include_pad: false``: the mean of what is in the window, without padding."""
+    pad = min(pad, kernel - 1)
+    assume(pad or stride <= kernel)  # no window wholly behind the end
+    x = tie_free(np.random.default_rng(seed), (2, 3, 7, 9))
+    window = f"kernel_size: {kernel} stride: {stride} pad: {pad} round_mode: {'CEIL' if up else 'FLOOR'}"
+    layer = pooling(f"{window} avg_include_pad: false", "AVE")
+    assert pooling(f"{window} avg_include_pad: true", "AVE") == pooling(window, "AVE")
+    (y,) = check_forward(layer, [x])
+    for i, j in np.ndindex(*y.shape[2:]):
+        rows, columns = (
+            slice(max(at * stride - pad, 0), min(at * stride - pad + kernel, size))
+            for at, size in zip((i, j), x.shape[2:], strict=True)
+        )
+        np.testing.assert_allclose(y[:, :, i, j], x[:, :, rows, columns].mean((2, 3)), rtol=1e-5, atol=1e-6)
+    check_gradient(layer, [x], most=10)
+
+
 def test_padding_by_side_and_by_axis_exclude_one_another() -> None:
     with pytest.raises(NetError, match="Either pad or pad_l/r/t/b"):
         pooling("kernel_size: 3 pad: 1 pad_l: 1")

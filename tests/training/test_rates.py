@@ -64,6 +64,28 @@ def test_negative_gamma_is_refused(policy: str) -> None:
         learning_rate(param, 3, 0)
 
 
+def test_the_rate_warms_up_in_a_straight_line() -> None:
+    """Intel Caffe: from warmup_start_lr to base_lr; the steps of multistep count from then on."""
+    written = 'base_lr: 1.6 lr_policy: "multistep" gamma: 0.1 stepvalue: 2 stepvalue: 9'
+    param = parse_solver(f"{written} warmup_iter: 4 warmup_start_lr: 0.4")
+    assert [learning_rate(param, t, 0) for t in range(5)] == pytest.approx([0.4, 0.7, 1.0, 1.3, 1.6])
+    assert [next_step(param, t, 0) for t in range(5)] == [0, 0, 0, 0, 1]
+    assert learning_rate(param, 4, 1) == pytest.approx(0.16)
+
+
+def test_multifixed_has_a_rate_for_each_stage() -> None:
+    """Intel Caffe: a stage's last iteration belongs to it, and the last rate stays."""
+    param = parse_solver(
+        'lr_policy: "multifixed" stagelr: 0.5 stagelr: 0.25 stagelr: 0.125'
+        " stageiter: 2 stageiter: 4 stageiter: 6"
+    )
+    rates = [learning_rate(param, t, 0) for t in range(9)]
+    assert rates == [0.5, 0.5, 0.5, 0.25, 0.25, 0.125, 0.125, 0.125, 0.125]
+    for stages in ("", "stagelr: 1", "stagelr: 1 stageiter: 2 stageiter: 3"):
+        with pytest.raises(SolverError, match="needs a stagelr for each stageiter, got"):
+            learning_rate(parse_solver(f'lr_policy: "multifixed" {stages}'), 0, 0)
+
+
 def test_missing_parameters_are_named() -> None:
     with pytest.raises(SolverError, match="needs stepsize > 0, got 0"):
         learning_rate(parse_solver('base_lr: 1 lr_policy: "step" gamma: 0.5'), 3, 0)

@@ -42,6 +42,8 @@ class ForkField:
     origin: str
     """The fork, or several."""
     verdict: Verdict
+    neutral: str | None
+    """The value of a refused field that changes nothing: its fork's default; None where it is not known."""
     rule: str
     """What the field does, where it is understood; else why it is harmless or refused."""
 
@@ -53,8 +55,11 @@ def fork_fields() -> dict[tuple[str, str], ForkField]:
     rows = [line.split("\t") for line in text.splitlines() if not line.startswith("#")][1:]
     table = {}
     for message, field, number, kind, origin, given, rule in rows:
-        (verdict,) = (known for known in get_args(Verdict) if known == given)
-        table[message, field] = ForkField(message, field, number, kind, origin, verdict, rule)
+        word, _, neutral = given.partition(" but for ")
+        (verdict,) = (known for known in get_args(Verdict) if known == word)
+        table[message, field] = ForkField(
+            message, field, number, kind, origin, verdict, neutral or None, rule
+        )
     return table
 
 
@@ -64,10 +69,26 @@ def is_harmless(unknown: UnknownField) -> bool:
         return unknown.field in HARMLESS_ENUMS
     message = unknown.message_type.rpartition(".")[2]
     row = fork_fields().get((message, unknown.field))
-    return message in HARMLESS_MESSAGES if row is None else row.verdict == "harmless"
+    if row is None:
+        return message in HARMLESS_MESSAGES or unknown.field == "engine"  # Intel's Caffe has one in most
+    return row.verdict == "harmless" or (row.neutral is not None and _equal(unknown.written, row.neutral))
+
+
+_TRUTHS = {"True": "true", "t": "true", "1": "true", "False": "false", "f": "false", "0": "false"}
+"""Other spellings of what is true and false."""
+
+
+def _equal(written: str, neutral: str) -> bool:
+    """Whether a value as a file has it is the one that the table names."""
+    try:
+        return float(written) == float(neutral)
+    except ValueError:
+        return _TRUTHS.get(written, written) == neutral
 
 
 def why_not(unknown: UnknownField) -> str:
     """What the table says of a field that is refused; else what is to be feared."""
     row = fork_fields().get((unknown.message_type.rpartition(".")[2], unknown.field))
-    return "it may change what is computed" if row is None else f"{row.origin}: {row.rule}"
+    if row is None:
+        return "it may change what is computed"
+    return f"{row.origin}: {row.rule}" + ("" if row.neutral is None else f" unless it is {row.neutral}")

@@ -189,6 +189,12 @@ class SolverParameter(_Message):
     layer_wise_reduce: bool
     @property
     def weights(self) -> RepeatedScalar[str]: ...
+    warmup_iter: int
+    warmup_start_lr: float
+    @property
+    def stagelr(self) -> RepeatedScalar[float]: ...
+    @property
+    def stageiter(self) -> RepeatedScalar[int]: ...
     def __init__(self, *,
         net: str | None = None, net_param: NetParameter | None = None, train_net: str | None = None,
         test_net: Iterable[str] | None = None, train_net_param: NetParameter | None = None,
@@ -206,7 +212,9 @@ class SolverParameter(_Message):
         random_seed: int | None = None, type: str | None = None, delta: float | None = None,
         momentum2: float | None = None, rms_decay: float | None = None, debug_info: bool | None = None,
         snapshot_after_train: bool | None = None, solver_type: int | None = None,
-        layer_wise_reduce: bool | None = None, weights: Iterable[str] | None = None
+        layer_wise_reduce: bool | None = None, weights: Iterable[str] | None = None,
+        warmup_iter: int | None = None, warmup_start_lr: float | None = None,
+        stagelr: Iterable[float] | None = None, stageiter: Iterable[int] | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "net", "net_param", "train_net", "train_net_param", "train_state", "test_interval",
@@ -214,7 +222,7 @@ class SolverParameter(_Message):
         "iter_size", "lr_policy", "gamma", "power", "momentum", "weight_decay", "regularization_type",
         "stepsize", "clip_gradients", "snapshot", "snapshot_prefix", "snapshot_diff", "snapshot_format",
         "solver_mode", "device_id", "random_seed", "type", "delta", "momentum2", "rms_decay", "debug_info",
-        "snapshot_after_train", "solver_type", "layer_wise_reduce"
+        "snapshot_after_train", "solver_type", "layer_wise_reduce", "warmup_iter", "warmup_start_lr"
     ]) -> bool: ...
 
 class SolverState(_Message):
@@ -1018,17 +1026,19 @@ class PoolingParameter(_Message):
     pad_r: int
     pad_t: int
     pad_b: int
+    avg_include_pad: bool
     def __init__(self, *,
         pool: int | None = None, pad: int | None = None, pad_h: int | None = None, pad_w: int | None = None,
         kernel_size: int | None = None, kernel_h: int | None = None, kernel_w: int | None = None,
         stride: int | None = None, stride_h: int | None = None, stride_w: int | None = None,
         engine: int | None = None, global_pooling: bool | None = None, round_mode: int | None = None,
         ceil_mode: bool | None = None, pad_l: int | None = None, pad_r: int | None = None,
-        pad_t: int | None = None, pad_b: int | None = None
+        pad_t: int | None = None, pad_b: int | None = None, avg_include_pad: bool | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "pool", "pad", "pad_h", "pad_w", "kernel_size", "kernel_h", "kernel_w", "stride", "stride_h",
-        "stride_w", "engine", "global_pooling", "round_mode", "ceil_mode", "pad_l", "pad_r", "pad_t", "pad_b"
+        "stride_w", "engine", "global_pooling", "round_mode", "ceil_mode", "pad_l", "pad_r", "pad_t", "pad_b",
+        "avg_include_pad"
     ]) -> bool: ...
 
 class PowerParameter(_Message):

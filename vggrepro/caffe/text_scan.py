@@ -42,6 +42,8 @@ class UnknownField:
     """Where name and value lie in the text."""
     message: bool
     """Whether what the field holds is in braces."""
+    written: str
+    """What the field holds, as it stands in the text."""
 
     def __str__(self) -> str:
         lacks = f'has no field named "{self.field}"'
@@ -58,7 +60,8 @@ def unknown_fields(text: str, descriptor: Descriptor) -> Iterator[UnknownField]:
         line, column = places.of(found.place)
         span = range(found.start, found.end)
         name = found.owner.full_name
-        yield UnknownField(line, column, name, found.field, found.value, span, found.message)
+        written = text[found.start + len(found.field) : found.end].lstrip().removeprefix(":").strip()
+        yield UnknownField(line, column, name, found.field, found.value, span, found.message, written)
 
 
 def undecodable_string(text: str) -> tuple[int, int] | None:

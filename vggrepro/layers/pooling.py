@@ -58,6 +58,9 @@ class Pooling(Layer[PoolingSaved]):
     """Behind the last ones, where it is not ``pad`` (synopsys-caffe)."""
     round_up: bool = True
     masked: bool = False
+    image_only: bool = False
+    """Whether an average divides by the elements of the image in its window alone (Intel Caffe's
+    ``avg_include_pad: false``)."""
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> Pooling:
@@ -72,6 +75,7 @@ class Pooling(Layer[PoolingSaved]):
             round_up=_rounds_up(p),
             tops=len(param.top),
             behind=None if edges is None else edges[1],
+            image_only=not p.avg_include_pad,
         )
 
     @classmethod
@@ -84,6 +88,7 @@ class Pooling(Layer[PoolingSaved]):
         round_up: bool = True,
         tops: int = 1,
         behind: tuple[int, int] | None = None,
+        image_only: bool = False,
     ) -> Pooling:
         """A layer with the checks of Caffe's ``LayerSetUp``."""
         if method == "STOCHASTIC":
@@ -98,7 +103,7 @@ class Pooling(Layer[PoolingSaved]):
             for axis, p, k in zip("hw", pads, kernel or (), strict=False) if any(pads) else ():
                 if p >= k:
                     raise NetError(f"Check failed: pad_{axis}_ < kernel_{axis}_ ({p} vs. {k})")
-        return cls(method, kernel, stride, pad, behind, round_up, masked=tops > 1)
+        return cls(method, kernel, stride, pad, behind, round_up, tops > 1, image_only)
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         """DEVIATION: where no window fits, Caffe goes on with an empty blob; here it is an error."""
@@ -137,7 +142,7 @@ class Pooling(Layer[PoolingSaved]):
             return AxisWindows(height, 1, 0, 0), AxisWindows(width, 1, 0, 0)
         rule = {"round_up": self.round_up, "clip": self._clips}
         return tuple(
-            AxisWindows(k, s, p, pool_end_pad(dims[axis], k, s, p, **rule, behind=b), b)
+            AxisWindows(k, s, p, pool_end_pad(dims[axis], k, s, p, **rule, behind=b), b, self.image_only)
             for axis, k, s, p, b in self._axes(self.kernel)
         )
 
@@ -215,9 +220,14 @@ class Pooling(Layer[PoolingSaved]):
     def _divisors(self, shape: Shape) -> Array:
         """What each window's sum is divided by, (H', W'); infinite where a window has no element."""
         heights, widths = self._spans(shape)
-        padded = np.outer([s.padded for s in heights], [s.padded for s in widths]).astype(np.float64)
+        rows, columns = ([self._counted(s) for s in spans] for spans in (heights, widths))
+        counted = np.outer(rows, columns).astype(np.float64)
         empty = np.logical_or.outer([s.end <= s.begin for s in heights], [s.end <= s.begin for s in widths])
-        return np.where(empty, np.inf, padded)
+        return np.where(empty, np.inf, counted)
+
+    def _counted(self, span: Span) -> int:
+        """The elements along an axis by which a window's average divides."""
+        return span.end - span.begin if self.image_only else span.padded
 
     def _spans(self, shape: Shape) -> list[list[Span]]:
         return [
@@ -236,7 +246,8 @@ class Pooling(Layer[PoolingSaved]):
                 window = x[:, :, row.begin : row.end, column.begin : column.end]
                 if self.method == "AVE":
                     with np.errstate(invalid="ignore"):
-                        tops[0][:, :, i, j] = window.sum((2, 3)) / np.float64(row.padded * column.padded)
+                        number = np.float64(self._counted(row) * self._counted(column))
+                        tops[0][:, :, i, j] = window.sum((2, 3)) / number
                     continue
                 tops[0][:, :, i, j] = window.max((2, 3), initial=LOWEST)
                 if self.masked:

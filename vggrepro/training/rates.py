@@ -9,7 +9,7 @@ import numpy as np
 
 from vggrepro.errors import SolverError
 
-POLICIES = ("fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid", "plateau")
+POLICIES = ("fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid", "plateau", "multifixed")
 
 DECAYING = ("step", "exp", "inv", "multistep", "sigmoid")
 """Those in which Caffe checks gamma."""
@@ -31,6 +31,9 @@ def learning_rate(param: Any, iteration: int, current_step: int) -> float:
 def _rate(param: Any, iteration: int, current_step: int) -> Any:
     base, gamma, power = (np.float32(getattr(param, name)) for name in ("base_lr", "gamma", "power"))
     policy, one, t = param.lr_policy, np.float32(1), np.float32(iteration)
+    if _warms_up(param, iteration):
+        warm, start = np.float32(param.warmup_iter), np.float32(param.warmup_start_lr)
+        return (t * base + (warm - t) * start) / warm
     if policy == "fixed":
         return base
     if policy == "step":
@@ -45,7 +48,25 @@ def _rate(param: Any, iteration: int, current_step: int) -> Any:
         return base * (one - t / np.float32(_positive(param, "max_iter"))) ** power
     if policy == "sigmoid":
         return base * (one / (one + np.exp(-gamma * (t - np.float32(_positive(param, "stepsize"))))))
+    if policy == "multifixed":
+        return _stage_rate(param, iteration)
     raise SolverError(f"Unknown learning rate policy: {policy}; known are {', '.join(POLICIES)}")
+
+
+def _warms_up(param: Any, iteration: int) -> bool:
+    """Whether the rate still grows to ``base_lr`` (Intel Caffe)."""
+    return iteration < int(param.warmup_iter)
+
+
+def _stage_rate(param: Any, iteration: int) -> float:
+    """Intel Caffe: the rate of the first stage that ends at ``iteration`` or later; behind all, the last."""
+    rates, ends = list(param.stagelr), list(param.stageiter)
+    if not len(rates) == len(ends) > 0:
+        raise SolverError(
+            "lr_policy 'multifixed' needs a stagelr for each stageiter,"
+            f" got {len(rates)} stagelr and {len(ends)} stageiter"
+        )
+    return float(next((rate for rate, end in zip(rates, ends, strict=True) if iteration <= end), rates[-1]))
 
 
 def _positive(param: Any, name: str) -> int:
@@ -60,8 +81,11 @@ def next_step(param: Any, iteration: int, current_step: int) -> int:
 
     ``step`` counts by time. ``multistep`` goes one step further once ``iteration`` has reached the next
     stepvalue, at most one at a time: ask once an iteration. The steps of ``plateau`` are taken by the
-    training loop. The other policies count none. Raises SolverError for ``step`` without a stepsize.
+    training loop. The other policies count none, and none counts while the rate warms up. Raises SolverError
+    for ``step`` without a stepsize.
     """
+    if _warms_up(param, iteration):
+        return current_step
     if param.lr_policy == "step":
         return iteration // _positive(param, "stepsize")
     if param.lr_policy == "multistep" and current_step < len(param.stepvalue):

@@ -39,13 +39,17 @@ def test_maxima_and_averages(
 
 @pytest.mark.parametrize("rows", CASES)
 @pytest.mark.parametrize("columns", CASES)
+@pytest.mark.parametrize("image_only", [False, True])
 def test_on_cuda_no_average_has_padding(
-    rows: tuple[int, int, int, int], columns: tuple[int, int, int, int]
+    rows: tuple[int, int, int, int], columns: tuple[int, int, int, int], image_only: bool
 ) -> None:
     """Axes with other windows, of which one or both may hang over the end."""
     clip = rows[3] > 0 or columns[3] > 0
     ends = [pool_end_pad(*axis, round_up=True, clip=clip) for axis in (rows, columns)]
-    windows = [AxisWindows(*axis[1:], end) for axis, end in zip((rows, columns), ends, strict=True)]
+    windows = [
+        AxisWindows(*axis[1:], end, image_only=image_only)
+        for axis, end in zip((rows, columns), ends, strict=True)
+    ]
     x = np.random.default_rng(0).standard_normal((2, 3, rows[0], columns[0])).astype(np.float32)
     results = []
     for device in RULES:

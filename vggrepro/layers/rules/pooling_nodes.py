@@ -21,13 +21,15 @@ LOWEST = -3.4028234663852886e38
 
 class AxisWindows(NamedTuple):
     """The windows along one axis: they begin at -pad, and ``end`` is the padding behind the end that they
-    reach. Of that an average counts ``behind``, or ``pad`` where that is None."""
+    reach. Of that an average counts ``behind``, or ``pad`` where that is None; with ``image_only`` it counts
+    no padding."""
 
     kernel: int
     stride: int
     pad: int
     end: int
     behind: int | None = None
+    image_only: bool = False
 
     @property
     def counted(self) -> int:
@@ -48,11 +50,15 @@ def max_pool(g: GraphBuilder, x: str, windows: Sequence[AxisWindows]) -> str:
 
 
 def average_pool(g: GraphBuilder, x: str, windows: Sequence[AxisWindows]) -> str:
-    """The averages of windows over the last two axes, divided as Caffe does: padding counts, what
-    hangs over its end does not."""
+    """The averages of windows over the last two axes, divided as Caffe does: padding counts (unless
+    ``image_only``), what hangs over its end does not."""
     pads, ends = [w.pad for w in windows], [w.end for w in windows]
     if any(w.end >= w.kernel for w in windows):
         return _average_beyond(g, x, windows)
+    if any(w.image_only for w in windows):
+        if g.device == "cuda" and pads != ends:
+            return _average_of_counted(g, x, windows)
+        return g.op("AveragePool", x, count_include_pad=0, **_attributes(windows, pads, ends))
     if all(w.end <= w.counted for w in windows):
         if g.device == "cuda" and pads != ends:
             return _unpadded_average(g, _padded(g, x, windows), windows)
@@ -71,9 +77,11 @@ def _average_of_counted(g: GraphBuilder, x: str, windows: Sequence[AxisWindows])
     sizes = g.op("Concat", g.ints([1, 1]), g.op("Shape", x, start=2), axis=0)
     counting = g.op("Expand", g.const(1), sizes)  # (1, 1, H, W)
     for i, w in enumerate(windows):
-        counting = pad(g, counting, SPATIAL[i], w.pad, min(w.counted, w.end), 1)
+        if not w.image_only:
+            counting = pad(g, counting, SPATIAL[i], w.pad, min(w.counted, w.end), 1)
     for i, w in enumerate(windows):
-        counting = pad(g, counting, SPATIAL[i], 0, max(w.end - w.counted, 0))
+        before, behind = (w.pad, w.end) if w.image_only else (0, max(w.end - w.counted, 0))
+        counting = pad(g, counting, SPATIAL[i], before, behind)
     averages, shares = (_unpadded_average(g, t, windows) for t in (_padded(g, x, windows), counting))
     return g.op("Div", averages, shares)
 
