@@ -229,6 +229,7 @@ def colorization() -> str:
         'layer { name: "class8_ab" type: "Convolution" bottom: "class8_313_rh" top: "class8_ab"'
         " convolution_param { num_output: 2 kernel_size: 1 bias_term: false"
         ' weight_filler { type: "gaussian" std: 40 } } }\n'
+        'layer { name: "Silence" type: "Silence" bottom: "class8_ab" }\n'
     )
 
 

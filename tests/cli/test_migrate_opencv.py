@@ -78,7 +78,7 @@ def test_a_published_layout(
     ((blob, shape),) = net.inputs.items()
     picture = image if shape[1] == 3 else image[..., 0]
     scope = run("\n".join(printed(capsys.readouterr().out.rpartition("opencv 5")[2])), image=picture)
-    (output,) = net.outputs
+    (output,) = net.returned
     want = reference_forward(net, {blob: scope["blob"].astype(np.float64)})[output]
     got = scope[output]
     if got.shape[3:] == (7,):  # zeros where SSD has -1

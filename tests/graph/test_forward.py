@@ -199,6 +199,24 @@ def test_unknown_outputs_and_none(tmp_path: Path) -> None:
         to_onnx(net, outputs=[])
 
 
+def test_what_silence_alone_reads_is_returned_where_nothing_else_is(tmp_path: Path) -> None:
+    """The published colorization net ends with Silence on its result."""
+    path = tmp_path / "silent.prototxt"
+    layers = """layer { name: "x" type: "Input" top: "x" top: "y" input_param { shape { dim: 2 dim: 3 } } }
+        layer { name: "a" type: "AbsVal" bottom: "x" top: "a" }
+        layer { name: "b" type: "AbsVal" bottom: "a" top: "b" }
+        layer { name: "c" type: "AbsVal" bottom: "a" top: "c" }
+        layer { name: "quiet" type: "Silence" bottom: "b" bottom: "y" bottom: "a" }"""
+    path.write_text(layers)
+    net = load_net(path)
+    assert list(net.outputs) == list(net.returned) == ["c"]
+    path.write_text(layers + 'layer { name: "hush" type: "Silence" bottom: "c" }')
+    net = load_net(path)
+    assert list(net.outputs) == []
+    assert net.returned == {"b": (2, 3), "c": (2, 3)}
+    assert [o.name for o in to_onnx(net).graph.output] == ["b", "c"]
+
+
 def test_what_the_outputs_do_not_need_is_left_out() -> None:
     net = golden("googlenet_like_train")
     model = to_onnx(net, outputs=["pool1/norm1"])

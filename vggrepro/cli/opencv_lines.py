@@ -34,7 +34,7 @@ def python_lines(net: Net, model: str, image: ImageArguments | None) -> list[str
     lines = [f"net = cv2.dnn.readNetFromONNX({model!r})"]
     for name, shape in net.inputs.items():
         lines += _python_input(name, shape, image)
-    outputs = list(net.outputs)
+    outputs = list(net.returned)
     lines += [f"# {_words(net, blob)}" for blob in outputs]
     names = repr(outputs[0]) if len(outputs) == 1 else f"[{', '.join(map(repr, outputs))}]"
     lines.append(f"{', '.join(map(_variable, outputs))} = net.forward({names})")
@@ -59,7 +59,7 @@ def cpp_lines(net: Net, model: str, image: ImageArguments | None) -> list[str]:
     lines = [f"cv::dnn::Net net = cv::dnn::readNetFromONNX({_quoted(model)});"]
     for name, shape in net.inputs.items():
         lines += _cpp_input(name, shape, image)
-    outputs = list(net.outputs)
+    outputs = list(net.returned)
     lines += [f"// {_words(net, blob)}" for blob in outputs]
     if len(outputs) == 1:
         lines.append(f"cv::Mat {_variable(outputs[0])} = net.forward({_quoted(outputs[0])});")
@@ -85,7 +85,7 @@ def _cpp_input(name: str, shape: Shape, image: ImageArguments | None) -> list[st
 
 def _words(net: Net, blob: str) -> str:
     """What an output is: its shape, its rows if they are detections, and the name that it had."""
-    shape = _sizes(net.outputs[blob])
+    shape = _sizes(net.returned[blob])
     parts = [f"{blob}: {shape}", *([ROWS] if blob in detection_blobs(net) else [])]
     layer = layer_of_output(net).get(blob)
     if layer is not None and layer != blob:

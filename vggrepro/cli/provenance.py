@@ -33,7 +33,7 @@ def class_names(path: Path, net: Net) -> list[str]:
     from vggrepro.layers.detection_output import DetectionOutput
 
     names = read_synsets(path).names
-    counts = {shape[1] for shape in net.outputs.values() if len(shape) > 1}
+    counts = {shape[1] for shape in net.returned.values() if len(shape) > 1}
     counts |= {p.layer.classes for p in net.layers if isinstance(p.layer, DetectionOutput)}
     if len(names) not in counts:
         there = ", ".join(map(str, sorted(counts))) or "none"

@@ -37,9 +37,10 @@ def to_onnx(
     Every size of an input that the net leaves free is symbolic: the batch always where layers
     allow it, height and width where no fully connected layer fixes them. ``fixed`` keeps the net's own
     shapes instead, and so do targets that need it. ``outputs`` names the
-    blobs to return (default: those that no layer consumes); a blob that layers change in place
-    means its last value (of an input that is changed in place, that value is called ``blob#layer``: ONNX
-    lets no output bear an input's name). Nets with state (LSTM, RNN, BatchNorm and Dropout in TRAIN)
+    blobs to return (default: those that no layer consumes, or, if there are none, those that only Silence
+    does); a blob that layers change in place means its last value (of an input that is changed in place,
+    that value is called ``blob#layer``: ONNX lets no output bear an input's name). Nets with state (LSTM,
+    RNN, BatchNorm and Dropout in TRAIN)
     have optional inputs ``state:<layer>:<name>`` and outputs ``next:<layer>:<name or index>`` besides.
     ``fully_convolutional`` turns fully connected layers into convolutions (section 3.2 of the paper).
 
@@ -101,7 +102,7 @@ def build_forward(
     operators), for this package's own sessions; the rest is as in :func:`build_deployed`."""
     if fully_convolutional:
         net = to_fully_convolutional(net)
-    wanted = list(net.outputs if outputs is None else outputs)
+    wanted = list(net.returned if outputs is None else outputs)
     for blob in wanted:
         if blob not in net.blobs:
             there = f"it has {', '.join(net.blobs)}{did_you_mean(blob, net.blobs)}"

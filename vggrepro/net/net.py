@@ -60,6 +60,19 @@ class Net:
     def param_uses(self) -> tuple[ParamUse, ...]:
         return tuple(use for layer in self.layers for use in layer.params)
 
+    @property
+    def returned(self) -> Mapping[str, Shape]:
+        """What a graph of the net returns: its outputs, or, where every blob is read, those that only Silence
+        reads (the published colorization net ends so)."""
+        if self.outputs:
+            return self.outputs
+        read = {blob: self.readers(value) for blob, value in self.blobs.items() if blob not in self.inputs}
+        return {
+            blob: self.shapes[self.blobs[blob]]
+            for blob, readers in read.items()
+            if readers and all(reader.layer.silences for reader in readers)
+        }
+
     def readers(self, value: str) -> list[NetLayer]:
         """The layers that read a value, in order."""
         return [net_layer for net_layer in self.layers if value in net_layer.bottoms]

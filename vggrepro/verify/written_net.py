@@ -22,7 +22,7 @@ def compare_with_model(model: str | os.PathLike[str], net: Net, tolerance: float
     rng = np.random.default_rng(0)
     inputs = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in net.inputs.items()}
     try:
-        wanted = answers(os.fspath(model), inputs, list(net.outputs))
+        wanted = answers(os.fspath(model), inputs, list(net.returned))
     except Exception as error:  # ONNX Runtime's own, of many classes
         problem = " ".join(str(error).split())
         raise UnsupportedError(f"{os.fspath(model)}: ONNX Runtime cannot run it: {problem}") from None

@@ -28,7 +28,7 @@ def layer_of_output(net: Net) -> Mapping[str, str]:
     found = {}
     for placed in net.layers:
         for blob in placed.message.top[:1]:
-            if blob in net.outputs:
+            if blob in net.returned:
                 found[blob] = placed.name
     return found
 
