@@ -59,8 +59,16 @@ def test_data_without_labels() -> None:
     ],
 )
 def test_what_only_the_files_tell(text: str) -> None:
-    with pytest.raises(NetError, match="give an input shape for each top"):
-        parse(f"{text} {DATA_LABEL}").out_shapes([])
+    layer = parse(f"{text} {DATA_LABEL}")
+    assert layer.out_shapes([]) == ()
+    assert layer.tells_shape
+
+
+def test_labels_have_the_batch_of_images_whose_shape_is_given() -> None:
+    layer = parse(f'type: "Data" {DATA_LABEL}')
+    assert layer.shapes_beside((7, 3, 5, 4)) == ((7, 3, 5, 4), (7,))
+    files = parse(f'type: "HDF5Data" {DATA_LABEL}')
+    assert files.shapes_beside((7, 3, 5, 4)) == ((7, 3, 5, 4),)
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,33 @@ def test_the_tops_of_an_input_layer_have_batches_of_their_own() -> None:
     assert build(parse_net(text), "TEST", {"a": (7, 2)}).inputs == {"a": (7, 2), "b": (4, 2)}
 
 
+def test_the_tops_of_dummy_data_have_one_batch() -> None:
+    shapes = "shape { dim: 4 dim: 2 } shape { dim: 4 } shape { dim: 3 }"
+    text = f"""layer {{ name: "d" type: "DummyData" top: "a" top: "b" top: "c"
+        dummy_data_param {{ {shapes} data_filler {{ type: "gaussian" }} }} }}"""
+    assert build(parse_net(text), "TEST", {"a": (7, 5)}).inputs == {"a": (7, 5), "b": (7,), "c": (3,)}
+
+
 def test_an_input_without_a_shape_is_named() -> None:
     with pytest.raises(ShapeError, match=r"^layer 'i': no shape for input 'a': give it as an input shape"):
         build(parse_net('layer { name: "i" type: "Input" top: "a" }'), "TEST")
+
+
+def test_labels_follow_from_the_shape_of_images_where_the_definition_tells_neither() -> None:
+    text = DATA.replace("transform_param { crop_size: 5 }", "")
+    assert build(parse_net(text), "TRAIN", {"data": (7, 1, 5, 6)}).inputs == {
+        "data": (7, 1, 5, 6),
+        "label": (7,),
+    }
+    maps = text.replace('"Data"', '"ImageSegData"')
+    assert build(parse_net(maps), "TRAIN", {"data": (2, 3, 5, 6)}).inputs["label"] == (2, 1, 5, 6)
+    images = r"no shape for input 'data' \(batch_size and .*\): give it .* \(--input-shape data=N,C,H,W\)$"
+    with pytest.raises(ShapeError, match=images):
+        build(parse_net(text), "TRAIN")
+    files = DATA.replace('"Data"', '"HDF5Data"').replace("transform_param { crop_size: 5 }", "")
+    each = r"input 'data', 'label' \(its files .*\(--input-shape data=\S* --input-shape label=\S*\)$"
+    with pytest.raises(ShapeError, match=each):
+        build(parse_net(files), "TRAIN")
 
 
 def test_shapes_follow_the_layers(tmp_path: Path) -> None:

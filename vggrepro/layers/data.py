@@ -25,17 +25,14 @@ class ImageSource(SourceLayer):
     height: int
     width: int
     labels: bool
-    hint: str
-    """Where Caffe finds what is unknown, and what would tell it here."""
+    tells_shape: str
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         data = (self.batch, self.channels, self.height, self.width)
-        if not all(data):
-            raise NetError(
-                f"{self.type}: the shape of the data is unknown ({self.hint});"
-                " give an input shape for each top"
-            )
-        return (data, (self.batch,)) if self.labels else (data,)
+        return self.shapes_beside(data) if all(data) else ()
+
+    def shapes_beside(self, first: Shape) -> tuple[Shape, ...]:
+        return (first, first[:1]) if self.labels else (first,)
 
 
 def _channels(transform: Any, default: int = 3) -> int:
@@ -64,7 +61,7 @@ class Data(ImageSource):
             height=crop,
             width=crop,
             labels=len(param.top) > 1,
-            hint="batch_size and transform_param.crop_size tell it, or the database's first record",
+            tells_shape="batch_size and transform_param.crop_size tell it, or the database's first record",
         )
 
 
@@ -93,7 +90,7 @@ class ImageData(ImageSource):
             height=crop or p.new_height,
             width=crop or p.new_width,
             labels=True,
-            hint="new_height and new_width or transform_param.crop_size tell it, or the first image",
+            tells_shape="new_height and new_width or transform_param.crop_size tell it, or the first image",
         )
 
 
@@ -114,7 +111,7 @@ class MemoryData(ImageSource):
                 "batch_size, channels, height, and width must be specified and"
                 f" positive in memory_data_param; got {sizes}"
             )
-        return cls(*sizes, labels=True, hint="")
+        return cls(*sizes, labels=True, tells_shape="")
 
 
 @register
@@ -134,7 +131,7 @@ class WindowData(ImageSource):
             height=crop,
             width=crop,
             labels=True,
-            hint="batch_size and transform_param.crop_size tell it",
+            tells_shape="batch_size and transform_param.crop_size tell it",
         )
 
 
@@ -145,6 +142,7 @@ class HDF5Data(SourceLayer):
 
     type = "HDF5Data"
     tops = at_least(1)
+    tells_shape = "its files tell it: hdf5_data_param.source"
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> HDF5Data:
@@ -153,6 +151,4 @@ class HDF5Data(SourceLayer):
         return cls()
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
-        raise NetError(
-            "HDF5Data: the shapes are in its files (hdf5_data_param.source); give an input shape for each top"
-        )
+        return ()

@@ -29,8 +29,8 @@ class ForkData(SourceLayer):
     label_maps: ClassVar[bool] = False
     """True where the second top holds a label for each place of an image, (N, 1, H, W)."""
 
-    shapes: tuple[Shape, ...] = ()
-    """Those of the first tops, as far as the definition tells."""
+    images: Shape | None = None
+    """The shape of the first top, if the definition tells it."""
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> ForkData:
@@ -39,11 +39,13 @@ class ForkData(SourceLayer):
         height, width = _size(param)
         if not all((batch, height, width)) or param.type == "Python":
             return cls()
-        images = (batch, _channels(param), height, width)
-        return cls((images, (batch, 1, height, width)) if cls.label_maps else (images,))
+        return cls((batch, _channels(param), height, width))
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
-        return self.shapes
+        return () if self.images is None else self.shapes_beside(self.images)
+
+    def shapes_beside(self, first: Shape) -> tuple[Shape, ...]:
+        return (first, (first[0], 1, *first[2:])) if self.label_maps and len(first) == 4 else (first,)
 
 
 def _size(param: Any) -> tuple[int, int]:

@@ -19,7 +19,6 @@ class Input(SourceLayer):
 
     type = "Input"
     tops = at_least(1)
-    shares_batch = False
 
     shapes: tuple[Shape, ...] = ()
 
@@ -42,3 +41,6 @@ class Input(SourceLayer):
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         return self.shapes
+
+    def shapes_beside(self, first: Shape) -> tuple[Shape, ...]:
+        return (first, *self.shapes[1:])

@@ -56,27 +56,27 @@ def check_sizes(layers: Sequence[NetLayer], shapes: Mapping[str, Shape]) -> None
 def _top_shapes(
     net_layer: NetLayer, shapes: Mapping[str, Shape], inputs: Mapping[str, Shape]
 ) -> Sequence[Shape]:
-    if net_layer.layer.source and all(top in inputs for top in net_layer.tops):
-        return [tuple(inputs[top]) for top in net_layer.tops]
-    known: Sequence[Shape] = net_layer.layer.out_shapes([shapes[b] for b in net_layer.bottoms])
     if net_layer.layer.source:
-        known = _given(net_layer, known, inputs)
-    if len(known) < len(net_layer.tops):
-        top = net_layer.tops[len(known)]
+        return _source_shapes(net_layer, inputs)
+    tops: Sequence[Shape] = net_layer.layer.out_shapes([shapes[b] for b in net_layer.bottoms])
+    return tops
+
+
+def _source_shapes(net_layer: NetLayer, inputs: Mapping[str, Shape]) -> list[Shape]:
+    """The shapes of a source's tops: those that are given; of the others what the layer knows. Raises
+    ShapeError that names the tops whose shapes are needed."""
+    layer, tops = net_layer.layer, net_layer.tops
+    first = inputs.get(tops[0])
+    told = layer.out_shapes([]) if first is None else layer.shapes_beside(first)
+    found = {**dict(zip(tops, told, strict=False)), **{top: inputs[top] for top in tops if top in inputs}}
+    lacking = [top for top in tops if top not in found]
+    if lacking:
+        follow = tops[1 : len(layer.shapes_beside((1, 1, 1, 1)))] if tops[0] in lacking else ()
+        names = [top for top in lacking if top not in follow]
+        told_by = f" ({layer.tells_shape})" if layer.tells_shape and tops[0] in lacking else ""
+        give = "it as an input shape" if len(names) == 1 else "each as an input shape"
+        options = " ".join(f"--input-shape {top}=N,C,H,W" for top in names)
         raise ShapeError(
-            f"no shape for input {top!r}: give it as an input shape (--input-shape {top}=N,C,H,W)"
+            f"no shape for input {', '.join(map(repr, names))}{told_by}: give {give} ({options})"
         )
-    return known
-
-
-def _given(net_layer: NetLayer, known: Sequence[Shape], inputs: Mapping[str, Shape]) -> Sequence[Shape]:
-    """The tops of a source with those shapes that are given, up to the first that has none."""
-    first, batch = net_layer.tops[0], known[0][:1] if known else ()
-    if net_layer.layer.shares_batch and first in inputs:
-        known = [(*inputs[first][:1], *s[1:]) if s[:1] == batch else s for s in known]
-    found: list[Shape] = []
-    for index, top in enumerate(net_layer.tops):
-        if top not in inputs and index >= len(known):
-            break
-        found.append(tuple(inputs[top] if top in inputs else known[index]))
-    return found
+    return [tuple(found[top]) for top in tops]
