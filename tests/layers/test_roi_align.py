@@ -88,6 +88,81 @@ def test_gradient() -> None:
     check_gradient(align(3, 1, 1, 1), [x, regions_of(4, 2, 1)])
 
 
+def corner_grid(height: int, width: int, scale: float, pad_ratio: float) -> Layer:
+    """Cascade R-CNN's."""
+    return parse(
+        f'type: "ROIAlign" roi_pooling_param {{ pooled_h: {height} pooled_w: {width} spatial_scale: {scale}'
+        f" pad_ratio: {pad_ratio} corner_grid: true }}"
+    )
+
+
+@few
+@given(
+    st.tuples(st.integers(1, 2), st.integers(1, 3), st.integers(1, 8), st.integers(1, 9)),
+    st.tuples(st.integers(1, 4), st.integers(1, 3)),
+    st.sampled_from([1, 0.5, 0.125]),
+    st.sampled_from([0, 0.25]),
+    seeds,
+    st.data(),
+)
+def test_corner_grid(
+    shape: tuple[int, ...],
+    pooled: tuple[int, int],
+    scale: float,
+    pad_ratio: float,
+    seed: int,
+    data: st.DataObject,
+) -> None:
+    regions = regions_of(seed, shape[0], scale)
+    dims = [data.draw(freed(shape)), (None, 5)]
+    (top,) = check_forward(
+        corner_grid(*pooled, scale, pad_ratio), [values(seed, shape), regions], dims=dims, atol=2e-5
+    )
+    assert top.shape == (5, shape[1], pooled[0] + 1, pooled[1] + 1)
+
+
+def test_corner_grid_by_loops() -> None:
+    """Corner by corner, as Cascade R-CNN's layer is written down."""
+    x = values(0, (2, 3, 7, 9))
+    regions = np.array(
+        [[1, 3.5, 0, 20, 17], [0, -6, 8, 40, 40], [0, 90, 90, 99, 99], [1, 9, 5, 4, 6]], np.float32
+    )
+    (top,) = check_forward(corner_grid(3, 2, 0.25, 0.25), [x, regions], atol=1e-5)
+    for n, (image, *box) in enumerate(regions.tolist()):
+        x1, y1, x2, y2 = box
+        wide, tall = 0.25 * (x2 - x1 + 1), 0.25 * (y2 - y1 + 1)
+        left, right = 0.25 * (x1 - wide) - 0.5, 0.25 * (x2 + wide) - 0.5
+        above, below = 0.25 * (y1 - tall) - 0.5, 0.25 * (y2 + tall) - 0.5
+        for c, i, j in np.ndindex(3, 4, 3):
+            y, x_ = above + i * (below - above) / 3, left + j * (right - left) / 2
+            expected = 0.0
+            if right > left and below > above and -0.5 <= y <= 6.5 and -0.5 <= x_ <= 8.5:
+                y, x_ = min(max(y, 0), 6), min(max(x_, 0), 8)
+                plane = x[int(image), c]
+                rows = [int(y), min(int(y) + 1, 6)]
+                columns = [int(x_), min(int(x_) + 1, 8)]
+                down, across = y - rows[0], x_ - columns[0]
+                corners = plane[np.ix_(rows, columns)]
+                expected = np.array([1 - down, down]) @ corners @ np.array([1 - across, across])
+            assert top[n, c, i, j] == pytest.approx(expected, abs=1e-5)
+    assert np.count_nonzero(top[0]) > 9 and not top[2:].any()
+
+
+def test_the_last_corner_at_the_images_edge_is_inside() -> None:
+    """Wherever the region begins: a sum of steps from there would be rounded past the edge at times."""
+    begins = np.random.default_rng(0).uniform(0, 9, (200, 1))
+    ends = np.full((200, 1), 16)
+    regions = np.concatenate([0 * begins, begins, begins, ends, ends], axis=1).astype(np.float32)
+    (top,) = check_forward(corner_grid(7, 7, 0.25, 0), [np.ones((1, 1, 4, 4), np.float32), regions])
+    np.testing.assert_allclose(top, 1, rtol=1e-6)
+
+
+def test_corner_grid_gradient() -> None:
+    x = values(0, (2, 3, 5, 7))
+    check_gradient(corner_grid(2, 3, 0.5, 0), [x, regions_of(3, 2, 0.5)])
+    check_gradient(corner_grid(3, 1, 1, 0.25), [x, regions_of(4, 2, 1)])
+
+
 def test_has_no_gradient_with_adaptive_samples() -> None:
     bottoms = [values(0, (1, 1, 3, 3)), regions_of(0, 1, 1)]
     with pytest.raises(UnsupportedError, match="no gradient without a positive sampling_ratio"):
@@ -97,7 +172,7 @@ def test_has_no_gradient_with_adaptive_samples() -> None:
 def test_refuses() -> None:
     with pytest.raises(UnsupportedError, match="layer 'l': ROIAlign without sampling_ratio"):
         parse('type: "ROIAlign" roi_align_param { pooled_h: 7 pooled_w: 7 }')
-    with pytest.raises(UnsupportedError, match="forks of this name have different rules"):
+    with pytest.raises(UnsupportedError, match=r"have different rules \(--fork cascade-rcnn says"):
         parse('type: "ROIAlign" roi_pooling_param { pooled_h: 7 pooled_w: 7 }')
     with pytest.raises(NetError, match="layer 'l': pooled_h must be > 0"):
         align(0, 1, 1, 1)

@@ -43,6 +43,22 @@ def test_what_a_net_says_stays(tmp_path: Path) -> None:
     assert load_net(path, fork="segnet").message == load_net(path).message
 
 
+def test_a_layer_that_one_fork_alone_has_names_the_fork(tmp_path: Path) -> None:
+    align = 'layer { name: "a" type: "ROIAlign" bottom: "data" bottom: "rois" top: "a"' + (
+        " roi_pooling_param { pooled_h: 3 pooled_w: 2 } }"
+    )
+    rois = 'layer { name: "r" type: "Input" top: "rois" input_param { shape { dim: 6 dim: 5 } } }'
+    path = written(tmp_path, "ReLU")
+    path.write_text(path.read_text() + rois + align)
+    with pytest.raises(UnsupportedError, match="--fork cascade-rcnn"):
+        load_net(path)
+    assert load_net(path, fork="cascade-rcnn").shapes["a"] == (6, 4, 4, 3)
+    path.write_text(path.read_text() + 'layer { name: "s" type: "ScaleRoute" bottom: "rois" top: "s" }')
+    assert load_net(path).shapes["a"] == (6, 4, 4, 3)
+    with pytest.raises(UnsupportedError, match="ROIAlign"):
+        load_net(path, fork="segnet")
+
+
 @pytest.mark.parametrize("fork", sorted(FORKS))
 def test_each_fork_speaks_of_layers_and_fields_that_exist(fork: str, tmp_path: Path) -> None:
     for kind in FORKS[fork]:
@@ -55,5 +71,5 @@ def test_each_fork_speaks_of_layers_and_fields_that_exist(fork: str, tmp_path: P
 
 
 def test_a_fork_that_nobody_knows(tmp_path: Path) -> None:
-    with pytest.raises(NetError, match=r"net.prototxt: fork 'nobody': expected one of cuhk, faceboxes"):
+    with pytest.raises(NetError, match=r"net.prototxt: fork 'nobody': expected one of cascade-rcnn, cuhk"):
         load_net(written(tmp_path, "BN"), fork="nobody")

@@ -487,6 +487,8 @@ class LayerParameter(_Message):
     def center_loss_param(self) -> CenterLossParameter: ...
     @property
     def mul_param(self) -> MulParameter: ...
+    @property
+    def scale_route_param(self) -> ScaleRouteParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -555,7 +557,8 @@ class LayerParameter(_Message):
         eval_detection_param: EvalDetectionParameter | None = None,
         inner_distance_param: InnerDistanceParameter | None = None,
         correlation_param: CorrelationParameter | None = None,
-        center_loss_param: CenterLossParameter | None = None, mul_param: MulParameter | None = None
+        center_loss_param: CenterLossParameter | None = None, mul_param: MulParameter | None = None,
+        scale_route_param: ScaleRouteParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -577,7 +580,7 @@ class LayerParameter(_Message):
         "l1_loss_param", "gather_param", "detection_loss_param", "region_loss_param", "insanity_param",
         "bbox_reg_param", "box_output_param", "box_group_output_param", "decode_bbox_param",
         "mergecrop_param", "eval_detection_param", "inner_distance_param", "correlation_param",
-        "center_loss_param", "mul_param"
+        "center_loss_param", "mul_param", "scale_route_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -1759,11 +1762,14 @@ class ROIPoolingParameter(_Message):
     pooled_w: int
     spatial_scale: float
     pad_ratio: float
+    corner_grid: bool
     def __init__(self, *,
         pooled_h: int | None = None, pooled_w: int | None = None, spatial_scale: float | None = None,
-        pad_ratio: float | None = None
+        pad_ratio: float | None = None, corner_grid: bool | None = None
     ) -> None: ...
-    def HasField(self, field_name: Literal["pooled_h", "pooled_w", "spatial_scale", "pad_ratio"]) -> bool: ...
+    def HasField(self, field_name: Literal[
+        "pooled_h", "pooled_w", "spatial_scale", "pad_ratio", "corner_grid"
+    ]) -> bool: ...
 
 class BNParameter(_Message):
     BNMode: EnumTypeWrapper
@@ -2262,6 +2268,12 @@ class DecodeBBoxParameter(_Message):
     gt_iou_thr: float
     def __init__(self, *, gt_iou_thr: float | None = None) -> None: ...
     def HasField(self, field_name: Literal["gt_iou_thr"]) -> bool: ...
+
+class ScaleRouteParameter(_Message):
+    low_scale: float
+    high_scale: float
+    def __init__(self, *, low_scale: float | None = None, high_scale: float | None = None) -> None: ...
+    def HasField(self, field_name: Literal["low_scale", "high_scale"]) -> bool: ...
 
 class MergeCropParameter(_Message):
     MergeOp: EnumTypeWrapper

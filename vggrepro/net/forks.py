@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from vggrepro.caffe.messages import NetParameter
 
 FORKS: dict[str, dict[str, str]] = {
+    "cascade-rcnn": {"ROIAlign": "roi_pooling_param { corner_grid: true }"},
     "cuhk": {"BN": "bn_param { frozen: false }"},
     "faceboxes": {"PriorBox": "prior_box_param { faceboxes: true }"},
     "happynear": {"Flip": "flip_param { flip_width: true flip_height: false }"},
@@ -23,13 +24,18 @@ FORKS: dict[str, dict[str, str]] = {
 }
 """By the name of a fork: types of layers, and the inside of a layer whose fields are the fork's own rules."""
 
+ONLY_IN = dict.fromkeys(("BoxOutput", "BoxGroupOutput", "DecodeBBox", "ScaleRoute"), "cascade-rcnn")
+"""Types of layers that one fork alone has, by which it is known without being named."""
+
 
 def with_defaults(message: NetParameter, fork: str | None) -> NetParameter:
     """A copy of an upgraded net in which each layer of the fork has the fields that tell it from others;
-    without a fork the net itself.
+    without a fork, and without a layer that only one fork has, the net itself.
 
     Raises NetError for a fork that is not in ``FORKS``.
     """
+    if fork is None:
+        fork = next((ONLY_IN[layer.type] for layer in message.layer if layer.type in ONLY_IN), None)
     if fork is None:
         return message
     if fork not in FORKS:
