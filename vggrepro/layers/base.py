@@ -132,8 +132,6 @@ class Layer(ABC, Generic[S]):
     varies: ClassVar[bool] = False
     """True for sources whose images may have another size in every batch (Data, ImageData): Caffe reshapes
     the net then."""
-    tells_shape: str = ""
-    """Of a source: what would tell the shape of a top, where that is not known."""
 
     right_boxes: ClassVar[frozenset[int]] = frozenset()
     """Bottoms that hold the right boxes of images, as SSD's AnnotatedData hands them out
@@ -193,12 +191,7 @@ class Layer(ABC, Generic[S]):
 
     @abstractmethod
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
-        """Shapes of the tops; of a source those of the first ones, as far as its definition tells them.
-        Raises ShapeError where Caffe's ``Reshape`` would stop."""
-
-    def shapes_beside(self, first: Shape) -> tuple[Shape, ...]:
-        """Of a source whose first top is given a shape: the shapes of the tops, as far as they follow."""
-        return (first,)
+        """Shapes of the tops. Raises ShapeError where Caffe's ``Reshape`` would stop."""
 
     def fixed_axes(self, bottoms: Shapes) -> frozenset[int]:
         """Axes of the bottoms that a graph must not leave free: at these sizes Caffe's rule is not the one

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence, Set
 
 from vggrepro.emit import Shape
 from vggrepro.errors import ShapeError, naming
+from vggrepro.layers.rules.source import SourceLayer
 from vggrepro.net.net_layer import NetLayer
 
 
@@ -56,16 +57,15 @@ def check_sizes(layers: Sequence[NetLayer], shapes: Mapping[str, Shape]) -> None
 def _top_shapes(
     net_layer: NetLayer, shapes: Mapping[str, Shape], inputs: Mapping[str, Shape]
 ) -> Sequence[Shape]:
-    if net_layer.layer.source:
-        return _source_shapes(net_layer, inputs)
+    if isinstance(net_layer.layer, SourceLayer):
+        return _source_shapes(net_layer.layer, net_layer.tops, inputs)
     tops: Sequence[Shape] = net_layer.layer.out_shapes([shapes[b] for b in net_layer.bottoms])
     return tops
 
 
-def _source_shapes(net_layer: NetLayer, inputs: Mapping[str, Shape]) -> list[Shape]:
+def _source_shapes(layer: SourceLayer, tops: Sequence[str], inputs: Mapping[str, Shape]) -> list[Shape]:
     """The shapes of a source's tops: those that are given; of the others what the layer knows. Raises
     ShapeError that names the tops whose shapes are needed."""
-    layer, tops = net_layer.layer, net_layer.tops
     first = inputs.get(tops[0])
     told = layer.out_shapes([]) if first is None else layer.shapes_beside(first)
     found = {**dict(zip(tops, told, strict=False)), **{top: inputs[top] for top in tops if top in inputs}}
