@@ -75,6 +75,20 @@ def test_an_engine_is_harmless_wherever_it_stands(holder):
         text.parse_net(f"layer {{ {holder} {{ engine: MKLDNN }} }}", allow_unknown=True)
 
 
+def test_a_list_of_devices_is_harmless_and_other_lists_for_one_value_are_not():
+    written = "base_lr: 0.1 device_id: [0, 1, 2, 3] max_iter: 5"
+    with pytest.raises(UnknownFieldError, match="1:25: Couldn't parse integer") as caught:
+        text.parse_solver(written)
+    assert caught.value.harmless
+    with pytest.warns(UserWarning, match=r"SolverParameter.device_id: \[0, 1, 2, 3\] \(1:25\)"):
+        solver = text.parse_solver(written, allow_unknown=True)
+    assert (solver.device_id, solver.max_iter) == (0, 5)
+    with pytest.raises(UnknownFieldError, match="1:11: Couldn't parse integer") as caught:
+        text.parse_solver("max_iter: [1]", allow_unknown=True)
+    assert not caught.value.harmless
+    assert text.parse_solver("test_iter: [1, 2]").test_iter == [1, 2]
+
+
 def test_rows_are_there_once_and_of_messages_that_exist():
     assert len(fork_fields()) > 40
     for message in [*HARMLESS_MESSAGES, *(message for message, _ in fork_fields())]:

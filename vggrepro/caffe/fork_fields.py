@@ -29,6 +29,9 @@ Fields of all other messages are taken to change what is computed, learned or lo
 HARMLESS_ENUMS = frozenset({"engine", "backend"})
 """Fields whose values choose among implementations of one computation, or among databases."""
 
+HARMLESS_LISTS = frozenset({"device_id"})
+"""Fields of one value that some fork gives a list: yjxiong/caffe's solvers name all GPUs that they run on."""
+
 
 @dataclass(frozen=True)
 class ForkField:
@@ -66,7 +69,7 @@ def fork_fields() -> dict[tuple[str, str], ForkField]:
 def is_harmless(unknown: UnknownField) -> bool:
     """Whether no number depends on a field or enum value that the schema lacks."""
     if unknown.value is not None:
-        return unknown.field in HARMLESS_ENUMS
+        return unknown.field in HARMLESS_ENUMS | HARMLESS_LISTS
     message = unknown.message_type.rpartition(".")[2]
     row = fork_fields().get((message, unknown.field))
     if row is None:

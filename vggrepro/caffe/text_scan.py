@@ -37,7 +37,8 @@ class UnknownField:
     message_type: str
     field: str
     value: str | None
-    """What the enum lacks; None where the field itself is unknown."""
+    """What the enum lacks, or a list where the field takes one value; None where the field itself is
+    unknown."""
     span: range
     """Where name and value lie in the text."""
     message: bool
@@ -116,7 +117,8 @@ class _Found(NamedTuple):
 
 
 def _unknown_spans(text: str, descriptor: Descriptor) -> Iterator[_Found]:
-    """Each unknown field that has a value, and each field with an unknown enum value, outermost only."""
+    """Each unknown field that has a value, each field with an unknown enum value, and each that has a list
+    where it takes one value; outermost only."""
     tokens = _Tokens(text)
     inside = [descriptor]
     opened: Descriptor | None = None  # the type of the message that the next brace begins
@@ -131,10 +133,14 @@ def _unknown_spans(text: str, descriptor: Descriptor) -> Iterator[_Found]:
             if opened is not None:
                 continue
             enum = None if field is None else field.enum_type
+            one_value = field is not None and enum is None and field.has_presence
             values = tokens.skip_value(texts=enum is not None)
             start = token.start()
             if field is None and values is not None:
                 yield _Found(start, tokens.end, start, inside[-1], token.group(), message=tokens.in_braces)
+            elif one_value and tokens.in_list and values is not None:
+                place = text.index("[", start)
+                yield _Found(start, tokens.end, place, inside[-1], token.group(), text[place : tokens.end])
             for place, value in values or () if enum is not None else ():
                 if not _has_value(enum, value):
                     yield _Found(start, tokens.end, place, inside[-1], token.group(), value)
@@ -160,6 +166,8 @@ class _Tokens:
         """Where the token ends that was taken last."""
         self.in_braces = False
         """Whether the value that was passed over last was in braces."""
+        self.in_list = False
+        """Whether it was in square brackets."""
 
     def take(self) -> re.Match[str] | None:
         """The next token; None at the end of the text."""
@@ -173,7 +181,7 @@ class _Tokens:
         """Pass over the value of a field whose name was taken last. None if there was no whole one, else the
         names and numbers in it with their offsets, if ``texts`` asks for them."""
         colon = self._is(":") and self.take() is not None
-        self.in_braces = self._is("{", "<")
+        self.in_braces, self.in_list = self._is("{", "<"), self._is("[")
         if self._is(*_CLOSING):
             return self._skip_brackets(texts)
         if not colon or not self._is_kind("name", "number", "text"):
