@@ -53,6 +53,28 @@ def test_divisor(loss_param: str, divisor: int) -> None:
     np.testing.assert_allclose(loss, 4 * np.log(2) / divisor, rtol=1e-6)
 
 
+@few
+@given(st.data())
+def test_heds_balanced_loss(data: st.DataObject) -> None:
+    """By the fork's loop; targets that are neither 0 nor 1 have no loss, but a gradient without a weight."""
+    shape = tuple(data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=4)))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    x, target = tie_free(rng, shape, -4, 4), rng.choice(np.array([0, 1, 1, 0.5], np.float32), size=shape)
+    layer = layer_of("balanced: true")
+    (loss,) = check_forward(layer, [x, target], dims=[data.draw(freed(shape)), shape])
+    total, gradient = 0.0, np.zeros(shape)
+    for item, wanted, row in zip(*(a.reshape(shape[0], -1) for a in (x, target, gradient)), strict=True):
+        ones, zeros = np.count_nonzero(wanted == 1), np.count_nonzero(wanted == 0)
+        for place, (score, t) in enumerate(zip(item.tolist(), wanted.tolist(), strict=True)):
+            weight = {1: zeros, 0: ones}.get(t, 0) / max(ones + zeros, 1)
+            total += weight * math.log1p(math.exp(-score if t == 1 else score))
+            factor = weight if t in (0, 1) else 1
+            row[place] = factor * (1 / (1 + math.exp(-score)) - t) / shape[0]
+    np.testing.assert_allclose(loss, total / shape[0], rtol=1e-5, atol=1e-6)
+    found, _ = run_gradient(layer, [x, target], [], [ONE], needed=Needed((True, False), ()))
+    np.testing.assert_allclose(found, gradient, rtol=1e-5, atol=1e-6)
+
+
 def test_large_scores_neither_overflow_nor_cancel() -> None:
     x = np.array([[120, -120, 1e30, -1e30, 50, -50]], np.float32)
     (loss,) = check_forward(layer_of(), [x, np.array([[1, 0, 1, 0, 0.5, 0.5]], np.float32)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from vggrepro.errors import NetError, UnsupportedError
 from vggrepro.layers.base import layer_class
 from vggrepro.layers.bn import UsedStatistics
+from vggrepro.layers.sigmoid_cross_entropy_loss import BalancedLoss, SigmoidCrossEntropyLoss
 from vggrepro.net import load_net
 from vggrepro.net.forks import FORKS, with_defaults
 
@@ -59,10 +61,26 @@ def test_a_layer_that_one_fork_alone_has_names_the_fork(tmp_path: Path) -> None:
         load_net(path, fork="segnet")
 
 
+def test_a_net_that_may_be_heds_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_text(
+        """layer { name: "d" type: "ImageLabelmapData" top: "data" top: "label" }
+        layer { name: "l" type: "SigmoidCrossEntropyLoss" bottom: "data" bottom: "label" top: "l" }"""
+    )
+    shapes = {"data": (2, 1, 4, 4)}
+    with pytest.warns(UserWarning, match="SigmoidCrossEntropyLoss is taken for BVLC Caffe's.*--fork hed"):
+        plain = load_net(path, input_shapes=shapes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        balanced = load_net(path, input_shapes=shapes, fork="hed")
+    assert type(balanced.layers[-1].layer) is BalancedLoss
+    assert type(plain.layers[-1].layer) is SigmoidCrossEntropyLoss
+
+
 @pytest.mark.parametrize("fork", sorted(FORKS))
 def test_each_fork_speaks_of_layers_and_fields_that_exist(fork: str, tmp_path: Path) -> None:
     for kind in FORKS[fork]:
-        assert layer_class(kind).origin != "BVLC Caffe"
+        assert layer_class(kind).type
         message = load_net(written(tmp_path, "ReLU")).message
         message.layer[-1].type = kind
         told = with_defaults(message, fork)

@@ -621,13 +621,15 @@ class LossParameter(_Message):
     weight_by_label_freqs: bool
     @property
     def class_weighting(self) -> RepeatedScalar[float]: ...
+    balanced: bool
     def __init__(self, *,
         ignore_label: int | None = None, normalization: int | None = None, normalize: bool | None = None,
         pre_fixed_normalizer: float | None = None, weight_by_label_freqs: bool | None = None,
-        class_weighting: Iterable[float] | None = None
+        class_weighting: Iterable[float] | None = None, balanced: bool | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
-        "ignore_label", "normalization", "normalize", "pre_fixed_normalizer", "weight_by_label_freqs"
+        "ignore_label", "normalization", "normalize", "pre_fixed_normalizer", "weight_by_label_freqs",
+        "balanced"
     ]) -> bool: ...
 
 class AccuracyParameter(_Message):

@@ -1,5 +1,5 @@
 """SigmoidCrossEntropyLoss: ``-sum(t log(s(x)) + (1 - t) log(1 - s(x)))`` with the logistic function
-s, computed without overflow (Caffe's SigmoidCrossEntropyLoss layer)."""
+s, computed without overflow (Caffe's SigmoidCrossEntropyLoss layer; also that of s9xie/hed)."""
 
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ class _Saved:
     target: str
     ignored: str | None
     divisor: str
+    weights: str | None = None
+    """What the gradients of a BalancedLoss are multiplied by."""
 
 
 @register
@@ -48,7 +50,8 @@ class SigmoidCrossEntropyLoss(LossLayer[_Saved]):
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> SigmoidCrossEntropyLoss:
-        return cls(Averaging.from_param(param.loss_param, unset=Normalization.BATCH_SIZE))
+        kind = BalancedLoss if param.loss_param.balanced else cls
+        return kind(Averaging.from_param(param.loss_param, unset=Normalization.BATCH_SIZE))
 
     def prediction(self, definition: Any) -> Any:
         """A Sigmoid."""
@@ -67,12 +70,9 @@ class SigmoidCrossEntropyLoss(LossLayer[_Saved]):
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
     ) -> Emitted[_Saved]:
-        """``x ([x >= 0] - t) + log(1 + exp(-|x|))``: no term grows where the loss does not."""
         x = bottoms[0].name
         target = shaped_like(g, bottoms[1], bottoms[0])
-        positive = g.op("Cast", g.op("GreaterOrEqual", x, g.const(0)), to=FLOAT)
-        linear = g.op("Mul", x, g.op("Sub", positive, target))
-        losses = g.op("Add", linear, g.op("Softplus", g.op("Neg", g.op("Abs", x))))
+        losses = _losses(g, x, target)
         ignored = None
         if self.averaging.ignore_label is not None:
             integers = g.op("Cast", target, to=INT64)
@@ -92,6 +92,8 @@ class SigmoidCrossEntropyLoss(LossLayer[_Saved]):
         scaled = g.op("Mul", difference, g.op("Div", weight, saved.divisor))
         if saved.ignored is not None:
             scaled = g.op("Where", saved.ignored, g.const(0), scaled)
+        if saved.weights is not None:
+            scaled = g.op("Mul", scaled, saved.weights)
         return Gradients((scaled, None))
 
     def reference(
@@ -103,3 +105,51 @@ class SigmoidCrossEntropyLoss(LossLayer[_Saved]):
         losses = target * np.logaddexp(0, -x) + (1 - target) * np.logaddexp(0, x)
         divisor = self.averaging.reference_divisor(len(bottoms[0]), counted)
         return Referenced((losses.sum() / divisor,))
+
+
+def _losses(g: GraphBuilder, x: str, target: str) -> str:
+    """``x ([x >= 0] - t) + log(1 + exp(-|x|))``: no term grows where the loss does not."""
+    positive = g.op("Cast", g.op("GreaterOrEqual", x, g.const(0)), to=FLOAT)
+    linear = g.op("Mul", x, g.op("Sub", positive, target))
+    return g.op("Add", linear, g.op("Softplus", g.op("Neg", g.op("Abs", x))))
+
+
+@dataclass(frozen=True)
+class BalancedLoss(SigmoidCrossEntropyLoss):
+    """HED's, of the same name ("Holistically-Nested Edge Detection", equation 2): in each item the losses of
+    targets 1 are multiplied by the share of targets 0 among those that are 0 or 1, and those of targets 0
+    by the share of targets 1. Other targets lose nothing; their gradients are those without weights. The sum
+    is divided by N.
+
+    DEVIATION: an item without targets 0 and 1 loses 0; in the fork NaN.
+    """
+
+    def emit(
+        self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
+    ) -> Emitted[_Saved]:
+        x, target = bottoms[0].name, shaped_like(g, bottoms[1], bottoms[0])
+        axes = g.ints(list(range(1, bottoms[0].rank)))
+        ones, zeros = (g.op("Cast", g.op("Equal", target, g.const(value)), to=FLOAT) for value in (1, 0))
+        numbers = [
+            g.op("ReduceSum", marks, axes) if bottoms[0].rank > 1 else marks for marks in (ones, zeros)
+        ]
+        total = g.op("Max", g.op("Add", *numbers), g.const(1))
+        shares = [g.op("Div", number, total) for number in numbers]
+        weights = g.op("Add", g.op("Mul", ones, shares[1]), g.op("Mul", zeros, shares[0]))
+        divisor = self.averaging.divisor(g, bottoms[0], bottoms[1], 1, None)
+        losses = g.op("Mul", _losses(g, x, target), weights)
+        others = g.op("Sub", g.op("Sub", g.const(1), ones), zeros)
+        loss = g.op("Div", g.op("ReduceSum", losses, keepdims=0), divisor)
+        return Emitted((loss,), _Saved(x, target, None, divisor, g.op("Add", weights, others)))
+
+    def reference(
+        self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
+    ) -> Referenced:
+        number = len(bottoms[0])
+        loss = 0.0
+        for x, target in zip(bottoms[0].reshape(number, -1), bottoms[1].reshape(number, -1), strict=True):
+            ones, zeros = x[target == 1], x[target == 0]
+            total = max(ones.size + zeros.size, 1)
+            loss += np.logaddexp(0, -ones).sum() * zeros.size / total
+            loss += np.logaddexp(0, zeros).sum() * ones.size / total
+        return Referenced((np.asarray(loss / number),))

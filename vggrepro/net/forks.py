@@ -5,9 +5,11 @@ A net whose fork is named (``--fork``, ``load_net(fork=...)``) has these fields 
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import TYPE_CHECKING
 
 from vggrepro.errors import NetError
+from vggrepro.system.caller_warning import warn_caller
 
 if TYPE_CHECKING:
     from vggrepro.caffe.messages import NetParameter
@@ -17,6 +19,7 @@ FORKS: dict[str, dict[str, str]] = {
     "cuhk": {"BN": "bn_param { frozen: false }"},
     "faceboxes": {"PriorBox": "prior_box_param { faceboxes: true }"},
     "happynear": {"Flip": "flip_param { flip_width: true flip_height: false }"},
+    "hed": {"SigmoidCrossEntropyLoss": "loss_param { balanced: true }"},
     "inisis": {"HardSigmoid": "hardsigmoid_param { alpha: 0.2 beta: 0.5 }"},
     "junhyukoh": {"Lstm": "lstm_param { batch_size: 1 }"},
     "segnet": {"BN": "bn_param { bn_mode: LEARN }"},
@@ -26,6 +29,9 @@ FORKS: dict[str, dict[str, str]] = {
 
 ONLY_IN = dict.fromkeys(("BoxOutput", "BoxGroupOutput", "DecodeBBox", "ScaleRoute"), "cascade-rcnn")
 """Types of layers that one fork alone has, by which it is known without being named."""
+
+FROM = {"ImageLabelmapData": "hed"}
+"""Types of layers that come from a fork, and are in descendants of it with other rules: they hint at it."""
 
 
 def with_defaults(message: NetParameter, fork: str | None) -> NetParameter:
@@ -37,6 +43,7 @@ def with_defaults(message: NetParameter, fork: str | None) -> NetParameter:
     if fork is None:
         fork = next((ONLY_IN[layer.type] for layer in message.layer if layer.type in ONLY_IN), None)
     if fork is None:
+        _hint_at_fork({layer.type for layer in message.layer})
         return message
     if fork not in FORKS:
         raise NetError(f"fork {fork!r}: expected one of {', '.join(sorted(FORKS))}")
@@ -53,3 +60,13 @@ def with_defaults(message: NetParameter, fork: str | None) -> NetParameter:
             layer.CopyFrom(text_format.Parse(FORKS[fork][layer.type], LayerParameter()))
             layer.MergeFrom(own)
     return told
+
+
+def _hint_at_fork(types: Set[str]) -> None:
+    """Warn of layers that are taken for BVLC Caffe's where a fork may be meant."""
+    for kind in sorted(types & FROM.keys()):
+        fork = FROM[kind]
+        for meant in sorted(types & FORKS[fork].keys()):
+            warn_caller(
+                f"{meant} is taken for BVLC Caffe's; {kind} hints at another: --fork {fork} (fork={fork!r})"
+            )
