@@ -489,6 +489,8 @@ class LayerParameter(_Message):
     def mul_param(self) -> MulParameter: ...
     @property
     def scale_route_param(self) -> ScaleRouteParameter: ...
+    @property
+    def flow_warp_param(self) -> FlowWarpParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -558,7 +560,7 @@ class LayerParameter(_Message):
         inner_distance_param: InnerDistanceParameter | None = None,
         correlation_param: CorrelationParameter | None = None,
         center_loss_param: CenterLossParameter | None = None, mul_param: MulParameter | None = None,
-        scale_route_param: ScaleRouteParameter | None = None
+        scale_route_param: ScaleRouteParameter | None = None, flow_warp_param: FlowWarpParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -580,7 +582,7 @@ class LayerParameter(_Message):
         "l1_loss_param", "gather_param", "detection_loss_param", "region_loss_param", "insanity_param",
         "bbox_reg_param", "box_output_param", "box_group_output_param", "decode_bbox_param",
         "mergecrop_param", "eval_detection_param", "inner_distance_param", "correlation_param",
-        "center_loss_param", "mul_param", "scale_route_param"
+        "center_loss_param", "mul_param", "scale_route_param", "flow_warp_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -2046,6 +2048,14 @@ class L1LossParameter(_Message):
     def HasField(self, field_name: Literal[
         "l2_per_location", "l2_prescale_by_channels", "normalize_by_num_entries", "epsilon", "plateau"
     ]) -> bool: ...
+
+class FlowWarpParameter(_Message):
+    FillParameter: EnumTypeWrapper
+    ZERO: int
+    NOT_A_NUMBER: int
+    fill_value: int
+    def __init__(self, *, fill_value: int | None = None) -> None: ...
+    def HasField(self, field_name: Literal["fill_value"]) -> bool: ...
 
 class CorrelationParameter(_Message):
     CorrelationType: EnumTypeWrapper
