@@ -33,8 +33,8 @@ from vggrepro.layers.base import (
 class _Corner(NamedTuple):
     """One of the four places around a point."""
 
-    index: str
-    """Of the place among all of the batch, int64 (N, H, W)."""
+    place: str
+    """Its number among all of the batch, int64 (N, H, W)."""
     values: str
     """(N, H, W, C)."""
     weight: str
@@ -124,7 +124,7 @@ class FlowWarp(Layer[_Saved]):
         total = g.op("Expand", g.const(0), g.ints([n * h * w, c]))
         for corner in saved.corners:
             update = g.op("Reshape", g.op("Mul", dy, corner.weight), g.ints([-1, c]))
-            index = g.op("Reshape", corner.index, g.ints([-1, 1]))
+            index = g.op("Reshape", corner.place, g.ints([-1, 1]))
             total = g.op("ScatterND", total, index, update, reduction="add")
         return g.op("Transpose", g.op("Reshape", total, g.ints([n, h, w, c])), perm=[0, 3, 1, 2])
 
