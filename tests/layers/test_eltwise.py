@@ -89,6 +89,18 @@ def test_refused(text: str, message: str) -> None:
         parse(f'type: "Eltwise" {BOTTOMS} {text}')
 
 
+def test_a_single_bottom_is_scaled() -> None:
+    """As in FlowNet's Caffe, which brings images to [0, 1] so."""
+    layer = parse('type: "Eltwise" bottom: "a" top: "y" eltwise_param { coeff: 0.25 }')
+    x = tie_free(np.random.default_rng(0), (2, 3))
+    (y,) = check_forward(layer, [x])
+    np.testing.assert_array_equal(y, x / 4)
+    check_gradient(layer, [x])
+    for inside in ("", "eltwise_param { operation: MAX }", "eltwise_param { operation: PROD }"):
+        with pytest.raises(NetError, match=r"Eltwise Layer takes at least 2 bottom blob\(s\) as input"):
+            parse(f'type: "Eltwise" bottom: "a" top: "y" {inside}')
+
+
 def test_shapes_must_agree() -> None:
     layer = parse(f'type: "Eltwise" {BOTTOMS}')
     with pytest.raises(ShapeError, match=r"bottom\[0\]: 2 3 \(6\), bottom\[2\]: 3 2 \(6\)"):

@@ -41,10 +41,13 @@ class _Saved:
 @register
 @dataclass(frozen=True)
 class Eltwise(Layer[_Saved]):
-    """``coeffs`` weigh the bottoms of SUM, one for each; empty means all 1."""
+    """``coeffs`` weigh the bottoms of SUM, one for each; empty means all 1.
+
+    DEVIATION: a single bottom with its coefficient is scaled, as in FlowNet's Caffe; BVLC's refuses it.
+    """
 
     type = "Eltwise"
-    bottoms = at_least(2)
+    bottoms = at_least(1)
     in_place = True
 
     operation: int = SUM
@@ -54,6 +57,8 @@ class Eltwise(Layer[_Saved]):
     @classmethod
     def from_param(cls, param: Any, phase: int) -> Eltwise:
         p = param.eltwise_param
+        if len(param.bottom) == 1 and not (p.operation == SUM and p.coeff):
+            raise NetError("Eltwise Layer takes at least 2 bottom blob(s) as input. (got 1)")
         if len(p.coeff) not in (0, len(param.bottom)):
             raise NetError(
                 "Eltwise Layer takes one coefficient per bottom blob."
