@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from net_files import image, layer, net_of
 
 from vggrepro.caffe.text import parse_net
+from vggrepro.emit import Shape
 from vggrepro.errors import ShapeError
+from vggrepro.layers.base import Layer, Shapes, exactly
 from vggrepro.net.net import build
 from vggrepro.net.shapes import check_sizes, infer_shapes, probe
 
@@ -31,6 +34,32 @@ def test_the_tops_of_dummy_data_have_one_batch() -> None:
     text = f"""layer {{ name: "d" type: "DummyData" top: "a" top: "b" top: "c"
         dummy_data_param {{ {shapes} data_filler {{ type: "gaussian" }} }} }}"""
     assert build(parse_net(text), "TEST", {"a": (7, 5)}).inputs == {"a": (7, 5), "b": (7,), "c": (3,)}
+
+
+def test_a_source_of_another_class_takes_the_shapes_that_are_given() -> None:
+    text = 'layer { name: "d" type: "Own" top: "a" top: "b" }'
+
+    class Own(Layer[None]):
+        source = True
+        bottoms, tops = exactly(0), exactly(2)
+
+        @classmethod
+        def from_param(cls, param: Any, phase: int) -> Own:
+            return cls()
+
+        def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
+            return ()
+
+        emit = reference = None  # type: ignore[assignment]
+
+    def shapes_of(given: dict[str, Shape]) -> dict[str, Shape]:
+        return dict(build(parse_net(text), "TEST", given, {"d": Own()}).inputs)
+
+    assert shapes_of({"a": (7, 2), "b": (1,)}) == {"a": (7, 2), "b": (1,)}
+    with pytest.raises(ShapeError, match="no shape for input 'b'"):
+        shapes_of({"a": (7, 2)})
+    with pytest.raises(ShapeError, match="no shape for input 'a', 'b': give each"):
+        shapes_of({})
 
 
 def test_an_input_without_a_shape_is_named() -> None:

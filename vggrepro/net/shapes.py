@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence, Set
 
 from vggrepro.emit import Shape
 from vggrepro.errors import ShapeError, naming
+from vggrepro.layers.base import AnyLayer
 from vggrepro.layers.rules.source import SourceLayer
 from vggrepro.net.net_layer import NetLayer
 
@@ -57,26 +58,32 @@ def check_sizes(layers: Sequence[NetLayer], shapes: Mapping[str, Shape]) -> None
 def _top_shapes(
     net_layer: NetLayer, shapes: Mapping[str, Shape], inputs: Mapping[str, Shape]
 ) -> Sequence[Shape]:
-    if isinstance(net_layer.layer, SourceLayer):
+    if net_layer.layer.source:
         return _source_shapes(net_layer.layer, net_layer.tops, inputs)
     tops: Sequence[Shape] = net_layer.layer.out_shapes([shapes[b] for b in net_layer.bottoms])
     return tops
 
 
-def _source_shapes(layer: SourceLayer, tops: Sequence[str], inputs: Mapping[str, Shape]) -> list[Shape]:
+def _source_shapes(layer: AnyLayer, tops: Sequence[str], inputs: Mapping[str, Shape]) -> list[Shape]:
     """The shapes of a source's tops: those that are given; of the others what the layer knows. Raises
     ShapeError that names the tops whose shapes are needed."""
     first = inputs.get(tops[0])
-    told = layer.out_shapes([]) if first is None else layer.shapes_beside(first)
+    told = layer.out_shapes([]) if first is None else _beside(layer, first)
     found = {**dict(zip(tops, told, strict=False)), **{top: inputs[top] for top in tops if top in inputs}}
     lacking = [top for top in tops if top not in found]
     if lacking:
-        follow = tops[1 : len(layer.shapes_beside((1, 1, 1, 1)))] if tops[0] in lacking else ()
+        follow = tops[1 : len(_beside(layer, (1, 1, 1, 1)))] if tops[0] in lacking else ()
         names = [top for top in lacking if top not in follow]
-        told_by = f" ({layer.tells_shape})" if layer.tells_shape and tops[0] in lacking else ""
+        hint = layer.tells_shape if isinstance(layer, SourceLayer) and tops[0] in lacking else ""
+        told_by = f" ({hint})" if hint else ""
         give = "it as an input shape" if len(names) == 1 else "each as an input shape"
         options = " ".join(f"--input-shape {top}=N,C,H,W" for top in names)
         raise ShapeError(
             f"no shape for input {', '.join(map(repr, names))}{told_by}: give {give} ({options})"
         )
     return [tuple(found[top]) for top in tops]
+
+
+def _beside(layer: AnyLayer, first: Shape) -> Sequence[Shape]:
+    """The shapes of a source's tops, as far as they follow from that of the first one."""
+    return layer.shapes_beside(first) if isinstance(layer, SourceLayer) else (first,)
