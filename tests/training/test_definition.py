@@ -8,6 +8,7 @@ import pytest
 from tiny_run import NET, write_solver
 
 from vggrepro.errors import ParseError, SolverError
+from vggrepro.net import ForkRules
 from vggrepro.training.definition import read_definition
 
 
@@ -49,12 +50,12 @@ def test_given_shapes_make_inputs_of_data_layers_of_forks(tmp_path: Path) -> Non
     net = NET.replace('type: "Data"', 'type: "PairData"').replace("crop_size: 8", "")
     path = write_solver(tmp_path, net, test_iter=3, test_interval=5)
     shapes = {"data": (4, 3, 8, 8), "label": (4,)}
-    definition = read_definition(path, (), shapes)
+    definition = read_definition(path, (), ForkRules(shapes))
     for message in (definition.train_message(), *definition.test_messages()):
         assert message.layer[0].type == "Input"
         assert [list(shape.dim) for shape in message.layer[0].input_param.shape] == [[4, 3, 8, 8], [4]]
     with pytest.raises(SolverError, match="input shape of 'image': no Input"):
-        read_definition(path, (), {**shapes, "image": (1,)}).train_message()
+        read_definition(path, (), ForkRules({**shapes, "image": (1,)})).train_message()
 
 
 def test_test_nets_in_caffes_order(tmp_path: Path) -> None:

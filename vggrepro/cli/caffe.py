@@ -6,9 +6,11 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+from vggrepro.cli.options.fork_options import ForkOptions, add_fork_options
 from vggrepro.cli.options.gflags import read_flags, wants_help
+from vggrepro.cli.options.read import read
 from vggrepro.cli.run import Parser, run
 from vggrepro.errors import OptionError, did_you_mean
 from vggrepro.text_table import aligned
@@ -54,12 +56,13 @@ class CaffeOptions:
 
     program: str
     arguments: tuple[str, ...]
+    forks: ForkOptions = field(default_factory=ForkOptions)
     traceback: bool = False
 
 
 _EXAMPLES = [
     "train -solver solver.prototxt",
-    "test -model train_val.prototxt -weights net.caffemodel -iterations 50",
+    "--fork segnet test -model train_val.prototxt -weights net.caffemodel -iterations 50",
     "convert_imageset images/ list.txt train_lmdb",
 ]
 
@@ -82,6 +85,7 @@ def parser() -> argparse.ArgumentParser:
         epilog="\n".join(["commands:", *told]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_fork_options(parser.add_argument_group("definitions of forks (in front of COMMAND)"))
     parser.add_argument("program", metavar="COMMAND", help="one of the commands below")
     parser.add_argument(
         "arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT", help="what it takes (--help behind it)"
@@ -92,6 +96,7 @@ def parser() -> argparse.ArgumentParser:
 def _main(arguments: list[str]) -> int:
     from vggrepro import pycaffe
     from vggrepro.cli.caffe_programs.upgrade_files import upgrade
+    from vggrepro.pycaffe.mode import reading_by
 
     if not arguments or (arguments[0].startswith("-") and wants_help(arguments)):
         parser().print_help()
@@ -99,11 +104,28 @@ def _main(arguments: list[str]) -> int:
     if arguments[0] in ("-version", "--version"):
         print(f"caffe version {pycaffe.__version__} (vggrepro {__version__})")
         return 0
-    options = _read(arguments)
+    forks, arguments = _read_forks(arguments)
+    options = replace(_read(arguments), forks=forks)
     if options.program in UPGRADES:
-        return upgrade(options.program, options.arguments, solver=UPGRADES[options.program])
+        words = options.forks.arguments()
+        return upgrade(options.program, options.arguments, words, solver=UPGRADES[options.program])
     module = importlib.import_module(f"vggrepro.cli.caffe_programs.{options.program}")
-    return int(module.main(options.arguments))
+    with reading_by(options.forks.rules()):
+        return int(module.main(options.arguments))
+
+
+def _read_forks(arguments: list[str]) -> tuple[ForkOptions, list[str]]:
+    """The options for definitions of forks, which stand in front of all others, and the words behind them."""
+    parser = Parser(prog="caffe", description="")
+    add_fork_options(parser)
+    switches = {name: action.nargs != 0 for action in parser._actions for name in action.option_strings}
+    place = 0
+    while place < len(arguments) and arguments[place].startswith("--"):
+        name, given, _ = arguments[place].partition("=")
+        if name not in switches or name in ("--help", "--traceback"):
+            break
+        place += 1 + (switches[name] and not given)
+    return read(ForkOptions, parser.parse_args(arguments[:place])), arguments[place:]
 
 
 def _read(arguments: Sequence[str]) -> CaffeOptions:

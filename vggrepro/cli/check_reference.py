@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vggrepro.cli.options.device import add_device_option
+from vggrepro.cli.options.fork_options import add_layers_option, import_layers
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.results import add_json_option, check_outputs
 from vggrepro.cli.options.values import amount
@@ -55,6 +56,7 @@ class CheckOptions:
     relative_atol: float
     json: Path | None
     quiet: bool
+    layers: tuple[Path, ...]
     traceback: bool
 
 
@@ -88,6 +90,7 @@ def parser() -> argparse.ArgumentParser:
         help="likewise, in units of the largest magnitude of each array (default: 5e-6)",
     )
     add_json_option(parser)
+    add_layers_option(parser)
     parser.add_argument("--quiet", action="store_true", help="one line for each case instead of a table")
     return parser
 
@@ -97,6 +100,8 @@ def _check(options: CheckOptions) -> int:
     from vggrepro.verify.comparison import difference_table
     from vggrepro.verify.reference_case import ReferenceCase, Tolerance
 
+    for path in options.layers:
+        import_layers(path)
     require(parse_device(options.device))  # no case can run where the device does not work
     check_outputs(options.json, options=options)
     for folder in options.case:

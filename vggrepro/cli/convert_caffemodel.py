@@ -180,7 +180,7 @@ def _convert(options: ConvertOptions, command: Sequence[str]) -> int:
         known.hint_at_mean(preprocessing.mean)
     net = _loaded(options, caffemodel)
     folded = fold_batchnorm(net) if options.fold_batchnorm else net
-    fixed = bool(options.net.input_shape)
+    fixed = bool(options.net.forks.input_shape)
     conversion = Conversion(net, folded, options.fully_conv, fixed, preprocessing)
     said = _provenance(options, command, known, net)
     graph = _graph(options, conversion, options.outputs.split(",") if options.outputs else None).telling(said)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vggrepro.cli.options.net import NetOptions, add_net_options
-from vggrepro.cli.options.read import read
+from vggrepro.cli.options.read import given, read
 from vggrepro.cli.options.refuse import refuse_together
 from vggrepro.cli.options.results import add_json_option, check_outputs
 from vggrepro.cli.run import Parser, run
@@ -104,7 +104,8 @@ def _tables(options: InspectOptions) -> int:
     net = options.net
     if net.prototxt:
         raise OptionError(f"{net.prototxt}: leave out this or --tables")
-    refuse_together("--tables", net, *(field.name for field in fields(net) if field.name != "prototxt"))
+    refuse_together("--tables", net, "phase", "stage", "level")
+    refuse_together("--tables", net.forks, *given(net.forks))
     nets = paper_nets()
     if options.json is not None:
         write_json(options.json, nets.as_json())

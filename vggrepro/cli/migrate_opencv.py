@@ -143,10 +143,7 @@ def _arguments(options: MigrationOptions, runtime: str) -> list[str]:
     arguments = [net.prototxt, options.caffemodel, "-o", str(options.output), "--target", TARGET]
     arguments += ["--verify-with", runtime, "--phase", net.phase, "--level", str(net.level)]
     arguments += ["--tolerance", str(options.tolerance)]
-    lists = {"--stage": net.stage, "--input-shape": net.input_shape, "--custom-shape": net.custom_shape}
-    arguments += [part for option, values in lists.items() for value in values for part in (option, value)]
-    flags = {"--allow-unknown": net.allow_unknown, "--allow-custom": net.allow_custom}
-    return arguments + [option for option, given in flags.items() if given]
+    return [*arguments, *(word for stage in net.stage for word in ("--stage", stage)), *net.forks.arguments()]
 
 
 def _indented(lines: Sequence[str]) -> list[str]:

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.cli.fed_array import read_array
-from vggrepro.cli.options.net import NetOptions
+from vggrepro.cli.options.fork_options import ForkOptions, add_fork_options
+from vggrepro.cli.options.net import add_state_options
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.results import check_outputs
 from vggrepro.cli.run import Parser, run
@@ -38,6 +39,7 @@ class RecordOptions:
     feed: tuple[str, ...]
     stage: tuple[str, ...]
     level: int
+    forks: ForkOptions
     traceback: bool
 
 
@@ -68,34 +70,29 @@ def parser() -> argparse.ArgumentParser:
         metavar="[BLOB=]FILE.npy",
         help="what to feed an input (default: noise as strong as images, 0 or 1 for labels); repeatable",
     )
-    parser.add_argument(
-        "--stage",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="stage for include/exclude rules; repeatable",
-    )
-    parser.add_argument(
-        "--level",
-        type=int,
-        default=NetOptions.level,
-        metavar="N",
-        help="level for include/exclude rules (default: 0)",
-    )
+    add_state_options(parser)
+    add_fork_options(parser)
     return parser
 
 
 def _record(options: RecordOptions) -> int:
-    from vggrepro.net import load_net
+    from vggrepro.net import load_by_rules
     from vggrepro.verify.recorded_case import NetState, record_case
     from vggrepro.verify.reference_case import ReferenceCase
 
     files = ReferenceCase(options.case).files
     if options.case.is_dir():
-        check_outputs(files.net, files.weights, files.about, files.io, options=options)
-    net = load_net(options.prototxt, options.weights, stages=options.stage, level=options.level, fill=False)
+        check_outputs(files.net, files.weights, files.about, files.io, files.proto, options=options)
+    state = NetState(options.stage, options.level, options.forks.rules())
+    net = load_by_rules(
+        options.prototxt,
+        options.weights,
+        state.rules,
+        stages=state.stages,
+        level=state.level,
+        fill=False,
+    )
     inputs = {**_noise(net), **_given(net, options.feed)}
-    state = NetState(options.stage, options.level)
     record_case(options.case, Path(options.prototxt), net, inputs, state)
     print(
         printable(f"{options.case}: {len(net.blobs) - len(net.inputs)} blobs; check_reference compares them")

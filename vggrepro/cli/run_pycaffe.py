@@ -11,17 +11,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from vggrepro.cli.options.fork_options import ForkOptions, add_fork_options
 from vggrepro.cli.options.read import read
 from vggrepro.cli.run import Parser, run
 from vggrepro.errors import PycaffeError, VggReproError
 
-_EXAMPLES = ("classify_images.py --model deploy.prototxt", "--traceback solve.py")
+_EXAMPLES = ("classify_images.py --model deploy.prototxt", "--fork cuhk solve.py")
 
 
 @dataclass(frozen=True)
 class ScriptOptions:
     """The command line."""
 
+    forks: ForkOptions
     script: Path
     arguments: tuple[str, ...]
     traceback: bool
@@ -41,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
         description="Run a script whose import caffe shall find vggrepro.pycaffe. Its nets may import the"
         " modules that their Python layers name.",
     )
+    add_fork_options(parser)
     parser.add_argument("script", type=Path, metavar="SCRIPT", help="the script, a Python file")
     parser.add_argument(
         "arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT", help="what the script itself takes"
@@ -50,11 +53,12 @@ def parser() -> argparse.ArgumentParser:
 
 def _run(options: ScriptOptions) -> int:
     import vggrepro.pycaffe
+    from vggrepro.pycaffe.mode import reading_by
 
     script = str(options.script)
     options.script.open("rb").close()  # OSError names the file
     vggrepro.pycaffe.install()
-    with _as_script(options):
+    with _as_script(options), reading_by(options.forks.rules()):
         try:
             runpy.run_path(script, run_name="__main__")
         except VggReproError as error:

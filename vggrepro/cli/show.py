@@ -16,6 +16,7 @@ from vggrepro.cli.options.evaluation import (
     add_scales_option,
     add_view_options,
 )
+from vggrepro.cli.options.fork_options import ForkOptions, add_fork_options
 from vggrepro.cli.options.images import (
     add_exif_option,
     add_kernel_option,
@@ -139,12 +140,13 @@ class FiltersOptions(_Picture):
     weights: str
     zoom: int
     channel_order: ChannelOrder
+    forks: ForkOptions
 
     def show(self) -> str:
-        from vggrepro.net import load_net
+        from vggrepro.net import load_by_rules
         from vggrepro.pictures.value_tiles import filter_tiles, first_filters
 
-        name, filters = first_filters(load_net(self.prototxt, self.weights))
+        name, filters = first_filters(load_by_rules(self.prototxt, self.weights, self.forks.rules()))
         shown = filter_tiles(filters, self.channel_order)
         write_png(self.output, grid(shown.tiles, zoom=self.zoom))
         count, _, height, width = filters.shape
@@ -166,6 +168,7 @@ class FeaturesOptions(_Picture):
     mean_as: MeanAs
     channel_order: ChannelOrder
     scale: float
+    forks: ForkOptions
 
     def show(self) -> str:
         from vggrepro.evaluation.image_posteriors import image_files
@@ -174,7 +177,9 @@ class FeaturesOptions(_Picture):
         from vggrepro.pictures.feature_sheet import feature_sheet
 
         named = NetworkOptions((self.weights,), (self.prototxt,), None, self.mean, self.mean_as)
-        (files,), mean = replace(named, channel_order=self.channel_order).files(embedded=False)
+        (files,), mean = replace(named, channel_order=self.channel_order, forks=self.forks).files(
+            embedded=False
+        )
         network = load_network(files, mean, self.blob)
         reading = replace(self.pictures.reading, channel_order=self.channel_order, scale=self.scale)
         images = ImageSet.whole(image_files([self.image]), reading)
@@ -306,6 +311,7 @@ def _add_image(options: Options) -> None:
 def _add_files(options: Options) -> None:
     options.add_argument("prototxt", help="the net: V0, V1 or current format")
     options.add_argument("weights", help="its .caffemodel or HDF5 weights")
+    add_fork_options(options)
 
 
 def _add_crop(options: Options) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vggrepro.cli.options.net import add_input_shape_option, parse_shapes
+from vggrepro.cli.options.fork_options import add_input_shape_option, parse_shapes
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.results import add_output_option, check_outputs
 from vggrepro.cli.options.values import amount

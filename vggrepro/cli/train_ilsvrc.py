@@ -109,9 +109,11 @@ class TrainingOptions:
         options, settings = self.completed()
         solver, run = options.solver, options.run
         definition, batch = definition_of(solver, run, settings, images=options.images.data is not None)
+        net = definition.train_message()
+        custom = definition.own_layers(net, "TRAIN")
         return TrainingPlan(
             definition,
-            training_images(options.images, options.augmentation, definition.train_message()),
+            training_images(options.images, options.augmentation, net, custom),
             options.weights.initial(definition.snapshot_prefix, ranks),
             options.weights.fine_tune,
             batch=batch,

@@ -6,15 +6,15 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from vggrepro.cli.options.net import add_unknown_option
-from vggrepro.cli.options.read import read
+from vggrepro.cli.options.fork_options import ForkOptions, add_fork_options
+from vggrepro.cli.options.read import flag, given, read
 from vggrepro.cli.options.results import add_output_option, check_outputs
 from vggrepro.cli.run import Parser, run
-from vggrepro.errors import ParseError
+from vggrepro.errors import OptionError, ParseError, naming
 from vggrepro.system.atomic import replacing
 from vggrepro.system.terminal import printable
 
@@ -36,7 +36,7 @@ class UpgradeOptions:
     file: str
     output: Path | None
     solver: bool
-    allow_unknown: bool
+    forks: ForkOptions
     traceback: bool
 
 
@@ -57,29 +57,51 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("file", help="a prototxt or .caffemodel, of any format")
     add_output_option(parser, "the file to write (default: standard output)", required=False)
     parser.add_argument("--solver", action="store_true", help="the file is a solver definition")
-    add_unknown_option(parser)
+    add_fork_options(parser)
     return parser
 
 
 def _upgrade(options: UpgradeOptions) -> int:
     from vggrepro.caffe.text import format_message, is_text, read_net, read_solver
+    from vggrepro.caffe.unknown_layers import PartlyKnownNet
     from vggrepro.caffe.upgrade import upgrade_net_report, upgrade_solver_report
+    from vggrepro.caffe.upgraded_text import upgraded_text
 
     path = options.file
     text = is_text(path)
     # A weight file loses nothing when it is upgraded in its place; a text would lose its comments.
     check_outputs(options.output, options=options if text else None)
+    _check_forks(options, text=text)
     if not text:
         return _upgrade_binary(path, options.output, solver=options.solver)
-    upgraded: Upgraded[NetParameter] | Upgraded[SolverParameter]
+    rules = options.forks.rules()
     if options.solver:
-        solver = read_solver(path, allow_unknown=options.allow_unknown)
-        upgraded = upgrade_solver_report(solver, path)
-    else:
-        upgraded = upgrade_net_report(read_net(path, allow_unknown=options.allow_unknown), path)
+        solver = upgrade_solver_report(read_solver(path, allow_unknown=rules.allow_unknown), path)
+        return _write(solver, format_message(solver.message), options)
+    keeps = rules.allow_custom or rules.proto is not None  # fields of a fork's or the user's own layers
+    written = (
+        rules.read(path) if keeps else PartlyKnownNet(read_net(path, allow_unknown=rules.allow_unknown), {})
+    )
+    net = upgrade_net_report(written.message, path, rules.input_shapes)
+    with naming(path):
+        content = upgraded_text(rules.with_defaults(net.message), written)
+    return _write(net, content, options)
+
+
+def _check_forks(options: UpgradeOptions, *, text: bool) -> None:
+    """Raise OptionError for options that nothing would come of."""
+    of_nets = {field.name for field in fields(options.forks)} - {"custom_shape"}
+    for name in given(options.forks):
+        if name not in (of_nets if text and not options.solver else {"allow_unknown"}):
+            raise OptionError(f"{flag(name)}: upgrading {options.file} has no use for it")
+
+
+def _write(
+    upgraded: Upgraded[NetParameter] | Upgraded[SolverParameter], content: str, options: UpgradeOptions
+) -> int:
     with _output(options.output) as file:
-        file.write(format_message(upgraded.message).encode())
-    return _report(upgraded, path)
+        file.write(content.encode("utf-8", "surrogateescape"))
+    return _report(upgraded, options.file)
 
 
 def _upgrade_binary(path: str, output: Path | None, *, solver: bool) -> int:

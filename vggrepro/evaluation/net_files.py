@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from vggrepro.caffe.text import read_net
 from vggrepro.errors import ProtocolError
+from vggrepro.net.fork_rules import BVLC, ForkRules
 from vggrepro.paper.nets import CONFIGS, canonical, deploy_prototxt
 from vggrepro.system.file_digest import file_sha256
 
@@ -20,6 +20,8 @@ class NetFiles:
     name: str
     deploy: Path
     weights: Path
+    rules: ForkRules = field(default=BVLC, hash=False)
+    """How the deploy prototxt is read."""
 
     def facts(self) -> dict[str, str]:
         """The name and the files with their SHA-256, ready for JSON. Raises OSError."""
@@ -35,9 +37,10 @@ class NetFiles:
     def published(self) -> bool:
         """Whether it is one of the paper's nets, by its own name or the one in its prototxt.
 
-        Raises what ``read_net`` raises.
+        Raises what :meth:`ForkRules.read` raises.
         """
-        return self.name.split(":")[0] in CONFIGS or "VGG" in read_net(self.deploy).name.upper()
+        named = self.name.split(":")[0] in CONFIGS
+        return named or "VGG" in self.rules.read(self.deploy).message.name.upper()
 
 
 _KEY = re.compile(r"([A-Za-z0-9_.:;\[\]-]+)=(.+)", re.DOTALL)

@@ -27,6 +27,7 @@ from vggrepro.layers.rules.allowed_labels import AllowedLabels
 from vggrepro.layers.rules.count import Count as Count
 from vggrepro.layers.rules.count import at_least as at_least
 from vggrepro.layers.rules.count import exactly as exactly
+from vggrepro.layers.rules.data_rows import DataRows as DataRows
 
 Array = npt.NDArray[np.float64]
 Shapes = Sequence[Shape]
@@ -132,10 +133,11 @@ class Layer(ABC, Generic[S]):
     varies: ClassVar[bool] = False
     """True for sources whose images may have another size in every batch (Data, ImageData): Caffe reshapes
     the net then."""
+    data_rows: ClassVar[DataRows | None] = None
+    """Where the data decide how many rows the tops have in Caffe; None for most layers."""
 
     right_boxes: ClassVar[frozenset[int]] = frozenset()
-    """Bottoms that hold the right boxes of images, as SSD's AnnotatedData hands them out
-    (:mod:`vggrepro.layers.rules.right_boxes`)."""
+    """Bottoms that hold the right boxes of images (:mod:`vggrepro.layers.rules.right_boxes`)."""
 
     @property
     def in_place(self) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 
 from vggrepro.emit import Dims, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError, UnsupportedError
-from vggrepro.layers.base import Array, Count, Emitted, Layer, Reach, Referenced, Shapes, register
+from vggrepro.layers.base import Array, Count, DataRows, Emitted, Layer, Reach, Referenced, Shapes, register
 from vggrepro.layers.rules.box_code import BoxCode, Pairs, join_pairs, split_pairs, suppressed
 from vggrepro.layers.rules.pooling_nodes import LOWEST
 from vggrepro.system.caller_warning import warn_caller
@@ -56,6 +56,7 @@ class DetectionOutput(Layer[None]):
     origin = "SSD; RefineDet"
     bottoms = Count(3, 5)
     has_gradient = False
+    data_rows = DataRows(2, -1)
 
     classes: int
     code: BoxCode

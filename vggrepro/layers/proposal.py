@@ -23,6 +23,7 @@ from vggrepro.errors import NetError, ShapeError, UnsupportedError
 from vggrepro.layers.base import (
     Array,
     Count,
+    DataRows,
     Emitted,
     Gradients,
     Layer,
@@ -67,6 +68,7 @@ class Proposal(Layer[None]):
     origin = "Faster R-CNN forks"
     bottoms = exactly(3)
     tops = Count(1, 2)
+    data_rows = DataRows(0, 0)
 
     anchors: tuple[tuple[float, ...], ...]
     stride: float = 16

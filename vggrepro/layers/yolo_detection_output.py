@@ -15,7 +15,7 @@ import numpy as np
 
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError, UnsupportedError
-from vggrepro.layers.base import Array, Count, Emitted, Layer, Reach, Referenced, Shapes, register
+from vggrepro.layers.base import Array, Count, DataRows, Emitted, Layer, Reach, Referenced, Shapes, register
 from vggrepro.layers.rules.box_code import suppressed
 
 ROW = 7
@@ -41,6 +41,7 @@ class _YoloOutput(Layer[None]):
 
     origin = "MobileNet-YOLO"
     has_gradient = False
+    data_rows = DataRows(2, -1)
 
     classes: int
     anchors: tuple[tuple[Side, ...], ...]

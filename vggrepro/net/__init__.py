@@ -6,18 +6,30 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 _HOMES = {
+    "ForkRules": "vggrepro.net.fork_rules",
     "Net": "vggrepro.net.net",
     "NetLayer": "vggrepro.net.net_layer",
     "ParamUse": "vggrepro.net.net_layer",
     "build_net": "vggrepro.net.load",
+    "load_by_rules": "vggrepro.net.load",
     "load_net": "vggrepro.net.load",
     "save_weights": "vggrepro.net.save",
 }
 
-__all__ = ["Net", "NetLayer", "ParamUse", "build_net", "load_net", "save_weights"]
+__all__ = [
+    "ForkRules",
+    "Net",
+    "NetLayer",
+    "ParamUse",
+    "build_net",
+    "load_by_rules",
+    "load_net",
+    "save_weights",
+]
 
 if TYPE_CHECKING:
-    from vggrepro.net.load import build_net, load_net
+    from vggrepro.net.fork_rules import ForkRules
+    from vggrepro.net.load import build_net, load_by_rules, load_net
     from vggrepro.net.net import Net
     from vggrepro.net.net_layer import NetLayer, ParamUse
     from vggrepro.net.save import save_weights

@@ -94,6 +94,8 @@ class Custom(Layer[None]):
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
     ) -> Referenced:
+        if not self.shapes:
+            return Referenced(())
         raise UnsupportedError(f"{self.op_type} is a custom node: it has no reference")
 
     def reach(self, bottom: Shape) -> Reach | None:

@@ -12,26 +12,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.caffe.messages import PHASES, LayerParameter, NetParameter
-from vggrepro.caffe.proto_file import read_schema
+from vggrepro.caffe.messages import PHASES, NetParameter
 from vggrepro.caffe.state import filter_net
-from vggrepro.caffe.text import read_net
-from vggrepro.caffe.unknown_layers import PartlyKnownNet, read_partly_known_net, written_layers
 from vggrepro.caffe.upgrade import upgrade_net_param
 from vggrepro.caffe.weights import SavedLayer, read_weights
 from vggrepro.emit import Shape
-from vggrepro.errors import NetError, ParseError, ShapeError, UnknownFieldError, WeightsError, naming, some_of
+from vggrepro.errors import NetError, ShapeError, WeightsError, naming
 from vggrepro.layers.base import AnyLayer, find_layer_class
 from vggrepro.layers.rules.axes import shape_string
-from vggrepro.net.custom import HOW_TO_ALLOW, advising_on_shapes, custom_layers, warn_of_custom_nodes
+from vggrepro.net.custom import advising_on_shapes, warn_of_custom_nodes
 from vggrepro.net.fillers import fill as fill_values
-from vggrepro.net.forks import with_defaults
-from vggrepro.net.kinds import is_fork_data, is_known
+from vggrepro.net.fork_rules import BVLC, ForkRules, PathLike
 from vggrepro.net.net import Net, build
-from vggrepro.net.own_schema import is_from_outside, own_schema_layers
 from vggrepro.system.caller_warning import warn_caller
-
-PathLike = str | os.PathLike[str]
 
 
 def load_net(
@@ -63,20 +56,39 @@ def load_net(
     which layers from outside get their parameters (docs/own-layers.md).
 
     Raises ParseError, UpgradeError, UnsupportedError, NetError, ShapeError or WeightsError."""
-    _check_arguments(phase, allow_custom, custom_shapes)
+    rules = ForkRules(
+        input_shapes or {}, allow_unknown, allow_custom, custom_shapes or {}, fork=fork, proto=proto
+    )
+    return load_by_rules(
+        prototxt, weights, rules, phase=phase, stages=stages, level=level, seed=seed, fill=fill
+    )
+
+
+def load_by_rules(
+    prototxt: PathLike,
+    weights: PathLike | None = None,
+    rules: ForkRules = BVLC,
+    *,
+    phase: str = "TEST",
+    stages: Sequence[str] = (),
+    level: int = 0,
+    seed: int = 0,
+    fill: bool = True,
+) -> Net:
+    """As :func:`load_net`, with the ``rules`` for definitions of forks in one value."""
+    if phase not in PHASES:
+        raise NetError(f"phase must be TRAIN or TEST, got {phase!r}")
     source = os.fspath(prototxt)
-    written = read_definition_file(source, allow_unknown, allow_custom, own_schema=proto is not None)
-    upgraded = _upgraded(written.message, source, input_shapes)
+    written = rules.read(source)
+    upgraded = _upgraded(written.message, source, rules.input_shapes)
     saved = {os.fspath(weights): read_weights(weights)} if weights is not None else {}
     with naming(source):
-        message = with_defaults(filter_net(upgraded, phase=phase, level=level, stages=stages), fork)
+        message = rules.with_defaults(filter_net(upgraded, phase=phase, level=level, stages=stages))
         blobs = [layer for layers in saved.values() for layer in layers]
-        custom = custom_layers(message, written, custom_shapes or {}, blobs) if allow_custom else {}
-        if proto is not None:
-            custom.update(own_schema_layers(message, written, read_schema(proto), phase))
+        custom = rules.layers(message, written, phase, blobs)
         _resolve_files(message, Path(source).parent)
         with advising_on_shapes(custom, message):
-            net = build(message, phase, input_shapes, custom)
+            net = build(message, phase, rules.input_shapes, custom)
     warn_of_custom_nodes(net.layers, net.shapes)
     return _with_params(net, source, saved, seed if fill else None)
 
@@ -92,13 +104,6 @@ def _with_params(net: Net, source: str, saved: Mapping[str, Sequence[SavedLayer]
     return replace(net.with_params({**others, **loaded}), loaded=frozenset(loaded), sources=files)
 
 
-def _check_arguments(phase: str, allow_custom: bool, custom_shapes: Mapping[str, Shape] | None) -> None:
-    if phase not in PHASES:
-        raise NetError(f"phase must be TRAIN or TEST, got {phase!r}")
-    if custom_shapes and not allow_custom:
-        raise NetError(f"custom shape of {min(custom_shapes)!r}: given without allow_custom")
-
-
 def _upgraded(written: NetParameter, source: str, input_shapes: Mapping[str, Shape] | None) -> NetParameter:
     """The net in today's format. Raises UpgradeError, and ShapeError for ``input`` fields without sizes,
     which the upgraded net has no layer for."""
@@ -108,40 +113,6 @@ def _upgraded(written: NetParameter, source: str, input_shapes: Mapping[str, Sha
     if lacking:
         raise ShapeError(f"{source}: input {lacking[0]!r} has no sizes: give them as an input shape")
     return upgraded
-
-
-def read_definition_file(
-    source: PathLike, allow_unknown: bool = False, allow_custom: bool = False, own_schema: bool = False
-) -> PartlyKnownNet:
-    """A net as it was written. Data layers of forks may have fields of their own; layers of unknown types too
-    where something unknown is allowed, so that who builds the net can name the types, and layers from outside
-    where there is a schema of their own. Raises ParseError."""
-
-    def is_own(layer: LayerParameter) -> bool:
-        unknown = (allow_custom or allow_unknown) and not is_known(layer)
-        return unknown or is_fork_data(layer) or (own_schema and is_from_outside(layer))
-
-    try:
-        if not (allow_unknown or allow_custom or own_schema):
-            return PartlyKnownNet(read_net(source), {})
-    except UnknownFieldError:
-        pass
-    try:
-        return read_partly_known_net(source, is_own, allow_unknown=allow_unknown)
-    except UnknownFieldError as error:
-        types = [] if allow_custom else _unknown_types(source)
-        if types:
-            raise error.with_advice(f"unknown layer types: {some_of(types)}; {HOW_TO_ALLOW}") from None
-        if error.harmless and not allow_unknown:
-            raise error.with_advice("--allow-unknown (allow_unknown) leaves it out") from None
-        raise
-
-
-def _unknown_types(source: PathLike) -> list[str]:
-    try:
-        return list(dict.fromkeys(layer.type for layer in written_layers(source) if not is_known(layer)))
-    except ParseError:  # the definition has other faults as well
-        return []
 
 
 def build_net(
@@ -162,7 +133,9 @@ def build_net(
     resolved.CopyFrom(message)
     _resolve_files(resolved, folder)
     saved = {os.fspath(path): read_weights(path) for path in weights}
-    net = replace(build(resolved, phase, input_shapes, custom), message=message)
+    with advising_on_shapes(custom or {}, message):
+        net = replace(build(resolved, phase, input_shapes, custom), message=message)
+    warn_of_custom_nodes(net.layers, net.shapes)
     loaded = _loaded(net, saved)
     others = initial_params(net, seed, skip=loaded)
     return replace(net.with_params({**others, **loaded}), loaded=frozenset(loaded))

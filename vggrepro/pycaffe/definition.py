@@ -12,17 +12,20 @@ import numpy as np
 from vggrepro.caffe.messages import PHASES, TRAIN
 from vggrepro.caffe.splits import insert_splits
 from vggrepro.caffe.state import filter_net
-from vggrepro.caffe.text import read_net
 from vggrepro.caffe.upgrade import upgrade_net_param
 from vggrepro.data.feeds import Feed, open_feed
 from vggrepro.emit import Shape
+from vggrepro.errors import PycaffeError
 from vggrepro.layers.base import AnyLayer, find_layer_class
 from vggrepro.layers.dummy_data import DummyData
 from vggrepro.layers.input import Input
 from vggrepro.net import Net as Rules
 from vggrepro.net import build_net
+from vggrepro.net.custom import Custom
+from vggrepro.net.kinds import class_of, is_fork_data, is_known
 from vggrepro.net.net_layer import NetLayer
 from vggrepro.net.wiring import automatic_tops
+from vggrepro.pycaffe import glog, mode
 from vggrepro.pycaffe.blob import Blob, BlobVec, Storage
 from vggrepro.pycaffe.hosts import (
     DummyHost,
@@ -35,8 +38,10 @@ from vggrepro.pycaffe.hosts import (
 )
 from vggrepro.pycaffe.need_backward import decide
 from vggrepro.pycaffe.python_layer import PythonHost, PythonRules, make_instance
+from vggrepro.pycaffe.row_host import CustomHost, RowHost
 from vggrepro.pycaffe.segments import Memories
 from vggrepro.pycaffe.site import Host, Site, find_destroyed, share_memory
+from vggrepro.training.definition import Definition as SolverDefinition
 
 FEEDS = frozenset({"Data", "ImageData", "HDF5Data", "WindowData"})
 AUTOMATIC = "(automatic)"
@@ -88,9 +93,19 @@ class _Draft:
         return BlobVec(self.blobs[name] for name in names)
 
 
-def read_message(path: str, phase: int, level: int, stages: Sequence[str]) -> Any:
-    """The ``NetParameter`` of a file, upgraded, with the layers that a state includes."""
-    return filter_net(upgrade_net_param(read_net(path), path), phase=phase, level=level, stages=stages)
+def read_message(path: str, phase: int, level: int, stages: Sequence[str]) -> tuple[Any, dict[str, AnyLayer]]:
+    """The ``NetParameter`` of a file, upgraded, with the layers that a state includes; and by name those
+    layers that the catalogue does not make, as the rules for definitions of forks say."""
+    rules = mode.fork_rules()
+    written = rules.read(path)
+    upgraded = upgrade_net_param(written.message, path, rules.input_shapes)
+    message = rules.with_defaults(filter_net(upgraded, phase=phase, level=level, stages=stages))
+    return message, rules.for_net(message).layers(message, written, phase_name(phase))
+
+
+def phase_name(phase: int) -> str:
+    """TRAIN or TEST."""
+    return next(key for key, number in PHASES.items() if number == phase)
 
 
 def define(
@@ -101,17 +116,19 @@ def define(
     folder: Path = Path(),
     weights: Sequence[str] = (),
     allow_python: bool | None = None,
+    custom: Mapping[str, AnyLayer] | None = None,
 ) -> Definition:
-    """Everything of a net from its message. Raises what ``load_net`` raises, DataError for data that a layer
-    cannot read, and what the setup of a Python layer raises."""
+    """Everything of a net from its message. ``custom`` holds layers that take the place of those that the
+    catalogue would make, by name. Raises what ``load_net`` raises, DataError for data that a layer cannot
+    read, and what the setup of a Python layer raises."""
     split = insert_splits(message)
     draft = _Draft(phase, seed, allow_python, learns=phase == TRAIN or bool(message.force_backward))
+    draft.custom.update(custom or {})
     for layer in split.layer:
         _prepare(draft, layer)
-    name = next(key for key, number in PHASES.items() if number == phase)
     rules = build_net(
         split,
-        name,
+        phase_name(phase),
         input_shapes=draft.shapes,
         folder=folder,
         seed=seed,
@@ -135,6 +152,20 @@ def define(
     return Definition(message, rules, tuple(sites), draft.blobs, tuple(rules.outputs), memories)
 
 
+def define_for_solver(
+    solver: SolverDefinition, message: Any, phase: int, weights: Sequence[str]
+) -> Definition:
+    """Everything of one of a solver's nets, as :func:`define`."""
+    return define(
+        message,
+        phase,
+        seed=mode.draw_seed(),
+        folder=solver.folder,
+        weights=weights,
+        custom=solver.own_layers(message, phase_name(phase)),
+    )
+
+
 def _prepare(draft: _Draft, layer: Any) -> None:
     """The host of a layer that no graph computes, and its rules where the catalogue has others."""
     bottoms, tops = draft.vec(layer.bottom), draft.vec(draft.name_tops(layer))
@@ -142,24 +173,54 @@ def _prepare(draft: _Draft, layer: Any) -> None:
         shapes = DummyData.from_param(layer, draft.phase).out_shapes(())
         draft.custom[layer.name] = Input(shapes)
         draft.hosts[layer.name] = DummyHost(shapes, np.random.default_rng([draft.seed, len(draft.hosts)]))
-    elif layer.type == "Python":
-        instance = make_instance(layer, draft.phase, draft.allow_python)
-        draft.custom[layer.name] = PythonRules(instance, bottoms, tops)
-        draft.hosts[layer.name] = PythonHost(instance)
+    elif layer.type == "Python" and not _is_fed(layer):
+        _prepare_python(draft, layer, bottoms, tops)
     elif layer.type in FEEDS:
         feed: Feed = open_feed(layer, draft.phase, seed=draft.seed)
         draft.shapes.update({top: array.shape for top, array in feed.batch(0).items()})
         draft.hosts[layer.name] = FeedHost(feed)
     elif layer.type == "MemoryData":
         draft.hosts[layer.name] = MemoryHost(layer.memory_data_param.batch_size)
-    elif layer.type == "Input":
+    elif layer.type == "Input" or is_fork_data(layer):
         draft.hosts[layer.name] = InputHost()
+        given = mode.fork_rules().input_shapes
+        draft.shapes.update({top: given[top] for top in layer.top if top in given})
+    elif isinstance(draft.custom.get(layer.name), Custom):
+        draft.hosts[layer.name] = CustomHost()
     elif layer.type == "Filter":
         draft.hosts[layer.name] = FilterHost()
     elif layer.type == "ROIPooling" and draft.learns:
         draft.hosts[layer.name] = RoiPoolingHost()
     elif layer.type == "HDF5Output":
         draft.hosts[layer.name] = HDF5OutputHost(layer.hdf5_output_param.file_name)
+    else:
+        _prepare_rows(draft, layer)
+
+
+def _is_fed(layer: Any) -> bool:
+    """Whether a layer without bottoms stands for inputs, because the shapes of all its tops are given."""
+    return is_fork_data(layer) and set(layer.top) <= set(mode.fork_rules().input_shapes)
+
+
+def _prepare_python(draft: _Draft, layer: Any, bottoms: BlobVec, tops: BlobVec) -> None:
+    """The object of a Python layer's class. Where its module cannot be imported, the catalogue may know what
+    the published layer of that name does."""
+    try:
+        instance = make_instance(layer, draft.phase, draft.allow_python)
+    except PycaffeError as error:
+        if not is_known(layer):
+            raise
+        glog.warning(f"{error}; computed by the layer {class_of(layer).type} of this package")
+        _prepare_rows(draft, layer)
+        return
+    draft.custom[layer.name] = PythonRules(instance, bottoms, tops)
+    draft.hosts[layer.name] = PythonHost(instance)
+
+
+def _prepare_rows(draft: _Draft, layer: Any) -> None:
+    rows = class_of(layer).data_rows if is_known(layer) else None
+    if rows is not None:
+        draft.hosts[layer.name] = RowHost(rows)
 
 
 def _sites(draft: _Draft, rules: Rules, messages: Sequence[Any]) -> list[Site]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from vggrepro.emit import Shape
 from vggrepro.errors import DeviceError, PycaffeError
+from vggrepro.net.fork_rules import ForkRules, PathLike
 from vggrepro.runtime.device import parse_device, require
 
 
@@ -18,6 +22,7 @@ class _Caffe:
     threads: int = 0
     rng: np.random.Generator | None = None
     rank: int = 0
+    fork_rules: ForkRules = field(default_factory=ForkRules)
 
 
 _STATE = _Caffe()
@@ -50,6 +55,36 @@ def set_threads(threads: int) -> None:
 def set_random_seed(seed: int) -> None:
     """Make fillers, Dropout and data layers that are made from now on draw the same numbers in every run."""
     _STATE.rng = np.random.default_rng(int(seed))
+
+
+def set_fork_rules(
+    *,
+    input_shapes: Mapping[str, Shape] | None = None,
+    allow_unknown: bool = False,
+    allow_custom: bool = False,
+    custom_shapes: Mapping[str, Shape] | None = None,
+    fork: str | None = None,
+    proto: PathLike | None = None,
+) -> None:
+    """Read the definitions of nets and solvers that are made from now on as ``vggrepro.load_net`` does with
+    these arguments. A custom layer that a pass comes to is an error. Not part of Caffe's module."""
+    _STATE.fork_rules = ForkRules(
+        input_shapes or {}, allow_unknown, allow_custom, custom_shapes or {}, fork, proto
+    )
+
+
+def fork_rules() -> ForkRules:
+    return _STATE.fork_rules
+
+
+@contextmanager
+def reading_by(rules: ForkRules) -> Iterator[None]:
+    """Read definitions by these rules inside the block."""
+    before, _STATE.fork_rules = _STATE.fork_rules, rules
+    try:
+        yield
+    finally:
+        _STATE.fork_rules = before
 
 
 def draw_seed() -> int:

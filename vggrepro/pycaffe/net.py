@@ -24,7 +24,7 @@ from vggrepro.pycaffe.blob import Blob, BlobVec, Floats, IntVec
 from vggrepro.pycaffe.debug_info import DebugInfo
 from vggrepro.pycaffe.definition import Definition, define, read_message
 from vggrepro.pycaffe.errors import as_runtime_error, check_file
-from vggrepro.pycaffe.hosts import MemoryHost
+from vggrepro.pycaffe.hosts import InputHost, MemoryHost
 from vggrepro.pycaffe.native_layer import NativeLayer
 from vggrepro.pycaffe.passes import Passes
 from vggrepro.pycaffe.python_layer import PythonRules
@@ -63,7 +63,7 @@ class Net:
         if phase not in (TRAIN, TEST):
             raise PycaffeError(f"{path}: phase must be caffe.TRAIN (0) or caffe.TEST (1), got {phase!r}")
         with as_runtime_error():
-            message = read_message(path, int(phase), level, stages or ())
+            message, custom = read_message(path, int(phase), level, stages or ())
             self._set_up(
                 define(
                     message,
@@ -72,6 +72,7 @@ class Net:
                     folder=Path(path).parent,
                     weights=files,
                     allow_python=allow_python_layers,
+                    custom=custom,
                 )
             )
 
@@ -99,7 +100,9 @@ class Net:
         self.params: OrderedDict[str, BlobVec] = OrderedDict(
             (site.name, site.blobs) for site in self._sites if site.blobs
         )
-        self.inputs = [top.name for site in self._sites if site.type == "Input" for top in site.tops]
+        self.inputs = [
+            top.name for site in self._sites if isinstance(site.host, InputHost) for top in site.tops
+        ]
         self.outputs = list(definition.outputs)
         self.top_names = OrderedDict((s.name, [b.name for b in s.tops]) for s in self._sites)
         self.bottom_names = OrderedDict((s.name, [b.name for b in s.bottoms]) for s in self._sites)

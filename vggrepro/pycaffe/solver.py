@@ -14,7 +14,7 @@ from vggrepro.errors import PycaffeError
 from vggrepro.graph.update import RULES
 from vggrepro.pycaffe import glog, mode
 from vggrepro.pycaffe.blob import Blob
-from vggrepro.pycaffe.definition import define
+from vggrepro.pycaffe.definition import define_for_solver
 from vggrepro.pycaffe.errors import as_runtime_error, check_file
 from vggrepro.pycaffe.net import Net, PathLike
 from vggrepro.pycaffe.solver_log import Progress, output_lines
@@ -282,16 +282,16 @@ def get_solver(solver_file: PathLike) -> Solver:
     path = os.fspath(solver_file)
     check_file(path)
     with as_runtime_error():
-        definition = read_definition(path)
+        definition = read_definition(path, rules=mode.fork_rules())
     return Solver.from_definition(definition)
 
 
 def _read(path: str, solver_type: str) -> Definition:
     """A solver's definition; the class that a script names counts, not the type in the file."""
-    definition = read_definition(path)
+    definition = read_definition(path, rules=mode.fork_rules())
     if solver_type in ("", definition.param.type):
         return definition
-    return read_definition(path, [f'type: "{solver_type}"'])
+    return read_definition(path, [f'type: "{solver_type}"'], mode.fork_rules())
 
 
 def _train_net(definition: Definition) -> Net:
@@ -302,8 +302,7 @@ def _train_net(definition: Definition) -> Net:
 
 
 def _net(message: Any, phase: int, definition: Definition, weights: list[str] | None = None) -> Net:
-    made = define(message, phase, seed=mode.draw_seed(), folder=definition.folder, weights=weights or [])
-    return Net.from_definition(made)
+    return Net.from_definition(define_for_solver(definition, message, phase, weights or []))
 
 
 def _move_params(net: Net, definition: Definition) -> SolverArrays:

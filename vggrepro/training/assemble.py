@@ -13,7 +13,6 @@ from vggrepro.data.loader import TrainingLoader
 from vggrepro.data.reading import Reader
 from vggrepro.emit import Shape
 from vggrepro.errors import DataError, SolverError
-from vggrepro.net.net import build
 from vggrepro.paper.trainings import Learning
 from vggrepro.runtime.device import parse_device
 from vggrepro.system.ranks import Alone, Ranks
@@ -170,8 +169,8 @@ def _train_shapes(plan: TrainingPlan, seed: int | None) -> tuple[dict[str, Shape
         if plan.batch is not None:
             raise SolverError("a batch can be given for images alone; data layers have a batch_size")
         shapes = _layer_data(plan, message, "TRAIN", plan.ranks, seed or 0).shapes()
-        return shapes, _batch(message, shapes) * passes * ranks
-    inputs = build(message, "TRAIN").inputs
+        return shapes, _batch(plan.definition, message, shapes) * passes * ranks
+    inputs = plan.definition.net_of(message).inputs
     images = plan.batch or images_per_iteration(plan.definition)
     if images % (passes * ranks):
         raise SolverError(
@@ -182,17 +181,17 @@ def _train_shapes(plan: TrainingPlan, seed: int | None) -> tuple[dict[str, Shape
     return {name: (share, *shape[1:]) for name, shape in inputs.items()}, images
 
 
-def _batch(message: Any, inputs: Mapping[str, Shape]) -> int:
+def _batch(definition: Definition, message: Any, inputs: Mapping[str, Shape]) -> int:
     """The first size of the first input, or of the first layer's top where all data are constants."""
     if inputs:
         return next(iter(inputs.values()))[0]
-    net = build(message, "TRAIN")
+    net = definition.net_of(message)
     return net.shapes[net.layers[0].tops[0]][0]
 
 
 def images_per_iteration(definition: Definition) -> int:
     """The prototxt's batch times its iter_size."""
-    inputs = build(definition.train_message(), "TRAIN").inputs
+    inputs = definition.net_of(definition.train_message()).inputs
     return next(iter(inputs.values()))[0] * int(definition.param.iter_size)
 
 
@@ -268,6 +267,7 @@ def _facts(plan: TrainingPlan, images: int) -> Mapping[str, Any]:
         "threads": plan.threads or default_threads(),
         "patience": plan.patience,
         "learning": plan.learning,
+        **plan.definition.rules.facts(),
     }
     if plan.precision != "fp32":
         facts["precision"] = plan.precision

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vggrepro.caffe.proto_file import read_schema
 from vggrepro.caffe.state import filter_by_state, solver_net_state
 from vggrepro.caffe.text import parse_solver, read_solver
+from vggrepro.caffe.unknown_layers import PartlyKnownNet
 from vggrepro.caffe.upgrade import upgrade_net_param, upgrade_solver_param
 from vggrepro.emit import Shape
 from vggrepro.errors import SolverError
 from vggrepro.graph.update import RULES, Hyper
 from vggrepro.layers.base import AnyLayer
 from vggrepro.layers.input import Input
+from vggrepro.net.fork_rules import BVLC, ForkRules
 from vggrepro.net.kinds import is_fork_data
-from vggrepro.net.load import read_definition_file
-from vggrepro.net.own_schema import own_schema_layers
+from vggrepro.net.net import Net, build
 from vggrepro.training.rates import POLICIES
 
 TRAIN_FIELDS = ("net", "net_param", "train_net", "train_net_param")
@@ -31,10 +31,9 @@ class Definition:
 
     param: Any
     path: Path
-    proto: Path | None = None
-    """A fork's schema, by which layers from outside this package get their parameters."""
-    input_shapes: Mapping[str, Shape] = field(default_factory=dict)
-    """Shapes of the tops of data layers of forks, where their definitions do not tell them."""
+    rules: ForkRules = field(default_factory=ForkRules)
+    """How the nets are read. Input shapes are those of the tops of data layers of forks, where their
+    definitions do not tell them."""
 
     @property
     def folder(self) -> Path:
@@ -67,7 +66,7 @@ class Definition:
         message = self._message(getattr(self.param, given[0]))
         state = solver_net_state("TRAIN", message, self.param.train_state)
         net = self._with_shapes(filter_by_state(message, state))
-        unused = set(self.input_shapes) - {t for p in net.layer if p.type == Input.type for t in p.top}
+        unused = set(self.rules.input_shapes) - {t for p in net.layer if p.type == Input.type for t in p.top}
         if unused:
             raise SolverError(
                 f"{self.path}: input shape of {min(unused)!r}: no Input, or data layer of a fork with shapes"
@@ -103,34 +102,39 @@ class Definition:
 
     def _with_shapes(self, message: Any) -> Any:
         """The net with an Input layer for each data layer of a fork, or Input, all of whose tops have given
-        shapes."""
+        shapes, and with what layers mean in the fork."""
+        shapes = self.rules.input_shapes
         for layer in message.layer:
-            if set(layer.top) <= set(self.input_shapes) and (layer.type == Input.type or is_fork_data(layer)):
+            if set(layer.top) <= set(shapes) and (layer.type == Input.type or is_fork_data(layer)):
                 layer.type = Input.type
                 del layer.input_param.shape[:]
                 for top in layer.top:
-                    layer.input_param.shape.add().dim.extend(self.input_shapes[top])
-        return message
+                    layer.input_param.shape.add().dim.extend(shapes[top])
+        return self.rules.with_defaults(message)
 
     def _message(self, source: Any) -> Any:
         """An upgraded ``NetParameter`` from a path or from a message in the solver."""
         if not isinstance(source, str):
             return upgrade_net_param(source, str(self.path))
         path = self.locate(source)
-        written = read_definition_file(path, own_schema=self.proto is not None)
-        return upgrade_net_param(written.message, str(path))
+        return upgrade_net_param(self.rules.read(path).message, str(path))
 
     def own_layers(self, message: Any, phase: str) -> dict[str, AnyLayer]:
-        """The layers of a net of :meth:`train_message` or :meth:`test_messages` that get their parameters by
-        ``proto``, by name. Raises ParseError."""
-        if self.proto is None:
-            return {}
-        p, schema = self.param, read_schema(self.proto)
+        """The layers of a net of :meth:`train_message` or :meth:`test_messages` that the catalogue does not
+        make, by name. Raises NetError, ParseError."""
+        p, rules = self.param, self.rules.for_net(message)
+        names = dict.fromkeys(filter(None, (p.net, p.train_net, *p.test_net)))
         layers: dict[str, AnyLayer] = {}
-        for name in dict.fromkeys(filter(None, (p.net, p.train_net, *p.test_net))):
-            written = read_definition_file(self.locate(name), own_schema=True)
-            layers.update(own_schema_layers(message, written, schema, phase))
+        for written in [rules.read(self.locate(n)) for n in names] or [PartlyKnownNet(message, {})]:
+            layers.update(rules.layers(message, written, phase))
         return layers
+
+    def net_of(
+        self, message: Any, phase: str = "TRAIN", input_shapes: Mapping[str, Shape] | None = None
+    ) -> Net:
+        """A net of :meth:`train_message` or :meth:`test_messages`, without parameters. Raises what
+        ``load_net`` raises."""
+        return build(message, phase, input_shapes, self.own_layers(message, phase))
 
     def locate(self, name: str) -> Path:
         """A file that the solver names: from the working directory, else from the solver's folder."""
@@ -140,13 +144,13 @@ class Definition:
 def read_definition(
     path: str | os.PathLike[str],
     settings: Sequence[Any] = (),
-    input_shapes: Mapping[str, Shape] | None = None,
+    rules: ForkRules = BVLC,
 ) -> Definition:
     """Read and check a solver prototxt. ``settings`` replace fields of it, one after the other: text as in
-    the file (``max_iter: 1000``), or a ``SolverParameter`` that has these fields alone. Raises ParseError,
-    SolverError."""
+    the file (``max_iter: 1000``), or a ``SolverParameter`` that has these fields alone. ``rules`` are those
+    for definitions of forks. Raises ParseError, SolverError."""
     source = Path(path)
-    param = read_solver(source)
+    param = read_solver(source, allow_unknown=rules.allow_unknown)
     for setting in settings:
         given = parse_solver(setting, f"setting {setting!r}") if isinstance(setting, str) else setting
         for given_field, _ in given.ListFields():
@@ -156,7 +160,15 @@ def read_definition(
     if param.snapshot_prefix and Path(param.snapshot_prefix).is_dir():
         param.snapshot_prefix = str(Path(param.snapshot_prefix) / source.stem)
     _check(param, source)
-    return Definition(param, source, input_shapes=input_shapes or {})
+    return Definition(param, source, rules)
+
+
+def definition_by_rules(solver: str | os.PathLike[str] | Definition, rules: ForkRules) -> Definition:
+    """The definition of a path, or what was read from one, with ``rules`` in place of its own unless they are
+    those of BVLC Caffe's files. Raises what :func:`read_definition` raises."""
+    if not isinstance(solver, Definition):
+        return read_definition(solver, rules=rules)
+    return solver if rules == BVLC else replace(solver, rules=rules)
 
 
 def weight_names(text: str) -> list[str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vggrepro.caffe.messages import FillerParameter
-from vggrepro.net.kinds import class_of
+from vggrepro.net.kinds import class_of, is_known
 from vggrepro.paper.trainings import VARIANCE_STD, Scheme
 
 PRETRAINED = ("conv1_1", "conv2_1", "conv3_1", "conv3_2", "fc6", "fc7", "fc8")
@@ -42,7 +42,7 @@ class Fillers:
         if self.scheme == "prototxt":
             return
         for definition in net.layer:
-            fillers = class_of(definition).fillers(definition)
+            fillers = class_of(definition).fillers(definition) if is_known(definition) else None
             if fillers is not None:
                 weight, bias = fillers
                 weight.CopyFrom(self._filler())

@@ -19,8 +19,7 @@ from vggrepro.graph.model import Graph
 from vggrepro.graph.naming import LOSS
 from vggrepro.graph.training_step import build_training_step
 from vggrepro.graph.update import RULES
-from vggrepro.net import Net, build_net
-from vggrepro.net.net import build
+from vggrepro.net import ForkRules, Net, build_net
 from vggrepro.paper.trainings import Learning
 from vggrepro.runtime.bound_run import BoundRun
 from vggrepro.runtime.device import Device, as_device, require
@@ -31,7 +30,7 @@ from vggrepro.system.caller_warning import warn_caller
 from vggrepro.system.ranks import Alone, Ranks
 from vggrepro.training import snapshots
 from vggrepro.training.by_shapes import ByShapes
-from vggrepro.training.definition import Definition, read_definition
+from vggrepro.training.definition import Definition, definition_by_rules
 from vggrepro.training.feeds import Feeds, fitted, shapes_of
 from vggrepro.training.gradient_exchange import ExchangeKind
 from vggrepro.training.held_layers import hold_all_but_fully_connected
@@ -68,7 +67,8 @@ class Solver:
     of products and sums. ``threads`` bounds the CPU threads (0: all cores). ``net`` is the net in phase
     TRAIN, without its parameters: those are ``params``. ``seed`` takes the place of ``random_seed``,
     ``fillers`` that of the net's fillers, ``input_shapes`` that of input shapes. ``learning`` "fc" has the
-    fully connected layers learn alone. ``proto`` is a fork's schema, as in ``load_net``.
+    fully connected layers learn alone. ``allow_unknown``, ``allow_custom``, ``custom_shapes``, ``fork`` and
+    ``proto`` are those of ``load_net``; a custom layer can only stand where no gradient passes.
 
     With several ``ranks`` each has one such solver, on its part of every batch: all begin with the first
     one's parameters, gradients and losses are averaged over them, and dropout draws what it would draw
@@ -91,21 +91,22 @@ class Solver:
         learning: Learning = "all",
         input_shapes: Mapping[str, Shape] | None = None,
         ranks: Ranks | None = None,
-        proto: PathLike | None = None,
         exchange: ExchangeKind = "mpi",
+        allow_unknown: bool = False,
+        allow_custom: bool = False,
+        custom_shapes: Mapping[str, Shape] | None = None,
+        fork: str | None = None,
+        proto: PathLike | None = None,
     ) -> None:
-        self.definition = _definition(solver_prototxt, proto)
+        fork_rules = ForkRules({}, allow_unknown, allow_custom, custom_shapes or {}, fork, proto)
+        self.definition = definition_by_rules(solver_prototxt, fork_rules)
         self.param = self.definition.param
         self.ranks: Ranks = Alone() if ranks is None else ranks
         self.seed = self.ranks.broadcast(_seed(self.param.random_seed if seed is None else seed))
-        self.threads = threads
-        self.iteration = 0
-        self.current_step = 0
+        self.threads, self.iteration, self.current_step = threads, 0, 0
         self.weight_files = weight_files(self.definition, weights)
         """The files whose layers are copied by name, into nets in phase TEST too."""
         self.net = self._build_net(fillers, learning, input_shapes)
-        check_weight_files(self.weight_files, self.definition, self.net)
-        self._warn_of_debug_info()
         self.device, self.tf32 = _prepared(device, precision), precision == "tf32"
         self.rules = rules_of(precision, self.device)
         self.exchange = gradient_exchange(exchange, self.ranks, self.device)
@@ -130,8 +131,8 @@ class Solver:
         if fillers is not None:
             fillers.apply(message)
         if learning == "fc":
-            hold_all_but_fully_connected(message, build(message, "TRAIN", input_shapes))
-        return build_net(
+            hold_all_but_fully_connected(message, self.definition.net_of(message, "TRAIN", input_shapes))
+        net = build_net(
             message,
             "TRAIN",
             input_shapes=input_shapes,
@@ -140,10 +141,13 @@ class Solver:
             weights=self.weight_files,
             custom=self.definition.own_layers(message, "TRAIN"),
         )
+        check_weight_files(self.weight_files, self.definition, net)
+        self._warn_of_debug_info(net)
+        return net
 
-    def _warn_of_debug_info(self) -> None:
+    def _warn_of_debug_info(self, net: Net) -> None:
         """DEVIATION: Caffe prints the mean absolute value of every blob, parameter and gradient then."""
-        if self.param.debug_info or self.net.message.debug_info:
+        if self.param.debug_info or net.message.debug_info:
             warn_caller(f"{self.definition.path}: debug_info: true: nothing is printed here")
 
     def _build_pass(self, shapes: Mapping[str, Shape]) -> _Pass:
@@ -297,11 +301,6 @@ class Solver:
         self.arrays.write(self.arrays.values, found)
         self.exchange.share(self.arrays.values)
         return [p.name for p in self.net.layers if any(use.owner in found for use in p.params)]
-
-
-def _definition(solver: PathLike | Definition, proto: PathLike | None) -> Definition:
-    definition = solver if isinstance(solver, Definition) else read_definition(solver)
-    return definition if proto is None else replace(definition, proto=Path(proto))
 
 
 def _prepared(device: Device | str, precision: TrainingPrecision) -> Device:

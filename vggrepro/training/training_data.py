@@ -18,7 +18,7 @@ from vggrepro.emit import Shape
 from vggrepro.errors import DataError, some_of
 from vggrepro.layers.dummy_data import DummyData
 from vggrepro.net import Net
-from vggrepro.net.kinds import class_of, is_fork_data
+from vggrepro.net.kinds import class_of, is_fork_data, is_known
 from vggrepro.net.requirements import picture_and_label_inputs
 from vggrepro.runtime.device_array import DeviceView
 from vggrepro.runtime.upload import CropsToBlob as CropsToBlob
@@ -105,7 +105,7 @@ class LayerTrainingData:
         for number, layer in enumerate(message.layer):
             if layer.type in READ_TYPES:
                 self._feeds.append(open_feed(layer, phase, seed=seed, folder=folder_of(layer, folder)))
-            elif class_of(layer).from_param(layer, phase).source:
+            elif not layer.bottom and is_known(layer) and class_of(layer).from_param(layer, phase).source:
                 self._feeds.append(_drawn(layer, phase, seed, number))
         self._ranks = ranks
         self._given = 0

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from vggrepro.errors import NetError
 from vggrepro.graph.reference import reference_forward
 from vggrepro.net import Net, save_weights
+from vggrepro.net.fork_rules import BVLC, ForkRules
 from vggrepro.system.atomic import replacing, write_json
 from vggrepro.verify.reference_case import ReferenceCase
 from vggrepro.version import __version__
@@ -23,10 +24,11 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class NetState:
-    """The phase, level and stages that the net was loaded for."""
+    """The stages and level that the net was loaded for, and the rules by which it was read."""
 
     stages: Sequence[str] = ()
     level: int = 0
+    rules: ForkRules = BVLC
 
 
 def record_case(
@@ -57,24 +59,37 @@ def record_case(
         "phase": net.phase,
         "level": state.level,
         "stages": list(state.stages),
+        **state.rules.facts(),
         "made_by": f"vggrepro {__version__}, float64 reference",
     }
-    _write(ReferenceCase(folder), definition, net, arrays, about)
+    proto = None if state.rules.proto is None else Path(state.rules.proto)
+    _write(ReferenceCase(folder), definition, proto, net, arrays, about)
     return folder
 
 
-def _write(case: ReferenceCase, definition: Path, net: Net, arrays: Arrays, about: dict[str, Any]) -> None:
+def _write(
+    case: ReferenceCase,
+    definition: Path,
+    proto: Path | None,
+    net: Net,
+    arrays: Arrays,
+    about: dict[str, Any],
+) -> None:
     """``case.json`` comes last and an old one goes first: without it a folder is no case."""
-    text, files = definition.read_bytes(), case.files
+    files = case.files
+    texts = {files.net: definition.read_bytes()}
+    if proto is not None:
+        texts[files.proto] = proto.read_bytes()
     packed = io.BytesIO()
     compressed: Callable[..., None] = np.savez_compressed
     compressed(packed, **arrays)
     case.folder.mkdir(parents=True, exist_ok=True)
     files.about.unlink(missing_ok=True)
     files.weights.unlink(missing_ok=True)
+    files.proto.unlink(missing_ok=True)
     if net.params:
         save_weights(net, files.weights)
-    for path, content in ((files.net, text), (files.io, packed.getvalue())):
+    for path, content in {**texts, files.io: packed.getvalue()}.items():
         with replacing(path) as file:
             file.write(content)
     write_json(files.about, about)

@@ -2,7 +2,8 @@
 model's.
 
 A case is a folder with ``net.prototxt``, ``weights.caffemodel`` if the net has parameters, ``case.json``
-(phase, level, stages) and ``io.npz``, whose arrays are named by their kind and what they are of:
+(phase, level, stages; ``fork_rules``, by which a definition of a fork is read, with its schema in
+``net.proto``) and ``io.npz``, whose arrays are named by their kind and what they are of:
 
 - ``in:<blob>``, ``out:<blob>``, ``blob:<blob>``: inputs, outputs and other blobs of a forward pass;
 - ``param_after:<layer>:<index>``: a parameter as the forward pass leaves it (running statistics);
@@ -27,13 +28,13 @@ import numpy.typing as npt
 
 from vggrepro.caffe.messages import PHASES
 from vggrepro.emit import DeviceKind
-from vggrepro.errors import DataError
+from vggrepro.errors import DataError, naming
 from vggrepro.graph.backward import build_gradient
 from vggrepro.graph.forward import build_forward
 from vggrepro.graph.model import Graph
 from vggrepro.graph.naming import gradient_name
 from vggrepro.graph.reference import Arrays
-from vggrepro.net import Net, load_net
+from vggrepro.net import ForkRules, Net, load_by_rules
 from vggrepro.runtime.device import as_device
 from vggrepro.runtime.session import Session
 from vggrepro.system.npz import UNREADABLE_NPZ
@@ -61,6 +62,7 @@ class CaseFiles:
     weights: Path
     about: Path
     io: Path
+    proto: Path
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class ReferenceCase:
 
     @property
     def files(self) -> CaseFiles:
-        names = ("net.prototxt", "weights.caffemodel", "case.json", "io.npz")
+        names = ("net.prototxt", "weights.caffemodel", "case.json", "io.npz", "net.proto")
         return CaseFiles(*(self.folder / name for name in names))
 
     @cached_property
@@ -131,12 +133,19 @@ class ReferenceCase:
         """The whole keys of the arrays of these kinds, in the order of the file."""
         return [key for key in self.io if key.split(":", 1)[0] in kinds]
 
+    @property
+    def rules(self) -> ForkRules:
+        """How the case's net is read."""
+        with naming(str(self.files.about)):
+            return ForkRules.from_facts(self.about, self.files.proto)
+
     def load(self) -> Net:
         """The case's net, with its weights, in its phase."""
         weights = self.folder / "weights.caffemodel"
-        return load_net(
+        return load_by_rules(
             self.folder / "net.prototxt",
             weights if weights.exists() else None,
+            self.rules,
             phase=self.about["phase"],
             stages=self.about.get("stages", ()),
             level=self.about.get("level", 0),

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from vggrepro.cli.options.net import NetOptions, parse_shapes
-from vggrepro.errors import NetError
+from vggrepro.cli.options.fork_options import ForkOptions
+from vggrepro.cli.options.net import NetOptions
 
 NET = """
 layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }
@@ -21,7 +19,7 @@ def test_phase_stage_level_and_shapes(tmp_path: Path) -> None:
     path.write_text(NET)
     net = NetOptions(str(path)).load(None, fill=False)
     assert [layer.name for layer in net.layers] == ["in"]
-    asked = NetOptions(str(path), "TRAIN", ("deep",), 2, ("x=2,3,9,7",))
+    asked = NetOptions(str(path), "TRAIN", ("deep",), 2, ForkOptions(("x=2,3,9,7",)))
     net = asked.load(None, fill=False)
     assert [layer.name for layer in net.layers][-2:] == ["a", "b"]
     assert net.inputs["x"] == (2, 3, 9, 7)
@@ -30,16 +28,5 @@ def test_phase_stage_level_and_shapes(tmp_path: Path) -> None:
 def test_the_fork_that_a_net_is_for(tmp_path: Path) -> None:
     path = tmp_path / "net.prototxt"
     path.write_text(NET + 'layer { name: "bn" type: "BN" bottom: "x" top: "y" }')
-    net = NetOptions(str(path), fork="cuhk").load(None, fill=False)
+    net = NetOptions(str(path), forks=ForkOptions(fork="cuhk")).load(None, fill=False)
     assert net.message.layer[-1].bn_param.HasField("frozen")
-
-
-@pytest.mark.parametrize("entry", ["x", "=1,2", "x=1,a", "x=1,0", "1,2,3"])
-def test_shapes_that_are_none(entry: str) -> None:
-    with pytest.raises(NetError, match=r"^--input-shape takes BLOB=N,C,H,W with sizes of at least 1, got "):
-        parse_shapes([entry], "--input-shape")
-
-
-def test_shapes() -> None:
-    assert parse_shapes(["x=1,2", "y=3"], "--input-shape") == {"x": (1, 2), "y": (3,)}
-    assert parse_shapes(["top=0,5"], "--custom-shape", least=0) == {"top": (0, 5)}

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vggrepro.caffe.messages import PHASES
-from vggrepro.caffe.text import read_net
 from vggrepro.caffe.upgrade import upgrade_net_param
 from vggrepro.cli.options.read import read
 from vggrepro.cli.run import Parser
+from vggrepro.pycaffe import mode
 from vggrepro.pycaffe.draw import draw_net_to_file
 
 
@@ -28,7 +28,8 @@ class DrawOptions:
 def main(arguments: Sequence[str]) -> int:
     """Write the picture."""
     options = read(DrawOptions, parser().parse_args(arguments))
-    net = upgrade_net_param(read_net(options.input_net_proto_file), options.input_net_proto_file)
+    file = options.input_net_proto_file
+    net = upgrade_net_param(mode.fork_rules().read(file).message, file)
     print(f"Drawing net to {options.output_image_file}")
     phase = None if options.phase == "ALL" else PHASES[options.phase]
     draw_net_to_file(net, options.output_image_file, options.rankdir, phase, options.display_lrm)

@@ -59,9 +59,11 @@ def _net(flags: ActionFlags, phase: int) -> Net:
     if any(net.blob_loss_weights.values()):
         return net
     with as_runtime_error():
-        message = read_message(flags.model, phase, flags.level, flags.stages)
+        message, custom = read_message(flags.model, phase, flags.level, flags.stages)
         message.force_backward = True
-        definition = define(message, phase, seed=mode.draw_seed(), folder=Path(flags.model).parent)
+        definition = define(
+            message, phase, seed=mode.draw_seed(), folder=Path(flags.model).parent, custom=custom
+        )
     forced = Net.from_definition(definition)
     try:
         forced._forward(0, len(forced.layers) - 1)

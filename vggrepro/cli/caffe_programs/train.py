@@ -55,7 +55,7 @@ def _request(signals: Signals) -> Effect:
 
 def _solver(flags: ActionFlags) -> Solver:
     check_file(flags.solver)
-    definition = read_definition(flags.solver)
+    definition = read_definition(flags.solver, rules=mode.fork_rules())
     state = definition.param.train_state
     state.level = flags.level
     state.stage.extend(flags.stages)

@@ -10,13 +10,14 @@ from vggrepro.cli.options.gflags import GlogFlags, read_flags
 from vggrepro.errors import OptionError
 
 
-def upgrade(tool: str, arguments: Sequence[str], *, solver: bool) -> int:
-    """Upgrade the file that the first argument names to the second. The exit code is that of
-    ``upgrade_prototxt``."""
+def upgrade(tool: str, arguments: Sequence[str], options: Sequence[str], *, solver: bool) -> int:
+    """Upgrade the file that the first argument names to the second, with ``options`` of ``upgrade_prototxt``.
+    The exit code is that command's."""
     usage = f"{tool} INPUT OUTPUT"
     if printed_help(arguments, usage, GlogFlags):
         return 0
     _, words = read_flags(GlogFlags, arguments)
     if len(words) != 2:
         raise OptionError(f"usage: {usage}; got {len(words)} arguments")
-    return upgrade_prototxt.main([f"--output={words[1]}", *(["--solver"] if solver else []), "--", words[0]])
+    solver_option = ["--solver"] if solver else []
+    return upgrade_prototxt.main([*options, f"--output={words[1]}", *solver_option, "--", words[0]])

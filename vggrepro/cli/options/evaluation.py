@@ -5,11 +5,12 @@ from __future__ import annotations
 import warnings
 from argparse import ArgumentParser, BooleanOptionalAction
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vggrepro.cli.options.device import add_device_option, add_precision_option, add_threads_option, placed
+from vggrepro.cli.options.fork_options import ForkOptions, add_fork_options
 from vggrepro.cli.options.images import Decoding, add_decoding_options, add_workers_option
 from vggrepro.cli.options.mean import (
     MeanAs,
@@ -21,7 +22,7 @@ from vggrepro.cli.options.mean import (
     hint_at_order,
 )
 from vggrepro.cli.options.pictures import add_geometry_options
-from vggrepro.cli.options.read import Options
+from vggrepro.cli.options.read import Options, given
 from vggrepro.cli.options.refuse import refuse_with_demo
 from vggrepro.cli.options.values import positive, sizes
 from vggrepro.data.augment import ILSVRC_MEAN_BGR
@@ -78,6 +79,7 @@ class NetworkOptions:
     mean: MeanOption | None = None
     mean_as: MeanAs = "image"
     channel_order: ChannelOrder = "bgr"
+    forks: ForkOptions = field(default_factory=ForkOptions)
 
     def files(self, *, embedded: bool) -> tuple[list[NetFiles], Mean]:
         """The networks' files and their mean: the options', or those of the ``embedded`` demo.
@@ -90,16 +92,23 @@ class NetworkOptions:
 
         if embedded:
             refuse_with_demo(self, "weights", "deploy", "prototxt_dir", "mean", "mean_as", "channel_order")
+            refuse_with_demo(self.forks, *given(self.forks))
             return [demo.FILES], demo.mean_bgr()
         found = files_for_options(self.weights, self.deploy, self.prototxt_dir or PROTOTXT)
-        return found, self._mean_for(found)
+        return self._as_forks(found)
 
     def files_of(self, nets: list[str]) -> tuple[list[NetFiles], Mean]:
         """The files of the paper's ``nets`` and their mean. Raises ProtocolError for a net without files."""
         from vggrepro.evaluation.net_files import files_for_names
 
         found = files_for_names(nets, self.weights, self.deploy, self.prototxt_dir or PROTOTXT)
-        return found, self._mean_for(found)
+        return self._as_forks(found)
+
+    def _as_forks(self, found: Sequence[NetFiles]) -> tuple[list[NetFiles], Mean]:
+        """The files with the rules by which they are read, and their mean."""
+        rules = self.forks.rules()
+        read = [replace(files, rules=rules) for files in found]
+        return read, self._mean_for(read)
 
     def _mean_for(self, files: Sequence[NetFiles]) -> Mean:
         """``--mean``, or that of the published models, with a warning where it is taken for other nets."""
@@ -222,6 +231,7 @@ def add_network_options(options: Options) -> None:
     )
     add_prototxt_option(options)
     add_input_options(options)
+    add_fork_options(options)
 
 
 def add_input_options(options: Options) -> None:

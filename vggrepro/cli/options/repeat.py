@@ -29,8 +29,10 @@ _FILES = (
     "blacklist",
     "tar_index",
     "compare",
+    "layers",
+    "proto",
 )
-"""Options with one file that is read."""
+"""Options with files that are read."""
 
 _RUNNING = tuple(field.name for field in fields(RunningOptions))
 
@@ -103,7 +105,7 @@ def _given(parser: Parser, command: Sequence[str]) -> dict[str, Any]:
 def _placed(value: Any, folder: Path) -> Any:
     """File names as the command of a run that was started in ``folder`` means them."""
     if isinstance(value, list):
-        return [_placed_net(option, folder) for option in value]
+        return [_placed(o, folder) if isinstance(o, Path) else _placed_net(o, folder) for o in value]
     return folder / value if isinstance(value, Path) and folder != Path.cwd() else value
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, BooleanOptionalAction
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -16,8 +16,8 @@ from vggrepro.cli.options.device import (
     placed,
 )
 from vggrepro.cli.options.evaluation import add_demo_option, add_prototxt_option
+from vggrepro.cli.options.fork_options import ForkOptions, add_fork_options
 from vggrepro.cli.options.images import add_seed_option
-from vggrepro.cli.options.net import add_input_shape_option, parse_shapes
 from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.refuse import refuse_without
 from vggrepro.cli.options.training_device import add_exchange_option
@@ -46,10 +46,10 @@ class SolverOptions:
     list_presets: bool = False
     prototxt_dir: Path | None = None
     settings: tuple[str, ...] = ()
-    input_shape: tuple[str, ...] = ()
     batch: int | None = None
     iter_size: int | None = None
     seed: int | None = None
+    forks: ForkOptions = field(default_factory=ForkOptions)
 
     def found_preset(self) -> Preset | None:
         """The row of Table 3, if one is asked for. Raises SolverError for one that is not there."""
@@ -128,8 +128,8 @@ def definition_of(
     fields: list[Any] = [*settings, *solver.settings]
     if run.snapshot_prefix is not None:
         fields.append(_prefix(run.snapshot_prefix))
-    shapes = parse_shapes(solver.input_shape, "--input-shape")
-    definition = read_definition(solver.config, fields, shapes)
+    rules = solver.forks.rules()
+    definition = read_definition(solver.config, fields, rules)
     policy = definition.param.lr_policy
     if run.patience is not None and policy != "plateau":
         raise OptionError(f"--patience: is for lr_policy 'plateau', but {definition.path} has {policy!r}")
@@ -138,7 +138,7 @@ def definition_of(
     if not images:
         raise OptionError('--iter-size divides the batch of --data; data layers want --set "iter_size: K"')
     fields.append(SolverParameter(iter_size=solver.iter_size))
-    return read_definition(solver.config, fields, shapes), solver.batch or images_per_iteration(definition)
+    return read_definition(solver.config, fields, rules), solver.batch or images_per_iteration(definition)
 
 
 def _prefix(prefix: str) -> Any:
@@ -162,7 +162,7 @@ def add_solver_options(parser: ArgumentParser) -> None:
     add_demo_option(which, "a miniature of net A on the embedded digits")
     which.add_argument("--list-presets", action="store_true", help="list the presets, and stop")
     add_prototxt_option(group)
-    add_input_shape_option(group)
+    add_fork_options(group)
     group.add_argument(
         "--set",
         dest="settings",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import BooleanOptionalAction
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -30,6 +31,7 @@ from vggrepro.system.threads import default_threads
 
 if TYPE_CHECKING:
     from vggrepro.data.sources import Source
+    from vggrepro.layers.base import AnyLayer
     from vggrepro.training.assemble import TrainingImages
 
 MeanBGR = tuple[float, float, float]
@@ -95,8 +97,9 @@ class AugmentationOptions:
     offsets: Offsets = "all"
     kernel: Kernel = "linear"
 
-    def augmentation(self, message: Any) -> Augmentation:
-        """``message`` is the net: its input is the crop, and its data layer may know the mean.
+    def augmentation(self, message: Any, custom: Mapping[str, AnyLayer] | None = None) -> Augmentation:
+        """``message`` is the net: its input is the crop, and its data layer may know the mean. ``custom``
+        holds layers that the catalogue does not make, by name.
 
         Raises DataError for sizes that do not fit, and for statistics that cannot be read.
         """
@@ -110,7 +113,7 @@ class AugmentationOptions:
             refuse_without("a --colour that shifts", self, "colour_std")
         return Augmentation(
             smallest=self.smallest or SMALLEST,
-            crop=ImageInputs(build(message, "TRAIN")).side,
+            crop=ImageInputs(build(message, "TRAIN", None, custom)).side,
             mean_bgr=mean,
             flip=self.flip is not False,
             colour=colour,
@@ -135,9 +138,13 @@ class AugmentationOptions:
 
 
 def training_images(
-    images: ImageOptions, augmentation: AugmentationOptions, message: Any
+    images: ImageOptions,
+    augmentation: AugmentationOptions,
+    message: Any,
+    custom: Mapping[str, AnyLayer] | None = None,
 ) -> TrainingImages | None:
-    """The images and how they are seen by the net ``message``; None for its own data layers.
+    """The images and how they are seen by the net ``message``, whose layers that the catalogue does not make
+    are ``custom``; None for its own data layers.
 
     Raises OptionError for options that nothing would come of, DataError or OSError for what cannot be read.
     """
@@ -146,7 +153,7 @@ def training_images(
     if images.data is None:
         _refuse_without_data(images, augmentation)
         return None
-    seen = augmentation.augmentation(message)
+    seen = augmentation.augmentation(message, custom)
     val = images.validation_set()
     if val is None and not images.no_test:
         refuse_without("--val PATH", augmentation, "val_smallest")

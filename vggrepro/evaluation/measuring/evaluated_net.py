@@ -19,8 +19,9 @@ from vggrepro.evaluation.net_files import NetFiles
 from vggrepro.evaluation.protocols import Stream, log_posteriors
 from vggrepro.graph.forward import build_forward
 from vggrepro.graph.targets.half import in_half_precision
-from vggrepro.net import load_net
+from vggrepro.net.fork_rules import BVLC, ForkRules
 from vggrepro.net.inspect import inspect
+from vggrepro.net.load import load_by_rules
 from vggrepro.net.net import Net
 from vggrepro.net.requirements import layers_without_weights, picture_input
 from vggrepro.net.transforms.fully_convolutional import fully_convolutional
@@ -59,6 +60,7 @@ class EvaluatedNet:
     weights_sha256: str
     prototxt_sha256: str
     colours: int = 3
+    rules: ForkRules = BVLC
 
     @property
     def blob_shape(self) -> tuple[int, ...]:
@@ -79,6 +81,7 @@ class EvaluatedNet:
         return {
             "weights_sha256": self.weights_sha256,
             "prototxt_sha256": self.prototxt_sha256,
+            **self.rules.facts(),
             **self._mean_facts(),
             "crop": self.crop,
             "blob": self.blob,
@@ -112,7 +115,7 @@ def load_network(files: NetFiles, mean: Mean, blob: str) -> EvaluatedNet:
 
 
 def _load(files: NetFiles, mean: Mean, choose: Callable[[Net], str]) -> EvaluatedNet:
-    net = load_net(files.deploy, files.weights)
+    net = load_by_rules(files.deploy, files.weights, files.rules)
     lacking = layers_without_weights(net)
     if lacking:
         raise WeightsError(f"{files.weights}: no weights for layer {', '.join(lacking)} of net {net.name!r}")
@@ -130,6 +133,7 @@ def _load(files: NetFiles, mean: Mean, choose: Callable[[Net], str]) -> Evaluate
         weights_sha256=file_sha256(files.weights),
         prototxt_sha256=file_sha256(files.deploy),
         colours=colours,
+        rules=files.rules,
     )
 
 

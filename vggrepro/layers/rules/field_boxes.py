@@ -15,6 +15,7 @@ from vggrepro.errors import NetError, ShapeError
 from vggrepro.layers.base import (
     Array,
     Count,
+    DataRows,
     Emitted,
     Layer,
     Reach,
@@ -107,6 +108,7 @@ class FieldBoxes(Layer[None]):
 
     tops = Count(1, 2)
     has_gradient = False
+    data_rows = DataRows(0, 0)
 
     param: BoxParam
 

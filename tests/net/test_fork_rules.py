@@ -1,0 +1,50 @@
+"""The rules by which a definition of a fork is read, as a value."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from net_files import image, layer
+
+from vggrepro.errors import NetError
+from vggrepro.net import ForkRules, load_by_rules
+from vggrepro.net.fork_rules import BVLC
+
+
+def test_rules_come_back_from_what_is_stored_of_them(tmp_path: Path) -> None:
+    proto = tmp_path / "x.proto"
+    proto.write_text("message NetParameter {}")
+    rules = ForkRules({"data": (1, 2)}, True, True, {"top": (0, 5)}, "cuhk", proto)
+    stored = json.loads(json.dumps(rules.facts()))
+    assert stored["fork_rules"].keys() == {
+        "input_shapes",
+        "allow_unknown",
+        "allow_custom",
+        "custom_shapes",
+        "fork",
+        "proto",
+    }
+    assert ForkRules.from_facts(stored, proto) == rules
+    assert BVLC.facts() == {} and ForkRules.from_facts({}, proto) == BVLC
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [{"odd": 1}, {"input_shapes": {"data": ["x"]}}, {"input_shapes": 3}, {"custom_shapes": {"a": [1]}}],
+)
+def test_stored_rules_that_are_none(stored: dict[str, object]) -> None:
+    with pytest.raises(NetError):
+        ForkRules.from_facts({"fork_rules": stored}, None)
+
+
+def test_custom_shapes_of_another_net_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_text(image(2, 3) + layer("own", "Own", "data"))
+    rules = ForkRules(allow_custom=True, custom_shapes={"own": (0, 5), "elsewhere": (1,)})
+    with pytest.raises(NetError, match="custom shape of 'elsewhere': no custom layer has such a top"):
+        load_by_rules(path, rules=rules)
+    with pytest.warns(UserWarning, match="custom node"):
+        net = load_by_rules(path, rules=rules.for_net(rules.read(path).message))
+    assert net.outputs == {"own": (2, 5)}
