@@ -1483,6 +1483,68 @@ class PReLUParameter(_Message):
     ) -> None: ...
     def HasField(self, field_name: Literal["filler", "channel_shared"]) -> bool: ...
 
+class NormalizedBBox(_Message):
+    xmin: float
+    ymin: float
+    xmax: float
+    ymax: float
+    label: int
+    difficult: bool
+    score: float
+    size: float
+    def __init__(self, *,
+        xmin: float | None = None, ymin: float | None = None, xmax: float | None = None,
+        ymax: float | None = None, label: int | None = None, difficult: bool | None = None,
+        score: float | None = None, size: float | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "xmin", "ymin", "xmax", "ymax", "label", "difficult", "score", "size"
+    ]) -> bool: ...
+
+class Annotation(_Message):
+    instance_id: int
+    @property
+    def bbox(self) -> NormalizedBBox: ...
+    def __init__(self, *, instance_id: int | None = None, bbox: NormalizedBBox | None = None) -> None: ...
+    def HasField(self, field_name: Literal["instance_id", "bbox"]) -> bool: ...
+
+class AnnotationGroup(_Message):
+    group_label: int
+    @property
+    def annotation(self) -> RepeatedMessage[Annotation]: ...
+    def __init__(self, *,
+        group_label: int | None = None, annotation: Iterable[Annotation] | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal["group_label"]) -> bool: ...
+
+class AnnotatedDatum(_Message):
+    AnnotationType: EnumTypeWrapper
+    BBOX: int
+    @property
+    def datum(self) -> Datum: ...
+    type: int
+    @property
+    def annotation_group(self) -> RepeatedMessage[AnnotationGroup]: ...
+    def __init__(self, *,
+        datum: Datum | None = None, type: int | None = None,
+        annotation_group: Iterable[AnnotationGroup] | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal["datum", "type"]) -> bool: ...
+
+class LabelMapItem(_Message):
+    name: str
+    label: int
+    display_name: str
+    def __init__(self, *,
+        name: str | None = None, label: int | None = None, display_name: str | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal["name", "label", "display_name"]) -> bool: ...
+
+class LabelMap(_Message):
+    @property
+    def item(self) -> RepeatedMessage[LabelMapItem]: ...
+    def __init__(self, *, item: Iterable[LabelMapItem] | None = None) -> None: ...
+
 class PermuteParameter(_Message):
     @property
     def order(self) -> RepeatedScalar[int]: ...
