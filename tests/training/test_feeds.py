@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from net_files import image, layer
 
+import vggrepro
 from vggrepro.caffe.text import parse_net
 from vggrepro.errors import NetError
+from vggrepro.layers.rules.right_boxes import example_rows
 from vggrepro.net.net import Net, build
 from vggrepro.runtime.device import Device
 from vggrepro.runtime.device_array import DeviceArray, DeviceView
@@ -50,3 +54,52 @@ def test_only_images_that_the_net_reads_may_vary() -> None:
             fitted(reading, {"x": np.zeros(shape)})
     with pytest.raises(NetError, match="input 'x': shape"):
         fitted(net(), {"x": np.zeros((2, 3, 9, 7)), "y": np.zeros(2)})
+
+
+SSD = """
+layer { name: "data" type: "AnnotatedData" top: "data" top: "label"
+  data_param { source: "lmdb" batch_size: 2 } annotated_data_param { batch_sampler { max_sample: 1 } } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param {
+  num_output: 8 kernel_size: 5 stride: 5 weight_filler { type: "gaussian" std: 0.3 } } }
+layer { name: "loc" type: "Convolution" bottom: "conv" top: "loc" convolution_param {
+  num_output: 8 kernel_size: 1 weight_filler { type: "gaussian" std: 0.3 } } }
+layer { name: "loc_perm" type: "Permute" bottom: "loc" top: "loc_perm"
+  permute_param { order: 0 order: 2 order: 3 order: 1 } }
+layer { name: "loc_flat" type: "Flatten" bottom: "loc_perm" top: "loc_flat" }
+layer { name: "conf" type: "Convolution" bottom: "conv" top: "conf" convolution_param {
+  num_output: 6 kernel_size: 1 weight_filler { type: "gaussian" std: 0.3 } } }
+layer { name: "conf_perm" type: "Permute" bottom: "conf" top: "conf_perm"
+  permute_param { order: 0 order: 2 order: 3 order: 1 } }
+layer { name: "conf_flat" type: "Flatten" bottom: "conf_perm" top: "conf_flat" }
+layer { name: "prior" type: "PriorBox" bottom: "conv" bottom: "data" top: "prior"
+  prior_box_param { min_size: 6 max_size: 12 variance: 0.1 } }
+layer { name: "loss" type: "MultiBoxLoss" bottom: "loc_flat" bottom: "conf_flat" bottom: "prior"
+  bottom: "label"
+  propagate_down: true propagate_down: true propagate_down: false propagate_down: false
+  top: "loss" multibox_loss_param { num_classes: 3 code_type: CENTER_SIZE } }
+"""
+
+
+def test_a_step_of_an_ssd_takes_any_number_of_boxes(tmp_path: Path) -> None:
+    """The loss is the same however many rows the net was made for, and sizes are few."""
+    (tmp_path / "net.prototxt").write_text(SSD)
+    (tmp_path / "s.prototxt").write_text(
+        f'net: "{tmp_path}/net.prototxt" base_lr: 0.01 lr_policy: "fixed" momentum: 0.9 random_seed: 3'
+    )
+    rng = np.random.default_rng(0)
+    batches = [
+        {"data": rng.random((2, 3, 20, 20), np.float32), "label": example_rows(number, 2, rng)}
+        for number in (3, 1, 5, 11, 8, 15)
+    ]
+    batches.append({"data": batches[0]["data"], "label": np.full((1, 1, 1, 8), -1, np.float32)})
+    losses = {}
+    for rows in (4, 16):
+        shapes = {"data": (2, 3, 20, 20), "label": (1, 1, rows, 8)}
+        solver = vggrepro.Solver(tmp_path / "s.prototxt", input_shapes=shapes, threads=1)
+        losses[rows] = [solver.step([batch]) for batch in batches]
+        made = {fitted(solver.net, batch)["label"].shape[2] for batch in batches}
+        assert made == ({4, 8, 16} if rows == 4 else {16})
+    np.testing.assert_allclose(losses[4], losses[16], rtol=1e-6)
+    assert len(set(losses[4])) == len(batches) and losses[4][0] > 0
+    with pytest.raises(NetError, match=r"input 'label': shape \(1, 2, 3, 8\), expected"):
+        solver.step([{**batches[0], "label": np.zeros((1, 2, 3, 8))}])

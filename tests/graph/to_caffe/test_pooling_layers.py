@@ -41,8 +41,10 @@ def test_zeros_in_front_of_an_average_become_its_padding() -> None:
     check(model(nodes, [2, 3, 9, 9], constants), "Pooling")
     with pytest.raises(UnsupportedError, match="zeros for another layer"):
         to_caffe(model([node("Pad", "x p", "h"), node("Relu", "h")], [2, 3, 9, 9], constants))
+    with pytest.raises(UnsupportedError, match="zeros for another layer"):
+        to_caffe(model([node("Pad", "x p")], [2, 3, 9, 9], constants))
     uneven = {"p": np.array([0, 0, 1, 1, 0, 0, 0, 0], np.int64)}
-    with pytest.raises(UnsupportedError, match="as many on both sides"):
+    with pytest.raises(UnsupportedError, match="zeros before it that differ by side"):
         to_caffe(model(nodes, [2, 3, 9, 9], uneven))
 
 

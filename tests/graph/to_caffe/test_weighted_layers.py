@@ -35,10 +35,55 @@ def test_convolution_over_one_and_three_axes() -> None:
     check(model([node("Conv", "x w", strides=[1, 2, 1])], [2, 3, 5, 7, 4], weight), "Convolution")
 
 
-def test_padding_that_differs_by_side_is_refused() -> None:
-    made = model([node("Conv", "x w", pads=[0, 0, 1, 1])], [2, 3, 8, 8], {"w": random(4, 3, 3, 3)})
-    with pytest.raises(UnsupportedError, match=r"node 'n_y': operator Conv .*pads \[0, 0, 1, 1\]"):
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [8, 9])
+@pytest.mark.parametrize("pads", [[0, 0, 1, 1], [1, 0, 0, 3], [2, 1, 0, 1], [0, 2, 1, 2], [0, 4, 0, 0]])
+def test_padding_that_differs_by_side_becomes_zeros_in_the_kernel(
+    pads: list[int], size: int, stride: int
+) -> None:
+    attributes = {"pads": pads, "strides": [stride, stride]}
+    check(
+        model([node("Conv", "x w", **attributes)], [2, 3, size, size], {"w": random(4, 3, 3, 2)}),
+        "Convolution",
+    )
+
+
+def test_zeros_at_the_end_of_a_kernel_are_lost_again() -> None:
+    """What the openvino target makes of a padded 1x1 convolution is one again."""
+    weight = np.zeros((4, 3, 2, 2), np.float32)
+    weight[:, :, 0, 1] = random(4, 3)
+    message = check(
+        model([node("Conv", "x w", pads=[1, 2, 2, 1])], [2, 3, 8, 8], {"w": weight}),
+        "Convolution",
+    )
+    param = message.layer[1].convolution_param
+    assert (list(param.kernel_size), list(param.pad)) == ([1], [1])
+
+
+def test_padding_that_differs_by_less_than_the_dilation_is_refused() -> None:
+    attributes = {"pads": [0, 0, 1, 0], "dilations": [2, 2]}
+    made = model([node("Conv", "x w", **attributes)], [2, 3, 8, 8], {"w": random(4, 3, 3, 3)})
+    with pytest.raises(UnsupportedError, match=r"node 'n_y': operator Conv .*: pads 0 and 1 with dilation 2"):
         to_caffe(made)
+    attributes["pads"] = [0, 2, 2, 0]
+    check(model([node("Conv", "x w", **attributes)], [2, 3, 8, 8], {"w": random(4, 3, 3, 3)}), "Convolution")
+
+
+@pytest.mark.parametrize("automatic", ["SAME_UPPER", "SAME_LOWER"])
+@pytest.mark.parametrize("size", [7, 8])
+def test_automatic_padding(automatic: str, size: int) -> None:
+    attributes = {"auto_pad": automatic, "strides": [2, 2]}
+    check(
+        model([node("Conv", "x w", **attributes)], [2, 3, size, size], {"w": random(4, 3, 3, 3)}),
+        "Convolution",
+    )
+
+
+@pytest.mark.parametrize("sides", [[1, 1, 1, 1], [0, 0, 1, 1], [3, 0, 1, 2]])
+def test_zeros_around_an_image_become_padding(sides: list[int]) -> None:
+    constants = {"p": np.array([0, 0, *sides[:2], 0, 0, *sides[2:]], np.int64), "w": random(4, 3, 3, 3)}
+    nodes = [node("Pad", "x p", "h"), node("Conv", "h w", pads=[1, 0, 1, 0], strides=[2, 2])]
+    check(model(nodes, [2, 3, 8, 9], constants), "Convolution")
 
 
 def test_deconvolution() -> None:

@@ -25,8 +25,9 @@ class CaffeWriter:
     blobs: dict[str, list[Array]] = field(default_factory=dict)
     tensors: dict[str, str] = field(default_factory=dict)
     """Tensors that are other tensors' values: the blob that holds them."""
-    zeros: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Tensors with zeros around the blob that they stand for: how many rows and columns, on both sides."""
+    zeros: dict[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    """Tensors with zeros around the blob that they stand for: how many before and behind each spatial
+    axis."""
     taken: set[str] = field(default_factory=set)
 
     def blob_of(self, tensor: str) -> str:

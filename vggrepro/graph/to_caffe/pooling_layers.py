@@ -21,10 +21,14 @@ def average_pool(node: Reading) -> None:
 
 def _pool(node: Reading, method: str) -> None:
     """Pooling with the rounding that gives the node's windows, if one does."""
-    given, zeros = node.attributes, node.out.zeros.get(node.place.input(0), (0, 0))
-    sizes = [size - 2 * zero for size, zero in zip(node.shape()[2:], zeros, strict=False)]
-    if len(sizes) != 2:
-        raise node.refusal(f"{len(sizes)} spatial axes, expected 2")
+    given = node.attributes
+    if len(node.shape()) != 4:
+        raise node.refusal(f"{len(node.shape()) - 2} spatial axes, expected 2")
+    around = node.out.zeros.get(node.place.input(0), ((0, 0), (0, 0)))
+    if any(before != behind for before, behind in around):
+        raise node.refusal("zeros before it that differ by side")
+    zeros = [before for before, _ in around]
+    sizes = [size - 2 * zero for size, zero in zip(node.shape()[2:], zeros, strict=True)]
     if set(given.get("dilations", [1])) != {1} or given.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
         raise node.refusal("dilations or auto_pad")
     kernel, stride = given["kernel_shape"], given.get("strides", [1, 1])

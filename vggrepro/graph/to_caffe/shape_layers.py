@@ -101,7 +101,7 @@ def dropout(node: Reading) -> None:
 
 
 def pad(node: Reading) -> None:
-    """Pad with zeros on both sides of height and width: the padding of the averages behind it."""
+    """Pad with zeros around an image: the padding of the convolutions and averages behind it."""
     pads = node.attributes.get("pads") or node.constant(1).tolist()
     rank = len(node.shape())
     axes = [int(a) % rank for a in node.constant(3)] if node.place.input(3) else list(range(rank))
@@ -109,13 +109,17 @@ def pad(node: Reading) -> None:
     behind = dict(zip(axes, pads[len(axes) :], strict=True))
     value = node.constant(2).item() if node.place.input(2) else node.attributes.get("value", 0)
     readers = {reader.op_type for reader in node.place.draft.readers.get(node.top, ())}
-    around = [axis for axis, count in before.items() if count]
-    if before != behind or value or node.attributes.get("mode", "constant") != "constant":
-        raise node.refusal("anything but zeros, as many on both sides")
-    if rank != 4 or not set(around) <= {2, 3} or not readers <= {"AveragePool", "Pad"}:
-        raise node.refusal("zeros for another layer than an average pooling")
-    rows, columns = node.out.zeros.get(node.place.input(0), (0, 0))
-    node.out.zeros[node.top] = (rows + int(before.get(2, 0)), columns + int(before.get(3, 0)))
+    around = [axis for axis in axes if before[axis] or behind[axis]]
+    if value or node.attributes.get("mode", "constant") != "constant" or min(pads, default=0) < 0:
+        raise node.refusal("anything but zeros around a blob")
+    inside = readers and node.top not in node.place.draft.outputs
+    if set(around) & {0, 1} or not inside or not readers <= {"AveragePool", "Conv", "Pad"}:
+        raise node.refusal("zeros for another layer than a convolution or an average pooling")
+    inner = node.out.zeros.get(node.place.input(0), ((0, 0),) * (rank - 2))
+    node.out.zeros[node.top] = tuple(
+        (first + int(before.get(axis, 0)), last + int(behind.get(axis, 0)))
+        for axis, (first, last) in enumerate(inner, 2)
+    )
     node.out.tensors[node.top] = node.out.blob_of(node.bottom)
 
 

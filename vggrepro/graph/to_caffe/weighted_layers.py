@@ -12,21 +12,46 @@ from vggrepro.layers.rules.window import conv_size, deconv_size, extent
 
 
 def convolution(node: Reading) -> None:
-    """Conv. Padding behind the end may differ where it changes no window."""
+    """Conv, with the zeros of a Pad before it. Padding behind the end may differ where it changes no window;
+    elsewhere the kernel gets zeros at one end, or loses those that it has, and the padding is even."""
     weight = node.constant(1)
-    kernel, stride, pad, dilation = _windows(node, weight.shape[2:])
-    sizes = zip(node.shape()[2:], kernel, stride, pad, dilation, strict=True)
-    if tuple(conv_size(*size) for size in sizes) != node.top_shape[2:]:
-        raise node.refusal(f"pads {node.attributes.get('pads')} that differ by side")
+    stride, pads, dilation = _windows(node, weight.shape[2:])
+    zeros = node.out.zeros.get(node.place.input(0), [(0, 0)] * len(pads))
+    pad = []
+    for axis, (own, around) in enumerate(zip(pads, zeros, strict=True), 2):
+        before, behind = (sum(ends) for ends in zip(own, around, strict=True))
+        size, step, spread = node.shape()[axis] - sum(around), stride[axis - 2], dilation[axis - 2]
+        if conv_size(size, weight.shape[axis], step, before, spread) != node.top_shape[axis]:
+            if (behind - before) % spread:
+                raise node.refusal(f"pads {before} and {behind} with dilation {spread}")
+            weight, lost = _evened(weight, axis, (behind - before) // spread)
+            before = min(before, behind) if lost else max(before, behind)
+        pad.append(before)
     param = node.write("Convolution", _with_bias(node, weight)).convolution_param
     param.num_output, param.group = len(weight), node.attributes.get("group", 1)
-    _write_windows(param, node, kernel, stride, pad, dilation)
+    _write_windows(param, node, weight.shape[2:], stride, pad, dilation)
+
+
+def _evened(weight: Array, axis: int, more: int) -> tuple[Array, bool]:
+    """A kernel for even padding, where that behind is for ``more`` taps than that before (a negative number:
+    for fewer), and whether taps of zeros were lost for it, behind (or before), or added on the other side."""
+    taps, size = abs(more), weight.shape[axis]
+    if taps < size:
+        at = size - taps if more > 0 else taps
+        first, last = np.split(weight, [at], axis)
+        if not (last if more > 0 else first).any():
+            return (first if more > 0 else last), True
+    widths = [(0, 0)] * weight.ndim
+    widths[axis] = (taps, 0) if more > 0 else (0, taps)
+    return np.pad(weight, widths), False
 
 
 def deconvolution(node: Reading) -> None:
     """ConvTranspose without ``output_padding``."""
     weight, group = node.constant(1), node.attributes.get("group", 1)
-    kernel, stride, pad, dilation = _windows(node, weight.shape[2:])
+    kernel = weight.shape[2:]
+    stride, pads, dilation = _windows(node, kernel)
+    pad = [before for before, _ in pads]
     sizes = zip(node.shape()[2:], kernel, stride, pad, dilation, strict=True)
     if tuple(deconv_size(*size) for size in sizes) != node.top_shape[2:]:
         raise node.refusal("pads that differ by side, or output_padding")
@@ -35,17 +60,21 @@ def deconvolution(node: Reading) -> None:
     _write_windows(param, node, kernel, stride, pad, dilation)
 
 
-def _windows(node: Reading, kernel: Sequence[int]) -> tuple[Sequence[int], ...]:
-    """Kernel, stride, padding before, dilation: one entry for each spatial axis."""
+def _windows(
+    node: Reading, kernel: Sequence[int]
+) -> tuple[Sequence[int], Sequence[tuple[int, int]], Sequence[int]]:
+    """Stride, padding before and behind, dilation: one entry for each spatial axis."""
     axes, given = len(kernel), node.attributes
     stride, dilation = given.get("strides", [1] * axes), given.get("dilations", [1] * axes)
-    pad = given.get("pads", [0] * (2 * axes))[:axes]
+    ends = given.get("pads", [0] * (2 * axes))
+    pads = list(zip(ends[:axes], ends[axes:], strict=True))
     automatic = given.get("auto_pad", "NOTSET")
     if automatic.startswith("SAME"):
         wanted = zip(node.top_shape[2:], node.shape()[2:], stride, kernel, dilation, strict=True)
         totals = [max((o - 1) * s + extent(k, d) - i, 0) for o, i, s, k, d in wanted]
-        pad = [-(-t // 2) if automatic == "SAME_LOWER" else t // 2 for t in totals]
-    return list(kernel), stride, pad, dilation
+        halves = [(t // 2, t - t // 2) for t in totals]
+        pads = [(b, a) if automatic == "SAME_LOWER" else (a, b) for a, b in halves]
+    return stride, pads, dilation
 
 
 def _write_windows(param: ConvolutionParameter, node: Reading, *windows: Sequence[int]) -> None:
