@@ -34,6 +34,19 @@ def test_golden_nets_come_back(name: str, tmp_path: Path) -> None:
     assert [d.blob for d in differences if not d.passed] == []
 
 
+@pytest.mark.parametrize("name", ["fuzz_28", "squeezenet_like"])
+def test_padded_convolutions_of_one_pixel_come_back_from_what_openvino_needs(
+    name: str, tmp_path: Path
+) -> None:
+    """That target gives them a second tap, of zeros, and padding that differs by side."""
+    net = load_net(ROOT / "nets" / name / "net.prototxt")
+    onnx.save(to_onnx(net, fixed=True, target="openvino"), tmp_path / "net.onnx")
+    message, back = caffe_net(read_onnx(tmp_path / "net.onnx"))
+    assert all(d.passed for d in compare_with_model(tmp_path / "net.onnx", back, 1e-4))
+    wide = [p for p in (layer.convolution_param for layer in message.layer) if list(p.kernel_size) == [2]]
+    assert [list(p.pad) for p in wide if p.pad] == []
+
+
 def test_most_golden_nets_have_nothing_else() -> None:
     plain = [
         name
