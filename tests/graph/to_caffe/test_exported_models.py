@@ -1,7 +1,7 @@
 """Graphs as PyTorch's exporter writes plain networks (operator sets 11 to 18).
 
-Constants are nodes of their own, ReLU6 is a Clip, sizes are computed, pooling has ``ceil_mode``, and averages are
-GlobalAveragePool, ReduceMean or a pooling of one pixel.
+Constants are nodes of their own, ReLU6 is a Clip, sizes are computed, pooling has ``ceil_mode``, and averages
+are GlobalAveragePool, ReduceMean or a pooling of one pixel.
 """
 
 from __future__ import annotations
