@@ -11,8 +11,8 @@ from vggrepro.errors import UnsupportedError
 
 def upgraded_text(message: NetParameter, written: PartlyKnownNet) -> str:
     """The text of ``message``, what ``written`` is in today's format. A layer with fields of its own is as it
-    was written. Raises UnsupportedError for one that was written in an older format, which has none for its
-    fields to go to."""
+    was written. Raises UnsupportedError for one that was written in an older format, whose text does not
+    fit into today's."""
     text = format_message(message)
     if not written.texts:
         return text
