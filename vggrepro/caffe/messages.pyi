@@ -394,6 +394,8 @@ class LayerParameter(_Message):
     @property
     def window_data_param(self) -> WindowDataParameter: ...
     @property
+    def annotated_data_param(self) -> AnnotatedDataParameter: ...
+    @property
     def multibox_loss_param(self) -> MultiBoxLossParameter: ...
     @property
     def permute_param(self) -> PermuteParameter: ...
@@ -525,6 +527,7 @@ class LayerParameter(_Message):
         swish_param: SwishParameter | None = None, tanh_param: TanHParameter | None = None,
         threshold_param: ThresholdParameter | None = None, tile_param: TileParameter | None = None,
         window_data_param: WindowDataParameter | None = None,
+        annotated_data_param: AnnotatedDataParameter | None = None,
         multibox_loss_param: MultiBoxLossParameter | None = None,
         permute_param: PermuteParameter | None = None, prior_box_param: PriorBoxParameter | None = None,
         detection_output_param: DetectionOutputParameter | None = None,
@@ -572,17 +575,18 @@ class LayerParameter(_Message):
         "power_param", "prelu_param", "python_param", "recurrent_param", "reduction_param", "relu_param",
         "reshape_param", "scale_param", "sigmoid_param", "softmax_param", "spp_param", "slice_param",
         "swish_param", "tanh_param", "threshold_param", "tile_param", "window_data_param",
-        "multibox_loss_param", "permute_param", "prior_box_param", "detection_output_param",
-        "detection_evaluate_param", "norm_param", "relu6_param", "shuffle_channel_param", "upsample_param",
-        "interp_param", "roi_pooling_param", "bn_param", "smooth_l1_loss_param", "box_annotator_ohem_param",
-        "psroi_pooling_param", "proposal_param", "reorg_param", "flip_param", "reverse_param",
-        "transpose_param", "hardsigmoid_param", "squeeze_param", "seg_accuracy_param", "unpooling_param",
-        "roi_align_param", "yolo_detection_output_param", "yolov3_detection_output_param", "lstm_param",
-        "continuation_indicator_param", "ctc_loss_param", "labelsequence_accuracy_param", "resample_param",
-        "l1_loss_param", "gather_param", "detection_loss_param", "region_loss_param", "insanity_param",
-        "bbox_reg_param", "box_output_param", "box_group_output_param", "decode_bbox_param",
-        "mergecrop_param", "eval_detection_param", "inner_distance_param", "correlation_param",
-        "center_loss_param", "mul_param", "scale_route_param", "flow_warp_param"
+        "annotated_data_param", "multibox_loss_param", "permute_param", "prior_box_param",
+        "detection_output_param", "detection_evaluate_param", "norm_param", "relu6_param",
+        "shuffle_channel_param", "upsample_param", "interp_param", "roi_pooling_param", "bn_param",
+        "smooth_l1_loss_param", "box_annotator_ohem_param", "psroi_pooling_param", "proposal_param",
+        "reorg_param", "flip_param", "reverse_param", "transpose_param", "hardsigmoid_param", "squeeze_param",
+        "seg_accuracy_param", "unpooling_param", "roi_align_param", "yolo_detection_output_param",
+        "yolov3_detection_output_param", "lstm_param", "continuation_indicator_param", "ctc_loss_param",
+        "labelsequence_accuracy_param", "resample_param", "l1_loss_param", "gather_param",
+        "detection_loss_param", "region_loss_param", "insanity_param", "bbox_reg_param", "box_output_param",
+        "box_group_output_param", "decode_bbox_param", "mergecrop_param", "eval_detection_param",
+        "inner_distance_param", "correlation_param", "center_loss_param", "mul_param", "scale_route_param",
+        "flow_warp_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -598,15 +602,18 @@ class TransformationParameter(_Message):
     def resize_param(self) -> ResizeParameter: ...
     crop_h: int
     crop_w: int
+    @property
+    def emit_constraint(self) -> EmitConstraint: ...
     def __init__(self, *,
         scale: float | None = None, mirror: bool | None = None, crop_size: int | None = None,
         mean_file: str | None = None, mean_value: Iterable[float] | None = None,
         force_color: bool | None = None, force_gray: bool | None = None,
-        resize_param: ResizeParameter | None = None, crop_h: int | None = None, crop_w: int | None = None
+        resize_param: ResizeParameter | None = None, crop_h: int | None = None, crop_w: int | None = None,
+        emit_constraint: EmitConstraint | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "scale", "mirror", "crop_size", "mean_file", "force_color", "force_gray", "resize_param", "crop_h",
-        "crop_w"
+        "crop_w", "emit_constraint"
     ]) -> bool: ...
 
 class LossParameter(_Message):
@@ -1530,6 +1537,73 @@ class AnnotatedDatum(_Message):
         annotation_group: Iterable[AnnotationGroup] | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal["datum", "type"]) -> bool: ...
+
+class EmitConstraint(_Message):
+    EmitType: EnumTypeWrapper
+    CENTER: int
+    MIN_OVERLAP: int
+    emit_type: int
+    emit_overlap: float
+    def __init__(self, *, emit_type: int | None = None, emit_overlap: float | None = None) -> None: ...
+    def HasField(self, field_name: Literal["emit_type", "emit_overlap"]) -> bool: ...
+
+class Sampler(_Message):
+    min_scale: float
+    max_scale: float
+    min_aspect_ratio: float
+    max_aspect_ratio: float
+    def __init__(self, *,
+        min_scale: float | None = None, max_scale: float | None = None, min_aspect_ratio: float | None = None,
+        max_aspect_ratio: float | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "min_scale", "max_scale", "min_aspect_ratio", "max_aspect_ratio"
+    ]) -> bool: ...
+
+class SampleConstraint(_Message):
+    min_jaccard_overlap: float
+    max_jaccard_overlap: float
+    min_sample_coverage: float
+    max_sample_coverage: float
+    min_object_coverage: float
+    max_object_coverage: float
+    def __init__(self, *,
+        min_jaccard_overlap: float | None = None, max_jaccard_overlap: float | None = None,
+        min_sample_coverage: float | None = None, max_sample_coverage: float | None = None,
+        min_object_coverage: float | None = None, max_object_coverage: float | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "min_jaccard_overlap", "max_jaccard_overlap", "min_sample_coverage", "max_sample_coverage",
+        "min_object_coverage", "max_object_coverage"
+    ]) -> bool: ...
+
+class BatchSampler(_Message):
+    use_original_image: bool
+    @property
+    def sampler(self) -> Sampler: ...
+    @property
+    def sample_constraint(self) -> SampleConstraint: ...
+    max_sample: int
+    max_trials: int
+    def __init__(self, *,
+        use_original_image: bool | None = None, sampler: Sampler | None = None,
+        sample_constraint: SampleConstraint | None = None, max_sample: int | None = None,
+        max_trials: int | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "use_original_image", "sampler", "sample_constraint", "max_sample", "max_trials"
+    ]) -> bool: ...
+
+class AnnotatedDataParameter(_Message):
+    @property
+    def batch_sampler(self) -> RepeatedMessage[BatchSampler]: ...
+    label_map_file: str
+    anno_type: int
+    def __init__(self, *,
+        batch_sampler: Iterable[BatchSampler] | None = None, label_map_file: str | None = None,
+        anno_type: int | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal["label_map_file", "anno_type"]) -> bool: ...
 
 class LabelMapItem(_Message):
     name: str

@@ -37,6 +37,12 @@ class PartlyKnownNet:
         other."""
         return self.texts.get(_identity(layer))
 
+    def check_whole(self, layer: LayerParameter) -> None:
+        """Raise UnknownFieldError if fields of a layer were left out, for who goes by all of them."""
+        text = self.text_of(layer)
+        if text is not None:
+            parse_net(text, f"layer {layer.name!r}")
+
 
 @dataclass(frozen=True)
 class _Written:

@@ -13,9 +13,9 @@ from vggrepro.caffe.messages import PHASES, TRAIN
 from vggrepro.caffe.splits import insert_splits
 from vggrepro.caffe.state import filter_net
 from vggrepro.caffe.upgrade import upgrade_net_param
-from vggrepro.data.feeds import Feed, open_feed
+from vggrepro.data.feeds import READ_TYPES, Feed, open_feed
 from vggrepro.emit import Shape
-from vggrepro.errors import PycaffeError
+from vggrepro.errors import PycaffeError, naming
 from vggrepro.layers.base import AnyLayer, find_layer_class
 from vggrepro.layers.dummy_data import DummyData
 from vggrepro.layers.input import Input
@@ -43,7 +43,6 @@ from vggrepro.pycaffe.segments import Memories
 from vggrepro.pycaffe.site import Host, Site, find_destroyed, share_memory
 from vggrepro.training.definition import Definition as SolverDefinition
 
-FEEDS = frozenset({"Data", "ImageData", "HDF5Data", "WindowData"})
 AUTOMATIC = "(automatic)"
 """Caffe's name of the top of a loss layer that has none."""
 
@@ -100,6 +99,10 @@ def read_message(path: str, phase: int, level: int, stages: Sequence[str]) -> tu
     written = rules.read(path)
     upgraded = upgrade_net_param(written.message, path, rules.input_shapes)
     message = rules.with_defaults(filter_net(upgraded, phase=phase, level=level, stages=stages))
+    for layer in message.layer:
+        if layer.type in READ_TYPES and not _is_fed(layer):
+            with naming(path):
+                written.check_whole(layer)
     return message, rules.for_net(message).layers(message, written, phase_name(phase))
 
 
@@ -156,6 +159,7 @@ def define_for_solver(
     solver: SolverDefinition, message: Any, phase: int, weights: Sequence[str]
 ) -> Definition:
     """Everything of one of a solver's nets, as :func:`define`."""
+    solver.check_read(message)
     return define(
         message,
         phase,
@@ -175,7 +179,7 @@ def _prepare(draft: _Draft, layer: Any) -> None:
         draft.hosts[layer.name] = DummyHost(shapes, np.random.default_rng([draft.seed, len(draft.hosts)]))
     elif layer.type == "Python" and not _is_fed(layer):
         _prepare_python(draft, layer, bottoms, tops)
-    elif layer.type in FEEDS:
+    elif layer.type in READ_TYPES and not _is_fed(layer):
         feed: Feed = open_feed(layer, draft.phase, seed=draft.seed)
         draft.shapes.update({top: array.shape for top, array in feed.batch(0).items()})
         draft.hosts[layer.name] = FeedHost(feed)

@@ -253,6 +253,7 @@ def _tests(plan: TrainingPlan, solver: Solver) -> list[tuple[TestNet, Validation
 
 
 def _layer_data(plan: TrainingPlan, message: Any, phase: str, ranks: Ranks, seed: int) -> LayerTrainingData:
+    plan.definition.check_read(message)
     return LayerTrainingData(message, PHASES[phase], seed, plan.definition.folder, ranks)
 
 

@@ -12,6 +12,7 @@ from vggrepro.caffe.state import filter_by_state, solver_net_state
 from vggrepro.caffe.text import parse_solver, read_solver
 from vggrepro.caffe.unknown_layers import PartlyKnownNet
 from vggrepro.caffe.upgrade import upgrade_net_param, upgrade_solver_param
+from vggrepro.data.feeds import READ_TYPES
 from vggrepro.emit import Shape
 from vggrepro.errors import SolverError
 from vggrepro.graph.update import RULES, Hyper
@@ -122,12 +123,24 @@ class Definition:
     def own_layers(self, message: Any, phase: str) -> dict[str, AnyLayer]:
         """The layers of a net of :meth:`train_message` or :meth:`test_messages` that the catalogue does not
         make, by name. Raises NetError, ParseError."""
-        p, rules = self.param, self.rules.for_net(message)
-        names = dict.fromkeys(filter(None, (p.net, p.train_net, *p.test_net)))
+        rules = self.rules.for_net(message)
         layers: dict[str, AnyLayer] = {}
-        for written in [rules.read(self.locate(n)) for n in names] or [PartlyKnownNet(message, {})]:
+        for written in self._written() or [PartlyKnownNet(message, {})]:
             layers.update(rules.layers(message, written, phase))
         return layers
+
+    def check_read(self, message: Any) -> None:
+        """Raise UnknownFieldError for fields that were left out of data layers whose data is to be read."""
+        read = [layer for layer in message.layer if layer.type in READ_TYPES and is_fork_data(layer)]
+        for written in self._written() if read else ():
+            for layer in read:
+                written.check_whole(layer)
+
+    def _written(self) -> list[PartlyKnownNet]:
+        """The nets that the solver names, as they were written."""
+        p = self.param
+        names = dict.fromkeys(filter(None, (p.net, p.train_net, *p.test_net)))
+        return [self.rules.read(self.locate(name)) for name in names]
 
     def net_of(
         self, message: Any, phase: str = "TRAIN", input_shapes: Mapping[str, Shape] | None = None

@@ -1,4 +1,5 @@
-"""What Caffe's data layers put into their tops: Data, ImageData, HDF5Data, WindowData and MemoryData.
+"""What data layers put into their tops: Caffe's Data, ImageData, HDF5Data, WindowData and MemoryData, and
+SSD's AnnotatedData.
 
 A feed gives the batch of any iteration as a function of (seed, iteration) alone, so that training
 goes on after a restart where it was. (Caffe begins at the start of its data again.) Where Caffe
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vggrepro.data.decode import Exif
+from vggrepro.data.feeds.annotated import open_annotated
 from vggrepro.data.feeds.base import Feed
 from vggrepro.data.feeds.image import ImageFeed, open_data, open_image_data, read_mean_file
 from vggrepro.data.feeds.row_feed import RowFeed, memory_feed, open_hdf5
@@ -34,6 +36,7 @@ _PARAMS = {
     "ImageData": "image_data_param",
     "HDF5Data": "hdf5_data_param",
     "WindowData": "window_data_param",
+    "AnnotatedData": "data_param",
 }
 
 READ_TYPES = tuple(_PARAMS)
@@ -73,4 +76,6 @@ def open_feed(
         return open_hdf5(param, seed, folder, where)
     if param.type == "WindowData":
         return open_window_data(param, seed, folder, where, exif, max_pixels)
+    if param.type == "AnnotatedData":
+        return open_annotated(param, phase, seed, folder, where, max_pixels)
     raise UnsupportedError(f"{where}: reading data for layer type {param.type}")

@@ -88,7 +88,7 @@ def open_data(
     data = param.data_param
     size = batch_size(data, where)
     transform = _transform(param, phase, folder, where)
-    source = _database(data, folder / data.source, where)
+    source = open_database(data, folder / data.source, where)
 
     def image(index: int) -> tuple[npt.NDArray[Any], int]:
         datum = source.datum(index)
@@ -114,7 +114,7 @@ def open_data(
     )
 
 
-def _database(data: Any, path: Path, where: str) -> LmdbSource:
+def open_database(data: Any, path: Path, where: str) -> LmdbSource:
     """The database of a ``data_param``, whose ``backend`` must be what is there."""
     if data.backend == data.LMDB:
         return LmdbSource.open(path)

@@ -1,0 +1,211 @@
+"""AnnotatedData: images with their boxes, which SSD's layer reads from databases of AnnotatedDatums (not from
+BVLC Caffe; source: weiliu89/caffe, branch ssd)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from google.protobuf.message import DecodeError
+
+from vggrepro.caffe.messages import AnnotatedDatum
+from vggrepro.data.datum import datum_array
+from vggrepro.data.feeds.base import Feed, Float32, batch_size, random_skip
+from vggrepro.data.feeds.image import open_database
+from vggrepro.data.image_header import MAX_PIXELS, check_pixels
+from vggrepro.data.opencv import opencv
+from vggrepro.data.random_streams import Purpose, stream
+from vggrepro.data.sources import LmdbSource
+from vggrepro.data.transform import Transform
+from vggrepro.errors import DataError, UnsupportedError
+
+ROW = 8
+"""Index of the image in the batch, label, number among the label's boxes, xmin, ymin, xmax, ymax in units of
+the image, and whether it is difficult."""
+
+FEWEST = 8
+"""Rows that a batch's boxes have at least."""
+
+Boxes = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Warp:
+    """Resizing to ``height`` x ``width`` without keeping the aspect ratio, by one of OpenCV's ``kernels``."""
+
+    height: int
+    width: int
+    kernels: tuple[str, ...]
+
+    @classmethod
+    def from_param(cls, transform: Any, where: str) -> Warp | None:
+        """What ``resize_param`` says, or None. Raises UnsupportedError for anything but a warp that is always
+        done."""
+        if not transform.HasField("resize_param"):
+            return None
+        resize = transform.resize_param
+        if resize.resize_mode != resize.WARP or resize.prob != 1:
+            raise UnsupportedError(f"{where}: resize_param: only resize_mode: WARP with prob: 1 is read here")
+        if not (resize.height and resize.width):
+            raise DataError(f"{where}: resize_param: expected height and width")
+        names = [resize.Interp_mode.Name(mode) for mode in resize.interp_mode] or ["LINEAR"]
+        return cls(resize.height, resize.width, tuple(names))
+
+    def __call__(self, image: npt.NDArray[Any], rng: np.random.Generator) -> npt.NDArray[Any]:
+        """An image (C, H, W), warped by a kernel that is drawn."""
+        check_pixels(self.height, self.width, "an image warped by resize_param")
+        cv2 = opencv()
+        kernel = self.kernels[int(rng.integers(len(self.kernels)))]
+        pixels = np.ascontiguousarray(image.transpose(1, 2, 0))
+        mode = getattr(cv2, "INTER_LANCZOS4" if kernel == "LANCZOS4" else f"INTER_{kernel}")
+        warped = cv2.resize(pixels, (self.width, self.height), interpolation=mode)
+        planes: npt.NDArray[Any] = warped.reshape(self.height, self.width, -1).transpose(2, 0, 1)
+        return planes
+
+
+@dataclass(frozen=True, eq=False)
+class AnnotatedFeed(Feed):
+    """Images in the order of their keys, from the start again at the end, and the boxes of a batch in one
+    blob (1, 1, G, 8).
+
+    A box is cut at the image's edges, and left out if nothing of it is inside; with ``centred`` also if its
+    centre was not. ``typed``: every record has boxes, whatever it says of their type.
+
+    DEVIATION: G is a power of two, of 8 at least; rows of -1 behind the boxes end them. In SSD it is the
+    number of boxes, and the net is reshaped for every batch.
+    """
+
+    where: str
+    tops: tuple[str, ...]
+    source: LmdbSource
+    batch_size: int
+    transform: Transform
+    warp: Warp | None
+    mirror: bool
+    centred: bool
+    typed: bool
+    seed: int
+    skip: int
+    max_pixels: int
+
+    def batch(self, iteration: int) -> dict[str, Float32]:
+        rng = stream(self.seed, Purpose.BATCH, iteration)
+        blobs: list[Float32] = []
+        rows: list[Boxes] = []
+        for item in range(self.batch_size):
+            image, boxes = self._example(self._index(iteration, item), rng)
+            if blobs and image.shape != blobs[0].shape:
+                raise DataError(
+                    f"{self.where}: images of {blobs[0].shape} and {image.shape} in one batch: set"
+                    " resize_param, or batch_size: 1"
+                )
+            blobs.append(image)
+            boxes[:, 0] = item
+            rows.append(boxes)
+        return dict(zip(self.tops, (np.stack(blobs), _filled(np.concatenate(rows))), strict=False))
+
+    def place(self, iteration: int, row: int) -> str:
+        return self.source.place(self._index(iteration, row))
+
+    def _index(self, iteration: int, item: int) -> int:
+        return (self.skip + iteration * self.batch_size + item) % len(self.source)
+
+    def _example(self, index: int, rng: np.random.Generator) -> tuple[Float32, Boxes]:
+        place = self.source.place(index)
+        annotated = _parse(self.source.records.value(index), place, typed=self.typed)
+        forced = {"force_color": self.transform.force_color, "force_gray": self.transform.force_gray}
+        image = datum_array(annotated.datum, place, max_pixels=self.max_pixels, **forced)
+        boxes = np.array(list(self._boxes(annotated)), np.float32).reshape(-1, ROW)
+        if self.warp is not None:
+            image = self.warp(image, rng)
+        if self.mirror and bool(rng.integers(2)):
+            image = image[:, :, ::-1]
+            boxes[:, [3, 5]] = 1 - boxes[:, [5, 3]]
+        return self.transform(image), boxes
+
+    def _boxes(self, annotated: Any) -> Iterator[tuple[float, ...]]:
+        for group in annotated.annotation_group:
+            for annotation in group.annotation:
+                box = annotation.bbox
+                corners = np.array([box.xmin, box.ymin, box.xmax, box.ymax], np.float32)
+                centre = (corners[:2] + corners[2:]) / 2
+                if self.centred and not ((centre >= 0) & (centre <= 1)).all():
+                    continue
+                cut = np.clip(corners, 0, 1)
+                if (cut[2:] > cut[:2]).all():
+                    yield (0, group.group_label, annotation.instance_id, *cut, box.difficult)
+
+
+def _parse(value: bytes, place: str, *, typed: bool) -> Any:
+    """The AnnotatedDatum in a database's value. Raises DataError if there is none with boxes."""
+    try:
+        annotated = AnnotatedDatum.FromString(value)
+    except DecodeError as error:
+        raise DataError(
+            f"{place}: the value of {len(value)} bytes is not an AnnotatedDatum: {error}"
+        ) from error
+    if not (typed or annotated.HasField("type")) or not annotated.HasField("datum"):
+        raise DataError(f"{place}: expected an AnnotatedDatum with boxes (type: BBOX)")
+    return annotated
+
+
+def _filled(boxes: Boxes) -> Boxes:
+    """The rows as a blob (1, 1, G, 8), with rows of -1 behind them."""
+    most = max(FEWEST, 1 << max(len(boxes) - 1, 0).bit_length())
+    return np.pad(boxes, [(0, most - len(boxes)), (0, 0)], constant_values=-1)[None, None]
+
+
+def open_annotated(
+    param: Any, phase: int, seed: int, folder: Path, where: str, max_pixels: int = MAX_PIXELS
+) -> AnnotatedFeed:
+    """The feed of an AnnotatedData layer. Raises UnsupportedError, naming the field, for batch samplers that
+    hand out parts of images, for crops, and for boxes that are kept by their overlap."""
+    size = batch_size(param.data_param, where)
+    given = param.transform_param
+    samples = _checked_samplers(param.annotated_data_param, where)
+    warp = Warp.from_param(
+        given, where
+    )  # which cuts boxes before their centres are looked at, after sampling
+    if given.crop_size or given.HasField("mean_file"):
+        raise UnsupportedError(f"{where}: transform_param: crop_size and mean_file are not read with boxes")
+    constraint = given.emit_constraint
+    if constraint.emit_type != constraint.CENTER:
+        raise UnsupportedError(f"{where}: emit_constraint: emit_type MIN_OVERLAP is not implemented")
+    plain = type(given)()
+    plain.CopyFrom(given)
+    for name in ("resize_param", "emit_constraint", "mirror"):
+        plain.ClearField(name)
+    return AnnotatedFeed(
+        where,
+        tuple(param.top),
+        open_database(param.data_param, folder / param.data_param.source, where),
+        size,
+        Transform.from_param(plain, phase, where, lambda _: np.zeros(0, np.float32)),
+        warp,
+        given.mirror,
+        given.HasField("emit_constraint") and (warp is None or samples),
+        param.annotated_data_param.HasField("anno_type"),
+        seed,
+        random_skip(param.data_param, seed),
+        max_pixels,
+    )
+
+
+def _checked_samplers(param: Any, where: str) -> bool:
+    """Whether there are batch samplers. Raises UnsupportedError for one that may hand out a part of an
+    image."""
+    whole = type(param)().batch_sampler.add().sampler
+    used = [sampler for sampler in param.batch_sampler if sampler.use_original_image]
+    for number, sampler in enumerate(used):
+        if sampler.sample_constraint.ListFields() or any(
+            value != getattr(whole, field.name) for field, value in sampler.sampler.ListFields()
+        ):
+            raise UnsupportedError(
+                f"{where}: annotated_data_param: batch_sampler {number} hands out parts of images,"
+                " which is not implemented: take it out of the definition to train on whole images"
+            )
+    return bool(used)
