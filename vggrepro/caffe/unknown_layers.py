@@ -17,7 +17,7 @@ from vggrepro.caffe.messages import LayerParameter, NetParameter
 from vggrepro.caffe.text import not_empty, parse_net, read_text, unknown_field_error
 from vggrepro.caffe.text_scan import UnknownField, blanked, field_spans, unknown_fields
 from vggrepro.caffe.upgrade_v1 import upgrade_data_transforms, upgrade_layer, upgrade_v1_net
-from vggrepro.errors import ParseError
+from vggrepro.errors import ParseError, UnknownFieldError
 
 IsOwn = Callable[[LayerParameter], bool]
 """Whether the fields of a layer are its own. Of the layer only what every layer has is known then."""
@@ -40,8 +40,13 @@ class PartlyKnownNet:
     def check_whole(self, layer: LayerParameter) -> None:
         """Raise UnknownFieldError if fields of a layer were left out, for who goes by all of them."""
         text = self.text_of(layer)
-        if text is not None:
-            parse_net(text, f"layer {layer.name!r}")
+        try:
+            if text is not None:
+                parse_net(text, f"layer {layer.name!r}")
+        except UnknownFieldError as error:
+            raise error.with_advice(
+                "where data is read nothing may be left out: it changes what is read"
+            ) from None
 
 
 @dataclass(frozen=True)

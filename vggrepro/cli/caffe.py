@@ -118,13 +118,14 @@ def _read_forks(arguments: list[str]) -> tuple[ForkOptions, list[str]]:
     """The options for definitions of forks, which stand in front of all others, and the words behind them."""
     parser = Parser(prog="caffe", description="")
     add_fork_options(parser)
-    switches = {name: action.nargs != 0 for action in parser._actions for name in action.option_strings}
+    own = [action for action in parser._actions if action.dest != "help"]
+    takes_value = {name: action.nargs != 0 for action in own for name in action.option_strings}
     place = 0
-    while place < len(arguments) and arguments[place].startswith("--"):
+    while place < len(arguments):
         name, given, _ = arguments[place].partition("=")
-        if name not in switches or name in ("--help", "--traceback"):
+        if name not in takes_value:
             break
-        place += 1 + (switches[name] and not given)
+        place += 1 + (takes_value[name] and not given)
     return read(ForkOptions, parser.parse_args(arguments[:place])), arguments[place:]
 
 

@@ -14,7 +14,7 @@ from vggrepro.caffe.unknown_layers import PartlyKnownNet
 from vggrepro.caffe.upgrade import upgrade_net_param, upgrade_solver_param
 from vggrepro.data.feeds import READ_TYPES
 from vggrepro.emit import Shape
-from vggrepro.errors import SolverError
+from vggrepro.errors import SolverError, naming
 from vggrepro.graph.update import RULES, Hyper
 from vggrepro.layers.base import AnyLayer
 from vggrepro.layers.input import Input
@@ -133,8 +133,9 @@ class Definition:
         """Raise UnknownFieldError for fields that were left out of data layers whose data is to be read."""
         read = [layer for layer in message.layer if layer.type in READ_TYPES and is_fork_data(layer)]
         for written in self._written() if read else ():
-            for layer in read:
-                written.check_whole(layer)
+            with naming(str(self.path)):
+                for layer in read:
+                    written.check_whole(layer)
 
     def _written(self) -> list[PartlyKnownNet]:
         """The nets that the solver names, as they were written."""

@@ -20,6 +20,8 @@ import pytest
 import vggrepro
 from vggrepro import pycaffe
 from vggrepro.caffe.snapshot import write_caffemodel
+from vggrepro.cli import caffe as caffe_command
+from vggrepro.cli import convert_caffemodel, migrate_opencv
 from vggrepro.cli.main import COMMANDS, main
 from vggrepro.cli.options.fork_options import ForkOptions, add_fork_options, parse_shapes
 from vggrepro.cli.options.read import flag, read
@@ -392,6 +394,31 @@ def test_options_without_use_are_refused(capsys: pytest.CaptureFixture[str]) -> 
 def test_words_of_a_command_line_come_back() -> None:
     for case in CASES.values():
         assert sorted(parsed(case).arguments()) == sorted(case.words)
+
+
+@pytest.mark.parametrize(
+    ("words", "rest"),
+    [
+        ("train -solver x", "train -solver x"),
+        ("--fork cuhk --allow-unknown train --fork", "train --fork"),
+        ("--traceback --fork=cuhk --allow-unknown -solver x train", "-solver x train"),
+        ("--help", "--help"),
+    ],
+)
+def test_options_stand_in_front_of_what_caffe_itself_takes(words: str, rest: str) -> None:
+    forks, left = caffe_command._read_forks(words.split())
+    assert left == rest.split()
+    assert forks == (ForkOptions(fork="cuhk", allow_unknown=True) if "cuhk" in words else ForkOptions())
+
+
+def test_a_migration_converts_by_the_options_that_it_is_given() -> None:
+    words = ["--phase", "TRAIN", "--stage", "deep", "--level", "2", "--custom-shape", "x=0,5"]
+    words += [word for case in CASES.values() for word in case.words]
+    given = migrate_opencv.parser().parse_args(["n.prototxt", "w.caffemodel", "-o", "x.onnx", *words])
+    options = read(migrate_opencv.MigrationOptions, given)
+    arguments = convert_caffemodel.parser().parse_args(migrate_opencv._arguments(options, "opencv"))
+    assert read(convert_caffemodel.ConvertOptions, arguments).net == options.net
+    assert options.net.forks.layers == (Path("own.py"),)
 
 
 def test_rules_hold_inside_of_a_block_only() -> None:

@@ -1,5 +1,7 @@
 """Nets as the protocols see them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,7 @@ from vggrepro.evaluation.measuring.evaluated_net import (
 )
 from vggrepro.evaluation.net_files import NetFiles
 from vggrepro.evaluation.protocols import AFTER, BEFORE, Stream, log_posteriors
-from vggrepro.net import load_net, save_weights
+from vggrepro.net import ForkRules, load_net, save_weights
 
 MEAN = (104.5, 116.0, 123.25)
 
@@ -153,3 +155,9 @@ def test_direct_sums_differ_by_rounding_alone(tmp_path):
     )
     assert not np.array_equal(fast, direct)
     assert np.abs(fast - direct).max() < 1e-5 * np.abs(direct).max()
+
+
+def test_a_cache_knows_by_which_rules_a_net_was_read(nets: list[NetFiles]) -> None:
+    plain = load_classifier(nets[0], MEAN).facts()
+    other = load_classifier(replace(nets[0], rules=ForkRules(fork="segnet")), MEAN).facts()
+    assert other == {**plain, "fork_rules": {"fork": "segnet"}}
