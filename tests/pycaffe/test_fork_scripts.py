@@ -299,3 +299,20 @@ def test_colorization(tmp_path: Path) -> None:
     ab = net.blobs["class8_ab"].data[0, :, :, :].transpose((1, 2, 0))
     shares = net.blobs["class8_313_rh"].data[0].reshape(7, -1)
     assert_allclose(ab.reshape(-1, 2), shares.T @ points, rtol=1e-4, atol=1e-5)
+
+
+def test_a_python_data_layer_is_an_input_where_its_shapes_are_given(tmp_path: Path) -> None:
+    """FCN's train nets read with a module that a reader need not have."""
+    data = """
+    layer { name: "data" type: "Python" top: "data" top: "label"
+      python_param { module: "voc_layers_elsewhere" layer: "VOCSegDataLayer" param_str: "{}" } }
+    """
+    path = write(tmp_path, data + FCN[FCN.index("layer") :])
+    with pytest.raises(RuntimeError, match="voc_layers_elsewhere"):
+        caffe.Net(path, caffe.TRAIN)
+    caffe.set_fork_rules(input_shapes={"data": (1, 3, 20, 24), "label": (1, 1, 20, 24)})
+    try:
+        net = caffe.Net(path, caffe.TRAIN)
+    finally:
+        caffe.set_fork_rules()
+    assert net.inputs == ["data", "label"] and net.forward()["sigmoid-fuse"].shape == (1, 3, 20, 24)

@@ -212,6 +212,10 @@ def _prepare_python(draft: _Draft, layer: Any, bottoms: BlobVec, tops: BlobVec) 
     try:
         instance = make_instance(layer, draft.phase, draft.allow_python)
     except PycaffeError as error:
+        if is_fork_data(layer):
+            raise error.with_advice(
+                "shapes given for its tops (--input-shape) make inputs of them"
+            ) from error
         if not is_known(layer):
             raise
         glog.warning(f"{error}; computed by the layer {class_of(layer).type} of this package")
