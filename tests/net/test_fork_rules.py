@@ -32,9 +32,16 @@ def test_rules_come_back_from_what_is_stored_of_them(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "stored",
-    [{"odd": 1}, {"input_shapes": {"data": ["x"]}}, {"input_shapes": 3}, {"custom_shapes": {"a": [1]}}],
+    [
+        {"odd": 1},
+        {"input_shapes": {"data": ["x"]}},
+        {"input_shapes": 3},
+        {"custom_shapes": {"a": [1]}},
+        "x",
+        [3],
+    ],
 )
-def test_stored_rules_that_are_none(stored: dict[str, object]) -> None:
+def test_stored_rules_that_are_none(stored: object) -> None:
     with pytest.raises(NetError):
         ForkRules.from_facts({"fork_rules": stored}, None)
 

@@ -78,10 +78,10 @@ def _upgrade(options: UpgradeOptions) -> int:
     if options.solver:
         solver = upgrade_solver_report(read_solver(path, allow_unknown=rules.allow_unknown), path)
         return _write(solver, format_message(solver.message), options)
-    keeps = rules.allow_custom or rules.proto is not None  # fields of a fork's or the user's own layers
-    written = (
-        rules.read(path) if keeps else PartlyKnownNet(read_net(path, allow_unknown=rules.allow_unknown), {})
-    )
+    if rules.make_layers:  # fields of their own are kept
+        written = rules.read(path)
+    else:
+        written = PartlyKnownNet(read_net(path, allow_unknown=rules.allow_unknown), {})
     net = upgrade_net_report(written.message, path, rules.input_shapes)
     with naming(path):
         content = upgraded_text(rules.with_defaults(net.message), written)

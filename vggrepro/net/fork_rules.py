@@ -54,10 +54,10 @@ class ForkRules:
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any], proto: PathLike | None) -> ForkRules:
         """The rules of :meth:`facts`, with a schema where it is now. Raises NetError for what are none."""
-        given = dict(facts.get("fork_rules", {}))
-        if given.pop("proto", None) is None:
-            proto = None
         try:
+            given = dict(facts.get("fork_rules", {}))
+            if given.pop("proto", None) is None:
+                proto = None
             for name in given.keys() & {"input_shapes", "custom_shapes"}:
                 given[name] = {blob: tuple(map(int, shape)) for blob, shape in given[name].items()}
             return cls(**given, proto=proto)
@@ -69,7 +69,7 @@ class ForkRules:
         too where something unknown is allowed, so that who builds the net can name the types, and layers from
         outside where there is a schema of their own. Raises ParseError."""
         try:
-            if not (self.allow_unknown or self.allow_custom or self.proto is not None):
+            if not (self.allow_unknown or self.make_layers):
                 return PartlyKnownNet(read_net(source), {})
         except UnknownFieldError:
             pass
@@ -90,6 +90,11 @@ class ForkRules:
     def with_defaults(self, message: NetParameter) -> NetParameter:
         """An upgraded net whose layers tell what they mean in the fork (:mod:`vggrepro.net.forks`)."""
         return with_defaults(message, self.fork)
+
+    @property
+    def make_layers(self) -> bool:
+        """Whether :meth:`layers` may find any."""
+        return self.allow_custom or self.proto is not None
 
     def layers(
         self,

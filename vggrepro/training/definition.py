@@ -124,6 +124,8 @@ class Definition:
         """The layers of a net of :meth:`train_message` or :meth:`test_messages` that the catalogue does not
         make, by name. Raises NetError, ParseError."""
         rules = self.rules.for_net(message)
+        if not rules.make_layers:
+            return {}
         layers: dict[str, AnyLayer] = {}
         for written in self._written() or [PartlyKnownNet(message, {})]:
             layers.update(rules.layers(message, written, phase))

@@ -167,9 +167,7 @@ def open_annotated(
     size = batch_size(param.data_param, where)
     given = param.transform_param
     samples = _checked_samplers(param.annotated_data_param, where)
-    warp = Warp.from_param(
-        given, where
-    )  # which cuts boxes before their centres are looked at, after sampling
+    warp = Warp.from_param(given, where)
     if given.crop_size or given.HasField("mean_file"):
         raise UnsupportedError(f"{where}: transform_param: crop_size and mean_file are not read with boxes")
     constraint = given.emit_constraint
@@ -187,6 +185,7 @@ def open_annotated(
         Transform.from_param(plain, phase, where, lambda _: np.zeros(0, np.float32)),
         warp,
         given.mirror,
+        # Sampling comes before a warp, which cuts the boxes whose centres are looked at after it.
         given.HasField("emit_constraint") and (warp is None or samples),
         param.annotated_data_param.HasField("anno_type"),
         seed,
