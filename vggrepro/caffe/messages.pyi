@@ -394,8 +394,6 @@ class LayerParameter(_Message):
     @property
     def window_data_param(self) -> WindowDataParameter: ...
     @property
-    def annotated_data_param(self) -> AnnotatedDataParameter: ...
-    @property
     def multibox_loss_param(self) -> MultiBoxLossParameter: ...
     @property
     def permute_param(self) -> PermuteParameter: ...
@@ -493,6 +491,8 @@ class LayerParameter(_Message):
     def scale_route_param(self) -> ScaleRouteParameter: ...
     @property
     def flow_warp_param(self) -> FlowWarpParameter: ...
+    @property
+    def annotated_data_param(self) -> AnnotatedDataParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -527,7 +527,6 @@ class LayerParameter(_Message):
         swish_param: SwishParameter | None = None, tanh_param: TanHParameter | None = None,
         threshold_param: ThresholdParameter | None = None, tile_param: TileParameter | None = None,
         window_data_param: WindowDataParameter | None = None,
-        annotated_data_param: AnnotatedDataParameter | None = None,
         multibox_loss_param: MultiBoxLossParameter | None = None,
         permute_param: PermuteParameter | None = None, prior_box_param: PriorBoxParameter | None = None,
         detection_output_param: DetectionOutputParameter | None = None,
@@ -563,7 +562,9 @@ class LayerParameter(_Message):
         inner_distance_param: InnerDistanceParameter | None = None,
         correlation_param: CorrelationParameter | None = None,
         center_loss_param: CenterLossParameter | None = None, mul_param: MulParameter | None = None,
-        scale_route_param: ScaleRouteParameter | None = None, flow_warp_param: FlowWarpParameter | None = None
+        scale_route_param: ScaleRouteParameter | None = None,
+        flow_warp_param: FlowWarpParameter | None = None,
+        annotated_data_param: AnnotatedDataParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -575,18 +576,17 @@ class LayerParameter(_Message):
         "power_param", "prelu_param", "python_param", "recurrent_param", "reduction_param", "relu_param",
         "reshape_param", "scale_param", "sigmoid_param", "softmax_param", "spp_param", "slice_param",
         "swish_param", "tanh_param", "threshold_param", "tile_param", "window_data_param",
-        "annotated_data_param", "multibox_loss_param", "permute_param", "prior_box_param",
-        "detection_output_param", "detection_evaluate_param", "norm_param", "relu6_param",
-        "shuffle_channel_param", "upsample_param", "interp_param", "roi_pooling_param", "bn_param",
-        "smooth_l1_loss_param", "box_annotator_ohem_param", "psroi_pooling_param", "proposal_param",
-        "reorg_param", "flip_param", "reverse_param", "transpose_param", "hardsigmoid_param", "squeeze_param",
-        "seg_accuracy_param", "unpooling_param", "roi_align_param", "yolo_detection_output_param",
-        "yolov3_detection_output_param", "lstm_param", "continuation_indicator_param", "ctc_loss_param",
-        "labelsequence_accuracy_param", "resample_param", "l1_loss_param", "gather_param",
-        "detection_loss_param", "region_loss_param", "insanity_param", "bbox_reg_param", "box_output_param",
-        "box_group_output_param", "decode_bbox_param", "mergecrop_param", "eval_detection_param",
-        "inner_distance_param", "correlation_param", "center_loss_param", "mul_param", "scale_route_param",
-        "flow_warp_param"
+        "multibox_loss_param", "permute_param", "prior_box_param", "detection_output_param",
+        "detection_evaluate_param", "norm_param", "relu6_param", "shuffle_channel_param", "upsample_param",
+        "interp_param", "roi_pooling_param", "bn_param", "smooth_l1_loss_param", "box_annotator_ohem_param",
+        "psroi_pooling_param", "proposal_param", "reorg_param", "flip_param", "reverse_param",
+        "transpose_param", "hardsigmoid_param", "squeeze_param", "seg_accuracy_param", "unpooling_param",
+        "roi_align_param", "yolo_detection_output_param", "yolov3_detection_output_param", "lstm_param",
+        "continuation_indicator_param", "ctc_loss_param", "labelsequence_accuracy_param", "resample_param",
+        "l1_loss_param", "gather_param", "detection_loss_param", "region_loss_param", "insanity_param",
+        "bbox_reg_param", "box_output_param", "box_group_output_param", "decode_bbox_param",
+        "mergecrop_param", "eval_detection_param", "inner_distance_param", "correlation_param",
+        "center_loss_param", "mul_param", "scale_route_param", "flow_warp_param", "annotated_data_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
