@@ -257,7 +257,7 @@ def test_several_nets_are_fused(nets, images, tmp_path, capsys):
 def error_line(capsys):
     """The one line on stderr that is neither progress nor a warning (tiny nets guess)."""
     printed = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
-    lines = [line for line in printed if "img/s" not in line and not line.startswith("warning: ")]
+    lines = [line for line in printed if "img/s" not in line and not line.startswith(("warning: ", "next: "))]
     assert len(lines) == 1, lines
     assert lines[0].startswith("error: ")
     return lines[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import warnings
 from pathlib import Path
 
@@ -33,9 +32,8 @@ def test_weights_are_recognised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         found = recognise(str(tmp_path / "none.prototxt"), str(path))
     assert found.names == ["bvlc_googlenet"]
     assert found.facts()["licence"] == "unrestricted use (BVLC model licence)"
-    out = io.StringIO()
-    found.tell(out)
-    assert "channels BGR; classes caffe synset_words" in out.getvalue()
+    (line,) = found.lines()
+    assert "channels BGR; classes caffe synset_words" in line
     assert found.facts()["published_model"] == "BVLC GoogLeNet (bvlc_googlenet)"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vggrepro.cli.run import TRACEBACK, Parser, called_as, kept_in, run, run_ranks
+from vggrepro.cli.run import TRACEBACK, Parser, called, called_as, kept_in, run, run_ranks
 from vggrepro.errors import ParseError
 from vggrepro.system.ranks import Alone
 
@@ -139,3 +139,11 @@ def test_a_full_disk_behind_standard_output_is_an_error():
         pytest.skip("this system has no /dev/full")
     done = shell(f"{sys.executable} {TOOLS / LISTS[0]} {LISTS[1]} > /dev/full")
     assert (done.returncode, done.stderr) == (2, "error: standard output: No space left on device\n")
+
+
+def test_other_commands_are_called_as_this_one_was():
+    assert called("check-reference") == "vggrepro check-reference"
+    with called_as("a b/convert_caffemodel.py"):
+        assert called("check-reference") == "'a b/check_reference.py'"
+    with called_as("convert_caffemodel.py"):
+        assert called("check_reference") == "./check_reference.py"

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from vggrepro.errors import DataError, LockError
-from vggrepro.training.journal import Journal, Meter, duration
+from vggrepro.system.notes import quieted
+from vggrepro.training.journal import Journal, Meter
 
 
 def test_journal_cuts_a_torn_line(tmp_path: Path) -> None:
@@ -104,9 +105,17 @@ def test_silent_journal_does_nothing(tmp_path: Path, capsys: pytest.CaptureFixtu
     journal = Journal(tmp_path / "log", silent=True)
     journal.event("train", 0)
     journal.say("hello")
+    journal.warn("hello")
     journal.close()
     assert not (tmp_path / "log").exists()
     assert capsys.readouterr().err == ""
+
+
+def test_quiet_leaves_warnings(capsys: pytest.CaptureFixture[str]) -> None:
+    with quieted():
+        Journal().say("hello")
+        Journal().warn("odd")
+    assert capsys.readouterr().err == "warning: odd\n"
 
 
 def test_meter_counts_steps_since_the_last_display() -> None:
@@ -119,10 +128,3 @@ def test_meter_counts_steps_since_the_last_display() -> None:
     assert first["seconds_left"] >= 0
     meter.step(1.0, 0.0)
     assert meter.take(3)["images_per_s"] == 10.0
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.4, "00:00:00"), (3725, "01:02:05"), (2 * 86400 + 61, "2 d 00:01:01")]
-)
-def test_duration(seconds: float, text: str) -> None:
-    assert duration(seconds) == text

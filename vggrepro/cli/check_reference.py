@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vggrepro.cli.options.device import add_device_option
 from vggrepro.cli.options.fork_options import add_layers_option, import_layers
+from vggrepro.cli.options.quiet import add_quiet_option
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.results import add_json_option, check_outputs
 from vggrepro.cli.options.values import amount
@@ -63,7 +64,7 @@ class CheckOptions:
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 all within tolerance, 1 some are not, 2 a case could not be run, or none compared."""
     options = read(CheckOptions, parser().parse_args(argv))
-    return run(lambda: _check(options), traceback=options.traceback)
+    return run(lambda: _check(options), traceback=options.traceback, quiet=options.quiet)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -91,7 +92,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add_json_option(parser)
     add_layers_option(parser)
-    parser.add_argument("--quiet", action="store_true", help="one line for each case instead of a table")
+    add_quiet_option(parser, "; one line for each case instead of a table")
     return parser
 
 

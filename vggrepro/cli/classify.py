@@ -23,6 +23,7 @@ from vggrepro.cli.options.evaluation import (
     add_score_option,
 )
 from vggrepro.cli.options.images import add_synsets_option
+from vggrepro.cli.options.quiet import add_quiet_option
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.results import add_json_option, check_outputs
 from vggrepro.cli.options.values import positive
@@ -31,6 +32,7 @@ from vggrepro.demo import SCALE
 from vggrepro.errors import DataError
 from vggrepro.evaluation.protocols import Member
 from vggrepro.system.atomic import write_json
+from vggrepro.system.notes import note
 from vggrepro.system.terminal import escaped, printable
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ class ClassifyOptions:
     score_blob: str | None
     reading: ReadingOptions
     running: RunningOptions
+    quiet: bool
     traceback: bool
 
     @property
@@ -77,7 +80,7 @@ class ClassifyOptions:
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 an error."""
     options = read(ClassifyOptions, parser().parse_args(argv))
-    return run(lambda: _classify(options), traceback=options.traceback)
+    return run(lambda: _classify(options), traceback=options.traceback, quiet=options.quiet)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -100,6 +103,7 @@ def parser() -> argparse.ArgumentParser:
     add_score_option(networks)
     add_reading_options(parser)
     add_running_options(parser)
+    add_quiet_option(parser)
     return parser
 
 
@@ -123,7 +127,7 @@ def _classify(options: ClassifyOptions) -> int:
     images = options.reading.whole(image_files(options.images))
     posteriors, problems = image_posteriors(images, members, networks, options.running.running())
     if options.embedded and not options.demo:
-        print("no --weights: the embedded network looks for handwritten digits", file=sys.stderr)
+        note("no --weights: the embedded network looks for handwritten digits")
     found = best_guesses(posteriors, min(options.top, posteriors.shape[1]))
     if options.json is not None:
         write_json(options.json, _result(options, found, problems, names, members))

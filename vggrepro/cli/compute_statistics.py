@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +22,18 @@ from vggrepro.cli.options.images import (
     add_workers_option,
     warn_of_bad_images,
 )
+from vggrepro.cli.options.quiet import add_quiet_option
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.results import add_output_option, check_outputs
 from vggrepro.cli.options.values import positive
-from vggrepro.cli.run import NOTHING_WRITTEN, Parser, run
+from vggrepro.cli.run import NOTHING_WRITTEN, Parser, called, run
 from vggrepro.data.decode import Pixels
 from vggrepro.data.preprocess import rescale
 from vggrepro.data.reading import BadImages
 from vggrepro.system.atomic import replacing, write_json
+from vggrepro.system.notes import next_step
+from vggrepro.system.progress import progress
+from vggrepro.system.ranks import Alone
 
 if TYPE_CHECKING:
     from vggrepro.data.statistics import Moments, Statistics
@@ -54,13 +59,16 @@ class StatisticsOptions:
     sample: Sample
     decoding: Decoding
     workers: int
+    quiet: bool
     traceback: bool
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 an error."""
     options = read(StatisticsOptions, parser().parse_args(argv))
-    return run(lambda: _compute(options), traceback=options.traceback, kept=NOTHING_WRITTEN)
+    return run(
+        lambda: _compute(options), traceback=options.traceback, quiet=options.quiet, kept=NOTHING_WRITTEN
+    )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -90,12 +98,11 @@ def parser() -> argparse.ArgumentParser:
     add_sample_options(parser)
     add_decoding_options(parser)
     add_workers_option(parser)
+    add_quiet_option(parser)
     return parser
 
 
 def _compute(options: StatisticsOptions) -> int:
-    from tqdm import tqdm
-
     from vggrepro.data.statistics import MeanImage, collect, moments
 
     check_outputs(options.output, options=options)
@@ -109,10 +116,12 @@ def _compute(options: StatisticsOptions) -> int:
 
     def added() -> Iterator[Moments]:
         found = reader.each(range(len(source)), prepare, threads=options.workers)
-        for index, (sums, pixels) in tqdm(found, total=len(source), unit="image", desc="statistics"):
-            if image is not None and pixels is not None:
-                image.add(pixels, source.place(index))
-            yield sums
+        with progress("statistics", len(source), 0, Alone()) as advance:
+            for index, (sums, pixels) in found:
+                if image is not None and pixels is not None:
+                    image.add(pixels, source.place(index))
+                yield sums
+                advance(1)
 
     statistics = collect(added(), per_pixel=options.per_pixel)
     if image is None:
@@ -122,6 +131,10 @@ def _compute(options: StatisticsOptions) -> int:
     warn_of_bad_images(reader.bad)
     b, g, r = statistics.mean_bgr
     print(f"mean B, G, R: {b:.3f}, {g:.3f}, {r:.3f} over {statistics.images} images")
+    if image is None:
+        next_step(f"{called('train-ilsvrc')} --statistics {shlex.quote(str(options.output))} ...")
+    else:
+        next_step(f"{called('eval-ilsvrc')} --mean {shlex.quote(str(options.output))} ...")
     return 0
 
 

@@ -14,6 +14,7 @@ from vggrepro.cli.options.device import add_device_option
 from vggrepro.cli.options.net import NetOptions, add_net_options
 from vggrepro.cli.options.preprocessing import PreprocessingOptions, add_preprocessing_options
 from vggrepro.cli.options.provenance import ProvenanceOptions, add_provenance_options
+from vggrepro.cli.options.quiet import add_quiet_option
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.refuse import refuse_without
 from vggrepro.cli.options.results import add_json_option, add_output_option, check_outputs
@@ -22,6 +23,7 @@ from vggrepro.cli.run import NOTHING_WRITTEN, Parser, run
 from vggrepro.errors import OptionError
 from vggrepro.system.atomic import write_json
 from vggrepro.system.file_digest import digesting
+from vggrepro.system.notes import next_step, note
 from vggrepro.system.terminal import printable
 
 if TYPE_CHECKING:
@@ -65,6 +67,7 @@ class ConvertOptions:
     provenance: ProvenanceOptions
     deployment: DeploymentOptions
     verification: VerifyOptions
+    quiet: bool
     traceback: bool
 
 
@@ -78,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with digesting(Path(options.caffemodel or options.net.prototxt)):
             return _convert(options, command)
 
-    return run(convert, traceback=options.traceback, kept=NOTHING_WRITTEN)
+    return run(convert, traceback=options.traceback, quiet=options.quiet, kept=NOTHING_WRITTEN)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -97,6 +100,7 @@ def parser() -> argparse.ArgumentParser:
     _add_conversion(parser)
     add_deployment_options(parser)
     _add_verification(parser)
+    add_quiet_option(parser)
     return parser
 
 
@@ -185,9 +189,9 @@ def _convert(options: ConvertOptions, command: Sequence[str]) -> int:
     said = _provenance(options, command, known, net)
     graph = _graph(options, conversion, options.outputs.split(",") if options.outputs else None).telling(said)
     graph.check()
-    note = target_named(options.deployment.target).note
-    if note:
-        print(f"note: {note}", file=sys.stderr)
+    of_target = target_named(options.deployment.target).note
+    if of_target:
+        note(f"note: {of_target}")
     return _write(options, conversion, graph, known)
 
 
@@ -199,8 +203,7 @@ def _provenance(
 
     synsets = options.provenance.synsets
     names = class_names(synsets, net) if synsets is not None else []
-    if known.weights is not None:
-        known.tell(sys.stderr)
+    known.note_weights()
     made = made_by("vggrepro convert-caffemodel", command, options.deployment.target)
     return {**made, **known.facts(), **named_classes(names)}
 
@@ -282,6 +285,7 @@ def _failed_blobs(report: dict[str, Any]) -> list[str]:
 def _told(options: ConvertOptions, report: dict[str, Any], graph: Graph, known: Recognised) -> int:
     """The exit code; the report goes to ``--json``, a written model's card to ``--card``, blobs that are
     beyond the tolerance to stderr."""
+    from vggrepro.cli.first_run import first_run
     from vggrepro.cli.model_card import write_card
     from vggrepro.cli.provenance import measured_error
 
@@ -295,6 +299,10 @@ def _told(options: ConvertOptions, report: dict[str, Any], graph: Graph, known: 
         weights = [Path(f"{options.output}.data")] if options.deployment.external_data else []
         files = [options.output, *(path for path in weights if path.is_file())]
         write_card(card, files, graph, measured, [known.weights] if known.weights else [])
+    if passed:
+        verified = bool(report.keys() & {"runs", "runtimes"})
+        inputs = [tensor.name for tensor in graph.skeleton.graph.input]
+        next_step(first_run(options.output, options.deployment.target, inputs, verified=verified))
     if failed:
         names = ", ".join(failed)
         text = printable(f"{options.output}: not written: beyond tolerance: {names}")

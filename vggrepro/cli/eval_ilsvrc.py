@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ from vggrepro.cli.options.evaluation import (
 from vggrepro.cli.options.goals import GoalOptions, add_expect_option, add_goal_options, add_sweep_option
 from vggrepro.cli.options.images import add_sample_options
 from vggrepro.cli.options.predictions import PredictionOptions, add_prediction_options
+from vggrepro.cli.options.quiet import add_quiet_option
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.refuse import refuse_together, refuse_without
 from vggrepro.cli.options.repeat import add_repeat_option, command_line, repeated
@@ -30,9 +32,10 @@ from vggrepro.cli.options.report_files import ReportFiles, add_report_options
 from vggrepro.cli.options.truth import TruthOptions, add_truth_options
 from vggrepro.cli.options.values import amount
 from vggrepro.cli.options.zoo import expecting, measured_as_published
-from vggrepro.cli.run import Parser, kept_in, run_ranks
+from vggrepro.cli.run import Parser, called, kept_in, run_ranks
 from vggrepro.paper.known_models import list_zoo
 from vggrepro.paper.rows import list_rows
+from vggrepro.system.notes import next_step
 from vggrepro.system.ranks import Ranks
 
 if TYPE_CHECKING:
@@ -67,6 +70,7 @@ class EvaluationOptions:
     report: ReportFiles
     answers: PredictionOptions
     cache: Path | None
+    quiet: bool
     traceback: bool
     repeat: Path | None
     tolerance: float = 0.2
@@ -87,6 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _evaluate(options, command, ranks) if options.repeat is None else _repeat(command, ranks)
         ),
         traceback=options.traceback,
+        quiet=options.quiet,
         kept=kept_in(options.cache),
     )
 
@@ -114,6 +119,7 @@ def parser(kind: type[Parser] = Parser) -> Parser:
     add_sample_options(images)
     add_reading_options(parser)
     add_running_options(parser)
+    add_quiet_option(parser)
     _add_results(parser.add_argument_group("results"))
     return parser
 
@@ -168,6 +174,15 @@ def _open(options: EvaluationOptions, stored: StoredReport | None) -> _Inputs:
     indexes = choose_images(len(truth.source), truth.left_out, goals.sample.limit, goals.sample.seed)
     images = ImageSet(truth.source, indexes, goals.reading.reading, goals.reading.on_bad_image)
     return _Inputs(plan, truth, images, {"files": files, **shown})
+
+
+def _note_next(files: ReportFiles) -> None:
+    """What can be done with the report, or how to have one."""
+    if files.json is None:
+        next_step("--json report.json keeps the numbers, --html report.html shows the worst images")
+    else:
+        report = shlex.quote(str(files.json))
+        next_step(f"{called('eval-ilsvrc')} --repeat {report} checks every number again")
 
 
 def _hashed(options: EvaluationOptions) -> dict[str, dict[str, str]]:
@@ -229,4 +244,5 @@ def _evaluate(
     show(report)
     if stored is not None:
         return verdict_of_repetition(stored, report)
+    _note_next(options.report)
     return verdict(report, options.tolerance, paper_counts=options.goals.expect is not None)

@@ -23,11 +23,13 @@ from vggrepro.cli.options.evaluation import (
     add_view_options,
 )
 from vggrepro.cli.options.images import ListedImages, add_listed_images
+from vggrepro.cli.options.quiet import add_quiet_option
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.results import add_output_option, check_outputs
 from vggrepro.cli.options.values import names
 from vggrepro.cli.run import Parser, kept_in, run_ranks
 from vggrepro.evaluation.descriptor import Combine, Descriptor, Normalise, Pool
+from vggrepro.system.notes import note
 from vggrepro.system.ranks import Ranks
 from vggrepro.system.terminal import printable
 
@@ -62,6 +64,7 @@ class ExtractOptions:
     reading: ReadingOptions
     running: RunningOptions
     cache: Path | None
+    quiet: bool
     traceback: bool
 
     def descriptor(self) -> Descriptor:
@@ -81,7 +84,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 done, 2 an error."""
     options = read(ExtractOptions, parser().parse_args(argv))
     return run_ranks(
-        lambda ranks: _extract(options, ranks), traceback=options.traceback, kept=kept_in(options.cache)
+        lambda ranks: _extract(options, ranks),
+        traceback=options.traceback,
+        quiet=options.quiet,
+        kept=kept_in(options.cache),
     )
 
 
@@ -111,6 +117,7 @@ def parser() -> argparse.ArgumentParser:
     add_reading_options(parser)
     add_running_options(parser)
     add_cache_option(parser)
+    add_quiet_option(parser)
     return parser
 
 
@@ -176,7 +183,7 @@ def _extract(options: ExtractOptions, ranks: Ranks) -> int:
         for blob, output in outputs.items():
             output.describe(keys, labels, _facts(options, of_blobs[blob], descriptor, problems))
     for blob, path in targets.items():
-        print(printable(f"{path}: {' x '.join(map(str, shapes[blob]))}"), file=sys.stderr)
+        note(f"{path}: {' x '.join(map(str, shapes[blob]))}")
     for index, problem in problems.items():
         row = f"row {index} is NaN" if problem.kind == "bad" else f"row {index}"
         print(f"warning: {row}: {printable(problem.reason)}", file=sys.stderr)

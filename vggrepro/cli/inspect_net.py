@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from vggrepro.cli.options.results import add_json_option, check_outputs
 from vggrepro.cli.run import Parser, run
 from vggrepro.errors import OptionError
 from vggrepro.system.atomic import write_json
+from vggrepro.system.quantities import memory
 from vggrepro.system.terminal import printable
 from vggrepro.text_table import aligned
 
@@ -93,7 +93,8 @@ def _inspect(options: InspectOptions) -> int:
         }
         write_json(options.json, content)
     print(printable(f"{net.name or 'net'}: {inputs}"))
-    known.tell(sys.stdout)
+    for line in known.lines():
+        print(line)
     print(_table(rows, totals))
     return 0
 
@@ -122,7 +123,7 @@ def _table(rows: Sequence[Row], totals: Totals) -> str:
             _by(row.shape),
             f"{row.parameters:,}",
             f"{row.macs:,}",
-            f"{row.bytes / 2**20:.2f} MiB",
+            memory(row.bytes),
             _square(row.field),
             _square(row.stride),
         )
@@ -134,7 +135,7 @@ def _table(rows: Sequence[Row], totals: Totals) -> str:
         "",
         f"{totals.parameters:,}",
         f"{totals.macs:,}",
-        f"{totals.bytes / 2**20:.2f} MiB",
+        memory(totals.bytes),
         "",
         "",
     )

@@ -12,16 +12,19 @@ from typing import TYPE_CHECKING
 
 from vggrepro.cli import convert_caffemodel
 from vggrepro.cli.options.net import NetOptions, add_net_options
+from vggrepro.cli.options.quiet import add_quiet_option
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.results import add_output_option, check_outputs
 from vggrepro.cli.options.values import amount
 from vggrepro.cli.run import NOTHING_WRITTEN, Parser, run
 from vggrepro.data.opencv import opencv
 from vggrepro.paper.known_models import channels, factor, pixel
+from vggrepro.system.notes import note, quieted
 from vggrepro.system.terminal import printable
 
 if TYPE_CHECKING:
     from vggrepro.cli.opencv_lines import ImageArguments
+    from vggrepro.cli.recognised import Recognised
     from vggrepro.net import Net
 
 TARGET = "opencv5"
@@ -41,13 +44,16 @@ class MigrationOptions:
     output: Path
     opencv4: str | None
     tolerance: float
+    quiet: bool
     traceback: bool
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 converted, 1 an answer is not the reference's (nothing is written), 2 an error."""
     options = read(MigrationOptions, parser().parse_args(argv))
-    return run(lambda: _migrate(options), traceback=options.traceback, kept=NOTHING_WRITTEN)
+    return run(
+        lambda: _migrate(options), traceback=options.traceback, quiet=options.quiet, kept=NOTHING_WRITTEN
+    )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -75,40 +81,44 @@ def parser() -> argparse.ArgumentParser:
         metavar="T",
         help="largest difference, relative to each output's largest magnitude (default: 1e-4)",
     )
+    add_quiet_option(parser)
     return parser
 
 
 def _migrate(options: MigrationOptions) -> int:
     from vggrepro.cli.net_to_convert import require_weights
     from vggrepro.cli.opencv_lines import cpp_lines, python_lines
+    from vggrepro.cli.recognised import recognise
+    from vggrepro.cli.written_model import note_size
 
     check_outputs(options.output, options=options)
-    image = _published_arguments(options)
+    known = recognise(options.net.prototxt, options.caffemodel)
+    known.note_weights()
+    image = _published_arguments(known)
     net = options.net.load(options.caffemodel, fill=False)
     require_weights(net, options.caffemodel)
     newer = int(opencv().__version__.split(".")[0]) >= 5
     python = options.opencv4 or (None if newer else sys.executable)
     if python is not None and not _importer_agrees(options, net, python):
         return 1
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), quieted():
         warnings.simplefilter("ignore")  # what there is to say of the files was said when they were loaded
         code = convert_caffemodel.main(_arguments(options, "opencv" if newer else "onnxruntime"))
     if code:
         return code
+    note_size(options.output)
     if not newer:
-        told = f"OpenCV {opencv().__version__} is installed: the file was not run in OpenCV 5"
-        print(f"note: {told}", file=sys.stderr)
+        note(f"note: OpenCV {opencv().__version__} is installed: the file was not run in OpenCV 5")
     print("\n".join(["", "Python:", "", *_indented(python_lines(net, str(options.output), image))]))
     print("\n".join(["", "C++:", "", *_indented(cpp_lines(net, str(options.output), image))]))
     return 0
 
 
-def _published_arguments(options: MigrationOptions) -> ImageArguments | None:
+def _published_arguments(known: Recognised) -> ImageArguments | None:
     """What ``blobFromImage`` is told for a published model; None for other ones."""
     from vggrepro.cli.opencv_lines import ImageArguments
-    from vggrepro.cli.recognised import recognise
 
-    for model in recognise(options.net.prototxt, options.caffemodel).models:
+    for model in known.models:
         mean, scale, order = pixel(model.mean), factor(model.scale), channels(model.channel_order)
         if mean is not None and scale is not None and order is not None:
             return ImageArguments(mean, scale, order)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TextIO
 
 from vggrepro.paper.known_models import (
     KnownModel,
@@ -17,6 +16,7 @@ from vggrepro.paper.known_models import (
     published_size,
 )
 from vggrepro.system.file_digest import file_digest
+from vggrepro.system.notes import note
 from vggrepro.system.terminal import printable
 
 
@@ -58,12 +58,18 @@ class Recognised:
                 stacklevel=2,
             )
 
-    def tell(self, stream: TextIO) -> None:
-        """Print a line for each model: name, licence, preprocessing, classes."""
+    def lines(self) -> Iterator[str]:
+        """A line for each model: name, licence, preprocessing, classes."""
         for model in self.models:
             parts = {"": model.preprocessing, "classes ": model.classes, "licence ": model.licence}
             known = [f"{word}{text}" for word, text in parts.items() if text]
-            print(printable(f"published model: {'; '.join([model.name, *known])}"), file=stream)
+            yield printable(f"published model: {'; '.join([model.name, *known])}")
+
+    def note_weights(self) -> None:
+        """A note on the published model whose weights were given."""
+        if self.weights is not None:
+            for line in self.lines():
+                note(line)
 
 
 def recognise(prototxt: str, caffemodel: str | None) -> Recognised:

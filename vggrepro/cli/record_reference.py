@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,12 @@ import numpy.typing as npt
 from vggrepro.cli.fed_array import read_array
 from vggrepro.cli.options.fork_options import ForkOptions, add_fork_options
 from vggrepro.cli.options.net import add_state_options
+from vggrepro.cli.options.quiet import add_quiet_option
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.results import check_outputs
-from vggrepro.cli.run import Parser, run
+from vggrepro.cli.run import Parser, called, run
 from vggrepro.errors import NetError, OptionError, did_you_mean
+from vggrepro.system.notes import next_step
 from vggrepro.system.terminal import printable
 
 if TYPE_CHECKING:
@@ -40,13 +43,14 @@ class RecordOptions:
     stage: tuple[str, ...]
     level: int
     forks: ForkOptions
+    quiet: bool
     traceback: bool
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 recorded, 2 an error."""
     options = read(RecordOptions, parser().parse_args(argv))
-    return run(lambda: _record(options), traceback=options.traceback)
+    return run(lambda: _record(options), traceback=options.traceback, quiet=options.quiet)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -72,6 +76,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add_state_options(parser)
     add_fork_options(parser)
+    add_quiet_option(parser)
     return parser
 
 
@@ -97,6 +102,7 @@ def _record(options: RecordOptions) -> int:
     print(
         printable(f"{options.case}: {len(net.blobs) - len(net.inputs)} blobs; check_reference compares them")
     )
+    next_step(f"{called('check-reference')} {shlex.quote(str(options.case))}")
     return 0
 
 

@@ -29,6 +29,7 @@ from vggrepro.system.interrupts import (
     ignore_signals,
     raising_signals,
 )
+from vggrepro.system.notes import quieted
 from vggrepro.system.ranks import Ranks, end_all, find_ranks
 from vggrepro.system.terminal import printable
 
@@ -54,17 +55,27 @@ End = Callable[[int, str], int]
 """Ends a command that has failed with an exit code and a message."""
 
 
-_CALLED_AS: ContextVar[str | None] = ContextVar("called_as", default=None)
+_CALLED_AS: ContextVar[Path | None] = ContextVar("called_as", default=None)
 
 
 @contextmanager
 def called_as(path: str) -> Iterator[None]:
     """Within the block commands are called as the program at ``path``, and not as ``vggrepro COMMAND``."""
-    token = _CALLED_AS.set(shlex.quote(path if os.sep in path else f"./{path}"))
+    token = _CALLED_AS.set(Path(path))
     try:
         yield
     finally:
         _CALLED_AS.reset(token)
+
+
+def called(command: str) -> str:
+    """How the user calls a command, by the way in which this one was called: ``vggrepro classify`` or
+    ``tools/classify.py``."""
+    program = _CALLED_AS.get()
+    if program is None:
+        return f"vggrepro {command.replace('_', '-')}"
+    path = str(program.with_name(f"{command.replace('-', '_')}.py"))
+    return shlex.quote(path if os.sep in path else f"./{path}")
 
 
 class _Lines(argparse.HelpFormatter):
@@ -84,7 +95,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *, command: str | None = None, examples: Sequence[str] = (), **settings: Any) -> None:
         if command is not None:
-            settings["prog"] = _CALLED_AS.get() or f"vggrepro {command.replace('_', '-')}"
+            settings["prog"] = called(command)
         if examples:
             lines = [line if "%(prog)s" in line else f"%(prog)s {line}" for line in examples]
             shown = "\n".join(["examples:", *(f"  {line}" for line in lines)])
@@ -110,17 +121,20 @@ def kept_in(cache: Path | None) -> str:
     return f"what was measured is in {cache}: the same command goes on from there"
 
 
-def run(body: Callable[[], int], *, traceback: bool = False, kept: str = "") -> int:
+def run(body: Callable[[], int], *, traceback: bool = False, quiet: bool = False, kept: str = "") -> int:
     """Call ``body`` and return its exit code, or print in one line why it did not get to its end.
 
     SIGINT and SIGTERM end it with 130 and 143; ``kept`` says then what is left of the work and how to go on.
     Every exception ends it with 2: one that nobody expected is told as ``error: internal: ...``. With
-    ``traceback`` it is shown where the exception arose.
+    ``traceback`` it is shown where the exception arose; with ``quiet`` there are no notes and no progress.
     """
-    return _run(body, _fail, traceback, kept)
+    with quieted(quiet):
+        return _run(body, _fail, traceback, kept)
 
 
-def run_ranks(body: Callable[[Ranks], int], *, traceback: bool = False, kept: str = "") -> int:
+def run_ranks(
+    body: Callable[[Ranks], int], *, traceback: bool = False, quiet: bool = False, kept: str = ""
+) -> int:
     """As :func:`run`, with the ranks that a launcher started. What ends one rank before its time ends all
     of them, with its exit code, also where this or another rank waits in a call of MPI."""
     end = _EndOfAll()
@@ -138,7 +152,8 @@ def run_ranks(body: Callable[[Ranks], int], *, traceback: bool = False, kept: st
             ranks.barrier()  # the signals' thread ends with the block: no rank waits for another after it
         return code
 
-    return _run(found, end, traceback, kept)
+    with quieted(quiet):
+        return _run(found, end, traceback, kept)
 
 
 def _left(body: Callable[[Ranks], int], ranks: Ranks, end: End) -> int:

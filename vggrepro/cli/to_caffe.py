@@ -4,17 +4,20 @@ written."""
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vggrepro.cli.options.fork_options import add_input_shape_option, parse_shapes
+from vggrepro.cli.options.quiet import add_quiet_option
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.results import add_output_option, check_outputs
 from vggrepro.cli.options.values import amount
-from vggrepro.cli.run import NOTHING_WRITTEN, Parser, run
+from vggrepro.cli.run import NOTHING_WRITTEN, Parser, called, run
 from vggrepro.system.atomic import replacing
+from vggrepro.system.notes import next_step
 from vggrepro.system.terminal import printable
 
 _EXAMPLES = ["model.onnx -o model", "model.onnx -o model --input-shape data=1,3,224,224"]
@@ -28,13 +31,16 @@ class ToCaffeOptions:
     output: Path
     input_shape: tuple[str, ...]
     tolerance: float
+    quiet: bool
     traceback: bool
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 written, 1 the net computes something else (nothing is written), 2 an error."""
     options = read(ToCaffeOptions, parser().parse_args(argv))
-    return run(lambda: _write(options), traceback=options.traceback, kept=NOTHING_WRITTEN)
+    return run(
+        lambda: _write(options), traceback=options.traceback, quiet=options.quiet, kept=NOTHING_WRITTEN
+    )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -50,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="T",
         help="largest difference of an output, relative to its largest magnitude (default: 1e-4)",
     )
+    add_quiet_option(parser)
     return parser
 
 
@@ -80,4 +87,8 @@ def _write(options: ToCaffeOptions) -> int:
     worst = max(differences, key=lambda d: d.relative)
     print(printable(f"verified: worst {worst.relative:.2g} of {options.tolerance:g} at output {worst.blob}"))
     print(printable(f"{prototxt}, {caffemodel}: {len(message.layer)} layers"))
+    files = shlex.join([str(prototxt), str(caffemodel)])
+    next_step(
+        f"{called('convert-caffemodel')} {files} -o back.onnx --verify; Caffe reads the files as they are"
+    )
     return 0

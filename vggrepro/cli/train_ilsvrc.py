@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from vggrepro.cli.options.evaluation import ReadingOptions, RunningOptions
 from vggrepro.cli.options.images import warn_of_bad_images
+from vggrepro.cli.options.quiet import add_quiet_option
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.training import (
     RunSettings,
@@ -30,8 +32,9 @@ from vggrepro.cli.options.training_images import (
     training_images,
 )
 from vggrepro.cli.options.training_weights import WeightOptions, add_weight_options
-from vggrepro.cli.run import Parser, run_ranks
+from vggrepro.cli.run import Parser, called, run_ranks
 from vggrepro.paper.trainings import BATCH, list_presets
+from vggrepro.system.notes import next_step
 from vggrepro.system.ranks import Ranks, end_all
 from vggrepro.training.signals import Signals, StoppedBySignal
 
@@ -63,6 +66,7 @@ class TrainingOptions:
     augmentation: AugmentationOptions
     weights: WeightOptions
     run: RunSettings
+    quiet: bool
     traceback: bool
 
     def completed(self) -> tuple[TrainingOptions, Sequence[str]]:
@@ -138,7 +142,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(list_presets())
         return 0
     with options.run.signals() as signals:
-        return run_ranks(lambda ranks: _train(options, ranks, signals), traceback=options.traceback)
+        return run_ranks(
+            lambda ranks: _train(options, ranks, signals), traceback=options.traceback, quiet=options.quiet
+        )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -156,6 +162,7 @@ def parser() -> argparse.ArgumentParser:
     add_augmentation_options(parser.add_argument_group(augmentation))
     add_weight_options(parser.add_argument_group("initialisation (section 3.1)"))
     add_run_options(parser.add_argument_group("the run"))
+    add_quiet_option(parser)
     return parser
 
 
@@ -203,9 +210,12 @@ def _run(options: TrainingOptions, prefix: str, ranks: Ranks, signals: Signals) 
             warn_of_bad_images(reader.bad)
     if not finished:
         return training.stopped_by
-    if options.solver.demo and ranks.rank == 0:
-        with signals.interrupting():
-            _evaluate_demo(options, plan, training)
+    if ranks.rank == 0:
+        if options.solver.demo:
+            with signals.interrupting():
+                _evaluate_demo(options, plan, training)
+        log = shlex.quote(str(options.run.log or f"{prefix}.jsonl"))
+        next_step(f"{called('plot-training')} {log} -o curves.png")
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,11 +12,13 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from vggrepro.cli.options.fork_options import ForkOptions, add_fork_options
+from vggrepro.cli.options.quiet import add_quiet_option
 from vggrepro.cli.options.read import flag, given, read
 from vggrepro.cli.options.results import add_output_option, check_outputs
-from vggrepro.cli.run import Parser, run
+from vggrepro.cli.run import Parser, called, run
 from vggrepro.errors import OptionError, ParseError, naming
 from vggrepro.system.atomic import replacing
+from vggrepro.system.notes import next_step, note
 from vggrepro.system.terminal import printable
 
 if TYPE_CHECKING:
@@ -37,13 +40,21 @@ class UpgradeOptions:
     output: Path | None
     solver: bool
     forks: ForkOptions
+    quiet: bool
     traceback: bool
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 upgraded, 1 upgraded with problems (written all the same, as Caffe does), 2 an error."""
     options = read(UpgradeOptions, parser().parse_args(argv))
-    return run(lambda: _upgrade(options), traceback=options.traceback)
+
+    def body() -> int:
+        code = upgrade(options)
+        if options.output is not None and options.output.is_file():
+            next_step(_use(options, shlex.quote(str(options.output))))
+        return code
+
+    return run(body, traceback=options.traceback, quiet=options.quiet)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -58,10 +69,23 @@ def parser() -> argparse.ArgumentParser:
     add_output_option(parser, "the file to write (default: standard output)", required=False)
     parser.add_argument("--solver", action="store_true", help="the file is a solver definition")
     add_fork_options(parser)
+    add_quiet_option(parser)
     return parser
 
 
-def _upgrade(options: UpgradeOptions) -> int:
+def _use(options: UpgradeOptions, output: str) -> str:
+    """What can be done with the ``output``."""
+    from vggrepro.caffe.text import is_text
+
+    if options.solver:
+        return f"{called('train-ilsvrc')} --config {output}"
+    if is_text(options.file):
+        return f"{called('inspect-net')} {output}"
+    return f"{called('convert-caffemodel')} deploy.prototxt {output} -o model.onnx --verify"
+
+
+def upgrade(options: UpgradeOptions) -> int:
+    """Write the file. The exit code: 1 if there were problems. Raises VggReproError and OSError."""
     from vggrepro.caffe.text import format_message, is_text, read_net, read_solver
     from vggrepro.caffe.unknown_layers import PartlyKnownNet
     from vggrepro.caffe.upgrade import upgrade_net_report, upgrade_solver_report
@@ -120,9 +144,9 @@ def _upgrade_binary(path: str, output: Path | None, *, solver: bool) -> int:
 
 def _report(upgraded: Upgraded[NetParameter] | Upgraded[SolverParameter], path: str) -> int:
     for step in upgraded.steps:
-        print(printable(f"{path}: upgraded deprecated {step}"), file=sys.stderr)
+        note(f"{path}: upgraded deprecated {step}")
     if not upgraded.steps:
-        print(printable(f"File already in latest proto format: {path}"), file=sys.stderr)
+        note(f"File already in latest proto format: {path}")
     for problem in upgraded.problems:
         print(f"problem: {printable(f'{path}: {problem}')}", file=sys.stderr)
     return 1 if upgraded.problems else 0

@@ -17,6 +17,8 @@ from vggrepro.cli.options.deployment import DeploymentOptions
 from vggrepro.errors import OptionError
 from vggrepro.graph.metadata import add_metadata
 from vggrepro.graph.model import Graph
+from vggrepro.system.notes import note
+from vggrepro.system.quantities import size
 from vggrepro.system.terminal import printable
 from vggrepro.verify.runtimes.written import BuildGraph, Example, RuntimeCheck, check_written, installed
 
@@ -51,7 +53,7 @@ def check_name(path: Path) -> None:
 def write_model(graph: Graph, path: Path, options: DeploymentOptions) -> None:
     """Write a model to its place."""
     graph.save(path, external=options.external_data)
-    _tell_size(path)
+    note_size(path)
 
 
 def write_checked(
@@ -72,7 +74,7 @@ def write_checked(
             add_metadata(model, asked.tell(checks))
             for file in sorted(folder.iterdir(), key=lambda file: file.name == path.name):  # the model last
                 file.replace(path.parent / file.name)
-            _tell_size(path)
+            note_size(path)
     _tell(checks, path, asked.tolerance)
     return checks
 
@@ -93,8 +95,9 @@ def _tell(checks: Sequence[RuntimeCheck], path: Path, tolerance: float) -> None:
             print(printable(f"error: {path}: not written: {check.complaint()}"), file=sys.stderr)
 
 
-def _tell_size(path: Path) -> None:
-    print(f"{printable(str(path))}: {path.stat().st_size / 1e6:.1f} MB", file=sys.stderr)
+def note_size(path: Path) -> None:
+    """A note that the file at ``path`` is written."""
+    note(f"{path}: {size(path.stat().st_size)}")
 
 
 @contextmanager

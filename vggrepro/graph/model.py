@@ -170,7 +170,7 @@ class Graph:
         )
         if total > _MOST:
             raise UnsupportedError(
-                f"{total} bytes in one ONNX file, which holds at most {_MOST}; --external-data"
+                f"{total:,} bytes in one ONNX file, which holds at most {_MOST:,}; --external-data"
                 " keeps the weights in a second one"
             )
         file.write(body.SerializeToString())

@@ -12,6 +12,7 @@ from typing import Any
 from vggrepro.errors import DataError
 from vggrepro.system.lines import append_whole, cut_torn_line
 from vggrepro.system.lock import lock_descriptor
+from vggrepro.system.notes import note
 from vggrepro.system.terminal import escaped
 
 _BEGIN = b'{"event"'
@@ -50,9 +51,14 @@ class Journal:
                 raise
 
     def say(self, text: str) -> None:
-        """Print a line for people."""
+        """Print a line for people, which ``--quiet`` leaves out."""
         if not self._silent:
-            print(escaped(text), file=sys.stderr, flush=True)
+            note(text)
+
+    def warn(self, text: str) -> None:
+        """Print a warning for people."""
+        if not self._silent:
+            print(f"warning: {escaped(text)}", file=sys.stderr, flush=True)
 
     def close(self) -> None:
         if self._descriptor is not None:
@@ -125,11 +131,3 @@ class Meter:
         }
         self._steps, self._seconds, self._waited = 0, 0.0, 0.0
         return result
-
-
-def duration(seconds: float) -> str:
-    """``2 d 03:04:05``."""
-    days, rest = divmod(round(seconds), 86400)
-    hours, rest = divmod(rest, 3600)
-    clock = f"{hours:02}:{rest // 60:02}:{rest % 60:02}"
-    return f"{days} d {clock}" if days else clock

@@ -14,9 +14,10 @@ import numpy as np
 
 from vggrepro.errors import LabelError, SolverError, did_you_mean
 from vggrepro.graph.naming import LOSS
+from vggrepro.system.quantities import duration
 from vggrepro.training import snapshots
 from vggrepro.training.feeds import Feeds
-from vggrepro.training.journal import Journal, Meter, duration
+from vggrepro.training.journal import Journal, Meter
 from vggrepro.training.output_values import named_elements
 from vggrepro.training.run_record import RunRecord, facts_changed, read_record, write_record
 from vggrepro.training.signals import Signals
@@ -92,8 +93,8 @@ class Training:
         if beside.exists():
             self._recall(read_record(beside))
         else:
-            self._journal.say(
-                f"warning: no record {beside} (Caffe writes none): going on with seed {self.record.seed};"
+            self._journal.warn(
+                f"no record {beside} (Caffe writes none): going on with seed {self.record.seed};"
                 f" accuracies and losses before iteration {self.solver.iteration} are not known"
             )
             self.record = replace(self.record, drops_before=self.solver.current_step)
@@ -108,7 +109,7 @@ class Training:
     def _recall(self, stored: RunRecord) -> None:
         """Go on with the record of an earlier part of the run."""
         for change in facts_changed(stored, self.record.facts):
-            self._journal.say(f"warning: not the run that was interrupted: {change}")
+            self._journal.warn(f"not the run that was interrupted: {change}")
         self.record = replace(stored, facts=self.record.facts)
 
     def run(self, signals: Signals) -> bool:

@@ -33,6 +33,7 @@ OTHER_HELP = {
     "--batch": "a training's batch is part of its result, an evaluation's is not",
     "--demo": "each command uses what it needs of the embedded miniature",
     "--flip": "training mirrors half of the crops, evaluation looks at both images",
+    "--quiet": "check_reference leaves out its tables too",
     "--output": "each command writes something else",
     "--seed": "a training draws more than a sample",
     "--tolerance": "of percentage points, and of a blob's largest magnitude",

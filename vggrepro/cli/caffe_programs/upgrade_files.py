@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from vggrepro.cli import upgrade_prototxt
 from vggrepro.cli.caffe_programs.program import printed_help
 from vggrepro.cli.options.gflags import GlogFlags, read_flags
+from vggrepro.cli.options.read import read
+from vggrepro.cli.upgrade_prototxt import UpgradeOptions
 from vggrepro.errors import OptionError
 
 
@@ -20,4 +22,5 @@ def upgrade(tool: str, arguments: Sequence[str], options: Sequence[str], *, solv
     if len(words) != 2:
         raise OptionError(f"usage: {usage}; got {len(words)} arguments")
     solver_option = ["--solver"] if solver else []
-    return upgrade_prototxt.main([*options, f"--output={words[1]}", *solver_option, "--", words[0]])
+    command = [*options, f"--output={words[1]}", *solver_option, "--", words[0]]
+    return upgrade_prototxt.upgrade(read(UpgradeOptions, upgrade_prototxt.parser().parse_args(command)))

@@ -24,11 +24,12 @@ from vggrepro.evaluation.measuring.evaluated_net import (
     load_classifier,
 )
 from vggrepro.evaluation.measuring.pipeline import Answer, Execution, ImageProblem, ImageSet
-from vggrepro.evaluation.measuring.progress import progress
 from vggrepro.evaluation.measuring.size_order import ordered_by_size
 from vggrepro.evaluation.measuring.view_batches import windows
 from vggrepro.evaluation.measuring.view_cache import BAD, PENDING, StreamCache, ViewCache
 from vggrepro.evaluation.protocols import Stream, are_posteriors, view_means
+from vggrepro.system.progress import progress
+from vggrepro.system.quantities import size
 from vggrepro.system.ranks import Ranks
 
 Advance = Callable[[float], None]
@@ -287,7 +288,7 @@ def _check_room(cache: ViewCache, needed: int) -> None:
     free = shutil.disk_usage(cache.root).free
     if needed > free:
         raise ProtocolError(
-            f"{cache.root}: {free / 1e9:.1f} GB free, the {cache.kind.holds} need {needed / 1e9:.1f} GB;"
+            f"{cache.root}: {size(free)} free, the {cache.kind.holds} need {size(needed)};"
             " give --cache a folder with more room"
         )
 
