@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from vggrepro.cli.completion import ASKED, complete
 from vggrepro.cli.run import FAILED, called_as, run
 from vggrepro.errors import did_you_mean
 from vggrepro.system.ranks import end_all
@@ -43,6 +45,8 @@ RANKED = ("eval-ilsvrc", "extract-features", "train-ilsvrc")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``vggrepro COMMAND ...``. Exit codes: 0 done, 1 a check failed, 2 an error, 130 and 143 stopped by
     SIGINT and SIGTERM."""
+    if argv is None and ASKED in os.environ:
+        return _complete()
     arguments = list(sys.argv[1:] if argv is None else argv)
     with lasting_streams():
         if not arguments or arguments[0] in ("-h", "--help"):
@@ -65,8 +69,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def tool(path: str) -> NoReturn:
     """Run the command that ``tools/*.py`` at ``path`` is called after, and exit with its code. Its help calls
     it as the user did."""
+    if ASKED in os.environ:
+        sys.exit(_complete(Path(path).stem.replace("_", "-")))
     with called_as(sys.argv[0]):
         sys.exit(main([Path(path).stem, *sys.argv[1:]]))
+
+
+def _complete(command: str | None = None) -> int:
+    """Answer a shell that asks how a command line can go on. A process that gets here ends in it."""
+    return run(lambda: complete(COMMANDS, command))
 
 
 def _call(command: str, arguments: Sequence[str]) -> int:
