@@ -1,5 +1,8 @@
 """The lines that stand in place of readNetFromCaffe."""
 
+import pytest
+from cpp_syntax import complaint, has_opencv_for_cpp
+
 from vggrepro.cli.opencv_lines import ImageArguments, cpp_lines, python_lines
 from vggrepro.net import load_net
 
@@ -32,3 +35,11 @@ def test_several_inputs_and_outputs(tmp_path):
     assert cpp_lines(net(tmp_path), "m.onnx", None)[-1] == (
         'net.forward(outputs, std::vector<cv::String>{"2nd", "scores/all"});'
     )
+
+
+@pytest.mark.skipif(not has_opencv_for_cpp(), reason="no g++ with OpenCV's headers")
+def test_the_compiler_takes_the_lines_of_cpp(tmp_path):
+    for image in (None, ImageArguments((1.0, 2.0, 3.5), 0.5, "rgb")):
+        lines = "\n".join(cpp_lines(net(tmp_path), 'a "b".onnx', image))
+        assert complaint(lines, "cv::Mat image, cv::Mat im_info") == ""
+    assert complaint("net.forward(1, 2, 3);", "cv::dnn::Net net") != ""
