@@ -7,7 +7,7 @@ import pytest
 
 from vggrepro.caffe import messages, snapshot, text, weights
 from vggrepro.caffe.binary import read_blob
-from vggrepro.caffe.recognise import binary_kind, text_kind
+from vggrepro.caffe.recognise import binary_kind, file_kind, text_kind
 from vggrepro.caffe.wire import prefix
 from vggrepro.errors import ParseError
 
@@ -101,3 +101,17 @@ def test_nets_are_told_from_solvers(path):
 
 def test_words_do_not_tell():
     assert text_kind("n01440764 tench") is None
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"<html>", "a web page: download the file itself"),
+        (b"<?xml version='1.0'?><net/>", "XML"),
+        (b"GIF89a", "a GIF image"),
+        (b"BZh9", "compressed by bzip2: unpack it first"),
+        (b"no known kind", None),
+    ],
+)
+def test_any_file_is_told_by_its_beginning(data, kind):
+    assert file_kind(data) == kind

@@ -3,7 +3,10 @@ nothing written."""
 
 from __future__ import annotations
 
+import gzip
+import io
 import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +25,16 @@ DIGITS = ["--weights", f"digits={MODEL}", "--deploy", str(DEPLOY), "--mean", "10
 TRUTH = ["--images", str(demo.IMAGES), "--labels", str(demo.LABELS)]
 ZERO = ["--mean", "0,0,0", *TRUTH, "--protocol", "dense", "--scales", "72"]
 DENSE = ["--protocol", "dense", "--scales", "72"]
+
+LIST = demo.LABELS.read_text().splitlines()
+SYNSETS = demo.SYNSETS.read_text().splitlines()
+PAGE = "<!DOCTYPE html>\n<html><head><title>404: Not Found</title></head></html>\n"
+POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{64 * '4'}\nsize 12345\n"
+CONVOLUTION = """
+layer { name: "in" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }
+layer { name: "c" type: "Convolution" bottom: "data" top: "c"
+  convolution_param { num_output: 2 kernel_size: 1 } }
+"""
 
 TWO_OUTPUTS = """
 layer { name: "in" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }
@@ -44,6 +57,25 @@ def file(name: str, content: bytes | str) -> Callable[[Path], str]:
 def inside(name: str) -> Callable[[Path], str]:
     """A path in the test's folder, of which there is nothing yet."""
     return lambda folder: str(folder / name)
+
+
+def zipped(content: bytes) -> bytes:
+    """A zip archive that holds a caffemodel."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("weights.caffemodel", content)
+    return archive.getvalue()
+
+
+def misspelt(right: str, wrong: str) -> Callable[[Path], str]:
+    """A net in which a word is wrong."""
+    assert right in CONVOLUTION
+    return file("net.prototxt", CONVOLUTION.replace(right, wrong))
+
+
+def folder_of_files(folder: Path) -> str:
+    (folder / "models").mkdir()
+    return str(folder / "models")
 
 
 def read_only(folder: Path) -> str:
@@ -134,6 +166,163 @@ MISTAKES: dict[str, tuple[list[object], list[str]]] = {
         ["eval-ilsvrc", *DIGITS, *TRUTH[:2], "--labels", JPEG, *DENSE],
         ["rocket_exif6.jpg"],
     ),
+    "web page as weights": (
+        ["convert-caffemodel", DEPLOY, file("w.caffemodel", PAGE), *OUT],
+        ["this is a web page: download the file itself"],
+    ),
+    "pointer of Git LFS as weights": (
+        ["convert-caffemodel", DEPLOY, file("w.caffemodel", POINTER), *OUT],
+        ["a pointer of Git LFS, not the file itself: git lfs pull fetches it"],
+    ),
+    "zipped weights": (
+        ["convert-caffemodel", DEPLOY, file("w.caffemodel", zipped(MODEL.read_bytes())), *OUT],
+        ["a zip archive, as of PyTorch or NumPy: unpack what was zipped"],
+    ),
+    "gzipped weights": (
+        ["convert-caffemodel", DEPLOY, file("w.caffemodel.gz", gzip.compress(b"w" * 999)[:-8]), *OUT],
+        ["compressed by gzip: unpack it first"],
+    ),
+    "weights alone": (
+        ["convert-caffemodel", MODEL, *OUT],
+        ["expected its weights behind it, a .caffemodel or .h5, and in front of these a prototxt"],
+    ),
+    "net alone": (["convert-caffemodel", DEPLOY, *OUT], ["expected its weights behind it"]),
+    "folder as weights": (["convert-caffemodel", DEPLOY, folder_of_files, *OUT], ["models: Is a directory"]),
+    "folder as output": (["convert-caffemodel", DEPLOY, MODEL, "-o", folder_of_files], ["Is a directory"]),
+    "no output": (["convert-caffemodel", DEPLOY, MODEL], ["are required: -o/--output"]),
+    "full disk": (["convert-caffemodel", DEPLOY, MODEL, "-o", "/dev/full"], ["No space left on device"]),
+    "address as weights": (
+        ["convert-caffemodel", DEPLOY, "https://example.org/VGG.caffemodel", *OUT],
+        ["https://example.org/VGG.caffemodel", "this is an address: download the file first"],
+    ),
+    "address as images": (
+        ["eval-ilsvrc", *DIGITS, "--images", "https://example.org/val.tar", *DENSE],
+        ["this is an address: download the file first"],
+    ),
+    "path of Windows": (
+        ["convert-caffemodel", "C:\\nets\\deploy.prototxt", MODEL, *OUT],
+        ["this is a path of Windows: here / stands between folders"],
+    ),
+    "output to a path of Windows": (
+        ["convert-caffemodel", DEPLOY, MODEL, "-o", "C:\\nets\\m.onnx"],
+        ["no file here can have this name", "this is a path of Windows"],
+    ),
+    "misspelt target": (
+        ["convert-caffemodel", DEPLOY, MODEL, *OUT, "--target", "opencv"],
+        ["argument --target: invalid choice: 'opencv'", "did you mean 'opencv5' or 'opencv4'?"],
+    ),
+    "misspelt runtime": (
+        ["convert-caffemodel", DEPLOY, MODEL, *OUT, "--verify-with", "openvno"],
+        ["expected onnxruntime, opencv, openvino", "did you mean 'openvino'"],
+    ),
+    "misspelt type of a layer": (
+        ["inspect-net", misspelt('"Convolution"', '"Convolutoin"')],
+        ["Unknown layer type: Convolutoin; did you mean 'Convolution' or 'Deconvolution'?"],
+    ),
+    "misspelt bottom": (
+        ["inspect-net", misspelt('bottom: "data"', 'bottom: "dta"')],
+        ["Unknown bottom blob 'dta' (layer 'c', bottom index 0); did you mean 'data'?"],
+    ),
+    "misspelt field": (
+        ["inspect-net", misspelt("num_output", "num_ouput")],
+        ["no field named \"num_ouput\"; did you mean 'num_output'?"],
+    ),
+    "misspelt parameters": (
+        ["inspect-net", misspelt("convolution_param", "convolutoin_param")],
+        ["no field named \"convolutoin_param\"; did you mean 'convolution_param'?"],
+    ),
+    "misspelt setting": (
+        ["train-ilsvrc", "--demo", "--set", "max_itr: 3"],
+        ["did you mean 'max_iter'?"],
+    ),
+    "net that ends early": (["inspect-net", file("n.prototxt", CONVOLUTION.rstrip()[:-1])], ['Expected "}"']),
+    "misspelt action of caffe": (["caffe", "tran"], ["Unknown action: tran", "did you mean 'train'?"]),
+    "misspelt flag of caffe": (
+        ["caffe", "train", "-slover", "x"],
+        ["unknown command line flag 'slover'", "did you mean 'solver'?"],
+    ),
+    "misspelt blob of a picture": (
+        ["show", "features", DEPLOY, MODEL, JPEG, "-o", inside("x.png"), "--blob", "conv1_11"],
+        ["no blob 'conv1_11'", "did you mean 'conv1_1'"],
+    ),
+    "prototxt for to-caffe": (["to-caffe", DEPLOY, "-o", inside("back")], ["no ONNX model"]),
+    "zip as a tar": (
+        ["eval-ilsvrc", *DIGITS, "--images", file("val.tar", zipped(b"")), *DENSE],
+        ["not an uncompressed tar", "this is a zip archive"],
+    ),
+    "gzipped tar": (
+        ["eval-ilsvrc", *DIGITS, "--images", file("val.tar.gz", gzip.compress(bytes(1024))), *DENSE],
+        ["not an uncompressed tar", "compressed by gzip: unpack it first"],
+    ),
+    "images and labels swapped": (
+        ["eval-ilsvrc", *DIGITS, "--images", demo.LABELS, "--labels", demo.IMAGES, *DENSE],
+        ["val.txt: not an uncompressed tar"],
+    ),
+    "weights and deploy net swapped": (
+        ["eval-ilsvrc", "--weights", DEPLOY, "--deploy", MODEL, *ZERO],
+        ["a binary file, not a prototxt (this is weights (a .caffemodel))"],
+    ),
+    "folder without images": (
+        ["eval-ilsvrc", *DIGITS, "--images", folder_of_files, *DENSE],
+        ["no image files in this folder"],
+    ),
+    "synsets that lack a line": (
+        ["eval-ilsvrc", *DIGITS, *TRUTH, *DENSE, "--synsets", file("names.txt", "\n".join(SYNSETS[:-1]))],
+        ["9 classes, but the network has 10"],
+    ),
+    "labels that lack a line, in the devkit's form": (
+        [
+            *("eval-ilsvrc", *DIGITS, *TRUTH[:2], *DENSE, "--synsets", demo.SYNSETS),
+            *("--devkit", file("wnids.txt", "".join(f"{line.split()[0]}\n" for line in SYNSETS))),
+            *("--labels", file("truth.txt", "1\n" * (len(LIST) - 1))),
+        ],
+        ["truth.txt", "499"],
+    ),
+    "labels that count from 1": (
+        [
+            *("eval-ilsvrc", *DIGITS, *TRUTH[:2], *DENSE, "--labels"),
+            file("l.txt", "".join(f"{a} {int(b) + 1}\n" for a, b in map(str.split, LIST))),
+        ],
+        ["labels run from 1 to 10, expected 0 to 9", "they seem to count from 1"],
+    ),
+    "empty labels": (["eval-ilsvrc", *DIGITS, *TRUTH[:2], "--labels", file("l.txt", ""), *DENSE], ["empty"]),
+    "mean without commas": (
+        ["eval-ilsvrc", *DIGITS[:-1], "104 117 123", *TRUTH, *DENSE],
+        ["--mean: expected numbers with commas between them, got '104 117 123'"],
+    ),
+    "picture to verify with": (
+        ["convert-caffemodel", DEPLOY, MODEL, *OUT, "--verify", "--input", JPEG],
+        ["not a .npy file: this is a JPEG image"],
+    ),
+    "text as a mean image": (
+        ["eval-ilsvrc", *DIGITS[:-1], file("mean.npy", PAGE), *TRUTH, *DENSE],
+        ["not a NumPy array: this is a web page"],
+    ),
+    "web page as an image": (["classify", file("a.jpg", PAGE), "--demo"], ["this is a web page"]),
+    "empty image": (["classify", file("a.jpg", b""), "--demo"], ["empty data is no readable image"]),
+    "image of Apple": (
+        ["classify", file("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"), "--demo"],
+        ["AVIF or HEIF, expected JPEG, PNG, BMP"],
+    ),
+    "PDF as an image": (["classify", file("a.pdf", b"%PDF-1.4\n"), "--demo"], ["this is a PDF document"]),
+    "damaged GIF": (["classify", file("a.gif", b"GIF89a" + bytes(50)), "--demo"], ["this is a GIF image"]),
+    "damaged WebP": (
+        ["classify", file("a.webp", b"RIFF\x32\0\0\0WEBPVP8 " + bytes(38)), "--demo"],
+        ["no readable image"],
+    ),
+    "misspelt image": (["classify", str(JPEG)[:-2], "--demo"], ["did you mean 'rocket_exif6.jpg'?"]),
+    "misspelt script": (
+        ["run-pycaffe", ROOT.parent / "golden_siute.py"],
+        ["No such file", "did you mean 'golden_suite.py'?"],
+    ),
+    "misspelt log": (
+        ["plot-training", ROOT / "indx.json", "-o", inside("x.png")],
+        ["No such file", "did you mean 'index.json'?"],
+    ),
+    "misspelt device": (
+        ["convert-caffemodel", DEPLOY, MODEL, *OUT, "--verify", "--device", "cuda0"],
+        ["device must be cpu, cuda or cuda:N, got 'cuda0'"],
+    ),
     "unknown row": (
         ["eval-ilsvrc", "--table", "4", "--row", "D:256,512"],
         ["no row 'D:256,512'", "did you mean 'D:256;512'"],
@@ -215,6 +404,14 @@ def test_what_may_be_a_mistake_is_a_warning(
     warned = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
     assert len(warned) == 1
     assert told in warned[0]
+
+
+@pytest.mark.parametrize(
+    "name", ["camera_grey.jpg", "chelsea_cmyk.jpg", "coffee_wide.png", "hubble_png.JPEG"]
+)
+def test_what_is_no_mistake(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["classify", str(ROOT / "images" / name), "--demo"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_names_cannot_speak_to_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

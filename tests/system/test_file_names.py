@@ -7,7 +7,7 @@ import pytest
 from vggrepro.caffe import binary, hdf5, text
 from vggrepro.errors import ParseError
 from vggrepro.system.atomic import replacing
-from vggrepro.system.file_names import file_path
+from vggrepro.system.file_names import file_path, foreign
 
 NAME = "a\0b"
 
@@ -29,3 +29,22 @@ def test_reading_such_a_file_is_a_parse_error(read):
 def test_writing_such_a_file_is_an_os_error():
     with pytest.raises(OSError, match="NUL character"), replacing(NAME):
         pass
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("https://example.org/a.caffemodel", "; this is an address: download the file first"),
+        (
+            "https:/example.org/a.caffemodel",
+            "; this is an address: download the file first",
+        ),  # as pathlib has it
+        ("s3://bucket/a", "; this is an address: download the file first"),
+        ("C:\\a", "; this is a path of Windows: here / stands between folders, and drives have no letter"),
+        ("d:/a", "; this is a path of Windows: here / stands between folders, and drives have no letter"),
+        ("a/b:c", ""),
+        ("net:1", ""),
+    ],
+)
+def test_names_that_no_file_here_has(name, told):
+    assert foreign(name) == told

@@ -13,19 +13,28 @@ _MAGIC = {
     b"\x89HDF\r\n\x1a\n": "an HDF5 file",
     b"\xff\xd8\xff": "a JPEG image",
     b"\x89PNG": "a PNG image",
-    b"PK\x03\x04": "a zip archive, as of PyTorch or NumPy",
+    b"GIF8": "a GIF image",
+    b"%PDF": "a PDF document",
+    b"PK\x03\x04": "a zip archive, as of PyTorch or NumPy: unpack what was zipped",
+    b"7z\xbc\xaf": "a 7z archive: unpack it first",
+    b"BZh": "compressed by bzip2: unpack it first",
+    b"\xfd7zXZ": "compressed by xz: unpack it first",
     b"\x80\x02": "a Python pickle",
     b"\x80\x04": "a Python pickle",
     b"\x93NUMPY": "a NumPy array",
-    b"\x1f\x8b": "compressed by gzip",
+    b"\x1f\x8b": "compressed by gzip: unpack it first",
     b"\xff\xfe": "text in UTF-16",
     b"\xfe\xff": "text in UTF-16",
 }
 _LOG_LINE = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ \S+:\d+\]")
 _TEXTS = (
     (re.compile(r"Log file created at:|(.*\n){0,20}" + _LOG_LINE.pattern), "a log of Caffe"),
-    (re.compile(r"\s*(<!doctype|<html|<\?xml)", re.IGNORECASE), "a web page"),
-    (re.compile(r"version https://git-lfs\.github\.com"), "a pointer of Git LFS, not the file itself"),
+    (re.compile(r"\s*(<!doctype html|<html)", re.IGNORECASE), "a web page: download the file itself"),
+    (re.compile(r"\s*<(\?xml|svg|!doctype)", re.IGNORECASE), "XML"),
+    (
+        re.compile(r"version https://git-lfs\.github\.com"),
+        "a pointer of Git LFS, not the file itself: git lfs pull fetches it",
+    ),
     (re.compile(r"\s*[{\[]\s*[\"\[{]"), "JSON"),
     (
         re.compile(r"(\s|#.*\n)*(net|net_param|train_net|test_net|base_lr|test_iter|type)\s*[:{]"),
@@ -51,6 +60,11 @@ def text_kind(text: str) -> str | None:
     """What a text is, by how it begins; None if that does not tell."""
     head = text[:4096]
     return next((kind for pattern, kind in _TEXTS if pattern.match(head)), None)
+
+
+def file_kind(data: bytes) -> str | None:
+    """What a file is, text or not, by how it begins; None if that does not tell."""
+    return binary_kind(memoryview(data)) or text_kind(data[:4096].decode("utf-8", "replace"))
 
 
 def binary_kind(view: memoryview) -> str | None:

@@ -19,7 +19,7 @@ from vggrepro.caffe.fork_fields import is_harmless, why_not
 from vggrepro.caffe.messages import NetParameter, SolverParameter
 from vggrepro.caffe.recognise import binary_kind, text_kind
 from vggrepro.caffe.text_scan import UnknownField, blanked, undecodable_string, unknown_fields
-from vggrepro.errors import ParseError, UnknownFieldError, some_of, within_length
+from vggrepro.errors import ParseError, UnknownFieldError, did_you_mean, some_of, within_length
 from vggrepro.system.caller_warning import warn_caller
 from vggrepro.system.file_names import failure, file_path
 
@@ -82,11 +82,13 @@ def _parse(text: str, message: _Message, source: str, allow_unknown: bool) -> _M
     try:
         text_format.Parse(text, message)
     except text_format.ParseError as error:
-        problem = _located(source, error, text) + _hint(text, message)
+        problem, hint = _located(source, error, text), _hint(text, message)
         first = next(unknown_fields(text, message.DESCRIPTOR), None)
         if first is None or (first.line, first.column) != (error.GetLine(), error.GetColumn()):
-            raise ParseError(problem) from None
-        raise unknown_field_error(problem, source, first) from None
+            raise ParseError(problem + hint) from None
+        meant = _meant(first)
+        told = problem.removesuffix(".") + meant if meant else problem
+        raise unknown_field_error(told + hint, source, first) from None
     except (ValueError, TypeError, RecursionError) as error:
         raise ParseError(f"{source}: {_one_line(str(error))}") from None
     if not message.IsInitialized():
@@ -112,6 +114,15 @@ def _without_harmless(text: str, unknown: Sequence[UnknownField], message: _Mess
     if harmless:
         warn_caller(f"{source}: left out, as no number depends on it: {_grouped(harmless)}")
     return blanked(text, harmless)
+
+
+def _meant(field: UnknownField) -> str:
+    """The end of a message with the fields or values that have a close name. The ``_param`` in which many end
+    makes none of them close."""
+    name = field.field if field.value is None else field.value
+    stem = name.removesuffix("_param")
+    close = [known for known in field.known if did_you_mean(stem, [known.removesuffix("_param")])]
+    return did_you_mean(name, close)
 
 
 def _grouped(fields: Sequence[UnknownField]) -> str:

@@ -45,6 +45,8 @@ class UnknownField:
     """Whether what the field holds is in braces."""
     written: str
     """What the field holds, as it stands in the text."""
+    known: tuple[str, ...] = ()
+    """The fields that the type has, or the values that the enum has."""
 
     def __str__(self) -> str:
         lacks = f'has no field named "{self.field}"'
@@ -60,9 +62,12 @@ def unknown_fields(text: str, descriptor: Descriptor) -> Iterator[UnknownField]:
     for found in _unknown_spans(text, descriptor):
         line, column = places.of(found.place)
         span = range(found.start, found.end)
-        name = found.owner.full_name
+        name, known = found.owner.full_name, tuple(found.owner.fields_by_name)
+        enum = found.owner.fields_by_name[found.field].enum_type if found.value is not None else None
+        if enum is not None:
+            known = tuple(enum.values_by_name)
         written = text[found.start + len(found.field) : found.end].lstrip().removeprefix(":").strip()
-        yield UnknownField(line, column, name, found.field, found.value, span, found.message, written)
+        yield UnknownField(line, column, name, found.field, found.value, span, found.message, written, known)
 
 
 def undecodable_string(text: str) -> tuple[int, int] | None:

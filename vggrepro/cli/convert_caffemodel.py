@@ -237,13 +237,15 @@ def _with_files(options: ConvertOptions) -> tuple[ConvertOptions, str]:
     """The options with the deploy net of an archive of DIGITS in the archive's place, and the weights' file.
     Raises OptionError for a net without weights, or an archive with others."""
     from vggrepro.caffe.digits_job import is_job_archive, open_job
+    from vggrepro.caffe.text import is_text
 
     archive = Path(options.net.prototxt)
     if options.caffemodel is None and is_job_archive(archive):
         job = open_job(archive)
         return replace(options, net=replace(options.net, prototxt=str(job.deploy))), str(job.snapshot)
     if options.caffemodel is None:
-        raise OptionError(f"{archive}: expected its weights behind it, a .caffemodel or .h5")
+        told = "" if not archive.is_file() or is_text(archive) else ", and in front of these a prototxt"
+        raise OptionError(f"{archive}: expected its weights behind it, a .caffemodel or .h5{told}")
     return options, options.caffemodel
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vggrepro.data.npy_file import npy_fault
 from vggrepro.errors import NetError
 
 
@@ -17,7 +18,7 @@ def read_array(path: str | PathLike[str]) -> npt.NDArray[Any]:
     try:
         array = np.load(path, allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise NetError(f"{path}: not a .npy file: {error}") from error
+        raise NetError(f"{path}: not a .npy file: {npy_fault(path, error)}") from error
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
         raise NetError(f"{path}: expected one array of numbers in a .npy file")
     return array

@@ -107,6 +107,13 @@ class Parser(argparse.ArgumentParser):
             help=f"show where in the program an error arose ({TRACEBACK}=1)",
         )
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Raise ArgumentError for a value that is not among an argument's choices."""
+        if action.choices is not None and value not in action.choices:
+            names = [str(choice) for choice in action.choices]
+            told = f"choose from {', '.join(names)}{did_you_mean(str(value), names, beginnings=True)}"
+            raise argparse.ArgumentError(action, f"invalid choice: {value!r}; {told}")
+
     def error(self, message: str) -> NoReturn:
         unknown = message.removeprefix("unrecognized arguments: ").split()[0]
         if message.startswith("unrecognized arguments: -"):

@@ -17,6 +17,7 @@ from vggrepro.cli.options.deployment import DeploymentOptions
 from vggrepro.errors import OptionError
 from vggrepro.graph.metadata import add_metadata
 from vggrepro.graph.model import Graph
+from vggrepro.system.file_names import foreign
 from vggrepro.system.notes import note
 from vggrepro.system.quantities import size
 from vggrepro.system.terminal import printable
@@ -43,6 +44,8 @@ class RuntimeChecks:
 
 def check_name(path: Path) -> None:
     """Raises OptionError for a name that says another format, OSError for one in a folder that is none."""
+    if foreign(path):
+        raise OptionError(f"{path}: no file here can have this name{foreign(path)}")
     if not path.parent.is_dir():
         number = errno.ENOTDIR if path.parent.exists() else errno.ENOENT
         raise OSError(number, os.strerror(number), str(path))

@@ -139,7 +139,11 @@ def _imdecode(encoded: bytes, data: bytes, name: str, flags: int) -> npt.NDArray
 
 
 def _no_image(data: bytes, name: str) -> DataError:
-    return DataError(f"{name}: Could not open or find file: {_description(data)} is no readable image")
+    from vggrepro.caffe.recognise import file_kind
+
+    kind = file_kind(data) if data else None
+    told = f" (this is {kind})" if kind else ""
+    return DataError(f"{name}: Could not open or find file: {_description(data)} is no readable image{told}")
 
 
 def _description(data: bytes) -> str:

@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.caffe.binary import read_blob
+from vggrepro.data.npy_file import npy_fault
 from vggrepro.data.preprocess import ChannelOrder
 from vggrepro.errors import DataError
+from vggrepro.system.file_names import failure
 
 MEAN_IMAGE_SUFFIXES = (".binaryproto", ".npy")
 
@@ -61,9 +63,9 @@ def _read_npy(path: Path) -> npt.NDArray[np.float32]:
     try:
         values = np.load(path, allow_pickle=False)
     except OSError as error:
-        raise DataError(f"{path}: Could not open or find file: {error.strerror or error}") from error
+        raise DataError(f"{path}: Could not open or find file: {failure(error)}") from error
     except (ValueError, EOFError) as error:
-        raise DataError(f"{path}: not a NumPy array: {error}") from error
+        raise DataError(f"{path}: not a NumPy array: {npy_fault(path, error)}") from error
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "fui":
         raise DataError(f"{path}: expected a NumPy array of numbers")
     single: npt.NDArray[np.float32] = values.astype(np.float32)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vggrepro.errors import NetError, naming
+from vggrepro.errors import NetError, did_you_mean, naming
 from vggrepro.layers.base import AnyLayer
 from vggrepro.net.net_layer import place_of
 
@@ -41,7 +41,8 @@ class _Wirer:
     def read(self, message: Any, index: int) -> str:
         blob = message.bottom[index]
         if blob not in self.current:
-            raise NetError(f"Unknown bottom blob '{blob}' (layer '{message.name}', bottom index {index})")
+            where = f"(layer '{message.name}', bottom index {index})"
+            raise NetError(f"Unknown bottom blob '{blob}' {where}{did_you_mean(blob, self.current)}")
         value = self.current[blob]
         self.readers[value] += 1
         self.available.discard(blob)

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+from itertools import islice
 from os import PathLike
 from pathlib import Path
 
 from vggrepro.errors import did_you_mean
+
+_MOST = 2000
+"""How many files of a folder are looked at for one with a close name."""
+_ADDRESS = re.compile(r"(https?|ftp|s3|gs):/", re.IGNORECASE)
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 
 def file_path(name: str | PathLike[str]) -> Path:
@@ -20,12 +27,29 @@ def file_path(name: str | PathLike[str]) -> Path:
 
 
 def failure(error: OSError) -> str:
-    """What the system says of a failure; of a missing file also which one beside it has a close name."""
+    """What the system says of a failure; of a missing file also which one beside it has a close name, and
+    what a name is that no file here can have."""
     words = error.strerror or str(error)
     if not isinstance(error, FileNotFoundError) or not isinstance(error.filename, str | PathLike):
         return words
-    path = Path(error.filename)
+    return words + (foreign(error.filename) or _close_name(Path(error.filename)))
+
+
+def foreign(name: str | PathLike[str]) -> str:
+    """The end of a message about a name that is an address or a path of Windows, or nothing."""
+    text = os.fspath(name)
+    if _ADDRESS.match(text):
+        return "; this is an address: download the file first"
+    return (
+        "; this is a path of Windows: here / stands between folders, and drives have no letter"
+        if _DRIVE.match(text)
+        else ""
+    )
+
+
+def _close_name(path: Path) -> str:
     try:
-        return words + did_you_mean(path.name, [beside.name for beside in path.parent.iterdir()])
+        beside = [other.name for other in islice(path.parent.iterdir(), _MOST)]
+        return did_you_mean(path.name, beside)
     except OSError:
-        return words
+        return ""

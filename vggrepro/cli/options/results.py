@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from vggrepro.cli.options.read import Options
 from vggrepro.errors import OptionError
-from vggrepro.system.file_names import file_path
+from vggrepro.system.file_names import file_path, foreign
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -49,6 +49,8 @@ def check_outputs(*paths: Path | None, options: DataclassInstance | None = None)
 
 def _check_writable(path: Path) -> None:
     """Raise OSError for a file that cannot be written, also through a link."""
+    if foreign(path):
+        raise OptionError(f"{path}: no file here can have this name{foreign(path)}")
     target = Path(os.path.realpath(file_path(path)))
     if target.is_dir():
         raise _os_error(errno.EISDIR, path)

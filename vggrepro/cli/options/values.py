@@ -82,7 +82,7 @@ def mean(text: str) -> tuple[float, float, float] | Path:
 
     if text.endswith(MEAN_IMAGE_SUFFIXES):
         return Path(text)
-    return bgr(text if "," in text else f"{text},{text},{text}")
+    return bgr(text if "," in text or " " in text else f"{text},{text},{text}")
 
 
 def factor(text: str) -> float:

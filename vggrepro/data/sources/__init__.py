@@ -10,6 +10,7 @@ from vggrepro.data.sources.leveldb import LevelDbSource, is_leveldb
 from vggrepro.data.sources.lmdb import LmdbSource, is_lmdb
 from vggrepro.data.sources.tar import TarSource
 from vggrepro.errors import DataError
+from vggrepro.system.file_names import foreign
 
 __all__ = [
     "FolderSource",
@@ -39,4 +40,4 @@ def open_images(path: str | Path, *, tar_index: Path | None = None) -> Source:
         return FolderSource.open(path)
     if path.is_file():
         return TarSource.open(path, tar_index)
-    raise DataError(f"{path}: no such folder or tar of images")
+    raise DataError(f"{path}: no such folder or tar of images{foreign(path)}")

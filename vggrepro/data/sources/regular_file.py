@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from vggrepro.errors import DataError
+from vggrepro.system.file_names import failure
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -24,8 +25,10 @@ def open_regular(path: Path, problem: str) -> IO[bytes]:
     else, at once: opening a pipe would wait for its writer."""
     try:
         descriptor = os.open(path, _FLAGS)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{problem}: {getattr(error, 'strerror', None) or error}") from error
+    except OSError as error:
+        raise DataError(f"{problem}: {failure(error)}") from error
+    except ValueError as error:
+        raise DataError(f"{problem}: {error}") from error
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)

@@ -50,7 +50,12 @@ class Extent:
 
     def damaged(self, problem: str) -> DataError:
         """The error for a tar that is none, or that nobody could read."""
-        return self.refused(f"not an uncompressed tar, or a damaged one: {problem}")
+        from vggrepro.caffe.recognise import file_kind
+
+        head = self.read(self.start, BLOCK)
+        kind = file_kind(head) if head and not is_header(head) else None
+        told = f" (this is {kind})" if kind else ""
+        return self.refused(f"not an uncompressed tar, or a damaged one: {problem}{told}")
 
     def refused(self, problem: str) -> DataError:
         """The error for a whole tar with members that are not supported."""

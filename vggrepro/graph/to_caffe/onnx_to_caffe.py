@@ -160,7 +160,7 @@ def _check_operators(draft: Draft) -> None:
 def read_onnx(path: str | os.PathLike[str]) -> onnx.ModelProto:
     """The model of a file, its external data too. Raises ParseError."""
     try:
-        model = onnx.load(os.fspath(path))
+        model = onnx.load(os.fspath(path), format="protobuf")
     except (OSError, DecodeError, ValueError) as error:
         raise ParseError(f"{os.fspath(path)}: no ONNX model: {' '.join(str(error).split())}") from None
     if not model.graph.node:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from vggrepro.errors import UnsupportedError
+from vggrepro.errors import UnsupportedError, did_you_mean
 from vggrepro.graph.model import Graph
 from vggrepro.graph.reference import reference_forward
 from vggrepro.net import Net
@@ -82,7 +82,9 @@ class RuntimeCheck:
 def installed(name: str) -> Runtime:
     """The runtime of this name, under this interpreter. Raises UnsupportedError for an unknown name."""
     if name not in RUNTIMES:
-        raise UnsupportedError(f"runtime {name!r}: expected {', '.join(RUNTIMES)}")
+        raise UnsupportedError(
+            f"runtime {name!r}: expected {', '.join(RUNTIMES)}{did_you_mean(name, RUNTIMES)}"
+        )
     return Runtime(name, RUNTIMES[name])
 
 
