@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -200,13 +201,13 @@ def test_files_that_belong_together_are_never_of_two_runs(tmp_path, monkeypatch)
     paths = tmp_path / "f.npy", tmp_path / "f.json"
     for path in paths:
         path.write_bytes(b"old")
-    real, seen = os.replace, []
+    real, seen = Path.replace, []
 
     def replace(source, target):
         seen.append([p.read_bytes() if p.exists() else None for p in paths])
-        real(source, target)
+        return real(source, target)
 
-    monkeypatch.setattr(os, "replace", replace)
+    monkeypatch.setattr(Path, "replace", replace)
     with replacing_paths(*paths) as hidden:
         for path in hidden:
             path.write_bytes(b"new")
