@@ -45,6 +45,7 @@ NOT_RUN = {
     "from-readnetfromcaffe.md: net = cv2.dnn.readNetFromONNX": "tests/cli/test_migrate_opencv.py",
     "from-readnetfromcaffe.md: import numpy as np": "tests/cli/test_migrate_opencv.py",
     "from-readnetfromcaffe.md: vggrepro migrate-opencv colorization": "tests/cli/test_migrate_opencv.py",
+    "index.md: register-python-argcomplete": "fish",
     "own-layers.md: from __future__": "tests/layers/test_register.py",
     "own-layers.md: layer {": "tests/layers/test_register.py",
     "pycaffe.md: vggrepro run-pycaffe script.py arguments...": "a pattern, not a command",
@@ -151,6 +152,8 @@ def can_run(snippet: Snippet) -> bool:
         return cv2.__version__.startswith("5")
     if snippet.words == "where onnxsim is installed":
         return shutil.which("onnxsim") is not None
+    if snippet.words == "where argcomplete is installed":
+        return shutil.which("register-python-argcomplete") is not None
     return {"cpp": has_opencv_for_cpp, "js": has_node}.get(snippet.language, lambda: True)()
 
 

@@ -44,23 +44,28 @@ def page() -> str:
     layers = [layer_class(name) for name in known_types()]
     bvlc = [layer for layer in layers if layer.origin == Layer.origin]
     forks = [layer for layer in layers if layer not in bvlc]
-    return "\n".join([INTRODUCTION, "## From BVLC Caffe\n", *table(bvlc), "", FORKS, *table(forks), ""])
+    return "\n".join(
+        [INTRODUCTION, "## From BVLC Caffe\n", *table(bvlc, ()), "", FORKS, *table(forks, ("source",)), ""]
+    )
 
 
-def table(layers: list[type[Layer]]) -> list[str]:
-    return ["| type | source | gradient | notes |", "|---|---|---|---|", *map(row, layers)]
+def table(layers: list[type[Layer]], source: tuple[str, ...]) -> list[str]:
+    """The rows of some layers; ``source`` heads the column that tells whose they are, if there is one."""
+    columns = ("type", *source, "gradient", "notes")
+    rows = [(layer.type, *(layer.origin for _ in source), gradient(layer), notes(layer)) for layer in layers]
+    head, *body = [f"| {' | '.join(row)} |" for row in (columns, *rows)]
+    return [head, "|---" * len(columns) + "|", *body]
 
 
-def row(layer: type[Layer]) -> str:
-    gradient = "input" if layer.source else "yes" if layer.has_gradient else "no"
-    return f"| {layer.type} | {layer.origin} | {gradient} | {notes(layer)} |"
+def gradient(layer: type[Layer]) -> str:
+    return "input" if layer.source else "yes" if layer.has_gradient else "no"
 
 
 def notes(layer: type[Layer]) -> str:
     """What the layer's module says of it first, without its name and whose it is."""
     text = sys.modules[layer.__module__].__doc__ or ""
     first = ASIDE.sub("", " ".join(text.split("\n\n")[0].split())).removeprefix(f"{layer.type}: ")
-    return first.replace("``", "`").replace("|", "\\|").removesuffix(".")
+    return first.replace("``", "`").removesuffix(".")
 
 
 def test_the_page_is_up_to_date() -> None:
@@ -74,6 +79,7 @@ def test_layers_of_forks_say_so() -> None:
         text = " ".join(f"{sys.modules[layer.__module__].__doc__}".split())
         assert ("not from BVLC Caffe" in text) == (layer.origin != Layer.origin), name
         assert notes(layer), name
+        assert "|" not in notes(layer)  # which parts the columns
     origins = {"Permute": "SSD", "Upsample": "SegNet; YOLO forks", "ReLU": "BVLC Caffe"}
     assert {name: layer_class(name).origin for name in origins} == origins
     assert LayerParameter.DESCRIPTOR.fields_by_name["permute_param"].number == 202

@@ -1,4 +1,4 @@
-"""AbsVal: ``|x|`` (Caffe's AbsVal layer)."""
+"""AbsVal: the absolute value (Caffe's AbsVal layer)."""
 
 from __future__ import annotations
 
