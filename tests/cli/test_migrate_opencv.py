@@ -34,7 +34,7 @@ def printed(text: str) -> list[str]:
 
 def blocks() -> dict[str, str]:
     """The page's pieces of Python, by the marks before them."""
-    return dict(re.findall(r"<!-- (.+?) -->\n```python\n(.+?)```", PAGE.read_text(), re.DOTALL))
+    return dict(re.findall(r"<!-- ([^>]+?) -->\n```python\n(.+?)```", PAGE.read_text(), re.DOTALL))
 
 
 def run(code: str, **names: Any) -> dict[str, Any]:

@@ -118,6 +118,17 @@ def test_quiet_leaves_warnings(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "warning: odd\n"
 
 
+def test_a_line_each_thirty_seconds_says_that_a_run_is_alive(capsys: pytest.CaptureFixture[str]) -> None:
+    now = [0.0]
+    journal = Journal(clock=lambda: now[0])
+    for second in range(0, 80, 8):
+        now[0] = float(second)
+        journal.say_alive(lambda: f"alive at {now[0]:g}")
+        if second == 40:
+            journal.say("displayed")
+    assert capsys.readouterr().err.splitlines() == ["alive at 32", "displayed", "alive at 72"]
+
+
 def test_meter_counts_steps_since_the_last_display() -> None:
     meter = Meter(images=10, iteration=0, last=100)
     meter.step(0.5, 0.1)

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from vggrepro.errors import DataError
 from vggrepro.system.lines import append_whole, cut_torn_line
 from vggrepro.system.lock import lock_descriptor
 from vggrepro.system.notes import note
+from vggrepro.system.progress import EVERY, Clock
 from vggrepro.system.terminal import escaped
 
 _BEGIN = b'{"event"'
@@ -31,8 +33,11 @@ class Journal:
     as it was, LockError if another run is writing it, OSError.
     """
 
-    def __init__(self, path: Path | None = None, *, silent: bool = False) -> None:
+    def __init__(
+        self, path: Path | None = None, *, silent: bool = False, clock: Clock = time.monotonic
+    ) -> None:
         self._silent = silent
+        self._clock, self._said = clock, clock()
         self._descriptor: int | None = None
         if path is not None and not silent:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,8 +57,14 @@ class Journal:
 
     def say(self, text: str) -> None:
         """Print a line for people, which ``--quiet`` leaves out."""
+        self._said = self._clock()
         if not self._silent:
             note(text)
+
+    def say_alive(self, text: Callable[[], str]) -> None:
+        """Print a line for people, if there was none for 30 seconds."""
+        if self._clock() - self._said >= EVERY:
+            self.say(text())
 
     def warn(self, text: str) -> None:
         """Print a warning for people."""
