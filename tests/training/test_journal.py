@@ -123,7 +123,7 @@ def test_a_line_each_thirty_seconds_says_that_a_run_is_alive(capsys: pytest.Capt
     journal = Journal(clock=lambda: now[0])
     for second in range(0, 80, 8):
         now[0] = float(second)
-        journal.say_alive(lambda: f"alive at {now[0]:g}")
+        journal.say_alive(f"alive at {second}")
         if second == 40:
             journal.say("displayed")
     assert capsys.readouterr().err.splitlines() == ["alive at 32", "displayed", "alive at 72"]

@@ -6,7 +6,6 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +60,10 @@ class Journal:
         if not self._silent:
             note(text)
 
-    def say_alive(self, text: Callable[[], str]) -> None:
+    def say_alive(self, text: str) -> None:
         """Print a line for people, if there was none for 30 seconds."""
         if self._clock() - self._said >= EVERY:
-            self.say(text())
+            self.say(text)
 
     def warn(self, text: str) -> None:
         """Print a warning for people."""

@@ -172,7 +172,7 @@ class Training:
                 f"  {speed['images_per_s']:.1f} images/s  data {100 * speed['data_wait']:.0f}%"
                 f"  {duration(speed['seconds_left'])} left"
             )
-        self._journal.say_alive(lambda: f"iteration {iteration}/{self._param.max_iter}  loss {loss:.5g}")
+        self._journal.say_alive(f"iteration {iteration}/{self._param.max_iter}  loss {loss:.5g}")
 
     def _obey(self) -> bool:
         """Snapshots that are due or asked for. False if a signal says to stop, on any rank."""
