@@ -262,3 +262,162 @@ def boxes(number: int, size: tuple[int, int], seed: int = 0, classes: int = 21) 
     rows = np.column_stack([first, last, rng.integers(1, classes, number)]).astype(np.float32)
     rows[-1] = 0
     return rows
+
+
+FIELDS = ((40, 8), (80, 16))
+"""Sides of MS-CNN's fields and pixels between places, of two maps."""
+
+
+def ms_cnn(thin: int, mode: str = "bootstrap") -> str:
+    """kitti_car/mscnn-7s-384/trainval_2nd.prototxt, with two of its seven maps, at two images."""
+    norm = "bbox_reg_param { bbox_mean: [0, 0, 0, 0] bbox_std: [0.1, 0.1, 0.2, 0.2] }"
+    field = "field_h: {0} field_w: {0} field_whr: 2 field_xyr: 2 downsample_rate: {1}"
+    data = "image_gt_data_param { batch_size: 2 coord_num: 4 output_gt_boxes: true field_w: 40 field_w: 80 }"
+    made = layer("data", "ImageGtData", [], ["data", "label_1", "label_2", "gt_boxes"], data)
+    made += vgg16(thin).split('layer { name: "pool4"')[0] + pool("pool4", "conv4_3", 2)
+    made += convolution("conv5_1", "pool4", 512 // thin, 3, "pad: 1")
+    names = []
+    for index, (features, (side, stride)) in enumerate(zip(("conv4_3", "conv5_1"), FIELDS, strict=True), 1):
+        name, label, sides = f"LFCN_{index}", f"label_{index}", field.format(side, stride)
+        names.append(name)
+        made += convolution(name, features, 9, 5, "pad: 2", relu=False)
+        rule = f"cls_num: 5 coord_num: 4 lambda: 1 {sides} bb_smooth: true bg_threshold: 0.2 bg_multiple: 2"
+        rule += f' sample_mode: "{mode}" pos_neg_weighted: true'
+        text = f"detection_loss_param {{ {rule} }} loss_weight: 0.9"
+        made += layer(f"loss_{index}", "DetectionLoss", [name, label], [f"loss_{index}"], text)
+        text = f"detection_accuracy_param {{ cls_num: 5 coord_num: 4 {sides} }}"
+        made += layer(
+            f"acc_{index}", "DetectionAccuracy", [name, label], [f"acc_{index}", f"iou_{index}"], text
+        )
+    sides = " ".join(f"field_w: {side} field_h: {side} downsample_rate: {stride}" for side, stride in FIELDS)
+    found = (
+        f"box_output_param {{ fg_thr: -10 iou_thr: 0.65 {sides} field_whr: 2 field_xyr: 2 max_nms_num: 300 }}"
+    )
+    made += layer("proposals", "BoxOutput", names, ["proposals"], found + "propagate_down: 0 " * 2)
+    drawn = "cls_num: 5 batch_size: 32 fg_fraction: 0.25 num_img_per_batch: 2 fg_thr: 0.5 bg_thr_hg: 0.49"
+    drawn += " bg_thr_lw: 0.1 img_width: 64 img_height: 64"
+    made += layer(
+        "proposal_info",
+        "ProposalTarget",
+        ["proposals", "gt_boxes"],
+        ["rois", "labels", *PLACES, "match_gt_boxes"],
+        f"proposal_target_param {{ {drawn} }} {norm} propagate_down: 0 propagate_down: 0",
+    )
+    for name, pad in (("roi_org", 0), ("roi_ctx", 0.25)):
+        size = f"pooled_w: 7 pooled_h: 7 spatial_scale: 0.125 pad_ratio: {pad}"
+        made += layer(name, "ROIPooling", ["conv4_3", "rois"], [name], f"roi_pooling_param {{ {size} }}")
+    made += layer("roi_pool", "Concat", ["roi_org", "roi_ctx"], ["roi_pool"])
+    made += convolution("roi_c1", "roi_pool", 512 // thin, 3) + inner_product("fc6", "roi_c1", 16, relu=True)
+    made += inner_product("cls_pred", "fc6", 5) + inner_product("bbox_pred", "fc6", 20)
+    still = "loss_weight: 1 propagate_down: 1 propagate_down: 0"
+    return (
+        made
+        + layer("loss_cls", "SoftmaxWithLoss", ["cls_pred", "labels"], ["loss_cls"], still)
+        + layer("loss_bbox", "SmoothL1Loss", ["bbox_pred", *PLACES], ["loss_bbox"], "loss_weight: 1")
+        + layer("bbox_iou", "BboxAccuracy", ["bbox_pred", "rois", "match_gt_boxes"], ["iou", "iou_pre"], norm)
+    )
+
+
+def cascade(thin: int) -> str:
+    """voc/alex-9s-600-rpn-cascade/train.prototxt behind ZF, with two of its fields and of its stages."""
+    sides = "field_w: 64 field_h: 32 field_w: 32 field_h: 64 stride: 16"
+    reshape = "reshape_param { shape { dim: -1 dim: %d dim: 0 dim: 0 } }"
+    made = layer(
+        "data",
+        "DetectionData",
+        [],
+        ["data", "label_1", "label_2", "gt_boxes"],
+        "detection_data_param { batch_size: 2 }",
+    )
+    made += layer("group", "Concat", ["label_1", "label_2"], ["group"], "concat_param { axis: 1 }")
+    made += layer("label", "Reshape", ["group"], ["label"], reshape % 6) + zf(thin)
+    for name, number in (("cls", 2), ("bbox", 4)):
+        made += convolution(f"rpn_{name}", "conv5", 2 * number, 1, relu=False)
+        made += layer(f"r_{name}", "Reshape", [f"rpn_{name}"], [f"r_{name}"], reshape % number)
+    rule = f"batch_size: 64 cls_num: 2 lambda: 1 {sides} field_whr: 8 field_xyr: 1 bg_threshold: 0.3"
+    rule += ' bg_multiple: 1 neg_mining_type: "random" objectness: true bbox_loss_type: "Smooth_L1"'
+    read = ["r_cls", "r_bbox", "label"]
+    made += layer(
+        "rpn_loss", "DetectionGroupLoss", read, ["rpn_loss"], f"detection_group_loss_param {{ {rule} }}"
+    )
+    rule = f"cls_num: 2 {sides} field_whr: 8 field_xyr: 1 objectness: true"
+    made += layer(
+        "rpn_acc",
+        "DetectionGroupAccuracy",
+        read,
+        ["acc", "box_iou"],
+        f"detection_group_accuracy_param {{ {rule} }}",
+    )
+    made += layer("prob", "Softmax", ["r_cls"], ["prob"], "softmax_param { axis: 1 }")
+    rule = (
+        f"fg_thr: 0.01 iou_thr: 0.7 box_group_param {{ {sides} }} field_whr: 8 field_xyr: 1 max_nms_num: 300"
+    )
+    below = "proposals"
+    made += layer(
+        below,
+        "BoxGroupOutput",
+        ["prob", "r_bbox"],
+        [below],
+        f"box_group_output_param {{ {rule} }} propagate_down: 0 propagate_down: 0",
+    )
+    for stage, (batch, edge, std) in enumerate(((32, 0.5, 0.1), (-1, 0.6, 0.05)), 1):
+        own = {name: f"{name}_{stage}" for name in ("rois", "labels", *PLACES, "match")}
+        places = [own[name] for name in PLACES]
+        norm = f"bbox_mean: [0, 0, 0, 0] bbox_std: [{std}, {std}, {2 * std}, {2 * std}]"
+        norm = f"bbox_reg_param {{ cls_aware: false {norm} }}"
+        drawn = f"cls_num: 21 batch_size: {batch} fg_fraction: 0.25 num_img_per_batch: 2 fg_thr: {edge}"
+        drawn += f" bg_thr_hg: {edge} bg_thr_lw: 0 img_width: 64 img_height: 64"
+        text = f"proposal_target_param {{ {drawn} }} {norm} propagate_down: 0 propagate_down: 0"
+        made += layer(f"info_{stage}", "ProposalTarget", [below, "gt_boxes"], list(own.values()), text)
+        size = "roi_pooling_param { pooled_w: 6 pooled_h: 6 spatial_scale: 0.0625 pad_ratio: 0 }"
+        made += layer(
+            f"pool_{stage}",
+            "ROIPooling",
+            ["conv5", own["rois"]],
+            [f"pool_{stage}"],
+            size + "propagate_down: 1 propagate_down: 0",
+        )
+        made += inner_product(f"fc_{stage}", f"pool_{stage}", 16, relu=True)
+        made += inner_product(f"cls_{stage}", f"fc_{stage}", 21) + inner_product(
+            f"bbox_{stage}", f"fc_{stage}", 8
+        )
+        still = "propagate_down: 1 propagate_down: 0 "
+        made += layer(
+            f"loss_cls_{stage}",
+            "SoftmaxWithLoss",
+            [f"cls_{stage}", own["labels"]],
+            [f"loss_cls_{stage}"],
+            still,
+        )
+        made += layer(
+            f"loss_bbox_{stage}",
+            "SmoothL1Loss",
+            [f"bbox_{stage}", *places],
+            [f"loss_bbox_{stage}"],
+            still + "propagate_down: 0 " * 2,
+        )
+        found = [f"bbox_{stage}", own["rois"], own["match"]]
+        made += layer(f"iou_{stage}", "BboxAccuracy", found, [f"iou_{stage}"], norm)
+        below = f"proposals_{stage + 1}"
+        if stage == 1:
+            made += layer(below, "DecodeBBox", found, [below], norm + "propagate_down: 0 " * 3)
+    return made
+
+
+def field_labels(seed: int, size: tuple[int, int], stride: int, classes: int) -> np.ndarray:
+    """Labels, right boxes and overlaps of the places of a map of ``size``, (2, 6, H, W)."""
+    rng = np.random.default_rng(seed)
+    shape = (2, *size)
+    label = rng.integers(1, classes, shape) * (rng.random(shape) < 0.2)
+    row, column = np.indices(shape[1:])
+    centre = np.stack([column, row], -1) * stride + rng.uniform(0, stride, (*shape, 2))
+    parts = [label[..., None], centre, rng.uniform(20, 90, (*shape, 2)), rng.uniform(0, 0.3, (*shape, 1))]
+    return np.moveaxis(np.concatenate(parts, axis=-1), -1, 1).astype(np.float32)
+
+
+def image_boxes(size: tuple[int, int], classes: int, columns: int) -> np.ndarray:
+    """Rows (6, columns) of boxes in two images, with their labels; none is ignored."""
+    rows = np.zeros((6, columns), np.float32)
+    rows[:, 1:6] = boxes(7, size, classes=classes)[:6]
+    rows[:, 0] = np.arange(6) % 2
+    return rows

@@ -14,8 +14,10 @@ from vggrepro.layers.rules.sampling import (
     chosen,
     emit_any,
     emit_chosen,
+    emit_hardest,
     emit_next_state,
     emit_number,
+    hardest,
 )
 
 SAMPLING = Sampling.named("layer")
@@ -63,3 +65,20 @@ def test_layers_draw_different_samples() -> None:
     state = np.array([4, 0])
     mine, other = (s.draw_keys(1, 50, state)[0] for s in (SAMPLING, Sampling.named("other")))
     assert (np.argsort(mine) != np.argsort(other)).any()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 30), st.integers(0, 35), st.integers(0, 10**6))
+def test_the_hardest(samples: int, elements: int, most: int, seed: int) -> None:
+    """By score, of equal ones the last."""
+    rng = np.random.default_rng(seed)
+    flags = rng.random((samples, elements)) < 0.6
+    scores = rng.integers(-3, 3, flags.shape).astype(np.float32)
+    g = GraphBuilder("cpu")
+    (found,) = run_nodes(
+        g, {"f": flags, "s": scores}, [emit_hardest(g, "f", "s", g.const([[most]], np.int64))]
+    )
+    for row, own, marks in zip(flags, scores, found, strict=True):
+        order = sorted(np.flatnonzero(row), key=lambda place: (-own[place], -place))
+        assert sorted(order[:most]) == np.flatnonzero(marks).tolist()
+        np.testing.assert_array_equal(hardest(row, own.astype(float), most), marks)

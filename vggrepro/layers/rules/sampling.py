@@ -16,6 +16,7 @@ import numpy.typing as npt
 from vggrepro.emit import GraphBuilder, Value
 from vggrepro.layers.rules.bernoulli import Bernoulli
 from vggrepro.layers.rules.loss import FLOAT, INT64
+from vggrepro.layers.rules.pooling_nodes import LOWEST
 
 INDEX = 2**22
 """More candidates than there ever are in an image."""
@@ -91,4 +92,28 @@ def chosen(flags: Flags, keys: Keys, most: int) -> Flags:
     stays = np.zeros_like(flags)
     index = np.flatnonzero(flags)
     stays[index[np.argsort(keys[index])[: max(most, 0)]]] = True
+    return stays
+
+
+def emit_hardest(g: GraphBuilder, flags: str, scores: str, most: str) -> str:
+    """Of the candidates that are flagged, bool (N, D), those with the ``most`` largest scores (N, D), of
+    equal ones the last first: bool (N, D). ``most``: int64 (N, 1) or (1, 1)."""
+    end = g.ints([np.iinfo(np.int64).min])
+    turned = g.op("Where", flags, scores, g.const(LOWEST))
+    turned = g.op("Slice", turned, g.ints([-1]), end, g.ints([1]), g.ints([-1]))
+    number = g.op("Shape", flags, start=1)
+    _, index = g.ops("TopK", turned, number, outputs=2, axis=1)
+    places = g.op("Range", g.ints(0), g.op("Squeeze", number, g.ints([0])), g.ints(1))
+    first = g.op("Cast", g.op("Less", places, most), to=FLOAT)
+    first = g.op("Expand", first, g.op("Shape", flags))
+    marks = g.op("ScatterElements", g.op("Mul", first, g.const(0)), index, first, axis=1)
+    marks = g.op("Slice", marks, g.ints([-1]), end, g.ints([1]), g.ints([-1]))
+    return g.op("And", flags, g.op("Greater", marks, g.const(0.5)))
+
+
+def hardest(flags: Flags, scores: npt.NDArray[np.float64], most: int) -> Flags:
+    """As :func:`emit_hardest` of one row (D), in NumPy."""
+    stays = np.zeros_like(flags)
+    index = np.flatnonzero(flags)[::-1]
+    stays[index[np.argsort(-scores[index], kind="stable")[: max(most, 0)]]] = True
     return stays
