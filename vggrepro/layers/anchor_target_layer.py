@@ -89,6 +89,7 @@ class AnchorTargetLayer(Layer[None]):
     type = "AnchorTargetLayer"
     origin = "py-faster-rcnn"
     bottoms = Count(3, 4)
+    right_boxes = frozenset({1})
     tops = exactly(4)
 
     anchors: Anchors

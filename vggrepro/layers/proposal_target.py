@@ -76,6 +76,7 @@ class ProposalTarget(Layer[None]):
     type = "ProposalTarget"
     origin = "MS-CNN, Cascade R-CNN"
     bottoms = exactly(2)
+    right_boxes = frozenset({1})
     tops = Count(6, 7)
 
     classes: int

@@ -75,6 +75,7 @@ class ProposalTargetLayer(Layer[None]):
     type = "ProposalTargetLayer"
     origin = "py-faster-rcnn, R-FCN"
     bottoms = exactly(2)
+    right_boxes = frozenset({1})
     tops = exactly(5)
 
     classes: int
