@@ -19,8 +19,8 @@ Caffe, marked `DEVIATION:`.
 
 **Gradient**: whether one can be taken through the layer; data layers become inputs of the graph. The backward
 passes of BoxAnnotatorOHEM, HDF5Output, PriorBox, Proposal, AnchorTargetLayer, ProposalTargetLayer,
-ProposalTarget and Silence give nothing, in Caffe as here. A gradient that is needed through a layer without
-one is an error.
+OHEMDataLayer, ProposalTarget and Silence give nothing, in Caffe as here. A gradient that is needed through a
+layer without one is an error.
 """
 
 FORKS = """## From forks
@@ -30,10 +30,10 @@ is named. BVLC's layers are compared with Caffe's own outputs; these are compare
 in float64. Parameters are known by their names in prototxt; field numbers differ from fork to fork.
 
 By ONNX Runtime's own list two operators have no CUDA kernel, and run on the host: NonMaxSuppression, of
-DetectionOutput, Proposal, BoxOutput, BoxGroupOutput, FrcnnOutput and EvalDetection, and ROIPooling's
-MaxRoiPool. Proposal, AnchorTargetLayer and ProposalTargetLayer stand in for py-faster-rcnn's Python layers of
-the modules rpn.proposal_layer, rpn.anchor_target_layer and rpn.proposal_target_layer. Any type that is not
-here is an error that names it, unless custom nodes are allowed.
+DetectionOutput, Proposal, BoxOutput, BoxGroupOutput, FrcnnOutput, OHEMDataLayer and EvalDetection, and
+ROIPooling's MaxRoiPool. Proposal, AnchorTargetLayer, ProposalTargetLayer and OHEMDataLayer stand in for the
+Python layers of the modules rpn.proposal_layer, rpn.anchor_target_layer, rpn.proposal_target_layer and
+roi_data_layer.layer. Any type that is not here is an error that names it, unless custom nodes are allowed.
 
 Where several forks have layers of one name, a net's fields tell which is meant. Where they do not, `--fork
 NAME` (`load_net(fork=...)`) does: `vggrepro/net/forks.py` has the names, and what each means.

@@ -421,3 +421,32 @@ def image_boxes(size: tuple[int, int], classes: int, columns: int) -> np.ndarray
     rows[:, 1:6] = boxes(7, size, classes=classes)[:6]
     rows[:, 0] = np.arange(6) % 2
     return rows
+
+
+def ohem(trunk: str, hidden: int = 16) -> str:
+    """fast_rcnn/train.prototxt of OHEM: a readonly net finds the regions that the net behind it learns from."""
+    tops = ["rois", "labels", *PLACES]
+    made = roi_data(["data", *tops]) + trunk
+    for end in ("_readonly", ""):
+        mined = tops if end else [f"{name}_hard" for name in tops]
+        if not end:
+            read = ["cls_prob_readonly", "bbox_pred_readonly", *tops]
+            made += python(
+                "hard_roi_mining", "roi_data_layer.layer.OHEMDataLayer", read, mined, "'num_classes': 21"
+            ).replace(" python_param", " propagate_down: false" * 7 + " python_param")
+        size = "roi_pooling_param { pooled_w: 6 pooled_h: 6 spatial_scale: 0.0625 }"
+        flags = f"propagate_down: {'false' if end else 'true'} propagate_down: false "
+        made += layer(f"pool{end}", "ROIPooling", ["conv5", mined[0]], [f"pool{end}"], flags + size)
+        for name, below, number in (
+            ("fc6", "pool", hidden),
+            ("cls_score", "fc6", 21),
+            ("bbox_pred", "fc6", 84),
+        ):
+            shared = f'param {{ name: "{name}_w" }} param {{ name: "{name}_b" }}'
+            made += inner_product(f"{name}{end}", f"{below}{end}", number).replace(LEARN, shared)
+        if end:
+            made += layer("prob", "Softmax", ["cls_score_readonly"], ["cls_prob_readonly"])
+    losses = "propagate_down: 1 propagate_down: 0 loss_weight: 1"
+    made += layer("loss_cls", "SoftmaxWithLoss", ["cls_score", "labels_hard"], ["loss_cls"], losses)
+    hard = [f"{name}_hard" for name in PLACES]
+    return made + layer("loss_bbox", "SmoothL1Loss", ["bbox_pred", *hard], ["loss_bbox"], "loss_weight: 1")

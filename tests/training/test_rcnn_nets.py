@@ -64,6 +64,7 @@ CASES = {
     "VGG16 stage 1, Fast R-CNN": (nets.second_stage(nets.vgg16(THIN), pooled=7), regions()),
     "R-FCN": (nets.r_fcn(nets.zf(THIN), THIN, ohem=False), boxes()),
     "R-FCN with OHEM": (nets.r_fcn(nets.zf(THIN), THIN, ohem=True), boxes()),
+    "Fast R-CNN with OHEM": (nets.ohem(nets.zf(THIN)), regions()),
     "MS-CNN": (nets.ms_cnn(THIN), fields(5, [((12, 16), 8), ((6, 8), 16)], 7)),
     "MS-CNN, mixture": (nets.ms_cnn(THIN, "mixture"), fields(5, [((12, 16), 8), ((6, 8), 16)], 7)),
     "Cascade R-CNN": (nets.cascade(THIN), fields(21, [((7, 9), 16)] * 2, 8)),

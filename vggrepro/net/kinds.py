@@ -12,6 +12,7 @@ STAND_INS = {
     ("rpn.proposal_layer", "ProposalLayer"): "Proposal",
     ("rpn.anchor_target_layer", "AnchorTargetLayer"): "AnchorTargetLayer",
     ("rpn.proposal_target_layer", "ProposalTargetLayer"): "ProposalTargetLayer",
+    ("roi_data_layer.layer", "OHEMDataLayer"): "OHEMDataLayer",
 }
 """Modules and classes of published Python layers, and the types whose classes know what those do."""
 

@@ -70,8 +70,9 @@ def example_rows(number: int, images: int, rng: np.random.Generator) -> npt.NDAr
 def example_pixel_rows(
     shape: Shape, images: int, size: tuple[int, int], rng: np.random.Generator
 ) -> npt.NDArray[np.float32]:
-    """Boxes of label 1 in images of ``size``, height and width, as data layers of R-CNN forks give them, (G, 5):
-    x1, y1, x2, y2 in pixels and the label; longer rows begin with the index of the image, and end with 0."""
+    """Boxes of label 1 in images of ``size``, height and width, as data layers of R-CNN forks give them, (G,
+    5): x1, y1, x2, y2 in pixels and the label; longer rows begin with the index of the image, and end with
+    0."""
     number, columns = shape[0], prod(shape[1:])
     edges = np.array(size[::-1])
     first = rng.uniform(0, 0.5, (number, 2)) * edges
