@@ -424,7 +424,7 @@ def image_boxes(size: tuple[int, int], classes: int, columns: int) -> np.ndarray
 
 
 def ohem(trunk: str, hidden: int = 16) -> str:
-    """fast_rcnn/train.prototxt of OHEM: a readonly net finds the regions that the net behind it learns from."""
+    """fast_rcnn/train.prototxt of OHEM: a readonly net finds the regions that the net behind it learns."""
     tops = ["rois", "labels", *PLACES]
     made = roi_data(["data", *tops]) + trunk
     for end in ("_readonly", ""):
