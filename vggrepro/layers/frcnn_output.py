@@ -134,9 +134,8 @@ class FrcnnOutput(Layer[None]):
         out = emit_any(g, g.op("Less", end, begin), 2)  # (R, C - 1)
         some = g.op("And", g.op("Unsqueeze", real, g.ints([1])), g.op("Not", out))
         boxes = g.op("Transpose", g.op("Concat", begin, end, axis=2), perm=[1, 0, 2])
-        shape = g.ints(
-            [classes - 1, bottoms[0].shape[0], 4]
-        )  # all classes have the boxes of one, or their own
+        # All classes have the boxes of one, or their own.
+        shape = g.ints([classes - 1, bottoms[0].shape[0], 4])
         return g.op("Expand", boxes, shape), g.op("Transpose", some, perm=[1, 0])
 
     def reference(

@@ -104,9 +104,8 @@ class PSROIPooling(Layer[_Saved]):
     def _shares(self, g: GraphBuilder, features: Value, regions: Value) -> str:
         rows = region_rows(g, regions)
         image, corners = g.ops("Split", rows, g.ints([1, 4]), outputs=2, axis=1)
-        first, last = g.ops(
-            "Split", emit_rounded(g, corners), outputs=2, axis=1, num_outputs=2
-        )  # (R, 2): x, y
+        ends = emit_rounded(g, corners)
+        first, last = g.ops("Split", ends, outputs=2, axis=1, num_outputs=2)  # (R, 2): x, y
         scale = g.const(self.spatial_scale)
         start = g.op("Mul", first, scale)
         end = g.op("Mul", g.op("Add", last, g.const(1)), scale)

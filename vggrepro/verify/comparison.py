@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vggrepro.graph.model import Graph
 from vggrepro.graph.reference import Arrays, reference_walk
-from vggrepro.layers.rules.right_boxes import PIXEL_ROWS, example_pixel_rows, example_rows
+from vggrepro.layers.rules.right_boxes import PIXEL_ROWS, ROW, example_pixel_rows, example_rows
 from vggrepro.net import Net
 from vggrepro.system.terminal import printable
 from vggrepro.text_table import aligned
@@ -131,7 +131,7 @@ def example_inputs(
     size = max((array.shape[2:] for array in arrays.values() if array.ndim == 4), default=(1, 1))
     for name in sorted(boxes & set(arrays)):
         shape = arrays[name].shape
-        if len(shape) == 4 and shape[:2] == (1, 1):
+        if len(shape) == 4 and shape[:2] == (1, 1) and shape[3] == ROW:
             arrays[name] = example_rows(shape[2], images, rng)
         elif math.prod(shape[1:]) in PIXEL_ROWS:
             arrays[name] = example_pixel_rows(shape, images, (size[0], size[1]), rng)
