@@ -6,6 +6,7 @@ python .ci/message_stubs.py --check   exit code 1 if the file is not what the sc
 
 from __future__ import annotations
 
+import keyword
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -67,7 +68,7 @@ def _class(message: DescriptorProto) -> Iterator[str]:
     lines = [f"class {message.name}(_Message):"]
     for enum in message.enum_type:
         lines += _enum(enum)
-    for field in message.field:
+    for field in _named(message):
         lines += _attribute(field)
     lines += _init(message)
     lines += _has_field([f.name for f in message.field if not _is_repeated(f)])
@@ -91,11 +92,16 @@ def _attribute(field: FieldDescriptorProto) -> Iterator[str]:
     yield f"    def {field.name}(self) -> {kind}: ..."
 
 
+def _named(message: DescriptorProto) -> list[FieldDescriptorProto]:
+    """The fields that Python can name as an attribute: not ``lambda``."""
+    return [field for field in message.field if not keyword.iskeyword(field.name)]
+
+
 def _init(message: DescriptorProto) -> Iterator[str]:
     """The constructor; none for a message without fields."""
     parameters = [
         f"{field.name}: {f'Iterable[{_type(field)}]' if _is_repeated(field) else _type(field)} | None = None"
-        for field in message.field
+        for field in _named(message)
     ]
     if parameters:
         yield from _wrapped("def __init__(self, *, ", parameters, ") -> None: ...")

@@ -18,8 +18,9 @@ what the layers' modules in `vggrepro/layers/` say first. There the rules stand,
 Caffe, marked `DEVIATION:`.
 
 **Gradient**: whether one can be taken through the layer; data layers become inputs of the graph. The backward
-passes of BoxAnnotatorOHEM, HDF5Output, PriorBox, Proposal and Silence give nothing, in Caffe as here. A
-gradient that is needed through a layer without one is an error.
+passes of BoxAnnotatorOHEM, HDF5Output, PriorBox, Proposal, AnchorTargetLayer, ProposalTargetLayer,
+OHEMDataLayer, ProposalTarget and Silence give nothing, in Caffe as here. A gradient that is needed through a
+layer without one is an error.
 """
 
 FORKS = """## From forks
@@ -29,9 +30,10 @@ is named. BVLC's layers are compared with Caffe's own outputs; these are compare
 in float64. Parameters are known by their names in prototxt; field numbers differ from fork to fork.
 
 By ONNX Runtime's own list two operators have no CUDA kernel, and run on the host: NonMaxSuppression, of
-DetectionOutput, Proposal, BoxOutput, BoxGroupOutput and EvalDetection, and ROIPooling's MaxRoiPool. Proposal
-also stands in for py-faster-rcnn's Python layer ProposalLayer of the module rpn.proposal_layer. Any type that
-is not here is an error that names it, unless custom nodes are allowed.
+DetectionOutput, Proposal, BoxOutput, BoxGroupOutput, FrcnnOutput, OHEMDataLayer and EvalDetection, and
+ROIPooling's MaxRoiPool. Proposal, AnchorTargetLayer, ProposalTargetLayer and OHEMDataLayer stand in for the
+Python layers of the modules rpn.proposal_layer, rpn.anchor_target_layer, rpn.proposal_target_layer and
+roi_data_layer.layer. Any type that is not here is an error that names it, unless custom nodes are allowed.
 
 Where several forks have layers of one name, a net's fields tell which is meant. Where they do not, `--fork
 NAME` (`load_net(fork=...)`) does: `vggrepro/net/forks.py` has the names, and what each means.

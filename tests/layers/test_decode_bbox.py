@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from shape_cases import few, seeds
 
 from vggrepro.caffe.messages import TRAIN
-from vggrepro.errors import NetError, ShapeError, UnsupportedError
+from vggrepro.errors import NetError, ShapeError
 
 TEXT = (
     'type: "DecodeBBox" bbox_reg_param { bbox_mean: 0 bbox_mean: 0.1 bbox_mean: 0 bbox_mean: -0.1'
@@ -47,5 +47,30 @@ def test_refuses() -> None:
         layer.out_shapes([(3, 8), (4, 5)])
     with pytest.raises(NetError, match="needs four bbox_mean"):
         parse('type: "DecodeBBox" bbox_reg_param { bbox_mean: 1 bbox_std: 1 }')
-    with pytest.raises(UnsupportedError, match="DecodeBBox in TRAIN"):
-        parse(TEXT, TRAIN)
+    with pytest.raises(ShapeError, match=r"bottom\[2\] must be \(R, 6\)"):
+        layer.out_shapes([(3, 8), (3, 5), (3, 5)])
+    with pytest.raises(NetError, match="with three bottoms"):
+        parse(f"{TEXT} bottom: 'a' bottom: 'b' bottom: 'c'")
+
+
+@few
+@given(st.integers(1, 9), st.booleans(), seeds)
+def test_training_leaves_boxes_out(number: int, third: bool, seed: int) -> None:
+    """Those shorter than a pixel, and those that are right boxes."""
+    rng = np.random.default_rng(seed)
+    coded = rng.normal(0, 1, (number, 8)).astype(np.float32)
+    coded[::3, 6] = -40
+    corners = rng.uniform(0, 50, (number, 2))
+    rows = np.column_stack([np.zeros(number), corners, corners + rng.uniform(9, 40, (number, 2))])
+    right = np.zeros((number, 6), np.float32)
+    right[:, 5] = rng.choice([0, 0.8, 0.9, 1], number)
+    text = f"{TEXT} decode_bbox_param {{ gt_iou_thr: 0.9 }} bottom: 'a' bottom: 'b'"
+    layer = parse(f"{text} bottom: 'c'" if third else text, TRAIN)
+    bottoms = [coded, rows.astype(np.float32), right.reshape(number, 6, 1, 1)][: 2 + third]
+    (top,) = check_forward(layer, bottoms)
+    (whole,) = check_forward(parse(TEXT), bottoms[:2])
+    out = np.arange(number) % 3 == 0
+    if third:
+        out |= right[:, 5] >= np.float32(0.9)
+    out |= (whole[:, 3:, 0, 0] < whole[:, 1:3, 0, 0]).any(1)
+    np.testing.assert_array_equal(top, whole * ~out.reshape(-1, 1, 1, 1))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shape_cases import few, seeds, values
 
-from vggrepro.caffe.messages import TEST, TRAIN
+from vggrepro.caffe.messages import TEST, TRAIN, LayerParameter
 from vggrepro.caffe.text import parse_net
 from vggrepro.errors import NetError, ShapeError, UnsupportedError
 from vggrepro.layers.proposal import Proposal
@@ -180,7 +180,9 @@ def test_what_param_str_says(param_str: str) -> None:
     layer = parse(
         'type: "Proposal" proposal_param { ratio: 0.5 ratio: 1 ratio: 2 scale: 4 scale: 8 feat_stride: 8 }'
     )
-    found = Proposal._python(param_str.encode().decode("unicode_escape"), False, False)
+    definition = LayerParameter(type="Python")
+    definition.python_param.param_str = param_str.encode().decode("unicode_escape")
+    found = Proposal.from_param(definition, TEST)
     assert found.anchors == layer.anchors
     assert found.stride == 8
 

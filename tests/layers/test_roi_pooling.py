@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from harness import check_forward, parse
+from harness import check_forward, check_gradient, parse, run_gradient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shape_cases import freed, seeds, values
@@ -37,7 +37,9 @@ def test_roi_pooling(
     if four:
         regions = regions.reshape(5, 5, 1, 1)
     dims = [data.draw(freed(shape)), (None, *regions.shape[1:])]
-    check_forward(layer, [values(seed, shape), regions], dims=dims, without_kernel=NO_ROI_KERNEL)
+    x = values(seed, shape)
+    check_forward(layer, [x, regions], dims=dims, without_kernel=NO_ROI_KERNEL)
+    check_gradient(layer, [x, regions], without_kernel=NO_ROI_KERNEL, most=40, step=1e-6)
 
 
 def test_roi_pooling_by_hand() -> None:
@@ -53,12 +55,22 @@ def test_roi_pooling_refuses() -> None:
     with pytest.raises(NetError, match="layer 'l': pooled_h must be > 0"):
         parse('type: "ROIPooling"')
     layer = parse('type: "ROIPooling" roi_pooling_param { pooled_h: 1 pooled_w: 1 }')
-    assert not layer.has_gradient
     assert layer.out_shapes([(2, 3, 9, 9), (7, 5, 1, 1)]) == ((7, 3, 1, 1),)
     with pytest.raises(ShapeError, match="ROI layer C x W x H must be == 5"):
         layer.out_shapes([(2, 3, 9, 9), (7, 4)])
     with pytest.raises(ShapeError, match="must have 4 axes"):
         layer.out_shapes([(2, 3), (7, 5)])
+
+
+def test_the_first_of_equal_maxima_gets_the_gradient() -> None:
+    layer = parse('type: "ROIPooling" roi_pooling_param { pooled_h: 1 pooled_w: 2 }')
+    x = np.float32([[[[1, 2, 2, 2], [2, 0, 2, 0]]]])
+    regions = np.float32([[0, 0, 0, 2, 1], [0, 9, 9, 12, 12], [0, 0, 0, 0, 0]])
+    dy = np.arange(1, 7, dtype=np.float32).reshape(3, 1, 1, 2)
+    found = run_gradient(layer, [x, regions], [], [dy], without_kernel=NO_ROI_KERNEL)
+    assert found[1] is None
+    # cells (0, 1) and (1, 2) of three columns; nothing; both cells are the first place
+    assert found[0].tolist() == [[[[5 + 6, 1 + 2, 0, 0], [0, 0, 0, 0]]]]
 
 
 def test_pad_ratio() -> None:
@@ -69,5 +81,6 @@ def test_pad_ratio() -> None:
         'type: "ROIPooling" roi_pooling_param { pooled_h: 1 pooled_w: 1 spatial_scale: 0.5 pad_ratio: 0.25 }'
     )
     (top,) = check_forward(layer, [x, region], without_kernel=NO_ROI_KERNEL)
+    check_gradient(layer, [x, region], without_kernel=NO_ROI_KERNEL)
     # (4 - 1) / 2 and (7 + 1) / 2 bound the rows, (2 - 2) / 2 and (9 + 2) / 2 the columns, rounded half up
     np.testing.assert_array_equal(top[0, :, 0, 0], x[0, :, 2:5, 0:7].max((1, 2)))

@@ -80,7 +80,7 @@ def test_a_net_that_may_be_heds_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize("fork", sorted(FORKS))
 def test_each_fork_speaks_of_layers_and_fields_that_exist(fork: str, tmp_path: Path) -> None:
     for kind in FORKS[fork]:
-        assert layer_class(kind).type
+        assert kind == "Python" or layer_class(kind).type
         message = load_net(written(tmp_path, "ReLU")).message
         message.layer[-1].type = kind
         told = with_defaults(message, fork)

@@ -132,6 +132,21 @@ def test_boxes_are_boxes(tmp_path: Path) -> None:
     assert (rows[0, 0, :, 3:5] < rows[0, 0, :, 5:7]).all()
 
 
+def test_boxes_in_pixels_lie_in_the_image(tmp_path: Path) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_text(
+        'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 40 dim: 90 } } }'
+        'layer { name: "r" type: "Input" top: "r" input_param { shape { dim: 5 dim: 5 } } }'
+        'layer { name: "y" type: "Input" top: "y" input_param { shape { dim: 4 dim: 7 } } }'
+        'layer { name: "p" type: "ProposalTarget" bottom: "r" bottom: "y" top: "a" top: "b" top: "c" top: "d"'
+        ' top: "e" top: "f" proposal_target_param { cls_num: 3 } }'
+    )
+    net = load_net(path)
+    rows = example_inputs(net, build_forward(net))["y"]
+    assert (rows[:, 1:3] < rows[:, 3:5]).all() and (rows[:, 3:5] < [90, 40]).all()
+    assert (rows[:, 5] == 1).all() and rows[:, 0].tolist() == [0, 1]
+
+
 def test_a_table_marks_what_failed() -> None:
     rows = [
         Difference("conv1", (1, 2), 1.5e-7, 2e-8, 3.0, True),

@@ -493,6 +493,18 @@ class LayerParameter(_Message):
     def flow_warp_param(self) -> FlowWarpParameter: ...
     @property
     def annotated_data_param(self) -> AnnotatedDataParameter: ...
+    @property
+    def rcnn_config_param(self) -> RCNNConfigParameter: ...
+    @property
+    def proposal_target_param(self) -> ProposalTargetParameter: ...
+    @property
+    def detection_accuracy_param(self) -> DetectionAccuracyParameter: ...
+    @property
+    def detection_group_loss_param(self) -> DetectionGroupLossParameter: ...
+    @property
+    def detection_group_accuracy_param(self) -> DetectionGroupAccuracyParameter: ...
+    @property
+    def frcnn_output_param(self) -> FrcnnOutputParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -564,7 +576,13 @@ class LayerParameter(_Message):
         center_loss_param: CenterLossParameter | None = None, mul_param: MulParameter | None = None,
         scale_route_param: ScaleRouteParameter | None = None,
         flow_warp_param: FlowWarpParameter | None = None,
-        annotated_data_param: AnnotatedDataParameter | None = None
+        annotated_data_param: AnnotatedDataParameter | None = None,
+        rcnn_config_param: RCNNConfigParameter | None = None,
+        proposal_target_param: ProposalTargetParameter | None = None,
+        detection_accuracy_param: DetectionAccuracyParameter | None = None,
+        detection_group_loss_param: DetectionGroupLossParameter | None = None,
+        detection_group_accuracy_param: DetectionGroupAccuracyParameter | None = None,
+        frcnn_output_param: FrcnnOutputParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -586,7 +604,9 @@ class LayerParameter(_Message):
         "l1_loss_param", "gather_param", "detection_loss_param", "region_loss_param", "insanity_param",
         "bbox_reg_param", "box_output_param", "box_group_output_param", "decode_bbox_param",
         "mergecrop_param", "eval_detection_param", "inner_distance_param", "correlation_param",
-        "center_loss_param", "mul_param", "scale_route_param", "flow_warp_param", "annotated_data_param"
+        "center_loss_param", "mul_param", "scale_route_param", "flow_warp_param", "annotated_data_param",
+        "rcnn_config_param", "proposal_target_param", "detection_accuracy_param",
+        "detection_group_loss_param", "detection_group_accuracy_param", "frcnn_output_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -2270,15 +2290,35 @@ class DetectionLossParameter(_Message):
     coord_scale: float
     sqrt: bool
     constriant: bool
+    cls_num: int
+    coord_num: int
+    field_h: int
+    field_w: int
+    downsample_rate: int
+    bb_smooth: bool
+    field_whr: float
+    field_xyr: float
+    bg_threshold: float
+    bg_multiple: int
+    sample_mode: str
+    objectness: bool
+    iou_weighted: bool
+    pos_neg_weighted: bool
     def __init__(self, *,
         side: int | None = None, num_class: int | None = None, num_object: int | None = None,
         object_scale: float | None = None, noobject_scale: float | None = None,
         class_scale: float | None = None, coord_scale: float | None = None, sqrt: bool | None = None,
-        constriant: bool | None = None
+        constriant: bool | None = None, cls_num: int | None = None, coord_num: int | None = None,
+        field_h: int | None = None, field_w: int | None = None, downsample_rate: int | None = None,
+        bb_smooth: bool | None = None, field_whr: float | None = None, field_xyr: float | None = None,
+        bg_threshold: float | None = None, bg_multiple: int | None = None, sample_mode: str | None = None,
+        objectness: bool | None = None, iou_weighted: bool | None = None, pos_neg_weighted: bool | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "side", "num_class", "num_object", "object_scale", "noobject_scale", "class_scale", "coord_scale",
-        "sqrt", "constriant"
+        "sqrt", "constriant", "cls_num", "coord_num", "lambda", "field_h", "field_w", "downsample_rate",
+        "bb_smooth", "field_whr", "field_xyr", "bg_threshold", "bg_multiple", "sample_mode", "objectness",
+        "iou_weighted", "pos_neg_weighted"
     ]) -> bool: ...
 
 class RegionLossParameter(_Message):
@@ -2422,6 +2462,136 @@ class ScaleRouteParameter(_Message):
     high_scale: float
     def __init__(self, *, low_scale: float | None = None, high_scale: float | None = None) -> None: ...
     def HasField(self, field_name: Literal["low_scale", "high_scale"]) -> bool: ...
+
+class ProposalTargetParameter(_Message):
+    cls_num: int
+    batch_size: int
+    fg_fraction: float
+    num_img_per_batch: int
+    fg_thr: float
+    bg_thr_hg: float
+    bg_thr_lw: float
+    img_width: int
+    img_height: int
+    iou_weighted: bool
+    bbox_thr_lw: float
+    bbox_thr_hg: float
+    pickup_discard: bool
+    append_gtbox: bool
+    def __init__(self, *,
+        cls_num: int | None = None, batch_size: int | None = None, fg_fraction: float | None = None,
+        num_img_per_batch: int | None = None, fg_thr: float | None = None, bg_thr_hg: float | None = None,
+        bg_thr_lw: float | None = None, img_width: int | None = None, img_height: int | None = None,
+        iou_weighted: bool | None = None, bbox_thr_lw: float | None = None, bbox_thr_hg: float | None = None,
+        pickup_discard: bool | None = None, append_gtbox: bool | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "cls_num", "batch_size", "fg_fraction", "num_img_per_batch", "fg_thr", "bg_thr_hg", "bg_thr_lw",
+        "img_width", "img_height", "iou_weighted", "bbox_thr_lw", "bbox_thr_hg", "pickup_discard",
+        "append_gtbox"
+    ]) -> bool: ...
+
+class DetectionAccuracyParameter(_Message):
+    cls_num: int
+    coord_num: int
+    field_h: int
+    field_w: int
+    downsample_rate: int
+    top_k: int
+    field_whr: float
+    field_xyr: float
+    bg_threshold: float
+    objectness: bool
+    def __init__(self, *,
+        cls_num: int | None = None, coord_num: int | None = None, field_h: int | None = None,
+        field_w: int | None = None, downsample_rate: int | None = None, top_k: int | None = None,
+        field_whr: float | None = None, field_xyr: float | None = None, bg_threshold: float | None = None,
+        objectness: bool | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "cls_num", "coord_num", "field_h", "field_w", "downsample_rate", "top_k", "field_whr", "field_xyr",
+        "bg_threshold", "objectness"
+    ]) -> bool: ...
+
+class DetectionGroupLossParameter(_Message):
+    cls_num: int
+    @property
+    def field_h(self) -> RepeatedScalar[int]: ...
+    @property
+    def field_w(self) -> RepeatedScalar[int]: ...
+    stride: int
+    field_whr: float
+    field_xyr: float
+    bg_threshold: float
+    bg_multiple: int
+    neg_mining_type: str
+    neg_ranking_type: str
+    min_num_neg: int
+    objectness: bool
+    batch_size: int
+    pos_neg_weighted: bool
+    bbox_loss_type: str
+    def __init__(self, *,
+        cls_num: int | None = None, field_h: Iterable[int] | None = None,
+        field_w: Iterable[int] | None = None, stride: int | None = None, field_whr: float | None = None,
+        field_xyr: float | None = None, bg_threshold: float | None = None, bg_multiple: int | None = None,
+        neg_mining_type: str | None = None, neg_ranking_type: str | None = None,
+        min_num_neg: int | None = None, objectness: bool | None = None, batch_size: int | None = None,
+        pos_neg_weighted: bool | None = None, bbox_loss_type: str | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "cls_num", "lambda", "stride", "field_whr", "field_xyr", "bg_threshold", "bg_multiple",
+        "neg_mining_type", "neg_ranking_type", "min_num_neg", "objectness", "batch_size", "pos_neg_weighted",
+        "bbox_loss_type"
+    ]) -> bool: ...
+
+class DetectionGroupAccuracyParameter(_Message):
+    cls_num: int
+    @property
+    def field_h(self) -> RepeatedScalar[int]: ...
+    @property
+    def field_w(self) -> RepeatedScalar[int]: ...
+    stride: int
+    field_whr: float
+    field_xyr: float
+    bg_threshold: float
+    objectness: bool
+    def __init__(self, *,
+        cls_num: int | None = None, field_h: Iterable[int] | None = None,
+        field_w: Iterable[int] | None = None, stride: int | None = None, field_whr: float | None = None,
+        field_xyr: float | None = None, bg_threshold: float | None = None, objectness: bool | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "cls_num", "stride", "field_whr", "field_xyr", "bg_threshold", "objectness"
+    ]) -> bool: ...
+
+class FrcnnOutputParameter(_Message):
+    conf_thr: float
+    iou_thr: float
+    nms_type: str
+    max_det_num: int
+    @property
+    def save_output_param(self) -> SaveOutputParameter: ...
+    def __init__(self, *,
+        conf_thr: float | None = None, iou_thr: float | None = None, nms_type: str | None = None,
+        max_det_num: int | None = None, save_output_param: SaveOutputParameter | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "conf_thr", "iou_thr", "nms_type", "max_det_num", "save_output_param"
+    ]) -> bool: ...
+
+class RCNNConfigParameter(_Message):
+    batch_size: int
+    bg_thresh_lo: float
+    rpn_pre_nms_top_n: int
+    rpn_post_nms_top_n: int
+    def __init__(self, *,
+        batch_size: int | None = None, bg_thresh_lo: float | None = None,
+        rpn_pre_nms_top_n: int | None = None, rpn_post_nms_top_n: int | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "batch_size", "bg_thresh_lo", "rpn_pre_nms_top_n", "rpn_post_nms_top_n"
+    ]) -> bool: ...
 
 class MergeCropParameter(_Message):
     MergeOp: EnumTypeWrapper

@@ -90,7 +90,8 @@ def _last_contents(forward: ForwardPass, net_layer: NetLayer) -> tuple[list[str]
 def require_rule(layer: AnyLayer, bottoms: Sequence[str], needed: Needed) -> None:
     """Raise GradientError unless a layer can compute the gradients that are needed. ``bottoms`` are the names
     of what it reads."""
-    blind = [i for i in sorted(layer.blind_bottoms) if i < len(bottoms) and needed.bottoms[i]]
+    refused = sorted(layer.blind_bottoms - layer.silent_bottoms)
+    blind = [i for i in refused if i < len(bottoms) and needed.bottoms[i]]
     if blind:
         raise GradientError(
             f"{layer.type} Layer cannot backpropagate to bottom {blind[0]}"

@@ -131,13 +131,13 @@ class Layer(ABC, Generic[S]):
     moves_values: ClassVar[bool] = False
     """True where the tops hold nothing but values of the bottoms, at other places (Reshape, Slice)."""
     varies: ClassVar[bool] = False
-    """True for sources whose images may have another size in every batch (Data, ImageData): Caffe reshapes
-    the net then."""
+    """True for sources whose images may have another size in every batch: Caffe reshapes the net then."""
     data_rows: ClassVar[DataRows | None] = None
     """Where the data decide how many rows the tops have in Caffe; None for most layers."""
-
     right_boxes: ClassVar[frozenset[int]] = frozenset()
     """Bottoms that hold the right boxes of images (:mod:`vggrepro.layers.rules.right_boxes`)."""
+    silent_bottoms: ClassVar[frozenset[int]] = frozenset()
+    """Blind bottoms that may depend on what learns: backward leaves them out, where others are an error."""
 
     @property
     def in_place(self) -> bool:

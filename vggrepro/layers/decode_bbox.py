@@ -16,8 +16,8 @@ import numpy as np
 
 from vggrepro.caffe.messages import TRAIN
 from vggrepro.emit import GraphBuilder, Shape, Value
-from vggrepro.errors import ShapeError, UnsupportedError
-from vggrepro.layers.base import Array, Emitted, Layer, Reach, Referenced, Shapes, exactly, register
+from vggrepro.errors import NetError, ShapeError
+from vggrepro.layers.base import Array, Count, Emitted, Layer, Reach, Referenced, Shapes, register
 from vggrepro.layers.rules.box_statistics import BoxStatistics
 from vggrepro.layers.rules.regions import region_rows
 
@@ -30,24 +30,31 @@ class DecodeBBox(Layer[None]):
     index, and the box, whose centre is moved by x and y times its sides, and whose sides are stretched by the
     exponential of width and height.
 
-    In TRAIN the fork leaves boxes out, and how many depends on the data: refused.
+    In TRAIN boxes that end before they begin are left out. So are, with a third bottom (R, 6) whose last
+    number is the overlap with the right box, those that overlap it by ``gt_iou_thr`` or more: they are right
+    boxes themselves.
+
+    DEVIATION: how many boxes are left out depends on the data, a top's shape here does not. They are 0,
+    which ProposalTarget takes for none.
     """
 
     type = "DecodeBBox"
     origin = "Cascade R-CNN"
-    bottoms = exactly(2)
+    bottoms = Count(2, 3)
     has_gradient = False
 
     statistics: BoxStatistics
+    leaves_out: bool = False
+    most_overlap: float = 0.95
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> DecodeBBox:
-        if phase == TRAIN:
-            raise UnsupportedError("DecodeBBox in TRAIN, where its number of boxes depends on the data")
-        return cls(BoxStatistics.from_param(param))
+        if phase != TRAIN and len(param.bottom) > 2:
+            raise NetError("Check failed: this->phase_ == TRAIN, with three bottoms")
+        return cls(BoxStatistics.from_param(param), phase == TRAIN, param.decode_bbox_param.gt_iou_thr)
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
-        for shape, columns, index in zip(bottoms, (8, 5), (0, 1), strict=True):
+        for shape, columns, index in zip(bottoms, (8, 5, 6), range(3), strict=False):
             if len(shape) < 2 or prod(shape[1:]) != columns or shape[0] != bottoms[0][0]:
                 raise ShapeError(f"bottom[{index}] must be (R, {columns}), got shapes {tuple(bottoms)}")
         return ((bottoms[1][0], 5, 1, 1),)
@@ -68,7 +75,17 @@ class DecodeBBox(Layer[None]):
         length = g.op("Sub", g.op("Mul", g.op("Exp", stretch), side), g.const(1))  # without its last pixel
         begin = g.op("Sub", middle, g.op("Mul", length, g.const(0.5)))
         rows = g.op("Concat", image, begin, g.op("Add", begin, length), axis=1)
+        if self.leaves_out:
+            rows = g.op("Where", self._left_out(g, length, bottoms[2:]), g.const(0), rows)
         return Emitted((g.op("Unsqueeze", rows, g.ints([2, 3])),), None)
+
+    def _left_out(self, g: GraphBuilder, length: str, right: Sequence[Value]) -> str:
+        """Which boxes are, bool (R, 1)."""
+        out = g.op("Less", g.op("ReduceMin", length, g.ints([1])), g.const(0))
+        for rows in right:
+            overlap = g.op("Gather", g.op("Reshape", rows.name, g.ints([-1, 6])), g.ints([5]), axis=1)
+            out = g.op("Or", out, g.op("GreaterOrEqual", overlap, g.const(self.most_overlap)))
+        return out
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
@@ -79,4 +96,8 @@ class DecodeBBox(Layer[None]):
         middle = (rows[:, 1:3] + rows[:, 3:]) / 2 + coded[:, :2] * side
         half = (np.exp(coded[:, 2:]) * side - 1) / 2
         top = np.column_stack([rows[:, 0], middle - half, middle + half])
+        if self.leaves_out:
+            top[(half < 0).any(1)] = 0
+            for right in bottoms[2:]:
+                top[right.reshape(-1, 6)[:, 5] >= self.most_overlap] = 0
         return Referenced((top[:, :, None, None],))

@@ -2,7 +2,8 @@
 BVLC Caffe).
 
 Sources: choasup/caffe-yolo9000 and its kin, field ``detection_loss_param``; "You Only Look Once: Unified,
-Real-Time Object Detection". zhaoweicai/mscnn has another layer of this name, with other fields.
+Real-Time Object Detection". MS-CNN's layer of this name, whose fields tell it apart, is
+:mod:`vggrepro.layers.mscnn_detection_loss`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,11 @@ import numpy as np
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError
 from vggrepro.layers.base import Array, Emitted, Gradients, Needed, Reach, Referenced, Shapes, register
+from vggrepro.layers.mscnn_detection_loss import MSCNNDetectionLoss
 from vggrepro.layers.rules.loss import FLOAT, LossLayer, count, shaped_like
+
+OWN_FIELDS = 1000
+"""Fields of ``detection_loss_param`` with higher numbers are MS-CNN's."""
 
 FARTHEST = 20.0
 """Boxes that overlap nothing and are farther away than that are not chosen."""
@@ -64,7 +69,7 @@ class DetectionLoss(LossLayer[_Saved]):
     """
 
     type = "DetectionLoss"
-    origin = "YOLO forks"
+    origin = "YOLO forks; MS-CNN"
 
     side: int = 7
     classes: int = 20
@@ -75,8 +80,14 @@ class DetectionLoss(LossLayer[_Saved]):
     in_cell: bool = False
 
     @classmethod
-    def from_param(cls, param: Any, phase: int) -> DetectionLoss:
+    def from_param(cls, param: Any, phase: int) -> LossLayer[Any]:
         p = param.detection_loss_param
+        names = [field.name for field, _ in p.ListFields()]
+        other = [name for name in names if p.DESCRIPTOR.fields_by_name[name].number > OWN_FIELDS]
+        if other and len(other) < len(names):
+            raise NetError("detection_loss_param: has fields of MS-CNN's layer and of YOLO's")
+        if other:
+            return MSCNNDetectionLoss.from_param(param, phase)
         if min(p.side, p.num_class, p.num_object) < 1:
             raise NetError("detection_loss_param: side, num_class and num_object must be positive")
         scales = (p.object_scale, p.noobject_scale, p.class_scale, p.coord_scale)

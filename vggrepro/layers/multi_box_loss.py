@@ -39,6 +39,7 @@ from vggrepro.layers.rules.right_boxes import (
     label_column,
     reference_truth,
 )
+from vggrepro.layers.rules.sampling import emit_any
 
 
 class _Saved(NamedTuple):
@@ -162,7 +163,9 @@ class MultiBoxLoss(LossLayer[_Saved]):
         of_places = g.op("ReduceSum", self.losses.emit_places(g, difference), g.ints([2]), keepdims=0)
         may_count = self._may_count(g, matched, inside, stage)
         boxes = Boxes(matched, may_count, found.best, losses, of_places)
-        counted = self.examples.emit(g, boxes, g.op("Unsqueeze", _any(g, truth.real, 1), g.ints([1])), priors)
+        counted = self.examples.emit(
+            g, boxes, g.op("Unsqueeze", emit_any(g, truth.real, 1), g.ints([1])), priors
+        )
         every = None
         if counted is not None:
             matched, every = counted
@@ -282,12 +285,6 @@ class MultiBoxLoss(LossLayer[_Saved]):
 def _where(g: GraphBuilder, flags: str, values: str) -> str:
     """Values (N, P, ...) where the flags (N, P) are true, else 0."""
     return g.op("Where", g.op("Unsqueeze", flags, g.ints([2])), values, g.const(0))
-
-
-def _any(g: GraphBuilder, flags: str, axis: int) -> str:
-    """Whether a flag is true along an axis, which goes."""
-    some = g.op("ReduceMax", g.op("Cast", flags, to=FLOAT), g.ints([axis]), keepdims=0)
-    return g.op("Greater", some, g.const(0.5))
 
 
 def _check(p: Any) -> None:

@@ -83,7 +83,7 @@ class Proposal(Layer[None]):
     def from_param(cls, param: Any, phase: int) -> Proposal:
         scores = len(param.top) > 1
         if param.type == "Python":
-            return cls._python(param.python_param.param_str, phase == TRAIN, scores)
+            return cls._python(param, phase == TRAIN, scores)
         p = param.proposal_param
         if not p.ratio or not p.scale or min(*p.ratio, *p.scale) <= 0:
             raise NetError("proposal_param: needs ratio and scale, each above 0")
@@ -100,8 +100,9 @@ class Proposal(Layer[None]):
         )
 
     @classmethod
-    def _python(cls, param_str: str, train: bool, scores: bool) -> Proposal:
+    def _python(cls, param: Any, train: bool, scores: bool) -> Proposal:
         """py-faster-rcnn's, with the numbers of its configuration."""
+        param_str, config = param.python_param.param_str, param.rcnn_config_param
         given = parse_param_str(param_str)
         unknown = sorted(set(given) - PYTHON_KEYS)
         if unknown or "feat_stride" not in given:
@@ -111,8 +112,8 @@ class Proposal(Layer[None]):
         return cls(
             python_anchors(16, given.get("ratios", (0.5, 1, 2)), given.get("scales", (8, 16, 32))),
             given["feat_stride"],
-            pre_nms=12000 if train else 6000,
-            post_nms=2000 if train else 300,
+            pre_nms=config.rpn_pre_nms_top_n if train else 6000,
+            post_nms=config.rpn_post_nms_top_n if train else 300,
             drops_small=True,
             gives_scores=scores,
         )

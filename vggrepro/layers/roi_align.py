@@ -58,7 +58,7 @@ class ROIAlign(Layer[_Saved]):
     type = "ROIAlign"
     origin = "Ascend and others; Cascade R-CNN"
     bottoms = exactly(2)
-    blind_bottoms = frozenset({1})
+    blind_bottoms = silent_bottoms = frozenset({1})
 
     pooled: tuple[int, int]
     spatial_scale: float = 1.0

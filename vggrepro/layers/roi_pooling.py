@@ -8,22 +8,41 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import ShapeError
-from vggrepro.layers.base import Array, Emitted, Layer, Reach, Referenced, Shapes, exactly, register
+from vggrepro.layers.base import (
+    Array,
+    Emitted,
+    Gradients,
+    Layer,
+    Needed,
+    Reach,
+    Referenced,
+    Shapes,
+    exactly,
+    register,
+)
+from vggrepro.layers.rules.region_maxima import emit_maxima_gradient
 from vggrepro.layers.rules.regions import pooled_size, region_rows
 
 Span = tuple[int, int]
 
 
+class _Saved(NamedTuple):
+    features: Value
+    rows: str
+    """The regions with their surroundings, (R, 5)."""
+    top: str
+
+
 @register
 @dataclass(frozen=True)
-class ROIPooling(Layer[None]):
+class ROIPooling(Layer[_Saved]):
     """Bottoms: features (N, C, H, W) and regions (R, 5): index of the image, x1, y1, x2, y2 in pixels of the
     input, last ones included. Top (R, C, pooled_h, pooled_w).
 
@@ -31,14 +50,15 @@ class ROIPooling(Layer[None]):
     share a row or column. A cell outside of the features gives 0. Before, a region grows on each side by
     ``pad_ratio`` of its width and height.
 
-    No gradient in a graph: it would need each maximum's place, which MaxRoiPool does not tell. MaxRoiPool
-    has no CUDA kernel: on a device, features and regions are copied to the host and back.
+    Of equal maxima the first one, row by row, gets the gradient; regions get none.
+
+    MaxRoiPool has no CUDA kernel: on a device, features and regions are copied to the host and back.
     """
 
     type = "ROIPooling"
     origin = "Fast R-CNN"
     bottoms = exactly(2)
-    has_gradient = False
+    blind_bottoms = silent_bottoms = frozenset({1})
 
     pooled: tuple[int, int]
     spatial_scale: float = 1.0
@@ -62,13 +82,13 @@ class ROIPooling(Layer[None]):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted[None]:
+    ) -> Emitted[_Saved]:
         features, regions = bottoms
         rows = self._grown(g, region_rows(g, regions))
         top = g.op(
             "MaxRoiPool", features.name, rows, pooled_shape=self.pooled, spatial_scale=self.spatial_scale
         )
-        return Emitted((top,), None)
+        return Emitted((top,), _Saved(features, rows, top))
 
     def _grown(self, g: GraphBuilder, rows: str) -> str:
         """The regions with their surroundings."""
@@ -78,6 +98,15 @@ class ROIPooling(Layer[None]):
         side = g.op("Add", g.op("Sub", last, first), g.const(1))
         pad = g.op("Mul", side, g.const(self.pad_ratio))
         return g.op("Concat", image, g.op("Sub", first, pad), g.op("Add", last, pad), axis=1)
+
+    def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+        (dy,) = d_tops
+        if dy is None or not needed.bottoms[0]:
+            return Gradients((None, None))
+        features, rows, top = saved
+        return Gradients(
+            (emit_maxima_gradient(g, features, rows, (top, dy), self.pooled, self.spatial_scale), None)
+        )
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]

@@ -43,7 +43,7 @@ class _SmoothL1(LossLayer[_Saved]):
     """``f(w (a - b))`` with ``f(d) = (sigma d)^2 / 2`` where ``|d| < 1 / sigma^2``, else
     ``|d| - 1 / (2 sigma^2)``; a, b and the weights w have the same shape (N, ...)."""
 
-    blind_bottoms = frozenset({2, 3})
+    blind_bottoms = silent_bottoms = frozenset({2, 3})
 
     @property
     def sigma_squared(self) -> float:

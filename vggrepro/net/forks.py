@@ -22,6 +22,12 @@ FORKS: dict[str, dict[str, str]] = {
     "hed": {"SigmoidCrossEntropyLoss": "loss_param { balanced: true }"},
     "inisis": {"HardSigmoid": "hardsigmoid_param { alpha: 0.2 beta: 0.5 }"},
     "junhyukoh": {"Lstm": "lstm_param { batch_size: 1 }"},
+    "r-fcn": {
+        "Python": "rcnn_config_param { bg_thresh_lo: 0.1 rpn_pre_nms_top_n: 6000 rpn_post_nms_top_n: 300 }"
+    },
+    "r-fcn-ohem": {
+        "Python": "rcnn_config_param { batch_size: -1 rpn_pre_nms_top_n: 6000 rpn_post_nms_top_n: 300 }"
+    },
     "segnet": {"BN": "bn_param { bn_mode: LEARN }"},
     "textboxes": {"PriorBox": "prior_box_param { denser_prior_boxes: true }"},
 }

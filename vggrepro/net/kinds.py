@@ -8,7 +8,12 @@ from vggrepro.errors import UnknownLayerError
 from vggrepro.layers.base import AnyLayer, find_layer_class, layer_class
 from vggrepro.layers.fork_data import ForkData
 
-STAND_INS = {("rpn.proposal_layer", "ProposalLayer"): "Proposal"}
+STAND_INS = {
+    ("rpn.proposal_layer", "ProposalLayer"): "Proposal",
+    ("rpn.anchor_target_layer", "AnchorTargetLayer"): "AnchorTargetLayer",
+    ("rpn.proposal_target_layer", "ProposalTargetLayer"): "ProposalTargetLayer",
+    ("roi_data_layer.layer", "OHEMDataLayer"): "OHEMDataLayer",
+}
 """Modules and classes of published Python layers, and the types whose classes know what those do."""
 
 

@@ -153,7 +153,7 @@ class FilterHost:
 
 @dataclass
 class RoiPoolingHost:
-    """ROIPooling in a net that learns: backward needs the place of every maximum, which no graph tells."""
+    """ROIPooling in a net that learns: it keeps the place of every maximum for backward."""
 
     places: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     """Of each element of the top, where its maximum is in the features of an image and channel, seen as one

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vggrepro.graph.model import Graph
 from vggrepro.graph.reference import Arrays, reference_walk
-from vggrepro.layers.rules.right_boxes import ROW, example_rows
+from vggrepro.layers.rules.right_boxes import PIXEL_ROWS, ROW, example_pixel_rows, example_rows
 from vggrepro.net import Net
 from vggrepro.system.terminal import printable
 from vggrepro.text_table import aligned
@@ -128,8 +128,14 @@ def example_inputs(
         noise = np.float32(std) * rng.standard_normal(shape, np.float32)
         arrays[name] = (noise > 0).astype(np.float32) if name in selecting else noise
     images = min((len(array) for name, array in arrays.items() if name not in boxes), default=1)
-    rows = {name: arrays[name].shape[2] for name in boxes & set(arrays) if arrays[name].shape[-1] == ROW}
-    return {**arrays, **{name: example_rows(number, images, rng) for name, number in sorted(rows.items())}}
+    size = max((array.shape[2:] for array in arrays.values() if array.ndim == 4), default=(1, 1))
+    for name in sorted(boxes & set(arrays)):
+        shape = arrays[name].shape
+        if len(shape) == 4 and shape[:2] == (1, 1) and shape[3] == ROW:
+            arrays[name] = example_rows(shape[2], images, rng)
+        elif math.prod(shape[1:]) in PIXEL_ROWS:
+            arrays[name] = example_pixel_rows(shape, images, (size[0], size[1]), rng)
+    return arrays
 
 
 def difference_table(differences: list[Difference], tolerance: float | None = None) -> str:

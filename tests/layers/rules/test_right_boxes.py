@@ -13,6 +13,7 @@ from vggrepro.layers.rules.allowed_labels import require_allowed
 from vggrepro.layers.rules.right_boxes import (
     check_rows,
     emit_truth,
+    example_pixel_rows,
     example_rows,
     label_column,
     reference_truth,
@@ -75,3 +76,12 @@ def test_shapes() -> None:
     check_rows((1, 1, 3, 8), "bottom[1]")
     with pytest.raises(ShapeError, match=r"bottom\[1\] must be boxes of shape"):
         check_rows((1, 3, 8), "bottom[1]")
+
+
+def test_example_pixel_rows() -> None:
+    rng = np.random.default_rng(0)
+    rows = example_pixel_rows((6, 5), 2, (30, 90), rng)
+    assert (rows[:, 2] > rows[:, 0]).all() and (rows[:, 3] > rows[:, 1]).all() and (rows[:, 4] == 1).all()
+    assert 30 < rows[:, 2].max() < 90 and rows[:, 3].max() < 30
+    longer = example_pixel_rows((3, 8, 1, 1), 2, (30, 90), rng)[:, :, 0, 0]
+    assert longer[:, 0].tolist() == [0, 1, 0] and longer[:, 5:].tolist() == [[1, 0, 0]] * 3

@@ -57,14 +57,14 @@ class Bernoulli:
         """A bool tensor (N, D) for ``x`` of shape (N, ...), D the product of its other sizes.
 
         ``state`` is int64 (2,): the seed, and the number of the first sample."""
-        return g.op("Less", self._words(g, x, state), g.const(self.threshold, np.int32))
+        return g.op("Less", self.emit_words(g, x, state), g.const(self.threshold, np.int32))
 
     def emit_shares(self, g: GraphBuilder, x: Value, state: str) -> str:
         """The numbers that decide on a mask, from 0 to 1: float32 (N, D)."""
-        words = g.op("Cast", self._words(g, x, state), to=_FLOAT)
+        words = g.op("Cast", self.emit_words(g, x, state), to=_FLOAT)
         return g.op("Add", g.op("Mul", words, g.const(2.0**-32)), g.const(0.5))
 
-    def _words(self, g: GraphBuilder, x: Value, state: str) -> str:
+    def emit_words(self, g: GraphBuilder, x: Value, state: str) -> str:
         """h, int32 (N, D)."""
         samples, elements = self._counters(g, x)
         seed, first = (g.op("Gather", state, g.ints([i])) for i in (0, 1))
@@ -89,13 +89,13 @@ class Bernoulli:
 
     def draw(self, samples: int, elements: int, state: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
         """The same mask (N, D) in NumPy."""
-        return np.asarray(self._draw_words(samples, elements, state) < self.threshold)
+        return np.asarray(self.draw_words(samples, elements, state) < self.threshold)
 
     def draw_shares(self, samples: int, elements: int, state: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """The same numbers (N, D) in NumPy."""
-        return np.asarray(self._draw_words(samples, elements, state) * 2.0**-32 + 0.5)
+        return np.asarray(self.draw_words(samples, elements, state) * 2.0**-32 + 0.5)
 
-    def _draw_words(self, samples: int, elements: int, state: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+    def draw_words(self, samples: int, elements: int, state: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
         seed, first = (int(s) for s in state)
         k1 = pow(seed + self.salts[0], 5, P)
         k2 = pow(k1 + self.salts[1], 5, P)

@@ -39,3 +39,14 @@ class BoxStatistics:
         """The same in NumPy."""
         scaled: Array = coded * np.array(self.deviation) + np.array(self.mean)
         return scaled
+
+    def emit_coded(self, g: GraphBuilder, targets: str) -> str:
+        """What a net should predict (..., 4): targets less the mean, over the deviation."""
+        if self == BoxStatistics():
+            return targets
+        return g.op("Div", g.op("Sub", targets, g.const(self.mean)), g.const(self.deviation))
+
+    def coded(self, targets: Array) -> Array:
+        """The same in NumPy."""
+        scaled: Array = (targets - np.array(self.mean)) / np.array(self.deviation)
+        return scaled

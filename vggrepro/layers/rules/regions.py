@@ -18,3 +18,9 @@ def pooled_size(param: Any) -> tuple[int, int]:
 def region_rows(g: GraphBuilder, regions: Value) -> str:
     """The tensor with the rows, (R, 5). A blob (R, 5, 1, 1) holds them too."""
     return regions.name if regions.rank == 2 else g.op("Reshape", regions.name, g.ints([-1, 5]))
+
+
+def emit_rounded(g: GraphBuilder, x: str) -> str:
+    """To whole numbers, half away from zero."""
+    whole = g.op("Floor", g.op("Add", g.op("Abs", x), g.const(0.5)))
+    return g.op("Mul", g.op("Sign", x), whole)

@@ -7,6 +7,7 @@ index is -1 ends them. Source: weiliu89/caffe, branch ssd, ``GetGroundTruth``.
 
 from __future__ import annotations
 
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,9 @@ from vggrepro.layers.rules.allowed_labels import AllowedLabels
 from vggrepro.layers.rules.loss import FLOAT, INT64
 
 ROW = 8
+
+PIXEL_ROWS = (5, 7, 8)
+"""How many numbers the data layers of R-CNN forks give for a box: py-faster-rcnn, MS-CNN, Cascade R-CNN."""
 
 
 class BoxTables(NamedTuple):
@@ -61,6 +65,24 @@ def example_rows(number: int, images: int, rng: np.random.Generator) -> npt.NDAr
     rows[:, 3:5] = rng.uniform(0, 0.6, (number, 2))
     rows[:, 5:7] = rows[:, 3:5] + rng.uniform(0.1, 0.4, (number, 2))
     return rows[None, None].astype(np.float32)
+
+
+def example_pixel_rows(
+    shape: Shape, images: int, size: tuple[int, int], rng: np.random.Generator
+) -> npt.NDArray[np.float32]:
+    """Boxes of label 1 in images of ``size``, height and width, as data layers of R-CNN forks give them, (G,
+    5): x1, y1, x2, y2 in pixels and the label; longer rows begin with the index of the image, and end with
+    0."""
+    number, columns = shape[0], prod(shape[1:])
+    edges = np.array(size[::-1])
+    first = rng.uniform(0, 0.5, (number, 2)) * edges
+    rows = np.concatenate(
+        [first, first + rng.uniform(0.2, 0.5, (number, 2)) * edges, np.ones((number, 1))], axis=1
+    )
+    if columns > rows.shape[1]:
+        rest = np.zeros((number, columns - rows.shape[1] - 1))
+        rows = np.concatenate([np.arange(number)[:, None] % images, rows, rest], axis=1)
+    return rows.reshape(shape).astype(np.float32)
 
 
 def emit_truth(g: GraphBuilder, rows: str, images: str, with_difficult: bool) -> BoxTables:
