@@ -192,16 +192,17 @@ class Solver:
         self.current_step = next_step(self.param, self.iteration, self.current_step)
         coming = iter(feeds)
         totals = np.zeros(len(self._numbers))
-        for index in range(self.param.iter_size):
-            try:
-                feed = next(coming)
-            except StopIteration:
-                raise SolverError(f"iteration {self.iteration}: the inputs end at pass {index}") from None
-            results = self._forward_backward(feed, index)
-            totals += [float(results[name].reshape(())) for name in self._numbers]
-        wait = self.exchange.begin(self.arrays.total)
-        rate = learning_rate(self.param, self.iteration, self.current_step)
-        self._updater.update(rate, self.iteration, wait)
+        with advising_passes(self.net, self.arrays, self.device, int(self.param.iter_size)):
+            for index in range(self.param.iter_size):
+                try:
+                    feed = next(coming)
+                except StopIteration:
+                    raise SolverError(f"iteration {self.iteration}: the inputs end at pass {index}") from None
+                results = self._forward_backward(feed, index)
+                totals += [float(results[name].reshape(())) for name in self._numbers]
+            wait = self.exchange.begin(self.arrays.total)
+            rate = learning_rate(self.param, self.iteration, self.current_step)
+            self._updater.update(rate, self.iteration, wait)
         self.iteration += 1
         self.ranks.add_up(totals)
         means = totals / (self.param.iter_size * self.ranks.size)
@@ -219,8 +220,7 @@ class Solver:
                 run.feed(name, np.asarray(value, np.float32))
         run.feed_together([s.input for s in built.graph.states if s.random], self._random(index))
         self._states.feed(run, built.graph)
-        with advising_passes(self.net, self.arrays, self.device, int(self.param.iter_size)):
-            results = run.run()
+        results = run.run()
         self._states.take(run, built.graph)
         if built.copying is not None:
             built.copying.run()
