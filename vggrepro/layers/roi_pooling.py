@@ -16,7 +16,7 @@ import numpy.typing as npt
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import ShapeError
 from vggrepro.layers.base import Array, Emitted, Layer, Reach, Referenced, Shapes, exactly, register
-from vggrepro.layers.rules.regions import pooled_size, region_rows
+from vggrepro.layers.rules.regions import pooled_size, region_rows, rounded
 
 Span = tuple[int, int]
 
@@ -86,18 +86,11 @@ class ROIPooling(Layer[None]):
         maximum of each is in a table for every such rectangle of the features."""
         _, height, width = _sizes(features)
         image, corners = g.ops("Split", rows, g.ints([1, 4]), outputs=2, axis=1)
-        scaled = _half_away_from_zero(g, g.op("Mul", corners, g.const(self.spatial_scale)))
+        scaled = rounded(g, g.op("Mul", corners, g.const(self.spatial_scale)))
         x1, y1, x2, y2 = g.ops("Split", scaled, outputs=4, axis=1, num_outputs=4)  # (R, 1) each
         down, across = _spans(g, y1, y2, self.pooled[0], height), _spans(g, x1, x2, self.pooled[1], width)
-        heights, widths = _lefts(height), _lefts(width)
-        areas = np.outer(heights, widths).ravel()
-        level = g.op("Mul", g.op("Unsqueeze", down.level, g.ints([2])), g.ints(len(widths)))
-        level = g.op("Add", level, g.op("Unsqueeze", across.level, g.ints([1])))  # (R, pooled_h, pooled_w)
-        start = g.op("Gather", g.ints((np.cumsum(areas) - areas).tolist()), level)
-        offset = g.op("Mul", g.op("Cast", image, to=7), g.ints(int(areas.sum())))
-        start = g.op("Add", start, g.op("Unsqueeze", offset, g.ints([2])))
-        pitch = g.op("Gather", g.ints(widths), g.op("Unsqueeze", across.level, g.ints([1])))
-        table = _table(g, features)
+        table, start = _table(g, features), _starts(g, features, image, down.level, across.level)
+        pitch = g.op("Gather", g.ints(_lefts(width)), g.op("Unsqueeze", across.level, g.ints([1])))
         found = []
         for y in down.begins:
             line = g.op("Add", start, g.op("Mul", g.op("Unsqueeze", y, g.ints([2])), pitch))
@@ -208,6 +201,21 @@ def _table(g: GraphBuilder, features: Value) -> str:
     return g.op("Reshape", g.op("Concat", *tables, axis=1), g.ints([-1, channels]))
 
 
+def _starts(g: GraphBuilder, features: Value, image: str, down: str, across: str) -> str:
+    """Where in the table the rectangles of a cell's size begin: (R, pooled_h, pooled_w). ``image`` is (R, 1),
+    ``down`` and ``across`` are the levels of rows and columns."""
+    _, height, width = _sizes(features)
+    areas = np.outer(_lefts(height), _lefts(width)).ravel()
+    size = g.op(
+        "Add",
+        g.op("Mul", g.op("Unsqueeze", down, g.ints([2])), g.ints(len(_lefts(width)))),
+        g.op("Unsqueeze", across, g.ints([1])),
+    )
+    start = g.op("Gather", g.ints((np.cumsum(areas) - areas).tolist()), size)
+    offset = g.op("Mul", g.op("Cast", image, to=7), g.ints(int(areas.sum())))
+    return g.op("Add", start, g.op("Unsqueeze", offset, g.ints([2])))
+
+
 def _doubled(g: GraphBuilder, x: str, axis: int, size: int) -> list[str]:
     """The maxima of 1, 2, 4, ... neighbours along an axis."""
     found = [x]
@@ -218,11 +226,3 @@ def _doubled(g: GraphBuilder, x: str, axis: int, size: int) -> list[str]:
         )
         found.append(g.op("Max", *parts))
     return found
-
-
-def _half_away_from_zero(g: GraphBuilder, x: str) -> str:
-    """To whole numbers, as C's round."""
-    size = g.op("Abs", x)
-    whole = g.op("Floor", size)
-    up = g.op("Cast", g.op("GreaterOrEqual", g.op("Sub", size, whole), g.const(0.5)), to=1)
-    return g.op("Mul", g.op("Sign", x), g.op("Add", whole, up))

@@ -18,3 +18,11 @@ def pooled_size(param: Any) -> tuple[int, int]:
 def region_rows(g: GraphBuilder, regions: Value) -> str:
     """The tensor with the rows, (R, 5). A blob (R, 5, 1, 1) holds them too."""
     return regions.name if regions.rank == 2 else g.op("Reshape", regions.name, g.ints([-1, 5]))
+
+
+def rounded(g: GraphBuilder, x: str) -> str:
+    """To whole numbers, half away from zero: C's round."""
+    size = g.op("Abs", x)
+    whole = g.op("Floor", size)
+    up = g.op("Cast", g.op("GreaterOrEqual", g.op("Sub", size, whole), g.const(0.5)), to=1)
+    return g.op("Mul", g.op("Sign", x), g.op("Add", whole, up))
