@@ -2,24 +2,28 @@
 """All measurements that need a GPU, in one command of less than eight minutes.
 
     python benchmarks/gpu.py
+    python benchmarks/gpu.py --dry-run    # every part in small, on the CPU, to see that all of them start
 
 Runs the tests marked ``cuda``; training steps of VGG-A and VGG-D (batch 64, fp32 and tf32) beside what a
 roofline model of their graphs says, and beside PyTorch's step if the extra ``bench`` is installed; dense and
 crop evaluation of VGG-D; the exchange of VGG-D's gradients among as many GPUs as there are. Each part is a
-process of its own. Writes benchmarks/results/gpu-NAME.json and prints a table. Exit code 1 if a part fails.
+process of its own; one that fails or takes too long leaves what it had found by then. Writes
+benchmarks/results/gpu-NAME.json after each part, and prints a table. Exit code 1 if a part fails.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,57 +36,81 @@ RESULTS = Path(__file__).resolve().parent / "results"
 SECONDS = 460
 """For all parts together."""
 TESTS_SECONDS = 180
-TIMED_SECONDS = 8
-SIDE = 224
+PART_SECONDS = 75
+"""For each other part: one that hangs leaves time for the rest."""
+MOST_LINES = 60
+"""Of what a part that failed has said."""
 BLOCKS = {
     "A": ((64,), (128,), (256, 256), (512, 512), (512, 512)),
     "D": ((64, 64), (128, 128), (256,) * 3, (512,) * 3, (512,) * 3),
 }
 """Channels of the convolutions, for PyTorch."""
-IMAGES, SHAPES = 512, [(375, 500), (375, 500), (375, 500), (500, 333)]
-PARAMETERS = 138_357_544
-"""Of VGG-D."""
+SHAPES = [(375, 500), (375, 500), (375, 500), (500, 333)]
 
 
-def timed(step: Callable[[], object]) -> float:
-    """Seconds a step, after three that warm up."""
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured. ``side`` is that of training crops in pixels, ``window`` the number of images
+    that are evaluated before the clock starts, ``gradients`` the number of elements that are exchanged."""
+
+    device: str = "cuda"
+    batch: int = 64
+    side: int = 224
+    seconds: float = 8
+    images: int = 512
+    window: int = 128
+    gradients: int = 138_357_544  # VGG-D's
+
+    def precision(self, wanted: str) -> str:
+        """A CPU has no other than float32."""
+        return wanted if self.device == "cuda" else "fp32"
+
+
+DRY = Scale("cpu", batch=2, side=32, seconds=0.1, images=6, window=2, gradients=1 << 20)
+Part = Iterator[dict[str, Any]]
+"""What a part finds, as it finds it."""
+
+
+def timed(step: Callable[[], object], at_least: float) -> float:
+    """Seconds a step, of steps that take ``at_least`` seconds together, after three that warm up."""
     for _ in range(3):
         step()
     begin, count = time.perf_counter(), 0
-    while (seconds := time.perf_counter() - begin) < TIMED_SECONDS or count < 3:
+    while (seconds := time.perf_counter() - begin) < at_least or count < 3:
         step()
         count += 1
     return seconds / count
 
 
-def step_part(net: str, precision: str, batch: int) -> dict[str, Any]:
+def step_part(net: str, precision: str, scale: Scale) -> Part:
     from vggrepro.graph.training_step import build_training_step
     from vggrepro.training.definition import read_definition
     from vggrepro.training.solver import Solver
 
     definition = read_definition(ROOT / f"prototxt/{net}/solver.prototxt", ["random_seed: 1"])
-    shapes = {"data": (batch, 3, SIDE, SIDE), "label": (batch,)}
-    solver = Solver(definition, device="cuda", precision=precision, input_shapes=shapes)  # type: ignore[arg-type]
+    shapes = {"data": (scale.batch, 3, scale.side, scale.side), "label": (scale.batch,)}
+    asked: Any = scale.precision(precision)
+    solver = Solver(definition, device=scale.device, precision=asked, input_shapes=shapes)
     rng = np.random.default_rng(0)
     feeds = {
         "data": rng.standard_normal(shapes["data"], np.float32),
-        "label": rng.integers(0, 1000, batch).astype(np.float32),
+        "label": rng.integers(0, 1000, scale.batch).astype(np.float32),
     }
-    seconds = timed(lambda: solver.step([feeds]))
+    seconds = timed(lambda: solver.step([feeds]), scale.seconds)
     memory = solver.device.memory()
-    model = cost_of(build_training_step(solver.net, "cuda"), H100[precision])
-    return {
-        "images_per_s": batch / seconds,
+    yield {
+        "images_per_s": scale.batch / seconds,
         "seconds": seconds,
         "memory_gib": None if memory is None else (memory.total - memory.free) / 2**30,
-        "model_h100": asdict(model),
     }
+    yield {"model_h100": asdict(cost_of(build_training_step(solver.net, "cuda"), H100[precision]))}
 
 
-def torch_part(net: str, precision: str, batch: int) -> dict[str, Any]:
+def torch_part(net: str, precision: str, scale: Scale) -> Part:
     import torch
     from torch import nn
 
+    torch.backends.cudnn.benchmark = True
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     layers: list[nn.Module] = []
     channels = 3
@@ -92,29 +120,30 @@ def torch_part(net: str, precision: str, batch: int) -> dict[str, Any]:
             channels = count
         layers.append(nn.MaxPool2d(2, 2))
     layers.append(nn.Flatten())
-    for inputs, outputs in ((512 * (SIDE // 32) ** 2, 4096), (4096, 4096)):
+    for inputs, outputs in ((512 * (scale.side // 32) ** 2, 4096), (4096, 4096)):
         layers += [nn.Linear(inputs, outputs), nn.ReLU(inplace=True), nn.Dropout()]
-    model = nn.Sequential(*layers, nn.Linear(4096, 1000)).cuda()
+    model = nn.Sequential(*layers, nn.Linear(4096, 1000)).to(scale.device)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, weight_decay=5e-4)
     criterion = nn.CrossEntropyLoss()
-    data, label = torch.randn(batch, 3, SIDE, SIDE), torch.randint(0, 1000, (batch,))
+    data = torch.randn(scale.batch, 3, scale.side, scale.side)
+    label = torch.randint(0, 1000, (scale.batch,))
 
     def step() -> float:
         optimizer.zero_grad()
-        loss = criterion(model(data.cuda()), label.cuda())
+        loss = criterion(model(data.to(scale.device)), label.to(scale.device))
         loss.backward()
         optimizer.step()
         return float(loss.detach())
 
-    seconds = timed(step)
-    return {
-        "images_per_s": batch / seconds,
+    seconds = timed(step, scale.seconds)
+    yield {
+        "images_per_s": scale.batch / seconds,
         "seconds": seconds,
-        "memory_gib": torch.cuda.max_memory_reserved() / 2**30,
+        "memory_gib": torch.cuda.max_memory_reserved() / 2**30 if scale.device == "cuda" else None,
     }
 
 
-def evaluation_part(kind: str, precision: str, _batch: int) -> dict[str, Any]:
+def evaluation_part(kind: str, precision: str, scale: Scale) -> Part:
     """Images a second from the tar to posteriors, without the first window."""
     from pictures import picture, write_tar
 
@@ -128,24 +157,27 @@ def evaluation_part(kind: str, precision: str, _batch: int) -> dict[str, Any]:
     from vggrepro.system.threads import default_threads
 
     net = load_net(ROOT / "prototxt/D/deploy.prototxt")
-    network = EvaluatedNet("D", net, "data", SIDE, score_blob(net), 1000, ILSVRC_MEAN_BGR, "", "")
+    network = EvaluatedNet("D", net, "data", 224, score_blob(net), 1000, ILSVRC_MEAN_BGR, "", "")
     stream = Stream("D", "dense" if kind == "dense" else "five", 256, flip=False)
-    execution = Execution("cuda", batch=64, workers=default_threads(), precision=precision)  # type: ignore[arg-type]
+    asked: Any = scale.precision(precision)
+    execution = Execution(
+        scale.device, batch=scale.batch, window=scale.window, workers=default_threads(), precision=asked
+    )
     with tempfile.TemporaryDirectory() as folder:
         made = [picture(np.random.default_rng(i), *shape) for i, shape in enumerate(SHAPES)]
-        tar = write_tar(Path(folder) / "images.tar", [made[i % len(made)] for i in range(IMAGES)])
+        tar = write_tar(Path(folder) / "images.tar", [made[i % len(made)] for i in range(scale.images)])
         images = ordered_by_size(ImageSet.whole(open_images(tar)), [stream], execution.workers)
-        score = posterior_score(network, [stream], "cuda", 0, execution.precision)
-        pipeline = Pipeline(images, (stream,), SIDE, ILSVRC_MEAN_BGR, execution)
+        score = posterior_score(network, [stream], scale.device, 0, execution.precision)
+        pipeline = Pipeline(images, (stream,), 224, ILSVRC_MEAN_BGR, execution)
         found = [time.perf_counter() for a in pipeline.all_answers(score) if isinstance(a, Answer)]
-    timed_images = len(found) - execution.window
-    return {
-        "images_per_s": timed_images / (found[-1] - found[execution.window - 1]),
+    timed_images = len(found) - scale.window
+    yield {
+        "images_per_s": timed_images / (found[-1] - found[scale.window - 1]),
         "views": stream.view_count,
     }
 
 
-def exchange_part(kind: str, _precision: str, _batch: int) -> dict[str, Any]:
+def exchange_part(kind: str, _precision: str, scale: Scale) -> Part:
     """Seconds for the sum of VGG-D's gradients, as one of the ranks."""
     from vggrepro.runtime.device import Device, require
     from vggrepro.runtime.device_array import DeviceArray
@@ -154,17 +186,13 @@ def exchange_part(kind: str, _precision: str, _batch: int) -> dict[str, Any]:
     from vggrepro.training.nccl_exchange import NcclExchange
 
     ranks = find_ranks()
-    device = Device("cuda", ranks.local_rank)
+    device = Device("cuda", ranks.local_rank) if scale.device == "cuda" else Device("cpu")
     require(device)
-    gradients = DeviceArray(PARAMETERS, device)
+    gradients = DeviceArray(scale.gradients, device)
     exchange = NcclExchange(ranks, device) if kind == "nccl" else MpiExchange(ranks)
     seconds = timed_together(lambda: exchange.begin(gradients)(gradients.size), ranks)
-    return {
-        "ranks": ranks.size,
-        "seconds": seconds,
-        "gb_per_s": 4e-9 * PARAMETERS / seconds,
-        "rank": ranks.rank,
-    }
+    if ranks.rank == 0:
+        yield {"ranks": ranks.size, "seconds": seconds, "gb_per_s": 4e-9 * scale.gradients / seconds}
 
 
 def timed_together(step: Callable[[], object], ranks: Any, count: int = 8) -> float:
@@ -181,57 +209,81 @@ def timed_together(step: Callable[[], object], ranks: Any, count: int = 8) -> fl
 PARTS = {"step": step_part, "torch": torch_part, "evaluation": evaluation_part, "exchange": exchange_part}
 
 
-def planned(gpus: int, batch: int) -> list[tuple[str, list[str]]]:
+def planned(ranks: int, options: Sequence[str]) -> list[tuple[str, list[str]]]:
     """Each part's name and command, the most wanted ones first."""
-    me = [sys.executable, str(Path(__file__).resolve()), "--batch", str(batch), "--part"]
-    parts = [("tests", [sys.executable, "-m", "pytest", "-q", "-m", "cuda", "tests/runtime/test_cuda.py"])]
+    me = [sys.executable, str(Path(__file__).resolve()), *options, "--part"]
+    pytest = [sys.executable, "-m", "pytest", "-q", "-rfE", "--tb=line", "-p", "no:cacheprovider"]
+    parts = [("tests", [*pytest, "-m", "cuda", "tests/runtime/test_cuda.py"])]
     for precision in ("fp32", "tf32"):
         for side in ("step", "torch"):
             parts += [(f"{side} {net} {precision}", [*me, side, net, precision]) for net in ("D", "A")]
     for kind in ("dense", "crops"):
         parts.append((f"evaluation {kind} fp32", [*me, "evaluation", kind, "fp32"]))
-    for kind in ("nccl", "mpi")[: 1 + (gpus > 1)]:
-        launched = ["mpirun", "-n", str(gpus)] if gpus > 1 else []
-        parts.append((f"exchange {kind}", [*launched, *me, "exchange", kind, "fp32"]))
+    beside = Path(sys.executable).parent / "mpirun"
+    mpirun = [str(beside) if beside.exists() else "mpirun", "-n", str(ranks)]
+    for kind in ("nccl", "mpi")[: 1 + (ranks > 1)]:
+        parts.append((f"exchange {kind}", [*(mpirun if ranks > 1 else []), *me, "exchange", kind, "fp32"]))
     return parts
 
 
 def run_part(name: str, command: Sequence[str], seconds: float) -> dict[str, Any]:
-    """What a part's process says; ``failed`` where it does not say what it should."""
+    """What a part's process says; with ``failed`` where that is not all that it should."""
     if seconds <= 0:
         return {"failed": "no time was left"}
-    try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False)
-    except subprocess.TimeoutExpired:
-        return {"failed": f"took longer than {seconds:.0f} s"}
-    lines = [line for line in done.stdout.splitlines() if line.strip()]
+    code, out, err = _output_of(command, seconds)
+    lines = [line for line in out.splitlines() if line.strip()]
+    late = {"failed": f"took longer than {seconds:.0f} s"} if code is None else {}
     if name == "tests":
         summary = lines[-1] if lines else ""
-        passed = done.returncode == 0 and bool(re.search(r"\d+ passed", summary))
-        return {"summary": summary} if passed else {"summary": summary, "failed": summary or "no tests ran"}
-    found = [line for line in lines if line.startswith("{")]
-    if done.returncode or not found:
-        return {"failed": (done.stderr.strip().splitlines() or ["no answer"])[-1]}
-    answer: dict[str, Any] = json.loads(found[0])
-    return answer
+        wrong = [line for line in lines if line.startswith(("FAILED", "ERROR", "E ", "/"))]
+        passed = code == 0 and re.search(r"\d+ passed", summary)
+        failed = {} if passed else {"failed": summary or (err.strip().splitlines() or ["no tests ran"])[-1]}
+        return {"summary": summary, "output": wrong[:MOST_LINES], **failed, **late}
+    found: dict[str, Any] = {}
+    for line in lines:
+        if line.startswith("{"):
+            found |= json.loads(line)
+    if code or not found:
+        found["failed"] = (err.strip().splitlines() or ["no answer"])[-1]
+        found["output"] = err.strip().splitlines()[-MOST_LINES:]
+    return found | late
 
 
-def gpus() -> list[str]:
-    """The names of the GPUs, as nvidia-smi has them."""
-    query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+def _output_of(command: Sequence[str], seconds: float) -> tuple[int | None, str, str]:
+    """A process's exit code (None: it was stopped when the time was over), stdout and stderr."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        try:
+            process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=err, start_new_session=True)
+        except OSError as error:
+            return 1, "", str(error)
+        try:
+            code: int | None = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            code = None
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)  # ranks too, which would keep their GPUs
+                process.wait()
+        out.seek(0)
+        err.seek(0)
+        return code, out.read(), err.read()
+
+
+def gpus() -> list[dict[str, str]]:
+    """The GPUs, as nvidia-smi has them."""
+    facts = ("name", "driver_version", "memory.total")
+    query = ["nvidia-smi", f"--query-gpu={','.join(facts)}", "--format=csv,noheader"]
     try:
-        return subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip().splitlines()
+        lines = subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip().splitlines()
     except (OSError, subprocess.CalledProcessError):
         return []
+    return [dict(zip(facts, line.split(", "), strict=True)) for line in lines]
 
 
 def table(parts: dict[str, dict[str, Any]]) -> str:
     """One row a part."""
     rows = ["| part | images/s | ms | GiB | model of an H100, ms | GB | GFLOP |", "|" + "---|" * 7]
     for name, found in parts.items():
-        if "failed" in found:
-            rows.append(f"| {name} | failed: {found['failed']} | | | | | |")
-            continue
         model = found.get("model_h100", {})
         cells = [
             found.get("summary") or _number(found.get("images_per_s")),
@@ -241,7 +293,8 @@ def table(parts: dict[str, dict[str, Any]]) -> str:
             _number(model.get("bytes"), 1e-9),
             _number(model.get("flops"), 1e-9),
         ]
-        rows.append(f"| {name} | {' | '.join(cells)} |")
+        failed = f", failed: {found['failed']}".replace("|", "/") if "failed" in found else ""
+        rows.append(f"| {name}{failed} | {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
@@ -251,34 +304,45 @@ def _number(value: float | None, factor: float = 1) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
+    scale = DRY if arguments.dry_run else Scale(batch=arguments.batch)
     if arguments.part:
         kind, which, precision = arguments.part
-        print(json.dumps(PARTS[kind](which, precision, arguments.batch)), flush=True)
+        for found in PARTS[kind](which, precision, scale):
+            print(json.dumps(found), flush=True)
         return 0
-    names = gpus()
-    end = time.monotonic() + SECONDS
-    parts: dict[str, dict[str, Any]] = {}
-    for name, command in planned(len(names), arguments.batch):
-        most = end - time.monotonic()
-        parts[name] = run_part(name, command, min(most, TESTS_SECONDS) if name == "tests" else most)
-        print(f"{name}: {parts[name]}", file=sys.stderr, flush=True)
-    called = re.sub(r"[^A-Za-z0-9]+", "-", names[0]).strip("-") if names else "unknown"
-    result = {
-        "gpus": names,
-        "machine": machine("onnxruntime-gpu", "torch", "nccl4py", "numpy"),
-        "parts": parts,
-    }
-    path = arguments.json or RESULTS / f"gpu-{called}.json"
-    path.write_text(json.dumps(result, indent=1) + "\n")
+    there = gpus()
+    called = re.sub(r"[^A-Za-z0-9]+", "-", there[0]["name"]).strip("-") if there else "unknown"
+    path = arguments.json or RESULTS / f"gpu-{'dry-run' if arguments.dry_run else called}.json"
+    ranks = 2 if arguments.dry_run else len(there)
+    options = ["--dry-run"] if arguments.dry_run else ["--batch", str(arguments.batch)]
+    parts = run_all(planned(ranks, options), path, there)
     print(table(parts))
     print(f"written to {path}", file=sys.stderr)
     needed = [name for name in parts if not name.startswith(("torch", "exchange"))]
     return 1 if any("failed" in parts[name] for name in needed) else 0
 
 
+def run_all(
+    plan: Sequence[tuple[str, list[str]]], path: Path, there: Sequence[dict[str, str]]
+) -> dict[str, dict[str, Any]]:
+    """Every part's answer; the file at ``path`` has, at any moment, those that are there."""
+    end = time.monotonic() + SECONDS
+    parts: dict[str, dict[str, Any]] = {}
+    about = {"gpus": there, "machine": machine("onnxruntime-gpu", "torch", "nccl4py", "numpy")}
+    for name, command in plan:
+        began = time.monotonic()
+        most = min(end - began, TESTS_SECONDS if name == "tests" else PART_SECONDS)
+        parts[name] = run_part(name, command, most)
+        parts[name]["took"] = round(time.monotonic() - began, 1)
+        path.write_text(json.dumps({**about, "parts": parts}, indent=1) + "\n")
+        print(f"{name}: {parts[name]}", file=sys.stderr, flush=True)
+    return parts
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--batch", type=int, default=64, help="images a training step (default: 64)")
+    parser.add_argument("--dry-run", action="store_true", help="every part in small, on the CPU")
     parser.add_argument("--json", type=Path, metavar="FILE", help="default: benchmarks/results/gpu-NAME.json")
     parser.add_argument("--part", nargs=3, help=argparse.SUPPRESS)
     return parser

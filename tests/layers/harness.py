@@ -61,14 +61,16 @@ def check_forward(
     rtol: float = 1e-5,
     atol: float | None = None,
     without_kernel: Sequence[str] = (),
+    device: DeviceKind = "cpu",
 ) -> list[np.ndarray]:
     """Tops, moved parameters and next states equal ``layer.reference``; returns the tops.
 
     ``dims``: the shapes that the graph is built with, one for each bottom, None for a symbolic size.
     ``atol``: by default 5e-6 of an array's largest magnitude. ``without_kernel``: operators that are
-    known to have no CUDA kernel.
+    known to have no CUDA kernel. ``device``: the kind whose rules are followed; the graph runs on the CPU
+    all the same.
     """
-    built = _Built(layer, bottoms, params, states, dims)
+    built = _Built(layer, bottoms, params, states, dims, device)
     emitted = built.emitted
     names = [*emitted.tops, *emitted.next_params.values(), *emitted.next_states]
     got = built.run(names, without_kernel)

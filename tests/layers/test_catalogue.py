@@ -29,11 +29,12 @@ Not from BVLC Caffe: the layers that published models of forks use most, each wi
 is named. BVLC's layers are compared with Caffe's own outputs; these are compared with a second implementation
 in float64. Parameters are known by their names in prototxt; field numbers differ from fork to fork.
 
-By ONNX Runtime's own list two operators have no CUDA kernel, and run on the host: NonMaxSuppression, of
-DetectionOutput, Proposal, BoxOutput, BoxGroupOutput, FrcnnOutput, OHEMDataLayer and EvalDetection, and
-ROIPooling's MaxRoiPool. Proposal, AnchorTargetLayer, ProposalTargetLayer and OHEMDataLayer stand in for the
-Python layers of the modules rpn.proposal_layer, rpn.anchor_target_layer, rpn.proposal_target_layer and
-roi_data_layer.layer. Any type that is not here is an error that names it, unless custom nodes are allowed.
+By ONNX Runtime's own list one operator has no CUDA kernel, and runs on the host: NonMaxSuppression, of
+DetectionOutput, Proposal, BoxOutput, BoxGroupOutput, FrcnnOutput, OHEMDataLayer and EvalDetection.
+(ROIPooling's MaxRoiPool has none either: a graph for CUDA does without it, written files have it.) Proposal,
+AnchorTargetLayer, ProposalTargetLayer and OHEMDataLayer stand in for the Python layers of the modules
+rpn.proposal_layer, rpn.anchor_target_layer, rpn.proposal_target_layer and roi_data_layer.layer. Any type that
+is not here is an error that names it, unless custom nodes are allowed.
 
 Where several forks have layers of one name, a net's fields tell which is meant. Where they do not, `--fork
 NAME` (`load_net(fork=...)`) does: `vggrepro/net/forks.py` has the names, and what each means.

@@ -9,7 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shape_cases import freed, seeds, values
 
+from vggrepro.caffe.text import parse_net
 from vggrepro.errors import NetError, ShapeError
+from vggrepro.graph.forward import build_forward
+from vggrepro.net.net import build
 
 NO_ROI_KERNEL = ("MaxRoiPool",)
 
@@ -36,9 +39,12 @@ def test_roi_pooling(
     four = data.draw(st.booleans())
     if four:
         regions = regions.reshape(5, 5, 1, 1)
-    dims = [data.draw(freed(shape)), (None, *regions.shape[1:])]
-    x = values(seed, shape)
-    check_forward(layer, [x, regions], dims=dims, without_kernel=NO_ROI_KERNEL)
+    x, free = values(seed, shape), (None, *regions.shape[1:])
+    dims = [data.draw(freed(shape)), free]
+    top = check_forward(layer, [x, regions], dims=dims, without_kernel=NO_ROI_KERNEL)
+    dims = [(data.draw(st.sampled_from([None, shape[0]])), *shape[1:]), free]
+    (looked_up,) = check_forward(layer, [x, regions], dims=dims, device="cuda")
+    np.testing.assert_array_equal(looked_up, top[0])
     check_gradient(layer, [x, regions], without_kernel=NO_ROI_KERNEL, most=40, step=1e-6)
 
 
@@ -49,6 +55,24 @@ def test_roi_pooling_by_hand() -> None:
     (top,) = check_forward(layer, [x, regions], without_kernel=NO_ROI_KERNEL)
     # columns 0 to 2 of rows 0 and 1, in two cells that share column 1; then nothing
     assert top.tolist() == [[[[6, 7]]], [[[0, 0]]]]
+
+
+def test_sizes_that_the_table_for_cuda_depends_on_are_fixed() -> None:
+    net = build(
+        parse_net(
+            'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 2 dim: 7 dim: 6 } } }'
+            'layer { name: "r" type: "Input" top: "r" input_param { shape { dim: 3 dim: 5 } } }'
+            'layer { name: "p" type: "ROIPooling" bottom: "x" bottom: "r" top: "p"'
+            " roi_pooling_param { pooled_h: 2 pooled_w: 2 } }"
+        ),
+        "TEST",
+    )
+    free = {}
+    for device in (None, "cuda"):
+        graph = build_forward(net, device=device)  # type: ignore[arg-type]
+        free[device] = [axis for axis in range(4) if graph.is_free("x", axis)]
+        assert graph.is_free("r", 0)
+    assert free == {None: [0, 2, 3], "cuda": [0]}
 
 
 def test_roi_pooling_refuses() -> None:
@@ -82,5 +106,6 @@ def test_pad_ratio() -> None:
     )
     (top,) = check_forward(layer, [x, region], without_kernel=NO_ROI_KERNEL)
     check_gradient(layer, [x, region], without_kernel=NO_ROI_KERNEL)
+    np.testing.assert_array_equal(check_forward(layer, [x, region], device="cuda")[0], top)
     # (4 - 1) / 2 and (7 + 1) / 2 bound the rows, (2 - 2) / 2 and (9 + 2) / 2 the columns, rounded half up
     np.testing.assert_array_equal(top[0, :, 0, 0], x[0, :, 2:5, 0:7].max((1, 2)))

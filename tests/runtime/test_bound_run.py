@@ -126,3 +126,18 @@ def test_inputs_share_an_array(session: Session) -> None:
     run.feed("x", np.ones(2, np.float32))
     run.return_output("total")
     assert run.run() == {"total": 6.0}
+
+
+def test_a_run_goes_on_from_what_it_has_left(session: Session) -> None:
+    """Outputs that are left and returned keep their names apart; what was left outlives the next run."""
+    run, rate = session.bind(), DeviceScalar(CPU)
+    run.leave_output("y")
+    run.return_output("total")
+    run.bind_scalar("rate", rate)
+    rate.set(2)
+    run.feed("x", np.array([1, 3], np.float32))
+    found = []
+    for _ in range(3):
+        found.append(float(run.run()["total"]))
+        run.take("x", run.left("y"))
+    assert found == [8, 16, 32]

@@ -14,12 +14,18 @@ import onnxruntime
 import pytest
 from golden_suite import ROOT, cases
 
+from vggrepro.caffe.text import parse_net
 from vggrepro.errors import DeviceError
 from vggrepro.graph.forward import build_forward
 from vggrepro.graph.model import Graph
+from vggrepro.net.net import build
 from vggrepro.runtime.device import parse_device, require
-from vggrepro.runtime.device_array import DeviceArray
+from vggrepro.runtime.device_array import DeviceArray, DeviceView
 from vggrepro.runtime.session import Session
+from vggrepro.runtime.upload import ArraysToDevice, CropsToBlob
+from vggrepro.system.ranks import Alone
+from vggrepro.training.carried_states import CarriedStates
+from vggrepro.training.nccl_exchange import BUCKET, NcclExchange
 from vggrepro.training.solver import Solver
 from vggrepro.verify.reference_case import ReferenceCase, check_backward, check_forward
 
@@ -112,3 +118,69 @@ def test_buffers() -> None:
     np.testing.assert_array_equal(buffer.read(), values)
     buffer.clear()
     assert not buffer.read().any()
+
+
+def test_pooled_regions_are_the_cpus_to_the_last_bit() -> None:
+    net = build(
+        parse_net(
+            'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 9 dim: 7 } } }'
+            'layer { name: "r" type: "Input" top: "r" input_param { shape { dim: 40 dim: 5 } } }'
+            'layer { name: "p" type: "ROIPooling" bottom: "x" bottom: "r" top: "p"'
+            " roi_pooling_param { pooled_h: 3 pooled_w: 2 spatial_scale: 0.5 } }"
+        ),
+        "TEST",
+    )
+    rng = np.random.default_rng(0)
+    regions = np.concatenate([rng.integers(0, 2, (40, 1)), rng.integers(-4, 22, (40, 4))], axis=1)
+    feeds = {"x": rng.standard_normal((2, 3, 9, 7), np.float32), "r": regions.astype(np.float32)}
+    found, expected = (Session(build_forward(net, device=d), d).run(feeds)["p"] for d in ("cuda", "cpu"))
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_recurrent_states_stay_on_the_device() -> None:
+    case = ReferenceCase(ROOT / "layers" / "lstm_state_carries_over")
+    x = case.arrays("in")["x"]
+    found = {}
+    for device in ("cuda", "cpu"):
+        graph = build_forward(case.load())
+        states, run = CarriedStates(), Session(graph, device).bind()
+        states.bind(run, graph)
+        run.return_output("y")
+        run.feed("x", x)
+        run.feed("cont", np.ones(x.shape[:2], np.float32))
+        steps = []
+        for _ in range(3):
+            states.feed(run, graph)
+            steps.append(run.run()["y"])
+            states.take(run, graph)
+        found[device] = np.stack(steps)
+    np.testing.assert_allclose(found["cuda"], found["cpu"], rtol=1e-4, atol=1e-6)
+
+
+def test_inputs_outlive_the_upload_of_the_next() -> None:
+    device, rng = parse_device("cuda"), np.random.default_rng(0)
+    to_blob = CropsToBlob(device, 2, 5, 1, double_buffered=True)
+    to_device = ArraysToDevice(device)
+    crops = rng.integers(0, 256, (4, 2, 5, 5, 3), np.uint8)
+    blobs, arrays = [], []
+    for number, batch in enumerate(crops):
+        blobs.append(to_blob(batch, np.ones((2, 3), np.float32)))
+        arrays.append(to_device({"x": batch.astype(np.float32)})["x"])
+        for earlier in range(max(number - 1, 0), number + 1):
+            array, sent = arrays[earlier], crops[earlier]
+            assert isinstance(array, DeviceView)
+            np.testing.assert_array_equal(array.read(), sent)
+            np.testing.assert_array_equal(blobs[earlier].read(), sent.transpose(0, 3, 1, 2) + np.float32(1))
+    to_blob.close()
+    to_device.close()
+
+
+def test_nccl_sums_over_one_rank() -> None:
+    pytest.importorskip("nccl.core")
+    device = parse_device("cuda")
+    array, values = DeviceArray(BUCKET + 5, device), np.arange(BUCKET + 5, dtype=np.float32)
+    array.write(values)
+    exchange = NcclExchange(Alone(), device)
+    exchange.begin(array)(array.size)
+    exchange.share(array)
+    np.testing.assert_array_equal(array.read(), values)

@@ -125,3 +125,12 @@ def test_a_full_gpu_has_an_error_of_its_own(reason: str, monkeypatch: pytest.Mon
 
 def test_a_cpu_has_no_memory_to_tell_of() -> None:
     assert Device("cpu").memory() is None
+
+
+def test_a_sum_over_nothing() -> None:
+    text = "keepdims || input_dims[axis] != 0 was false. Can't reduce on dim with value of 0 if 'keepdims' is"
+    with pytest.raises(
+        DeviceError, match=r"^device cuda:0: a sum over no items, .* a Filter has selected none"
+    ):
+        Device("cuda").explain(RuntimeError(text))
+    Device("cpu").explain(RuntimeError(text))

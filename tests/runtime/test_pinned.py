@@ -17,6 +17,11 @@ class Library:
 
     def __init__(self, most: int = 1 << 20) -> None:
         self.most, self.held = most, dict[int, Any]()
+        self.selected: list[int] = []
+
+    def cudaSetDevice(self, index: int) -> int:
+        self.selected.append(index)
+        return 0
 
     def cudaMallocHost(self, pointer: Any, size: ctypes.c_size_t) -> int:
         if size.value > self.most:
@@ -58,6 +63,15 @@ def test_where_no_such_memory_is_left_plain_arrays_do(library: Library) -> None:
     assert arrays.next((6,)).dtype == np.uint8
     arrays.close()
     assert not library.held
+
+
+def test_the_thread_works_with_the_devices_gpu(library: Library) -> None:
+    """A thread that asks CUDA for memory has it from GPU 0, unless it says otherwise before."""
+    arrays = PinnedArrays(Device("cuda", 3), 1)
+    assert library.selected == []
+    arrays.next((2,))
+    assert library.selected == [3]
+    arrays.close()
 
 
 def test_a_cpu_has_plain_arrays() -> None:

@@ -1,9 +1,11 @@
 """Summing gradients with NCCL, against a stand-in that keeps its contract: collectives are queued on a stream
-in one order on all ranks, work on device addresses, and are done when the stream or an event says so."""
+in one order on all ranks, work on device addresses, and are done when the stream or an event says so. Where
+nccl4py is installed, the stand-in itself is held against it."""
 
 from __future__ import annotations
 
 import ctypes
+import inspect
 import sys
 import threading
 from collections.abc import Callable
@@ -113,6 +115,12 @@ class Communicator:
         stream.queue.append(work)
 
 
+class UniqueId(bytes):
+    @staticmethod
+    def from_bytes(carried: bytes) -> UniqueId:
+        return UniqueId(carried)
+
+
 class Nccl:
     """``nccl.core`` and ``cuda.core`` of one rank."""
 
@@ -121,7 +129,7 @@ class Nccl:
     def __init__(self, world: World) -> None:
         self.world = world
         self.current: list[int] = []
-        self.UniqueId = type("UniqueId", (), {"from_bytes": staticmethod(bytes)})
+        self.UniqueId = UniqueId
         outer = self
 
         class _Communicator:
@@ -234,3 +242,30 @@ def test_an_exchange_that_fails_is_an_error(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(nccl.comm, "allreduce", fails)
     with pytest.raises(DeviceError, match=r"^exchange nccl: NCCL_UNHANDLED_SYSTEM_ERROR$"):
         exchange.begin(array_of(np.ones(3)))
+
+
+def test_the_package_is_called_as_the_stand_in_is() -> None:
+    """Every call that the stand-in takes, the package takes: as many arguments, the same keywords."""
+    nccl = pytest.importorskip("nccl.core")
+    cuda = pytest.importorskip("cuda.core")
+    stand_in = Nccl(World(1))
+    calls = [
+        (stand_in.get_unique_id, nccl.get_unique_id),
+        (stand_in.UniqueId.from_bytes, nccl.UniqueId.from_bytes),
+        (stand_in.Communicator.init, nccl.Communicator.init),
+        (Communicator.allreduce, nccl.Communicator.allreduce),
+        (Communicator.broadcast, nccl.Communicator.broadcast),
+        (stand_in.Device, cuda.Device),
+        (stand_in.Device.set_current, cuda.Device.set_current),
+        (stand_in.Device.create_stream, cuda.Device.create_stream),
+        (Stream.record, cuda.Stream.record),
+        (Stream.sync, cuda.Stream.sync),
+        (Stream.sync, cuda.Event.sync),
+    ]
+    for ours, theirs in calls:
+        parameters = inspect.signature(ours).parameters.values()
+        names = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+        inspect.signature(theirs).bind(*[0] * (len(parameters) - len(names)), **dict.fromkeys(names))
+    assert nccl.SUM == nccl.NcclRedOp.SUM
+    unique = bytes(range(128))
+    assert bytes(nccl.UniqueId.from_bytes(unique)) == unique

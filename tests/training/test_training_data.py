@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
@@ -16,12 +19,14 @@ from vggrepro.caffe.messages import TRAIN
 from vggrepro.caffe.text import parse_net
 from vggrepro.caffe.upgrade import upgrade_net_param
 from vggrepro.cli.train_ilsvrc import main
+from vggrepro.data.loader import Batch
 from vggrepro.errors import DataError, NetError
 from vggrepro.net.net import build
+from vggrepro.runtime import upload
 from vggrepro.runtime.device import Device
-from vggrepro.runtime.device_array import DeviceView
+from vggrepro.runtime.device_array import DeviceArray, DeviceView
 from vggrepro.system.ranks import Alone, Ranks
-from vggrepro.training.training_data import CropsToBlob, ImageInputs, LayerTrainingData
+from vggrepro.training.training_data import CropsToBlob, ImageInputs, ImageTrainingData, LayerTrainingData
 
 
 def test_preparer_casts_transposes_and_adds() -> None:
@@ -32,6 +37,45 @@ def test_preparer_casts_transposes_and_adds() -> None:
         shifts = rng.normal(0, 50, (count, 3)).astype(np.float32)
         wanted = crops.transpose(0, 3, 1, 2).astype(np.float32) + shifts[:, :, None, None]
         np.testing.assert_array_equal(contents(prepare(crops, shifts)), wanted)
+
+
+class Loader:
+    """Batches of one picture; ``asked`` says when one is."""
+
+    def __init__(self) -> None:
+        self.asked = [threading.Event() for _ in range(9)]
+
+    def batches(self, start: int) -> Iterator[Batch]:
+        rng = np.random.default_rng(0)
+        for iteration in range(start, len(self.asked)):
+            self.asked[iteration].set()
+            images, shifts = rng.integers(0, 256, (1, 6, 6, 3), np.uint8), np.ones((1, 3), np.float32)
+            yield Batch(iteration, images, shifts, np.array([iteration]), np.array([10 + iteration]))
+
+    def place(self, index: int) -> str:
+        return f"picture {index}"
+
+
+def image_data(double_buffered: bool) -> tuple[Loader, ImageTrainingData]:
+    text = (
+        'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 3 dim: 6 dim: 6 } } }'
+        'layer { name: "y" type: "Input" top: "y" input_param { shape { dim: 1 } } }'
+    )
+    loader = Loader()
+    to_blob = CropsToBlob(Device("cpu"), 1, 6, 1, double_buffered=double_buffered)
+    return loader, ImageTrainingData(loader, inputs_of(text), to_blob)  # type: ignore[arg-type]
+
+
+def test_the_next_pictures_are_brought_while_a_pass_computes() -> None:
+    (_, plain), (loader, ahead) = image_data(False), image_data(True)
+    with closing(plain.passes(0)) as one, closing(ahead.passes(0)) as other:
+        for number in range(4):
+            expected, found = next(one), next(other)
+            assert loader.asked[number + 1].wait(10)
+            assert not loader.asked[number + 2].is_set()
+            np.testing.assert_array_equal(contents(found["x"]), contents(expected["x"]))
+            np.testing.assert_array_equal(found["y"], [number])
+            assert ahead.last_place(0) == plain.last_place(0) == f"picture {10 + number}"
 
 
 def inputs_of(text: str) -> ImageInputs:
@@ -128,6 +172,16 @@ def test_passes_begin_where_they_are_asked_to(tmp_path: Path) -> None:
     data = layer_data(tmp_path, Alone())
     assert next(data.passes(1))["x"][:, 0].tolist() == [4, 5, 6, 7]  # type: ignore[index]
     assert data.waited > 0
+
+
+def test_passes_are_brought_to_a_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upload, "DeviceArray", lambda size, _: DeviceArray(size, Device("cpu")))
+    data = layer_data(tmp_path, Alone())
+    data.bring_to(Device("cuda"), in_host={"y"})
+    for number, feeds in enumerate(islice(data.passes(0), 2)):
+        assert isinstance(feeds["x"], DeviceView)
+        assert feeds["x"].read()[:, 1].tolist() == [4 * number + row for row in range(4)]
+        assert feeds["y"].tolist() == feeds["x"].read()[:, 0].tolist()  # type: ignore[union-attr]
 
 
 def test_a_batch_must_divide_among_the_ranks(tmp_path: Path) -> None:

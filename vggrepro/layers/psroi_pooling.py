@@ -28,7 +28,7 @@ from vggrepro.layers.base import (
     exactly,
     register,
 )
-from vggrepro.layers.rules.regions import emit_rounded, region_rows
+from vggrepro.layers.rules.regions import region_rows, rounded
 
 LEAST_SIDE = 0.1
 """Of a region, in places of the features."""
@@ -104,8 +104,7 @@ class PSROIPooling(Layer[_Saved]):
     def _shares(self, g: GraphBuilder, features: Value, regions: Value) -> str:
         rows = region_rows(g, regions)
         image, corners = g.ops("Split", rows, g.ints([1, 4]), outputs=2, axis=1)
-        ends = emit_rounded(g, corners)
-        first, last = g.ops("Split", ends, outputs=2, axis=1, num_outputs=2)  # (R, 2): x, y
+        first, last = g.ops("Split", rounded(g, corners), outputs=2, axis=1, num_outputs=2)  # (R, 2): x, y
         scale = g.const(self.spatial_scale)
         start = g.op("Mul", first, scale)
         end = g.op("Mul", g.op("Add", last, g.const(1)), scale)

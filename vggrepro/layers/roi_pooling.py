@@ -28,7 +28,7 @@ from vggrepro.layers.base import (
     register,
 )
 from vggrepro.layers.rules.region_maxima import emit_maxima_gradient
-from vggrepro.layers.rules.regions import pooled_size, region_rows
+from vggrepro.layers.rules.regions import pooled_size, region_rows, rounded
 
 Span = tuple[int, int]
 
@@ -52,7 +52,7 @@ class ROIPooling(Layer[_Saved]):
 
     Of equal maxima the first one, row by row, gets the gradient; regions get none.
 
-    MaxRoiPool has no CUDA kernel: on a device, features and regions are copied to the host and back.
+    MaxRoiPool has no CUDA kernel: a graph for CUDA looks the maxima up in a table.
     """
 
     type = "ROIPooling"
@@ -85,9 +85,12 @@ class ROIPooling(Layer[_Saved]):
     ) -> Emitted[_Saved]:
         features, regions = bottoms
         rows = self._grown(g, region_rows(g, regions))
-        top = g.op(
-            "MaxRoiPool", features.name, rows, pooled_shape=self.pooled, spatial_scale=self.spatial_scale
-        )
+        if g.device == "cuda":
+            top = self._looked_up(g, features, rows)
+        else:
+            top = g.op(
+                "MaxRoiPool", features.name, rows, pooled_shape=self.pooled, spatial_scale=self.spatial_scale
+            )
         return Emitted((top,), _Saved(features, rows, top))
 
     def _grown(self, g: GraphBuilder, rows: str) -> str:
@@ -107,6 +110,30 @@ class ROIPooling(Layer[_Saved]):
         return Gradients(
             (emit_maxima_gradient(g, features, rows, (top, dy), self.pooled, self.spatial_scale), None)
         )
+
+    def _looked_up(self, g: GraphBuilder, features: Value, rows: str) -> str:
+        """The maxima without MaxRoiPool. Four rectangles whose sides are powers of two cover a cell, and the
+        maximum of each is in a table for every such rectangle of the features."""
+        _, height, width = _sizes(features)
+        image, corners = g.ops("Split", rows, g.ints([1, 4]), outputs=2, axis=1)
+        scaled = rounded(g, g.op("Mul", corners, g.const(self.spatial_scale)))
+        x1, y1, x2, y2 = g.ops("Split", scaled, outputs=4, axis=1, num_outputs=4)  # (R, 1) each
+        down, across = _spans(g, y1, y2, self.pooled[0], height), _spans(g, x1, x2, self.pooled[1], width)
+        table, start = _table(g, features), _starts(g, features, image, down.level, across.level)
+        pitch = g.op("Gather", g.ints(_lefts(width)), g.op("Unsqueeze", across.level, g.ints([1])))
+        found = []
+        for y in down.begins:
+            line = g.op("Add", start, g.op("Mul", g.op("Unsqueeze", y, g.ints([2])), pitch))
+            for x in across.begins:
+                place = g.op("Add", line, g.op("Unsqueeze", x, g.ints([1])))
+                found.append(g.op("Gather", table, place, axis=0))  # (R, pooled_h, pooled_w, C)
+        empty = g.op(
+            "Or",
+            g.op("Unsqueeze", down.empty, g.ints([2, 3])),
+            g.op("Unsqueeze", across.empty, g.ints([1, 3])),
+        )
+        top = g.op("Where", empty, g.const(0), g.op("Max", *found))
+        return g.op("Transpose", top, perm=[0, 3, 1, 2])
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
@@ -147,3 +174,85 @@ def _cells(first: int, last: int, number: int, size: int) -> list[Span]:
         (min(max(begin + first, 0), size), min(max(end + first, 0), size))
         for begin, end in zip(begins, ends, strict=True)
     ]
+
+
+class _Spans(NamedTuple):
+    """The rows or the columns of all cells, (R, pooled) each: two stretches of 2^level places cover those of
+    a cell."""
+
+    begins: tuple[str, str]
+    level: str
+    empty: str
+    """Whether there are none: bool. The stretches are then any of the features'."""
+
+
+def _spans(g: GraphBuilder, first: str, last: str, number: int, size: int) -> _Spans:
+    """What :func:`_cells` gives, of whole numbers (R, 1)."""
+    length = g.op("Max", g.op("Add", g.op("Sub", last, first), g.const(1)), g.const(1))
+    length = g.op("Div", length, g.const(number))
+    cells = np.arange(number)[None]
+    begin = g.op("Floor", g.op("Mul", length, g.const(cells)))
+    end = g.op("Ceil", g.op("Mul", length, g.const(cells + 1)))
+    begin, end = (
+        g.op("Cast", g.op("Clip", g.op("Add", edge, first), g.const(0), g.const(size)), to=7)
+        for edge in (begin, end)
+    )
+    places = g.op("Max", g.op("Sub", end, begin), g.ints(1))
+    levels = [max(length, 1).bit_length() - 1 for length in range(size + 1)]
+    level = g.op("Gather", g.ints(levels), places)
+    stretch = g.op("Gather", g.ints([1 << level for level in levels]), places)
+    begins = (
+        g.op("Min", begin, g.ints(size - 1)),
+        g.op("Max", g.op("Sub", end, stretch), g.ints(0)),
+    )
+    return _Spans(begins, level, g.op("GreaterOrEqual", begin, end))
+
+
+def _sizes(features: Value) -> Shape:
+    """(C, H, W); the number of images may be free."""
+    return Value(features.name, features.dims[1:]).shape
+
+
+def _lefts(size: int) -> list[int]:
+    """In how many places a stretch of 1, 2, 4, ... can begin, up to the longest within ``size``."""
+    return [size - (1 << level) + 1 for level in range(size.bit_length())]
+
+
+def _table(g: GraphBuilder, features: Value) -> str:
+    """The maxima of all rectangles of 1, 2, 4, ... rows and 1, 2, 4, ... columns, row by row, one size after
+    another, image by image: (N * rectangles, C)."""
+    channels, height, width = _sizes(features)
+    x = g.op("Transpose", features.name, perm=[0, 2, 3, 1])
+    tables = [
+        g.op("Reshape", table, g.ints([0, -1, channels]))
+        for tall in _doubled(g, x, 1, height)
+        for table in _doubled(g, tall, 2, width)
+    ]
+    return g.op("Reshape", g.op("Concat", *tables, axis=1), g.ints([-1, channels]))
+
+
+def _starts(g: GraphBuilder, features: Value, image: str, down: str, across: str) -> str:
+    """Where in the table the rectangles of a cell's size begin: (R, pooled_h, pooled_w). ``image`` is (R, 1),
+    ``down`` and ``across`` are the levels of rows and columns."""
+    _, height, width = _sizes(features)
+    areas = np.outer(_lefts(height), _lefts(width)).ravel()
+    size = g.op(
+        "Add",
+        g.op("Mul", g.op("Unsqueeze", down, g.ints([2])), g.ints(len(_lefts(width)))),
+        g.op("Unsqueeze", across, g.ints([1])),
+    )
+    start = g.op("Gather", g.ints((np.cumsum(areas) - areas).tolist()), size)
+    offset = g.op("Mul", g.op("Cast", image, to=7), g.ints(int(areas.sum())))
+    return g.op("Add", start, g.op("Unsqueeze", offset, g.ints([2])))
+
+
+def _doubled(g: GraphBuilder, x: str, axis: int, size: int) -> list[str]:
+    """The maxima of 1, 2, 4, ... neighbours along an axis."""
+    found = [x]
+    for level, left in enumerate(_lefts(size)[1:]):
+        parts = (
+            g.op("Slice", found[-1], g.ints([begin]), g.ints([begin + left]), g.ints([axis]))
+            for begin in (0, 1 << level)
+        )
+        found.append(g.op("Max", *parts))
+    return found

@@ -12,7 +12,7 @@ import onnxruntime
 
 from vggrepro.graph.label_checks import LabelCheck
 from vggrepro.runtime.device import Device
-from vggrepro.runtime.device_array import DeviceScalar, DeviceView
+from vggrepro.runtime.device_array import DeviceScalar, DeviceValue, DeviceView
 
 
 class BoundRun:
@@ -29,6 +29,7 @@ class BoundRun:
         self._held: dict[str, Any] = {}
         self._outputs: list[str] = []
         self._returned: list[str] = []
+        self._left: list[str] = []
 
     def bind_input(self, name: str, place: DeviceView) -> None:
         """Let the coming runs read an input there."""
@@ -48,6 +49,22 @@ class BoundRun:
         self._binding.bind_output(name, "cpu")
         self._outputs.append(name)
         self._returned.append(name)
+
+    def leave_output(self, name: str) -> None:
+        """Let the session allocate this output, in the device's memory, anew in every run; :meth:`left` gives
+        it to another run."""
+        self._binding.bind_output(name, self._device.kind, self._device.index)
+        self._outputs.append(name)
+        self._left.append(name)
+
+    def left(self, name: str) -> DeviceValue:
+        """What the last run left of an output."""
+        return DeviceValue(self._values()[name])
+
+    def take(self, name: str, value: DeviceValue) -> None:
+        """Let the coming runs read an input from what a run has left."""
+        self._held[name] = value
+        self._binding.bind_ortvalue_input(name, value.value)
 
     def feed(self, name: str, array: npt.NDArray[Any]) -> None:
         """Give an input for the coming runs: copied to the device, on the CPU shared."""
@@ -89,11 +106,16 @@ class BoundRun:
         self._check_labels()
         for name in self._returned:
             self._binding.bind_output(name, "cpu")  # that of the last run may have another shape
+        for name in self._left:
+            self._binding.bind_output(name, self._device.kind, self._device.index)
         self._run()
         if not self._returned:
             return {}
-        values = dict(zip(self._outputs, self._binding.get_outputs(), strict=True))
+        values = self._values()
         return {name: np.array(values[name].numpy()) for name in self._returned}
+
+    def _values(self) -> dict[str, Any]:
+        return dict(zip(self._outputs, self._binding.get_outputs(), strict=True))
 
     def _run(self, *options: Any) -> None:
         try:

@@ -26,6 +26,9 @@ _NO_MEMORY = ("Failed to allocate memory", "bad_alloc", "bad allocation")
 _NO_GPU_MEMORY = ("Failed to allocate memory", "out of memory", "ALLOC_FAILED")
 """What ONNX Runtime and CUDA's libraries say where a GPU's memory is full."""
 
+_NOTHING_TO_REDUCE = "Can't reduce on dim with value of 0"
+"""What ONNX Runtime says on CUDA where a sum has no terms, as behind a Filter that selects nothing."""
+
 _ERRORS = 3
 """ONNX Runtime's severity from which on it writes to stderr."""
 
@@ -60,6 +63,11 @@ class Device:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         if self.kind != "cpu" and any(words in str(error) for words in _NO_GPU_MEMORY):
             raise DeviceMemoryError(f"device {self}: out of memory{self._free_memory()}") from error
+        if self.kind != "cpu" and _NOTHING_TO_REDUCE in str(error):
+            raise DeviceError(
+                f"device {self}: a sum over no items, which ONNX Runtime refuses there: a Filter has selected"
+                " none; on the cpu the sum is 0"
+            ) from error
         if self.kind != "cpu":
             raise DeviceError(f"device {self}: ONNX Runtime failed: {lines[0]}") from error
         if any(words in str(error) for words in _NO_MEMORY):

@@ -124,3 +124,10 @@ class DeviceScalar:
         if new.tobytes() != self._number.tobytes():
             self.value.update_inplace(new)
             self._number = new
+
+
+@dataclass(frozen=True)
+class DeviceValue:
+    """What a session has left of an output on the device, of any dtype and shape."""
+
+    value: Any

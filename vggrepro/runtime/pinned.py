@@ -18,6 +18,8 @@ class PinnedArrays:
 
     def __init__(self, device: Device, count: int) -> None:
         provider = device.cuda_library()
+        self._device = device
+        self._select = getattr(provider, "cudaSetDevice", None)
         self._allocate = getattr(provider, "cudaMallocHost", None)
         self._free = getattr(provider, "cudaFreeHost", None)
         self._arrays: list[npt.NDArray[np.uint8]] = [np.empty(0, np.uint8)] * count
@@ -25,7 +27,10 @@ class PinnedArrays:
         self._turn = 0
 
     def next(self, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
-        """The next array, in this shape; its contents are arbitrary."""
+        """The next array, in this shape; its contents are arbitrary. The calling thread works with this GPU
+        from then on: by itself CUDA would start on the first one, and take memory there."""
+        if self._select is not None:
+            self._select(self._device.index)
         turn, size = self._turn, int(np.prod(shape, dtype=np.int64))
         self._turn = (turn + 1) % len(self._arrays)
         if self._arrays[turn].size < size:

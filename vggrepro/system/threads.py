@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -21,7 +21,7 @@ def default_threads() -> int:
 
 def ordered_map(
     function: Callable[[T], R], items: Iterable[T], *, threads: int, ahead: int | None = None
-) -> Iterator[R]:
+) -> Generator[R, None, None]:
     """Yield ``function(item)`` for every item, in the items' order, computed in ``threads`` threads.
 
     At most ``ahead`` results (default: twice the threads) are being computed or wait to be taken, so memory

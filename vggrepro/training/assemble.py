@@ -209,7 +209,9 @@ def _initialise(plan: TrainingPlan, solver: Solver, journal: Journal) -> None:
 def _training_data(plan: TrainingPlan, solver: Solver) -> TrainingData:
     if plan.images is None:
         message = plan.definition.train_message()
-        return _layer_data(plan, message, "TRAIN", solver.ranks, solver.seed)
+        data = _layer_data(plan, message, "TRAIN", solver.ranks, solver.seed)
+        data.bring_to(solver.device, in_host=solver.label_inputs)
+        return data
     inputs = ImageInputs(solver.net)
     loader = TrainingLoader(
         plan.images.train,
@@ -220,7 +222,8 @@ def _training_data(plan: TrainingPlan, solver: Solver) -> TrainingData:
         ranks=solver.ranks.size,
         threads=plan.images.workers,
     )
-    to_blob = CropsToBlob(solver.device, inputs.batch, inputs.side, plan.threads)
+    ahead = solver.device.kind != "cpu"
+    to_blob = CropsToBlob(solver.device, inputs.batch, inputs.side, plan.threads, double_buffered=ahead)
     return ImageTrainingData(loader, inputs, to_blob)
 
 

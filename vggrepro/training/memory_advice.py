@@ -15,6 +15,11 @@ USABLE = 0.95
 """The share of the memory that the step can have; CUDA itself takes the rest."""
 
 
+WORKING = 1 << 30
+"""About what a step holds for a moment beside blobs, whatever the batch: pieces of unfolded inputs, sums of
+gradients, steps of updates."""
+
+
 @contextmanager
 def advising_passes(net: Net, arrays: SolverArrays, device: Device, iter_size: int) -> Iterator[None]:
     """Within the block an error of a full GPU says how many images of a pass fit, and which ``--iter-size``
@@ -31,13 +36,13 @@ def advising_passes(net: Net, arrays: SolverArrays, device: Device, iter_size: i
 
 
 def images_that_fit(net: Net, arrays: SolverArrays, total: int) -> int:
-    """About how many images of a pass fit into ``total`` bytes: beside parameters, gradients and histories,
-    every blob of the net is kept for the backward pass."""
-    several = (arrays.values, arrays.gradients, arrays.total, *arrays.histories)
-    fixed = 4 * sum({id(array): array.size for array in several}.values())
+    """About how many images of a pass, which does not fit, would fit into ``total`` bytes: beside parameters,
+    histories, the gradients of a pass and their sum over several passes, every blob of the net is kept for
+    the backward pass."""
+    fixed = 4 * arrays.layout.size * (3 + len(arrays.histories))
     images = net.shapes[net.layers[0].tops[0]][0]
     each = 4 * sum(map(prod, net.shapes.values())) / max(images, 1)
-    return max(int((USABLE * total - fixed) / each), 0)
+    return min(max(int((USABLE * total - fixed - WORKING) / each), 0), images - 1)
 
 
 def _advice(images: int, fitting: int, iter_size: int) -> str:

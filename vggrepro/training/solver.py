@@ -30,6 +30,7 @@ from vggrepro.system.caller_warning import warn_caller
 from vggrepro.system.ranks import Alone, Ranks
 from vggrepro.training import snapshots
 from vggrepro.training.by_shapes import ByShapes
+from vggrepro.training.carried_states import CarriedStates
 from vggrepro.training.definition import Definition, definition_by_rules
 from vggrepro.training.feeds import Feeds, fitted, shapes_of
 from vggrepro.training.gradient_exchange import ExchangeKind
@@ -113,12 +114,13 @@ class Solver:
         histories, several = RULES[self.param.type].histories, self.param.iter_size > 1
         self.arrays = SolverArrays.allocate(self.net, self.device, histories=histories, accumulates=several)
         self._statistics = MovedStatistics(self.net, self.arrays, self.device, threads)
+        self._states = CarriedStates()
         self._passes = ByShapes(self._build_pass)
         graph = self._passes(self.net.inputs).graph
         self._numbers = [LOSS, *(blob for blob in graph.blobs if math.prod(self.net.outputs[blob]) == 1)]
         self._others = [blob for blob in graph.blobs if blob not in self._numbers]
-        self._initial = graph.states
-        self._states = self._initial_states()
+        self.label_inputs = {name for check in graph.label_checks for name in check.inputs}
+        """The inputs that hold labels, which are checked in the host's memory before a graph runs."""
         self._updater = Updater(self.definition, self.net, self.arrays, self.device, threads, self.ranks.size)
         self.arrays.write(self.arrays.values, self.net.params)
         self.net = replace(self.net, params={})  # the device has them now
@@ -194,16 +196,17 @@ class Solver:
         self.current_step = next_step(self.param, self.iteration, self.current_step)
         coming = iter(feeds)
         totals = np.zeros(len(self._numbers))
-        for index in range(self.param.iter_size):
-            try:
-                feed = next(coming)
-            except StopIteration:
-                raise SolverError(f"iteration {self.iteration}: the inputs end at pass {index}") from None
-            results = self._forward_backward(feed, index)
-            totals += [float(results[name].reshape(())) for name in self._numbers]
-        wait = self.exchange.begin(self.arrays.total)
-        rate = learning_rate(self.param, self.iteration, self.current_step)
-        self._updater.update(rate, self.iteration, wait)
+        with advising_passes(self.net, self.arrays, self.device, int(self.param.iter_size)):
+            for index in range(self.param.iter_size):
+                try:
+                    feed = next(coming)
+                except StopIteration:
+                    raise SolverError(f"iteration {self.iteration}: the inputs end at pass {index}") from None
+                results = self._forward_backward(feed, index)
+                totals += [float(results[name].reshape(())) for name in self._numbers]
+            wait = self.exchange.begin(self.arrays.total)
+            rate = learning_rate(self.param, self.iteration, self.current_step)
+            self._updater.update(rate, self.iteration, wait)
         self.iteration += 1
         self.ranks.add_up(totals)
         means = totals / (self.param.iter_size * self.ranks.size)
@@ -220,12 +223,9 @@ class Solver:
             else:
                 run.feed(name, np.asarray(value, np.float32))
         run.feed_together([s.input for s in built.graph.states if s.random], self._random(index))
-        kept = [state for state in built.graph.states if not state.random]
-        for state in kept:
-            run.feed(state.input, self._states[state.input])
-        with advising_passes(self.net, self.arrays, self.device, int(self.param.iter_size)):
-            results = run.run()
-        self._states = {state.input: results[state.output] for state in kept}
+        self._states.feed(run, built.graph)
+        results = run.run()
+        self._states.take(run, built.graph)
         if built.copying is not None:
             built.copying.run()
         if index > 0:
@@ -240,9 +240,6 @@ class Solver:
         first = self.ranks.rank * shape[0] if shape else 0
         return np.array([(self.seed + number) % 2**31, first], np.int64)
 
-    def _initial_states(self) -> dict[str, npt.NDArray[Any]]:
-        return {state.input: state.initial for state in self._initial}
-
     def _bind(self, graph: Graph, session: Session, gradients: DeviceArray) -> BoundRun:
         """A pass whose parameters are read, and whose gradients are written, in place."""
         run, layout = session.bind(), self.arrays.layout
@@ -251,8 +248,9 @@ class Solver:
         for key, name in graph.gradients.items():
             run.bind_output(name, layout.on_device(gradients, key))
         self._statistics.bind(run, graph)
+        self._states.bind(run, graph)
         elsewhere = {*graph.gradients.values(), *graph.statistics.values()}
-        elsewhere |= {state.output for state in graph.states if state.random}
+        elsewhere |= {state.output for state in graph.states}
         for name in session.outputs:
             if name not in elsewhere:
                 run.return_output(name)
@@ -280,7 +278,7 @@ class Solver:
             self.arrays.write(history, stored)
             self.exchange.share(history)
         self.iteration, self.current_step = self.ranks.broadcast((saved.iteration, saved.current_step))
-        self._states = self._initial_states()
+        self._states.begin_anew()
 
     def _restore_weights(self, path: Path) -> None:
         """Copy all weights. Raises WeightsError if the file lacks some: the state belongs to all of them."""

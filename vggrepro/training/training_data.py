@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping
+from contextlib import closing
 from itertools import count
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from vggrepro.data.feeds import READ_TYPES, Feed, folder_of, open_feed
-from vggrepro.data.loader import TrainingLoader
+from vggrepro.data.loader import Batch, TrainingLoader
 from vggrepro.data.truth.labels import check_labels
 from vggrepro.emit import Shape
 from vggrepro.errors import DataError, some_of
@@ -20,12 +21,19 @@ from vggrepro.layers.dummy_data import DummyData
 from vggrepro.net import Net
 from vggrepro.net.kinds import class_of, is_fork_data, is_known
 from vggrepro.net.requirements import picture_and_label_inputs
+from vggrepro.runtime.device import Device
 from vggrepro.runtime.device_array import DeviceView
+from vggrepro.runtime.upload import ArraysToDevice
 from vggrepro.runtime.upload import CropsToBlob as CropsToBlob
 from vggrepro.system.ranks import Ranks
 from vggrepro.system.threads import ordered_map
 from vggrepro.training.drawn_feed import DrawnFeed
 from vggrepro.training.feeds import Feeds
+
+T = TypeVar("T")
+
+_AHEAD = 2
+"""One pass's inputs are in use, and those of the next are made ready."""
 
 
 class TrainingData(Protocol):
@@ -65,23 +73,53 @@ class ImageInputs:
         return {self.data: pictures, self.label: labels.astype(np.float32).reshape(shape)}
 
 
+class _Waits:
+    """Counts the ``seconds`` that somebody had to wait for items."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def of(self, items: Iterator[T]) -> Generator[T, None, None]:
+        asked = time.perf_counter()
+        for item in items:
+            self.seconds += time.perf_counter() - asked
+            yield item
+            asked = time.perf_counter()
+
+
 class ImageTrainingData:
-    """The loader's crops, made a blob on the device. One batch of the loader is one pass of one rank."""
+    """The loader's crops, made a blob on the device. One batch of the loader is one pass of one rank. A
+    double-buffered ``to_blob`` works in a thread of its own, while the pass before computes."""
 
     def __init__(self, loader: TrainingLoader, inputs: ImageInputs, to_blob: CropsToBlob) -> None:
         self._loader = loader
         self._inputs = inputs
         self._to_blob = to_blob
         self._indices = np.zeros(0, np.int64)
+        self._waits = _Waits()
 
     @property
     def waited(self) -> float:
-        return self._loader.waited
+        return self._waits.seconds
 
     def passes(self, start: int) -> Generator[Feeds, None, None]:
-        for batch in self._loader.batches(start):
-            self._indices = batch.indices
-            yield self._inputs.feeds(self._to_blob(batch.images, batch.shifts), batch.labels)
+        with closing(self._to_blob), closing(self._blobs(self._loader.batches(start))) as blobs:
+            for batch, blob in blobs:
+                self._indices = batch.indices
+                yield self._inputs.feeds(blob, batch.labels)
+
+    def _blobs(self, batches: Iterator[Batch]) -> Generator[tuple[Batch, DeviceView], None, None]:
+        def next_blob(_: int) -> tuple[Batch, DeviceView]:
+            return self._with_blob(next(batches))
+
+        if self._to_blob.double_buffered:
+            with closing(ordered_map(next_blob, count(), threads=1, ahead=_AHEAD)) as found:
+                yield from self._waits.of(found)
+        else:
+            yield from map(self._with_blob, self._waits.of(batches))
+
+    def _with_blob(self, batch: Batch) -> tuple[Batch, DeviceView]:
+        return batch, self._to_blob(batch.images, batch.shifts)
 
     def last_place(self, row: int) -> str:
         return self._loader.place(int(self._indices[row]))
@@ -93,6 +131,8 @@ class LayerTrainingData:
 
     Each rank takes its part of the rows of every batch. Raises DataError for a net without such layers, and
     for a layer whose tops nothing here could feed.
+
+    :meth:`bring_to` has a thread bring the coming pass's inputs to a device.
     """
 
     def __init__(self, message: Any, phase: int, seed: int, folder: Path, ranks: Ranks) -> None:
@@ -109,19 +149,31 @@ class LayerTrainingData:
                 self._feeds.append(_drawn(layer, phase, seed, number))
         self._ranks = ranks
         self._given = 0
-        self.waited = 0.0
+        self._waits = _Waits()
+        self._to_device = ArraysToDevice(Device("cpu"))
+
+    @property
+    def waited(self) -> float:
+        return self._waits.seconds
+
+    def bring_to(self, device: Device, in_host: Collection[str]) -> None:
+        """Let the passes give their inputs on ``device``, but those called ``in_host`` in the host's
+        memory."""
+        self._to_device = ArraysToDevice(device, in_host)
 
     def shapes(self) -> dict[str, Shape]:
         """The shapes of the inputs on one rank, from the first batch."""
         return {name: array.shape for name, array in self._batch(0).items()}
 
     def passes(self, start: int) -> Generator[Feeds, None, None]:
-        batches = ordered_map(self._batch, count(start), threads=1, ahead=2)
-        asked = time.perf_counter()
-        for self._given, batch in enumerate(batches, start):
-            self.waited += time.perf_counter() - asked
-            yield batch
-            asked = time.perf_counter()
+        found = ordered_map(self._brought, count(start), threads=1, ahead=_AHEAD)
+        with closing(self._to_device), closing(found):
+            for number, feeds in enumerate(self._waits.of(found), start):
+                self._given = number
+                yield feeds
+
+    def _brought(self, number: int) -> Feeds:
+        return self._to_device(self._batch(number))
 
     def last_place(self, row: int) -> str:
         return self.place(self._given, row)

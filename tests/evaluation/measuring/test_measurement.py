@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from vggrepro.data.sources import open_images
-from vggrepro.errors import DataError, ProtocolError
+from vggrepro.errors import DataError, DeviceError, ProtocolError
 from vggrepro.evaluation import demo
 from vggrepro.evaluation.goals import EvaluationPlan, Goal
 from vggrepro.evaluation.image_posteriors import image_posteriors
 from vggrepro.evaluation.measuring import cache_folder, measurement, row_kind
 from vggrepro.evaluation.measuring.evaluated_net import load_classifier, posterior_score
 from vggrepro.evaluation.measuring.image_choice import source_fingerprint
-from vggrepro.evaluation.measuring.measurement import StreamCaches, measure, work_shares
+from vggrepro.evaluation.measuring.measurement import StreamCaches, measure, measure_network, work_shares
 from vggrepro.evaluation.measuring.pipeline import Execution, ImageSet
 from vggrepro.evaluation.measuring.size_order import ordered_by_size
 from vggrepro.evaluation.measuring.view_cache import ViewCache
@@ -94,6 +94,26 @@ def filled(folder, source, network, streams, *, options=RUN, on_bad="error", kee
         rows = store.read(images.indexes[~bad])
         store.close()
         return told, rows, bad, cache.notes("bad")
+
+
+def test_the_device_is_tried_before_images_are_read_and_only_where_one_is_measured(
+    images, nets, tmp_path, monkeypatch
+):
+    def fails(device):
+        raise DeviceError(f"device {device} does not work")
+
+    source, network = open_images(images / "images"), load_classifier(nets[0], MEAN)
+    told = (network, [CENTRE], ImageSet.whole(source), RUN, Alone(), "net")
+    with ViewCache(tmp_path / "whole", {}, len(source)) as cache:
+        measure_network(cache, *told)
+        monkeypatch.setattr(measurement, "require", fails)
+        measure_network(cache, *told)
+    monkeypatch.setattr(measurement, "ordered_by_size", lambda *_: pytest.fail("read"))
+    with (
+        ViewCache(tmp_path / "empty", {}, len(source)) as cache,
+        pytest.raises(DeviceError, match="device cpu does not work"),
+    ):
+        measure_network(cache, *told)
 
 
 def test_filling_measures_every_view_once(images, nets, tmp_path):

@@ -28,6 +28,7 @@ from vggrepro.evaluation.measuring.size_order import ordered_by_size
 from vggrepro.evaluation.measuring.view_batches import windows
 from vggrepro.evaluation.measuring.view_cache import BAD, PENDING, StreamCache, ViewCache
 from vggrepro.evaluation.protocols import Stream, are_posteriors, view_means
+from vggrepro.runtime.device import parse_device, require
 from vggrepro.system.progress import progress
 from vggrepro.system.quantities import size
 from vggrepro.system.ranks import Ranks
@@ -271,6 +272,7 @@ def measure_network(
             facts = {**cache.kind.facts(network), **reading.facts(), **execution.facts()}
             cache.create(stream, cache.kind.width(network), facts)
     ranks.barrier()
+    _check_device(cache, streams, images, execution)
     images = ordered_by_size(images, streams, execution.workers, ranks)
     with StreamCaches(cache, streams) as caches:
         mine = _windows_of(ranks, images, execution)
@@ -282,6 +284,15 @@ def measure_network(
         with progress(label, len(images.indexes), done, ranks) as advance:
             caches.fill(network, images, execution, ranks, advance)
     ranks.barrier()
+
+
+def _check_device(
+    cache: ViewCache, streams: Sequence[Stream], images: ImageSet, execution: Execution
+) -> None:
+    """Raise DeviceError before any image is read where one must be measured and the device does not work."""
+    with StreamCaches(cache, streams) as caches:
+        if caches.lacks(images.indexes):
+            require(parse_device(execution.device))
 
 
 def _check_room(cache: ViewCache, needed: int) -> None:

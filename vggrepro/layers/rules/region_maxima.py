@@ -10,7 +10,7 @@ import numpy as np
 
 from vggrepro.emit import FLOAT, GraphBuilder, Value
 from vggrepro.layers.rules.loss import INT64
-from vggrepro.layers.rules.regions import emit_rounded
+from vggrepro.layers.rules.regions import rounded
 
 
 def emit_maxima_gradient(
@@ -70,7 +70,7 @@ def _frame(
 def _places(g: GraphBuilder, ends: tuple[str, str], number: int, size: int, scale: float) -> tuple[str, str]:
     """Along an axis with ``size`` places: those of ``number`` cells, int64 (R, number, K), and which are in
     the cell, bool. ``ends``: the first and last pixels of regions (R, 1). As the layer, in float32."""
-    first, last = (emit_rounded(g, g.op("Mul", end, g.const(scale))) for end in ends)
+    first, last = (rounded(g, g.op("Mul", end, g.const(scale))) for end in ends)
     length = g.op("Max", g.op("Add", g.op("Sub", last, first), g.const(1)), g.const(1))
     length = g.op("Div", length, g.const(number))
     cells = np.arange(number)[None]

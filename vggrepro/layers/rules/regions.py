@@ -20,7 +20,9 @@ def region_rows(g: GraphBuilder, regions: Value) -> str:
     return regions.name if regions.rank == 2 else g.op("Reshape", regions.name, g.ints([-1, 5]))
 
 
-def emit_rounded(g: GraphBuilder, x: str) -> str:
-    """To whole numbers, half away from zero."""
-    whole = g.op("Floor", g.op("Add", g.op("Abs", x), g.const(0.5)))
-    return g.op("Mul", g.op("Sign", x), whole)
+def rounded(g: GraphBuilder, x: str) -> str:
+    """To whole numbers, half away from zero: C's round."""
+    size = g.op("Abs", x)
+    whole = g.op("Floor", size)
+    up = g.op("Cast", g.op("GreaterOrEqual", g.op("Sub", size, whole), g.const(0.5)), to=1)
+    return g.op("Mul", g.op("Sign", x), g.op("Add", whole, up))
