@@ -491,6 +491,21 @@ class LayerParameter(_Message):
     def scale_route_param(self) -> ScaleRouteParameter: ...
     @property
     def flow_warp_param(self) -> FlowWarpParameter: ...
+    def margin_inner_product_param(self) -> MarginInnerProductParameter: ...
+    @property
+    def label_specific_add_param(self) -> LabelSpecificAddParameter: ...
+    @property
+    def label_specific_rescale_param(self) -> LabelSpecificRescaleParameter: ...
+    @property
+    def label_specific_margin_param(self) -> LabelSpecificMarginParameter: ...
+    @property
+    def cosin_add_m_param(self) -> CosinAddmParameter: ...
+    @property
+    def arcface_param(self) -> ArcfaceParameter: ...
+    @property
+    def normalize_param(self) -> LengthNormalizeParameter: ...
+    @property
+    def focal_loss_param(self) -> FocalLossParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -561,6 +576,13 @@ class LayerParameter(_Message):
         correlation_param: CorrelationParameter | None = None,
         center_loss_param: CenterLossParameter | None = None, mul_param: MulParameter | None = None,
         scale_route_param: ScaleRouteParameter | None = None, flow_warp_param: FlowWarpParameter | None = None
+        margin_inner_product_param: MarginInnerProductParameter | None = None,
+        label_specific_add_param: LabelSpecificAddParameter | None = None,
+        label_specific_rescale_param: LabelSpecificRescaleParameter | None = None,
+        label_specific_margin_param: LabelSpecificMarginParameter | None = None,
+        cosin_add_m_param: CosinAddmParameter | None = None, arcface_param: ArcfaceParameter | None = None,
+        normalize_param: LengthNormalizeParameter | None = None,
+        focal_loss_param: FocalLossParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -583,6 +605,9 @@ class LayerParameter(_Message):
         "bbox_reg_param", "box_output_param", "box_group_output_param", "decode_bbox_param",
         "mergecrop_param", "eval_detection_param", "inner_distance_param", "correlation_param",
         "center_loss_param", "mul_param", "scale_route_param", "flow_warp_param"
+        "center_loss_param", "mul_param", "margin_inner_product_param", "label_specific_add_param",
+        "label_specific_rescale_param", "label_specific_margin_param", "cosin_add_m_param", "arcface_param",
+        "normalize_param", "focal_loss_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -932,13 +957,14 @@ class InnerProductParameter(_Message):
     def bias_filler(self) -> FillerParameter: ...
     axis: int
     transpose: bool
+    normalize: bool
     def __init__(self, *,
         num_output: int | None = None, bias_term: bool | None = None,
         weight_filler: FillerParameter | None = None, bias_filler: FillerParameter | None = None,
-        axis: int | None = None, transpose: bool | None = None
+        axis: int | None = None, transpose: bool | None = None, normalize: bool | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
-        "num_output", "bias_term", "weight_filler", "bias_filler", "axis", "transpose"
+        "num_output", "bias_term", "weight_filler", "bias_filler", "axis", "transpose", "normalize"
     ]) -> bool: ...
 
 class InputParameter(_Message):
@@ -2311,3 +2337,133 @@ class CenterLossParameter(_Message):
         num_output: int | None = None, center_filler: FillerParameter | None = None, axis: int | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal["num_output", "center_filler", "axis"]) -> bool: ...
+
+class MarginInnerProductParameter(_Message):
+    MarginType: EnumTypeWrapper
+    SINGLE: int
+    DOUBLE: int
+    TRIPLE: int
+    QUADRUPLE: int
+    num_output: int
+    type: int
+    @property
+    def weight_filler(self) -> FillerParameter: ...
+    axis: int
+    base: float
+    gamma: float
+    power: float
+    iteration: int
+    lambda_min: float
+    def __init__(self, *,
+        num_output: int | None = None, type: int | None = None, weight_filler: FillerParameter | None = None,
+        axis: int | None = None, base: float | None = None, gamma: float | None = None,
+        power: float | None = None, iteration: int | None = None, lambda_min: float | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "num_output", "type", "weight_filler", "axis", "base", "gamma", "power", "iteration", "lambda_min"
+    ]) -> bool: ...
+
+class LabelSpecificAddParameter(_Message):
+    bias: float
+    transform_test: bool
+    bias_base: float
+    bias_gamma: float
+    bias_power: float
+    bias_min: float
+    bias_max: float
+    iteration: int
+    def __init__(self, *,
+        bias: float | None = None, transform_test: bool | None = None, bias_base: float | None = None,
+        bias_gamma: float | None = None, bias_power: float | None = None, bias_min: float | None = None,
+        bias_max: float | None = None, iteration: int | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "bias", "transform_test", "bias_base", "bias_gamma", "bias_power", "bias_min", "bias_max", "iteration"
+    ]) -> bool: ...
+
+class LabelSpecificRescaleParameter(_Message):
+    positive_weight: float
+    negative_weight: float
+    positive_lower_bound: float
+    negative_upper_bound: float
+    rescale_test: bool
+    for_ip: bool
+    positive_weight_base: float
+    gamma: float
+    power: float
+    positive_weight_min: float
+    positive_weight_max: float
+    iteration: int
+    bias_fix: bool
+    power_on_positive: bool
+    def __init__(self, *,
+        positive_weight: float | None = None, negative_weight: float | None = None,
+        positive_lower_bound: float | None = None, negative_upper_bound: float | None = None,
+        rescale_test: bool | None = None, for_ip: bool | None = None,
+        positive_weight_base: float | None = None, gamma: float | None = None, power: float | None = None,
+        positive_weight_min: float | None = None, positive_weight_max: float | None = None,
+        iteration: int | None = None, bias_fix: bool | None = None, power_on_positive: bool | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "positive_weight", "negative_weight", "positive_lower_bound", "negative_upper_bound", "rescale_test",
+        "for_ip", "positive_weight_base", "gamma", "power", "positive_weight_min", "positive_weight_max",
+        "iteration", "bias_fix", "power_on_positive"
+    ]) -> bool: ...
+
+class LabelSpecificMarginParameter(_Message):
+    MarginType: EnumTypeWrapper
+    HARD: int
+    SOFT: int
+    margin_base: float
+    margin_max: float
+    power: float
+    gamma: float
+    iteration: int
+    reset_margin: bool
+    margin_on_test: bool
+    auto_tune: bool
+    type: int
+    def __init__(self, *,
+        margin_base: float | None = None, margin_max: float | None = None, power: float | None = None,
+        gamma: float | None = None, iteration: int | None = None, reset_margin: bool | None = None,
+        margin_on_test: bool | None = None, auto_tune: bool | None = None, type: int | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "margin_base", "margin_max", "power", "gamma", "iteration", "reset_margin", "margin_on_test",
+        "auto_tune", "type"
+    ]) -> bool: ...
+
+class LengthNormalizeParameter(_Message):
+    normalize_type: str
+    fix_gradient: bool
+    bp_norm: bool
+    def __init__(self, *,
+        normalize_type: str | None = None, fix_gradient: bool | None = None, bp_norm: bool | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal["normalize_type", "fix_gradient", "bp_norm"]) -> bool: ...
+
+class CosinAddmParameter(_Message):
+    m: float
+    transform_test: bool
+    def __init__(self, *, m: float | None = None, transform_test: bool | None = None) -> None: ...
+    def HasField(self, field_name: Literal["m", "transform_test"]) -> bool: ...
+
+class ArcfaceParameter(_Message):
+    m: float
+    def __init__(self, *, m: float | None = None) -> None: ...
+    def HasField(self, field_name: Literal["m"]) -> bool: ...
+
+class FocalLossParameter(_Message):
+    Type: EnumTypeWrapper
+    ORIGIN: int
+    LINEAR: int
+    ONEADDP: int
+    type: int
+    gamma: float
+    alpha: float
+    beta: float
+    def __init__(self, *,
+        type: int | None = None, gamma: float | None = None, alpha: float | None = None,
+        beta: float | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal["type", "gamma", "alpha", "beta"]) -> bool: ...

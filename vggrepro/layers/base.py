@@ -41,8 +41,8 @@ class ParamDef:
 
     shape: Shape
     filler: Any = field(default_factory=FillerParameter)
-    statistic: bool = False
-    """True for what the forward pass itself updates (BatchNorm): never touched by the solver."""
+    statistic: bool = False  # True for what the forward pass updates and no solver touches (BatchNorm)
+    moved: bool = False  # True for what learns, but is overwritten in TRAIN before (MarginInnerProduct)
     also_saved_as: tuple[Shape, ...] = ()  # other shapes that the blob has in weight files of some forks
 
 
