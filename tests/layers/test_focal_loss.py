@@ -54,7 +54,7 @@ def test_sure_labels_have_a_gradient() -> None:
 
 
 def test_refuses() -> None:
-    with pytest.raises(UnsupportedError, match="layer 'l': .*name the fork: zimenglan"):
+    with pytest.raises(UnsupportedError, match=r"layer 'l': .*name the fork: zimenglan"):
         focal("gamma: 2")
     for text in ("type: LINEAR alpha: 1", "type: ONEADDP alpha: 0.5"):
         with pytest.raises(UnsupportedError, match="LINEAR, and ONEADDP with alpha"):

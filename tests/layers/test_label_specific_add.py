@@ -59,5 +59,5 @@ def test_in_test_scores_stay() -> None:
 
 
 def test_a_positive_bias_is_refused() -> None:
-    with pytest.raises(UnsupportedError, match="layer 'l': .*forks differ in what a positive one does"):
+    with pytest.raises(UnsupportedError, match=r"layer 'l': .*forks differ in what a positive one does"):
         added("bias: 0.35")

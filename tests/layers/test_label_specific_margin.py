@@ -74,5 +74,5 @@ def test_the_blob_gets_no_learning_rate() -> None:
 
 def test_refuses() -> None:
     for text in ("type: SOFT", "auto_tune: true", "reset_margin: true"):
-        with pytest.raises(UnsupportedError, match="layer 'l': .*are not implemented"):
+        with pytest.raises(UnsupportedError, match=r"layer 'l': .*are not implemented"):
             margin(text)

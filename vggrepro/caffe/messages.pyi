@@ -506,6 +506,8 @@ class LayerParameter(_Message):
     def normalize_param(self) -> LengthNormalizeParameter: ...
     @property
     def focal_loss_param(self) -> FocalLossParameter: ...
+    @property
+    def multi_stage_meanfield_param(self) -> MultiStageMeanfieldParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -582,7 +584,8 @@ class LayerParameter(_Message):
         label_specific_margin_param: LabelSpecificMarginParameter | None = None,
         cosin_add_m_param: CosinAddmParameter | None = None, arcface_param: ArcfaceParameter | None = None,
         normalize_param: LengthNormalizeParameter | None = None,
-        focal_loss_param: FocalLossParameter | None = None
+        focal_loss_param: FocalLossParameter | None = None,
+        multi_stage_meanfield_param: MultiStageMeanfieldParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -607,7 +610,7 @@ class LayerParameter(_Message):
         "center_loss_param", "mul_param", "scale_route_param", "flow_warp_param"
         "center_loss_param", "mul_param", "margin_inner_product_param", "label_specific_add_param",
         "label_specific_rescale_param", "label_specific_margin_param", "cosin_add_m_param", "arcface_param",
-        "normalize_param", "focal_loss_param"
+        "normalize_param", "focal_loss_param", "multi_stage_meanfield_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -2467,3 +2470,31 @@ class FocalLossParameter(_Message):
         beta: float | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal["type", "gamma", "alpha", "beta"]) -> bool: ...
+
+class MultiStageMeanfieldParameter(_Message):
+    Mode: EnumTypeWrapper
+    POTTS: int
+    SEMI_METRIC: int
+    num_iterations: int
+    compatibility_mode: int
+    threshold: float
+    theta_alpha: float
+    theta_beta: float
+    theta_gamma: float
+    spatial_filter_weight: float
+    bilateral_filter_weight: float
+    force_cpu: bool
+    spatial_filter_weights_str: str
+    bilateral_filter_weights_str: str
+    def __init__(self, *,
+        num_iterations: int | None = None, compatibility_mode: int | None = None,
+        threshold: float | None = None, theta_alpha: float | None = None, theta_beta: float | None = None,
+        theta_gamma: float | None = None, spatial_filter_weight: float | None = None,
+        bilateral_filter_weight: float | None = None, force_cpu: bool | None = None,
+        spatial_filter_weights_str: str | None = None, bilateral_filter_weights_str: str | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "num_iterations", "compatibility_mode", "threshold", "theta_alpha", "theta_beta", "theta_gamma",
+        "spatial_filter_weight", "bilateral_filter_weight", "force_cpu", "spatial_filter_weights_str",
+        "bilateral_filter_weights_str"
+    ]) -> bool: ...

@@ -37,7 +37,7 @@ S = TypeVar("S")
 
 @dataclass(frozen=True)
 class ParamDef:
-    """A learned blob of a layer: its shape, and the ``FillerParameter`` that initialises it."""
+    """A learned blob of a layer: its shape, and its ``FillerParameter`` or the first values as a tuple."""
 
     shape: Shape
     filler: Any = field(default_factory=FillerParameter)

@@ -9,7 +9,7 @@ from vggrepro.emit import GraphBuilder
 from vggrepro.layers.rules.pass_schedule import PassSchedule
 
 SCHEDULES = {
-    PassSchedule(): lambda n: 1,
+    PassSchedule(): lambda _: 1,
     PassSchedule(1, 1000, 0.12, -1, least=5): lambda n: max(1000 / (1 + 0.12 * (n + 1)), 5),
     PassSchedule(3, 1, 0.01, 2, -1.2, 0, 0.5): lambda n: min(max((1.03 + 0.01 * n) ** 2 - 1.2, 0), 0.5),
 }
