@@ -29,10 +29,12 @@ from vggrepro.layers.base import (
     register,
 )
 from vggrepro.layers.rules.permutohedral import (
+    DOUBLE,
     Lattice,
     ReferenceLattice,
     emit_filter,
     emit_lattice,
+    emit_pixel_features,
     pixel_features,
 )
 
@@ -136,14 +138,14 @@ class MultiStageMeanfield(Layer[_Saved]):
         unary = bottoms[0]
         number, classes, height, width = unary.shape
         weights = tuple(g.op("Reshape", p.name, g.ints([classes, classes])) for p in params)
-        places = Value(g.const(pixel_features(height, width, self.gamma)), (height * width, 2))
+        places = Value(emit_pixel_features(g, height, width, self.gamma), (height * width, 2), np.float64)
         spatial = self._kernel(g, places)
         units, firsts, colours = (_columns(g, bottom) for bottom in bottoms)
         kernels, runs, tops = [], [], []
         for image in range(number):
-            wide = g.const(pixel_features(height, width, self.alpha))
-            shaded = g.op("Div", colours[image], g.const(self.beta))
-            features = Value(g.op("Concat", wide, shaded, axis=1), (height * width, 5))
+            wide = emit_pixel_features(g, height, width, self.alpha)
+            shaded = g.op("Div", g.op("Cast", colours[image], to=DOUBLE), g.const(self.beta, np.float64))
+            features = Value(g.op("Concat", wide, shaded, axis=1), (height * width, 5), np.float64)
             pair = (spatial, self._kernel(g, features))
             q, steps = firsts[image], []
             for _ in range(self.iterations):
@@ -158,7 +160,7 @@ class MultiStageMeanfield(Layer[_Saved]):
 
     def _kernel(self, g: GraphBuilder, features: Value) -> _Kernel:
         lattice = emit_lattice(g, features)
-        total = emit_filter(g, lattice, g.const(np.ones((features.shape[0], 1))))
+        total = emit_filter(g, lattice, g.op("Expand", g.const(1), g.ints([features.shape[0], 1])))
         return _Kernel(lattice, g.op("Reciprocal", g.op("Add", total, g.const(LEAST))))
 
     def _step(

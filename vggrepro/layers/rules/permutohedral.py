@@ -20,7 +20,7 @@ import numpy.typing as npt
 from vggrepro.emit import FLOAT, GraphBuilder, Value
 from vggrepro.layers.base import Array
 
-INT64 = 7
+INT64, DOUBLE = 7, 11
 BITS = 12
 """Of a quotient. With 5 features every code is below 2^63."""
 
@@ -35,14 +35,9 @@ class Lattice(NamedTuple):
     neighbours: tuple[tuple[str, str], ...]
 
 
-def elevation(d: int) -> Array:
-    """The matrix (d, d + 1) that takes features to the plane of the lattice, scaled to a deviation of 1."""
-    scale = [sqrt(2 / 3) * (d + 1) / sqrt((i + 1) * (i + 2)) for i in range(d)]
-    matrix = np.zeros((d, d + 1))
-    for i in range(d):
-        matrix[i, : i + 1] = scale[i]
-        matrix[i, i + 1] = -(i + 1) * scale[i]
-    return matrix
+def scales(d: int) -> list[float]:
+    """What features are multiplied by, so that the filter has a deviation of 1."""
+    return [sqrt(2 / 3) * (d + 1) / sqrt((i + 1) * (i + 2)) for i in range(d)]
 
 
 def gain(d: int) -> float:
@@ -50,45 +45,63 @@ def gain(d: int) -> float:
 
 
 def emit_lattice(g: GraphBuilder, features: Value) -> Lattice:
-    """The lattice of ``features`` (P, d)."""
+    """The lattice of ``features`` (P, d), float64: a vertex more or less changes what others take up, so the
+    simplices are found as exactly as in the reference."""
     points, d = features.shape
-    elevated = g.op("MatMul", features.name, g.const(elevation(d)))
-    whole = g.op("Round", g.op("Mul", elevated, g.const(1 / (d + 1))))
+    elevated = _elevated(g, features.name, d)
+    whole = g.op("Round", g.op("Mul", elevated, _double(g, 1 / (d + 1))))
     rank, whole = _ranks(g, elevated, whole, d)
-    rest = g.op("Sub", g.op("Mul", elevated, g.const(1 / (d + 1))), whole)
-    shares = _shares(g, rank, rest, d)
+    above = g.op("Sub", elevated, g.op("Mul", whole, _double(g, d + 1)))
+    shares = _shares(g, rank, g.op("Mul", above, _double(g, 1 / (d + 1))), d)
     codes = _codes(g, rank, whole, d)
     vertices, index = _numbered(g, g.op("Concat", *codes, axis=0), (d + 1) * points)
-    corners = g.ops("Split", g.op("Unsqueeze", index, g.ints([1])), outputs=d + 1, axis=0, num_outputs=d + 1)
+    corners = g.ops("Split", index, outputs=d + 1, axis=0, num_outputs=d + 1)
     return Lattice(corners, shares, _neighbours(g, vertices, d, (d + 1) * points))
+
+
+def _double(g: GraphBuilder, value: npt.ArrayLike) -> str:
+    return g.const(value, np.float64)
+
+
+def _elevated(g: GraphBuilder, features: str, d: int) -> str:
+    """The points in the plane of the lattice, (P, d + 1)."""
+    scaled = g.op("Mul", features, _double(g, scales(d)))
+    columns = [scaled] if d == 1 else list(g.ops("Split", scaled, outputs=d, axis=1, num_outputs=d))
+    total, coordinates = columns[-1], [g.op("Mul", columns[-1], _double(g, -d))]
+    for j in range(d - 1, 0, -1):
+        coordinates.insert(0, g.op("Sub", total, g.op("Mul", columns[j - 1], _double(g, j))))
+        total = g.op("Add", total, columns[j - 1])
+    return g.op("Concat", total, *coordinates, axis=1)
 
 
 def _ranks(g: GraphBuilder, elevated: str, whole: str, d: int) -> tuple[str, str]:
     """For each coordinate how many are farther above their rounded ones, (P, d + 1), and the rounded ones
     over d + 1, of a vertex that lies in the plane."""
-    above = g.op("Sub", elevated, g.op("Mul", whole, g.const(d + 1)))
+    above = g.op("Sub", elevated, g.op("Mul", whole, _double(g, d + 1)))
     row, column = g.op("Unsqueeze", above, g.ints([2])), g.op("Unsqueeze", above, g.ints([1]))
     later, earlier = np.triu(np.ones((d + 1, d + 1)), 1), np.tril(np.ones((d + 1, d + 1)), -1)
-    less = g.op("Mul", g.op("Cast", g.op("Less", row, column), to=FLOAT), g.const(later))
-    passed = g.op("Mul", g.op("Cast", g.op("Less", column, row), to=FLOAT), g.const(earlier))
-    pairs = g.op("Sub", g.op("Add", less, g.const(earlier)), passed)
+    less = g.op("Mul", g.op("Cast", g.op("Less", row, column), to=DOUBLE), _double(g, later))
+    passed = g.op("Mul", g.op("Cast", g.op("Less", column, row), to=DOUBLE), _double(g, earlier))
+    pairs = g.op("Sub", g.op("Add", less, _double(g, earlier)), passed)
     rank = g.op("ReduceSum", pairs, g.ints([2]), keepdims=0)
     rank = g.op("Add", rank, g.op("ReduceSum", whole, g.ints([1])))
-    below = g.op("Cast", g.op("Less", rank, g.const(0)), to=FLOAT)
-    beyond = g.op("Cast", g.op("GreaterOrEqual", rank, g.const(d + 1)), to=FLOAT)
+    below = g.op("Cast", g.op("Less", rank, _double(g, 0)), to=DOUBLE)
+    beyond = g.op("Cast", g.op("GreaterOrEqual", rank, _double(g, d + 1)), to=DOUBLE)
     turn = g.op("Sub", below, beyond)
-    return g.op("Add", rank, g.op("Mul", turn, g.const(d + 1))), g.op("Add", whole, turn)
+    return g.op("Add", rank, g.op("Mul", turn, _double(g, d + 1))), g.op("Add", whole, turn)
 
 
 def _shares(g: GraphBuilder, rank: str, rest: str, d: int) -> tuple[str, ...]:
-    """The barycentric coordinates: differences between neighbours in the order of ranks, (P, 1) each."""
-    own = g.op("Equal", g.op("Unsqueeze", rank, g.ints([1])), g.const(np.arange(d + 1)[:, None]))
-    picked = g.op("Where", own, g.op("Unsqueeze", rest, g.ints([1])), g.const(0))
+    """The barycentric coordinates: differences between neighbours in the order of ranks, float32 (P, 1)
+    each."""
+    own = g.op("Equal", g.op("Unsqueeze", rank, g.ints([1])), _double(g, np.arange(d + 1)[:, None]))
+    picked = g.op("Where", own, g.op("Unsqueeze", rest, g.ints([1])), _double(g, 0))
     by_rank = g.op("ReduceSum", picked, g.ints([2]), keepdims=0)  # (P, d + 1)
     falling = g.op("Gather", by_rank, g.ints(range(d, -1, -1)), axis=1)
     before = g.op("Gather", by_rank, g.ints([0, *range(d, 0, -1)]), axis=1)
-    shares = g.op("Add", g.op("Sub", falling, before), g.const([1, *[0] * d]))
-    return g.ops("Split", shares, outputs=d + 1, axis=1, num_outputs=d + 1)
+    shares = g.op("Add", g.op("Sub", falling, before), _double(g, [1, *[0] * d]))
+    rounded = g.op("Cast", shares, to=FLOAT)
+    return g.ops("Split", rounded, outputs=d + 1, axis=1, num_outputs=d + 1)
 
 
 def _powers(d: int) -> list[int]:
@@ -96,32 +109,34 @@ def _powers(d: int) -> list[int]:
 
 
 def _codes(g: GraphBuilder, rank: str, whole: str, d: int) -> list[str]:
-    """The codes of the d + 1 corners, (P) each."""
+    """The codes of the d + 1 corners, (P, 1) each."""
     ranks, wholes = (g.op("Gather", name, g.ints(range(d)), axis=1) for name in (rank, whole))
     base = _coded(g, g.op("Cast", wholes, to=INT64), d)
     codes = []
     for corner in range(d + 1):
-        back = _coded(g, g.op("Cast", g.op("Greater", ranks, g.const(d - corner)), to=INT64), d)
+        back = _coded(g, g.op("Cast", g.op("Greater", ranks, _double(g, d - corner)), to=INT64), d)
         codes.append(g.op("Add", g.op("Sub", base, back), g.ints(corner)))
     return codes
 
 
 def _coded(g: GraphBuilder, quotients: str, d: int) -> str:
-    """The codes, (P), of quotients (P, d) with the remainder 0. They are added one by one: ReduceSum of ONNX
-    Runtime rounds int64 beyond 2^53."""
+    """The codes, (P, 1), of quotients (P, d) with the remainder 0. They are added one by one: ReduceSum of
+    ONNX Runtime rounds int64 beyond 2^53."""
     columns = [quotients] if d == 1 else g.ops("Split", quotients, outputs=d, axis=1, num_outputs=d)
     terms = [g.op("Mul", column, g.ints(power)) for column, power in zip(columns, _powers(d), strict=True)]
-    return g.op("Squeeze", g.sum_in_order(terms), g.ints([1]))
+    return g.sum_in_order(terms)
 
 
 def _numbered(g: GraphBuilder, codes: str, number: int) -> tuple[str, str]:
-    """The different codes in rising order, (M), and which of them each code is, (number)."""
+    """The different codes in rising order, (M), and which of them each code is, (number, 1). The second axis
+    keeps shape inference from looking for sizes in so many numbers."""
     rising, order = g.ops("TopK", codes, g.ints([number]), outputs=2, axis=0, largest=0, sorted=1)
     later = g.op("Slice", rising, g.ints([1]), g.ints([number]))
     earlier = g.op("Slice", rising, g.ints([0]), g.ints([number - 1]))
-    new = g.op("Concat", g.const([True], np.bool_), g.op("Not", g.op("Equal", later, earlier)), axis=0)
+    new = g.op("Concat", g.const([[True]], np.bool_), g.op("Not", g.op("Equal", later, earlier)), axis=0)
     ids = g.op("Sub", g.op("CumSum", g.op("Cast", new, to=INT64), g.ints(0)), g.ints(1))
-    return g.op("Compress", rising, new, axis=0), g.op("ScatterElements", codes, order, ids, axis=0)
+    vertices = g.op("Compress", rising, g.op("Reshape", new, g.ints([-1])), axis=0)
+    return g.op("Reshape", vertices, g.ints([-1])), g.op("ScatterElements", codes, order, ids, axis=0)
 
 
 def _neighbours(g: GraphBuilder, vertices: str, d: int, most: int) -> tuple[tuple[str, str], ...]:
@@ -179,8 +194,14 @@ class ReferenceLattice:
     def __init__(self, features: Array) -> None:
         points, d = features.shape
         self.d = d
-        elevated = features @ elevation(d)
-        nearest = np.rint(elevated / (d + 1))
+        scaled = (features * scales(d)).T
+        rows = [-d * scaled[-1]]
+        total = scaled[-1].copy()
+        for j in range(d - 1, 0, -1):
+            rows.insert(0, total - j * scaled[j - 1])
+            total += scaled[j - 1]
+        elevated = np.stack([total, *rows], axis=1)
+        nearest = np.rint(elevated * (1 / (d + 1)))
         above = elevated - nearest * (d + 1)
         rank = np.argsort(np.argsort(-above, 1, kind="stable"), 1) + nearest.sum(1, keepdims=True)
         turn = (rank < 0).astype(float) - (rank > d)
@@ -220,7 +241,14 @@ class ReferenceLattice:
         return np.asarray(sum(parts) * gain(self.d))
 
 
+def emit_pixel_features(g: GraphBuilder, height: int, width: int, scale: float) -> str:
+    """Column and row of each pixel, divided by ``scale``: float64 (H * W, 2)."""
+    sides = (np.arange(width)[None, :, None] / scale, np.arange(height)[:, None, None] / scale)
+    planes = [g.op("Expand", _double(g, side), g.ints([height, width, 1])) for side in sides]
+    return g.op("Reshape", g.op("Concat", *planes, axis=2), g.ints([height * width, 2]))
+
+
 def pixel_features(height: int, width: int, scale: float) -> Array:
-    """Column and row of each pixel, divided by ``scale``: (H * W, 2)."""
+    """The same in NumPy."""
     rows, columns = np.indices((height, width))
     return np.stack([columns.reshape(-1), rows.reshape(-1)], axis=1) / scale
