@@ -508,6 +508,32 @@ class LayerParameter(_Message):
     def focal_loss_param(self) -> FocalLossParameter: ...
     @property
     def multi_stage_meanfield_param(self) -> MultiStageMeanfieldParameter: ...
+    @property
+    def pixel_shuffle_param(self) -> PixelShuffleParameter: ...
+    @property
+    def pixelshuffle_param(self) -> PixelShuffleParameter: ...
+    @property
+    def group_norm_param(self) -> GroupNormParameter: ...
+    @property
+    def layer_norm_param(self) -> LayerNormParameter: ...
+    @property
+    def maxout_param(self) -> MaxoutParameter: ...
+    @property
+    def channel_scale_param(self) -> ChannelScaleParameter: ...
+    @property
+    def wing_loss_param(self) -> WingLossParameter: ...
+    @property
+    def huber_loss_param(self) -> HuberLossParameter: ...
+    @property
+    def eltwise_accuracy_param(self) -> EltwiseAccuracyParameter: ...
+    @property
+    def ctc_param(self) -> CTCParameter: ...
+    @property
+    def ctc_decoder_param(self) -> CTCDecoderParameter: ...
+    @property
+    def st_param(self) -> SpatialTransformerParameter: ...
+    @property
+    def lp_normalization_param(self) -> LpNormalizationParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -585,7 +611,17 @@ class LayerParameter(_Message):
         cosin_add_m_param: CosinAddmParameter | None = None, arcface_param: ArcfaceParameter | None = None,
         normalize_param: LengthNormalizeParameter | None = None,
         focal_loss_param: FocalLossParameter | None = None,
-        multi_stage_meanfield_param: MultiStageMeanfieldParameter | None = None
+        multi_stage_meanfield_param: MultiStageMeanfieldParameter | None = None,
+        pixel_shuffle_param: PixelShuffleParameter | None = None,
+        pixelshuffle_param: PixelShuffleParameter | None = None,
+        group_norm_param: GroupNormParameter | None = None,
+        layer_norm_param: LayerNormParameter | None = None, maxout_param: MaxoutParameter | None = None,
+        channel_scale_param: ChannelScaleParameter | None = None,
+        wing_loss_param: WingLossParameter | None = None, huber_loss_param: HuberLossParameter | None = None,
+        eltwise_accuracy_param: EltwiseAccuracyParameter | None = None, ctc_param: CTCParameter | None = None,
+        ctc_decoder_param: CTCDecoderParameter | None = None,
+        st_param: SpatialTransformerParameter | None = None,
+        lp_normalization_param: LpNormalizationParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -610,7 +646,10 @@ class LayerParameter(_Message):
         "center_loss_param", "mul_param", "scale_route_param", "flow_warp_param"
         "center_loss_param", "mul_param", "margin_inner_product_param", "label_specific_add_param",
         "label_specific_rescale_param", "label_specific_margin_param", "cosin_add_m_param", "arcface_param",
-        "normalize_param", "focal_loss_param", "multi_stage_meanfield_param"
+        "normalize_param", "focal_loss_param", "multi_stage_meanfield_param", "pixel_shuffle_param",
+        "pixelshuffle_param", "group_norm_param", "layer_norm_param", "maxout_param", "channel_scale_param",
+        "wing_loss_param", "huber_loss_param", "eltwise_accuracy_param", "ctc_param", "ctc_decoder_param",
+        "st_param", "lp_normalization_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -2498,3 +2537,130 @@ class MultiStageMeanfieldParameter(_Message):
         "spatial_filter_weight", "bilateral_filter_weight", "force_cpu", "spatial_filter_weights_str",
         "bilateral_filter_weights_str"
     ]) -> bool: ...
+
+class PixelShuffleParameter(_Message):
+    upscale_factor: int
+    def __init__(self, *, upscale_factor: int | None = None) -> None: ...
+    def HasField(self, field_name: Literal["upscale_factor"]) -> bool: ...
+
+class GroupNormParameter(_Message):
+    eps: float
+    group_num: int
+    group: int
+    group_ratio: int
+    @property
+    def scale_filler(self) -> FillerParameter: ...
+    @property
+    def bias_filler(self) -> FillerParameter: ...
+    def __init__(self, *,
+        eps: float | None = None, group_num: int | None = None, group: int | None = None,
+        group_ratio: int | None = None, scale_filler: FillerParameter | None = None,
+        bias_filler: FillerParameter | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "eps", "group_num", "group", "group_ratio", "scale_filler", "bias_filler"
+    ]) -> bool: ...
+
+class LayerNormParameter(_Message):
+    eps: float
+    elementwise_affine: bool
+    def __init__(self, *, eps: float | None = None, elementwise_affine: bool | None = None) -> None: ...
+    def HasField(self, field_name: Literal["eps", "elementwise_affine"]) -> bool: ...
+
+class MaxoutParameter(_Message):
+    num_output: int
+    def __init__(self, *, num_output: int | None = None) -> None: ...
+    def HasField(self, field_name: Literal["num_output"]) -> bool: ...
+
+class ChannelScaleParameter(_Message):
+    do_forward: bool
+    do_backward_feature: bool
+    do_backward_scale: bool
+    global_scale: bool
+    max_global_scale: float
+    min_global_scale: float
+    init_global_scale: float
+    def __init__(self, *,
+        do_forward: bool | None = None, do_backward_feature: bool | None = None,
+        do_backward_scale: bool | None = None, global_scale: bool | None = None,
+        max_global_scale: float | None = None, min_global_scale: float | None = None,
+        init_global_scale: float | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "do_forward", "do_backward_feature", "do_backward_scale", "global_scale", "max_global_scale",
+        "min_global_scale", "init_global_scale"
+    ]) -> bool: ...
+
+class WingLossParameter(_Message):
+    w: float
+    epsilon: float
+    def __init__(self, *, w: float | None = None, epsilon: float | None = None) -> None: ...
+    def HasField(self, field_name: Literal["w", "epsilon"]) -> bool: ...
+
+class HuberLossParameter(_Message):
+    delta: float
+    def __init__(self, *, delta: float | None = None) -> None: ...
+    def HasField(self, field_name: Literal["delta"]) -> bool: ...
+
+class EltwiseAccuracyParameter(_Message):
+    top_k: int
+    ignore_label: int
+    use_label: int
+    def __init__(self, *,
+        top_k: int | None = None, ignore_label: int | None = None, use_label: int | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal["top_k", "ignore_label", "use_label"]) -> bool: ...
+
+class CTCParameter(_Message):
+    DecodeOpt: EnumTypeWrapper
+    IN_PLACE: int
+    BEST_PATH: int
+    BEAM_SEARCH: int
+    blank_index: int
+    already_softmax: bool
+    @property
+    def nct_axis(self) -> RepeatedScalar[int]: ...
+    decode: int
+    beam_width: int
+    def __init__(self, *,
+        blank_index: int | None = None, already_softmax: bool | None = None,
+        nct_axis: Iterable[int] | None = None, decode: int | None = None, beam_width: int | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "blank_index", "already_softmax", "decode", "beam_width"
+    ]) -> bool: ...
+
+class CTCDecoderParameter(_Message):
+    blank_index: int
+    ctc_merge_repeated: bool
+    def __init__(self, *, blank_index: int | None = None, ctc_merge_repeated: bool | None = None) -> None: ...
+    def HasField(self, field_name: Literal["blank_index", "ctc_merge_repeated"]) -> bool: ...
+
+class SpatialTransformerParameter(_Message):
+    transform_type: str
+    sampler_type: str
+    output_H: int
+    output_W: int
+    to_compute_dU: bool
+    theta_1_1: float
+    theta_1_2: float
+    theta_1_3: float
+    theta_2_1: float
+    theta_2_2: float
+    theta_2_3: float
+    def __init__(self, *,
+        transform_type: str | None = None, sampler_type: str | None = None, output_H: int | None = None,
+        output_W: int | None = None, to_compute_dU: bool | None = None, theta_1_1: float | None = None,
+        theta_1_2: float | None = None, theta_1_3: float | None = None, theta_2_1: float | None = None,
+        theta_2_2: float | None = None, theta_2_3: float | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "transform_type", "sampler_type", "output_H", "output_W", "to_compute_dU", "theta_1_1", "theta_1_2",
+        "theta_1_3", "theta_2_1", "theta_2_2", "theta_2_3"
+    ]) -> bool: ...
+
+class LpNormalizationParameter(_Message):
+    axis: int
+    p: int
+    def __init__(self, *, axis: int | None = None, p: int | None = None) -> None: ...
+    def HasField(self, field_name: Literal["axis", "p"]) -> bool: ...

@@ -60,7 +60,7 @@ class Normalize(Layer[_Saved]):
     def from_param(cls, param: Any, phase: int) -> AnyLayer:
         """SSD's layer has ``norm_param``, and happynear's ``normalize_param``. Without either it is not known
         whose it is."""
-        if param.HasField("normalize_param"):
+        if param.HasField("normalize_param") and not param.HasField("norm_param"):
             return LengthNormalize.from_param(param, phase)
         if not param.HasField("norm_param"):
             raise UnsupportedError(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 FORKS: dict[str, dict[str, str]] = {
     "cascade-rcnn": {"ROIAlign": "roi_pooling_param { corner_grid: true }"},
     "cuhk": {"BN": "bn_param { frozen: false }"},
+    "daerduocarey": {"SpatialTransformer": "st_param { to_compute_dU: true }"},
     "faceboxes": {"PriorBox": "prior_box_param { faceboxes: true }"},
     "happynear": {
         "Flip": "flip_param { flip_width: true flip_height: false }",
