@@ -525,6 +525,8 @@ class LayerParameter(_Message):
     @property
     def huber_loss_param(self) -> HuberLossParameter: ...
     @property
+    def largemargin_inner_product_param(self) -> MarginInnerProductParameter: ...
+    @property
     def eltwise_accuracy_param(self) -> EltwiseAccuracyParameter: ...
     @property
     def ctc_param(self) -> CTCParameter: ...
@@ -618,6 +620,7 @@ class LayerParameter(_Message):
         layer_norm_param: LayerNormParameter | None = None, maxout_param: MaxoutParameter | None = None,
         channel_scale_param: ChannelScaleParameter | None = None,
         wing_loss_param: WingLossParameter | None = None, huber_loss_param: HuberLossParameter | None = None,
+        largemargin_inner_product_param: MarginInnerProductParameter | None = None,
         eltwise_accuracy_param: EltwiseAccuracyParameter | None = None, ctc_param: CTCParameter | None = None,
         ctc_decoder_param: CTCDecoderParameter | None = None,
         st_param: SpatialTransformerParameter | None = None,
@@ -648,8 +651,8 @@ class LayerParameter(_Message):
         "label_specific_rescale_param", "label_specific_margin_param", "cosin_add_m_param", "arcface_param",
         "normalize_param", "focal_loss_param", "multi_stage_meanfield_param", "pixel_shuffle_param",
         "pixelshuffle_param", "group_norm_param", "layer_norm_param", "maxout_param", "channel_scale_param",
-        "wing_loss_param", "huber_loss_param", "eltwise_accuracy_param", "ctc_param", "ctc_decoder_param",
-        "st_param", "lp_normalization_param"
+        "wing_loss_param", "huber_loss_param", "largemargin_inner_product_param", "eltwise_accuracy_param",
+        "ctc_param", "ctc_decoder_param", "st_param", "lp_normalization_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -1230,10 +1233,15 @@ class SoftmaxParameter(_Message):
     engine: int
     axis: int
     temperature: float
+    pos_mult: float
+    pos_cid: int
     def __init__(self, *,
-        engine: int | None = None, axis: int | None = None, temperature: float | None = None
+        engine: int | None = None, axis: int | None = None, temperature: float | None = None,
+        pos_mult: float | None = None, pos_cid: int | None = None
     ) -> None: ...
-    def HasField(self, field_name: Literal["engine", "axis", "temperature"]) -> bool: ...
+    def HasField(self, field_name: Literal[
+        "engine", "axis", "temperature", "pos_mult", "pos_cid"
+    ]) -> bool: ...
 
 class SwishParameter(_Message):
     beta: float

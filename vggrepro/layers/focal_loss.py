@@ -10,44 +10,35 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, UnsupportedError
-from vggrepro.layers.base import Array, Count, Emitted, Gradients, Needed, Referenced, Shapes, register
+from vggrepro.layers.base import Array, Count, Emitted, Referenced, Shapes, register
 from vggrepro.layers.rules.allowed_labels import AllowedLabels
 from vggrepro.layers.rules.loss import (
     FLT_MIN,
     Averaging,
-    ClassIndex,
-    LossLayer,
     check_first_sizes,
     check_label_count,
     check_loss_weights,
-    check_temperature,
+    check_softmax,
     class_index,
     reference_labels,
     reference_rows,
 )
+from vggrepro.layers.rules.steep_softmax import SavedSoftmax, SteepSoftmax
 from vggrepro.layers.softmax import Softmax
 
 LEAST_REST = 1e-10
 """What 1 - p is at least where it divides."""
 
 
-class _Saved(NamedTuple):
-    prob: str
-    labels: ClassIndex
-    steepness: str
-    """For each label, what multiplies the gradient of its cross entropy."""
-    divisor: str
-
-
 @register
 @dataclass(frozen=True)
-class FocalLoss(LossLayer[_Saved]):
+class FocalLoss(SteepSoftmax):
     """Bottoms: scores (N, C, ...) and labels, one for each position. Tops: the loss (), and optionally the
     probabilities, through which no gradient enters.
 
@@ -72,7 +63,7 @@ class FocalLoss(LossLayer[_Saved]):
     @classmethod
     def from_param(cls, param: Any, phase: int) -> FocalLoss:
         check_loss_weights(param)
-        check_temperature(param)
+        check_softmax(param)
         p = param.focal_loss_param
         adds = p.type == p.ONEADDP
         if p.type == p.LINEAR or (adds and p.HasField("alpha") and p.alpha != 1):
@@ -102,7 +93,7 @@ class FocalLoss(LossLayer[_Saved]):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted[_Saved]:
+    ) -> Emitted[SavedSoftmax]:
         scores, label = bottoms
         axis = self.axis % scores.rank
         labels = class_index(g, scores, label, axis, self.averaging.ignore_label)
@@ -116,19 +107,8 @@ class FocalLoss(LossLayer[_Saved]):
         loss = g.op("Div", g.op("Neg", g.op("ReduceSum", losses, keepdims=0)), divisor)
         share = g.op("Mul", g.op("Mul", own, log), g.const(self.gamma if self.adds else -self.gamma))
         slope = g.op("Div", g.op("Mul", weight, share), g.op("Max", rest, g.const(LEAST_REST)))
-        saved = _Saved(prob, labels, g.op("Add", weight, slope), divisor)
+        saved = SavedSoftmax(prob, labels, g.op("Add", weight, slope), divisor)
         return Emitted((loss, prob) if self.gives_prob else (loss,), saved)
-
-    def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
-        self.refuse(needed, 1, "label")
-        if d_tops[0] is None or not needed.bottoms[0]:
-            return Gradients((None, None))
-        index, axis = saved.labels.index, self.axis
-        own = g.op("GatherElements", saved.prob, index, axis=axis)
-        missing = g.op("Sub", own, g.const(1))
-        difference = g.op("ScatterElements", saved.prob, index, missing, axis=axis)
-        steepness = g.op("Mul", saved.steepness, g.op("Div", d_tops[0], saved.divisor))
-        return Gradients((saved.labels.counted(g, g.op("Mul", difference, steepness)), None))
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
