@@ -536,6 +536,8 @@ class LayerParameter(_Message):
     def st_param(self) -> SpatialTransformerParameter: ...
     @property
     def lp_normalization_param(self) -> LpNormalizationParameter: ...
+    @property
+    def mask_resize_param(self) -> MaskResizeParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -624,7 +626,8 @@ class LayerParameter(_Message):
         eltwise_accuracy_param: EltwiseAccuracyParameter | None = None, ctc_param: CTCParameter | None = None,
         ctc_decoder_param: CTCDecoderParameter | None = None,
         st_param: SpatialTransformerParameter | None = None,
-        lp_normalization_param: LpNormalizationParameter | None = None
+        lp_normalization_param: LpNormalizationParameter | None = None,
+        mask_resize_param: MaskResizeParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -652,7 +655,7 @@ class LayerParameter(_Message):
         "normalize_param", "focal_loss_param", "multi_stage_meanfield_param", "pixel_shuffle_param",
         "pixelshuffle_param", "group_norm_param", "layer_norm_param", "maxout_param", "channel_scale_param",
         "wing_loss_param", "huber_loss_param", "largemargin_inner_product_param", "eltwise_accuracy_param",
-        "ctc_param", "ctc_decoder_param", "st_param", "lp_normalization_param"
+        "ctc_param", "ctc_decoder_param", "st_param", "lp_normalization_param", "mask_resize_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -2411,6 +2414,19 @@ class MarginInnerProductParameter(_Message):
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "num_output", "type", "weight_filler", "axis", "base", "gamma", "power", "iteration", "lambda_min"
+    ]) -> bool: ...
+
+class MaskResizeParameter(_Message):
+    output_height: int
+    output_width: int
+    factor_height: float
+    factor_width: float
+    def __init__(self, *,
+        output_height: int | None = None, output_width: int | None = None, factor_height: float | None = None,
+        factor_width: float | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "output_height", "output_width", "factor_height", "factor_width"
     ]) -> bool: ...
 
 class LabelSpecificAddParameter(_Message):

@@ -27,6 +27,7 @@ FORKS: dict[str, dict[str, str]] = {
     "hed": {"SigmoidCrossEntropyLoss": "loss_param { balanced: true }"},
     "inisis": {"HardSigmoid": "hardsigmoid_param { alpha: 0.2 beta: 0.5 }"},
     "junhyukoh": {"Lstm": "lstm_param { batch_size: 1 }"},
+    "mnc": {"MaskResize": "mask_resize_param { factor_height: 0 }"},
     "segnet": {"BN": "bn_param { bn_mode: LEARN }"},
     "textboxes": {"PriorBox": "prior_box_param { denser_prior_boxes: true }"},
     "zimenglan": {"FocalLoss": "focal_loss_param { alpha: 0.25 }"},
