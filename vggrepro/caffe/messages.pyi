@@ -538,6 +538,8 @@ class LayerParameter(_Message):
     def lp_normalization_param(self) -> LpNormalizationParameter: ...
     @property
     def mask_resize_param(self) -> MaskResizeParameter: ...
+    @property
+    def resize_bilinear_param(self) -> ResizeBilinearParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -627,7 +629,8 @@ class LayerParameter(_Message):
         ctc_decoder_param: CTCDecoderParameter | None = None,
         st_param: SpatialTransformerParameter | None = None,
         lp_normalization_param: LpNormalizationParameter | None = None,
-        mask_resize_param: MaskResizeParameter | None = None
+        mask_resize_param: MaskResizeParameter | None = None,
+        resize_bilinear_param: ResizeBilinearParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -655,7 +658,8 @@ class LayerParameter(_Message):
         "normalize_param", "focal_loss_param", "multi_stage_meanfield_param", "pixel_shuffle_param",
         "pixelshuffle_param", "group_norm_param", "layer_norm_param", "maxout_param", "channel_scale_param",
         "wing_loss_param", "huber_loss_param", "largemargin_inner_product_param", "eltwise_accuracy_param",
-        "ctc_param", "ctc_decoder_param", "st_param", "lp_normalization_param", "mask_resize_param"
+        "ctc_param", "ctc_decoder_param", "st_param", "lp_normalization_param", "mask_resize_param",
+        "resize_bilinear_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -2414,6 +2418,28 @@ class MarginInnerProductParameter(_Message):
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "num_output", "type", "weight_filler", "axis", "base", "gamma", "power", "iteration", "lambda_min"
+    ]) -> bool: ...
+
+class ResizeBilinearParameter(_Message):
+    data_format: str
+    align_corners: bool
+    half_pixel_centers: bool
+    pytorch_half_pixel: bool
+    output_height: int
+    output_width: int
+    output_depth: int
+    scale_height: float
+    scale_width: float
+    scale_depth: float
+    def __init__(self, *,
+        data_format: str | None = None, align_corners: bool | None = None,
+        half_pixel_centers: bool | None = None, pytorch_half_pixel: bool | None = None,
+        output_height: int | None = None, output_width: int | None = None, output_depth: int | None = None,
+        scale_height: float | None = None, scale_width: float | None = None, scale_depth: float | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "data_format", "align_corners", "half_pixel_centers", "pytorch_half_pixel", "output_height",
+        "output_width", "output_depth", "scale_height", "scale_width", "scale_depth"
     ]) -> bool: ...
 
 class MaskResizeParameter(_Message):
