@@ -491,6 +491,7 @@ class LayerParameter(_Message):
     def scale_route_param(self) -> ScaleRouteParameter: ...
     @property
     def flow_warp_param(self) -> FlowWarpParameter: ...
+    @property
     def margin_inner_product_param(self) -> MarginInnerProductParameter: ...
     @property
     def label_specific_add_param(self) -> LabelSpecificAddParameter: ...
@@ -609,7 +610,8 @@ class LayerParameter(_Message):
         inner_distance_param: InnerDistanceParameter | None = None,
         correlation_param: CorrelationParameter | None = None,
         center_loss_param: CenterLossParameter | None = None, mul_param: MulParameter | None = None,
-        scale_route_param: ScaleRouteParameter | None = None, flow_warp_param: FlowWarpParameter | None = None
+        scale_route_param: ScaleRouteParameter | None = None,
+        flow_warp_param: FlowWarpParameter | None = None,
         margin_inner_product_param: MarginInnerProductParameter | None = None,
         label_specific_add_param: LabelSpecificAddParameter | None = None,
         label_specific_rescale_param: LabelSpecificRescaleParameter | None = None,
@@ -652,13 +654,13 @@ class LayerParameter(_Message):
         "l1_loss_param", "gather_param", "detection_loss_param", "region_loss_param", "insanity_param",
         "bbox_reg_param", "box_output_param", "box_group_output_param", "decode_bbox_param",
         "mergecrop_param", "eval_detection_param", "inner_distance_param", "correlation_param",
-        "center_loss_param", "mul_param", "scale_route_param", "flow_warp_param"
-        "center_loss_param", "mul_param", "margin_inner_product_param", "label_specific_add_param",
-        "label_specific_rescale_param", "label_specific_margin_param", "cosin_add_m_param", "arcface_param",
-        "normalize_param", "focal_loss_param", "multi_stage_meanfield_param", "pixel_shuffle_param",
-        "pixelshuffle_param", "group_norm_param", "layer_norm_param", "maxout_param", "channel_scale_param",
-        "wing_loss_param", "huber_loss_param", "largemargin_inner_product_param", "eltwise_accuracy_param",
-        "ctc_param", "ctc_decoder_param", "st_param", "lp_normalization_param", "mask_resize_param",
+        "center_loss_param", "mul_param", "scale_route_param", "flow_warp_param",
+        "margin_inner_product_param", "label_specific_add_param", "label_specific_rescale_param",
+        "label_specific_margin_param", "cosin_add_m_param", "arcface_param", "normalize_param",
+        "focal_loss_param", "multi_stage_meanfield_param", "pixel_shuffle_param", "pixelshuffle_param",
+        "group_norm_param", "layer_norm_param", "maxout_param", "channel_scale_param", "wing_loss_param",
+        "huber_loss_param", "largemargin_inner_product_param", "eltwise_accuracy_param", "ctc_param",
+        "ctc_decoder_param", "st_param", "lp_normalization_param", "mask_resize_param",
         "resize_bilinear_param"
     ]) -> bool: ...
 
