@@ -87,6 +87,18 @@ def test_the_forks_gradients(kind: str, by_label: bool) -> None:
             np.testing.assert_allclose(array, wanted, rtol=1e-4, atol=1e-5)
 
 
+def test_centres_of_length_one_replace_the_learned_ones_in_train() -> None:
+    layer = inner_distance("num_output: 1 bias_term: false normalize: true", phase=TRAIN)
+    x, centres, dy = values(1, (2, 2)), np.float32([[3, 4]]), values(2, (2, 1))
+    check_forward(layer, [x], [centres])
+    moved = layer.reference([x], [centres.astype(float)], ()).next_params[0]
+    np.testing.assert_allclose(moved, [[0.6, 0.8]], rtol=1e-6)
+    assert layer.param_defs([x.shape])[0].moved
+    found = run_gradient(layer, [x], [centres], [dy])
+    for array, wanted in zip(found, slopes(x, moved, dy, None, True), strict=True):
+        np.testing.assert_allclose(array, wanted, rtol=1e-4, atol=1e-5)
+
+
 def test_refuses() -> None:
     plain = "num_output: 3 bias_term: false"
     for text, problem in (
@@ -97,8 +109,6 @@ def test_refuses() -> None:
     ):
         with pytest.raises(UnsupportedError, match=problem):
             inner_distance(text)
-    with pytest.raises(UnsupportedError, match="normalize in TRAIN"):
-        inner_distance(f"{plain} normalize: true", phase=TRAIN)
     with pytest.raises(NetError, match="must be > 0"):
         inner_distance("bias_term: false")
     with pytest.raises(ShapeError, match=r"bottom\[1\] must be centres of 12 numbers"):

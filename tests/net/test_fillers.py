@@ -78,3 +78,9 @@ def test_seeds_give_other_values_and_the_same_again(tmp_path: Path) -> None:
 def test_refused(filler: dict[str, Any], shape: tuple[int, ...], text: str) -> None:
     with pytest.raises(NetError, match=text):
         fill(shape, FillerParameter(**filler), np.random.default_rng(0))
+
+
+def test_a_tuple_is_the_values_themselves() -> None:
+    found = fill((1, 2, 2), (3.0, 0.0, 0.0, 4.0), np.random.default_rng(0))
+    assert found.tolist() == [[[3, 0], [0, 4]]]
+    assert found.dtype == np.float32

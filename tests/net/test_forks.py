@@ -41,6 +41,10 @@ def test_what_a_net_says_stays(tmp_path: Path) -> None:
     assert load_net(path, fork="segnet").layers[-1].layer.statistics == UsedStatistics.NONE
     path = written(tmp_path, "Flip", "flip_param { flip_height: true }")
     assert load_net(path, fork="happynear").layers[-1].layer.axes == (2, 3)
+    path = written(tmp_path, "Normalize", "norm_param { across_spatial: false }")
+    assert not load_net(path, fork="happynear").layers[-1].layer.across_spatial
+    path = written(tmp_path, "Normalize")
+    assert load_net(path, fork="happynear").layers[-1].layer.squares
     path = written(tmp_path, "ReLU")
     assert load_net(path, fork="segnet").message == load_net(path).message
 

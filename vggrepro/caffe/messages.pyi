@@ -505,6 +505,56 @@ class LayerParameter(_Message):
     def detection_group_accuracy_param(self) -> DetectionGroupAccuracyParameter: ...
     @property
     def frcnn_output_param(self) -> FrcnnOutputParameter: ...
+    @property
+    def margin_inner_product_param(self) -> MarginInnerProductParameter: ...
+    @property
+    def label_specific_add_param(self) -> LabelSpecificAddParameter: ...
+    @property
+    def label_specific_rescale_param(self) -> LabelSpecificRescaleParameter: ...
+    @property
+    def label_specific_margin_param(self) -> LabelSpecificMarginParameter: ...
+    @property
+    def cosin_add_m_param(self) -> CosinAddmParameter: ...
+    @property
+    def arcface_param(self) -> ArcfaceParameter: ...
+    @property
+    def normalize_param(self) -> LengthNormalizeParameter: ...
+    @property
+    def focal_loss_param(self) -> FocalLossParameter: ...
+    @property
+    def multi_stage_meanfield_param(self) -> MultiStageMeanfieldParameter: ...
+    @property
+    def pixel_shuffle_param(self) -> PixelShuffleParameter: ...
+    @property
+    def pixelshuffle_param(self) -> PixelShuffleParameter: ...
+    @property
+    def group_norm_param(self) -> GroupNormParameter: ...
+    @property
+    def layer_norm_param(self) -> LayerNormParameter: ...
+    @property
+    def maxout_param(self) -> MaxoutParameter: ...
+    @property
+    def channel_scale_param(self) -> ChannelScaleParameter: ...
+    @property
+    def wing_loss_param(self) -> WingLossParameter: ...
+    @property
+    def huber_loss_param(self) -> HuberLossParameter: ...
+    @property
+    def largemargin_inner_product_param(self) -> MarginInnerProductParameter: ...
+    @property
+    def eltwise_accuracy_param(self) -> EltwiseAccuracyParameter: ...
+    @property
+    def ctc_param(self) -> CTCParameter: ...
+    @property
+    def ctc_decoder_param(self) -> CTCDecoderParameter: ...
+    @property
+    def st_param(self) -> SpatialTransformerParameter: ...
+    @property
+    def lp_normalization_param(self) -> LpNormalizationParameter: ...
+    @property
+    def mask_resize_param(self) -> MaskResizeParameter: ...
+    @property
+    def resize_bilinear_param(self) -> ResizeBilinearParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -582,7 +632,28 @@ class LayerParameter(_Message):
         detection_accuracy_param: DetectionAccuracyParameter | None = None,
         detection_group_loss_param: DetectionGroupLossParameter | None = None,
         detection_group_accuracy_param: DetectionGroupAccuracyParameter | None = None,
-        frcnn_output_param: FrcnnOutputParameter | None = None
+        frcnn_output_param: FrcnnOutputParameter | None = None,
+        margin_inner_product_param: MarginInnerProductParameter | None = None,
+        label_specific_add_param: LabelSpecificAddParameter | None = None,
+        label_specific_rescale_param: LabelSpecificRescaleParameter | None = None,
+        label_specific_margin_param: LabelSpecificMarginParameter | None = None,
+        cosin_add_m_param: CosinAddmParameter | None = None, arcface_param: ArcfaceParameter | None = None,
+        normalize_param: LengthNormalizeParameter | None = None,
+        focal_loss_param: FocalLossParameter | None = None,
+        multi_stage_meanfield_param: MultiStageMeanfieldParameter | None = None,
+        pixel_shuffle_param: PixelShuffleParameter | None = None,
+        pixelshuffle_param: PixelShuffleParameter | None = None,
+        group_norm_param: GroupNormParameter | None = None,
+        layer_norm_param: LayerNormParameter | None = None, maxout_param: MaxoutParameter | None = None,
+        channel_scale_param: ChannelScaleParameter | None = None,
+        wing_loss_param: WingLossParameter | None = None, huber_loss_param: HuberLossParameter | None = None,
+        largemargin_inner_product_param: MarginInnerProductParameter | None = None,
+        eltwise_accuracy_param: EltwiseAccuracyParameter | None = None, ctc_param: CTCParameter | None = None,
+        ctc_decoder_param: CTCDecoderParameter | None = None,
+        st_param: SpatialTransformerParameter | None = None,
+        lp_normalization_param: LpNormalizationParameter | None = None,
+        mask_resize_param: MaskResizeParameter | None = None,
+        resize_bilinear_param: ResizeBilinearParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -606,7 +677,14 @@ class LayerParameter(_Message):
         "mergecrop_param", "eval_detection_param", "inner_distance_param", "correlation_param",
         "center_loss_param", "mul_param", "scale_route_param", "flow_warp_param", "annotated_data_param",
         "rcnn_config_param", "proposal_target_param", "detection_accuracy_param",
-        "detection_group_loss_param", "detection_group_accuracy_param", "frcnn_output_param"
+        "detection_group_loss_param", "detection_group_accuracy_param", "frcnn_output_param",
+        "margin_inner_product_param", "label_specific_add_param", "label_specific_rescale_param",
+        "label_specific_margin_param", "cosin_add_m_param", "arcface_param", "normalize_param",
+        "focal_loss_param", "multi_stage_meanfield_param", "pixel_shuffle_param", "pixelshuffle_param",
+        "group_norm_param", "layer_norm_param", "maxout_param", "channel_scale_param", "wing_loss_param",
+        "huber_loss_param", "largemargin_inner_product_param", "eltwise_accuracy_param", "ctc_param",
+        "ctc_decoder_param", "st_param", "lp_normalization_param", "mask_resize_param",
+        "resize_bilinear_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -959,13 +1037,14 @@ class InnerProductParameter(_Message):
     def bias_filler(self) -> FillerParameter: ...
     axis: int
     transpose: bool
+    normalize: bool
     def __init__(self, *,
         num_output: int | None = None, bias_term: bool | None = None,
         weight_filler: FillerParameter | None = None, bias_filler: FillerParameter | None = None,
-        axis: int | None = None, transpose: bool | None = None
+        axis: int | None = None, transpose: bool | None = None, normalize: bool | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
-        "num_output", "bias_term", "weight_filler", "bias_filler", "axis", "transpose"
+        "num_output", "bias_term", "weight_filler", "bias_filler", "axis", "transpose", "normalize"
     ]) -> bool: ...
 
 class InputParameter(_Message):
@@ -1189,10 +1268,15 @@ class SoftmaxParameter(_Message):
     engine: int
     axis: int
     temperature: float
+    pos_mult: float
+    pos_cid: int
     def __init__(self, *,
-        engine: int | None = None, axis: int | None = None, temperature: float | None = None
+        engine: int | None = None, axis: int | None = None, temperature: float | None = None,
+        pos_mult: float | None = None, pos_cid: int | None = None
     ) -> None: ...
-    def HasField(self, field_name: Literal["engine", "axis", "temperature"]) -> bool: ...
+    def HasField(self, field_name: Literal[
+        "engine", "axis", "temperature", "pos_mult", "pos_cid"
+    ]) -> bool: ...
 
 class SwishParameter(_Message):
     beta: float
@@ -2617,3 +2701,323 @@ class CenterLossParameter(_Message):
         num_output: int | None = None, center_filler: FillerParameter | None = None, axis: int | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal["num_output", "center_filler", "axis"]) -> bool: ...
+
+class MarginInnerProductParameter(_Message):
+    MarginType: EnumTypeWrapper
+    SINGLE: int
+    DOUBLE: int
+    TRIPLE: int
+    QUADRUPLE: int
+    num_output: int
+    type: int
+    @property
+    def weight_filler(self) -> FillerParameter: ...
+    axis: int
+    base: float
+    gamma: float
+    power: float
+    iteration: int
+    lambda_min: float
+    def __init__(self, *,
+        num_output: int | None = None, type: int | None = None, weight_filler: FillerParameter | None = None,
+        axis: int | None = None, base: float | None = None, gamma: float | None = None,
+        power: float | None = None, iteration: int | None = None, lambda_min: float | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "num_output", "type", "weight_filler", "axis", "base", "gamma", "power", "iteration", "lambda_min"
+    ]) -> bool: ...
+
+class ResizeBilinearParameter(_Message):
+    data_format: str
+    align_corners: bool
+    half_pixel_centers: bool
+    pytorch_half_pixel: bool
+    output_height: int
+    output_width: int
+    output_depth: int
+    scale_height: float
+    scale_width: float
+    scale_depth: float
+    def __init__(self, *,
+        data_format: str | None = None, align_corners: bool | None = None,
+        half_pixel_centers: bool | None = None, pytorch_half_pixel: bool | None = None,
+        output_height: int | None = None, output_width: int | None = None, output_depth: int | None = None,
+        scale_height: float | None = None, scale_width: float | None = None, scale_depth: float | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "data_format", "align_corners", "half_pixel_centers", "pytorch_half_pixel", "output_height",
+        "output_width", "output_depth", "scale_height", "scale_width", "scale_depth"
+    ]) -> bool: ...
+
+class MaskResizeParameter(_Message):
+    output_height: int
+    output_width: int
+    factor_height: float
+    factor_width: float
+    def __init__(self, *,
+        output_height: int | None = None, output_width: int | None = None, factor_height: float | None = None,
+        factor_width: float | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "output_height", "output_width", "factor_height", "factor_width"
+    ]) -> bool: ...
+
+class LabelSpecificAddParameter(_Message):
+    bias: float
+    transform_test: bool
+    bias_base: float
+    bias_gamma: float
+    bias_power: float
+    bias_min: float
+    bias_max: float
+    iteration: int
+    def __init__(self, *,
+        bias: float | None = None, transform_test: bool | None = None, bias_base: float | None = None,
+        bias_gamma: float | None = None, bias_power: float | None = None, bias_min: float | None = None,
+        bias_max: float | None = None, iteration: int | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "bias", "transform_test", "bias_base", "bias_gamma", "bias_power", "bias_min", "bias_max", "iteration"
+    ]) -> bool: ...
+
+class LabelSpecificRescaleParameter(_Message):
+    positive_weight: float
+    negative_weight: float
+    positive_lower_bound: float
+    negative_upper_bound: float
+    rescale_test: bool
+    for_ip: bool
+    positive_weight_base: float
+    gamma: float
+    power: float
+    positive_weight_min: float
+    positive_weight_max: float
+    iteration: int
+    bias_fix: bool
+    power_on_positive: bool
+    def __init__(self, *,
+        positive_weight: float | None = None, negative_weight: float | None = None,
+        positive_lower_bound: float | None = None, negative_upper_bound: float | None = None,
+        rescale_test: bool | None = None, for_ip: bool | None = None,
+        positive_weight_base: float | None = None, gamma: float | None = None, power: float | None = None,
+        positive_weight_min: float | None = None, positive_weight_max: float | None = None,
+        iteration: int | None = None, bias_fix: bool | None = None, power_on_positive: bool | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "positive_weight", "negative_weight", "positive_lower_bound", "negative_upper_bound", "rescale_test",
+        "for_ip", "positive_weight_base", "gamma", "power", "positive_weight_min", "positive_weight_max",
+        "iteration", "bias_fix", "power_on_positive"
+    ]) -> bool: ...
+
+class LabelSpecificMarginParameter(_Message):
+    MarginType: EnumTypeWrapper
+    HARD: int
+    SOFT: int
+    margin_base: float
+    margin_max: float
+    power: float
+    gamma: float
+    iteration: int
+    reset_margin: bool
+    margin_on_test: bool
+    auto_tune: bool
+    type: int
+    def __init__(self, *,
+        margin_base: float | None = None, margin_max: float | None = None, power: float | None = None,
+        gamma: float | None = None, iteration: int | None = None, reset_margin: bool | None = None,
+        margin_on_test: bool | None = None, auto_tune: bool | None = None, type: int | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "margin_base", "margin_max", "power", "gamma", "iteration", "reset_margin", "margin_on_test",
+        "auto_tune", "type"
+    ]) -> bool: ...
+
+class LengthNormalizeParameter(_Message):
+    normalize_type: str
+    fix_gradient: bool
+    bp_norm: bool
+    def __init__(self, *,
+        normalize_type: str | None = None, fix_gradient: bool | None = None, bp_norm: bool | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal["normalize_type", "fix_gradient", "bp_norm"]) -> bool: ...
+
+class CosinAddmParameter(_Message):
+    m: float
+    transform_test: bool
+    def __init__(self, *, m: float | None = None, transform_test: bool | None = None) -> None: ...
+    def HasField(self, field_name: Literal["m", "transform_test"]) -> bool: ...
+
+class ArcfaceParameter(_Message):
+    m: float
+    def __init__(self, *, m: float | None = None) -> None: ...
+    def HasField(self, field_name: Literal["m"]) -> bool: ...
+
+class FocalLossParameter(_Message):
+    Type: EnumTypeWrapper
+    ORIGIN: int
+    LINEAR: int
+    ONEADDP: int
+    type: int
+    gamma: float
+    alpha: float
+    beta: float
+    def __init__(self, *,
+        type: int | None = None, gamma: float | None = None, alpha: float | None = None,
+        beta: float | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal["type", "gamma", "alpha", "beta"]) -> bool: ...
+
+class MultiStageMeanfieldParameter(_Message):
+    Mode: EnumTypeWrapper
+    POTTS: int
+    SEMI_METRIC: int
+    num_iterations: int
+    compatibility_mode: int
+    threshold: float
+    theta_alpha: float
+    theta_beta: float
+    theta_gamma: float
+    spatial_filter_weight: float
+    bilateral_filter_weight: float
+    force_cpu: bool
+    spatial_filter_weights_str: str
+    bilateral_filter_weights_str: str
+    def __init__(self, *,
+        num_iterations: int | None = None, compatibility_mode: int | None = None,
+        threshold: float | None = None, theta_alpha: float | None = None, theta_beta: float | None = None,
+        theta_gamma: float | None = None, spatial_filter_weight: float | None = None,
+        bilateral_filter_weight: float | None = None, force_cpu: bool | None = None,
+        spatial_filter_weights_str: str | None = None, bilateral_filter_weights_str: str | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "num_iterations", "compatibility_mode", "threshold", "theta_alpha", "theta_beta", "theta_gamma",
+        "spatial_filter_weight", "bilateral_filter_weight", "force_cpu", "spatial_filter_weights_str",
+        "bilateral_filter_weights_str"
+    ]) -> bool: ...
+
+class PixelShuffleParameter(_Message):
+    upscale_factor: int
+    def __init__(self, *, upscale_factor: int | None = None) -> None: ...
+    def HasField(self, field_name: Literal["upscale_factor"]) -> bool: ...
+
+class GroupNormParameter(_Message):
+    eps: float
+    group_num: int
+    group: int
+    group_ratio: int
+    @property
+    def scale_filler(self) -> FillerParameter: ...
+    @property
+    def bias_filler(self) -> FillerParameter: ...
+    def __init__(self, *,
+        eps: float | None = None, group_num: int | None = None, group: int | None = None,
+        group_ratio: int | None = None, scale_filler: FillerParameter | None = None,
+        bias_filler: FillerParameter | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "eps", "group_num", "group", "group_ratio", "scale_filler", "bias_filler"
+    ]) -> bool: ...
+
+class LayerNormParameter(_Message):
+    eps: float
+    elementwise_affine: bool
+    def __init__(self, *, eps: float | None = None, elementwise_affine: bool | None = None) -> None: ...
+    def HasField(self, field_name: Literal["eps", "elementwise_affine"]) -> bool: ...
+
+class MaxoutParameter(_Message):
+    num_output: int
+    def __init__(self, *, num_output: int | None = None) -> None: ...
+    def HasField(self, field_name: Literal["num_output"]) -> bool: ...
+
+class ChannelScaleParameter(_Message):
+    do_forward: bool
+    do_backward_feature: bool
+    do_backward_scale: bool
+    global_scale: bool
+    max_global_scale: float
+    min_global_scale: float
+    init_global_scale: float
+    def __init__(self, *,
+        do_forward: bool | None = None, do_backward_feature: bool | None = None,
+        do_backward_scale: bool | None = None, global_scale: bool | None = None,
+        max_global_scale: float | None = None, min_global_scale: float | None = None,
+        init_global_scale: float | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "do_forward", "do_backward_feature", "do_backward_scale", "global_scale", "max_global_scale",
+        "min_global_scale", "init_global_scale"
+    ]) -> bool: ...
+
+class WingLossParameter(_Message):
+    w: float
+    epsilon: float
+    def __init__(self, *, w: float | None = None, epsilon: float | None = None) -> None: ...
+    def HasField(self, field_name: Literal["w", "epsilon"]) -> bool: ...
+
+class HuberLossParameter(_Message):
+    delta: float
+    def __init__(self, *, delta: float | None = None) -> None: ...
+    def HasField(self, field_name: Literal["delta"]) -> bool: ...
+
+class EltwiseAccuracyParameter(_Message):
+    top_k: int
+    ignore_label: int
+    use_label: int
+    def __init__(self, *,
+        top_k: int | None = None, ignore_label: int | None = None, use_label: int | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal["top_k", "ignore_label", "use_label"]) -> bool: ...
+
+class CTCParameter(_Message):
+    DecodeOpt: EnumTypeWrapper
+    IN_PLACE: int
+    BEST_PATH: int
+    BEAM_SEARCH: int
+    blank_index: int
+    already_softmax: bool
+    @property
+    def nct_axis(self) -> RepeatedScalar[int]: ...
+    decode: int
+    beam_width: int
+    def __init__(self, *,
+        blank_index: int | None = None, already_softmax: bool | None = None,
+        nct_axis: Iterable[int] | None = None, decode: int | None = None, beam_width: int | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "blank_index", "already_softmax", "decode", "beam_width"
+    ]) -> bool: ...
+
+class CTCDecoderParameter(_Message):
+    blank_index: int
+    ctc_merge_repeated: bool
+    def __init__(self, *, blank_index: int | None = None, ctc_merge_repeated: bool | None = None) -> None: ...
+    def HasField(self, field_name: Literal["blank_index", "ctc_merge_repeated"]) -> bool: ...
+
+class SpatialTransformerParameter(_Message):
+    transform_type: str
+    sampler_type: str
+    output_H: int
+    output_W: int
+    to_compute_dU: bool
+    theta_1_1: float
+    theta_1_2: float
+    theta_1_3: float
+    theta_2_1: float
+    theta_2_2: float
+    theta_2_3: float
+    def __init__(self, *,
+        transform_type: str | None = None, sampler_type: str | None = None, output_H: int | None = None,
+        output_W: int | None = None, to_compute_dU: bool | None = None, theta_1_1: float | None = None,
+        theta_1_2: float | None = None, theta_1_3: float | None = None, theta_2_1: float | None = None,
+        theta_2_2: float | None = None, theta_2_3: float | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "transform_type", "sampler_type", "output_H", "output_W", "to_compute_dU", "theta_1_1", "theta_1_2",
+        "theta_1_3", "theta_2_1", "theta_2_2", "theta_2_3"
+    ]) -> bool: ...
+
+class LpNormalizationParameter(_Message):
+    axis: int
+    p: int
+    def __init__(self, *, axis: int | None = None, p: int | None = None) -> None: ...
+    def HasField(self, field_name: Literal["axis", "p"]) -> bool: ...

@@ -38,12 +38,12 @@ S = TypeVar("S")
 
 @dataclass(frozen=True)
 class ParamDef:
-    """A learned blob of a layer: its shape, and the ``FillerParameter`` that initialises it."""
+    """A learned blob of a layer: its shape, and its ``FillerParameter`` or the first values as a tuple."""
 
     shape: Shape
     filler: Any = field(default_factory=FillerParameter)
-    statistic: bool = False
-    """True for what the forward pass itself updates (BatchNorm): never touched by the solver."""
+    statistic: bool = False  # True for what the forward pass updates and no solver touches (BatchNorm)
+    moved: bool = False  # True for what learns, but is overwritten in TRAIN before (MarginInnerProduct)
     also_saved_as: tuple[Shape, ...] = ()  # other shapes that the blob has in weight files of some forks
 
 

@@ -31,7 +31,7 @@ from vggrepro.layers.rules.loss import (
     check_first_sizes,
     check_label_count,
     check_loss_weights,
-    check_temperature,
+    check_softmax,
     class_index,
     reference_labels,
     reference_rows,
@@ -70,7 +70,7 @@ class InfogainLoss(LossLayer[_Saved]):
     @classmethod
     def from_param(cls, param: Any, phase: int) -> InfogainLoss:
         check_loss_weights(param)
-        check_temperature(param)
+        check_softmax(param)
         if param.loss_param.HasField("normalize"):
             raise NetError('normalize is deprecated. use "normalization"')
         return cls(

@@ -32,9 +32,7 @@ from vggrepro.layers.base import (
 from vggrepro.layers.rules.allowed_labels import AllowedLabels
 from vggrepro.layers.rules.axes import canonical_axis
 from vggrepro.layers.rules.loss import FLOAT, INT64
-
-NORM_EPSILON = 1e-6
-"""Added to a centre's squared length before it is divided by its length."""
+from vggrepro.layers.rules.unit_rows import HAPPYNEAR_EPSILON, emit_unit_rows, unit_rows
 
 
 class _Saved(NamedTuple):
@@ -52,12 +50,12 @@ class InnerDistance(Layer[_Saved]):
     (N, ...) of K numbers, else they are learned, (num_output, K); with ``update_center_only`` M labels too.
     Top (leading axes..., N): the sum of the squares (L2) or of the absolute values (L1) of the differences.
 
-    With ``normalize``, learned centres are divided by their lengths. With ``update_center_only`` a centre's
-    gradient is that of the vectors with its label alone.
+    With ``normalize``, learned centres are divided by their lengths, in TRAIN for good. With
+    ``update_center_only`` a centre's gradient is that of the vectors with its label alone.
 
     L1's gradient is the fork's: of a difference above 0 it is the top's, below 0 it is -1, whatever the
-    top's. In TRAIN, ``normalize`` is refused: the fork overwrites the centres. An older version of the layer
-    has a bias; a net with learned centres must say that it has none, ``bias_term: false``.
+    top's. An older version of the layer has a bias; a net with learned centres must say that it has none,
+    ``bias_term: false``.
     """
 
     type = "InnerDistance"
@@ -69,6 +67,7 @@ class InnerDistance(Layer[_Saved]):
     squares: bool = True
     normalize: bool = False
     by_label: bool = False
+    train: bool = False
     weight_filler: Any = field(default_factory=FillerParameter)
 
     @classmethod
@@ -83,10 +82,6 @@ class InnerDistance(Layer[_Saved]):
             raise UnsupportedError(
                 "inner_distance_param: only transpose: false and bias_term: false are implemented"
             )
-        if p.normalize and not given and phase == TRAIN:
-            raise UnsupportedError(
-                "inner_distance_param: normalize in TRAIN, where the fork overwrites the centres"
-            )
         if p.update_center_only != (len(param.bottom) == 3):
             raise UnsupportedError(
                 "inner_distance_param: update_center_only takes centres and labels as bottoms"
@@ -99,6 +94,7 @@ class InnerDistance(Layer[_Saved]):
             p.distance_type == "L2",
             p.normalize and not given,
             p.update_center_only,
+            phase == TRAIN,
             p.weight_filler,
         )
 
@@ -129,7 +125,12 @@ class InnerDistance(Layer[_Saved]):
     def param_defs(self, bottoms: Shapes) -> tuple[ParamDef, ...]:
         if len(bottoms) > 1:
             return ()
-        return (ParamDef((self.num_output, self._inputs(bottoms[0])), self.weight_filler),)
+        shape = (self.num_output, self._inputs(bottoms[0]))
+        return (ParamDef(shape, self.weight_filler, moved=self._moves),)
+
+    @property
+    def _moves(self) -> bool:
+        return self.normalize and self.train
 
     def reach(self, bottom: Shape) -> Reach | None:
         return None
@@ -146,8 +147,7 @@ class InnerDistance(Layer[_Saved]):
             g.op("Reshape", v.name, g.ints([-1, inputs])) for v in (x, [*bottoms[1:2], *params][0])
         )
         if self.normalize:
-            squared = g.op("Add", g.op("ReduceSumSquare", centres, g.ints([1])), g.const(NORM_EPSILON))
-            centres = g.op("Div", centres, g.op("Sqrt", squared))
+            centres = emit_unit_rows(g, centres, HAPPYNEAR_EPSILON)
         if self.squares:
             y = self._squared(g, rows, centres)
         else:
@@ -155,7 +155,7 @@ class InnerDistance(Layer[_Saved]):
         if axis != 1:
             sizes = g.op("Concat", g.op("Shape", x.name, end=axis), g.op("Shape", centres, end=1), axis=0)
             y = g.op("Reshape", y, sizes)
-        return Emitted((y,), _Saved(tuple(bottoms), rows, centres))
+        return Emitted((y,), _Saved(tuple(bottoms), rows, centres), {0: centres} if self._moves else {})
 
     def _squared(self, g: GraphBuilder, rows: str, centres: str) -> str:
         """``|x|^2 + |c|^2 - 2 x c``, (M, N): without a tensor of M x N x K numbers."""
@@ -219,7 +219,7 @@ class InnerDistance(Layer[_Saved]):
         (shape,) = self.out_shapes([b.shape for b in bottoms])
         rows, centres = (v.reshape(-1, self._inputs(x.shape)) for v in (x, [*bottoms[1:2], *params][0]))
         if self.normalize:
-            centres = centres / np.sqrt((centres**2).sum(1, keepdims=True) + NORM_EPSILON)
+            centres = unit_rows(centres, HAPPYNEAR_EPSILON)
         difference = rows[:, None] - centres
         distance = (difference**2 if self.squares else np.abs(difference)).sum(2)
-        return Referenced((distance.reshape(shape),))
+        return Referenced((distance.reshape(shape),), {0: centres} if self._moves else {})

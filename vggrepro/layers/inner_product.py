@@ -11,6 +11,7 @@ from vggrepro.caffe.messages import FillerParameter, LayerParameter, ParamSpec
 from vggrepro.emit import Dims, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, UnsupportedError
 from vggrepro.layers.base import (
+    AnyLayer,
     Array,
     Emitted,
     Gradients,
@@ -25,6 +26,7 @@ from vggrepro.layers.convolution import Convolution
 from vggrepro.layers.rules.axes import canonical_axis
 from vggrepro.layers.rules.product import ProductLayer
 from vggrepro.layers.rules.window import WindowParam
+from vggrepro.layers.unit_inner_product import UnitInnerProduct
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,11 @@ class InnerProduct(ProductLayer[_Saved]):
     bias_filler: Any = field(default_factory=FillerParameter)
 
     @classmethod
-    def from_param(cls, param: Any, phase: int) -> InnerProduct:
+    def from_param(cls, param: Any, phase: int) -> AnyLayer:
+        """happynear's layer, where its field is set."""
         p = param.inner_product_param
+        if p.normalize:
+            return UnitInnerProduct.from_param(param, phase)
         if p.num_output == 0:
             raise NetError("num_output 0: must be > 0")
         return cls(p.num_output, p.bias_term, p.axis, p.transpose, p.weight_filler, p.bias_filler)

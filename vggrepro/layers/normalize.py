@@ -1,6 +1,7 @@
 """Normalize: vectors brought to length 1, then scaled (SSD's Normalize layer; not from BVLC Caffe).
 
-Source: weiliu89/caffe, branch ssd, field ``norm_param``. Other forks have other layers of this name.
+Source: weiliu89/caffe, branch ssd, field ``norm_param``. Other forks have other layers of this name; of these
+happynear's (:mod:`vggrepro.layers.length_normalize`), which has the field ``normalize_param``, is known.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from vggrepro.caffe.messages import FillerParameter
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import ShapeError, UnsupportedError
 from vggrepro.layers.base import (
+    AnyLayer,
     Array,
     Emitted,
     Gradients,
@@ -26,6 +28,7 @@ from vggrepro.layers.base import (
     Shapes,
     register,
 )
+from vggrepro.layers.length_normalize import LengthNormalize
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Normalize(Layer[_Saved]):
     """
 
     type = "Normalize"
-    origin = "SSD"
+    origin = "SSD; happynear"
 
     across_spatial: bool = True
     channel_shared: bool = True
@@ -54,10 +57,16 @@ class Normalize(Layer[_Saved]):
     filler: Any = field(default_factory=lambda: FillerParameter(type="constant", value=1))
 
     @classmethod
-    def from_param(cls, param: Any, phase: int) -> Normalize:
-        """A layer without ``norm_param`` is another fork's, with other rules."""
+    def from_param(cls, param: Any, phase: int) -> AnyLayer:
+        """SSD's layer has ``norm_param``, and happynear's ``normalize_param``. Without either it is not known
+        whose it is."""
+        if param.HasField("normalize_param") and not param.HasField("norm_param"):
+            return LengthNormalize.from_param(param, phase)
         if not param.HasField("norm_param"):
-            raise UnsupportedError("Normalize without norm_param: only SSD's is implemented")
+            raise UnsupportedError(
+                "Normalize without norm_param (SSD's) and normalize_param (happynear's):"
+                " name the fork: happynear"
+            )
         p = param.norm_param
         given = {"filler": p.scale_filler} if p.HasField("scale_filler") else {}
         return cls(p.across_spatial, p.channel_shared, p.eps, **given)

@@ -31,7 +31,7 @@ from vggrepro.layers.rules.loss import (
     check_first_sizes,
     check_label_count,
     check_loss_weights,
-    check_temperature,
+    check_softmax,
     class_index,
     reference_labels,
     reference_rows,
@@ -76,7 +76,7 @@ class SoftmaxWithLoss(LossLayer[SoftmaxSaved]):
     @classmethod
     def from_param(cls, param: Any, phase: int) -> SoftmaxWithLoss:
         check_loss_weights(param)
-        check_temperature(param)
+        check_softmax(param)
         return cls(
             axis=param.softmax_param.axis,
             averaging=Averaging.from_param(param.loss_param, weighted=True),

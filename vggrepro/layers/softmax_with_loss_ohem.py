@@ -18,7 +18,7 @@ from vggrepro.layers.rules.loss import (
     FLT_MIN,
     Averaging,
     check_loss_weights,
-    check_temperature,
+    check_softmax,
     reference_labels,
     reference_rows,
     shaped_like,
@@ -42,7 +42,7 @@ class SoftmaxWithLossOHEM(SoftmaxWithLoss):
     @classmethod
     def from_param(cls, param: Any, phase: int) -> SoftmaxWithLossOHEM:
         check_loss_weights(param)
-        check_temperature(param)
+        check_softmax(param)
         return cls(
             axis=param.softmax_param.axis,
             averaging=Averaging.from_param(param.loss_param),

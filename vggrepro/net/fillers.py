@@ -16,11 +16,14 @@ Values = npt.NDArray[Any]
 
 
 def fill(shape: Shape, filler: Any, rng: np.random.Generator) -> npt.NDArray[np.float32]:
-    """Values for a parameter of ``shape``, float32, as Caffe's filler of ``filler.type`` draws them.
+    """Values for a parameter of ``shape``, float32, as Caffe's filler of ``filler.type`` draws them. A tuple
+    is the values themselves.
 
-    Raises NetError for an unknown filler, for ``sparse`` where Caffe has none, and for numbers or
-    shapes that a filler does not accept.
+    Raises NetError for an unknown filler, for ``sparse`` where Caffe has none, and for numbers or shapes that
+    a filler does not accept.
     """
+    if isinstance(filler, tuple):
+        return np.array(filler, np.float32).reshape(shape)
     if filler.type not in _FILLERS:
         raise NetError(f"Unknown filler name: {filler.type}")
     if filler.sparse != -1 and filler.type != "gaussian":

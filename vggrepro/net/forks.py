@@ -17,11 +17,17 @@ if TYPE_CHECKING:
 FORKS: dict[str, dict[str, str]] = {
     "cascade-rcnn": {"ROIAlign": "roi_pooling_param { corner_grid: true }"},
     "cuhk": {"BN": "bn_param { frozen: false }"},
+    "daerduocarey": {"SpatialTransformer": "st_param { to_compute_dU: true }"},
     "faceboxes": {"PriorBox": "prior_box_param { faceboxes: true }"},
-    "happynear": {"Flip": "flip_param { flip_width: true flip_height: false }"},
+    "happynear": {
+        "Flip": "flip_param { flip_width: true flip_height: false }",
+        "FocalLoss": "focal_loss_param { alpha: 1 }",
+        "Normalize": 'normalize_param { normalize_type: "L2" }',
+    },
     "hed": {"SigmoidCrossEntropyLoss": "loss_param { balanced: true }"},
     "inisis": {"HardSigmoid": "hardsigmoid_param { alpha: 0.2 beta: 0.5 }"},
     "junhyukoh": {"Lstm": "lstm_param { batch_size: 1 }"},
+    "mnc": {"MaskResize": "mask_resize_param { factor_height: 0 }"},
     "r-fcn": {
         "Python": "rcnn_config_param { bg_thresh_lo: 0.1 rpn_pre_nms_top_n: 6000 rpn_post_nms_top_n: 300 }"
     },
@@ -30,6 +36,7 @@ FORKS: dict[str, dict[str, str]] = {
     },
     "segnet": {"BN": "bn_param { bn_mode: LEARN }"},
     "textboxes": {"PriorBox": "prior_box_param { denser_prior_boxes: true }"},
+    "zimenglan": {"FocalLoss": "focal_loss_param { alpha: 0.25 }"},
 }
 """By the name of a fork: types of layers, and the inside of a layer whose fields are the fork's own rules."""
 

@@ -1,4 +1,4 @@
-"""What the forward pass itself moves in training: BatchNorm's running statistics."""
+"""What the forward pass itself moves in training: BatchNorm's running statistics, weights of fixed length."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class MovedStatistics:
     """
 
     def __init__(self, net: Net, arrays: SolverArrays, device: Device, threads: int) -> None:
-        self._owners = {use.key: use.owner for use in net.param_uses if use.definition.statistic}
+        moved = [use for use in net.param_uses if use.definition.statistic or use.definition.moved]
+        self._owners = {use.key: use.owner for use in moved}
         self._shapes = {use.key: use.definition.shape for use in net.param_uses}
         self._arrays, self._device, self._threads = arrays, device, threads
         self._layout = Layout({owner: self._shapes[owner] for owner in self._owners.values()})

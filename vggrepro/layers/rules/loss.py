@@ -143,11 +143,14 @@ def check_loss_weights(param: Any) -> None:
         )
 
 
-def check_temperature(param: Any) -> None:
+def check_softmax(param: Any, *, weighted: bool = False) -> None:
     """Raises UnsupportedError for a temperature of a loss's softmax: forks do not agree whether backward
-    divides by it too."""
-    if param.softmax_param.temperature not in (0, 1):
+    divides by it too; and for the weight of a class, unless the layer is ``weighted``."""
+    p = param.softmax_param
+    if p.temperature not in (0, 1):
         raise UnsupportedError("softmax_param: temperature is implemented for Softmax alone")
+    if not weighted and (p.HasField("pos_mult") or p.HasField("pos_cid")):
+        raise UnsupportedError("softmax_param: pos_mult and pos_cid are for WeightedSoftmaxWithLoss alone")
 
 
 def check_first_sizes(bottoms: Shapes) -> None:

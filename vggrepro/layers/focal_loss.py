@@ -1,0 +1,125 @@
+"""FocalLoss: SoftmaxWithLoss in which what is right already counts little (a loss of several forks; not from
+BVLC Caffe).
+
+Sources: zimenglan-sysu-512/Focal-Loss, and happynear/caffe-windows, which adds the type ONEADDP; field
+``focal_loss_param``. "Focal Loss for Dense Object Detection", section 3.2.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.errors import NetError, UnsupportedError
+from vggrepro.layers.base import Array, Count, Emitted, Referenced, Shapes, register
+from vggrepro.layers.rules.allowed_labels import AllowedLabels
+from vggrepro.layers.rules.loss import (
+    FLT_MIN,
+    Averaging,
+    check_first_sizes,
+    check_label_count,
+    check_loss_weights,
+    check_softmax,
+    class_index,
+    reference_labels,
+    reference_rows,
+)
+from vggrepro.layers.rules.steep_softmax import SavedSoftmax, SteepSoftmax
+from vggrepro.layers.softmax import Softmax
+
+LEAST_REST = 1e-10
+"""What 1 - p is at least where it divides."""
+
+
+@register
+@dataclass(frozen=True)
+class FocalLoss(SteepSoftmax):
+    """Bottoms: scores (N, C, ...) and labels, one for each position. Tops: the loss (), and optionally the
+    probabilities, through which no gradient enters.
+
+    A label of probability p loses ``-alpha (1 - p)^gamma log(p)``, with the type ONEADDP ``-(1 + p)^gamma
+    log(p)``; ``loss_param`` averages as in SoftmaxWithLoss. Forks differ in the default of ``alpha``, so it
+    must be given or the fork be named. ``type: LINEAR``, which the forks take for ORIGIN, is refused, and so
+    are focal losses of a sigmoid, which have a label for each score.
+    """
+
+    type = "FocalLoss"
+    origin = "zimenglan, happynear"
+    tops = Count(1, 2)
+
+    alpha: float
+    gamma: float = 2.0
+    adds: bool = False
+    """ONEADDP."""
+    axis: int = 1
+    averaging: Averaging = field(default_factory=Averaging)
+    gives_prob: bool = False
+
+    @classmethod
+    def from_param(cls, param: Any, phase: int) -> FocalLoss:
+        check_loss_weights(param)
+        check_softmax(param)
+        p = param.focal_loss_param
+        adds = p.type == p.ONEADDP
+        if p.type == p.LINEAR or (adds and p.HasField("alpha") and p.alpha != 1):
+            raise UnsupportedError(
+                "focal_loss_param: type LINEAR, and ONEADDP with alpha other than 1 are not implemented"
+            )
+        if not adds and not p.HasField("alpha"):
+            raise UnsupportedError(
+                "focal_loss_param: forks differ in the default of alpha: give it, or name the fork:"
+                " zimenglan (0.25), happynear (1)"
+            )
+        alpha = 1.0 if adds else p.alpha
+        if p.gamma < 0 or alpha <= 0:
+            raise NetError(f"gamma must be at least 0 and alpha above 0, got {p.gamma:g} and {alpha:g}")
+        averaging = Averaging.from_param(param.loss_param)
+        return cls(alpha, p.gamma, adds, param.softmax_param.axis, averaging, len(param.top) > 1)
+
+    def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
+        check_first_sizes(bottoms)
+        axis = check_label_count(bottoms, self.axis, "softmax")
+        if bottoms[0][axis] == 1:
+            raise UnsupportedError("FocalLoss of one class: a focal loss of a sigmoid is not implemented")
+        return ((), tuple(bottoms[0])) if self.gives_prob else ((),)
+
+    def allowed_labels(self, bottoms: Shapes) -> AllowedLabels:
+        return AllowedLabels(1, bottoms[0][self.axis], self.averaging.ignore_label)
+
+    def emit(
+        self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
+    ) -> Emitted[SavedSoftmax]:
+        scores, label = bottoms
+        axis = self.axis % scores.rank
+        labels = class_index(g, scores, label, axis, self.averaging.ignore_label)
+        (prob,) = Softmax(axis).emit(g, [scores], (), ()).tops  # (N, C, ...)
+        own = g.op("GatherElements", prob, labels.index, axis=axis)  # (N, 1, ...)
+        log = g.op("Log", g.op("Max", own, g.const(FLT_MIN)))
+        rest = g.op("Add" if self.adds else "Sub", g.const(1), own)
+        weight = g.op("Mul", g.op("Pow", rest, g.const(self.gamma)), g.const(self.alpha))
+        divisor = self.averaging.divisor(g, scores, label, axis, labels.ignored)
+        losses = labels.counted(g, g.op("Mul", weight, log))
+        loss = g.op("Div", g.op("Neg", g.op("ReduceSum", losses, keepdims=0)), divisor)
+        share = g.op("Mul", g.op("Mul", own, log), g.const(self.gamma if self.adds else -self.gamma))
+        slope = g.op("Div", g.op("Mul", weight, share), g.op("Max", rest, g.const(LEAST_REST)))
+        saved = SavedSoftmax(prob, labels, g.op("Add", weight, slope), divisor)
+        return Emitted((loss, prob) if self.gives_prob else (loss,), saved)
+
+    def reference(
+        self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
+    ) -> Referenced:
+        x, label = bottoms
+        (prob,) = Softmax(self.axis).reference([x], (), ()).tops
+        values, counted = reference_labels(label, self.averaging.ignore_label)
+        rows = reference_rows(prob, self.axis)  # (labels, C)
+        own = rows[np.arange(len(rows)), values]
+        weight = self.alpha * (1 + (own if self.adds else -own)) ** self.gamma
+        losses = -weight * np.log(np.maximum(own, FLT_MIN))
+        outer = math.prod(x.shape[: self.axis % x.ndim])
+        loss = losses[counted].sum() / self.averaging.reference_divisor(outer, counted)
+        return Referenced((loss, prob) if self.gives_prob else (loss,))
