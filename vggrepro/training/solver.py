@@ -122,9 +122,8 @@ class Solver:
         self.label_inputs = {name for check in graph.label_checks for name in check.inputs}
         """The inputs that hold labels, which are checked in the host's memory before a graph runs."""
         self._updater = Updater(self.definition, self.net, self.arrays, self.device, threads, self.ranks.size)
-        self.arrays.write(self.arrays.values, self.net.params)
+        self._write(self.arrays.values, self.net.params)
         self.net = replace(self.net, params={})  # the device has them now
-        self.exchange.share(self.arrays.values)
 
     def _build_net(
         self, fillers: Fillers | None, learning: Learning, input_shapes: Mapping[str, Shape] | None
@@ -275,10 +274,14 @@ class Solver:
         else:
             warn_caller(f"{solverstate}: names no weight file: weights stay as they are")
         for history, stored in zip(self.arrays.histories, saved.histories, strict=True):
-            self.arrays.write(history, stored)
-            self.exchange.share(history)
+            self._write(history, stored)
         self.iteration, self.current_step = self.ranks.broadcast((saved.iteration, saved.current_step))
         self._states.begin_anew()
+
+    def _write(self, array: DeviceArray, values: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Write parameters or a history; every rank then has what the first one has."""
+        self.arrays.write(array, values)
+        self.exchange.share(array)
 
     def _restore_weights(self, path: Path) -> None:
         """Copy all weights. Raises WeightsError if the file lacks some: the state belongs to all of them."""
@@ -286,8 +289,7 @@ class Solver:
         missing = [key for key in self.arrays.layout.shapes if key not in found]
         if missing:
             raise WeightsError(f"{path}: lacks {', '.join(missing)}, which the solver state belongs to")
-        self.arrays.write(self.arrays.values, found)
-        self.exchange.share(self.arrays.values)
+        self._write(self.arrays.values, found)
 
     def copy_weights(self, path: PathLike, layers: Sequence[str] | None = None) -> list[str]:
         """Copy parameters by layer name from a weight file, all or those of ``layers``, and return the names
@@ -296,8 +298,7 @@ class Solver:
         found = snapshots.weights_of(self.net, path, layers)
         if not found:
             raise WeightsError(f"{os.fspath(path)}: nothing to copy: the net has no layer of a name in it")
-        self.arrays.write(self.arrays.values, found)
-        self.exchange.share(self.arrays.values)
+        self._write(self.arrays.values, found)
         return [p.name for p in self.net.layers if any(use.owner in found for use in p.params)]
 
 
