@@ -34,8 +34,8 @@ class DecodeBBox(Layer[None]):
     number is the overlap with the right box, those that overlap it by ``gt_iou_thr`` or more: they are right
     boxes themselves.
 
-    DEVIATION: how many boxes are left out depends on the data, a top's shape here does not. They are 0,
-    which ProposalTarget takes for none.
+    DEVIATION: a top has the rows of boxes that the fork leaves out too. They are 0, which ProposalTarget
+    takes for none.
     """
 
     type = "DecodeBBox"

@@ -15,7 +15,7 @@ import numpy as np
 
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError
-from vggrepro.layers.base import Array, Emitted, Layer, Reach, Referenced, Shapes, exactly, register
+from vggrepro.layers.base import Array, DataRows, Emitted, Layer, Reach, Referenced, Shapes, exactly, register
 from vggrepro.layers.rules.box_statistics import BoxStatistics
 from vggrepro.layers.rules.pooling_nodes import LOWEST
 from vggrepro.layers.rules.sampling import emit_any
@@ -47,6 +47,7 @@ class FrcnnOutput(Layer[None]):
     type = "FrcnnOutput"
     origin = "Cascade R-CNN"
     bottoms = exactly(4)
+    data_rows = DataRows(0, -1)
     has_gradient = False
 
     statistics: BoxStatistics

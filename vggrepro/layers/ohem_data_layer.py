@@ -54,9 +54,8 @@ class OHEMDataLayer(Layer[None]):
     SmoothL1Loss take them. Of the regions of an image with one label some overlap one with a larger loss, and
     are left out.
 
-    DEVIATION: how many are left out depends on the data, a top's shape here does not: where there are fewer,
-    they are given again in turns. Of equal losses the first region is taken, where the fork's sort does not
-    say.
+    DEVIATION: the fork gives fewer regions where more are left out; here they are given again in turns, so
+    that a top's shape is known. Of equal losses the first region is taken; the fork does not say which.
 
     No gradient flows. NonMaxSuppression has no CUDA kernel.
     """

@@ -17,6 +17,7 @@ def test_every_layer_that_fills_rows_up_tells_with_what() -> None:
         "BoxGroupOutput",
         "BoxOutput",
         "DetectionOutput",
+        "FrcnnOutput",
         "Proposal",
         "YoloDetectionOutput",
         "Yolov3DetectionOutput",
