@@ -22,6 +22,7 @@ FORKS: dict[str, dict[str, str]] = {
     "hed": {"SigmoidCrossEntropyLoss": "loss_param { balanced: true }"},
     "inisis": {"HardSigmoid": "hardsigmoid_param { alpha: 0.2 beta: 0.5 }"},
     "junhyukoh": {"Lstm": "lstm_param { batch_size: 1 }"},
+    "mobilenet-yolo": {"RegionLoss": "region_loss_param { mobilenet_yolo: true }"},
     "segnet": {"BN": "bn_param { bn_mode: LEARN }"},
     "textboxes": {"PriorBox": "prior_box_param { denser_prior_boxes: true }"},
 }
