@@ -62,7 +62,6 @@ def test_facts_of_types() -> None:
     assert {"SoftmaxWithLoss", "EuclideanLoss"} <= types("loss") and "Accuracy" not in types("loss")
     assert types("gives_posteriors") == {"Softmax"}
     assert types("silences") == {"Silence"}
-    assert types("shares_batch") == types("source") - {"Input"}
     assert parse('type: "Accuracy" accuracy_param { top_k: 5 }').top_k_accuracy == 5
     assert parse('type: "ReLU"').top_k_accuracy is None
 

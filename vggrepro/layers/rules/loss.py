@@ -145,9 +145,12 @@ def check_loss_weights(param: Any) -> None:
 
 def check_temperature(param: Any) -> None:
     """Raises UnsupportedError for a temperature of a loss's softmax: forks do not agree whether backward
-    divides by it too."""
-    if param.softmax_param.temperature not in (0, 1):
+    divides by it too. So it does for other places than channels."""
+    p = param.softmax_param
+    if p.temperature not in (0, 1):
         raise UnsupportedError("softmax_param: temperature is implemented for Softmax alone")
+    if p.dimension != "channel":
+        raise UnsupportedError("softmax_param: dimension is implemented for Softmax alone")
 
 
 def check_first_sizes(bottoms: Shapes) -> None:
