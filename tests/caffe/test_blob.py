@@ -206,3 +206,38 @@ def test_what_protobuf_would_not_parse_is_not_handed_on(bad):
         messages.BlobProto.FromString(bad)
     with pytest.raises(ParseError):
         plain_parts(memoryview(bad))
+
+
+def c3d_blob(values, dims, *, packed=True, more=b""):
+    """A blob as C3D writes it: five sizes in the fields 1 to 5, values in 6, gradients in 7."""
+    sizes = b"".join(varint(number << 3) + varint(size) for number, size in enumerate(dims, 1))
+    data = np.asarray(values, "<f4").tobytes()
+    if packed:
+        return sizes + prefix(6, len(data)) + data + prefix(7, len(data)) + data + more
+    return sizes + b"".join(b"\x35" + data[i : i + 4] for i in range(0, len(data), 4)) + more
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_blobs_of_c3d(packed):
+    values = np.arange(48, dtype=np.float32)
+    view = memoryview(c3d_blob(values, (2, 3, 2, 2, 2), packed=packed))
+    saved, unknown = decode_blob(view)
+    assert not unknown
+    np.testing.assert_array_equal(saved.data, values.reshape(2, 3, 2, 2, 2))
+    assert saved.fits((2, 3, 2, 2, 2))
+    assert not saved.fits((6, 2, 2, 2))
+    written = messages.BlobProto.FromString(b"".join(map(bytes, plain_parts(view))))
+    assert list(written.shape.dim) == [2, 3, 2, 2, 2]
+    assert list(written.data) == values.tolist()
+
+
+def test_a_bias_of_c3d_has_ones_in_front():
+    saved, unknown = decode_blob(
+        memoryview(c3d_blob([1, 2, 3], (1, 1, 1, 1, 3), more=varint(9 << 3) + b"\x01"))
+    )
+    assert unknown == {9}
+    assert saved.fits((3,))
+    assert saved.fits((1, 3))
+    assert not saved.fits((1, 1, 1, 1, 1, 3))
+    with pytest.raises(WeightsError, match=r"shape \(1, 1, 1, 1, 4\) needs 4 values, the file has 3"):
+        decode_blob(memoryview(c3d_blob([1, 2, 3], (1, 1, 1, 1, 4))))

@@ -69,7 +69,7 @@ def test_what_no_number_depends_on_is_left_out_with_one_warning():
     [
         ("relu_param { slope: 1 }", "1:22", 'ReLUParameter" has no field named "slope"'),
         ("pooling_param { pad_type: 1 }", "1:25", 'has no field named "pad_type"'),
-        ("quantization_param { bw_params: 8 }", "1:9", 'has no field named "quantization_param"'),
+        ("quantization_param { scale_in: 8 }", "1:30", 'has no field named "scale_in"'),
         ("param { lr_policy: 'step' }", "1:17", "ParamSpec"),
         ("include { phases: TEST }", "1:19", "NetStateRule"),
         ("pooling_param { pool: RMS }", "1:31", "no value named RMS"),

@@ -121,6 +121,17 @@ def test_every_solver_type(old, new):
     )
 
 
+def test_five_sizes_for_each_input_are_those_of_videos():
+    """C3D's; of any other number each input takes four, as in Caffe."""
+    sizes = [2, 3, 16, 7, 8, 1, 3, 4, 5, 6]
+    net = messages.NetParameter(input=["a", "b"], input_dim=sizes)
+    (layer,) = upgrade.upgrade_net_param(net).layer
+    assert [list(shape.dim) for shape in layer.input_param.shape] == [sizes[:5], sizes[5:]]
+    net.input_dim.pop()
+    (layer,) = upgrade.upgrade_net_param(net).layer
+    assert [list(shape.dim) for shape in layer.input_param.shape] == [sizes[:4], sizes[4:8]]
+
+
 def test_inputs_without_sizes_take_those_that_are_given():
     for layers in (
         'layer { name: "r" type: "ReLU" bottom: "a" }',

@@ -27,7 +27,7 @@ def test_every_v1_parameter_message_comes_along():
     (new,) = upgrade.upgrade_net_param(messages.NetParameter(layers=[layer])).layer
     assert {field.name for field, _ in new.ListFields()} == set(upgrade_v1._PARAMS)
     assert new.relu_param.negative_slope == 0.5
-    assert len(upgrade_v1._PARAMS) == 30
+    assert len(upgrade_v1._PARAMS) == 35, "30 of BVLC Caffe, 5 of forks"
 
 
 def test_v1_multipliers_without_names():
@@ -45,6 +45,7 @@ def test_v1_multipliers_without_names():
         ("DATA", "Data", "data_param"),
         ("IMAGE_DATA", "ImageData", "image_data_param"),
         ("WINDOW_DATA", "WindowData", "window_data_param"),
+        ("VIDEO_DATA", "VideoData", "image_data_param"),
     ],
 )
 def test_one_old_transform_field_is_enough_and_touches_every_data_layer(field, old_type, new_type, param):

@@ -32,6 +32,16 @@ def shapes(text: str) -> tuple[tuple[int, ...], ...]:
             (),
         ),
         (
+            'type: "AnnotatedData" data_param { batch_size: 8 } transform_param {'
+            " resize_param { height: 30 width: 40 } resize_param { prob: 0.5 height: 30 width: 40 } }",
+            ((8, 3, 30, 40),),
+        ),
+        (
+            'type: "AnnotatedData" data_param { batch_size: 8 } transform_param {'
+            " resize_param { height: 30 width: 40 } resize_param { height: 60 width: 80 } }",
+            (),
+        ),
+        (
             'type: "ImageSegData" image_data_param { batch_size: 4 } transform_param { crop_size: 32'
             " mean_value: 1 mean_value: 2 mean_value: 3 }",
             ((4, 3, 32, 32), (4, 1, 32, 32)),
@@ -45,6 +55,17 @@ def shapes(text: str) -> tuple[tuple[int, ...], ...]:
         (
             'type: "VideoData" data_param { batch_size: 1 } transform_param { crop_h: 3 crop_w: 4 }',
             ((1, 3, 3, 4),),
+        ),
+        (
+            'type: "VideoData" image_data_param { batch_size: 2 new_length: 16 new_height: 9 new_width: 8 }'
+            " transform_param { crop_size: 7 }",
+            ((2, 3, 16, 7, 7),),
+        ),
+        ('type: "VideoData" image_data_param { batch_size: 2 new_length: 16 }', ()),
+        (
+            'type: "VideoData" image_data_param { batch_size: 2 new_length: 16 new_height: 9 new_width: 8'
+            " is_flow: true }",
+            (),
         ),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from harness import check_forward, parse, run_gradient, tie_free
@@ -165,12 +167,14 @@ def test_boxes_out_of_the_image_teach_nothing() -> None:
 
 def test_region_loss_refuses() -> None:
     for text, error, message in [
-        ('softmax_tree: "tree.txt"', UnsupportedError, "softmax_tree and class_map"),
+        ("mobilenet_yolo: true class_map: 'map'", UnsupportedError, "no softmax_tree and no class_map"),
         ("coords: 5", UnsupportedError, "coords 5"),
         ("side: 0", NetError, "needs side, num_class, num and 6 biases"),
     ]:
         with pytest.raises(error, match=f"layer 'l': region_loss_param: .*{message}"):
             region(text)
+    with pytest.raises(NetError, match=r"layer 'l': nowhere\.tree: No such file"):
+        region('softmax_tree: "nowhere.tree"')
     with pytest.raises(NetError, match="4 biases, got 2"):
         parse('type: "RegionLoss" region_loss_param { num: 2 biases: 1 biases: 2 }')
     layer = region("side: 2 num_class: 4")
@@ -179,3 +183,95 @@ def test_region_loss_refuses() -> None:
         layer.out_shapes([(3, 27, 3, 3), (3, 150)])
     with pytest.raises(ShapeError, match=r"bottom\[1\] must be \(3, 150\) or \(1, 1, boxes, 8\)"):
         layer.out_shapes([(3, 27, 2, 2), (3, 149)])
+    yolo = region("side: 2 num_class: 4 mobilenet_yolo: true")
+    with pytest.raises(ShapeError, match=r"bottom\[1\] must be \(3, 150\) in MobileNet-YOLO"):
+        yolo.out_shapes([(3, 27, 2, 2), (1, 1, 5, 8)])
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(1, 3), st.integers(0, 6), st.booleans(), st.booleans(), seeds)
+def test_mobilenet_yolo(images: int, number: int, rescore: bool, warm: bool, seed: int) -> None:
+    """As the others, but what a confidence should be, the scale of places, and the loss's divisor."""
+    classes, side = 2, 3
+    rows = labels(seed, images, classes, number)
+    x = tie_free(np.random.default_rng(seed), (images, 21, side, side))
+    layer = region(f"side: 3 num_class: 2 thresh: 0.3 mobilenet_yolo: true rescore: {int(rescore)}")
+    states = [np.array([0 if warm else 10**6])]
+    (loss,) = check_forward(layer, [x, rows], states=states)
+    slopes = by_hand(x, rows, classes, 3, True, False, 0.01 if warm else 0).reshape(images, 3, 7, side, side)
+    values = np.asarray(x, np.float64).reshape(slopes.shape)
+    for n, image in enumerate(rows.reshape(images, 30, 5).astype(np.float64)):
+        owned = {}
+        for _, *box in image[image[:, 3] > 0]:
+            fits = [iou([0, 0, w / side, h / side], [0, 0, *box[2:]]) for w, h in ANCHORS]
+            owned[int(np.argmax(fits)), int(box[1] * side), int(box[0] * side)] = box
+        for (k, j, i), box in owned.items():
+            v, p = values[n, k, :, j, i], logistic(values[n, k, 4, j, i])
+            predicted = [(i + logistic(v[0])) / side, (j + logistic(v[1])) / side]
+            predicted += [np.exp(v[2 + o]) * ANCHORS[k][o] / side for o in (0, 1)]
+            wanted = iou(predicted, box) if rescore else 1
+            slopes[n, k, 4, j, i] = -(wanted - p) * p * (1 - p)
+            slopes[n, k, :4, j, i] *= 1 if rescore else 2 - box[2] * box[3]
+    assert loss == pytest.approx((slopes**2).sum() / images, rel=1e-4)
+    got = run_gradient(layer, [x, rows], (), [np.float32(1)], states=states)[0]
+    np.testing.assert_allclose(got, slopes.reshape(x.shape) / images, atol=2e-5)
+
+
+TREE = [-1, -1, 0, 0, 0, 1, 1, 3, 3]
+"""Two roots; 2, 3, 4 below 0; 5, 6 below 1; 7, 8 below 3."""
+
+
+def taught(slopes: np.ndarray, shares: np.ndarray, label: int) -> None:
+    """What the fork's delta_region_class writes for one box, with a scale of 2."""
+    while label >= 0:
+        for other, parent in enumerate(TREE):
+            if parent == TREE[label]:
+                slopes[other] = 2 * shares[other]
+        slopes[label] = 2 * (shares[label] - 1)
+        label = TREE[label]
+
+
+@pytest.mark.parametrize("bounded", [True, False])
+@pytest.mark.parametrize("with_map", [True, False])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_tree_of_labels(bounded: bool, with_map: bool, seed: int, tmp_path: Path) -> None:
+    """Box by box: the second image has a label and no box, with the fork's rule for it."""
+    (tmp_path / "labels.tree").write_text("".join(f"n{i} {p}\n" for i, p in enumerate(TREE)))
+    (tmp_path / "labels.map").write_text("8\n2\n5\n7\n0\n1\n3\n6\n4\n")
+    order = [8, 2, 5, 7, 0, 1, 3, 6, 4] if with_map else list(range(9))
+    rows = labels(seed, 3, 9, 8).reshape(3, 30, 5)
+    rows[1, :2] = [[5, 0.4, 0.3, 0.2, 0.2], [8, 200_000, 200_000, 0.1, 0.1]]
+    x = tie_free(np.random.default_rng(seed), (3, 42, 2, 2))
+    text = f'softmax_tree: "{tmp_path}/labels.tree" class_scale: 2 thresh: 0.3 side: 2 num_class: 9'
+    layer = region(text + (f' class_map: "{tmp_path}/labels.map"' if with_map else ""))
+    y = annotated(rows.reshape(3, 150)) if bounded else rows.reshape(3, 150)
+    if bounded:
+        y[0, 0, :, 1] -= 1  # a tree's labels begin with 0
+    bottoms, states = [x, y], [] if bounded else [np.array([10**6])]
+    (loss,) = check_forward(layer, bottoms, states=states)
+    known = rows * np.reshape([1, 0, 1], (3, 1, 1))
+    slopes = by_hand(x, known, 9, 3, True, bounded, 0).reshape(3, 3, 14, 2, 2)
+    values = np.asarray(x, np.float64).reshape(slopes.shape)
+    shares = np.exp(values[:, :, 5:])
+    for group in ([0, 1], [2, 3, 4], [5, 6], [7, 8]):
+        shares[:, :, group] /= shares[:, :, group].sum(2, keepdims=True)
+    slopes[:, :, 5:] = 0
+    for n, image in enumerate(known.astype(np.float64)):
+        for label, *box in image[image[:, 3] > 0]:
+            fits = [iou([0, 0, w / 2, h / 2], [0, 0, *box[2:]]) for w, h in ANCHORS]
+            if box[0] < 1:
+                at = int(np.argmax(fits)), int(box[1] * 2), int(box[0] * 2)
+                taught(
+                    slopes[n, at[0], 5:, at[1], at[2]], shares[n, at[0], :, at[1], at[2]], order[int(label)]
+                )
+    sure = 1 / (1 + np.exp(-values[1, :, 4]))
+    slopes[1] = 0
+    slopes[1, :, 4] = 0.5 * sure**2 * (1 - sure)
+    whole = sure * shares[1, :, 8] * shares[1, :, 3] * shares[1, :, 0]
+    j, i, k = np.unravel_index(whole.transpose(1, 2, 0).argmax(), (2, 2, 3))
+    taught(slopes[1, k, 5:, j, i], shares[1, k, :, j, i], 8)
+    p = sure[k, j, i]
+    slopes[1, k, 4, j, i] = -(0.3 - p) * p * (1 - p) if p < 0.3 else 0
+    assert loss == pytest.approx((slopes**2).sum(), rel=1e-4)
+    got = run_gradient(layer, bottoms, (), [np.float32(3)], states=states)[0]
+    np.testing.assert_allclose(got, slopes.reshape(x.shape), atol=2e-5)

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from golden_suite import ROOT
+from google.protobuf import text_format
 
 from vggrepro.caffe.messages import FillerParameter
-from vggrepro.errors import NetError
+from vggrepro.errors import NetError, VggReproError
 from vggrepro.net import load_net
 from vggrepro.net.fillers import fill
 
@@ -84,3 +85,51 @@ def test_a_tuple_is_the_values_themselves() -> None:
     found = fill((1, 2, 2), (3.0, 0.0, 0.0, 4.0), np.random.default_rng(0))
     assert found.tolist() == [[[3, 0], [0, 4]]]
     assert found.dtype == np.float32
+
+
+def filler(text: str) -> FillerParameter:
+    return text_format.Parse(text, FillerParameter())
+
+
+RNG = np.random.default_rng(0)
+
+
+def test_expectation_gives_the_place_of_a_picture_of_probabilities() -> None:
+    both = fill((2, 12), filler('type: "expectation" width: 4 height: 3 expectation_option: "xy"'), RNG)
+    for column, row in ((0, 0), (3, 2), (1, 2)):
+        picture = np.zeros((3, 4))
+        picture[row, column] = 1
+        wanted = [2 * (column / 3 - 0.5), 2 * (row / 2 - 0.5)]
+        np.testing.assert_allclose(both @ picture.ravel(), wanted, atol=1e-6)
+    for option, wanted in (("x", both[:1]), ("y", both[1:]), ("-x^2y^2", -(both**2))):
+        text = f'type: "expectation" width: 4 height: 3 expectation_option: "{option}"'
+        np.testing.assert_allclose(fill(wanted.shape, filler(text), RNG), wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("option", ["both", "nboth2", "x", "y", "ones"])
+def test_imagexy_weighs_each_channel_by_its_places(option: str) -> None:
+    each = 2 if "both" in option else 1
+    text = f'type: "imagexy" channels: 2 width: 4 height: 3 xy: "{option}"'
+    got = fill((2 * each, 24), filler(text), RNG).reshape(2, each, 2, 3, 4)
+    for channel, other, row, column in np.ndindex(2, 2, 3, 4):
+        x, y = 2 * ((column + 1) / 4 - 0.5), 2 * ((row + 1) / 3 - 0.5)
+        all_wanted = {"both": [x, y], "nboth2": [-x * x, -y * y], "x": [x], "y": [y], "ones": [1]}
+        wanted = np.array(all_wanted[option]) * (channel == other)
+        np.testing.assert_allclose(got[channel, :, other, row, column], wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "shape", "message"),
+    [
+        ('type: "expectation" width: 4 height: 3', (2, 12), "unknown expectation_option ''"),
+        ('type: "expectation" width: 4 height: 3 expectation_option: "x"', (2, 12), r"weight \(1, 12\), got"),
+        ('type: "imagexy" width: 4 height: 3', (2, 12), "needs channels, width and height"),
+        ('type: "imagexy" channels: 1 width: 4 height: 3 xy: "z"', (2, 12), "unknown xy 'z'"),
+        ('type: "imagexy" channels: 1 width: 4 height: 3', (2, 13), r"weight \(2, 12\), got \(2, 13\)"),
+        ('type: "gaussian" width: 4', (2, 12), "width is for expectation and imagexy"),
+        ('type: "expectation" xy: "x"', (2, 12), "xy is for imagexy"),
+    ],
+)
+def test_fillers_of_guided_policy_search_refuse(text: str, shape: tuple[int, ...], message: str) -> None:
+    with pytest.raises(VggReproError, match=message):
+        fill(shape, filler(text), RNG)

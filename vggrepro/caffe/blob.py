@@ -41,6 +41,8 @@ _SHAPE, _DATA, _DOUBLE_DATA = (_NUMBERS[name] for name in ("shape", "data", "dou
 _RAW_TYPE, _RAW_DATA = _NUMBERS["raw_data_type"], _NUMBERS["raw_data"]
 _KNOWN = frozenset(_NUMBERS.values())
 _BVLC = _KNOWN - FORK_BLOB_FIELDS
+_C3D_LEGACY, _C3D_DATA, _C3D_DIFF = (1, 2, 3, 4, 5), 6, 7
+"""In C3D's blobs: num, channels, length, height and width, then the values and their gradients."""
 _ELEMENTS: dict[int, tuple[np.dtype[Any], int]] = {
     _DATA: (np.dtype("<f4"), FIXED32),
     _DOUBLE_DATA: (np.dtype("<f8"), FIXED64),
@@ -62,13 +64,15 @@ class SavedBlob:
 
     data: Float32
     legacy: bool = False
-    """True if the shape is the old ``num, channels, height, width``, which pads with ones in front."""
+    """True if the shape is the old ``num, channels, height, width``, which pads with ones in front. C3D has a
+    length before the height."""
 
     def fits(self, shape: Sequence[int]) -> bool:
         """Whether a parameter of this shape can take the values (Caffe's ``Blob::ShapeEquals``)."""
         if not self.legacy:
             return tuple(shape) == self.data.shape
-        return len(shape) <= 4 and (1,) * (4 - len(shape)) + tuple(shape) == self.data.shape
+        axes = self.data.ndim
+        return len(shape) <= axes and (1,) * (axes - len(shape)) + tuple(shape) == self.data.shape
 
 
 @dataclass
@@ -112,6 +116,8 @@ def decode_blob(view: memoryview) -> tuple[SavedBlob, frozenset[int]]:
     that are no message, WeightsError for a shape that Caffe refuses or that the number of values does not
     match, UnsupportedError for a type of raw values other than double, float and half.
     """
+    if _is_c3d(view):
+        return _decode_c3d(view)
     content = _read(view)
     # As Blob::FromProto: any legacy size makes the whole shape legacy; raw values are preferred to doubles,
     # doubles to floats.
@@ -121,6 +127,27 @@ def decode_blob(view: memoryview) -> tuple[SavedBlob, frozenset[int]]:
     for number in (_DOUBLE_DATA, _DATA):
         values = content.values[number].array() if values is None else values
     return SavedBlob(_shaped(_float32(values), dims), bool(legacy)), frozenset(content.unknown)
+
+
+def _is_c3d(view: memoryview) -> bool:
+    """Whether a blob is C3D's: its field 5 is a width, in all others it holds values."""
+    first = next((part for part in walk(view, 0, len(view)) if part.number >= _DATA), None)
+    return first is not None and (first.number, first.wire_type) == (_DATA, VARINT)
+
+
+def _decode_c3d(view: memoryview) -> tuple[SavedBlob, frozenset[int]]:
+    sizes: dict[int, int] = {}
+    values, unknown = _Values(), set()
+    for part in walk(view, 0, len(view)):
+        if part.number in _C3D_LEGACY and part.wire_type == VARINT:
+            sizes[part.number] = _int32(read_varint(view, part.start, part.end)[0])
+        elif part.number == _C3D_DATA and part.wire_type in (LENGTH, FIXED32):
+            _check_packed(part, 4)
+            values.add(np.frombuffer(view[part.start : part.end], "<f4"))
+        elif part.number != _C3D_DIFF:
+            unknown.add(part.number)
+    dims = [sizes.get(number, 0) for number in _C3D_LEGACY]
+    return SavedBlob(_shaped(_float32(values.array()), dims), True), frozenset(unknown)
 
 
 def _read(view: memoryview) -> _Content:
@@ -176,9 +203,11 @@ def blob_parts(array: npt.NDArray[Any]) -> Parts:
 def plain_parts(view: memoryview) -> Parts:
     """A serialised ``BlobProto`` as BVLC Caffe would write it: byte for byte, without fields that it lacks.
 
-    Raw values, which it lacks too, become floats. Raises as :func:`decode_blob`, and ParseError for what
-    protobuf would not parse: what is written must be whole.
+    Raw values, which it lacks too, become floats, and C3D's blobs are written anew. Raises as
+    :func:`decode_blob`, and ParseError for what protobuf would not parse: what is written must be whole.
     """
+    if _is_c3d(view):
+        return blob_parts(decode_blob(view)[0].data)
     kept: list[slice] = []  # neighbouring fields in one
     for part in walk(view, 0, len(view)):
         if part.number in (_RAW_TYPE, _RAW_DATA):

@@ -91,13 +91,21 @@ class FillerParameter(_Message):
     std: float
     sparse: int
     variance_norm: int
+    channels: int
+    width: int
+    height: int
+    xy: str
+    expectation_option: str
     def __init__(self, *,
         type: str | None = None, value: float | None = None, min: float | None = None,
         max: float | None = None, mean: float | None = None, std: float | None = None,
-        sparse: int | None = None, variance_norm: int | None = None
+        sparse: int | None = None, variance_norm: int | None = None, channels: int | None = None,
+        width: int | None = None, height: int | None = None, xy: str | None = None,
+        expectation_option: str | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
-        "type", "value", "min", "max", "mean", "std", "sparse", "variance_norm"
+        "type", "value", "min", "max", "mean", "std", "sparse", "variance_norm", "channels", "width",
+        "height", "xy", "expectation_option"
     ]) -> bool: ...
 
 class NetParameter(_Message):
@@ -488,6 +496,20 @@ class LayerParameter(_Message):
     @property
     def mul_param(self) -> MulParameter: ...
     @property
+    def yolov3_param(self) -> Yolov3Parameter: ...
+    @property
+    def yolo_seg_param(self) -> YoloSegParameter: ...
+    @property
+    def quantization_param(self) -> QuantizationParameter: ...
+    @property
+    def fixed_param(self) -> FixedParameter: ...
+    @property
+    def spatial_softmax_param(self) -> SpatialSoftmaxParameter: ...
+    @property
+    def convolution3d_param(self) -> Convolution3DParameter: ...
+    @property
+    def pooling3d_param(self) -> Pooling3DParameter: ...
+    @property
     def scale_route_param(self) -> ScaleRouteParameter: ...
     @property
     def flow_warp_param(self) -> FlowWarpParameter: ...
@@ -624,6 +646,11 @@ class LayerParameter(_Message):
         inner_distance_param: InnerDistanceParameter | None = None,
         correlation_param: CorrelationParameter | None = None,
         center_loss_param: CenterLossParameter | None = None, mul_param: MulParameter | None = None,
+        yolov3_param: Yolov3Parameter | None = None, yolo_seg_param: YoloSegParameter | None = None,
+        quantization_param: QuantizationParameter | None = None, fixed_param: FixedParameter | None = None,
+        spatial_softmax_param: SpatialSoftmaxParameter | None = None,
+        convolution3d_param: Convolution3DParameter | None = None,
+        pooling3d_param: Pooling3DParameter | None = None,
         scale_route_param: ScaleRouteParameter | None = None,
         flow_warp_param: FlowWarpParameter | None = None,
         annotated_data_param: AnnotatedDataParameter | None = None,
@@ -675,15 +702,16 @@ class LayerParameter(_Message):
         "l1_loss_param", "gather_param", "detection_loss_param", "region_loss_param", "insanity_param",
         "bbox_reg_param", "box_output_param", "box_group_output_param", "decode_bbox_param",
         "mergecrop_param", "eval_detection_param", "inner_distance_param", "correlation_param",
-        "center_loss_param", "mul_param", "scale_route_param", "flow_warp_param", "annotated_data_param",
-        "rcnn_config_param", "proposal_target_param", "detection_accuracy_param",
-        "detection_group_loss_param", "detection_group_accuracy_param", "frcnn_output_param",
-        "margin_inner_product_param", "label_specific_add_param", "label_specific_rescale_param",
-        "label_specific_margin_param", "cosin_add_m_param", "arcface_param", "normalize_param",
-        "focal_loss_param", "multi_stage_meanfield_param", "pixel_shuffle_param", "pixelshuffle_param",
-        "group_norm_param", "layer_norm_param", "maxout_param", "channel_scale_param", "wing_loss_param",
-        "huber_loss_param", "largemargin_inner_product_param", "eltwise_accuracy_param", "ctc_param",
-        "ctc_decoder_param", "st_param", "lp_normalization_param", "mask_resize_param",
+        "center_loss_param", "mul_param", "yolov3_param", "yolo_seg_param", "quantization_param",
+        "fixed_param", "spatial_softmax_param", "convolution3d_param", "pooling3d_param", "scale_route_param",
+        "flow_warp_param", "annotated_data_param", "rcnn_config_param", "proposal_target_param",
+        "detection_accuracy_param", "detection_group_loss_param", "detection_group_accuracy_param",
+        "frcnn_output_param", "margin_inner_product_param", "label_specific_add_param",
+        "label_specific_rescale_param", "label_specific_margin_param", "cosin_add_m_param", "arcface_param",
+        "normalize_param", "focal_loss_param", "multi_stage_meanfield_param", "pixel_shuffle_param",
+        "pixelshuffle_param", "group_norm_param", "layer_norm_param", "maxout_param", "channel_scale_param",
+        "wing_loss_param", "huber_loss_param", "largemargin_inner_product_param", "eltwise_accuracy_param",
+        "ctc_param", "ctc_decoder_param", "st_param", "lp_normalization_param", "mask_resize_param",
         "resize_bilinear_param"
     ]) -> bool: ...
 
@@ -697,7 +725,7 @@ class TransformationParameter(_Message):
     force_color: bool
     force_gray: bool
     @property
-    def resize_param(self) -> ResizeParameter: ...
+    def resize_param(self) -> RepeatedMessage[ResizeParameter]: ...
     crop_h: int
     crop_w: int
     @property
@@ -706,12 +734,12 @@ class TransformationParameter(_Message):
         scale: float | None = None, mirror: bool | None = None, crop_size: int | None = None,
         mean_file: str | None = None, mean_value: Iterable[float] | None = None,
         force_color: bool | None = None, force_gray: bool | None = None,
-        resize_param: ResizeParameter | None = None, crop_h: int | None = None, crop_w: int | None = None,
-        emit_constraint: EmitConstraint | None = None
+        resize_param: Iterable[ResizeParameter] | None = None, crop_h: int | None = None,
+        crop_w: int | None = None, emit_constraint: EmitConstraint | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
-        "scale", "mirror", "crop_size", "mean_file", "force_color", "force_gray", "resize_param", "crop_h",
-        "crop_w", "emit_constraint"
+        "scale", "mirror", "crop_size", "mean_file", "force_color", "force_gray", "crop_h", "crop_w",
+        "emit_constraint"
     ]) -> bool: ...
 
 class LossParameter(_Message):
@@ -845,6 +873,10 @@ class ConvolutionParameter(_Message):
     pad_b: int
     hole_h: int
     hole_w: int
+    kernel_depth: int
+    temporal_stride: int
+    temporal_pad: int
+    filter_group: int
     def __init__(self, *,
         num_output: int | None = None, bias_term: bool | None = None, pad: Iterable[int] | None = None,
         kernel_size: Iterable[int] | None = None, stride: Iterable[int] | None = None,
@@ -854,12 +886,14 @@ class ConvolutionParameter(_Message):
         bias_filler: FillerParameter | None = None, engine: int | None = None, axis: int | None = None,
         force_nd_im2col: bool | None = None, hole: int | None = None, pad_l: int | None = None,
         pad_r: int | None = None, pad_t: int | None = None, pad_b: int | None = None,
-        hole_h: int | None = None, hole_w: int | None = None
+        hole_h: int | None = None, hole_w: int | None = None, kernel_depth: int | None = None,
+        temporal_stride: int | None = None, temporal_pad: int | None = None, filter_group: int | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "num_output", "bias_term", "pad_h", "pad_w", "kernel_h", "kernel_w", "stride_h", "stride_w", "group",
         "weight_filler", "bias_filler", "engine", "axis", "force_nd_im2col", "hole", "pad_l", "pad_r",
-        "pad_t", "pad_b", "hole_h", "hole_w"
+        "pad_t", "pad_b", "hole_h", "hole_w", "kernel_depth", "temporal_stride", "temporal_pad",
+        "filter_group"
     ]) -> bool: ...
 
 class CropParameter(_Message):
@@ -1011,15 +1045,18 @@ class ImageDataParameter(_Message):
     crop_size: int
     mirror: bool
     root_folder: str
+    new_length: int
+    is_flow: bool
     def __init__(self, *,
         source: str | None = None, batch_size: int | None = None, rand_skip: int | None = None,
         shuffle: bool | None = None, new_height: int | None = None, new_width: int | None = None,
         is_color: bool | None = None, scale: float | None = None, mean_file: str | None = None,
-        crop_size: int | None = None, mirror: bool | None = None, root_folder: str | None = None
+        crop_size: int | None = None, mirror: bool | None = None, root_folder: str | None = None,
+        new_length: int | None = None, is_flow: bool | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "source", "batch_size", "rand_skip", "shuffle", "new_height", "new_width", "is_color", "scale",
-        "mean_file", "crop_size", "mirror", "root_folder"
+        "mean_file", "crop_size", "mirror", "root_folder", "new_length", "is_flow"
     ]) -> bool: ...
 
 class InfogainLossParameter(_Message):
@@ -1139,6 +1176,8 @@ class PoolingParameter(_Message):
     pad_r: int
     pad_t: int
     pad_b: int
+    kernel_depth: int
+    temporal_stride: int
     avg_include_pad: bool
     def __init__(self, *,
         pool: int | None = None, pad: int | None = None, pad_h: int | None = None, pad_w: int | None = None,
@@ -1146,12 +1185,13 @@ class PoolingParameter(_Message):
         stride: int | None = None, stride_h: int | None = None, stride_w: int | None = None,
         engine: int | None = None, global_pooling: bool | None = None, round_mode: int | None = None,
         ceil_mode: bool | None = None, pad_l: int | None = None, pad_r: int | None = None,
-        pad_t: int | None = None, pad_b: int | None = None, avg_include_pad: bool | None = None
+        pad_t: int | None = None, pad_b: int | None = None, kernel_depth: int | None = None,
+        temporal_stride: int | None = None, avg_include_pad: bool | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "pool", "pad", "pad_h", "pad_w", "kernel_size", "kernel_h", "kernel_w", "stride", "stride_h",
         "stride_w", "engine", "global_pooling", "round_mode", "ceil_mode", "pad_l", "pad_r", "pad_t", "pad_b",
-        "avg_include_pad"
+        "kernel_depth", "temporal_stride", "avg_include_pad"
     ]) -> bool: ...
 
 class PowerParameter(_Message):
@@ -1270,12 +1310,13 @@ class SoftmaxParameter(_Message):
     temperature: float
     pos_mult: float
     pos_cid: int
+    dimension: str
     def __init__(self, *,
         engine: int | None = None, axis: int | None = None, temperature: float | None = None,
-        pos_mult: float | None = None, pos_cid: int | None = None
+        pos_mult: float | None = None, pos_cid: int | None = None, dimension: str | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
-        "engine", "axis", "temperature", "pos_mult", "pos_cid"
+        "engine", "axis", "temperature", "pos_mult", "pos_cid", "dimension"
     ]) -> bool: ...
 
 class SwishParameter(_Message):
@@ -1388,6 +1429,24 @@ class V1LayerParameter(_Message):
     TANH: int
     WINDOW_DATA: int
     THRESHOLD: int
+    CONVOLUTION3D: int
+    POOLING3D: int
+    DECONVOLUTION3D: int
+    VIDEO_DATA: int
+    VOLUME_DATA: int
+    VIDEO_SEGMENTATION_DATA: int
+    VIDEO_WITH_VOXEL_TRUTH_DATA: int
+    VOXEL_SOFTMAX: int
+    BN: int
+    UNPOOLING: int
+    INTERP: int
+    IMAGE_SEG_DATA: int
+    SEG_ACCURACY: int
+    UPSAMPLE: int
+    DENSE_IMAGE_DATA: int
+    EUCLIDEAN_DISTANCE: int
+    VOXEL_SOFTMAX_LOSS: int
+    CROP: int
     DimCheckMode: EnumTypeWrapper
     STRICT: int
     PERMISSIVE: int
@@ -1475,6 +1534,16 @@ class V1LayerParameter(_Message):
     def loss_param(self) -> LossParameter: ...
     @property
     def layer(self) -> V0LayerParameter: ...
+    @property
+    def bn_param(self) -> BNParameter: ...
+    @property
+    def unpooling_param(self) -> UnpoolingParameter: ...
+    @property
+    def interp_param(self) -> InterpParameter: ...
+    @property
+    def seg_accuracy_param(self) -> SegAccuracyParameter: ...
+    @property
+    def upsample_param(self) -> UpsampleParameter: ...
     def __init__(self, *,
         bottom: Iterable[str] | None = None, top: Iterable[str] | None = None, name: str | None = None,
         include: Iterable[NetStateRule] | None = None, exclude: Iterable[NetStateRule] | None = None,
@@ -1500,7 +1569,10 @@ class V1LayerParameter(_Message):
         tanh_param: TanHParameter | None = None, threshold_param: ThresholdParameter | None = None,
         window_data_param: WindowDataParameter | None = None,
         transform_param: TransformationParameter | None = None, loss_param: LossParameter | None = None,
-        layer: V0LayerParameter | None = None
+        layer: V0LayerParameter | None = None, bn_param: BNParameter | None = None,
+        unpooling_param: UnpoolingParameter | None = None, interp_param: InterpParameter | None = None,
+        seg_accuracy_param: SegAccuracyParameter | None = None,
+        upsample_param: UpsampleParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "accuracy_param", "argmax_param", "concat_param", "contrastive_loss_param",
@@ -1508,7 +1580,8 @@ class V1LayerParameter(_Message):
         "hdf5_data_param", "hdf5_output_param", "hinge_loss_param", "image_data_param", "infogain_loss_param",
         "inner_product_param", "lrn_param", "memory_data_param", "mvn_param", "pooling_param", "power_param",
         "relu_param", "sigmoid_param", "softmax_param", "slice_param", "tanh_param", "threshold_param",
-        "window_data_param", "transform_param", "loss_param", "layer"
+        "window_data_param", "transform_param", "loss_param", "layer", "bn_param", "unpooling_param",
+        "interp_param", "seg_accuracy_param", "upsample_param"
     ]) -> bool: ...
 
 class V0LayerParameter(_Message):
@@ -2220,6 +2293,49 @@ class Yolov3DetectionOutputParameter(_Message):
         "num_classes", "num_box", "confidence_threshold", "nms_threshold", "mask_group_num"
     ]) -> bool: ...
 
+class Yolov3Parameter(_Message):
+    side: int
+    num_class: int
+    num: int
+    object_scale: float
+    class_scale: float
+    noobject_scale: float
+    coord_scale: float
+    thresh: float
+    anchors_scale: int
+    @property
+    def biases(self) -> RepeatedScalar[float]: ...
+    @property
+    def mask(self) -> RepeatedScalar[int]: ...
+    use_logic_gradient: bool
+    use_focal_loss: bool
+    def __init__(self, *,
+        side: int | None = None, num_class: int | None = None, num: int | None = None,
+        object_scale: float | None = None, class_scale: float | None = None,
+        noobject_scale: float | None = None, coord_scale: float | None = None, thresh: float | None = None,
+        anchors_scale: int | None = None, biases: Iterable[float] | None = None,
+        mask: Iterable[int] | None = None, use_logic_gradient: bool | None = None,
+        use_focal_loss: bool | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "side", "num_class", "num", "object_scale", "class_scale", "noobject_scale", "coord_scale", "thresh",
+        "anchors_scale", "use_logic_gradient", "use_focal_loss"
+    ]) -> bool: ...
+
+class YoloSegParameter(_Message):
+    num_class: int
+    object_scale: float
+    class_scale: float
+    use_logic_gradient: bool
+    use_hardsigmoid: bool
+    def __init__(self, *,
+        num_class: int | None = None, object_scale: float | None = None, class_scale: float | None = None,
+        use_logic_gradient: bool | None = None, use_hardsigmoid: bool | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "num_class", "object_scale", "class_scale", "use_logic_gradient", "use_hardsigmoid"
+    ]) -> bool: ...
+
 class LSTMParameter(_Message):
     num_output: int
     clipping_threshold: float
@@ -2425,6 +2541,7 @@ class RegionLossParameter(_Message):
     def biases(self) -> RepeatedScalar[float]: ...
     softmax_tree: str
     class_map: str
+    mobilenet_yolo: bool
     def __init__(self, *,
         side: int | None = None, num_class: int | None = None, bias_match: int | None = None,
         coords: int | None = None, num: int | None = None, softmax: int | None = None,
@@ -2432,12 +2549,12 @@ class RegionLossParameter(_Message):
         class_scale: float | None = None, noobject_scale: float | None = None,
         coord_scale: float | None = None, absolute: int | None = None, thresh: float | None = None,
         random: int | None = None, biases: Iterable[float] | None = None, softmax_tree: str | None = None,
-        class_map: str | None = None
+        class_map: str | None = None, mobilenet_yolo: bool | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "side", "num_class", "bias_match", "coords", "num", "softmax", "jitter", "rescore", "object_scale",
         "class_scale", "noobject_scale", "coord_scale", "absolute", "thresh", "random", "softmax_tree",
-        "class_map"
+        "class_map", "mobilenet_yolo"
     ]) -> bool: ...
 
 class EvalDetectionParameter(_Message):
@@ -3021,3 +3138,115 @@ class LpNormalizationParameter(_Message):
     p: int
     def __init__(self, *, axis: int | None = None, p: int | None = None) -> None: ...
     def HasField(self, field_name: Literal["axis", "p"]) -> bool: ...
+
+class QuantizationParameter(_Message):
+    Precision: EnumTypeWrapper
+    DYNAMIC_FIXED_POINT: int
+    MINIFLOAT: int
+    INTEGER_POWER_OF_2_WEIGHTS: int
+    Rounding: EnumTypeWrapper
+    NEAREST: int
+    STOCHASTIC: int
+    precision: int
+    rounding_scheme: int
+    bw_layer_in: int
+    bw_layer_out: int
+    bw_params: int
+    fl_layer_in: int
+    fl_layer_out: int
+    fl_params: int
+    mant_bits: int
+    exp_bits: int
+    exp_min: int
+    exp_max: int
+    def __init__(self, *,
+        precision: int | None = None, rounding_scheme: int | None = None, bw_layer_in: int | None = None,
+        bw_layer_out: int | None = None, bw_params: int | None = None, fl_layer_in: int | None = None,
+        fl_layer_out: int | None = None, fl_params: int | None = None, mant_bits: int | None = None,
+        exp_bits: int | None = None, exp_min: int | None = None, exp_max: int | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "precision", "rounding_scheme", "bw_layer_in", "bw_layer_out", "bw_params", "fl_layer_in",
+        "fl_layer_out", "fl_params", "mant_bits", "exp_bits", "exp_min", "exp_max"
+    ]) -> bool: ...
+
+class FixedParameter(_Message):
+    FixedMethod: EnumTypeWrapper
+    OVER_FLOW: int
+    DIFF_S: int
+    DIFF_A: int
+    DIFF_S_SIGMOID: int
+    enable: bool
+    fixed_method: int
+    bit_width: int
+    moving_average_fraction: float
+    @property
+    def fix_info(self) -> RepeatedScalar[int]: ...
+    follow_data_layer: bool
+    def __init__(self, *,
+        enable: bool | None = None, fixed_method: int | None = None, bit_width: int | None = None,
+        moving_average_fraction: float | None = None, fix_info: Iterable[int] | None = None,
+        follow_data_layer: bool | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "enable", "fixed_method", "bit_width", "moving_average_fraction", "follow_data_layer"
+    ]) -> bool: ...
+
+class SpatialSoftmaxParameter(_Message):
+    Engine: EnumTypeWrapper
+    DEFAULT: int
+    CAFFE: int
+    CUDNN: int
+    engine: int
+    temperature: float
+    dimension: str
+    def __init__(self, *,
+        engine: int | None = None, temperature: float | None = None, dimension: str | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal["engine", "temperature", "dimension"]) -> bool: ...
+
+class Convolution3DParameter(_Message):
+    num_output: int
+    bias_term: bool
+    pad: int
+    kernel_size: int
+    group: int
+    kernel_depth: int
+    stride: int
+    temporal_stride: int
+    @property
+    def weight_filler(self) -> FillerParameter: ...
+    @property
+    def bias_filler(self) -> FillerParameter: ...
+    filter_group: int
+    temporal_pad: int
+    def __init__(self, *,
+        num_output: int | None = None, bias_term: bool | None = None, pad: int | None = None,
+        kernel_size: int | None = None, group: int | None = None, kernel_depth: int | None = None,
+        stride: int | None = None, temporal_stride: int | None = None,
+        weight_filler: FillerParameter | None = None, bias_filler: FillerParameter | None = None,
+        filter_group: int | None = None, temporal_pad: int | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "num_output", "bias_term", "pad", "kernel_size", "group", "kernel_depth", "stride", "temporal_stride",
+        "weight_filler", "bias_filler", "filter_group", "temporal_pad"
+    ]) -> bool: ...
+
+class Pooling3DParameter(_Message):
+    PoolMethod: EnumTypeWrapper
+    MAX: int
+    AVE: int
+    STOCHASTIC: int
+    pool: int
+    kernel_size: int
+    stride: int
+    pad: int
+    kernel_depth: int
+    temporal_stride: int
+    def __init__(self, *,
+        pool: int | None = None, kernel_size: int | None = None, stride: int | None = None,
+        pad: int | None = None, kernel_depth: int | None = None, temporal_stride: int | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "pool", "kernel_size", "stride", "pad", "kernel_depth", "temporal_stride"
+    ]) -> bool: ...

@@ -150,15 +150,19 @@ def _upgrade_inputs(old: NetParameter, shapes: Mapping[str, Sequence[int]]) -> N
 
 
 def _input_dims(net: NetParameter, index: int, name: str) -> Sequence[int]:
-    """``input_shape`` goes before ``input_dim``, of which every input takes four."""
+    """``input_shape`` goes before ``input_dim``, of which every input takes four.
+
+    DEVIATION: of five for each input it takes them all, which are C3D's.
+    """
     if net.input_shape:
         if index >= len(net.input_shape):
             raise UpgradeError(
                 f"input {name!r}: {len(net.input_shape)} input_shape for {len(net.input)} input"
             )
         return net.input_shape[index].dim
-    dims = net.input_dim[4 * index : 4 * index + 4]
-    if len(dims) < 4:
+    axes = 5 if len(net.input_dim) == 5 * len(net.input) else 4
+    dims = net.input_dim[axes * index : axes * index + axes]
+    if len(dims) < axes:
         raise UpgradeError(f"input {name!r}: {len(net.input_dim)} input_dim for {len(net.input)} input")
     return dims
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from google.protobuf.message import Message
 
+from vggrepro.caffe.crop_offsets import set_crop_offsets
 from vggrepro.caffe.messages import LayerParameter, NetParameter, V1LayerParameter
 from vggrepro.errors import UpgradeError
 
@@ -56,6 +57,28 @@ _TYPES = {
     "THRESHOLD": "Threshold",
 }
 
+_FORK_TYPES = {
+    "CONVOLUTION3D": "Convolution3D",
+    "POOLING3D": "Pooling3D",
+    "DECONVOLUTION3D": "Deconvolution3D",
+    "VIDEO_DATA": "VideoData",
+    "VOLUME_DATA": "VolumeData",
+    "VIDEO_SEGMENTATION_DATA": "VideoSegmentationData",
+    "VIDEO_WITH_VOXEL_TRUTH_DATA": "VideoWithVoxelTruthData",
+    "VOXEL_SOFTMAX": "VoxelSoftmax",
+    "VOXEL_SOFTMAX_LOSS": "VoxelSoftmaxWithLoss",
+    "BN": "BN",
+    "UNPOOLING": "Unpooling",
+    "INTERP": "Interp",
+    "IMAGE_SEG_DATA": "ImageSegData",
+    "SEG_ACCURACY": "SegAccuracy",
+    "UPSAMPLE": "Upsample",
+    "DENSE_IMAGE_DATA": "DenseImageData",
+    "EUCLIDEAN_DISTANCE": "EuclideanDistance",
+    "CROP": "Crop",
+}
+"""Those that forks added, with the names that the layers have in today's format."""
+
 _PARAMS = frozenset(
     field.name
     for field in V1LayerParameter.DESCRIPTOR.fields
@@ -65,7 +88,12 @@ _PARAMS = frozenset(
 )
 """The parameter messages, which both formats share."""
 
-_TRANSFORMED = {"DATA": "data_param", "IMAGE_DATA": "image_data_param", "WINDOW_DATA": "window_data_param"}
+_TRANSFORMED = {
+    "DATA": "data_param",
+    "IMAGE_DATA": "image_data_param",
+    "WINDOW_DATA": "window_data_param",
+    "VIDEO_DATA": "image_data_param",
+}
 _TRANSFORM_FIELDS = ("scale", "mean_file", "crop_size", "mirror")
 
 BOTH_FORMATS = (
@@ -113,7 +141,7 @@ def needs_v1_upgrade(net: NetParameter) -> bool:
 
 def upgrade_v1_net(old: NetParameter, fork_types: Mapping[int, str] | None = None) -> NetParameter:
     """The net with its ``layers`` as ``layer``. ``fork_types`` names the types of those, by index, whose type
-    is none of BVLC's. Raises UpgradeError if it has both."""
+    is none of BVLC's. Raises UpgradeError if it has both, or a CROP whose bottoms cannot be aligned."""
     if old.layer:
         raise UpgradeError(BOTH_FORMATS)
     net = NetParameter()
@@ -121,6 +149,8 @@ def upgrade_v1_net(old: NetParameter, fork_types: Mapping[int, str] | None = Non
     net.ClearField("layers")
     for index, layer in enumerate(old.layers):
         net.layer.append(upgrade_layer(layer, (fork_types or {}).get(index)))
+    crop = V1LayerParameter.LayerType.Value("CROP")
+    set_crop_offsets(net, [index for index, layer in enumerate(old.layers) if layer.type == crop])
     return net
 
 
@@ -132,7 +162,7 @@ def upgrade_layer(old: V1LayerParameter, fork_type: str | None = None) -> LayerP
     if old.HasField("name"):
         new.name = old.name
     if old.HasField("type"):
-        new.type = _TYPES[V1LayerParameter.LayerType.Name(old.type)]
+        new.type = (_TYPES | _FORK_TYPES)[V1LayerParameter.LayerType.Name(old.type)]
     if fork_type is not None:
         new.type = fork_type
     specs: dict[str, Sequence[float | str]] = {

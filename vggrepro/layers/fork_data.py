@@ -2,8 +2,8 @@
 
 Their own fields say how data are read, which is done elsewhere: they are not looked at. Shapes follow from
 the fields that BVLC's data layers have too, as far as these tell; others must be given as input shapes.
-Sources: weiliu89/caffe (AnnotatedData, VideoData), s9xie/hed (ImageLabelmapData), alexgkendall/caffe-segnet
-(DenseImageData), DeepLab (ImageSegData).
+Sources: weiliu89/caffe (AnnotatedData, VideoData), facebookarchive/C3D (VideoData), s9xie/hed
+(ImageLabelmapData), alexgkendall/caffe-segnet (DenseImageData), DeepLab (ImageSegData).
 """
 
 from __future__ import annotations
@@ -55,10 +55,15 @@ def _size(param: Any) -> tuple[int, int]:
         return transform.crop_size, transform.crop_size
     if transform.crop_h and transform.crop_w:
         return transform.crop_h, transform.crop_w
-    resize = transform.resize_param
-    if resize.resize_mode == resize.WARP and resize.height and resize.width:
-        return resize.height, resize.width
-    return images.new_height, images.new_width
+    sizes = {_resized(resize) for resize in transform.resize_param}
+    if len(sizes) == 1 and all(*sizes):
+        return sizes.pop()
+    return (0, 0) if len(sizes) > 1 else (images.new_height, images.new_width)
+
+
+def _resized(resize: Any) -> tuple[int, int]:
+    """Height and width of resized images; 0 where they keep their proportions."""
+    return (resize.height, resize.width) if resize.resize_mode == resize.WARP else (0, 0)
 
 
 def _channels(param: Any) -> int:
@@ -79,10 +84,21 @@ class AnnotatedData(ForkData):
 @register
 @dataclass(frozen=True)
 class VideoData(ForkData):
-    """Frames of a video."""
+    """Frames of a video; C3D's are (N, 3, frames, H, W), which its version 1.0 tells by ``new_length``."""
 
     type = "VideoData"
-    origin = "SSD, TSN"
+    origin = "SSD, TSN, C3D"
+
+    @classmethod
+    def from_param(cls, param: Any, phase: int) -> ForkData:
+        layer = super().from_param(param, phase)
+        length = param.image_data_param.new_length
+        if not length or layer.images is None:
+            return layer
+        if param.image_data_param.is_flow:
+            return cls()
+        batch, _, *sizes = layer.images
+        return cls((batch, 3, length, *sizes))
 
 
 @register

@@ -23,7 +23,7 @@ from vggrepro.layers.base import (
     register,
 )
 from vggrepro.layers.rules.pooling_nodes import LOWEST, SPATIAL, AxisWindows, average_pool, max_pool
-from vggrepro.layers.rules.window import Span, edge_pads, pool_end_pad, pool_size, pool_spans
+from vggrepro.layers.rules.window import Span, edge_pads, pool_end_pad, pool_size, pool_spans, refuse_temporal
 from vggrepro.layers.rules.window_positions import WindowPositions, total
 
 
@@ -65,6 +65,7 @@ class Pooling(Layer[PoolingSaved]):
     @classmethod
     def from_param(cls, param: Any, phase: int) -> Pooling:
         p = param.pooling_param
+        refuse_temporal(p)
         pad = _pair(p, "pad", "pad is pad OR pad_h and pad_w are required.")
         edges = edge_pads(p)
         return cls.checked(

@@ -1,14 +1,14 @@
 """RegionLoss: how far the boxes of a YOLO v2 net are from the right ones (a layer of YOLO forks; not from
 BVLC Caffe).
 
-Two forks' layers of one name and one field, ``region_loss_param``, told apart by their labels: those of
-gklz1982/caffe-yolov2 and its kin are (N, 150), those of choasup/caffe-yolo9000 AnnotatedData's. "YOLO9000:
-Better, Faster, Stronger" for what it is for.
+Three forks' layers of one name and one field, ``region_loss_param``. Two are told apart by their labels:
+those of gklz1982/caffe-yolov2 and its kin are (N, 150), those of choasup/caffe-yolo9000 AnnotatedData's. The
+third is eric612/MobileNet-YOLO's: ``--fork mobilenet-yolo``. Paper: "YOLO9000: Better, Faster, Stronger".
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any, NamedTuple
@@ -28,27 +28,33 @@ from vggrepro.layers.base import (
     StateDef,
     register,
 )
+from vggrepro.layers.rules.allowed_labels import AllowedLabels
+from vggrepro.layers.rules.anchor_boxes import (
+    AnchorBoxes,
+    Grid,
+    as_table,
+    emit_as_predictions,
+    emit_boxes,
+    emit_corners,
+    emit_near,
+    emit_right_corners,
+)
 from vggrepro.layers.rules.box_code import Pairs, emit_overlap, overlap
 from vggrepro.layers.rules.loss import FLOAT, INT64, LossLayer, count
-from vggrepro.layers.rules.yolo_truth import ROWS, YoloTruth, emit_yolo_truth, is_annotated, yolo_truth
+from vggrepro.layers.rules.region_classes import NOWHERE, RegionClasses
+from vggrepro.layers.rules.yolo_truth import (
+    ROWS,
+    YoloTruth,
+    emit_order,
+    emit_yolo_truth,
+    is_annotated,
+    yolo_truth,
+)
 
 WARM_UP = 12800
 """Images in whose iterations all boxes are drawn toward their anchors."""
 
 WARM_SCALE = 0.01
-
-
-class _Predicted(NamedTuple):
-    """Tensors of the graph: the A = S * S * B boxes by row, column and anchor."""
-
-    inner: str
-    """Place in the cell, (N, A, 2)."""
-    stretch: str
-    """Logarithms of the sides over the anchor's, (N, A, 2)."""
-    sure: str
-    """(N, A, 1)."""
-    shares: str
-    """(N, A, C)."""
 
 
 class _Saved(NamedTuple):
@@ -69,7 +75,13 @@ class RegionLoss(LossLayer[_Saved]):
     one upon the other, should become it, sure of its class; of several right boxes of an anchor, the last.
     Labels (N, 150): in the first 12800 / N passes every box is drawn toward its anchor besides. The others:
     slopes of places end at 1 before the scale, and those of confidences that should be 1 are ``2 (1 - p)^2``
-    times as large.
+    times as large. MobileNet-YOLO: the loss is divided by N, and confidences should be the overlap with the
+    right box, or with ``rescore: 0`` 1, but then slopes of places are multiplied by 2 less its area.
+
+    ``class_map`` names a file with a class for each label. ``softmax_tree`` names one with a tree of labels
+    (:mod:`vggrepro.layers.rules.label_tree`), which then begin with 0: a right box teaches the groups of its
+    label and of its parents. A centre beyond 100000 says that its image has the label somewhere: the box that
+    is surest of it learns the label, and to be sure by 0.3.
 
     DEVIATION: passes are counted for each layer, not all layers together. Boxes whose centre is out of the
     image teach nothing, where the forks write elsewhere.
@@ -80,19 +92,21 @@ class RegionLoss(LossLayer[_Saved]):
     right_boxes = frozenset({1})
 
     side: int
-    classes: int
+    classes: RegionClasses
     anchors: tuple[tuple[float, float], ...]
     """Widths and heights, in cells."""
-    scales: tuple[float, float, float, float] = (1.0, 0.5, 1.0, 5.0)
-    """Of confidences with an object and without, of classes, of places."""
+    scales: tuple[float, float, float] = (1.0, 0.5, 5.0)
+    """Of confidences with an object and without, of places."""
     threshold: float = 0.2
     by_anchor: bool = True
+    rescored: bool | None = None
+    """MobileNet-YOLO's ``rescore``; None for the other forks, which do not read it."""
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> RegionLoss:
         p = param.region_loss_param
-        if p.softmax_tree or p.class_map:
-            raise UnsupportedError("region_loss_param: softmax_tree and class_map are not implemented")
+        if p.mobilenet_yolo and (p.softmax_tree or p.class_map):
+            raise UnsupportedError("region_loss_param: MobileNet-YOLO reads no softmax_tree and no class_map")
         if p.coords != 4:
             raise UnsupportedError(f"region_loss_param: coords {p.coords}, only 4 is implemented")
         if min(p.side, p.num_class, p.num) < 1 or len(p.biases) < 2 * p.num:
@@ -100,17 +114,32 @@ class RegionLoss(LossLayer[_Saved]):
                 f"region_loss_param: needs side, num_class, num and {2 * p.num} biases, got {len(p.biases)}"
             )
         anchors = tuple(zip(p.biases[: 2 * p.num : 2], p.biases[1 : 2 * p.num : 2], strict=True))
-        scales = (p.object_scale, p.noobject_scale, p.class_scale, p.coord_scale)
-        return cls(p.side, p.num_class, anchors, scales, p.thresh, bool(p.bias_match))
+        scales = (p.object_scale, p.noobject_scale, p.coord_scale)
+        rescored = bool(p.rescore) if p.mobilenet_yolo else None
+        classes = RegionClasses.from_param(p)
+        return cls(p.side, classes, anchors, scales, p.thresh, bool(p.bias_match), rescored)
+
+    @classmethod
+    def resolve_files(cls, definition: Any, resolve: Callable[[str], str]) -> None:
+        """The files of the tree and of the map."""
+        p = definition.region_loss_param
+        for field in ("softmax_tree", "class_map"):
+            if getattr(p, field):
+                setattr(p, field, resolve(getattr(p, field)))
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         x, y = bottoms
-        channels = len(self.anchors) * (5 + self.classes)
+        channels = len(self.anchors) * (5 + self.classes.number)
         if tuple(x[1:]) != (channels, self.side, self.side):
             raise ShapeError(f"bottom[0] must be (N, {channels}, {self.side}, {self.side}), got {x}")
+        if is_annotated(y) and self.rescored is not None:
+            raise ShapeError(f"bottom[1] must be ({x[0]}, {5 * ROWS}) in MobileNet-YOLO, got {y}")
         if not is_annotated(y) and (y[:1] != x[:1] or prod(y[1:]) != 5 * ROWS):
             raise ShapeError(f"bottom[1] must be ({x[0]}, {5 * ROWS}) or (1, 1, boxes, 8), got {y}")
         return ((),)
+
+    def allowed_labels(self, bottoms: Shapes) -> AllowedLabels | None:
+        return self.classes.allowed_labels(is_annotated(bottoms[1]))
 
     def state_defs(self, bottoms: Shapes) -> tuple[StateDef, ...]:
         return () if is_annotated(bottoms[1]) else (StateDef("passes", np.zeros(1, np.int64)),)
@@ -118,17 +147,18 @@ class RegionLoss(LossLayer[_Saved]):
     def reach(self, bottom: Shape) -> Reach | None:
         return None
 
-    def _grid(self) -> tuple[Array, Array]:
-        """Column and row of each box, and its anchor, (A, 2) each."""
-        row, column, anchor = np.indices((self.side, self.side, len(self.anchors))).reshape(3, -1)
-        return np.stack([column, row], axis=1).astype(float), np.array(self.anchors, float)[anchor]
+    def _grid(self) -> Grid:
+        return Grid.of((self.side, self.side), np.array(self.anchors, float))
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
     ) -> Emitted[_Saved]:
-        x, truth = self._predicted(g, bottoms[0]), emit_yolo_truth(g, bottoms[0], bottoms[1])
+        x = emit_boxes(g, bottoms[0], len(self.anchors), self.classes.number)
+        truth = emit_yolo_truth(g, bottoms[0], bottoms[1])
         bounded = is_annotated(bottoms[1].dims)
-        owner = self._owners(g, x, truth)  # (N, A): the last right box of each, or -1
+        if bounded and self.classes.tree is not None:
+            truth = truth._replace(label=g.op("Add", truth.label, g.ints(1)))
+        mine, owner = self._owners(g, x, truth)  # (N, A): the last right box of each, or -1
         own = g.op("Unsqueeze", g.op("GreaterOrEqual", owner, g.ints(0)), g.ints([2]))
         index = g.op("Unsqueeze", g.op("Max", owner, g.ints(0)), g.ints([2]))
         warm, news = self._warm(g, bottoms[0], states)
@@ -139,27 +169,23 @@ class RegionLoss(LossLayer[_Saved]):
             for place, draw in zip(places, drawn, strict=True)
         )
         moved = g.op("Mul", moved, _variance(g, x.inner))
-        label = g.op("GatherND", truth.label, index, batch_dims=1)
-        one = g.op("Equal", g.op("Unsqueeze", label, g.ints([2])), g.ints(list(range(self.classes))))
-        wrong = g.op("Sub", x.shares, g.op("Cast", one, to=FLOAT))
-        d_classes = g.op("Where", own, g.op("Mul", wrong, g.const(self.scales[2])), g.const(0))
-        d_sure = self._confidences(g, x, truth, own, bounded)
+        shares = self.classes.emit_shares(g, x.scores)
+        d_classes = self.classes.emit_slopes(g, shares, truth.label, mine, index)
+        d_classes = g.op("Where", own, d_classes, g.const(0))
+        d_sure = self._confidences(g, x, truth, (own, index), bounded)
         slopes = g.op("Concat", moved, stretched, d_sure, d_classes, axis=2)
+        if self.classes.tree is not None:
+            alone, others = self.classes.emit_labelled_alone(g, x.sure, shares, truth, self.scales[:2])
+            nowhere = g.op("Mul", g.op("Concat", x.inner, x.inner, axis=2), g.const(0))
+            slopes = g.op("Where", alone, g.op("Concat", nowhere, others, axis=2), slopes)
         loss = g.op("ReduceSumSquare", slopes, keepdims=0)
+        if self.rescored is not None:
+            loss = g.op("Div", loss, count(g, bottoms[0], 0, 1))
         return Emitted((loss,), _Saved((bottoms[0], bottoms[1]), slopes), next_states=news)
 
-    def _predicted(self, g: GraphBuilder, x: Value) -> _Predicted:
-        numbers, cells = len(self.anchors), self.side**2
-        table = g.op("Reshape", x.name, g.ints([0, numbers, 5 + self.classes, cells]))
-        table = g.op("Transpose", table, perm=[0, 3, 1, 2])
-        table = g.op("Reshape", table, g.ints([0, numbers * cells, 5 + self.classes]))
-        sizes = g.ints([2, 2, 1, self.classes])
-        inner, stretch, sure, classes = g.ops("Split", table, sizes, outputs=4, axis=2)
-        shares = g.op("Softmax", classes, axis=2)
-        return _Predicted(g.op("Sigmoid", inner), stretch, g.op("Sigmoid", sure), shares)
-
-    def _owners(self, g: GraphBuilder, x: _Predicted, truth: YoloTruth) -> str:
-        """Of each box the last right box that it is to become, int64 (N, A); -1 for none."""
+    def _owners(self, g: GraphBuilder, x: AnchorBoxes, truth: YoloTruth) -> tuple[str, str]:
+        """Which right boxes a box is to become, bool (N, K, A), and of each box the last, int64 (N, A); -1
+        for none."""
         numbers = len(self.anchors)
         cell = g.op("Floor", g.op("Mul", truth.centre, g.const(self.side)))  # (N, K, 2): column, row
         place = g.op("ReduceSum", g.op("Mul", cell, g.const([1, self.side])), g.ints([2]))  # (N, K, 1)
@@ -176,42 +202,42 @@ class RegionLoss(LossLayer[_Saved]):
         box = g.op("Add", g.op("Mul", place, g.const(numbers)), best)
         mine = g.op("Equal", box, g.const(np.arange(self.side**2 * numbers)))  # (N, K, A)
         mine = g.op("And", mine, g.op("Unsqueeze", truth.taught, g.ints([2])))
-        order = g.op("Range", g.ints(0), _length(g, truth.label), g.ints(1))
+        order = emit_order(g, truth.label)
         order = g.op("Unsqueeze", g.op("Cast", order, to=FLOAT), g.ints([1]))
         last = g.op("ReduceMax", g.op("Where", mine, order, g.const(-1)), g.ints([1]), keepdims=0)
-        return g.op("Cast", last, to=INT64)
+        return mine, g.op("Cast", last, to=INT64)
 
     def _places(
-        self, g: GraphBuilder, x: _Predicted, truth: YoloTruth, index: str, bounded: bool
+        self, g: GraphBuilder, x: AnchorBoxes, truth: YoloTruth, index: str, bounded: bool
     ) -> list[str]:
         """How far centres and sides, in the net's terms, are from those of the boxes' owners, scaled."""
-        corner, anchors = self._grid()
+        _, corner, anchors = self._grid()
         centre, side = (g.op("GatherND", part, index, batch_dims=1) for part in (truth.centre, truth.side))
         right = g.op("Sub", g.op("Mul", centre, g.const(self.side)), g.const(corner))
         wide = g.op("Log", g.op("Mul", side, g.const(self.side / anchors)))
         aways = [g.op("Sub", x.inner, right), g.op("Sub", x.stretch, wide)]
         if bounded:
             aways = [g.op("Clip", away, g.const(-1), g.const(1)) for away in aways]
-        return [g.op("Mul", away, g.const(self.scales[3])) for away in aways]
+        scale = g.const(self.scales[2])
+        if self.rescored is False:
+            area = g.op("ReduceProd", side, g.ints([2]))
+            scale = g.op("Mul", g.op("Sub", g.const(2), area), scale)
+        return [g.op("Mul", away, scale) for away in aways]
 
-    def _confidences(self, g: GraphBuilder, x: _Predicted, truth: YoloTruth, own: str, bounded: bool) -> str:
-        """The slopes of confidences, (N, A, 1)."""
-        corner, anchors = self._grid()
-        centre = g.op("Mul", g.op("Add", x.inner, g.const(corner)), g.const(1 / self.side))
-        half = g.op("Mul", g.op("Exp", x.stretch), g.const(anchors / self.side / 2))
-        boxes = Pairs(g.op("Sub", centre, half), g.op("Add", centre, half))
-        other = g.op("Mul", truth.side, g.const(0.5))
-        right = (g.op("Sub", truth.centre, other), g.op("Add", truth.centre, other))
-        overlaps = emit_overlap(
-            g,
-            Pairs(*(g.op("Unsqueeze", part, g.ints([1])) for part in boxes)),
-            Pairs(*(g.op("Unsqueeze", part, g.ints([2])) for part in right)),
-        )  # (N, K, A)
-        seen = g.op("Where", g.op("Unsqueeze", truth.seen, g.ints([2])), overlaps, g.const(0))
-        best = g.op("Unsqueeze", g.op("ReduceMax", seen, g.ints([1]), keepdims=0), g.ints([2]))
-        near = g.op("Greater", best, g.const(self.threshold))
+    def _confidences(
+        self, g: GraphBuilder, x: AnchorBoxes, truth: YoloTruth, owner: tuple[str, str], bounded: bool
+    ) -> str:
+        """The slopes of confidences, (N, A, 1). ``owner``: whether a box has one, and which."""
+        boxes = emit_corners(g, x, self._grid())
+        near = emit_near(g, boxes, truth, self.threshold)
         none = g.op("Where", near, g.const(0), g.op("Mul", x.sure, g.const(self.scales[1])))
-        lacking = g.op("Sub", x.sure, g.const(1))
+        own, index = owner
+        wanted = g.const(1)
+        if self.rescored:
+            right = emit_right_corners(g, truth)
+            owned = Pairs(*(g.op("GatherND", corner, index, batch_dims=1) for corner in right))
+            wanted = g.op("Unsqueeze", emit_overlap(g, boxes, owned), g.ints([2]))
+        lacking = g.op("Sub", x.sure, wanted)
         if bounded:
             cube = g.op("Mul", g.op("Mul", lacking, lacking), lacking)
             lacking = g.op("Add", cube, cube)
@@ -223,48 +249,45 @@ class RegionLoss(LossLayer[_Saved]):
         if not states:
             return g.const(0), ()
         last = g.op("Div", g.ints([WARM_UP]), g.op("Shape", x.name, end=1))
-        early = g.op("Less", states[0].name, last)
-        return (
-            g.op("Where", early, g.const(WARM_SCALE), g.const(0)),
-            (g.op("Add", states[0].name, g.ints([1])),),
-        )
+        warm = g.op("Where", g.op("Less", states[0].name, last), g.const(WARM_SCALE), g.const(0))
+        return warm, (g.op("Add", states[0].name, g.ints([1])),)
 
     def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         self.refuse(needed, 1, "label")
         if d_tops[0] is None or not needed.bottoms[0]:
             return Gradients((None, None))
-        numbers, size = len(self.anchors), 5 + self.classes
-        slopes = g.op("Reshape", saved.slopes, g.ints([0, self.side**2, numbers, size]))
-        slopes = g.op("Transpose", slopes, perm=[0, 2, 3, 1])
-        slopes = g.op("Reshape", slopes, g.ints([0, numbers * size, self.side, self.side]))
-        return Gradients(
-            (g.op("Mul", slopes, g.op("Div", d_tops[0], count(g, saved.bottoms[0], 0, 1))), None)
-        )
+        x = saved.bottoms[0]
+        slopes = emit_as_predictions(g, saved.slopes, x, len(self.anchors))
+        return Gradients((g.op("Mul", slopes, g.op("Div", d_tops[0], count(g, x, 0, 1))), None))
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
     ) -> Referenced:
         x, y = bottoms
-        images, size = len(x), 5 + self.classes
-        table = x.reshape(images, len(self.anchors), size, -1).transpose(0, 3, 1, 2).reshape(images, -1, size)
-        rows, annotated = yolo_truth(y, images), is_annotated(y.shape)
+        images, annotated = len(x), is_annotated(y.shape)
         warm = 0.0 if annotated or states[0][0] >= WARM_UP // images else WARM_SCALE
         slopes = [
             self._reference_slopes(own, truth, warm, annotated)
-            for own, truth in zip(table, rows, strict=True)
+            for own, truth in zip(as_table(x, len(self.anchors)), yolo_truth(y, images), strict=True)
         ]
         news = () if annotated else (np.asarray(states[0]) + 1,)
-        return Referenced((np.asarray(np.sum(np.square(slopes))),), next_states=news)
+        divisor = 1 if self.rescored is None else images
+        return Referenced((np.asarray(np.sum(np.square(slopes)) / divisor),), next_states=news)
 
     def _reference_slopes(self, table: Array, rows: Array, warm: float, bounded: bool) -> Array:
         """Of one image, (A, 5 + C): predictions and right boxes (K, 5)."""
-        of_sure, of_none, of_class, of_place = self.scales
-        corner, anchors = self._grid()
+        of_sure, of_none, of_place = self.scales
+        _, corner, anchors = self._grid()
         inner, sure = (1 / (1 + np.exp(-table[:, part])) for part in (slice(0, 2), slice(4, 5)))
-        shares = np.exp(table[:, 5:] - table[:, 5:].max(1, keepdims=True))
-        shares /= shares.sum(1, keepdims=True)
+        shares = self.classes.shares(table[:, 5:])
         centre, half = (inner + corner) / self.side, np.exp(table[:, 2:4]) * anchors / self.side / 2
+        tree = self.classes.tree is not None
+        rows = rows + np.eye(5)[0] if bounded and tree else rows
         seen = rows[np.cumprod(rows[:, 1] != 0) > 0] if not bounded else rows
+        alone = seen[(seen[:, 1:3] > NOWHERE).all(1)]
+        if tree and len(alone):
+            taught = self.classes.teach_label_alone(sure[:, 0], shares, int(alone[0, 0]), self.scales[:2])
+            return np.hstack([np.zeros((len(table), 4)), taught])
         ends = np.hstack([seen[:, 1:3] - seen[:, 3:] / 2, seen[:, 1:3] + seen[:, 3:] / 2])
         found = overlap(np.hstack([centre - half, centre + half])[:, None], ends).max(1, initial=0)
         slopes = np.zeros_like(table)
@@ -283,18 +306,15 @@ class RegionLoss(LossLayer[_Saved]):
                 [at * self.side - corner[place], np.log(sides * self.side / anchors[place])]
             )
             slopes[place, :4] = of_place * (away.clip(-1, 1) if bounded else away)
+            slopes[place, :4] *= 2 - sides.prod() if self.rescored is False else 1
             slopes[place, :2] *= inner[place] * (1 - inner[place])
-            p = sure[place, 0]
-            slopes[place, 4] = of_sure * (2 * (p - 1) ** 3 if bounded else p - 1) * p * (1 - p)
-            slopes[place, 5:] = of_class * (shares[place] - (np.arange(self.classes) == int(label)))
+            p, box = sure[place, 0], np.hstack([centre[place] - half[place], centre[place] + half[place]])
+            wanted = overlap(box, np.hstack([at - sides / 2, at + sides / 2])) if self.rescored else 1
+            slopes[place, 4] = of_sure * (2 * (p - 1) ** 3 if bounded else p - wanted) * p * (1 - p)
+            self.classes.teach(slopes[place, 5:], shares[place], label)
         return slopes
 
 
 def _variance(g: GraphBuilder, p: str) -> str:
     """The derivative p (1 - p) of the logistic function."""
     return g.op("Mul", p, g.op("Sub", g.const(1), p))
-
-
-def _length(g: GraphBuilder, table: str) -> str:
-    """K of (N, K), int64 ()."""
-    return g.op("Squeeze", g.op("Shape", table, start=1, end=2), g.ints([0]))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.errors import UnsupportedError
 from vggrepro.layers.base import (
     Array,
     Emitted,
@@ -39,6 +40,8 @@ class Softmax(Layer[str]):
     @classmethod
     def from_param(cls, param: Any, phase: int) -> Softmax:
         p = param.softmax_param
+        if p.dimension != "channel":
+            raise UnsupportedError(f"softmax_param: dimension {p.dimension!r} is SpatialSoftmax's")
         return cls(axis=p.axis, temperature=p.temperature or 1.0)
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:

@@ -1,4 +1,7 @@
-"""Caffe's fillers: the values that a parameter has before it is trained or loaded."""
+"""Caffe's fillers: the values that a parameter has before it is trained or loaded.
+
+``expectation`` and ``imagexy`` are fillers of the Caffe of guided policy search (zobot/caffe), not of BVLC's.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.emit import Shape
-from vggrepro.errors import NetError
+from vggrepro.errors import NetError, UnsupportedError
 
 Values = npt.NDArray[Any]
 
@@ -28,6 +31,9 @@ def fill(shape: Shape, filler: Any, rng: np.random.Generator) -> npt.NDArray[np.
         raise NetError(f"Unknown filler name: {filler.type}")
     if filler.sparse != -1 and filler.type != "gaussian":
         raise NetError(f"filler {filler.type!r}: Sparsity not supported by this Filler.")
+    for field, types in _OWN_FIELDS.items():
+        if filler.HasField(field) and filler.type not in types:
+            raise UnsupportedError(f"filler {filler.type!r}: {field} is for {' and '.join(types)}")
     return np.asarray(_FILLERS[filler.type](shape, filler, rng), np.float32, order="C")
 
 
@@ -93,6 +99,44 @@ def _bilinear(shape: Shape, _filler: Any, _rng: np.random.Generator) -> Values:
     return np.broadcast_to(np.outer(ramp, ramp), shape)
 
 
+def _expectation(shape: Shape, filler: Any, _rng: np.random.Generator) -> Values:
+    """Weights with which a product of (outputs, width * height) gives the expected x and y of a picture of
+    probabilities, from -1 to 1; with ``-x^2y^2`` the expectations of their squares, negated."""
+    option, width, height = filler.expectation_option, filler.width, filler.height
+    chosen = {"xy": (0, 1), "-x^2y^2": (0, 1), "x": (0,), "y": (1,)}.get(option)
+    if chosen is None:
+        raise NetError(f"filler 'expectation': unknown expectation_option {option!r}")
+    if min(width, height) < 2 or shape != (len(chosen), width * height):
+        raise NetError(
+            f"filler 'expectation': {option} of {width}x{height} needs a weight"
+            f" ({len(chosen)}, {width * height}), got {shape}"
+        )
+    places = np.mgrid[:height, :width].reshape(2, -1)[::-1]  # x and y of each place
+    values = 2 * (places / np.array([[width - 1], [height - 1]]) - 0.5)
+    weights: Values = -(values**2) if option == "-x^2y^2" else values[list(chosen)]
+    return weights
+
+
+def _imagexy(shape: Shape, filler: Any, _rng: np.random.Generator) -> Values:
+    """The same for ``channels`` pictures at a time, (outputs, channels * height * width): outputs x of the
+    first channel, y of the first, x of the second, ...; or of each x, y or the sum (``ones``) alone."""
+    option, channels, width, height = filler.xy, filler.channels, filler.width, filler.height
+    if min(channels, width, height) < 1:
+        raise NetError(f"filler 'imagexy': needs channels, width and height, got {channels, width, height}")
+    x, y = np.mgrid[1 : height + 1, 1 : width + 1].reshape(2, -1)[::-1]
+    rows = np.array([2 * (x / width - 0.5), 2 * (y / height - 0.5)])
+    kinds = {"both": rows, "nboth2": -(rows**2), "x": rows[:1], "y": rows[1:], "ones": np.ones((1, x.size))}
+    if option not in kinds:
+        raise NetError(f"filler 'imagexy': unknown xy {option!r}")
+    values: Values = np.kron(np.eye(channels), kinds[option])
+    if values.shape != shape:
+        raise NetError(
+            f"filler 'imagexy': {option} of {channels} channels of {width}x{height} needs a weight"
+            f" {values.shape}, got {shape}"
+        )
+    return values
+
+
 def _draw_uniform(shape: Shape, low: float, high: float, rng: np.random.Generator) -> Values:
     if low > high:
         raise NetError(f"filler 'uniform': min must not exceed max, got {low} and {high}")
@@ -116,4 +160,15 @@ _FILLERS: dict[str, Callable[[Shape, Any, np.random.Generator], Values]] = {
     "xavier": _xavier,
     "msra": _msra,
     "bilinear": _bilinear,
+    "expectation": _expectation,
+    "imagexy": _imagexy,
 }
+
+_OWN_FIELDS = {
+    "channels": ("imagexy",),
+    "xy": ("imagexy",),
+    "expectation_option": ("expectation",),
+    "width": ("expectation", "imagexy"),
+    "height": ("expectation", "imagexy"),
+}
+"""Fields of forks, and the fillers that read them."""

@@ -28,6 +28,7 @@ FORKS: dict[str, dict[str, str]] = {
     "inisis": {"HardSigmoid": "hardsigmoid_param { alpha: 0.2 beta: 0.5 }"},
     "junhyukoh": {"Lstm": "lstm_param { batch_size: 1 }"},
     "mnc": {"MaskResize": "mask_resize_param { factor_height: 0 }"},
+    "mobilenet-yolo": {"RegionLoss": "region_loss_param { mobilenet_yolo: true }"},
     "r-fcn": {
         "Python": "rcnn_config_param { bg_thresh_lo: 0.1 rpn_pre_nms_top_n: 6000 rpn_post_nms_top_n: 300 }"
     },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vggrepro.errors import UnknownLayerError
+from vggrepro.errors import UnknownLayerError, UnsupportedError
 from vggrepro.layers.base import AnyLayer, find_layer_class, layer_class
 from vggrepro.layers.fork_data import ForkData
 
@@ -17,12 +17,28 @@ STAND_INS = {
 """Modules and classes of published Python layers, and the types whose classes know what those do."""
 
 
+OWN_PARAMETERS = {
+    "fixed_param": ("FixedNeuron",),
+    "quantization_param": ("ConvolutionRistretto", "DeconvolutionRistretto", "FcRistretto"),
+}
+"""Fields of forks that change what any layer computes, and the types that know how."""
+
+
+def check_own_parameters(definition: Any) -> None:
+    """Raise UnsupportedError for a field of forks in a layer that does not know it."""
+    for field, types in OWN_PARAMETERS.items():
+        if definition.HasField(field) and definition.type not in types:
+            raise UnsupportedError(f"{field} is implemented for {', '.join(types)} alone")
+
+
 def class_of(definition: Any) -> type[AnyLayer]:
     """The class of a ``LayerParameter``. Raises UnknownLayerError for one that is not registered."""
     python = definition.python_param
     stands_in = STAND_INS.get((python.module, python.layer)) if definition.type == "Python" else None
     if stands_in is None and _gives_data(definition):
         return ForkData
+    if definition.type == "Softmax" and definition.softmax_param.dimension != "channel":
+        stands_in = "SpatialSoftmax"
     try:
         return layer_class(stands_in or definition.type)
     except UnknownLayerError as error:

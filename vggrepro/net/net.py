@@ -22,7 +22,7 @@ from vggrepro.errors import (
 )
 from vggrepro.layers.base import AnyLayer, known_types
 from vggrepro.net.custom import HOW_TO_ALLOW
-from vggrepro.net.kinds import class_of
+from vggrepro.net.kinds import check_own_parameters, class_of
 from vggrepro.net.net_layer import NetLayer, ParamUse, place_of
 from vggrepro.net.shapes import check_sizes, infer_shapes
 from vggrepro.net.sharing import attach_params
@@ -192,6 +192,7 @@ def _parse_layer(definition: LayerParameter, phase: str, custom: Mapping[str, An
         return custom[definition.name]
     kind = class_of(definition)
     check_counts(definition, kind)
+    check_own_parameters(definition)
     return kind.from_param(definition, PHASES[phase])
 
 

@@ -150,6 +150,11 @@ def test_boxes_whose_centre_is_outside(database: Path) -> None:
         ("crop_size: 3", "", "crop_size and mean_file are not read with boxes"),
         ("resize_param { height: 3 width: 3 prob: 0.5 }", "", "only resize_mode: WARP with prob: 1"),
         ("resize_param { height: 3 width: 3 resize_mode: FIT_SMALL_SIZE }", "", "only resize_mode: WARP"),
+        (
+            "resize_param { height: 3 width: 3 } resize_param { height: 6 width: 6 }",
+            "",
+            "only one is read here",
+        ),
         ("emit_constraint { emit_type: MIN_OVERLAP }", "", "emit_type MIN_OVERLAP is not implemented"),
         (
             "",

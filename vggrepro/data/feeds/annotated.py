@@ -45,9 +45,11 @@ class Warp:
     def from_param(cls, transform: Any, where: str) -> Warp | None:
         """What ``resize_param`` says, or None. Raises UnsupportedError for anything but a warp that is always
         done."""
-        if not transform.HasField("resize_param"):
+        if not transform.resize_param:
             return None
-        resize = transform.resize_param
+        if len(transform.resize_param) > 1:
+            raise UnsupportedError(f"{where}: resize_param: only one is read here, not a draw of several")
+        (resize,) = transform.resize_param
         if resize.resize_mode != resize.WARP or resize.prob != 1:
             raise UnsupportedError(f"{where}: resize_param: only resize_mode: WARP with prob: 1 is read here")
         if not (resize.height and resize.width):

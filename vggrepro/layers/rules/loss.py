@@ -145,10 +145,13 @@ def check_loss_weights(param: Any) -> None:
 
 def check_softmax(param: Any, *, weighted: bool = False) -> None:
     """Raises UnsupportedError for a temperature of a loss's softmax: forks do not agree whether backward
-    divides by it too; and for the weight of a class, unless the layer is ``weighted``."""
+    divides by it too; for other places than channels; and for the weight of a class, unless the layer is
+    ``weighted``."""
     p = param.softmax_param
     if p.temperature not in (0, 1):
         raise UnsupportedError("softmax_param: temperature is implemented for Softmax alone")
+    if p.dimension != "channel":
+        raise UnsupportedError("softmax_param: dimension is implemented for Softmax alone")
     if not weighted and (p.HasField("pos_mult") or p.HasField("pos_cid")):
         raise UnsupportedError("softmax_param: pos_mult and pos_cid are for WeightedSoftmaxWithLoss alone")
 

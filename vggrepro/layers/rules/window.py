@@ -163,6 +163,13 @@ _REPEATED = ("kernel_size", "stride", "pad", "dilation")
 _PAIRS = {"kernel": "kernel", "stride": "stride", "pad": "pad", "hole": "dilation"}
 
 
+def refuse_temporal(param: Any) -> None:
+    """Raise UnsupportedError for the fields of C3D's layers in a message of another one."""
+    for name in ("kernel_depth", "temporal_stride", "temporal_pad", "filter_group"):
+        if name in param.DESCRIPTOR.fields_by_name and param.HasField(name):
+            raise UnsupportedError(f"{name} is for Convolution3D, Deconvolution3D and Pooling3D alone")
+
+
 @dataclass(frozen=True)
 class WindowParam:
     """What a ``ConvolutionParameter`` says of its windows, before the number of axes is known."""
@@ -176,6 +183,7 @@ class WindowParam:
     def from_param(cls, param: Any) -> WindowParam:
         """``param``: a ``ConvolutionParameter`` message, whose ``hole`` (DeepLab) is a dilation. Padding that
         is the same on both sides may be given by side (synopsys-caffe)."""
+        refuse_temporal(param)
         given = {name: tuple(map(int, getattr(param, name))) for name in _REPEATED}
         pairs = {
             meant: (int(getattr(param, f"{name}_h")), int(getattr(param, f"{name}_w")))

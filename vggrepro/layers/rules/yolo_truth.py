@@ -1,6 +1,7 @@
 """The right boxes of YOLO nets, in the two forms that forks have: as nodes and in NumPy.
 
-(N, 150): 30 rows of class, x, y, width and height in units of the image, which end with an x or a width of 0.
+(N, 5 K): K rows of class, x, y, width and height in units of the image, which end with an x or a width of 0;
+YOLO v2's have 30 rows, those of MobileNet-YOLO's v3 have 300.
 (1, 1, G, 8): AnnotatedData's rows (:mod:`vggrepro.layers.rules.right_boxes`), whose classes begin with 1.
 """
 
@@ -16,6 +17,7 @@ from vggrepro.layers.rules.loss import FLOAT, INT64
 from vggrepro.layers.rules.right_boxes import ROW, emit_truth, reference_truth
 
 ROWS = 30
+"""Of the labels of YOLO v2."""
 
 
 class YoloTruth(NamedTuple):
@@ -45,11 +47,30 @@ def emit_yolo_truth(g: GraphBuilder, images: Value, labels: Value) -> YoloTruth:
         centre = g.op("Mul", g.op("Add", first, second), g.const(0.5))
         label, side = g.op("Sub", tables.labels, g.ints(1)), g.op("Sub", second, first)
         return YoloTruth(label, centre, side, tables.real, g.op("And", tables.real, _within(g, centre)))
-    rows = g.op("Reshape", labels.name, g.ints([0, ROWS, 5]))
+    return emit_rows(g, g.op("Reshape", labels.name, g.ints([0, ROWS, 5])))
+
+
+def emit_rows(g: GraphBuilder, rows: str) -> YoloTruth:
+    """``rows``: a tensor (N, K, 5)."""
     label, centre, side = g.ops("Split", rows, g.ints([1, 2, 2]), outputs=3, axis=2)
     label = g.op("Cast", g.op("Squeeze", label, g.ints([2])), to=INT64)
     taught = g.op("And", _until_zero(g, side), _within(g, centre))
     return YoloTruth(label, centre, side, _until_zero(g, centre), taught)
+
+
+def emit_used_rows(g: GraphBuilder, rows: str) -> str:
+    """The rows (N, K, 5) without those at the end that no image uses; at least one stays."""
+    _, centre, side = g.ops("Split", rows, g.ints([1, 2, 2]), outputs=3, axis=2)
+    used = g.op("Or", _until_zero(g, centre), _until_zero(g, side))
+    numbers = g.op("ReduceSum", g.op("Cast", used, to=FLOAT), g.ints([1]))  # (N, 1)
+    most = g.op("Max", g.op("ReduceMax", numbers, g.ints([0]), keepdims=0), g.const([1]))
+    return g.op("Slice", rows, g.ints([0]), g.op("Cast", most, to=INT64), g.ints([1]))
+
+
+def emit_order(g: GraphBuilder, table: str) -> str:
+    """0, 1, 2, ... for the columns of a tensor (N, K): int64 (K)."""
+    length = g.op("Squeeze", g.op("Shape", table, start=1, end=2), g.ints([0]))
+    return g.op("Range", g.ints(0), length, g.ints(1))
 
 
 def _within(g: GraphBuilder, centre: str) -> str:
