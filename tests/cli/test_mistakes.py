@@ -217,7 +217,7 @@ MISTAKES: dict[str, tuple[list[object], list[str]]] = {
     ),
     "misspelt type of a layer": (
         ["inspect-net", misspelt('"Convolution"', '"Convolutoin"')],
-        ["Unknown layer type: Convolutoin; did you mean 'Convolution' or 'Deconvolution'?"],
+        ["Unknown layer type: Convolutoin; did you mean 'Convolution'"],
     ),
     "misspelt bottom": (
         ["inspect-net", misspelt('bottom: "data"', 'bottom: "dta"')],
@@ -229,7 +229,7 @@ MISTAKES: dict[str, tuple[list[object], list[str]]] = {
     ),
     "misspelt parameters": (
         ["inspect-net", misspelt("convolution_param", "convolutoin_param")],
-        ["no field named \"convolutoin_param\"; did you mean 'convolution_param'?"],
+        ["no field named \"convolutoin_param\"; did you mean 'convolution_param'"],
     ),
     "misspelt setting": (
         ["train-ilsvrc", "--demo", "--set", "max_itr: 3"],

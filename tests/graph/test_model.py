@@ -96,7 +96,7 @@ def test_a_model_beyond_what_protobuf_holds(tmp_path: Path) -> None:
     huge = np.broadcast_to(np.float32(0), (1 << 29,))
     name = next(iter(graph.weights))
     with pytest.raises(
-        UnsupportedError, match=r"2147[0-9]* bytes in one ONNX file, which holds at most 2147483647"
+        UnsupportedError, match=r"2,147,[0-9,]* bytes in one ONNX file, which holds at most 2,147,483,647"
     ):
         Graph(graph.skeleton, {**graph.weights, name: huge}).save(tmp_path / "m.onnx")
     assert not list(tmp_path.iterdir())
