@@ -40,11 +40,6 @@ PART_SECONDS = 75
 """For each other part: one that hangs leaves time for the rest."""
 MOST_LINES = 60
 """Of what a part that failed has said."""
-BLOCKS = {
-    "A": ((64,), (128,), (256, 256), (512, 512), (512, 512)),
-    "D": ((64, 64), (128, 128), (256,) * 3, (512,) * 3, (512,) * 3),
-}
-"""Channels of the convolutions, for PyTorch."""
 SHAPES = [(375, 500), (375, 500), (375, 500), (500, 333)]
 
 
@@ -109,20 +104,11 @@ def step_part(net: str, precision: str, scale: Scale) -> Part:
 def torch_part(net: str, precision: str, scale: Scale) -> Part:
     import torch
     from torch import nn
+    from torch_vgg import vgg
 
     torch.backends.cudnn.benchmark = True
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
-    layers: list[nn.Module] = []
-    channels = 3
-    for block in BLOCKS[net]:
-        for count in block:
-            layers += [nn.Conv2d(channels, count, 3, padding=1), nn.ReLU(inplace=True)]
-            channels = count
-        layers.append(nn.MaxPool2d(2, 2))
-    layers.append(nn.Flatten())
-    for inputs, outputs in ((512 * (scale.side // 32) ** 2, 4096), (4096, 4096)):
-        layers += [nn.Linear(inputs, outputs), nn.ReLU(inplace=True), nn.Dropout()]
-    model = nn.Sequential(*layers, nn.Linear(4096, 1000)).to(scale.device)
+    model = vgg(net, side=scale.side, dropout=0.5).to(scale.device)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, weight_decay=5e-4)
     criterion = nn.CrossEntropyLoss()
     data = torch.randn(scale.batch, 3, scale.side, scale.side)
