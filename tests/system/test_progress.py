@@ -73,7 +73,7 @@ class FakeClock:
 def test_a_pipe_gets_a_line_soon_then_one_each_thirty_seconds_and_one_at_the_end(capsys):
     clock = FakeClock()
     with progress("net", 5000, 1000.0, Alone(), clock) as advance:
-        assert capsys.readouterr().err == ""
+        assert capsys.readouterr().err == "net: goes on at 1,000 of 5,000 images\n"
         for _ in range(40):  # 10 images a second, told each 2.5 seconds
             clock.now += 2.5
             advance(25.0)

@@ -61,9 +61,12 @@ def _bar(label: str, total: int, first: int) -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def _lines(label: str, total: int, first: int, clock: Clock) -> Iterator[Callable[[int], None]]:
-    """A line soon after the beginning, one about every 30 seconds, and one at the end."""
+    """A line where work goes on that was begun before, one soon after the beginning, one about every 30
+    seconds, and one at the end."""
     begin = clock()
     due = begin + SOON
+    if 0 < first < total:
+        note(f"{label}: goes on at {first:,} of {total:,} images")
 
     def show(count: int) -> None:
         nonlocal due
