@@ -7,7 +7,7 @@ from math import floor
 import numpy as np
 import pytest
 from harness import check_forward, check_gradient, parse, run_gradient
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from shape_cases import few, seeds, values
 
@@ -19,15 +19,22 @@ def transformer(text: str = "", du: bool = True) -> Layer:
     return parse(f'type: "SpatialTransformer" st_param {{ to_compute_dU: {str(du).lower()} {text} }}')
 
 
+def places(theta: np.ndarray, rows: int, columns: int, size: tuple[int, ...]) -> np.ndarray:
+    """Where in the image each place of the top looks: (n, rows, columns, 2)."""
+    grid = [[(s / rows * 2 - 1, t / columns * 2 - 1, 1) for t in range(columns)] for s in range(rows)]
+    return (np.einsum("nij,stj->nsti", theta.reshape(-1, 2, 3), np.array(grid)) + 1) / 2 * size
+
+
 def loops(
     u: np.ndarray, theta: np.ndarray, rows: int, columns: int, dv: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The top, and the gradients of image and maps."""
     n, c, height, width = u.shape
     v, du, dtheta = np.zeros((n, c, rows, columns)), np.zeros(u.shape), np.zeros((n, 6))
+    looked = places(theta, rows, columns, (height, width))
     for k, s, t in np.ndindex(n, rows, columns):
         grid = np.array([s / rows * 2 - 1, t / columns * 2 - 1, 1])
-        x, y = ((theta[k].reshape(2, 3) @ grid + 1) / 2 * (height, width)).tolist()
+        x, y = looked[k, s, t].tolist()
         dpx = dpy = 0.0
         for m in (floor(x), floor(x) + 1):
             for j in (floor(y), floor(y) + 1):
@@ -51,6 +58,8 @@ def test_by_loops(number: int, channels: int, height: int, width: int, sized: bo
     u, theta = values(seed, (number, channels, height, width)), values(seed + 1, (number, 6), -1.4, 1.4)
     layer = transformer("output_H: 3 output_W: 2" if sized else "")
     (top,) = check_forward(layer, [u, theta], atol=1e-5)
+    looked = places(theta.astype(float), *top.shape[2:], (height, width))
+    assume(np.abs(looked - np.round(looked)).min() > 1e-3)  # where rounding decides, slopes differ
     dv = values(seed + 2, top.shape)
     d_u, d_theta = run_gradient(layer, [u, theta], [], [dv])
     expected = loops(u.astype(float), theta.astype(float), *top.shape[2:], dv.astype(float))
