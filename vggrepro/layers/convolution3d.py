@@ -42,15 +42,26 @@ def _parse(kind: type[L], definition: Any, bias_term: bool) -> L:
     )
 
 
-def _as_saved(defs: tuple[ParamDef, ...]) -> tuple[ParamDef, ...]:
-    """The bias is (1, 1, 1, 1, num_output) in weight files."""
-    weight, *biases = defs
-    return (weight, *(replace(bias, also_saved_as=((1, 1, 1, 1, *bias.shape),)) for bias in biases))
+class _OverTime(BaseConvolution):
+    """What both have in common: where their parameters are, five axes, and how their files keep the bias."""
+
+    @classmethod
+    def own(cls, definition: Any) -> Any:
+        return temporal_message(definition, *MESSAGES)
+
+    def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
+        check_axes(self.type, bottoms[0])
+        return super().out_shapes(bottoms)
+
+    def param_defs(self, bottoms: Shapes) -> tuple[ParamDef, ...]:
+        """The bias is (1, 1, 1, 1, num_output) in weight files."""
+        weight, *biases = super().param_defs(bottoms)
+        return (weight, *(replace(bias, also_saved_as=((1, 1, 1, 1, *bias.shape),)) for bias in biases))
 
 
 @register
 @dataclass(frozen=True)
-class Convolution3D(Convolution):
+class Convolution3D(_OverTime, Convolution):
     """Bottom (N, C, L, H, W), top (N, num_output, L', H', W'), weight (num_output, C, kernel_depth,
     kernel_size, kernel_size). A Convolution whose windows are ``kernel_depth`` frames long."""
 
@@ -63,21 +74,10 @@ class Convolution3D(Convolution):
     def from_param(cls, param: Any, phase: int) -> Convolution3D:
         return _parse(cls, param, temporal_message(param, *MESSAGES).bias_term)
 
-    @classmethod
-    def own(cls, definition: Any) -> Any:
-        return temporal_message(definition, *MESSAGES)
-
-    def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
-        check_axes(self.type, bottoms[0])
-        return super().out_shapes(bottoms)
-
-    def param_defs(self, bottoms: Shapes) -> tuple[ParamDef, ...]:
-        return _as_saved(super().param_defs(bottoms))
-
 
 @register
 @dataclass(frozen=True)
-class Deconvolution3D(Deconvolution):
+class Deconvolution3D(_OverTime, Deconvolution):
     """Bottom (N, C, L, H, W), top (N, num_output, L', H', W'), weight (C, num_output, kernel_depth,
     kernel_size, kernel_size). ``bias_term`` is read from ``convolution_param`` in C3D 1.1 too."""
 
@@ -89,14 +89,3 @@ class Deconvolution3D(Deconvolution):
     @classmethod
     def from_param(cls, param: Any, phase: int) -> Deconvolution3D:
         return _parse(cls, param, param.convolution_param.bias_term)
-
-    @classmethod
-    def own(cls, definition: Any) -> Any:
-        return temporal_message(definition, *MESSAGES)
-
-    def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
-        check_axes(self.type, bottoms[0])
-        return super().out_shapes(bottoms)
-
-    def param_defs(self, bottoms: Shapes) -> tuple[ParamDef, ...]:
-        return _as_saved(super().param_defs(bottoms))

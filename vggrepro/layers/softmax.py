@@ -69,13 +69,10 @@ class Softmax(Layer[str]):
         return g.op("Div", exponentials, g.op("ReduceSum", exponentials, axes))
 
     def grad(self, g: GraphBuilder, saved: str, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
-        """``y * (dy - sum(dy * y))``, the sum along the axis."""
-        y, dy = saved, d_tops[0]
+        dy = d_tops[0]
         if dy is None or not needed.bottoms[0]:
             return Gradients((None,))
-        dot = g.op("ReduceSum", g.op("Mul", dy, y), g.ints([self.axis]), keepdims=1)
-        dx = g.op("Mul", g.op("Sub", dy, dot), y)
-        return Gradients((dx if self.temperature == 1 else g.op("Div", dx, g.const(self.temperature)),))
+        return Gradients((emit_softmax_gradient(g, saved, dy, [self.axis], self.temperature),))
 
     def reread(self, saved: str, bottoms: Sequence[str], tops: Sequence[str]) -> str:
         return tops[0]
@@ -86,3 +83,10 @@ class Softmax(Layer[str]):
         x = bottoms[0] / self.temperature
         exponentials = np.exp(x - x.max(self.axis, keepdims=True))
         return Referenced((exponentials / exponentials.sum(self.axis, keepdims=True),))
+
+
+def emit_softmax_gradient(g: GraphBuilder, y: str, dy: str, axes: Sequence[int], temperature: float) -> str:
+    """``y * (dy - sum(dy * y)) / temperature``, the sum along the axes of a softmax whose result is ``y``."""
+    dot = g.op("ReduceSum", g.op("Mul", dy, y), g.ints(axes), keepdims=1)
+    dx = g.op("Mul", g.op("Sub", dy, dot), y)
+    return dx if temperature == 1 else g.op("Div", dx, g.const(temperature))

@@ -15,6 +15,7 @@ import numpy as np
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError
 from vggrepro.layers.base import Array, Emitted, Gradients, Layer, Needed, Referenced, Shapes, register
+from vggrepro.layers.softmax import emit_softmax_gradient
 
 
 @register
@@ -59,12 +60,10 @@ class SpatialSoftmax(Layer[str]):
         return Emitted((y,), saved=y)
 
     def grad(self, g: GraphBuilder, saved: str, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
-        y, dy = saved, d_tops[0]
+        dy = d_tops[0]
         if dy is None or not needed.bottoms[0]:
             return Gradients((None,))
-        dot = g.op("ReduceSum", g.op("Mul", dy, y), g.ints(self._axes))
-        dx = g.op("Mul", g.op("Sub", dy, dot), y)
-        return Gradients((g.op("Div", dx, g.const(self.temperature)),))
+        return Gradients((emit_softmax_gradient(g, saved, dy, self._axes, self.temperature),))
 
     def reread(self, saved: str, bottoms: Sequence[str], tops: Sequence[str]) -> str:
         return tops[0]
