@@ -24,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 SECONDS = 460
 """For all parts together."""
 TESTS_SECONDS = 180
+TEST_PROCESSES = 8
 PART_SECONDS = 75
 """For each other part: one that hangs leaves time for the rest."""
 MOST_LINES = 60
@@ -52,8 +54,8 @@ class Scale:
     batch: int = 64
     side: int = 224
     seconds: float = 8
-    images: int = 512
-    window: int = 128
+    images: int = 1024
+    window: int = 256
     gradients: int = 138_357_544  # VGG-D's
 
     def precision(self, wanted: str) -> str:
@@ -139,10 +141,9 @@ def evaluation_part(kind: str, precision: str, scale: Scale) -> Part:
     from vggrepro.evaluation.measuring.pipeline import Answer, Execution, ImageSet, Pipeline
     from vggrepro.evaluation.measuring.size_order import ordered_by_size
     from vggrepro.evaluation.protocols import Stream
-    from vggrepro.net import load_net
     from vggrepro.system.threads import default_threads
 
-    net = load_net(ROOT / "prototxt/D/deploy.prototxt")
+    net = drawn_net("D")
     network = EvaluatedNet("D", net, "data", 224, score_blob(net), 1000, ILSVRC_MEAN_BGR, "", "")
     stream = Stream("D", "dense" if kind == "dense" else "five", 256, flip=False)
     asked: Any = scale.precision(precision)
@@ -161,6 +162,58 @@ def evaluation_part(kind: str, precision: str, scale: Scale) -> Part:
         "images_per_s": timed_images / (found[-1] - found[scale.window - 1]),
         "views": stream.view_count,
     }
+
+
+def drawn_net(net: str) -> Any:
+    """The paper's net with weights that are not zero: a GPU computes faster on zeros."""
+    from train_step import weights
+
+    from vggrepro.net import load_net
+
+    empty = load_net(ROOT / f"prototxt/{net}/deploy.prototxt", fill=False)
+    uses = [use for layer in empty.layers for use in layer.params]
+    drawn = weights([use.definition.shape for use in uses])
+    return empty.with_params({use.key: array for use, array in zip(uses, drawn, strict=True)})
+
+
+def bare_part(kind: str, precision: str, scale: Scale) -> Part:
+    """Images a second of ONNX Runtime alone: the plain graph on batches of the same sizes, which lie on the
+    device already."""
+    from vggrepro.graph.forward import build_forward
+    from vggrepro.net.transforms.fully_convolutional import fully_convolutional
+
+    net, crops = drawn_net("D"), 5 if kind == "crops" else 1
+    sizes = [(224, 224)] if kind == "crops" else [(256, 341)] * 3 + [(384, 256)]
+    net = net if kind == "crops" else fully_convolutional(net)
+    per_image = 0.0
+    for size in dict.fromkeys(sizes):
+        shape = (scale.batch, 3, *size)
+        run = bare_run(build_forward(net.reshape({"data": shape})), shape, scale, precision)
+        share = sizes.count(size) / len(sizes)
+        per_image += share * crops * timed(run, scale.seconds / 4) / scale.batch
+    yield {"images_per_s": 1 / per_image}
+
+
+def bare_run(graph: Any, shape: tuple[int, ...], scale: Scale, precision: str) -> Callable[[], object]:
+    """A pass of a session of ONNX Runtime as anyone would make it, its input and output on the device."""
+    import onnxruntime
+
+    from vggrepro.runtime.device import Device, require
+    from vggrepro.runtime.precision import prepare_precision
+
+    device = Device("cuda" if scale.device == "cuda" else "cpu")
+    prepare_precision(scale.precision(precision), device)  # type: ignore[arg-type]
+    require(device)
+    model = graph.to_model()
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=device.providers(precision == "tf32")
+    )
+    binding = session.io_binding()
+    data = np.random.default_rng(0).normal(0, 60, shape).astype(np.float32)
+    binding.bind_ortvalue_input("data", onnxruntime.OrtValue.ortvalue_from_numpy(data, device.kind, 0))
+    for output in session.get_outputs():
+        binding.bind_output(output.name, device.kind, 0)
+    return lambda: session.run_with_iobinding(binding)
 
 
 def exchange_part(kind: str, _precision: str, scale: Scale) -> Part:
@@ -192,19 +245,26 @@ def timed_together(step: Callable[[], object], ranks: Any, count: int = 8) -> fl
     return (time.perf_counter() - begin) / count
 
 
-PARTS = {"step": step_part, "torch": torch_part, "evaluation": evaluation_part, "exchange": exchange_part}
+PARTS = {
+    "step": step_part,
+    "torch": torch_part,
+    "evaluation": evaluation_part,
+    "bare": bare_part,
+    "exchange": exchange_part,
+}
 
 
 def planned(ranks: int, options: Sequence[str]) -> list[tuple[str, list[str]]]:
     """Each part's name and command, the most wanted ones first."""
     me = [sys.executable, str(Path(__file__).resolve()), *options, "--part"]
     pytest = [sys.executable, "-m", "pytest", "-q", "-rfE", "--tb=line", "-p", "no:cacheprovider"]
+    pytest += ["-n", str(TEST_PROCESSES)] if find_spec("xdist") else []
     parts = [("tests", [*pytest, "-m", "cuda", "tests/runtime/test_cuda.py"])]
     for precision in ("fp32", "tf32"):
         for side in ("step", "torch"):
             parts += [(f"{side} {net} {precision}", [*me, side, net, precision]) for net in ("D", "A")]
     for kind in ("dense", "crops"):
-        parts.append((f"evaluation {kind} fp32", [*me, "evaluation", kind, "fp32"]))
+        parts += [(f"{part} {kind} fp32", [*me, part, kind, "fp32"]) for part in ("evaluation", "bare")]
     beside = Path(sys.executable).parent / "mpirun"
     mpirun = [str(beside) if beside.exists() else "mpirun", "-n", str(ranks)]
     for kind in ("nccl", "mpi")[: 1 + (ranks > 1)]:
@@ -301,7 +361,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     path = arguments.json or RESULTS / f"gpu-{'dry-run' if arguments.dry_run else called}.json"
     ranks = 2 if arguments.dry_run else len(there)
     options = ["--dry-run"] if arguments.dry_run else ["--batch", str(arguments.batch)]
-    parts = run_all(planned(ranks, options), path, there)
+    plan = [part for part in planned(ranks, options) if part[0].split()[0] in arguments.only]
+    parts = run_all(plan, path, there)
     print(table(parts))
     print(f"written to {path}", file=sys.stderr)
     needed = [name for name in parts if not name.startswith(("torch", "exchange"))]
@@ -330,6 +391,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch", type=int, default=64, help="images a training step (default: 64)")
     parser.add_argument("--dry-run", action="store_true", help="every part in small, on the CPU")
     parser.add_argument("--json", type=Path, metavar="FILE", help="default: benchmarks/results/gpu-NAME.json")
+    kinds = ["tests", *PARTS]
+    parser.add_argument("--only", nargs="+", choices=kinds, default=kinds, help="some kinds of parts alone")
     parser.add_argument("--part", nargs=3, help=argparse.SUPPRESS)
     return parser
 

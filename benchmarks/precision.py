@@ -110,7 +110,7 @@ def graphs(net: Net, scores: str) -> dict[str, Callable[[], Graph]]:
         return build_forward(net, outputs=[scores])
 
     return {
-        "fp32": lambda: build_forward(net, outputs=[scores], device="cpu"),
+        "fp32": lambda: build_forward(net, outputs=[scores], rules="cpu"),
         "fp32-direct": plain,
         "tf32": lambda: in_tf32(plain()),
         "fp16": lambda: in_half_precision(plain()),

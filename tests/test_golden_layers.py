@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from golden_suite import cases
+from golden_suite import cases, convolves, use_every_rule
 
+from vggrepro.emit import RuleSet
 from vggrepro.graph.backward import build_gradient
 from vggrepro.graph.forward import build_forward
 from vggrepro.graph.naming import next_name
@@ -18,10 +19,6 @@ CASES = cases("layer", "net")
 EXACT = [c for c in CASES if not c.about.get("random")]
 RANDOM = [c for c in CASES if c.about.get("random")]
 named = {"ids": lambda c: c.folder.name}
-
-
-def convolves(case: ReferenceCase) -> bool:
-    return "onvolution" in case.files.net.read_text()
 
 
 def assert_passed(differences: list[Difference]) -> None:
@@ -58,14 +55,26 @@ def test_backward(case: ReferenceCase) -> None:
 
 
 @pytest.mark.parametrize("case", [c for c in EXACT if "ooling" in c.files.net.read_text()], **named)
-def test_forward_by_the_rules_for_cuda(case: ReferenceCase) -> None:
+def test_pooling_by_the_rules_for_cuda(case: ReferenceCase) -> None:
     """On the CPU, where the same graph gives the same numbers."""
     assert_passed(check_forward(case, case.load(), threads=1, rules="cuda"))
 
 
 @pytest.mark.parametrize("case", [c for c in EXACT if c.entry["backward"] and convolves(c)], **named)
-def test_backward_by_the_rules_for_cuda(case: ReferenceCase) -> None:
+def test_convolution_by_the_rules_for_cuda(case: ReferenceCase) -> None:
     assert_passed(check_backward(case, case.load(), threads=1, rules="cuda"))
+
+
+@pytest.mark.parametrize("rules", ["cuda", "cuda-tf32"])
+@pytest.mark.parametrize("case", [c for c in EXACT if convolves(c)], **named)
+def test_every_rule_for_cuda_wherever_it_holds(
+    case: ReferenceCase, rules: RuleSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also for blobs that are too small to be worth it."""
+    use_every_rule(monkeypatch)
+    assert_passed(check_forward(case, case.load(), threads=1, rules=rules))
+    if case.entry["backward"]:
+        assert_passed(check_backward(case, case.load(), threads=1, rules=rules))
 
 
 @pytest.mark.parametrize("case", RANDOM, **named)

@@ -29,7 +29,11 @@ FLOAT = onnx.TensorProto.FLOAT
 """What a Cast to float32 is told."""
 
 DeviceKind = Literal["cpu", "cuda"]
-"""Kinds of devices for which rules may choose different operators for the same sum."""
+"""Kinds of devices, by ONNX Runtime's name of their memory."""
+
+RuleSet = Literal["cpu", "cuda", "cuda-tf32"]
+"""For whom rules may choose different operators for the same sum: a CPU, a GPU in float32, a GPU whose tensor
+cores multiply (TF32 and float16)."""
 
 Precision = Literal["fp32", "fp32-direct", "tf32", "fp16"]
 """How exactly products and sums are computed: float32, on a CPU also by direct sums alone; on a GPU also with
@@ -61,12 +65,12 @@ class Value:
 
 
 class GraphBuilder:
-    """Nodes, constants and unique names of one ONNX graph under construction. ``device`` is the kind of
-    device that the graph is made for: results are the same on every other, speed is not. None: whatever
-    runs the graph, so that it consists of the plainest operators."""
+    """Nodes, constants and unique names of one ONNX graph under construction. ``rules`` says what the graph
+    is made for: results are the same on every other device, speed is not. None: whatever runs the graph, so
+    that it consists of the plainest operators."""
 
-    def __init__(self, device: DeviceKind | None = None) -> None:
-        self.device = device
+    def __init__(self, rules: RuleSet | None = None) -> None:
+        self.rules = rules
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, npt.NDArray[Any]] = {}
         self._by_content: dict[tuple[str, Shape, bytes], str] = {}
@@ -74,6 +78,10 @@ class GraphBuilder:
         self._counts: dict[str, int] = {}  # by base: the highest number that a name made from it has
         self._scope = ""
         self._home = ""  # the scope of constants, which belong to no layer
+
+    @property
+    def on_cuda(self) -> bool:
+        return self.rules in ("cuda", "cuda-tf32")
 
     def reserve(self, name: str) -> None:
         """Keep ``name`` for the caller: no generated name will equal it."""

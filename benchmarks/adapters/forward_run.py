@@ -33,7 +33,7 @@ def vggrepro(folder: Path, image: Array, threads: int) -> Callable[[], Array]:
     net = load_net(folder / "deploy.prototxt", folder / "weights.caffemodel")
     if image.shape[2:] != (224, 224):
         net = fully_convolutional(net)
-    session = Session(build_forward(net.reshape({"data": image.shape}), device="cpu"), threads=threads)
+    session = Session(build_forward(net.reshape({"data": image.shape}), rules="cpu"), threads=threads)
     return lambda: session.run({"data": image})["fc8"]
 
 

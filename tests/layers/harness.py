@@ -25,7 +25,7 @@ from onnx import helper
 
 from vggrepro import emit
 from vggrepro.caffe.messages import TEST, LayerParameter
-from vggrepro.emit import DeviceKind, Dims, GraphBuilder, Value
+from vggrepro.emit import Dims, GraphBuilder, RuleSet, Value
 from vggrepro.errors import naming
 from vggrepro.layers.base import Emitted, Layer, Needed, layer_class
 
@@ -61,7 +61,7 @@ def check_forward(
     rtol: float = 1e-5,
     atol: float | None = None,
     without_kernel: Sequence[str] = (),
-    device: DeviceKind = "cpu",
+    device: RuleSet = "cpu",
 ) -> list[np.ndarray]:
     """Tops, moved parameters and next states equal ``layer.reference``; returns the tops.
 
@@ -100,7 +100,7 @@ def check_gradient(
     most: int = 120,
     seed: int = 0,
     without_kernel: Sequence[str] = (),
-    device: DeviceKind = "cpu",
+    device: RuleSet = "cpu",
 ) -> list[np.ndarray | None]:
     """``layer.grad`` equals central differences of ``layer.reference`` in float64.
 
@@ -160,7 +160,7 @@ def run_gradient(
     states: Sequence[np.ndarray] = (),
     needed: Needed | None = None,
     without_kernel: Sequence[str] = (),
-    device: DeviceKind = "cpu",
+    device: RuleSet = "cpu",
 ) -> list[np.ndarray | None]:
     """The gradients of bottoms, then parameters, for a test with its own expectation."""
     needed = needed or _everything(layer, bottoms)
@@ -239,7 +239,7 @@ class _Built:
         params: Sequence[np.ndarray],
         states: Sequence[np.ndarray],
         dims: Sequence[Dims] | None = None,
-        device: DeviceKind = "cpu",
+        device: RuleSet = "cpu",
     ) -> None:
         shapes = [b.shape for b in bottoms]
         declared = [p.shape for p in layer.param_defs(shapes)]

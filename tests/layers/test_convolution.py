@@ -8,7 +8,7 @@ from conv_cases import ConvCase, conv_cases
 from harness import check_forward, check_gradient, parse, run_gradient, tie_free
 from hypothesis import given, settings
 
-from vggrepro.emit import DeviceKind, GraphBuilder, Value
+from vggrepro.emit import GraphBuilder, RuleSet, Value
 from vggrepro.errors import NetError, ShapeError, UnsupportedError, VggReproError
 from vggrepro.layers.base import Layer, Needed
 from vggrepro.layers.rules import correlation
@@ -27,7 +27,7 @@ def test_forward_equals_the_reference(case: ConvCase) -> None:
 @pytest.mark.parametrize("device", RULES)
 @given(case=conv_cases("Convolution"))
 @some
-def test_gradient_equals_differences(case: ConvCase, device: DeviceKind) -> None:
+def test_gradient_equals_differences(case: ConvCase, device: RuleSet) -> None:
     check_gradient(case.layer(), *case.arrays(), most=30, device=device)
 
 
@@ -52,9 +52,7 @@ def test_rows_that_no_window_reads_get_no_gradient() -> None:
 
 
 @pytest.mark.parametrize("device", RULES)
-def test_many_images_are_unfolded_a_few_at_a_time(
-    device: DeviceKind, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_images_are_unfolded_a_few_at_a_time(device: RuleSet, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     layer = parse('type: "Convolution" convolution_param { num_output: 4 kernel_size: 3 group: 2 stride: 2 }')
     x, w, b = tie_free(rng, (5, 2, 7, 6)), tie_free(rng, (4, 1, 3, 3)), tie_free(rng, (4,))
@@ -191,7 +189,7 @@ def test_wide_ones_are_filtered_minimally_on_a_cpu_alone(bias: bool) -> None:
 
 
 def operators_of(
-    layer: Layer, x: np.ndarray, params: Sequence[np.ndarray], device: DeviceKind | None
+    layer: Layer, x: np.ndarray, params: Sequence[np.ndarray], device: RuleSet | None
 ) -> list[str]:
     g = GraphBuilder(device)
     layer.emit(g, [Value("x", x.shape)], [Value(f"p{i}", p.shape) for i, p in enumerate(params)], [])

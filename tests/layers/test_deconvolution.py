@@ -5,7 +5,7 @@ from conv_cases import ConvCase, conv_cases
 from harness import check_forward, check_gradient, parse
 from hypothesis import given, settings
 
-from vggrepro.emit import DeviceKind
+from vggrepro.emit import RuleSet
 from vggrepro.errors import ShapeError
 from vggrepro.layers.rules.correlation import RULES
 
@@ -22,7 +22,7 @@ def test_forward_equals_the_reference(case: ConvCase) -> None:
 @pytest.mark.parametrize("device", RULES)
 @given(case=conv_cases("Deconvolution"))
 @some
-def test_gradient_equals_differences(case: ConvCase, device: DeviceKind) -> None:
+def test_gradient_equals_differences(case: ConvCase, device: RuleSet) -> None:
     check_gradient(case.layer(), *case.arrays(), most=30, device=device)
 
 

@@ -69,7 +69,7 @@ def test_sizes_that_the_table_for_cuda_depends_on_are_fixed() -> None:
     )
     free = {}
     for device in (None, "cuda"):
-        graph = build_forward(net, device=device)  # type: ignore[arg-type]
+        graph = build_forward(net, rules=device)  # type: ignore[arg-type]
         free[device] = [axis for axis in range(4) if graph.is_free("x", axis)]
         assert graph.is_free("r", 0)
     assert free == {None: [0, 2, 3], "cuda": [0]}

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-from golden_suite import ROOT, cases
+from golden_suite import ROOT, cases, convolves, use_every_rule
 
 from vggrepro.caffe.text import parse_net
+from vggrepro.emit import RuleSet
 from vggrepro.errors import DeviceError
 from vggrepro.graph.forward import build_forward
 from vggrepro.graph.model import Graph
@@ -58,6 +59,18 @@ def test_forward(case: ReferenceCase) -> None:
 @pytest.mark.parametrize("case", [c for c in EXACT if c.entry["backward"]], ids=lambda c: c.folder.name)
 def test_backward(case: ReferenceCase) -> None:
     assert not [d for d in check_backward(case, case.load(), device="cuda") if not d.passed]
+
+
+@pytest.mark.parametrize("rules", ["cuda", "cuda-tf32"])
+@pytest.mark.parametrize("case", [c for c in EXACT if convolves(c)], ids=lambda c: c.folder.name)
+def test_every_rule_for_convolutions_wherever_it_holds(
+    case: ReferenceCase, rules: RuleSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_every_rule(monkeypatch)
+    found = check_forward(case, case.load(), device="cuda", rules=rules)
+    if case.entry["backward"]:
+        found += check_backward(case, case.load(), device="cuda", rules=rules)
+    assert not [d for d in found if not d.passed]
 
 
 @pytest.mark.parametrize("case", TRAINED, ids=lambda c: c.folder.name)
@@ -133,7 +146,7 @@ def test_pooled_regions_are_the_cpus_to_the_last_bit() -> None:
     rng = np.random.default_rng(0)
     regions = np.concatenate([rng.integers(0, 2, (40, 1)), rng.integers(-4, 22, (40, 4))], axis=1)
     feeds = {"x": rng.standard_normal((2, 3, 9, 7), np.float32), "r": regions.astype(np.float32)}
-    found, expected = (Session(build_forward(net, device=d), d).run(feeds)["p"] for d in ("cuda", "cpu"))
+    found, expected = (Session(build_forward(net, rules=d), d).run(feeds)["p"] for d in ("cuda", "cpu"))
     np.testing.assert_array_equal(found, expected)
 
 

@@ -129,7 +129,7 @@ def compare_blobs(
         outputs=blobs,
         fully_convolutional=conversion.fully_conv,
         fixed=conversion.fixed,
-        device=None if place.kind == "cpu" else place.kind,  # None: as it will be written
+        rules=None if place.kind == "cpu" else place.kind,  # None: as it will be written
     )
     if conversion.preprocessing is not None:
         graph = with_preprocessing(graph, conversion.preprocessing)

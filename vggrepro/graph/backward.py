@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import onnx
 
-from vggrepro.emit import DeviceKind, Shape, Value
+from vggrepro.emit import RuleSet, Shape, Value
 from vggrepro.errors import GradientError, NetError, did_you_mean
 from vggrepro.graph.assembly import Outputs, assemble_graph
 from vggrepro.graph.backward_pass import emit_backward
@@ -36,9 +36,9 @@ def gradient_model(net: Net, *, params: bool = True, inputs: Sequence[str] = ())
 
 
 def build_gradient(
-    net: Net, *, params: bool = True, inputs: Sequence[str] = (), device: DeviceKind | None = None
+    net: Net, *, params: bool = True, inputs: Sequence[str] = (), rules: RuleSet | None = None
 ) -> Graph:
-    """As :func:`gradient_model`, by the rules for a kind of device, with large constants left outside."""
+    """As :func:`gradient_model`, by the rules for a kind of rules, with large constants left outside."""
     for blob in inputs:
         if blob not in net.blobs:
             there = f"it has {', '.join(net.blobs)}{did_you_mean(blob, net.blobs)}"
@@ -51,7 +51,7 @@ def build_gradient(
     if not inputs and not (params and net.param_uses):
         lacks = "no parameters" if params else "nothing else asked of it"
         raise GradientError(f"net {net.name!r}: has {lacks}: name blobs in inputs to take their gradients")
-    forward = emit_forward(net, symbolic_dims(net, FIXED), device)
+    forward = emit_forward(net, symbolic_dims(net, FIXED), rules)
     needed = needed_gradients(net, params=params, values=frozenset(inputs))
     backward = emit_backward(forward, needed, _fed_values(net, tops))
     uses = net.param_uses if params else ()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import onnx
 
-from vggrepro.emit import DeviceKind
+from vggrepro.emit import RuleSet
 from vggrepro.errors import FixedShapeError, NetError, ShapeError, did_you_mean
 from vggrepro.graph.assembly import Outputs, assemble_graph
 from vggrepro.graph.embedded_preprocessing import Preprocessing, with_preprocessing
@@ -96,9 +96,9 @@ def build_forward(
     fully_convolutional: bool = False,
     fixed: bool = False,
     extra_metadata: Mapping[str, str] | None = None,
-    device: DeviceKind | None = None,
+    rules: RuleSet | None = None,
 ) -> Graph:
-    """The net's forward pass as its layers say it, by the rules for a kind of device (None: of plain
+    """The net's forward pass as its layers say it, by a set of rules (None: of plain
     operators), for this package's own sessions; the rest is as in :func:`build_deployed`."""
     if fully_convolutional:
         net = to_fully_convolutional(net)
@@ -112,10 +112,10 @@ def build_forward(
     *freer, last = [BATCH_AND_SIZE] if fully_convolutional else [BATCH_AND_SIZE, BATCH, FIXED]
     for free in [] if fixed else freer:
         try:
-            return _build(net, free, wanted, extra_metadata, device)
+            return _build(net, free, wanted, extra_metadata, rules)
         except (FixedShapeError, ShapeError, NetError):
             continue
-    return _build(net, FIXED if fixed else last, wanted, extra_metadata, device)
+    return _build(net, FIXED if fixed else last, wanted, extra_metadata, rules)
 
 
 def _build(
@@ -123,9 +123,9 @@ def _build(
     free: frozenset[int],
     wanted: Sequence[str],
     extra: Mapping[str, str] | None,
-    device: DeviceKind | None,
+    rules: RuleSet | None,
 ) -> Graph:
-    forward = emit_forward(net, symbolic_dims(net, free), device)
+    forward = emit_forward(net, symbolic_dims(net, free), rules)
     return assemble_graph(
         forward,
         Outputs(blobs=list(dict.fromkeys(wanted))),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vggrepro.emit import DeviceKind, Dims, GraphBuilder, Value
+from vggrepro.emit import Dims, GraphBuilder, RuleSet, Value
 from vggrepro.errors import FixedShapeError, naming
 from vggrepro.graph.model import State
 from vggrepro.graph.naming import next_name, state_name
@@ -34,10 +34,10 @@ class ForwardPass:
     """The tensor of each next state and moved parameter by the graph output it shall be, in order."""
 
 
-def emit_forward(net: Net, dims: Mapping[str, Dims], device: DeviceKind | None = None) -> ForwardPass:
-    """A graph with every layer of the net, in order, by the rules for a kind of device (None: of
-    plain operators). Raises FixedShapeError where a layer needs a size that ``dims`` leaves free."""
-    g = _new_builder(net, device)
+def emit_forward(net: Net, dims: Mapping[str, Dims], rules: RuleSet | None = None) -> ForwardPass:
+    """A graph with every layer of the net, in order, by a set of rules (None: of plain
+    operators). Raises FixedShapeError where a layer needs a size that ``dims`` leaves free."""
+    g = _new_builder(net, rules)
     params = _parameter_tensors(g, net)
     forward = ForwardPass(net, g, dims)
     forward.tensors.update(
@@ -60,9 +60,9 @@ def emit_forward(net: Net, dims: Mapping[str, Dims], device: DeviceKind | None =
     return forward
 
 
-def _new_builder(net: Net, device: DeviceKind | None) -> GraphBuilder:
+def _new_builder(net: Net, rules: RuleSet | None) -> GraphBuilder:
     """A builder that leaves the names of blobs and parameters to them."""
-    g = GraphBuilder(device)
+    g = GraphBuilder(rules)
     for name in [*net.shapes, *net.blobs, *(use.key for use in net.param_uses)]:
         g.reserve(name)
     return g

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vggrepro.emit import DeviceKind, Value
+from vggrepro.emit import RuleSet, Value
 from vggrepro.errors import NetError
 from vggrepro.graph.assembly import Outputs, assemble_graph
 from vggrepro.graph.backward_pass import emit_backward
@@ -13,15 +13,15 @@ from vggrepro.graph.need_backward import needed_gradients
 from vggrepro.net.net import Net
 
 
-def build_training_step(net: Net, device: DeviceKind | None = "cpu") -> Graph:
-    """Forward and backward pass at the net's own input shapes, by the rules for a kind of device.
+def build_training_step(net: Net, rules: RuleSet | None = "cpu") -> Graph:
+    """Forward and backward pass at the net's own input shapes, by a set of rules.
 
     The graph takes the net's inputs, the parameters under their owners' keys and states. It returns the
     whole loss, the net's outputs as ``blobs``, the ``gradients`` of the parameters that learn, next
     states and moved statistics. Raises NetError if nothing in the net has a loss weight, GradientError
     where Caffe has no backward pass.
     """
-    forward = emit_forward(net, symbolic_dims(net, FIXED), device)
+    forward = emit_forward(net, symbolic_dims(net, FIXED), rules)
     needed = needed_gradients(net, params=True, values=frozenset())
     backward = emit_backward(forward, needed, {})
     loss = total_loss(forward)

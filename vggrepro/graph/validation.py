@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vggrepro.emit import DeviceKind
+from vggrepro.emit import RuleSet
 from vggrepro.errors import FixedShapeError, NetError, ShapeError
 from vggrepro.graph.assembly import Outputs, assemble_graph
 from vggrepro.graph.forward_pass import emit_forward
@@ -12,19 +12,19 @@ from vggrepro.graph.training_step import total_loss
 from vggrepro.net.net import Net
 
 
-def build_validation(net: Net, *, loss: bool = False, device: DeviceKind | None = "cpu") -> Graph:
+def build_validation(net: Net, *, loss: bool = False, rules: RuleSet | None = "cpu") -> Graph:
     """A graph from the net's inputs and the parameters under their owners' keys to the net's outputs, and
-    with ``loss`` to the whole loss too, by the rules for a kind of device. The number of samples is free
+    with ``loss`` to the whole loss too, by a set of rules. The number of samples is free
     where the layers allow it (:meth:`Graph.is_free`). States begin anew in each run. Raises NetError if the
     loss is asked for and nothing has a loss weight."""
     try:
-        return _build(net, BATCH, device, loss=loss)
+        return _build(net, BATCH, rules, loss=loss)
     except (FixedShapeError, ShapeError, NetError):
-        return _build(net, FIXED, device, loss=loss)
+        return _build(net, FIXED, rules, loss=loss)
 
 
-def _build(net: Net, free: frozenset[int], device: DeviceKind | None, *, loss: bool) -> Graph:
-    forward = emit_forward(net, symbolic_dims(net, free), device)
+def _build(net: Net, free: frozenset[int], rules: RuleSet | None, *, loss: bool) -> Graph:
+    forward = emit_forward(net, symbolic_dims(net, free), rules)
     total = total_loss(forward) if loss else None
     owned = [use for use in net.param_uses if use.owner == use.key]
     return assemble_graph(forward, Outputs(total, list(net.outputs), following=False), fed_params=owned)

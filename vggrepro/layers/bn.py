@@ -34,10 +34,10 @@ from vggrepro.layers.base import (
     register,
 )
 from vggrepro.layers.rules.batch_statistics import (
+    channel_sums,
     normal,
     normal_gradient,
     reference_statistics,
-    statistic_axes,
 )
 
 SEGNET = frozenset({"scale_filler", "shift_filler", "bn_mode"})
@@ -236,5 +236,5 @@ def _aligned(g: GraphBuilder, blob: str, rank: int) -> str:
 
 def _summed(g: GraphBuilder, d: str, rank: int) -> str:
     """The sum of each channel, in the shape of a blob."""
-    total = g.op("ReduceSum", d, g.ints(statistic_axes(rank)))
+    total = channel_sums(g, d, rank, keepdims=1)
     return total if rank == 4 else g.op("Reshape", total, g.ints([1, -1, 1, 1]))

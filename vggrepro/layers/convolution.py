@@ -9,11 +9,12 @@ from math import prod
 
 import numpy as np
 
-from vggrepro.emit import DeviceKind, Dims, GraphBuilder, Value
+from vggrepro.emit import Dims, GraphBuilder, RuleSet, Value
 from vggrepro.layers.base import Array, Shapes, register
 from vggrepro.layers.rules import winograd
 from vggrepro.layers.rules.base_convolution import BaseConvolution, Pair
 from vggrepro.layers.rules.correlation import Correlation, conv_attributes
+from vggrepro.layers.rules.turned import pays, transposed_forward, turned_filters
 from vggrepro.layers.rules.unfold import at, offset_slices, pad_widths
 from vggrepro.layers.rules.window import Windows
 
@@ -37,17 +38,28 @@ class Convolution(BaseConvolution):
         return self.num_output, channels // self.group
 
     def _node(self, g: GraphBuilder, x: Value, params: Sequence[str], windows: Windows) -> str:
-        if self._minimal(g.device, x.dims, windows):
+        if self._minimal(g.rules, x.dims, windows):
             weight, *bias = params
             y = winograd.forward(g, x, weight, self.num_output, windows)
             return g.op("Add", y, g.op("Unsqueeze", *bias, g.ints([1, 2]))) if bias else y
+        if self._transposed(g.rules, x.dims, windows):
+            weight, *bias = params
+            channels = x.dims[1] or 0
+            filters = turned_filters(g, weight, self.num_output, channels, self.group, windows.kernel)
+            return transposed_forward(g, x.name, filters, bias, windows)
         beyond = windows.shortfall(x.dims[2:])
         return g.op("Conv", x.name, *params, group=self.group, **conv_attributes(windows, beyond))
 
-    def _minimal(self, device: DeviceKind | None, x: Dims, windows: Windows) -> bool:
+    def _transposed(self, rules: RuleSet | None, x: Dims, windows: Windows) -> bool:
+        """Whether a ConvTranspose gives the same faster, which it does on a GPU in float32 alone."""
+        if rules != "cuda" or any(windows.shortfall(x[2:])):
+            return False
+        return pays(windows, self.group, (x[1], self.num_output), windows.conv_sizes(x[2:]))
+
+    def _minimal(self, rules: RuleSet | None, x: Dims, windows: Windows) -> bool:
         """Whether minimal filtering holds and is faster, which it is on a CPU alone."""
         channels, least = x[1], winograd.LEAST_FORWARD
-        if device != "cpu" or channels is None or not winograd.holds(windows, self.group):
+        if rules != "cpu" or channels is None or not winograd.holds(windows, self.group):
             return False
         return winograd.saves_time(channels, self.num_output, windows.conv_sizes(x[2:]), least)
 

@@ -22,6 +22,7 @@ from vggrepro.layers.base import (
     Shapes,
     register,
 )
+from vggrepro.layers.rules.reduce import reduced
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class PReLU(Layer[_Saved]):
         if dy is not None and needed.params[0]:
             axes = [axis for axis in range(x.rank) if self.channel_shared or axis != 1]
             product = g.op("Mul", dy, g.op("Min", x.name, g.const(0)))
-            d_slope = g.op("ReduceSum", product, g.ints(axes), keepdims=0)
+            d_slope = reduced(g, "ReduceSum", product, x.rank, axes, keepdims=0)
         return Gradients((dx,), (d_slope,))
 
     def reference(

@@ -85,7 +85,7 @@ class ROIPooling(Layer[_Saved]):
     ) -> Emitted[_Saved]:
         features, regions = bottoms
         rows = self._grown(g, region_rows(g, regions))
-        if g.device == "cuda":
+        if g.on_cuda:
             top = self._looked_up(g, features, rows)
         else:
             top = g.op(

@@ -29,11 +29,11 @@ from vggrepro.layers.base import (
     StateDef,
 )
 from vggrepro.layers.rules.batch_statistics import (
+    channel_sums,
     normal,
     normal_gradient,
     reference_statistics,
     reference_to_average,
-    statistic_axes,
     to_average,
 )
 
@@ -138,12 +138,11 @@ class ScaledBatchNorm(Layer[_Saved]):
         dy = d_tops[0]
         if dy is None:
             return Gradients((None,), (None,) * 5)
-        axes = g.ints(statistic_axes(rank))
         d_scale = d_shift = dx = None
         if needed.params[3]:
-            d_scale = g.op("ReduceSum", g.op("Mul", dy, unit), axes, keepdims=0)
+            d_scale = channel_sums(g, g.op("Mul", dy, unit), rank)
         if needed.params[4]:
-            d_shift = g.op("ReduceSum", dy, axes, keepdims=0)
+            d_shift = channel_sums(g, dy, rank)
         if needed.bottoms[0]:
             dx = normal_gradient(g, rank, unit, deviation, g.op("Mul", dy, scale))
         return Gradients((dx,), (None, None, None, d_scale, d_shift))

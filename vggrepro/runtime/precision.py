@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from vggrepro.emit import DeviceKind, Precision
+from vggrepro.emit import Precision, RuleSet
 from vggrepro.errors import DeviceError, OptionError
 from vggrepro.runtime.device import Device
 
@@ -14,10 +14,12 @@ _OF_GPU: tuple[Precision, ...] = ("fp32", "tf32", "fp16")
 _OVERRIDE = "NVIDIA_TF32_OVERRIDE"
 
 
-def rules_of(precision: Precision, device: Device) -> DeviceKind | None:
-    """The kind of device by whose rules graphs are made: None, for plain operators, where convolutions are to
-    be direct sums."""
-    return None if precision == "fp32-direct" else device.kind
+def rules_of(precision: Precision, device: Device) -> RuleSet | None:
+    """The rules by which graphs are made: None, for plain operators, where convolutions are to be direct
+    sums."""
+    if precision == "fp32-direct":
+        return None
+    return "cuda-tf32" if device.kind == "cuda" and precision != "fp32" else device.kind
 
 
 def prepare_precision(precision: Precision, device: Device) -> None:

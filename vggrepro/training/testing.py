@@ -72,7 +72,7 @@ class TestNet:
     def _build(self, shapes: Mapping[str, Shape]) -> _Built:
         solver = self._solver
         net = self.net if shapes == self.net.inputs else self.net.reshape(shapes)
-        graph = build_validation(net, loss=bool(solver.param.test_compute_loss), device=solver.rules)
+        graph = build_validation(net, loss=bool(solver.param.test_compute_loss), rules=solver.rules)
         session = Session(graph, solver.device, threads=solver.threads, tf32=solver.tf32, training=True)
         run = session.bind()
         self._share(solver, run)

@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.caffe.messages import PHASES
-from vggrepro.emit import DeviceKind
+from vggrepro.emit import RuleSet
 from vggrepro.errors import DataError, naming
 from vggrepro.graph.backward import build_gradient
 from vggrepro.graph.forward import build_forward
@@ -182,12 +182,12 @@ def check_forward(
     device: str = "cpu",
     fixed: bool = False,
     threads: int = 0,
-    rules: DeviceKind | None = None,
+    rules: RuleSet | None = None,
 ) -> list[Difference]:
-    """One forward pass of the converted model, by the rules for ``device`` or for another kind of device,
+    """One forward pass of the converted model, by the rules for ``device`` or by others,
     against the case's: its blobs, and parameters as it leaves them."""
     blobs = [key.split(":", 1)[1] for key in case.keys("out", "blob")]
-    graph = build_forward(net, outputs=blobs, fixed=fixed, device=rules or as_device(device).kind)
+    graph = build_forward(net, outputs=blobs, fixed=fixed, rules=rules or as_device(device).kind)
     graph.check()
     got = Session(graph, device, threads=threads).run(case.arrays("in"))
     found = {f"{kind}:{blob}": got[graph.blobs[blob]] for kind in ("out", "blob") for blob in blobs}
@@ -198,12 +198,12 @@ def check_forward(
 def check_second(case: ReferenceCase, net: Net, *, device: str = "cpu", threads: int = 0) -> list[Difference]:
     """A second forward pass, at input shapes of its own, against the case's: it begins with the states and
     running statistics that the first has left."""
-    graph = build_forward(net, device=as_device(device).kind)
+    graph = build_forward(net, rules=as_device(device).kind)
     first = Session(graph, device, threads=threads).run(case.arrays("in"))
     states = {state.input: first[state.output] for state in graph.states}
     inputs = case.arrays("in2")
     again = net.with_params(_moved(graph, first)).reshape({n: array.shape for n, array in inputs.items()})
-    graph = build_forward(again, device=as_device(device).kind)
+    graph = build_forward(again, rules=as_device(device).kind)
     got = Session(graph, device, threads=threads).run({**inputs, **states})
     found = {f"out2:{blob}": got[graph.blobs[blob]] for blob in again.outputs}
     after = {f"param_after2:{key}": array for key, array in {**again.params, **_moved(graph, got)}.items()}
@@ -216,12 +216,11 @@ def check_backward(
     *,
     device: str = "cpu",
     threads: int = 0,
-    rules: DeviceKind | None = None,
+    rules: RuleSet | None = None,
 ) -> list[Difference]:
-    """Gradients of the converted model against the case's, by the rules for ``device`` or for another kind
-    of device."""
+    """Gradients of the converted model against the case's, by the rules for ``device`` or by others."""
     inputs = [*case.arrays("din"), *case.arrays("dblob")]
-    graph = build_gradient(net, inputs=inputs, device=rules or as_device(device).kind)
+    graph = build_gradient(net, inputs=inputs, rules=rules or as_device(device).kind)
     graph.check()
     feeds = {gradient_name(top): array for top, array in case.arrays("dout").items()}
     got = Session(graph, device, threads=threads).run({**case.arrays("in"), **net.params, **feeds})

@@ -10,6 +10,7 @@ from vggrepro.emit import GraphBuilder, tensor
 from vggrepro.errors import UnsupportedError
 from vggrepro.evaluation import demo
 from vggrepro.graph.forward import build_forward
+from vggrepro.graph.targets import half as half_module
 from vggrepro.graph.targets.half import in_half_precision, with_half_weights
 from vggrepro.net import load_net
 from vggrepro.runtime.session import Session
@@ -51,6 +52,26 @@ def test_a_whole_net_in_half_precision(convolutional: bool) -> None:
     found, exact = (Session(g, threads=1).run(feeds)[name] for g in (half, graph))
     assert found.dtype == np.float32
     assert 0 < np.abs(found - exact).max() < 0.02
+
+
+def test_convolutions_with_large_filters_stay_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Theirs are the weights and biases that keep their type, and all that is around them is float16."""
+    monkeypatch.setattr(half_module, "LARGEST_FILTER", 3 * 3 * 3)
+    small, large, bias = noise(4, 3, 3, 3), noise(5, 4, 3, 3), noise(5)
+
+    def nodes(g: GraphBuilder) -> str:
+        y = g.op("Relu", g.op("Conv", "x", g.const(small)))
+        return g.op("Relu", g.op("Conv", y, g.const(large), g.const(bias)))
+
+    graph = draft(nodes, (2, 3, 9, 8), (2, 5, 5, 4)).graph
+    half = in_half_precision(graph)
+    half.check()
+    operators = [node.op_type for node in half.skeleton.graph.node]
+    assert operators == ["Cast", "Conv", "Relu", "Cast", "Conv", "Cast", "Relu", "Cast"]
+    feeds = {"x": noise(2, 3, 9, 8)}
+    (name,) = graph.output_names
+    found, exact = (Session(g, threads=1).run(feeds)[name] for g in (half, graph))
+    np.testing.assert_allclose(found, exact, rtol=0.01, atol=0.03)
 
 
 def test_numbers_that_a_graph_makes_itself_and_the_largest_ones() -> None:

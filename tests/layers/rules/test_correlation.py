@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from graph_run import run_nodes
 
-from vggrepro.emit import DeviceKind, GraphBuilder, Value
+from vggrepro.emit import GraphBuilder, RuleSet, Value
 from vggrepro.layers.rules.correlation import RULES, Correlation, conv_attributes
 from vggrepro.layers.rules.window import Windows
 
@@ -26,7 +26,7 @@ def test_the_gradients_are_transposes_of_the_map(
     pad: tuple[int, int],
     dilation: tuple[int, int],
     group: int,
-    device: DeviceKind,
+    device: RuleSet,
 ) -> None:
     """<y(x, w), dy> is linear in x and in w, so it equals <x, dx> and <w, dw>."""
     windows = Windows((3, 2), stride, pad, dilation)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from graph_run import run_nodes
 
-from vggrepro.emit import DeviceKind, GraphBuilder
+from vggrepro.emit import GraphBuilder, RuleSet
 from vggrepro.layers.rules.correlation import RULES
 from vggrepro.layers.rules.pooling_nodes import LOWEST, AxisWindows, average_pool, max_pool, pad
 from vggrepro.layers.rules.window import pool_end_pad, pool_size, pool_spans
@@ -18,7 +18,7 @@ CASES = [(7, 3, 2, 0), (7, 2, 3, 1), (6, 3, 3, 2), (5, 1, 4, 0), (8, 2, 3, 0)]
 @pytest.mark.parametrize("round_up", [True, False])
 @pytest.mark.parametrize("device", RULES)
 def test_maxima_and_averages(
-    size: int, kernel: int, stride: int, padding: int, round_up: bool, device: DeviceKind
+    size: int, kernel: int, stride: int, padding: int, round_up: bool, device: RuleSet
 ) -> None:
     rule = {"round_up": round_up, "clip": padding > 0}
     windows = AxisWindows(kernel, stride, padding, pool_end_pad(size, kernel, stride, padding, **rule))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from vggrepro import emit
-from vggrepro.emit import Dims, GraphBuilder, Value
+from vggrepro.emit import Dims, GraphBuilder, RuleSet, Value
 from vggrepro.layers.rules import winograd
 from vggrepro.layers.rules.correlation import Correlation
 from vggrepro.layers.rules.window import Windows
@@ -47,9 +47,9 @@ def maps(draw: st.DrawFn) -> Correlation:
     return Correlation((images, channels, *sizes), (images, outputs, *tops), windows, 1)
 
 
-def run(map_: Correlation, gradient: str, **feeds: np.ndarray) -> np.ndarray:
+def run(map_: Correlation, gradient: str, rules: RuleSet | None = None, **feeds: np.ndarray) -> np.ndarray:
     """The minimal rule for ``gradient``, whatever the direct one would cost."""
-    g = GraphBuilder()
+    g = GraphBuilder(rules)
     for name in feeds:
         g.reserve(name)
     rule = winograd.input_gradient if gradient == "input" else winograd.weight_gradient
@@ -115,6 +115,8 @@ def check(map_: Correlation, seed: int, share: float = 5e-6) -> None:
     got = run(map_, "input", dy=dy, weight=weight), run(map_, "weight", x=x, dy=dy)
     for found, true, bound in zip(got, expected, bounds, strict=True):
         np.testing.assert_allclose(found, true, rtol=0, atol=share * bound.max())
+    on_cuda = run(map_, "weight", "cuda", x=x, dy=dy)
+    np.testing.assert_allclose(on_cuda, expected[1], rtol=0, atol=share * bounds[1].max())
 
 
 @given(map_=maps(), seed=st.integers(0, 2**32 - 1))

@@ -227,11 +227,11 @@ class Scorer:
             network.net,
             outputs=self._blobs,
             fully_convolutional=convolutional,
-            device=rules_of(precision, place),
+            rules=rules_of(precision, place),
         )
         if precision == "fp16":
             graph = in_half_precision(graph)
-        tf32 = precision == "tf32"
+        tf32 = precision in ("tf32", "fp16")  # in fp16 for what stays float32
         self._session = Session(graph, place, threads=threads, tf32=tf32, repeatable=True)
         self._place, self._threads = place, threads
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
+from onnx import helper
 
 from vggrepro.emit import FLOAT, GraphBuilder, declared_dtype, tensor, tensor_array
 from vggrepro.errors import UnsupportedError
@@ -20,6 +22,10 @@ _HALF = 10
 """TensorProto.FLOAT16."""
 
 _LARGEST = np.float32(65504)
+
+LARGEST_FILTER = 2**13
+"""Elements of one filter up to which a convolution is computed in float16. cuDNN 9.19 has no algorithm in
+float16 for the 512 x 7 x 7 elements of VGG's fc6 as a convolution; for conv5's 512 x 3 x 3 it has."""
 
 
 def with_half_weights(draft: Draft) -> Draft:
@@ -48,7 +54,8 @@ def with_half_weights(draft: Draft) -> Draft:
 
 
 def in_half_precision(graph: Graph) -> Graph:
-    """The graph with float16 for every float32 inside; what it takes and gives stays float32.
+    """The graph with float16 for every float32 inside; what it takes and gives stays float32, and so do
+    convolutions with filters of more than LARGEST_FILTER elements.
 
     DEVIATION: every value is rounded to 11 bits. Raises UnsupportedError for weights beyond 65504.
     """
@@ -62,13 +69,35 @@ def in_half_precision(graph: Graph) -> Graph:
     for made in (*taken.values(), *given.values()):
         behind.reserve(made)
     casts = {behind.op("Cast", made, to=FLOAT): name for name, made in given.items()}
-    inside = [_in_half(node, {**taken, **given}) for node in draft.nodes]
+    exact = [node for node in draft.nodes if _is_large(node, draft.constants)]
+    kept = {name for node in exact for name in node.input[1:]}
+    inside: list[onnx.NodeProto] = []
+    for node in draft.nodes:
+        copy = _in_half(node, {**taken, **given})
+        inside += _between_casts(behind, copy) if node in exact else [copy]
     constants = {
-        name: _half(name, array) if array.dtype == np.float32 else array
+        name: _half(name, array) if array.dtype == np.float32 and name not in kept else array
         for name, array in draft.constants.items()
     }
     nodes = rename([*before.nodes, *inside, *behind.nodes], casts.items())
     return replace(draft, nodes=nodes, constants=constants).finished()
+
+
+def _is_large(node: onnx.NodeProto, constants: Mapping[str, npt.NDArray[Any]]) -> bool:
+    if node.op_type != "Conv" or any(name not in constants for name in node.input[1:]):
+        return False
+    return bool(constants[node.input[1]][0].size > LARGEST_FILTER)
+
+
+def _between_casts(g: GraphBuilder, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+    """The node in float32, whose input is cast from float16 and its output to it; ``g`` knows all names."""
+    taken, given = (g.fresh(f"{name}_float") for name in (node.input[0], node.output[0]))
+    casts = [
+        helper.make_node("Cast", [node.input[0]], [taken], taken, to=FLOAT),
+        helper.make_node("Cast", [given], [node.output[0]], given, to=_HALF),
+    ]
+    node.input[0], node.output[0] = taken, given
+    return [casts[0], node, casts[1]]
 
 
 def _is_float(info: onnx.ValueInfoProto) -> bool:

@@ -26,6 +26,7 @@ from vggrepro.layers.base import (
 )
 from vggrepro.layers.rules.axes import canonical_axis, shape_string
 from vggrepro.layers.rules.batch_pieces import sum_of
+from vggrepro.layers.rules.batch_statistics import channel_sums
 from vggrepro.layers.rules.channel_layout import ChannelLayout
 from vggrepro.layers.rules.pooling_nodes import SPATIAL, pad
 from vggrepro.layers.rules.product import ProductLayer
@@ -236,8 +237,7 @@ class BaseConvolution(ProductLayer[tuple[Pair, ...]]):
             d_bottoms.append(d_x)
             d_weights += [] if d_weight is None else [d_weight]
             if self.bias_term and needed.params[1]:
-                behind = [0, *range(2, pair.y.rank)]
-                d_biases.append(g.op("ReduceSum", pair.dy, g.ints(behind), keepdims=0))
+                d_biases.append(channel_sums(g, pair.dy, pair.y.rank))
         d_weight = sum_of(g, d_weights) if d_weights else None
         if d_weight is not None and not layout.spatial:
             d_weight = g.op("Squeeze", d_weight, g.ints([2]))

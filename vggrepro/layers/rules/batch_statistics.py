@@ -10,6 +10,7 @@ import numpy as np
 from vggrepro.emit import GraphBuilder, Value
 from vggrepro.layers.base import Array
 from vggrepro.layers.rules.element_count import element_count
+from vggrepro.layers.rules.reduce import reduced
 
 
 class Normal(NamedTuple):
@@ -24,10 +25,9 @@ class Normal(NamedTuple):
 
 def normal(g: GraphBuilder, x: Value, eps: float) -> Normal:
     """A blob (N, C, ...) brought to mean 0 and variance 1 in each channel."""
-    axes = g.ints(statistic_axes(x.rank))
-    mean = g.op("ReduceMean", x.name, axes)
+    mean = channel_means(g, x.name, x.rank)
     centred = g.op("Sub", x.name, mean)
-    variance = g.op("ReduceMean", g.op("Mul", centred, centred), axes)
+    variance = channel_means(g, g.op("Mul", centred, centred), x.rank)
     deviation = g.op("Sqrt", g.op("Add", variance, g.const(eps)))
     return Normal(g.op("Div", centred, deviation), deviation, mean, variance)
 
@@ -44,9 +44,8 @@ def to_average(g: GraphBuilder, x: Value, batch: Normal) -> tuple[str, str]:
 
 def normal_gradient(g: GraphBuilder, rank: int, unit: str, deviation: str, d: str) -> str:
     """(d - mean(d) - unit * mean(d * unit)) / deviation: the gradient of the blob from that of ``unit``."""
-    axes = g.ints(statistic_axes(rank))
-    along = g.op("Mul", unit, g.op("ReduceMean", g.op("Mul", d, unit), axes))
-    return g.op("Div", g.op("Sub", g.op("Sub", d, g.op("ReduceMean", d, axes)), along), deviation)
+    along = g.op("Mul", unit, channel_means(g, g.op("Mul", d, unit), rank))
+    return g.op("Div", g.op("Sub", g.op("Sub", d, channel_means(g, d, rank)), along), deviation)
 
 
 def reference_statistics(x: Array) -> tuple[Array, Array]:
@@ -60,6 +59,16 @@ def reference_to_average(x: Array) -> tuple[Array, Array]:
     mean, variance = reference_statistics(x)
     m = x.size // x.shape[1]
     return mean, variance * m / max(m - 1, 1)
+
+
+def channel_means(g: GraphBuilder, x: str, rank: int) -> str:
+    """The mean of each channel of a tensor (N, C, ...): (1, C, 1, ...)."""
+    return reduced(g, "ReduceMean", x, rank, statistic_axes(rank), keepdims=1)
+
+
+def channel_sums(g: GraphBuilder, x: str, rank: int, *, keepdims: int = 0) -> str:
+    """The sum of each channel of a tensor (N, C, ...): (C), with ``keepdims`` (1, C, 1, ...)."""
+    return reduced(g, "ReduceSum", x, rank, statistic_axes(rank), keepdims=keepdims)
 
 
 def statistic_axes(rank: int) -> list[int]:

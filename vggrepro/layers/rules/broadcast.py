@@ -8,6 +8,7 @@ from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError
 from vggrepro.layers.base import Array
 from vggrepro.layers.rules.axes import canonical_axis
+from vggrepro.layers.rules.reduce import reduced
 
 
 @dataclass(frozen=True)
@@ -81,4 +82,4 @@ class Broadcast:
         """A gradient of the shape of ``bottom[0]``, summed over the axes that the operand lacks."""
         covered = self.covered(rank, operand_rank)
         axes = [axis for axis in range(rank) if axis not in covered]
-        return g.op("ReduceSum", d, g.ints(axes), keepdims=0) if axes else d
+        return reduced(g, "ReduceSum", d, rank, axes, keepdims=0) if axes else d

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from vggrepro.emit import DeviceKind, GraphBuilder, Shape
+from vggrepro.emit import GraphBuilder, RuleSet, Shape
 from vggrepro.layers.rules import winograd
 from vggrepro.layers.rules.batch_pieces import split_images, sum_of
+from vggrepro.layers.rules.phases import PhasedWeight
+from vggrepro.layers.rules.turned import pays, turned_filters
 from vggrepro.layers.rules.unfold import gather_unfolded, unfold
 from vggrepro.layers.rules.window import Windows
 
-CHUNK: Mapping[DeviceKind, int] = {"cpu": 2**25, "cuda": 2**26}
+CHUNK: Mapping[RuleSet, int] = {"cpu": 2**25, "cuda": 2**26}
 """Elements of unfolded input (128 and 256 MiB) that the weight's gradient holds at a time."""
 
 INDICES = 2**22
@@ -54,12 +56,12 @@ class Correlation:
         return g.op("Conv", x, weight, group=self.group, **conv_attributes(self.windows, beyond))
 
     def input_gradient(self, g: GraphBuilder, dy: str, weight: str) -> str:
-        """The gradient of x, by the first rule for the graph's device that holds here."""
-        return next(filter(None, (rule(self, g, dy, weight) for rule in RULES[g.device].input)))
+        """The gradient of x, by the first of the graph's rules that holds here."""
+        return next(filter(None, (rule(self, g, dy, weight) for rule in RULES[g.rules].input)))
 
     def weight_gradient(self, g: GraphBuilder, x: str, dy: str) -> str:
-        """The gradient of the weight, by the first rule for the graph's device that holds here."""
-        return next(filter(None, (rule(self, g, x, dy) for rule in RULES[g.device].weight)))
+        """The gradient of the weight, by the first of the graph's rules that holds here."""
+        return next(filter(None, (rule(self, g, x, dy) for rule in RULES[g.rules].weight)))
 
     def minimal_input(self, g: GraphBuilder, dy: str, weight: str) -> str | None:
         """By minimal filtering, where that saves time."""
@@ -77,6 +79,12 @@ class Correlation:
         back = Windows(w.kernel, w.stride, pad, w.dilation)
         return g.op("Conv", dy, self._turned(g, weight), group=self.group, **conv_attributes(back))
 
+    def spared_input(self, g: GraphBuilder, dy: str, weight: str) -> str | None:
+        """By a ConvTranspose, where cuDNN has a faster algorithm for it."""
+        if not pays(self.windows, self.group, (self.x[1], self.y[1]), self.x[2:]):
+            return None
+        return self.transposed_input(g, dy, weight)
+
     def transposed_input(self, g: GraphBuilder, dy: str, weight: str) -> str:
         """By a ConvTranspose with the same padding at both ends, which the CUDA kernel asks for; what Caffe
         reads beyond the end of a short input is cut off behind it."""
@@ -93,9 +101,15 @@ class Correlation:
 
     def minimal_weight(self, g: GraphBuilder, x: str, dy: str) -> str | None:
         """By minimal filtering, where that saves time."""
-        if not self._minimal(self.y[2:], winograd.LEAST_FOR_WEIGHT):
+        least = winograd.LEAST_FOR_WEIGHT_ON_CUDA if g.on_cuda else winograd.LEAST_FOR_WEIGHT
+        if not self._minimal(self.y[2:], least):
             return None
         return winograd.weight_gradient(g, x, dy, self.x, self.y, self.windows.pad)
+
+    def phased_weight(self, g: GraphBuilder, x: str, dy: str) -> str | None:
+        """By products of every second row and column, where that saves time."""
+        phased = PhasedWeight(self.x, self.y, self.windows)
+        return phased.emit(g, x, dy) if phased.pays(self.group) else None
 
     def sliced_weight(self, g: GraphBuilder, x: str, dy: str) -> str:
         """The product of dy and x, unfolded by slices, over images and positions."""
@@ -118,17 +132,8 @@ class Correlation:
         )
 
     def _turned(self, g: GraphBuilder, weight: str) -> str:
-        """(K, C / group, kernel...) as (C, K / group, kernel...), reversed along each kernel axis."""
-        kernel, groups = self.windows.kernel, self.group
-        inputs, outputs = self.x[1] // groups, self.y[1] // groups
-        axes = list(range(2, 2 + len(kernel)))
-        split = g.op("Reshape", weight, g.ints([groups, outputs, inputs, *kernel]))
-        swapped = g.op("Transpose", split, perm=[0, 2, 1, *(a + 1 for a in axes)])
-        joined = g.op("Reshape", swapped, g.ints([groups * inputs, outputs, *kernel]))
-        if prod(kernel) == 1:
-            return joined
-        first, beyond = [-1] * len(axes), [-size - 1 for size in kernel]
-        return g.op("Slice", joined, g.ints(first), g.ints(beyond), g.ints(axes), g.ints(first))
+        """The filters for the way back."""
+        return turned_filters(g, weight, self.y[1], self.x[1], self.group, self.windows.kernel)
 
     def _weight(self, g: GraphBuilder, x: str, dy: str, most: int, product: Product) -> str:
         """The sum of a product over pieces of at most ``most`` images, but at least one."""
@@ -172,7 +177,7 @@ class GradientRules:
     weight: tuple[Rule, ...]
 
 
-RULES: Mapping[DeviceKind | None, GradientRules] = {
+RULES: Mapping[RuleSet | None, GradientRules] = {
     None: GradientRules(
         (Correlation.turned_input, Correlation.transposed_input), (Correlation.sliced_weight,)
     ),
@@ -181,10 +186,14 @@ RULES: Mapping[DeviceKind | None, GradientRules] = {
         (Correlation.minimal_weight, Correlation.sliced_weight),
     ),
     "cuda": GradientRules(
+        (Correlation.spared_input, Correlation.turned_input, Correlation.transposed_input),
+        (Correlation.minimal_weight, Correlation.gathered_weight),
+    ),
+    "cuda-tf32": GradientRules(
         (Correlation.turned_input, Correlation.transposed_input),
-        (Correlation.gathered_weight,),
+        (Correlation.phased_weight, Correlation.gathered_weight),
     ),
 }
-"""The rules for each kind of device. CPU cores are bound by multiplications, of which minimal filtering
-spares two in three; its transforms are many small convolutions within channels, which a GPU does badly
-(docs/performance.md)."""
+"""The rules for each kind of device. CPU cores, and a GPU without its tensor cores, are bound by
+multiplications, of which minimal filtering spares two in three. With tensor cores a GPU is bound by its
+memory (docs/performance.md)."""

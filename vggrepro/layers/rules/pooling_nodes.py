@@ -56,14 +56,14 @@ def average_pool(g: GraphBuilder, x: str, windows: Sequence[AxisWindows]) -> str
     if any(w.end >= w.kernel for w in windows):
         return _average_beyond(g, x, windows)
     if any(w.image_only for w in windows):
-        if g.device == "cuda" and pads != ends:
+        if g.on_cuda and pads != ends:
             return _average_of_counted(g, x, windows)
         return g.op("AveragePool", x, count_include_pad=0, **_attributes(windows, pads, ends))
     if all(w.end <= w.counted for w in windows):
-        if g.device == "cuda" and pads != ends:
+        if g.on_cuda and pads != ends:
             return _unpadded_average(g, _padded(g, x, windows), windows)
         return g.op("AveragePool", x, count_include_pad=1, **_attributes(windows, pads, ends))
-    if g.device == "cuda":
+    if g.on_cuda:
         return _average_of_counted(g, x, windows)
     for i, w in enumerate(windows):  # padding becomes image, so that what counts is what is inside
         x = pad(g, x, SPATIAL[i], w.pad, w.counted)

@@ -12,7 +12,8 @@ of the filter a tile of the top's gradient is the filter, and the 3x3 gradient h
 and so B, are the same. The products are matrix products over the channels, one for each of the 24
 points; B and G are applied by strided convolutions within each channel.
 
-Two CPU cores are bound by multiplications; docs/performance.md has the times.
+CPU cores, and a GPU without its tensor cores, are bound by multiplications; docs/performance.md has the
+times.
 """
 
 from __future__ import annotations
@@ -38,8 +39,10 @@ FORWARD_CHUNK = 2**23
 
 LEAST_FORWARD = 40
 LEAST_FOR_INPUT = 48
+"""C * K / (C + K) from which on the two are faster here than by direct summation."""
 LEAST_FOR_WEIGHT = 16
-"""C * K / (C + K) from which on the three are faster here than by direct summation."""
+LEAST_FOR_WEIGHT_ON_CUDA = 48
+"""The same for the weight's gradient; the transforms weigh more on a GPU."""
 
 TILE = (4, 2)
 """Rows and columns of a tile."""
@@ -269,7 +272,11 @@ def _at_points(
 ) -> str:
     """Every window of a channel, one for each tile, times the same matrix (24, window)."""
     images, channels = shape[:2]
-    values = _each_window(g, t, channels, matrix, window, pads)
+    if g.on_cuda:  # as images of one channel: cuDNN has no fast kernel for many filters in each channel
+        planes = g.op("Reshape", t, g.ints([images * channels, 1, *shape[2:]]))
+        values = _each_window(g, planes, 1, matrix, window, pads)
+    else:
+        values = _each_window(g, t, channels, matrix, window, pads)
     values = g.op("Reshape", values, g.ints([images, channels, POINTS, prod(tiles)]))
     values = g.op("Transpose", values, perm=[2, 1, 0, 3])
     return g.op("Reshape", values, g.ints([POINTS, channels, images * prod(tiles)]))

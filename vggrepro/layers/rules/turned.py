@@ -1,0 +1,58 @@
+"""Convolutions with filters turned by 180 degrees: one of stride 1 is the gradient of another's input.
+
+So what a Conv computes a ConvTranspose can compute too, and the other way round. On a GPU the two run by
+different algorithms of cuDNN. In float32 it takes Fourier transforms of tiles for most ConvTransposes with
+3x3 filters, but direct sums for most Convs: conv3_2 of VGG-D with 64 images takes an H200 1.9 ms by
+ConvTranspose and 8.7 ms by Conv, with four times the error (docs/performance.md). Where tensor cores multiply
+the two are equally fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+from vggrepro.emit import Dims, GraphBuilder, Shape
+from vggrepro.layers.rules.window import Windows
+from vggrepro.layers.rules.winograd import holds
+
+LEAST_PLACES = 400
+"""Outputs of a channel from which on ConvTranspose is faster: 14 x 14 are too few, 28 x 28 enough."""
+
+LEAST_CHANNELS = 16
+"""On either side; the first layer of a net has 3."""
+
+
+def turned_filters(
+    g: GraphBuilder, weight: str, outputs: int, inputs: int, groups: int, kernel: Shape
+) -> str:
+    """(outputs, inputs / groups, kernel...) as (inputs, outputs / groups, kernel...), reversed along each
+    axis of the kernel."""
+    axes = list(range(2, 2 + len(kernel)))
+    swapped = _swapped(g, weight, outputs // groups, inputs // groups, groups, kernel)
+    if prod(kernel) == 1:
+        return swapped
+    first, beyond = [-1] * len(axes), [-size - 1 for size in kernel]
+    return g.op("Slice", swapped, g.ints(first), g.ints(beyond), g.ints(axes), g.ints(first))
+
+
+def _swapped(g: GraphBuilder, weight: str, outputs: int, inputs: int, groups: int, kernel: Shape) -> str:
+    split = g.op("Reshape", weight, g.ints([groups, outputs, inputs, *kernel]))
+    moved = g.op("Transpose", split, perm=[0, 2, 1, *range(3, 3 + len(kernel))])
+    return g.op("Reshape", moved, g.ints([groups * inputs, outputs, *kernel]))
+
+
+def pays(windows: Windows, group: int, channels: Sequence[int | None], places: Dims) -> bool:
+    """Whether ConvTranspose is faster than Conv on a GPU in float32 for a sum between these numbers of
+    channels, with ``places`` in the result (None: not known, and taken for many)."""
+    if not holds(windows, group) or None in channels:
+        return False
+    known = [size for size in places if size is not None]
+    many = len(known) < len(places) or prod(known) >= LEAST_PLACES
+    return many and min(c for c in channels if c is not None) >= LEAST_CHANNELS
+
+
+def transposed_forward(g: GraphBuilder, x: str, filters: str, bias: Sequence[str], windows: Windows) -> str:
+    """What a Conv of stride 1 computes, by a ConvTranspose. ``filters`` are turned."""
+    pads = [e - 1 - p for p, e in zip(windows.pad, windows.extents, strict=True)]
+    return g.op("ConvTranspose", x, filters, *bias, kernel_shape=windows.kernel, pads=[*pads, *pads])
