@@ -134,3 +134,17 @@ def test_a_sum_over_nothing() -> None:
     ):
         Device("cuda").explain(RuntimeError(text))
     Device("cpu").explain(RuntimeError(text))
+
+
+def test_a_convolution_that_cudnn_cannot_compute() -> None:
+    """In the words of ONNX Runtime 1.31."""
+    text = (
+        "[ONNXRuntimeError] : 1 : FAIL : Non-zero status code returned while running Conv node."
+        " Name:'fc6/Conv' Status Message: Failed to initialize CUDNN Frontend: /onnxruntime_src/x.cc:99"
+    )
+    with pytest.raises(DeviceError) as caught:
+        Device("cuda").explain(RuntimeError(text))
+    assert str(caught.value) == (
+        "device cuda:0: cuDNN has no algorithm for node fc6/Conv in this size and precision:"
+        " try another --precision"
+    )

@@ -29,6 +29,9 @@ _NO_GPU_MEMORY = ("Failed to allocate memory", "out of memory", "ALLOC_FAILED")
 _NOTHING_TO_REDUCE = "Can't reduce on dim with value of 0"
 """What ONNX Runtime says on CUDA where a sum has no terms, as behind a Filter that selects nothing."""
 
+_NO_ALGORITHM = "Failed to initialize CUDNN Frontend"
+"""What ONNX Runtime says where cuDNN cannot compute a convolution."""
+
 _ERRORS = 3
 """ONNX Runtime's severity from which on it writes to stderr."""
 
@@ -67,6 +70,13 @@ class Device:
             raise DeviceError(
                 f"device {self}: a sum over no items, which ONNX Runtime refuses there: a Filter has selected"
                 " none; on the cpu the sum is 0"
+            ) from error
+        if self.kind != "cpu" and _NO_ALGORITHM in str(error):
+            found = re.search(r"Name:'([^']+)'", str(error))
+            node = found.group(1) if found else "?"
+            raise DeviceError(
+                f"device {self}: cuDNN has no algorithm for node {node} in this size and precision:"
+                " try another --precision"
             ) from error
         if self.kind != "cpu":
             raise DeviceError(f"device {self}: ONNX Runtime failed: {lines[0]}") from error
