@@ -46,7 +46,7 @@ Run = Callable[[], np.ndarray]
 
 def rule(map_: Correlation, gradient: str, feeds: Mapping[str, np.ndarray]) -> Run:
     """A session of the gradient's rule alone."""
-    g = GraphBuilder()
+    g = GraphBuilder("cpu")
     for name in feeds:
         g.reserve(name)
     emitted = map_.input_gradient if gradient == "dx" else map_.weight_gradient

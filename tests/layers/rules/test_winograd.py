@@ -15,7 +15,7 @@ from onnx import helper
 
 from vggrepro import emit
 from vggrepro.emit import Dims, GraphBuilder, RuleSet, Value
-from vggrepro.layers.rules import winograd
+from vggrepro.layers.rules import winograd, winograd_gradients
 from vggrepro.layers.rules.correlation import Correlation
 from vggrepro.layers.rules.window import Windows
 
@@ -52,7 +52,8 @@ def run(map_: Correlation, gradient: str, rules: RuleSet | None = None, **feeds:
     g = GraphBuilder(rules)
     for name in feeds:
         g.reserve(name)
-    rule = winograd.input_gradient if gradient == "input" else winograd.weight_gradient
+    of_weight = winograd.weight_gradient if g.on_cuda else winograd_gradients.weight_gradient
+    rule = winograd_gradients.input_gradient if gradient == "input" else of_weight
     return computed(g, rule(g, *feeds, map_.x, map_.y, map_.windows.pad), feeds)
 
 

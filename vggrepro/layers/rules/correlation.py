@@ -13,7 +13,7 @@ from math import prod
 from typing import Any
 
 from vggrepro.emit import GraphBuilder, RuleSet, Shape
-from vggrepro.layers.rules import winograd
+from vggrepro.layers.rules import winograd, winograd_gradients
 from vggrepro.layers.rules.batch_pieces import split_images, sum_of
 from vggrepro.layers.rules.phases import PhasedWeight
 from vggrepro.layers.rules.turned import pays, turned_filters
@@ -67,7 +67,7 @@ class Correlation:
         """By minimal filtering, where that saves time."""
         if not self._minimal(self.x[2:], winograd.LEAST_FOR_INPUT):
             return None
-        return winograd.input_gradient(g, dy, weight, self.x, self.y, self.windows.pad)
+        return winograd_gradients.input_gradient(g, dy, weight, self.x, self.y, self.windows.pad)
 
     def turned_input(self, g: GraphBuilder, dy: str, weight: str) -> str | None:
         """By a Conv with turned filters, where the stride is 1. On a CPU it is faster than ConvTranspose
@@ -104,7 +104,8 @@ class Correlation:
         least = winograd.LEAST_FOR_WEIGHT_ON_CUDA if g.on_cuda else winograd.LEAST_FOR_WEIGHT
         if not self._minimal(self.y[2:], least):
             return None
-        return winograd.weight_gradient(g, x, dy, self.x, self.y, self.windows.pad)
+        rule = winograd.weight_gradient if g.on_cuda else winograd_gradients.weight_gradient
+        return rule(g, x, dy, self.x, self.y, self.windows.pad)
 
     def phased_weight(self, g: GraphBuilder, x: str, dy: str) -> str | None:
         """By products of every second row and column, where that saves time."""

@@ -32,7 +32,7 @@ from vggrepro.layers.rules.batch_pieces import split_images, sum_of
 from vggrepro.layers.rules.window import Windows
 
 CHUNK = 2**25
-"""Elements of transformed tensors (128 MiB) that are alive at a time in the gradients."""
+"""Elements of transformed tensors (128 MiB) that are alive at a time in the weight's gradient."""
 
 FORWARD_CHUNK = 2**23
 """The same forward, where all activations that the gradients need are alive besides."""
@@ -139,7 +139,7 @@ def forward(g: GraphBuilder, x: Value, weight: str, outputs: int, windows: Windo
     images, channels, *area = x.dims
     if channels is None:
         raise FixedShapeError(f"blob {x.name!r}: the number of channels must be fixed")
-    filters = _filters(g, weight, (outputs, channels), _transforms(TILE, FILTER), turned=False)
+    filters = _filters(g, weight, (outputs, channels), _transforms(TILE, FILTER))
     sizes = windows.conv_sizes(tuple(area))
     whole = all(size is not None and size % tile == 0 for size, tile in zip(sizes, TILE, strict=True))
     parts = [x.name]
@@ -179,27 +179,11 @@ def _correlated(
     return g.op("Slice", y, g.ints([0, 0]), g.op("Add", g.op("Shape", x, start=2), less), g.ints([2, 3]))
 
 
-def input_gradient(g: GraphBuilder, dy: str, weight: str, x: Shape, y: Shape, pad: Shape) -> str:
-    """The gradient of x (N, C, H, W) from dy, of shape y (N, K, H', W'), and the weight (K, C, 3, 3).
-
-    It is the correlation of dy, padded by 2 - pad, with the turned filters.
-    """
-    transforms = _transforms(TILE, FILTER)
-    images, channels, *sizes = x
-    tiles = _tiles(sizes)
-    filters = _filters(g, weight, (y[1], channels), transforms, turned=True)  # (24, C, K)
-    back = [f - 1 - p for f, p in zip(FILTER, pad, strict=True)]
-    results = []
-    for count, (part,) in split_images(g, [dy], images, _most(x, y, tiles, CHUNK)):
-        seen = _image_tiles(g, part, (count, *y[1:]), tiles, back, transforms)  # (24, K, n tiles)
-        products = g.op("MatMul", filters, seen)  # (24, C, n tiles)
-        results.append(_untiled(g, products, (count, *x[1:]), tiles, transforms))
-    return results[0] if len(results) == 1 else g.op("Concat", *results, axis=0)
-
-
 def weight_gradient(g: GraphBuilder, x: str, dy: str, x_shape: Shape, y_shape: Shape, pad: Shape) -> str:
     """The gradient of the weight (K, C, 3, 3): each tile of dy is a filter over the tile of x that
-    it has seen, and the results are summed over the tiles before the outputs are formed."""
+    it has seen, and the results are summed over the tiles before the outputs are formed.
+
+    So many images at a time as fit into CHUNK, as a GPU wants it; a CPU's way is in winograd_gradients."""
     transforms = _transforms(FILTER, TILE)
     channels, outputs = x_shape[1], y_shape[1]
     tiles = _tiles(y_shape[2:])
@@ -224,16 +208,13 @@ def _most(x: Shape, y: Shape, tiles: tuple[int, int], chunk: int) -> int:
     return max(chunk // (POINTS * prod(tiles) * (x[1] + y[1])), 1)
 
 
-def _filters(
-    g: GraphBuilder, weight: str, channels: tuple[int, int], transforms: Transforms, *, turned: bool
-) -> str:
-    """The filters (K, C, 3, 3) at the points: (24, K, C), or turned by 180 degrees: (24, C, K)."""
+def _filters(g: GraphBuilder, weight: str, channels: tuple[int, int], transforms: Transforms) -> str:
+    """The filters (K, C, 3, 3) at the points: (24, K, C)."""
     outputs, inputs = channels
     rows = g.op("Reshape", weight, g.ints([outputs * inputs, prod(FILTER)]))
     columns = g.op("Transpose", rows, perm=[1, 0])  # (9, K C)
-    matrix = transforms.filter[:, ::-1] if turned else transforms.filter
-    values = g.op("Reshape", g.op("MatMul", g.const(matrix), columns), g.ints([POINTS, outputs, inputs]))
-    return g.op("Transpose", values, perm=[0, 2, 1]) if turned else values
+    values = g.op("MatMul", g.const(transforms.filter), columns)
+    return g.op("Reshape", values, g.ints([POINTS, outputs, inputs]))
 
 
 def _image_tiles(
@@ -287,22 +268,3 @@ def _each_window(
 ) -> str:
     kernels = np.tile(matrix.reshape(POINTS, 1, *window), (channels, 1, 1, 1))
     return g.op("Conv", t, g.const(kernels), group=channels, strides=TILE, kernel_shape=window, pads=pads)
-
-
-def _untiled(
-    g: GraphBuilder, products: str, shape: Shape, tiles: tuple[int, int], transforms: Transforms
-) -> str:
-    """Values at the points (24, C, N * tiles) as the image (N, C, H, W)."""
-    images, channels, height, width = shape
-    rows, columns = tiles
-    flat = g.op("Reshape", products, g.ints([POINTS, channels * images * rows * columns]))
-    outputs = g.op("MatMul", g.const(transforms.outputs), flat)  # (8, C N tiles)
-    outputs = g.op("Reshape", outputs, g.ints([*TILE, channels * images * rows * columns]))
-    outputs = g.op("Transpose", outputs, perm=[0, 2, 1])  # the columns of a row side by side
-    outputs = g.op("Reshape", outputs, g.ints([TILE[0], channels, images, rows, columns * TILE[1]]))
-    outputs = g.op("Transpose", outputs, perm=[2, 1, 3, 0, 4])  # the rows of a tile one below the other
-    whole = [rows * TILE[0], columns * TILE[1]]
-    image = g.op("Reshape", outputs, g.ints([images, channels, *whole]))
-    if whole == [height, width]:
-        return image
-    return g.op("Slice", image, g.ints([0, 0]), g.ints([height, width]), g.ints([2, 3]))
