@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
+from vggrepro.data.choices import MAX_PIXELS
 from vggrepro.data.decode import decode, decode_unchanged
-from vggrepro.data.image_header import MAX_PIXELS, ImageHeader, read_header
+from vggrepro.data.image_header import ImageHeader, read_header
 from vggrepro.data.preprocess import rescale
 from vggrepro.data.reading import BadImages, Reader
 from vggrepro.data.sources import open_images

@@ -38,8 +38,8 @@ from vggrepro.cli.options.training_images import (
 from vggrepro.cli.options.values import positive
 from vggrepro.cli.run import Parser, run
 from vggrepro.data.augment import ILSVRC_PCA, Augmentation, Offsets
-from vggrepro.data.decode import ENDS_EARLY, Exif
-from vggrepro.data.preprocess import ChannelOrder, Kernel
+from vggrepro.data.choices import ChannelOrder, Exif, Kernel
+from vggrepro.data.decode import ENDS_EARLY
 from vggrepro.errors import DataError
 from vggrepro.evaluation.measuring.rescaled_image import read_rescaled
 from vggrepro.evaluation.protocols import Member

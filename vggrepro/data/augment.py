@@ -16,9 +16,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from vggrepro.data.choices import Kernel
 from vggrepro.data.decode import Pixels
 from vggrepro.data.opencv import opencv
-from vggrepro.data.preprocess import Kernel, cut, rescale
+from vggrepro.data.preprocess import cut, rescale
 from vggrepro.errors import DataError
 
 Vector = npt.NDArray[np.float32]

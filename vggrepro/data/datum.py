@@ -9,8 +9,8 @@ import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
 from vggrepro.caffe.messages import Datum
+from vggrepro.data.choices import MAX_PIXELS
 from vggrepro.data.decode import Pixels, decode, decode_unchanged
-from vggrepro.data.image_header import MAX_PIXELS
 from vggrepro.errors import DataError
 
 

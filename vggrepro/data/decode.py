@@ -19,12 +19,13 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.data.image_header import FORMATS, MAX_PIXELS, check_pixels, foreign_format, read_header
+from vggrepro.data.choices import MAX_PIXELS, Exif
+from vggrepro.data.image_header import FORMATS, check_pixels, foreign_format, read_header
 from vggrepro.data.jpeg import EOI, SOI, may_lack_data, padded, read_jpeg
 from vggrepro.data.opencv import opencv
 from vggrepro.data.png import damage
@@ -33,8 +34,6 @@ from vggrepro.errors import DataError
 
 Pixels = npt.NDArray[np.uint8]
 """An image: (H, W, 3) in B, G, R order or (H, W, 1) in grey, 0-255."""
-
-Exif = Literal["ignore", "apply"]
 
 ENDS_EARLY = "ends early: what is missing is grey"
 

@@ -12,12 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from vggrepro.data.choices import MAX_PIXELS
 from vggrepro.data.jpeg import read_jpeg
 from vggrepro.errors import ImageTooLargeError
-
-MAX_PIXELS = 1 << 28
-"""Most pixels of an image, decoded or rescaled: 268 million, 0.8 GB in three channels. The largest images of
-ILSVRC have about 50 million."""
 
 MAX_FILE_BYTES = (1 << 31) - 1
 """Most bytes of an encoded image: what OpenCV, which counts them in an int, can take."""

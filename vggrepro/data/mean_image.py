@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.caffe.binary import read_blob
+from vggrepro.data.choices import ChannelOrder
 from vggrepro.data.npy_file import npy_fault
-from vggrepro.data.preprocess import ChannelOrder
 from vggrepro.errors import DataError
 from vggrepro.system.file_names import failure
 

@@ -9,30 +9,16 @@ margin lie.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from vggrepro.data.choices import MAX_PIXELS, Centre, ChannelOrder, Kernel, Resize
 from vggrepro.data.decode import Pixels
-from vggrepro.data.image_header import MAX_PIXELS, check_pixels
+from vggrepro.data.image_header import check_pixels
 from vggrepro.data.matlab import Value, imresize
 from vggrepro.data.opencv import opencv
 from vggrepro.errors import DataError
-
-Kernel = Literal["linear", "cubic", "area", "lanczos", "matlab"]
-"""``linear``: OpenCV's bilinear, not anti-aliased, which Caffe uses. ``cubic``, ``area``, ``lanczos``:
-OpenCV's. ``matlab``: ``imresize``'s anti-aliased bicubic, which the authors' demo used, with its sizes."""
-
-Centre = Literal["floor", "matcaffe"]
-"""Where the centre crop begins if the margin d is odd: (d-1)/2, or (d+1)/2 as in the authors' demo."""
-
-Resize = Literal["keep-aspect", "warp"]
-"""``keep-aspect``: the smaller side becomes Q, as in the paper. ``warp``: both sides become Q, whatever the
-shape was, as Caffe's convert_imageset makes its databases with --resize_height and --resize_width."""
-
-ChannelOrder = Literal["bgr", "rgb"]
-"""The order of a network's input channels: Caffe's, or that of nets brought over from other frameworks."""
 
 Offset = tuple[int, int]
 """Top and left of a crop."""

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from vggrepro.data.decode import Exif, Pixels
-from vggrepro.data.image_header import MAX_PIXELS
+from vggrepro.data.choices import MAX_PIXELS, Exif, OnBadImage
+from vggrepro.data.decode import Pixels
 from vggrepro.errors import DataError, ImageTooLargeError
 from vggrepro.system.threads import default_threads, ordered_map
 
 if TYPE_CHECKING:
     from vggrepro.data.sources.base import Source
-
-OnBadImage = Literal["error", "skip"]
 
 R = TypeVar("R")
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
 
-from vggrepro.data.decode import Exif
-from vggrepro.data.preprocess import Centre, Kernel
+from vggrepro.data.choices import Centre, Exif, Kernel
 from vggrepro.errors import ProtocolError, did_you_mean
 from vggrepro.evaluation.measuring.rescaled_image import ImageReading
 from vggrepro.evaluation.protocols import AVERAGES, Member

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.data.arrays import Singles
+from vggrepro.data.choices import ChannelOrder
 from vggrepro.data.decode import Pixels
-from vggrepro.data.preprocess import ChannelOrder
 from vggrepro.errors import NetError, WeightsError
 from vggrepro.net.net import Net
 from vggrepro.net.requirements import layers_without_weights

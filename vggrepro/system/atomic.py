@@ -16,6 +16,7 @@ import re
 import secrets
 import stat
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -26,6 +27,9 @@ from vggrepro.system.lock import try_lock
 
 _KEPT = 100
 """Bytes of a file's name that its hidden neighbour keeps: a name may have 255."""
+
+FORCED = 1 << 24
+"""Bytes from which on what has been written is forced to the disk while more is written."""
 
 _NO_SPACE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 """Failures of writing that Python raises without a file's name."""
@@ -176,17 +180,38 @@ def _copy_rights(target: Path, descriptor: int) -> None:
 
 
 class _Output(io.FileIO):
-    """A file whose errors name the file that it will become: a full disk is told with a path."""
+    """A file whose errors name the file that it will become: a full disk is told with a path.
+
+    A thread forces what has been written to the disk, so that the disk works while more is written and little
+    is left to wait for in the end. What fails in the thread fails again when :class:`_NewFile` syncs.
+    """
 
     def __init__(self, temporary: Path, asked: str) -> None:
-        super().__init__(temporary, "r+" if temporary.is_file() else "w")
-        self._asked = asked
+        self._asked, self._regular = asked, temporary.is_file()
+        self._thread = ThreadPoolExecutor(1)  # makes no thread before there is work for it
+        self._forced: Future[None] | None = None
+        self._waiting = 0
+        super().__init__(temporary, "r+" if self._regular else "w")
 
     def write(self, data: Any, /) -> int:
         try:
-            return int(super().write(data) or 0)
+            written = int(super().write(data) or 0)
+            self._force(written)
         except OSError as error:
             raise OSError(error.errno, error.strerror, self._asked) from None
+        return written
+
+    def _force(self, written: int) -> None:
+        """Have the thread force to the disk what it has not yet been told of, if it is enough."""
+        self._waiting += written
+        if self._regular and self._waiting >= FORCED and (self._forced is None or self._forced.done()):
+            if self._forced is not None:
+                self._forced.result()  # raises what failed
+            self._forced, self._waiting = self._thread.submit(os.fsync, self.fileno()), 0
+
+    def close(self) -> None:
+        self._thread.shutdown()
+        super().close()
 
 
 @contextmanager

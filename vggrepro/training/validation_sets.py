@@ -10,8 +10,9 @@ from typing import Protocol
 
 import numpy as np
 
+from vggrepro.data.choices import Kernel
 from vggrepro.data.decode import Pixels
-from vggrepro.data.preprocess import Kernel, centre_offset, cut, rescale
+from vggrepro.data.preprocess import centre_offset, cut, rescale
 from vggrepro.data.reading import Reader
 from vggrepro.data.sources import Source
 from vggrepro.errors import DataError

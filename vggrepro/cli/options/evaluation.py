@@ -26,9 +26,7 @@ from vggrepro.cli.options.read import Options, given
 from vggrepro.cli.options.refuse import refuse_with_demo
 from vggrepro.cli.options.values import positive, sizes
 from vggrepro.data.augment import ILSVRC_MEAN_BGR
-from vggrepro.data.decode import Exif
-from vggrepro.data.preprocess import Centre, ChannelOrder, Kernel, Resize
-from vggrepro.data.reading import OnBadImage
+from vggrepro.data.choices import Centre, ChannelOrder, Exif, Kernel, OnBadImage, Resize
 from vggrepro.errors import OptionError
 from vggrepro.evaluation.protocols import AVERAGES, BEFORE, PROTOCOLS, Member
 from vggrepro.paper.nets import PROTOTXT

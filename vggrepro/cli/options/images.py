@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING, get_args
 
 from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.values import positive
-from vggrepro.data.decode import Exif
-from vggrepro.data.image_header import MAX_PIXELS
-from vggrepro.data.preprocess import Kernel
-from vggrepro.data.random_streams import sample
-from vggrepro.data.reading import BadImages, OnBadImage, Reader
+from vggrepro.data.choices import MAX_PIXELS, Exif, Kernel, OnBadImage
 from vggrepro.system.terminal import printable
 from vggrepro.system.threads import default_threads
 
 if TYPE_CHECKING:
+    from vggrepro.data.reading import BadImages, Reader
     from vggrepro.data.sources import Source
 
 
@@ -48,6 +45,7 @@ class Sample:
     seed: int = 0
 
     def of(self, source: Source) -> Source:
+        from vggrepro.data.random_streams import sample
         from vggrepro.data.sources import select
 
         if self.limit is None:
@@ -64,6 +62,8 @@ class Decoding:
     max_pixels: int = MAX_PIXELS
 
     def reader(self, source: Source) -> Reader:
+        from vggrepro.data.reading import BadImages, Reader
+
         return Reader(source, BadImages(self.on_bad_image), self.exif, self.max_pixels)
 
 

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.values import factor, mean
-from vggrepro.data.preprocess import ChannelOrder
+from vggrepro.data.choices import ChannelOrder
 from vggrepro.errors import OptionError
 
 MeanOption = tuple[float, float, float] | Path

@@ -13,8 +13,7 @@ from vggrepro.cli.options.images import (
 )
 from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.values import positive
-from vggrepro.data.decode import Exif
-from vggrepro.data.preprocess import Centre, Kernel, Resize
+from vggrepro.data.choices import Centre, Exif, Kernel, Resize
 from vggrepro.evaluation.measuring.rescaled_image import ImageReading
 
 

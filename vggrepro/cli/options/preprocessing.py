@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-import numpy as np
-import numpy.typing as npt
-
 from vggrepro.cli.options.mean import (
     MeanAs,
     MeanOption,
@@ -22,9 +19,12 @@ from vggrepro.cli.options.mean import (
 )
 from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.refuse import refuse_without
-from vggrepro.data.preprocess import ChannelOrder
+from vggrepro.data.choices import ChannelOrder
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from vggrepro.graph.embedded_preprocessing import Layout, Preprocessing
 
 

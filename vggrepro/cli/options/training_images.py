@@ -24,7 +24,7 @@ from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.refuse import refuse_without
 from vggrepro.cli.options.values import amount, positive, size_range
 from vggrepro.data.augment import ILSVRC_MEAN_BGR, ILSVRC_PCA, Augmentation, ColourPCA, Offsets, Reading
-from vggrepro.data.preprocess import Kernel
+from vggrepro.data.choices import Kernel
 from vggrepro.data.reading import Reader
 from vggrepro.errors import DataError
 from vggrepro.system.threads import default_threads

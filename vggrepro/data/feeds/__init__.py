@@ -11,13 +11,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from vggrepro.data.decode import Exif
+from vggrepro.data.choices import MAX_PIXELS, Exif
 from vggrepro.data.feeds.annotated import open_annotated
 from vggrepro.data.feeds.base import Feed
 from vggrepro.data.feeds.image import ImageFeed, open_data, open_image_data, read_mean_file
 from vggrepro.data.feeds.row_feed import RowFeed, memory_feed, open_hdf5
 from vggrepro.data.feeds.window_feed import open_window_data
-from vggrepro.data.image_header import MAX_PIXELS
 from vggrepro.errors import UnsupportedError
 
 __all__ = [

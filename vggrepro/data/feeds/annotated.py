@@ -13,10 +13,11 @@ import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
 from vggrepro.caffe.messages import AnnotatedDatum
+from vggrepro.data.choices import MAX_PIXELS
 from vggrepro.data.datum import datum_array
 from vggrepro.data.feeds.base import Feed, Float32, batch_size, random_skip
 from vggrepro.data.feeds.image import open_database
-from vggrepro.data.image_header import MAX_PIXELS, check_pixels
+from vggrepro.data.image_header import check_pixels
 from vggrepro.data.opencv import opencv
 from vggrepro.data.random_streams import Purpose, stream
 from vggrepro.data.sources import LmdbSource

@@ -11,10 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.caffe.binary import read_blob
+from vggrepro.data.choices import MAX_PIXELS, Exif
 from vggrepro.data.datum import datum_array
-from vggrepro.data.decode import Exif
 from vggrepro.data.feeds.base import Feed, Float32, batch_size, random_skip
-from vggrepro.data.image_header import MAX_PIXELS
 from vggrepro.data.random_streams import Purpose, epoch_order, stream
 from vggrepro.data.sources import FolderSource, LmdbSource
 from vggrepro.data.sources.leveldb import LevelDbSource, is_leveldb

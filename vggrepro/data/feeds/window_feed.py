@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from vggrepro.data.decode import Exif, Pixels
+from vggrepro.data.choices import MAX_PIXELS, Exif
+from vggrepro.data.decode import Pixels
 from vggrepro.data.feeds.base import Feed, Float32, batch_size
 from vggrepro.data.feeds.image import read_mean_file
 from vggrepro.data.feeds.window_file import CHANNELS, Window, WindowFile, read_window_file
-from vggrepro.data.image_header import MAX_PIXELS
 from vggrepro.data.random_streams import Purpose, stream
 from vggrepro.data.sources import FolderSource
 from vggrepro.data.transform import resize

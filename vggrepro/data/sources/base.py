@@ -11,8 +11,9 @@ from pathlib import PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.data.decode import Decoded, Exif, Pixels, decode
-from vggrepro.data.image_header import MAX_PIXELS, check_pixels, read_header
+from vggrepro.data.choices import MAX_PIXELS, Exif
+from vggrepro.data.decode import Decoded, Pixels, decode
+from vggrepro.data.image_header import check_pixels, read_header
 from vggrepro.errors import DataError
 
 IMAGE_SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp"})

@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.data.arrays import Ints, Singles
+from vggrepro.data.choices import OnBadImage
 from vggrepro.data.decode import ENDS_EARLY
 from vggrepro.data.mean_image import MeanImage
 from vggrepro.data.preprocess import to_blob
-from vggrepro.data.reading import OnBadImage
 from vggrepro.data.sources.base import Source
 from vggrepro.data.squashed import squashed_notice
 from vggrepro.emit import Precision

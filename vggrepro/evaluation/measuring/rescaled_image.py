@@ -10,19 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.data.decode import Decoded, Exif
-from vggrepro.data.image_header import MAX_PIXELS
-from vggrepro.data.preprocess import (
-    Centre,
-    ChannelOrder,
-    Kernel,
-    Offset,
-    Resize,
-    centre_offset,
-    five_crop_offsets,
-    grid_offsets,
-    rescale,
-)
+from vggrepro.data.choices import MAX_PIXELS, Centre, ChannelOrder, Exif, Kernel, Resize
+from vggrepro.data.decode import Decoded
+from vggrepro.data.preprocess import Offset, centre_offset, five_crop_offsets, grid_offsets, rescale
 from vggrepro.errors import ImageTooLargeError
 from vggrepro.evaluation.measuring.view_batches import Size
 from vggrepro.evaluation.protocols import ReadingChanges, Stream

@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable
 
-from vggrepro.data.decode import Exif
-from vggrepro.data.image_header import MAX_PIXELS
+from vggrepro.data.choices import MAX_PIXELS, Exif
 from vggrepro.data.opencv import opencv
 from vggrepro.data.sources.base import Source
 from vggrepro.errors import DataError
