@@ -28,6 +28,9 @@ IR_VERSION = 8
 FLOAT = onnx.TensorProto.FLOAT
 """What a Cast to float32 is told."""
 
+OPENCV = "vggrepro.opencv"
+"""The domain of OpenCV 4's own operators until a file is written: OpenCV 4 looks for them among ONNX's."""
+
 DeviceKind = Literal["cpu", "cuda"]
 """Kinds of devices, by ONNX Runtime's name of their memory."""
 

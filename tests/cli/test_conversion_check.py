@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from vggrepro.cli.conversion_check import Conversion, compare_blobs
+from vggrepro.cli.conversion_check import ConversionCheck, compare_blobs
+from vggrepro.cli.net_to_convert import Conversion
 from vggrepro.errors import NetError
 from vggrepro.graph.forward import build_forward
 from vggrepro.net import load_net
@@ -20,23 +21,24 @@ def net(tmp_path):
 
 
 def test_noise_is_loud_and_quiet(net):
-    loud, quiet = Conversion(net, net, False, False).noises(build_forward(net))
+    loud, quiet = ConversionCheck(Conversion(net, net, False, False)).noises(build_forward(net))
     assert 40 < loud.arrays["data"].std() < 60
     np.testing.assert_allclose(quiet.arrays["data"] * 50, loud.arrays["data"], rtol=1e-6)
 
 
 def test_a_convolutional_model_sees_a_larger_image_too(net):
     graph = build_forward(net, fully_convolutional=True)
-    sizes = [e.arrays["data"].shape for e in Conversion(net, net, True, False).examples(graph, None, 1.0)]
+    check = ConversionCheck(Conversion(net, net, True, False))
+    sizes = [e.arrays["data"].shape for e in check.examples(graph, None, 1.0)]
     assert sizes == [(1, 3, 8, 8), (1, 3, 41, 59)]
-    assert len(Conversion(net, net, True, True).examples(graph, None, 1.0)) == 1
+    assert len(ConversionCheck(Conversion(net, net, True, True)).examples(graph, None, 1.0)) == 1
 
 
 def test_a_file_that_holds_no_array_is_refused(net, tmp_path):
     path = tmp_path / "x.npy"
     path.write_bytes(b"no array")
     with pytest.raises(NetError, match=r"x\.npy: not a \.npy file"):
-        Conversion(net, net, False, False).given_example(path)
+        ConversionCheck(Conversion(net, net, False, False)).given_example(path)
 
 
 def test_every_blob_is_compared(net, capsys):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from harness import parse
 
@@ -33,6 +36,17 @@ def test_every_type_is_found_by_its_exact_string() -> None:
     with pytest.raises(UnknownLayerError, match=r"^Unknown layer type: relu$") as caught:
         layer_class("relu")
     assert caught.value.types == ("relu",)
+
+
+def test_a_type_is_found_without_the_rest_of_the_catalogue() -> None:
+    code = (
+        "import sys; from vggrepro.layers.base import find_layer_class\n"
+        "for name in sys.argv[1:]:\n"
+        "    assert find_layer_class(name), name\n"
+        "    assert 'vggrepro.layers.yolov3' not in sys.modules, name"
+    )
+    own = [name for name in known_types() if layer_class(name).origin == "BVLC Caffe"]
+    subprocess.check_call([sys.executable, "-c", code, *own])
 
 
 def test_two_modules_must_not_claim_a_type() -> None:

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -107,6 +108,44 @@ def test_no_space_names_the_file_and_another_error_does_not(tmp_path, monkeypatc
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="Input/output error") as caught, replacing(tmp_path / "file"):
         pass
+    assert caught.value.filename == str(tmp_path / "file")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_written_is_forced_to_the_disk_meanwhile(tmp_path, monkeypatch):
+    forced, real = [], os.fsync
+
+    def fsync(descriptor):
+        forced.append(os.fstat(descriptor).st_size)
+        real(descriptor)
+
+    monkeypatch.setattr(atomic, "FORCED", 100)
+    monkeypatch.setattr(os, "fsync", fsync)
+    pieces = [bytes([number]) * 10_000 for number in range(5)]
+    with replacing(tmp_path / "file") as file:
+        for piece in pieces:
+            file.write(piece)
+    assert (tmp_path / "file").read_bytes() == b"".join(pieces)
+    assert 10_000 <= forced[0] <= forced[-2] == 50_000  # the last one is the folder
+
+
+def test_a_failure_to_force_ends_the_writing(tmp_path, monkeypatch):
+    failed = Event()
+
+    def fail(descriptor):
+        failed.set()
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(atomic, "FORCED", 100)
+    monkeypatch.setattr(os, "fsync", fail)
+    with (
+        pytest.raises(OSError, match="Input/output error") as caught,
+        replacing(tmp_path / "file") as file,
+    ):
+        for _ in range(1000):
+            file.write(bytes(10_000))
+            assert failed.wait(10)
+        pytest.fail("all was written")
     assert caught.value.filename == str(tmp_path / "file")
     assert list(tmp_path.iterdir()) == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,15 @@ def test_within_the_block_a_file_is_read_once(tmp_path: Path, monkeypatch: pytes
         assert file_sha256(path) == hashlib.sha256(b"x").hexdigest()
         monkeypatch.chdir(tmp_path)
         assert file_sha256(Path("w")) == hashlib.sha256(b"x").hexdigest()
+
+
+def test_within_the_block_threads_take_turns_more_often(tmp_path: Path) -> None:
+    path = tmp_path / "w"
+    path.write_bytes(b"x")
+    before = sys.getswitchinterval()
+    with digesting(path):
+        assert sys.getswitchinterval() == pytest.approx(module.SWITCH) != pytest.approx(before)
+    assert sys.getswitchinterval() == before
 
 
 def test_a_file_that_changes_within_the_block(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Work done ahead in threads."""
 
 import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -79,3 +81,17 @@ def test_the_processors_are_those_that_this_process_may_use(monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert default_threads() == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts a process's threads as Linux lists them")
+@pytest.mark.parametrize(("asked", "threads"), [(None, 1), ("2", min(2, default_threads()))])
+def test_numpy_makes_no_threads_unless_it_is_told_to(asked, threads):
+    code = (
+        "import os, vggrepro.system.threads as t; before = dict(os.environ); t.import_numpy_alone();"
+        "assert before == os.environ; import numpy; print(len(os.listdir('/proc/self/task')))"
+    )
+    given = {k: v for k, v in os.environ.items() if k not in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")}
+    if asked is not None:
+        given["OPENBLAS_NUM_THREADS"] = asked
+    printed = subprocess.check_output([sys.executable, "-c", code], text=True, env=given)
+    assert int(printed) == threads

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vggrepro.cli.fed_array import read_array
+from vggrepro.cli.net_to_convert import Conversion
 from vggrepro.errors import NetError
-from vggrepro.graph.embedded_preprocessing import Preprocessing, image_input, with_preprocessing
+from vggrepro.graph.embedded_preprocessing import image_input, with_preprocessing
 from vggrepro.graph.forward import build_forward
 from vggrepro.graph.model import Graph
-from vggrepro.net import Net
 from vggrepro.net.transforms.fully_convolutional import fully_convolutional
 from vggrepro.system.terminal import printable
 from vggrepro.verify.comparison import (
@@ -34,15 +34,10 @@ LARGER = (33, 51)
 
 
 @dataclass(frozen=True)
-class Conversion:
-    """A net before and after BatchNorm is folded, and how a graph is made of it."""
+class ConversionCheck:
+    """What a conversion's model is fed, and which nets judge what it gives."""
 
-    original: Net
-    net: Net
-    fully_conv: bool
-    fixed: bool
-
-    preprocessing: Preprocessing | None = None
+    conversion: Conversion
 
     def examples(self, graph: Graph, given: Path | None, std: float) -> list[Example]:
         """The array of a file, or noise of a standard deviation; for a fully convolutional model noise of a
@@ -50,36 +45,37 @@ class Conversion:
         if given is not None:
             return [self.given_example(given)]
         examples = [self._noise(graph, std)]
-        if self.fully_conv and not self.fixed:
-            larger = fully_convolutional(self.net)
+        if self.conversion.fully_conv and not self.conversion.fixed:
+            larger = fully_convolutional(self.conversion.net)
             examples.append(replace(self._noise(graph, std, LARGER), judge=larger))
         return examples
 
     def _noise(self, graph: Graph, std: float, grow: tuple[int, int] = (0, 0)) -> Example:
-        arrays = example_inputs(self.original, graph, grow=grow, std=std)
-        if self.preprocessing is None:
-            return Example(_noise_name(std), self.original, arrays)
+        arrays = example_inputs(self.conversion.original, graph, grow=grow, std=std)
+        if self.conversion.preprocessing is None:
+            return Example(_noise_name(std), self.conversion.original, arrays)
         return self._images(arrays, 0, 256)
 
     def _images(self, arrays: Arrays, least: int, end: int) -> Example:
         """Images of pixels from ``least`` to before ``end`` at random, and the blob that they become."""
-        how, name = self.preprocessing, image_input(self.original.inputs)
+        how, name = self.conversion.preprocessing, image_input(self.conversion.original.inputs)
         assert how is not None
         count, channels, height, width = arrays[name].shape
         last = how.layout == "nhwc"
         shape = (count, height, width, channels) if last else (count, channels, height, width)
         pixels = np.random.default_rng(0).integers(least, end, shape, np.uint8)
         blob = {name: how.blob(pixels)}
-        return Example(f"pixels from {least} to {end - 1}", self.original, {**arrays, **blob}, {name: pixels})
+        fed = f"pixels from {least} to {end - 1}"
+        return Example(fed, self.conversion.original, {**arrays, **blob}, {name: pixels})
 
     def std(self, graph: Graph, session: Session) -> float:
         """The standard deviation of noise as strong as the net's images, or less where that saturates its
         posteriors."""
-        std = declared_std(self.original)
+        std = declared_std(self.conversion.original)
         if (
-            self.preprocessing is None
+            self.conversion.preprocessing is None
             and std > NORMALISED
-            and saturated(self.original, session.run(self._noise(graph, std).arrays))
+            and saturated(self.conversion.original, session.run(self._noise(graph, std).arrays))
         ):
             return NORMALISED
         return std
@@ -87,30 +83,30 @@ class Conversion:
     def noises(self, graph: Graph) -> list[Example]:
         """Noise as of pixels, and noise of a fiftieth of that: a Softmax behind large scores gives 0 and 1,
         whatever is wrong with them."""
-        loud = self._noise(graph, declared_std(self.original))
-        if self.preprocessing is not None:
+        loud = self._noise(graph, declared_std(self.conversion.original))
+        if self.conversion.preprocessing is not None:
             return [loud, self._images(loud.arrays, 124, 133)]
         quiet = {
             name: array if np.isin(array, (0, 1)).all() else array / np.float32(50)
             for name, array in loud.arrays.items()
         }
-        return [loud, Example("small noise", self.original, quiet)]
+        return [loud, Example("small noise", self.conversion.original, quiet)]
 
     def given_example(self, path: Path) -> Example:
         """The array of --input; an image of another size is judged by the convolutional net."""
-        inputs = self.original.inputs
+        inputs = self.conversion.original.inputs
         if len(inputs) != 1:
             raise NetError(f"--input: the net has {len(inputs)} inputs ({', '.join(inputs)}), not one")
         ((name, shape),) = inputs.items()
         array = read_array(path)
         images = {}
-        if self.preprocessing is not None:
+        if self.conversion.preprocessing is not None:
             if array.dtype != np.uint8 or array.ndim != 4:
                 got = f"{array.dtype} of shape {array.shape}"
                 raise NetError(f"{path}: expected images, uint8, as the model takes them, got {got}")
-            images, array = {name: array}, self.preprocessing.blob(array)
-        resized = self.fully_conv and array.shape[1:] != shape[1:]
-        judge = fully_convolutional(self.net) if resized else self.original
+            images, array = {name: array}, self.conversion.preprocessing.blob(array)
+        resized = self.conversion.fully_conv and array.shape[1:] != shape[1:]
+        judge = fully_convolutional(self.conversion.net) if resized else self.conversion.original
         return Example(str(path), judge, {name: array.astype(np.float32)}, images)
 
 
@@ -122,7 +118,7 @@ def compare_blobs(
     from vggrepro.runtime.device import parse_device  # takes time that a mere conversion does not need
     from vggrepro.runtime.session import Session
 
-    net, place = conversion.net, parse_device(device)
+    net, check, place = conversion.net, ConversionCheck(conversion), parse_device(device)
     blobs = [blob for blob in net.blobs if blob not in net.inputs]
     graph = build_forward(
         net,
@@ -135,8 +131,8 @@ def compare_blobs(
         graph = with_preprocessing(graph, conversion.preprocessing)
     session = Session(graph, device)
     results: list[dict[str, Any]] = []
-    std = 0.0 if given is not None else conversion.std(graph, session)
-    for example in conversion.examples(graph, given, std):
+    std = 0.0 if given is not None else check.std(graph, session)
+    for example in check.examples(graph, given, std):
         feeds = example.feeds
         sizes = ", ".join(f"{name} {'x'.join(map(str, a.shape))}" for name, a in feeds.items())
         print(printable(f"{sizes}:"))
@@ -160,7 +156,7 @@ def half_error(conversion: Conversion, graph: Graph) -> dict[str, float]:
     from vggrepro.runtime.session import Session
 
     session, errors = Session(graph), dict[str, float]()
-    for noise in conversion.noises(graph):
+    for noise in ConversionCheck(conversion).noises(graph):
         for d in compare_with_reference(session, noise.judge, noise.arrays, 1, noise.images):
             errors[d.blob] = max(d.largest / (d.magnitude or 1), errors.get(d.blob, 0))
     for blob, error in errors.items():

@@ -10,24 +10,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vggrepro.cli.options.deployment import DeploymentOptions, add_deployment_options
-from vggrepro.cli.options.device import add_device_option
 from vggrepro.cli.options.net import NetOptions, add_net_options
 from vggrepro.cli.options.preprocessing import PreprocessingOptions, add_preprocessing_options
 from vggrepro.cli.options.provenance import ProvenanceOptions, add_provenance_options
 from vggrepro.cli.options.quiet import add_quiet_option
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.refuse import refuse_without
-from vggrepro.cli.options.results import add_json_option, add_output_option, check_outputs
-from vggrepro.cli.options.values import amount
+from vggrepro.cli.options.results import add_output_option, check_outputs
+from vggrepro.cli.options.verification import VerifyOptions, add_verification_options
 from vggrepro.cli.run import NOTHING_WRITTEN, Parser, run
 from vggrepro.errors import OptionError
 from vggrepro.system.atomic import write_json
 from vggrepro.system.file_digest import digesting
 from vggrepro.system.notes import next_step, note
 from vggrepro.system.terminal import printable
+from vggrepro.system.threads import import_numpy_alone
 
 if TYPE_CHECKING:
-    from vggrepro.cli.conversion_check import Conversion
+    from vggrepro.cli.net_to_convert import Conversion
     from vggrepro.cli.recognised import Recognised
     from vggrepro.graph.model import Graph
     from vggrepro.net import Net
@@ -37,18 +37,6 @@ _EXAMPLES = (
     "deploy.prototxt weights.caffemodel -o dense.onnx --fully-conv --mean 103.939,116.779,123.68",
     "deploy.prototxt weights.caffemodel -o model.onnx --target opencv4 --verify-with opencv",
 )
-
-
-@dataclass(frozen=True)
-class VerifyOptions:
-    """How the converted net is compared with its reference."""
-
-    verify: bool = False
-    verify_with: tuple[str, ...] = ()
-    input: Path | None = None
-    tolerance: float = 1e-4
-    json: Path | None = None
-    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -79,6 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     def convert() -> int:
         # The weights' digest takes as long as all the rest: it begins before anything else is imported.
         with digesting(Path(options.caffemodel or options.net.prototxt)):
+            if not (options.verification.compares or options.deployment.fp16):
+                import_numpy_alone()
             return _convert(options, command)
 
     return run(convert, traceback=options.traceback, quiet=options.quiet, kept=NOTHING_WRITTEN)
@@ -99,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
     add_net_options(parser)
     _add_conversion(parser)
     add_deployment_options(parser)
-    _add_verification(parser)
+    add_verification_options(parser)
     add_quiet_option(parser)
     return parser
 
@@ -130,44 +120,11 @@ def _add_conversion(parser: argparse.ArgumentParser) -> None:
     add_provenance_options(parser)
 
 
-def _add_verification(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--verify", action="store_true", help="compare every blob with the float64 reference before writing"
-    )
-    parser.add_argument(
-        "--verify-with",
-        type=lambda text: tuple(text.split(",")),
-        default=(),
-        metavar="RUNTIME,...",
-        help="run the written file in onnxruntime, opencv or openvino and compare its outputs with the"
-        " reference; a file that one of them answers wrongly is removed",
-    )
-    parser.add_argument(
-        "--input",
-        type=Path,
-        metavar="FILE.npy",
-        help="array to verify with (default: normal noise, as strong as the net's images: of standard"
-        " deviation 50, times the scale of its data layer; 1 where that saturates its posteriors)",
-    )
-    parser.add_argument(
-        "--tolerance",
-        type=amount,
-        default=VerifyOptions.tolerance,
-        metavar="T",
-        help="for verifying, relative to each blob's largest magnitude (default: 1e-4; most nets stay below"
-        " 1e-6, but layers that saturate magnify the rounding of large values)",
-    )
-    add_json_option(parser)
-    add_device_option(parser)
-
-
 def _convert(options: ConvertOptions, command: Sequence[str]) -> int:
-    from vggrepro.cli.conversion_check import Conversion
-    from vggrepro.cli.net_to_convert import check_order
+    from vggrepro.cli.net_to_convert import Conversion, check_order
     from vggrepro.cli.recognised import recognise
     from vggrepro.cli.written_model import check_name
     from vggrepro.graph.targets.table import target_named
-    from vggrepro.net.transforms.fold_batchnorm import fold_batchnorm
 
     verification = options.verification
     if not verification.verify:
@@ -183,7 +140,7 @@ def _convert(options: ConvertOptions, command: Sequence[str]) -> int:
     if preprocessing is not None:
         known.hint_at_mean(preprocessing.mean)
     net = _loaded(options, caffemodel)
-    folded = fold_batchnorm(net) if options.fold_batchnorm else net
+    folded = _folded(net) if options.fold_batchnorm else net
     fixed = bool(options.net.forks.input_shape)
     conversion = Conversion(net, folded, options.fully_conv, fixed, preprocessing)
     said = _provenance(options, command, known, net)
@@ -210,50 +167,70 @@ def _provenance(
 
 def _write(options: ConvertOptions, conversion: Conversion, graph: Graph, known: Recognised) -> int:
     """Compare, write, and tell what was found. The exit code: 1 if a comparison failed."""
-    from vggrepro.cli.conversion_check import compare_blobs, half_error
     from vggrepro.cli.provenance import measured_error
-    from vggrepro.cli.written_model import RuntimeChecks, as_report, write_checked, write_model
+    from vggrepro.cli.written_model import write_model
 
-    deployment, given = options.deployment, options.verification.input
-    tolerance = options.verification.tolerance
-    report: dict[str, Any] = {"tolerance": tolerance}
-    if options.verification.verify:
-        report["runs"] = compare_blobs(conversion, given, tolerance, options.verification.device)
-    if deployment.fp16:
-        report["fp16"] = half_error(conversion, graph)
+    report = _compared(options, conversion, graph)
     if not _failed_blobs(report):
         if options.verification.verify_with:
-            examples = [*([conversion.given_example(given)] if given else []), *conversion.noises(graph)]
-            build = lambda blobs: _graph(options, conversion, blobs)  # noqa: E731
-            tell = lambda checks: measured_error(report | as_report(checks))  # noqa: E731
-            asked = RuntimeChecks(options.verification.verify_with, examples, tolerance, build, tell)
-            report |= as_report(write_checked(graph, options.output, deployment, asked))
+            report |= _write_checked(options, conversion, graph, report)
         else:
-            write_model(graph.telling(measured_error(report)), options.output, deployment)
+            write_model(graph.telling(measured_error(report)), options.output, options.deployment)
     return _told(options, report, graph, known)
+
+
+def _compared(options: ConvertOptions, conversion: Conversion, graph: Graph) -> dict[str, Any]:
+    """What a report says of the comparisons that are asked for before anything is written."""
+    verification = options.verification
+    report: dict[str, Any] = {"tolerance": verification.tolerance}
+    if verification.verify or options.deployment.fp16:
+        from vggrepro.cli.conversion_check import compare_blobs, half_error
+
+        if verification.verify:
+            given, tolerance = verification.input, verification.tolerance
+            report["runs"] = compare_blobs(conversion, given, tolerance, verification.device)
+        if options.deployment.fp16:
+            report["fp16"] = half_error(conversion, graph)
+    return report
+
+
+def _write_checked(
+    options: ConvertOptions, conversion: Conversion, graph: Graph, report: dict[str, Any]
+) -> dict[str, Any]:
+    """Write a model that runtimes answer rightly; what a report says of their answers."""
+    from vggrepro.cli.conversion_check import ConversionCheck
+    from vggrepro.cli.provenance import measured_error
+    from vggrepro.cli.written_model import RuntimeChecks, as_report, write_checked
+
+    given, tolerance = options.verification.input, options.verification.tolerance
+    check = ConversionCheck(conversion)
+    examples = [*([check.given_example(given)] if given else []), *check.noises(graph)]
+    build = lambda blobs: _graph(options, conversion, blobs)  # noqa: E731
+    tell = lambda checks: measured_error(report | as_report(checks))  # noqa: E731
+    asked = RuntimeChecks(options.verification.verify_with, examples, tolerance, build, tell)
+    return as_report(write_checked(graph, options.output, options.deployment, asked))
 
 
 def _with_files(options: ConvertOptions) -> tuple[ConvertOptions, str]:
     """The options with the deploy net of an archive of DIGITS in the archive's place, and the weights' file.
     Raises OptionError for a net without weights, or an archive with others."""
+    if options.caffemodel is not None:
+        return options, options.caffemodel
     from vggrepro.caffe.digits_job import is_job_archive, open_job
     from vggrepro.caffe.text import is_text
 
     archive = Path(options.net.prototxt)
-    if options.caffemodel is None and is_job_archive(archive):
+    if is_job_archive(archive):
         job = open_job(archive)
         return replace(options, net=replace(options.net, prototxt=str(job.deploy))), str(job.snapshot)
-    if options.caffemodel is None:
-        told = "" if not archive.is_file() or is_text(archive) else ", and in front of these a prototxt"
-        raise OptionError(f"{archive}: expected its weights behind it, a .caffemodel or .h5{told}")
-    return options, options.caffemodel
+    told = "" if not archive.is_file() or is_text(archive) else ", and in front of these a prototxt"
+    raise OptionError(f"{archive}: expected its weights behind it, a .caffemodel or .h5{told}")
 
 
 def _loaded(options: ConvertOptions, caffemodel: str) -> Net:
     """The net as it shall be converted, before BatchNorm is folded."""
     from vggrepro.cli.net_to_convert import require_weights, warn_of_training
     from vggrepro.net.transforms.deploy import to_deploy
-    from vggrepro.net.transforms.without_softmax import without_softmax
 
     net = options.net.load(caffemodel, fill=options.allow_missing)
     if not options.allow_missing:
@@ -262,7 +239,17 @@ def _loaded(options: ConvertOptions, caffemodel: str) -> Net:
         net = to_deploy(net)
     else:
         warn_of_training(net, options.net.prototxt)
-    return without_softmax(net) if options.deployment.no_softmax else net
+    if not options.deployment.no_softmax:
+        return net
+    from vggrepro.net.transforms.without_softmax import without_softmax
+
+    return without_softmax(net)
+
+
+def _folded(net: Net) -> Net:
+    from vggrepro.net.transforms.fold_batchnorm import fold_batchnorm
+
+    return fold_batchnorm(net)
 
 
 def _graph(options: ConvertOptions, conversion: Conversion, outputs: Sequence[str] | None) -> Graph:

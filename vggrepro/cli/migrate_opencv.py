@@ -127,13 +127,14 @@ def _published_arguments(known: Recognised) -> ImageArguments | None:
 
 def _importer_agrees(options: MigrationOptions, net: Net, python: str) -> bool:
     """Whether OpenCV 4 gives what the reference gives, for the same files; tells how far off it is."""
-    from vggrepro.cli.conversion_check import Conversion
+    from vggrepro.cli.conversion_check import ConversionCheck
+    from vggrepro.cli.net_to_convert import Conversion
     from vggrepro.graph.forward import build_deployed
     from vggrepro.graph.targets.convert import Deployment
     from vggrepro.verify.runtimes.caffe_importer import check_importer, importer
 
     conversion = Conversion(net, net, fully_conv=False, fixed=True)
-    examples = conversion.noises(build_deployed(net, Deployment(TARGET)))
+    examples = ConversionCheck(conversion).noises(build_deployed(net, Deployment(TARGET)))
     files = Path(options.net.prototxt), Path(options.caffemodel)
     checks = check_importer(*files, importer(python), examples, options.tolerance)
     for check in checks:

@@ -1,8 +1,11 @@
-"""What is amiss with a net that shall be converted: files in the wrong order, missing weights, losses."""
+"""A net that shall be converted, and what is amiss with it: files in the wrong order, missing weights,
+losses."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vggrepro.caffe.text import is_text
 from vggrepro.errors import OptionError, WeightsError
@@ -10,6 +13,20 @@ from vggrepro.net import Net
 from vggrepro.net.requirements import layers_without_weights
 from vggrepro.net.transforms.deploy import judges_predictions
 from vggrepro.system.caller_warning import warn_caller
+
+if TYPE_CHECKING:
+    from vggrepro.graph.embedded_preprocessing import Preprocessing
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A net before and after BatchNorm is folded, and how a graph is made of it."""
+
+    original: Net
+    net: Net
+    fully_conv: bool
+    fixed: bool
+    preprocessing: Preprocessing | None = None
 
 
 def check_order(prototxt: str, caffemodel: str) -> None:

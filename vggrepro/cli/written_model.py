@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vggrepro.cli.options.deployment import DeploymentOptions
 from vggrepro.errors import OptionError
@@ -21,7 +21,9 @@ from vggrepro.system.file_names import foreign
 from vggrepro.system.notes import note
 from vggrepro.system.quantities import size
 from vggrepro.system.terminal import printable
-from vggrepro.verify.runtimes.written import BuildGraph, Example, RuntimeCheck, check_written, installed
+
+if TYPE_CHECKING:
+    from vggrepro.verify.runtimes.written import BuildGraph, Example, RuntimeCheck
 
 OTHER_FORMATS = (
     *(".pb", ".pbtxt", ".tflite", ".keras", ".pt", ".pth", ".mlmodel", ".trt", ".engine", ".ort"),
@@ -64,6 +66,8 @@ def write_checked(
 ) -> list[RuntimeCheck]:
     """Write a model beside its place, run it in each runtime, and move it to its place if all checks pass;
     what each gave goes to stdout or stderr. Raises UnsupportedError for a runtime that is not installed."""
+    from vggrepro.verify.runtimes.written import check_written, installed
+
     chosen = [installed(name) for name in asked.runtimes]
     with _folder_beside(path) as folder:
         model = folder / path.name

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import onnx
 
 from vggrepro.emit import RuleSet
 from vggrepro.errors import FixedShapeError, NetError, ShapeError, did_you_mean
 from vggrepro.graph.assembly import Outputs, assemble_graph
-from vggrepro.graph.embedded_preprocessing import Preprocessing, with_preprocessing
 from vggrepro.graph.forward_pass import emit_forward
 from vggrepro.graph.free_sizes import BATCH, BATCH_AND_SIZE, FIXED, symbolic_dims
 from vggrepro.graph.model import Graph
 from vggrepro.graph.targets.convert import Deployment, deployed
 from vggrepro.graph.targets.table import target_named
 from vggrepro.net.net import Net
-from vggrepro.net.transforms.fully_convolutional import fully_convolutional as to_fully_convolutional
-from vggrepro.net.transforms.opencv_detections import with_opencv_detections
+
+if TYPE_CHECKING:
+    from vggrepro.graph.embedded_preprocessing import Preprocessing
 
 
 def to_onnx(
@@ -76,7 +77,9 @@ def build_deployed(
     """As :func:`to_onnx`, with the weights left outside; ``extra_metadata`` is added to the model's."""
     target = target_named(deployment.target)
     if target.own_detections:
-        net = with_opencv_detections(to_fully_convolutional(net) if fully_convolutional else net)
+        from vggrepro.net.transforms.opencv_detections import with_opencv_detections
+
+        net = with_opencv_detections(_fully_convolutional(net) if fully_convolutional else net)
     graph = build_forward(
         net,
         outputs=outputs,
@@ -85,6 +88,8 @@ def build_deployed(
         extra_metadata=extra_metadata,
     )
     if preprocessing is not None:
+        from vggrepro.graph.embedded_preprocessing import with_preprocessing
+
         graph = with_preprocessing(graph, preprocessing)
     return deployed(graph, deployment)
 
@@ -101,7 +106,7 @@ def build_forward(
     """The net's forward pass as its layers say it, by a set of rules (None: of plain
     operators), for this package's own sessions; the rest is as in :func:`build_deployed`."""
     if fully_convolutional:
-        net = to_fully_convolutional(net)
+        net = _fully_convolutional(net)
     wanted = list(net.returned if outputs is None else outputs)
     for blob in wanted:
         if blob not in net.blobs:
@@ -116,6 +121,12 @@ def build_forward(
         except (FixedShapeError, ShapeError, NetError):
             continue
     return _build(net, FIXED if fixed else last, wanted, extra_metadata, rules)
+
+
+def _fully_convolutional(net: Net) -> Net:
+    from vggrepro.net.transforms.fully_convolutional import fully_convolutional  # with its layers' modules
+
+    return fully_convolutional(net)
 
 
 def _build(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
@@ -30,6 +29,7 @@ from vggrepro.errors import UnsupportedError
 from vggrepro.graph.label_checks import LabelCheck
 from vggrepro.graph.metadata import digests
 from vggrepro.system.atomic import replacing
+from vggrepro.system.background import Background
 from vggrepro.system.mapped import chunks
 
 LARGE = 1024
@@ -133,9 +133,12 @@ class Graph:
         graph = self
         if external and self.weights:
             graph = self._with_external_data(Path(f"{os.fspath(path)}.data"))
-        with replacing(path) as file, ThreadPoolExecutor(1) as pool:
-            found = pool.submit(digests, self.sources)
-            graph._stream(file)
+        with replacing(path) as file:
+            found = Background(digests, self.sources)
+            try:
+                graph._stream(file)
+            finally:
+                found.wait()
             file.write(properties(found.result()).SerializeToString())
 
     def _with_external_data(self, path: Path) -> Graph:

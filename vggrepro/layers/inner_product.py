@@ -26,7 +26,6 @@ from vggrepro.layers.convolution import Convolution
 from vggrepro.layers.rules.axes import canonical_axis
 from vggrepro.layers.rules.product import ProductLayer
 from vggrepro.layers.rules.window import WindowParam
-from vggrepro.layers.unit_inner_product import UnitInnerProduct
 
 
 @dataclass(frozen=True)
@@ -61,6 +60,8 @@ class InnerProduct(ProductLayer[_Saved]):
         """happynear's layer, where its field is set."""
         p = param.inner_product_param
         if p.normalize:
+            from vggrepro.layers.unit_inner_product import UnitInnerProduct
+
             return UnitInnerProduct.from_param(param, phase)
         if p.num_output == 0:
             raise NetError("num_output 0: must be > 0")

@@ -13,15 +13,14 @@ import io
 import json
 import os
 import re
-import secrets
 import stat
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import IO, Any
 
+from vggrepro.system.background import Background
 from vggrepro.system.file_names import file_path
 from vggrepro.system.lock import try_lock
 
@@ -99,7 +98,7 @@ def _new_file(path: str | PathLike[str]) -> Iterator[_NewFile]:
         yield _NewFile(asked, target, target, None)
         return
     kept = _shortened(target.name)
-    temporary = target.with_name(f".{kept}.{secrets.token_hex(6)}.tmp")
+    temporary = target.with_name(f".{kept}.{os.urandom(6).hex()}.tmp")
     with _named(asked, temporary):
         remove_leftovers(target.parent, lambda name: name == kept)
         descriptor = _created(temporary)
@@ -188,8 +187,7 @@ class _Output(io.FileIO):
 
     def __init__(self, temporary: Path, asked: str) -> None:
         self._asked, self._regular = asked, temporary.is_file()
-        self._thread = ThreadPoolExecutor(1)  # makes no thread before there is work for it
-        self._forced: Future[None] | None = None
+        self._forcing: Background[None] | None = None
         self._waiting = 0
         super().__init__(temporary, "r+" if self._regular else "w")
 
@@ -204,13 +202,14 @@ class _Output(io.FileIO):
     def _force(self, written: int) -> None:
         """Have the thread force to the disk what it has not yet been told of, if it is enough."""
         self._waiting += written
-        if self._regular and self._waiting >= FORCED and (self._forced is None or self._forced.done()):
-            if self._forced is not None:
-                self._forced.result()  # raises what failed
-            self._forced, self._waiting = self._thread.submit(os.fsync, self.fileno()), 0
+        if self._regular and self._waiting >= FORCED and (self._forcing is None or self._forcing.ended()):
+            if self._forcing is not None:
+                self._forcing.result()  # raises what failed
+            self._forcing, self._waiting = Background(os.fsync, self.fileno()), 0
 
     def close(self) -> None:
-        self._thread.shutdown()
+        if self._forcing is not None:
+            self._forcing.wait()
         super().close()
 
 

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 
 from vggrepro.errors import WeightsError
+from vggrepro.system.background import Background
 
 PIECE = 1 << 23
-"""Bytes that are read and digested at a time. Between two pieces the thread waits for the interpreter, which
-other threads may hold for 5 ms; a piece takes as long."""
+"""Bytes that are read and digested at a time, which takes 5 ms."""
+
+SWITCH = 5e-4
+"""Seconds that another thread may hold the interpreter when the digesting one waits for it, between two
+pieces."""
 
 Stamp = tuple[int, int]
 """Modification time and size of a file: what changes when it is written again."""
 
-_begun: dict[Path, Future[tuple[str, Stamp]]] = {}
+_begun: dict[Path, Background[tuple[str, Stamp]]] = {}
 """The SHA-256 of files that threads are computing, or have computed, by absolute path."""
 
 
@@ -45,14 +49,16 @@ def digesting(path: Path) -> Iterator[None]:
     if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for a folder that may not be read
         yield
         return
-    left = Event()
-    with ThreadPoolExecutor(1) as pool:
-        _begun[path.absolute()] = pool.submit(_read, path, "sha256", left)
-        try:
-            yield
-        finally:
-            del _begun[path.absolute()]
-            left.set()
+    left, interval = Event(), sys.getswitchinterval()
+    sys.setswitchinterval(min(interval, SWITCH))
+    begun = _begun[path.absolute()] = Background(_read, path, "sha256", left)
+    try:
+        yield
+    finally:
+        del _begun[path.absolute()]
+        left.set()
+        begun.wait()
+        sys.setswitchinterval(interval)
 
 
 def _read(path: Path, algorithm: str, left: Event) -> tuple[str, Stamp]:

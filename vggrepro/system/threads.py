@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -19,6 +22,25 @@ def default_threads() -> int:
     return os.cpu_count() or 1
 
 
+def import_numpy_alone() -> None:
+    """Import numpy so that its BLAS makes no threads, unless the environment tells how many it shall make.
+
+    They keep the processors busy for 0.08 s after they are made, although nobody has work for them. This is
+    for commands that multiply no matrices in numpy. If numpy has been imported before, nothing changes.
+    """
+    if not _BLAS_THREADS.isdisjoint(os.environ):
+        return
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    try:
+        importlib.import_module("numpy")
+    finally:
+        del os.environ["OPENBLAS_NUM_THREADS"]
+
+
+_BLAS_THREADS = frozenset({"OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"})
+"""Variables of the environment that OpenBLAS heeds."""
+
+
 def ordered_map(
     function: Callable[[T], R], items: Iterable[T], *, threads: int, ahead: int | None = None
 ) -> Generator[R, None, None]:
@@ -28,6 +50,8 @@ def ordered_map(
     does not grow with the number of items. An exception of ``function`` is raised at its item's turn, and
     items that no thread has begun by then are dropped.
     """
+    from concurrent.futures import ThreadPoolExecutor  # command lines, which ask for a default, do without
+
     ahead = max(ahead if ahead is not None else 2 * threads, 1)
     pool = ThreadPoolExecutor(max(threads, 1), thread_name_prefix="ordered_map")
     pending: deque[Future[R]] = deque()

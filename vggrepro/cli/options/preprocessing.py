@@ -43,14 +43,14 @@ class PreprocessingOptions:
     def embedded(self) -> Preprocessing | None:
         """The preprocessing that the model shall contain, None without ``--embed-preprocessing``. Raises
         OptionError for options that need it, and what ``read_mean_image`` raises."""
-        from vggrepro.data.mean_image import read_mean_image
-        from vggrepro.graph.embedded_preprocessing import Preprocessing
-
         hint_at_order(self.mean)
         if not self.embed_preprocessing:
             refuse_without("--embed-preprocessing", self, "mean_as", "image_layout", "image_order")
             pixel_alone(self.mean)
             return None
+        from vggrepro.data.mean_image import read_mean_image
+        from vggrepro.graph.embedded_preprocessing import Preprocessing
+
         values: Sequence[float] | npt.NDArray[np.float32] | None
         if isinstance(self.mean, Path):
             image = read_mean_image(self.mean, self.channel_order)

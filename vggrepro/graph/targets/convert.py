@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vggrepro.emit import OPENCV
 from vggrepro.errors import UnsupportedError
 from vggrepro.graph.model import Graph
 from vggrepro.graph.targets import affine, conditions, plain
@@ -20,7 +21,6 @@ from vggrepro.graph.targets.interface import (
 from vggrepro.graph.targets.lrn_node import lrn
 from vggrepro.graph.targets.opsets import in_opset
 from vggrepro.graph.targets.table import Lack, Target, target_named
-from vggrepro.net.transforms.opencv_detections import OPENCV
 
 ALWAYS: Sequence[tuple[str, Rule]] = (
     ("Identity", plain.no_identity),

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import OPENCV, GraphBuilder, Shape, Value
 from vggrepro.errors import UnsupportedError
 from vggrepro.layers.base import Emitted, Shapes
 from vggrepro.layers.detection_output import DetectionOutput
 from vggrepro.net.net import Net
 from vggrepro.net.net_layer import NetLayer
-
-OPENCV = "vggrepro.opencv"
-"""The domain of the operator until the file is written: OpenCV 4 looks for its own ones among ONNX's."""
 
 CODES = ("CORNER", "CENTER_SIZE")
 
