@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import gc
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -63,6 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit codes: 0 converted, 1 verification failed (nothing is written), 2 an error."""
     command = tuple(sys.argv[1:] if argv is None else argv)
     options = read(ConvertOptions, parser().parse_args(command))
+
+    # When the process ends, Python would look through all that lives for what nobody refers to: for 0.05 s.
+    atexit.register(gc.freeze)
 
     def convert() -> int:
         # The weights' digest takes as long as all the rest: it begins before anything else is imported.
