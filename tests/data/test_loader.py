@@ -1,5 +1,6 @@
 """The training loader: the same batches from any number of threads, ranks and restarts."""
 
+import re
 import threading
 import time
 from importlib import resources
@@ -141,6 +142,15 @@ def test_unreadable_image_ends_the_run_by_default(demo):
     source = Damaged(select(demo, range(4)), unreadable={2}, truncated=set())
     with pytest.raises(DataError, match=r"damaged: n9\d+/.*JPEG: Could not open or find file"):
         list(loader(source, batch=4).batches(0, 1))
+
+
+def test_of_several_unreadable_images_the_first_of_the_batch_is_named(demo):
+    source = Damaged(select(demo, range(40)), unreadable=set(range(0, 40, 3)), truncated=set())
+    places = loader(source, batch=40).places(0)
+    first = next(image for _, image in places if image % 3 == 0)
+    for _ in range(5):
+        with pytest.raises(DataError, match=re.escape(source.key(first))):
+            list(loader(source, batch=40, threads=4).batches(0, 1))
 
 
 def test_no_readable_image_at_all(demo):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -78,6 +78,19 @@ ILSVRC_MEAN_BGR = (103.939, 116.779, 123.68)
 """The mean pixel of the ILSVRC-2012 training set, as published with the VGG models."""
 
 
+class AugmentationDraw(NamedTuple):
+    """What is drawn for one training example."""
+
+    smallest: int
+    """S, in pixels."""
+    top: float
+    """Where the crop begins, as a fraction from [0, 1) of all places that it may have."""
+    left: float
+    flipped: bool
+    shift: Vector
+    """What to add to every pixel, float32 (3,) in B, G, R: colour shift minus mean."""
+
+
 @dataclass(frozen=True)
 class Augmentation:
     """Section 3.1 for one training run. Raises DataError for sizes that do not fit each other."""
@@ -107,24 +120,29 @@ class Augmentation:
     def __call__(
         self, pixels: Pixels, rng: np.random.Generator, out: Pixels | None = None
     ) -> tuple[Pixels, Vector]:
-        """Draw one training example from a decoded image, uint8 (H, W, 3) in B, G, R.
+        """One training example of a decoded image: the crop that :meth:`cropped` makes of what :meth:`draw`
+        gives, and the shift."""
+        drawn = self.draw(rng)
+        return self.cropped(pixels, drawn, out), drawn.shift
 
-        Returns the crop, uint8 (crop, crop, 3), written to ``out`` if given, and what to add to every
-        pixel of it: colour shift minus mean, float32 (3,). The draws are S, top, left, flip, a_1 to a_3,
-        in this order and whatever is switched off.
-        """
+    def draw(self, rng: np.random.Generator) -> AugmentationDraw:
+        """Draw S, top, left, flip, a_1 to a_3, in this order and whatever is switched off."""
         size, top, left, coin = rng.random(4).tolist()
-        amounts = rng.normal(0.0, self.colour_std, 3)
-        scaled = rescale(pixels, self.drawn_smallest(size), self.kernel)
-        offset = self._offset(scaled.shape[0], top), self._offset(scaled.shape[1], left)
-        flipped = self.flip and coin < 0.5
+        shift = self.shift(rng.normal(0.0, self.colour_std, 3))
+        return AugmentationDraw(self.drawn_smallest(size), top, left, self.flip and coin < 0.5, shift)
+
+    def cropped(self, pixels: Pixels, drawn: AugmentationDraw, out: Pixels | None = None) -> Pixels:
+        """The crop, uint8 (crop, crop, 3), of a decoded image, uint8 (H, W, 3) in B, G, R; it is written to
+        ``out`` if given."""
+        scaled = rescale(pixels, drawn.smallest, self.kernel)
+        offset = self._offset(scaled.shape[0], drawn.top), self._offset(scaled.shape[1], drawn.left)
         window = cut(scaled, offset, self.crop)
         crop = np.empty(window.shape, np.uint8) if out is None else out
-        if flipped:
+        if drawn.flipped:
             opencv().flip(window, 1, dst=crop)
         else:
             np.copyto(crop, window)
-        return crop, self.shift(amounts)
+        return crop
 
     def shift(self, amounts: npt.NDArray[np.float64]) -> Vector:
         """Colour shift minus mean, float32 (3,) in B, G, R."""

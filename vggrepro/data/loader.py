@@ -14,21 +14,22 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
+from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
 
 from vggrepro.data.array_pool import Buffers
 from vggrepro.data.arrays import Ints
-from vggrepro.data.augment import Augmentation
+from vggrepro.data.augment import Augmentation, AugmentationDraw
 from vggrepro.data.decode import Pixels
 from vggrepro.data.random_streams import Purpose, epoch_order, passing_stream
 from vggrepro.data.reading import Reader
 from vggrepro.errors import DataError
 from vggrepro.system.threads import default_threads
 
-_TASK = 8
-"""Most images that a thread takes at once."""
+_Failure = tuple[int, Exception]
+"""A row of a batch that could not be filled, and why."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class TrainingLoader:
     def batches(self, start: int = 0, stop: int | None = None) -> Iterator[Batch]:
         """Yield the batches of iterations ``start``, ``start + 1``, ... up to ``stop`` (None: no end)."""
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="loader")
-        pending: deque[tuple[Batch, list[Future[None]]]] = deque()
+        pending: deque[tuple[Batch, list[Future[_Failure | None]]]] = deque()
         coming = start
         try:
             while True:
@@ -95,8 +96,9 @@ class TrainingLoader:
                     return
                 batch, tasks = pending.popleft()
                 asked = time.perf_counter()
-                for task in tasks:
-                    task.result()
+                failures = [failure for task in tasks if (failure := task.result()) is not None]
+                if failures:
+                    raise min(failures, key=itemgetter(0))[1]
                 self.waited += time.perf_counter() - asked
                 yield batch
         finally:
@@ -116,7 +118,7 @@ class TrainingLoader:
 
     def _begin(
         self, pool: ThreadPoolExecutor, iteration: int, images: Pixels
-    ) -> tuple[Batch, list[Future[None]]]:
+    ) -> tuple[Batch, list[Future[_Failure | None]]]:
         places = self.places(iteration)
         batch = Batch(
             iteration,
@@ -125,35 +127,43 @@ class TrainingLoader:
             labels=np.empty(len(places), np.int64),
             indices=np.empty(len(places), np.int64),
         )
-        # A few images a task: handing over each by itself costs as much as cropping it.
-        size = max(1, min(_TASK, len(places) // (4 * self._threads)))
-        rows = [range(first, min(first + size, len(places))) for first in range(0, len(places), size)]
-        return batch, [pool.submit(self._fill_rows, batch, places, part) for part in rows]
+        # AugmentationDraw here for all images in a row: between two decodings, whose data push Python out of the
+        # processor's caches, it would take several times as long.
+        rows = deque(
+            (row, image, self._augmentation.draw(passing_stream(self._seed, Purpose.IMAGE, epoch, image)))
+            for row, (epoch, image) in enumerate(places)
+        )
+        return batch, [pool.submit(self._fill_rows, batch, rows) for _ in range(self._threads)]
 
-    def _fill_rows(self, batch: Batch, places: list[tuple[int, int]], rows: range) -> None:
-        for row in rows:
-            self._fill(batch, row, *places[row])
+    def _fill_rows(self, batch: Batch, rows: deque[tuple[int, int, AugmentationDraw]]) -> _Failure | None:
+        """Fill rows of a batch until no thread has any left to begin; the row that could not be filled, which
+        is the last one to be begun, and why."""
+        while True:
+            try:
+                row, image, drawn = rows.popleft()
+            except IndexError:
+                return None
+            try:
+                self._fill(batch, row, image, drawn)
+            except Exception as error:
+                rows.clear()
+                return row, error
 
-    def _fill(self, batch: Batch, row: int, epoch: int, image: int) -> None:
-        def example(pixels: Pixels) -> npt.NDArray[np.float32]:
-            rng = passing_stream(self._seed, Purpose.IMAGE, epoch, image)
-            return self._augmentation(pixels, rng, out=batch.images[row])[1]
+    def _fill(self, batch: Batch, row: int, image: int, drawn: AugmentationDraw) -> None:
+        def crop(pixels: Pixels) -> None:
+            self._augmentation.cropped(pixels, drawn, out=batch.images[row])
 
-        index, batch.shifts[row] = self._readable(image, example)
+        index = self._readable(image, crop)
         label = self._reader.source.label(index)
         if label is None:
             raise DataError(f"{self._reader.source.place(index)}: the image has no label")
-        batch.labels[row] = label
-        batch.indices[row] = index
+        batch.shifts[row], batch.labels[row], batch.indices[row] = drawn.shift, label, index
 
-    def _readable(
-        self, image: int, example: Callable[[Pixels], npt.NDArray[np.float32]]
-    ) -> tuple[int, npt.NDArray[np.float32]]:
-        """The image, or where it is to be skipped the next readable one, so that batches stay full; and what
-        ``example`` made of it."""
+    def _readable(self, image: int, take: Callable[[Pixels], None]) -> int:
+        """The image, or where it is to be skipped the next readable one, so that batches stay full, after
+        ``take`` was given its pixels."""
         size = len(self._reader.source)
         for index in chain(range(image, size), range(image)):
-            shift = self._reader.prepared(index, example)
-            if shift is not None:
-                return index, shift[0]
+            if self._reader.prepared(index, take) is not None:
+                return index
         raise DataError(f"{self._reader.source.name}: none of the {size} images can be read")
