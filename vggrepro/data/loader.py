@@ -127,8 +127,8 @@ class TrainingLoader:
             labels=np.empty(len(places), np.int64),
             indices=np.empty(len(places), np.int64),
         )
-        # AugmentationDraw here for all images in a row: between two decodings, whose data push Python out of the
-        # processor's caches, it would take several times as long.
+        # Draws are made here for all images in a row: between two decodings, whose data push Python out of
+        # the processor's caches, they would take several times as long.
         rows = deque(
             (row, image, self._augmentation.draw(passing_stream(self._seed, Purpose.IMAGE, epoch, image)))
             for row, (epoch, image) in enumerate(places)
