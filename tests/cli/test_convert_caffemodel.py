@@ -294,3 +294,21 @@ def test_vgg16_is_verified(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert main([str(deploy), str(weights), "-o", str(out), "--verify"]) == 0
     assert "prob" in capsys.readouterr().out
     assert out.stat().st_size > 138_357_544 * 4
+
+
+UNUSED = (
+    *("cv2", "onnxruntime", "concurrent.futures", "vggrepro.data.decode", "vggrepro.verify.comparison"),
+    *("vggrepro.layers.detection_output", "vggrepro.net.transforms.fully_convolutional"),
+)
+"""What a mere conversion has no use for."""
+
+
+def test_a_mere_conversion_imports_only_what_it_needs(tmp_path: Path) -> None:
+    folder = ROOT / "nets" / "lenet_test"
+    code = (
+        "import sys; from vggrepro.cli.convert_caffemodel import main; code = main(sys.argv[2:])\n"
+        "print(code, [name for name in sys.argv[1].split() if name in sys.modules])"
+    )
+    files = [str(folder / "net.prototxt"), str(folder / "weights.caffemodel"), "-o", str(tmp_path / "m.onnx")]
+    printed = subprocess.check_output([sys.executable, "-c", code, " ".join(UNUSED), *files], text=True)
+    assert printed.splitlines()[-1] == "0 []"
