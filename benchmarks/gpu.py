@@ -100,7 +100,8 @@ def step_part(net: str, precision: str, scale: Scale) -> Part:
         "seconds": seconds,
         "memory_gib": None if memory is None else (memory.total - memory.free) / 2**30,
     }
-    yield {"model_h100": asdict(cost_of(build_training_step(solver.net, "cuda"), H100[precision]))}
+    graph = build_training_step(solver.net, "cuda" if precision == "fp32" else "cuda-tf32")
+    yield {"model_h100": asdict(cost_of(graph, H100[precision]))}
 
 
 def torch_part(net: str, precision: str, scale: Scale) -> Part:
