@@ -11,7 +11,7 @@ import numpy as np
 
 from vggrepro.emit import Dims, GraphBuilder, RuleSet, Value
 from vggrepro.layers.base import Array, Shapes, register
-from vggrepro.layers.rules import winograd
+from vggrepro.layers.rules import winograd, winograd_forward
 from vggrepro.layers.rules.base_convolution import BaseConvolution, Pair
 from vggrepro.layers.rules.correlation import Correlation, conv_attributes
 from vggrepro.layers.rules.turned import pays, transposed_forward, turned_filters
@@ -40,7 +40,7 @@ class Convolution(BaseConvolution):
     def _node(self, g: GraphBuilder, x: Value, params: Sequence[str], windows: Windows) -> str:
         if self._minimal(g.rules, x.dims, windows):
             weight, *bias = params
-            y = winograd.forward(g, x, weight, self.num_output, windows)
+            y = winograd_forward.forward(g, x, weight, self.num_output, windows)
             return g.op("Add", y, g.op("Unsqueeze", *bias, g.ints([1, 2]))) if bias else y
         if self._transposed(g.rules, x.dims, windows):
             weight, *bias = params
@@ -58,10 +58,10 @@ class Convolution(BaseConvolution):
 
     def _minimal(self, rules: RuleSet | None, x: Dims, windows: Windows) -> bool:
         """Whether minimal filtering holds and is faster, which it is on a CPU alone."""
-        channels, least = x[1], winograd.LEAST_FORWARD
+        channels = x[1]
         if rules != "cpu" or channels is None or not winograd.holds(windows, self.group):
             return False
-        return winograd.saves_time(channels, self.num_output, windows.conv_sizes(x[2:]), least)
+        return winograd_forward.saves_time(channels, self.num_output, windows.conv_sizes(x[2:]))
 
     def _gradients(
         self, g: GraphBuilder, pair: Pair, windows: Windows, bottom: bool, weight: bool

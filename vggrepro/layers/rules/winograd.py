@@ -26,23 +26,18 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.emit import Dims, GraphBuilder, Shape, Value
-from vggrepro.errors import FixedShapeError
+from vggrepro.emit import GraphBuilder, Shape
 from vggrepro.layers.rules.batch_pieces import split_images, sum_of
 from vggrepro.layers.rules.window import Windows
 
 CHUNK = 2**25
 """Elements of transformed tensors (128 MiB) that are alive at a time in the weight's gradient."""
 
-FORWARD_CHUNK = 2**23
-"""The same forward, where all activations that the gradients need are alive besides."""
-
-LEAST_FORWARD = 40
 LEAST_FOR_INPUT = 48
-"""C * K / (C + K) from which on the two are faster here than by direct summation."""
 LEAST_FOR_WEIGHT = 16
+"""C * K / (C + K) from which on the two gradients are faster here than by direct summation."""
 LEAST_FOR_WEIGHT_ON_CUDA = 48
-"""The same for the weight's gradient; the transforms weigh more on a GPU."""
+"""The same for the weight's gradient on a GPU; the transforms weigh more there."""
 
 TILE = (4, 2)
 """Rows and columns of a tile."""
@@ -116,67 +111,15 @@ def holds(windows: Windows, group: int) -> bool:
     )
 
 
-def saves_time(channels: int, outputs: int, tiled: Dims, least: int) -> bool:
+def saves_time(channels: int, outputs: int, tiled: Shape, least: int) -> bool:
     """Whether it is faster than direct summation from ``channels`` to ``outputs`` channels.
 
     The transforms cost time in proportion to C + K, the products that they spare to C * K; and tiles
-    that stand over the edges of the tiled sizes, where those are fixed, must not eat up what is won.
+    that stand over the edges of the tiled sizes must not eat up what is won.
     """
     if channels * outputs < least * (channels + outputs):
         return False
-    sizes = [size for size in tiled if size is not None]
-    if len(sizes) < len(tiled):
-        return True
-    return 2 * POINTS * prod(_tiles(sizes)) <= prod(FILTER) * prod(sizes)
-
-
-def forward(g: GraphBuilder, x: Value, weight: str, outputs: int, windows: Windows) -> str:
-    """The correlation of x (N, C, H, W) with a weight (outputs, C, 3, 3).
-
-    Free sizes of x are computed when the graph runs; where all are fixed, so many images are taken at a time
-    that their tiles stay within FORWARD_CHUNK elements.
-    """
-    images, channels, *area = x.dims
-    if channels is None:
-        raise FixedShapeError(f"blob {x.name!r}: the number of channels must be fixed")
-    filters = _filters(g, weight, (outputs, channels), _transforms(TILE, FILTER))
-    sizes = windows.conv_sizes(tuple(area))
-    whole = all(size is not None and size % tile == 0 for size, tile in zip(sizes, TILE, strict=True))
-    parts = [x.name]
-    if images is not None and None not in sizes:
-        tiles = _tiles(Value("y", sizes).shape)
-        most = _most((images, channels), (images, outputs), tiles, FORWARD_CHUNK)
-        parts = [part for _, (part,) in split_images(g, parts, images, most)]
-    results = [_correlated(g, part, filters, (outputs, channels), windows.pad, whole) for part in parts]
-    return results[0] if len(results) == 1 else g.op("Concat", *results, axis=0)
-
-
-def _correlated(
-    g: GraphBuilder, x: str, filters: str, channels: tuple[int, int], pad: Shape, whole: bool
-) -> str:
-    """The correlation of x with filters at the points (24, K, C). How many tiles there are is seen from the
-    shapes of tensors; ``whole`` says that none stands over an edge. Each image has products of its own, so
-    that its result does not depend on what else is in the batch."""
-    transforms = _transforms(TILE, FILTER)
-    outputs, inputs = channels
-    window = [tile + size - 1 for tile, size in zip(TILE, FILTER, strict=True)]
-    pads = [*pad, *(p + tile - 1 for p, tile in zip(pad, TILE, strict=True))]
-    values = _each_window(g, x, inputs, transforms.image, window, pads)  # (N, C 24, rows, columns)
-    seen = g.op("Reshape", values, g.ints([0, inputs, POINTS, -1]))
-    seen = g.op("Transpose", seen, perm=[0, 2, 1, 3])  # (N, 24, C, tiles)
-    products = g.op("Reshape", g.op("MatMul", filters, seen), g.ints([0, POINTS, -1]))
-    y = g.op("MatMul", g.const(transforms.outputs), products)  # (N, 8, K tiles)
-    y = g.op("Transpose", g.op("Reshape", y, g.ints([0, *TILE, -1])), perm=[0, 1, 3, 2])
-    width = g.op("Mul", g.op("Shape", values, start=3), g.ints([TILE[1]]))
-    y = g.op("Reshape", y, g.op("Concat", g.ints([0, TILE[0], -1]), width, axis=0))
-    y = g.op(
-        "Transpose", y, perm=[0, 2, 1, 3]
-    )  # (N, K rows, 4, width): the rows of a tile one below the other
-    y = g.op("Reshape", y, g.op("Concat", g.ints([0, outputs, -1]), width, axis=0))
-    if whole:
-        return y
-    less = g.ints([2 * p - size + 1 for p, size in zip(pad, FILTER, strict=True)])
-    return g.op("Slice", y, g.ints([0, 0]), g.op("Add", g.op("Shape", x, start=2), less), g.ints([2, 3]))
+    return 2 * POINTS * prod(_tiles(tiled)) <= prod(FILTER) * prod(tiled)
 
 
 def weight_gradient(g: GraphBuilder, x: str, dy: str, x_shape: Shape, y_shape: Shape, pad: Shape) -> str:
