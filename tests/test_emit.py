@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnxruntime as ort
@@ -99,10 +99,31 @@ def test_a_loop_ends_when_its_step_says_so() -> None:
     assert run(g, {"x": np.float32(1)}, outputs) == [4, 16]
 
 
+def test_a_scan_stacks_what_is_made_of_each_element() -> None:
+    g = GraphBuilder()
+    for name in ("x", "factor"):
+        g.reserve(name)
+
+    def scaled(inner: GraphBuilder, element: str) -> str:
+        return inner.op("Mul", inner.op("Add", element, inner.const(1)), "factor")
+
+    y = g.scan(Value("x", (None, 2)), ["factor"], scaled)
+    assert np.array_equal(
+        run_arrays(g, {"x": np.float32([[1, 2], [3, 4], [5, 6]]), "factor": np.float32(10)}, {y: (3, 2)})[0],
+        [[20, 30], [40, 50], [60, 70]],
+    )
+
+
 def run(g: GraphBuilder, feeds: dict[str, np.float32], outputs: list[str]) -> list[float]:
+    return [float(value) for value in run_arrays(g, feeds, dict.fromkeys(outputs, ()))]
+
+
+def run_arrays(
+    g: GraphBuilder, feeds: Mapping[str, np.ndarray | np.float32], outputs: Mapping[str, emit.Shape]
+) -> list[np.ndarray]:
     infos = [emit.tensor_info(name, value.shape, value.dtype) for name, value in feeds.items()]
-    ends = [emit.tensor_info(name, (), np.float32) for name in outputs]
+    ends = [emit.tensor_info(name, shape, np.float32) for name, shape in outputs.items()]
     constants = [emit.tensor(name, array) for name, array in g.constants.items()]
-    model = emit.model("loops", g.nodes, infos, ends, constants, {})
+    model = emit.model("bodies", g.nodes, infos, ends, constants, {})
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return [float(value) for value in session.run(outputs, {k: np.asarray(v) for k, v in feeds.items()})]
+    return session.run(list(outputs), {k: np.asarray(v) for k, v in feeds.items()})

@@ -156,6 +156,28 @@ class GraphBuilder:
         )
         return self.ops("Loop", most, "", *(v.name for v in states), outputs=len(states), body=body)
 
+    def scan(self, sequence: Value, captured: Sequence[str], step: Callable[[GraphBuilder, str], str]) -> str:
+        """What ``step`` makes of each element of a sequence along axis 0, stacked along axis 0.
+
+        ``step`` gets a builder of its own and the name of the element in it, and sees of this graph the
+        tensors ``captured`` alone. What it returns is a node's output and has as many axes as the element.
+        """
+        inner = GraphBuilder(self.rules)
+        inner._scope = inner._home = self.fresh("Scan")
+        for name in captured:
+            inner.reserve(name)
+        element = inner.fresh("element")
+        result = step(inner, element)
+        rank = (None,) * (sequence.rank - 1)
+        body = helper.make_graph(
+            inner.nodes,
+            inner._scope,
+            [tensor_info(element, sequence.dims[1:], sequence.dtype)],
+            [tensor_info(result, rank, sequence.dtype)],
+            [tensor(name, array) for name, array in inner.constants.items()],
+        )
+        return self.op("Scan", sequence.name, body=body, num_scan_inputs=1)
+
     def sum_in_order(self, terms: Sequence[str]) -> str:
         """The sum of one tensor or more, added from left to right: Caffe adds gradients and losses in this
         order, and float32 rounds differently in another one."""

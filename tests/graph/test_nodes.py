@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from vggrepro.emit import GraphBuilder
-from vggrepro.graph.nodes import needed_nodes, rename
+from vggrepro.emit import GraphBuilder, Value
+from vggrepro.graph.nodes import needed_nodes, rename, tensors_read
 
 
 def described(nodes: list) -> list[tuple[str, list[str], list[str]]]:
@@ -46,3 +46,27 @@ def test_needed_nodes_keep_their_order() -> None:
     assert [node.op_type for node in kept] == ["Relu", "Neg"]
     assert used == {"Neg", "Relu", "x"}
     assert needed_nodes(g.nodes, []) == ([], set())
+
+
+def scanned() -> GraphBuilder:
+    """A Scan over x whose body reads w, through a body of its own, and a constant."""
+    g = GraphBuilder()
+
+    def outer(a: GraphBuilder, row: str) -> str:
+        return a.scan(Value(a.op("Neg", row), (3,)), ["w"], lambda b, one: b.op("Mul", one, "w"))
+
+    g.scan(Value("x", (2, 3)), ["w"], outer)
+    return g
+
+
+def test_what_a_body_sees_of_the_graph_around_is_read() -> None:
+    g = scanned()
+    assert tensors_read(g.nodes[0]) == {"x", "w"}
+    assert needed_nodes(g.nodes, g.nodes[0].output)[1] >= {"x", "w"}
+
+
+def test_bodies_are_renamed_too() -> None:
+    g = GraphBuilder()
+    g.op("Relu", "u")
+    g.scan(Value("x", (2, 3)), ["Relu"], lambda inner, row: inner.op("Mul", row, "Relu"))
+    assert tensors_read(rename(g.nodes, [("Relu", "w")])[1]) == {"x", "w"}

@@ -17,7 +17,7 @@ from vggrepro.graph.label_checks import label_checks
 from vggrepro.graph.metadata import metadata
 from vggrepro.graph.model import Graph, initializers
 from vggrepro.graph.naming import LOSS, gradient_name, output_names
-from vggrepro.graph.nodes import needed_nodes, rename
+from vggrepro.graph.nodes import needed_nodes, rename, tensors_read
 from vggrepro.net.net_layer import ParamUse
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -76,7 +76,7 @@ def assemble_graph(
 def _described(graph: Graph, forward: ForwardPass, outputs: Outputs, fed_gradients: Iterable[str]) -> Graph:
     """The graph, which now says what its inputs and outputs are."""
     names = output_names(forward.net)
-    read = {name for node in graph.skeleton.graph.node for name in node.input}
+    read = set().union(*map(tensors_read, graph.skeleton.graph.node))
     return replace(
         graph,
         label_checks=tuple(c for c in label_checks(forward.net, forward.dims) if c.inputs <= read),

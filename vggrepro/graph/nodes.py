@@ -35,6 +35,10 @@ def _renamed(node: onnx.NodeProto, names: Mapping[str, str]) -> onnx.NodeProto:
     copy.CopyFrom(node)
     copy.input[:] = [names.get(i, i) for i in node.input]
     copy.output[:] = [names.get(o, o) for o in node.output]
+    for body in _bodies(copy):
+        renamed = [_renamed(inner, names) for inner in body.node]
+        del body.node[:]
+        body.node.extend(renamed)
     return copy
 
 
@@ -46,6 +50,21 @@ def needed_nodes(
     kept = []
     for node in reversed(nodes):
         if used.intersection(node.output):
-            used.update(node.input)
+            used.update(tensors_read(node))
             kept.append(node)
     return kept[::-1], used
+
+
+def _bodies(node: onnx.NodeProto) -> list[onnx.GraphProto]:
+    """The graphs that a node repeats."""
+    return [a.g for a in node.attribute if a.type == onnx.AttributeProto.GRAPH]
+
+
+def tensors_read(node: onnx.NodeProto) -> set[str]:
+    """The names of the tensors that a node reads: its inputs, and what its bodies see of the graph around."""
+    names = set(node.input)
+    for body in _bodies(node):
+        made = {i.name for i in body.input} | {i.name for i in body.initializer}
+        made.update(*(n.output for n in body.node))
+        names.update(set().union(*map(tensors_read, body.node)) - made)
+    return names

@@ -39,9 +39,7 @@ class Convolution(BaseConvolution):
 
     def _node(self, g: GraphBuilder, x: Value, params: Sequence[str], windows: Windows) -> str:
         if self._minimal(g.rules, x.dims, windows):
-            weight, *bias = params
-            y = winograd_forward.forward(g, x, weight, self.num_output, windows)
-            return g.op("Add", y, g.op("Unsqueeze", *bias, g.ints([1, 2]))) if bias else y
+            return winograd_forward.forward(g, x, params, self.num_output, windows)
         if self._transposed(g.rules, x.dims, windows):
             weight, *bias = params
             channels = x.dims[1] or 0

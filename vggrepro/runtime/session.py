@@ -12,6 +12,7 @@ import onnxruntime
 from vggrepro.emit import DeviceKind
 from vggrepro.errors import DeviceError, NetError, ShapeError, UnsupportedError
 from vggrepro.graph.model import Graph
+from vggrepro.graph.nodes import tensors_read
 from vggrepro.runtime.bound_run import BoundRun
 from vggrepro.runtime.device import Device, as_device, require
 from vggrepro.system.mapped import own_copy
@@ -60,7 +61,7 @@ class Session:
         self.inputs = {i.name for i in declared}
         self.outputs = [o.name for o in self._raw.get_outputs()]
         self._declared = {i.name: i for i in declared}
-        read = {name for node in graph.skeleton.graph.node for name in node.input}
+        read = set().union(*map(tensors_read, graph.skeleton.graph.node))
         self._required = [i.name for i in self._raw.get_inputs() if i.name in read]
 
     def _started(self, graph: Graph, options: Any, providers: list[Any]) -> Any:
