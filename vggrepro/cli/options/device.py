@@ -25,7 +25,7 @@ def add_precision_option(options: Options) -> None:
         choices=["fp32", "fp32-direct", "tf32", "fp16"],
         default="fp32",
         help="of products and sums: fp32; on a CPU fp32-direct, which sums 3x3 convolutions directly and not"
-        " by minimal filtering (slower, a quarter of the rounding); on a GPU tf32's ten bits of mantissa, or"
+        " by minimal filtering (slower, about half the rounding); on a GPU tf32's ten bits of mantissa, or"
         " (but in training) fp16 throughout (default: fp32)",
     )
 
