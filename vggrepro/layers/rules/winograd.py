@@ -6,11 +6,12 @@ Convolutional Neural Networks", 2015):
 
     y = A [(G w) * (B x)],   A (m, n), G (n, r), B (n, n),
 
-so n multiplications do the work of m * r. With tiles of 4 rows and 2 columns of the image, 6 * 4 = 24
-products stand for 72. For the gradient of the image a tile holds outputs of the 3x3 filter; for the gradient
-of the filter a tile of the top's gradient is the filter, and the 3x3 gradient holds the outputs. The points,
-and so B, are the same. The products are matrix products over the channels, one for each of the 24
-points; B and G are applied by strided convolutions within each channel.
+so n multiplications do the work of m * r. This module has the matrices, and the gradient of the weight on a
+GPU: with tiles of 4 rows and 2 columns 6 * 4 = 24 products stand for 72. A tile of the top's gradient is the
+filter there, and the 3x3 gradient holds the outputs. The products are matrix products over the channels,
+one for each of the 24 points; B and G are applied by strided convolutions within each channel. On a CPU
+:mod:`vggrepro.layers.rules.winograd_forward` and :mod:`vggrepro.layers.rules.winograd_gradients` use the
+same polynomials in ways of their own.
 
 CPU cores, and a GPU without its tensor cores, are bound by multiplications; docs/performance.md has the
 times.
@@ -126,7 +127,7 @@ def weight_gradient(g: GraphBuilder, x: str, dy: str, x_shape: Shape, y_shape: S
     """The gradient of the weight (K, C, 3, 3): each tile of dy is a filter over the tile of x that
     it has seen, and the results are summed over the tiles before the outputs are formed.
 
-    So many images at a time as fit into CHUNK, as a GPU wants it; a CPU's way is in winograd_gradients."""
+    So many images at a time as fit into CHUNK."""
     transforms = _transforms(FILTER, TILE)
     channels, outputs = x_shape[1], y_shape[1]
     tiles = _tiles(y_shape[2:])
@@ -149,15 +150,6 @@ def _tiles(sizes: Shape | list[int]) -> tuple[int, int]:
 def _most(x: Shape, y: Shape, tiles: tuple[int, int], chunk: int) -> int:
     """Images whose tiles, of x and y together, stay within ``chunk`` elements."""
     return max(chunk // (POINTS * prod(tiles) * (x[1] + y[1])), 1)
-
-
-def _filters(g: GraphBuilder, weight: str, channels: tuple[int, int], transforms: Transforms) -> str:
-    """The filters (K, C, 3, 3) at the points: (24, K, C)."""
-    outputs, inputs = channels
-    rows = g.op("Reshape", weight, g.ints([outputs * inputs, prod(FILTER)]))
-    columns = g.op("Transpose", rows, perm=[1, 0])  # (9, K C)
-    values = g.op("MatMul", g.const(transforms.filter), columns)
-    return g.op("Reshape", values, g.ints([POINTS, outputs, inputs]))
 
 
 def _image_tiles(
@@ -196,18 +188,10 @@ def _at_points(
 ) -> str:
     """Every window of a channel, one for each tile, times the same matrix (24, window)."""
     images, channels = shape[:2]
-    if g.on_cuda:  # as images of one channel: cuDNN has no fast kernel for many filters in each channel
-        planes = g.op("Reshape", t, g.ints([images * channels, 1, *shape[2:]]))
-        values = _each_window(g, planes, 1, matrix, window, pads)
-    else:
-        values = _each_window(g, t, channels, matrix, window, pads)
+    # As images of one channel each: cuDNN has no fast kernel for many filters in each of many channels.
+    planes = g.op("Reshape", t, g.ints([images * channels, 1, *shape[2:]]))
+    filters = g.const(matrix.reshape(POINTS, 1, *window))
+    values = g.op("Conv", planes, filters, strides=TILE, kernel_shape=window, pads=pads)
     values = g.op("Reshape", values, g.ints([images, channels, POINTS, prod(tiles)]))
     values = g.op("Transpose", values, perm=[2, 1, 0, 3])
     return g.op("Reshape", values, g.ints([POINTS, channels, images * prod(tiles)]))
-
-
-def _each_window(
-    g: GraphBuilder, t: str, channels: int, matrix: Matrix, window: list[int], pads: list[int]
-) -> str:
-    kernels = np.tile(matrix.reshape(POINTS, 1, *window), (channels, 1, 1, 1))
-    return g.op("Conv", t, g.const(kernels), group=channels, strides=TILE, kernel_shape=window, pads=pads)
