@@ -14,7 +14,7 @@ from vggrepro.layers.base import Array, Shapes, register
 from vggrepro.layers.rules import winograd, winograd_forward
 from vggrepro.layers.rules.base_convolution import BaseConvolution, Pair
 from vggrepro.layers.rules.correlation import Correlation, conv_attributes
-from vggrepro.layers.rules.turned import pays, transposed_forward, turned_filters
+from vggrepro.layers.rules.turned import pays, transposed_forward
 from vggrepro.layers.rules.unfold import at, offset_slices, pad_widths
 from vggrepro.layers.rules.window import Windows
 
@@ -41,10 +41,7 @@ class Convolution(BaseConvolution):
         if self._minimal(g.rules, x.dims, windows):
             return winograd_forward.forward(g, x, params, self.num_output, windows)
         if self._transposed(g.rules, x.dims, windows):
-            weight, *bias = params
-            channels = x.dims[1] or 0
-            filters = turned_filters(g, weight, self.num_output, channels, self.group, windows.kernel)
-            return transposed_forward(g, x.name, filters, bias, windows)
+            return transposed_forward(g, x, params, self.num_output, windows)
         beyond = windows.shortfall(x.dims[2:])
         return g.op("Conv", x.name, *params, group=self.group, **conv_attributes(windows, beyond))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from graph_run import run_nodes
 
-from vggrepro.emit import GraphBuilder
+from vggrepro.emit import GraphBuilder, Value
 from vggrepro.layers.rules.correlation import Correlation
 from vggrepro.layers.rules.turned import LEAST_CHANNELS, pays, transposed_forward, turned_filters
 from vggrepro.layers.rules.window import Windows
@@ -24,10 +24,9 @@ def test_a_transposed_convolution_gives_what_the_convolution_gives(pad: tuple[in
     y_shape = (2, 6, *(size + 2 * p - 2 for size, p in zip(x.shape[2:], pad, strict=True)))
     g = GraphBuilder()
     plain = Correlation(x.shape, y_shape, windows, 1).forward(g, "x", "w")
-    filters = turned_filters(g, "w", 6, 4, 1, windows.kernel)
-    got, expected = run_nodes(
-        g, feeds, [transposed_forward(g, "x", filters, ["b"] if bias else [], windows), plain]
-    )
+    params = ["w", "b"] if bias else ["w"]
+    transposed = transposed_forward(g, Value("x", x.shape), params, 6, windows)
+    got, expected = run_nodes(g, feeds, [transposed, plain])
     expected = expected + feeds["b"].reshape(1, -1, 1, 1) if bias else expected
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
 

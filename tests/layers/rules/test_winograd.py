@@ -38,7 +38,7 @@ def run(map_: Correlation, gradient: str, rules: RuleSet | None = None, **feeds:
     g = GraphBuilder(rules)
     for name in feeds:
         g.reserve(name)
-    of_weight = winograd.weight_gradient if g.on_cuda else winograd_gradients.weight_gradient
+    of_weight = winograd_gradients.weight_gradient
     rule = winograd_gradients.input_gradient if gradient == "input" else of_weight
     return computed(g, rule(g, *feeds, map_.x, map_.y, map_.windows.pad), feeds)
 
@@ -77,7 +77,7 @@ def test_gradients_equal_plain_sums(map_: Correlation, seed: int) -> None:
 
 
 def test_a_few_images_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(winograd, "CHUNK", 24 * 2 * 4 * (3 + 2) * 2)  # two images of 2 x 4 tiles
+    monkeypatch.setattr(winograd_gradients, "CHUNK", 24 * 2 * 4 * (3 + 2) * 2)  # two images of 2 x 4 tiles
     map_ = Correlation((5, 3, 7, 7), (5, 2, 7, 7), Windows((3, 3), (1, 1), (1, 1), (1, 1)), 1)
     check(map_, 0)
 

@@ -104,8 +104,7 @@ class Correlation:
         least = winograd.LEAST_FOR_WEIGHT_ON_CUDA if g.on_cuda else winograd.LEAST_FOR_WEIGHT
         if not self._minimal(self.y[2:], least):
             return None
-        rule = winograd.weight_gradient if g.on_cuda else winograd_gradients.weight_gradient
-        return rule(g, x, dy, self.x, self.y, self.windows.pad)
+        return winograd_gradients.weight_gradient(g, x, dy, self.x, self.y, self.windows.pad)
 
     def phased_weight(self, g: GraphBuilder, x: str, dy: str) -> str | None:
         """By products of every second row and column, where that saves time."""

@@ -18,6 +18,7 @@ import numpy as np
 from vggrepro.emit import GraphBuilder, Shape
 from vggrepro.layers.rules.batch_pieces import split_images, sum_of
 from vggrepro.layers.rules.window import Windows
+from vggrepro.layers.rules.winograd import holds
 
 LEAST_PLACES = 50 * 50
 """Outputs of a channel from which on this is faster than unfolding by one Gather (H200, VGG-D's layers)."""
@@ -38,8 +39,7 @@ class PhasedWeight:
 
     def pays(self, group: int) -> bool:
         """Whether the rule holds, and saves time where tensor cores multiply."""
-        plain = self.windows.stride == self.windows.dilation == (1, 1)
-        return plain and self.windows.kernel == (3, 3) and group == 1 and prod(self.y[2:]) >= LEAST_PLACES
+        return holds(self.windows, group) and prod(self.y[2:]) >= LEAST_PLACES
 
     def emit(self, g: GraphBuilder, x: str, dy: str) -> str:
         """The gradient of the weight, (K, C, kernel height, kernel width)."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from vggrepro.emit import Dims, GraphBuilder, Shape
+from vggrepro.emit import Dims, GraphBuilder, Shape, Value
 from vggrepro.layers.rules.window import Windows
 from vggrepro.layers.rules.winograd import holds
 
@@ -28,18 +28,14 @@ def turned_filters(
 ) -> str:
     """(outputs, inputs / groups, kernel...) as (inputs, outputs / groups, kernel...), reversed along each
     axis of the kernel."""
-    axes = list(range(2, 2 + len(kernel)))
-    swapped = _swapped(g, weight, outputs // groups, inputs // groups, groups, kernel)
+    axes = range(2, 2 + len(kernel))
+    split = g.op("Reshape", weight, g.ints([groups, outputs // groups, inputs // groups, *kernel]))
+    moved = g.op("Transpose", split, perm=[0, 2, 1, *(axis + 1 for axis in axes)])
+    swapped = g.op("Reshape", moved, g.ints([inputs, outputs // groups, *kernel]))
     if prod(kernel) == 1:
         return swapped
     first, beyond = [-1] * len(axes), [-size - 1 for size in kernel]
     return g.op("Slice", swapped, g.ints(first), g.ints(beyond), g.ints(axes), g.ints(first))
-
-
-def _swapped(g: GraphBuilder, weight: str, outputs: int, inputs: int, groups: int, kernel: Shape) -> str:
-    split = g.op("Reshape", weight, g.ints([groups, outputs, inputs, *kernel]))
-    moved = g.op("Transpose", split, perm=[0, 2, 1, *range(3, 3 + len(kernel))])
-    return g.op("Reshape", moved, g.ints([groups * inputs, outputs, *kernel]))
 
 
 def pays(windows: Windows, group: int, channels: Sequence[int | None], places: Dims) -> bool:
@@ -52,7 +48,13 @@ def pays(windows: Windows, group: int, channels: Sequence[int | None], places: D
     return many and min(c for c in channels if c is not None) >= LEAST_CHANNELS
 
 
-def transposed_forward(g: GraphBuilder, x: str, filters: str, bias: Sequence[str], windows: Windows) -> str:
-    """What a Conv of stride 1 computes, by a ConvTranspose. ``filters`` are turned."""
+def transposed_forward(
+    g: GraphBuilder, x: Value, params: Sequence[str], outputs: int, windows: Windows
+) -> str:
+    """What a Conv of stride 1 and one group computes of x (N, C, sizes...) with params, a weight (outputs, C,
+    kernel...) and perhaps a bias, by a ConvTranspose."""
+    weight, *bias = params
+    (channels,) = Value(x.name, x.dims[1:2]).shape
+    filters = turned_filters(g, weight, outputs, channels, 1, windows.kernel)
     pads = [e - 1 - p for p, e in zip(windows.pad, windows.extents, strict=True)]
-    return g.op("ConvTranspose", x, filters, *bias, kernel_shape=windows.kernel, pads=[*pads, *pads])
+    return g.op("ConvTranspose", x.name, filters, *bias, kernel_shape=windows.kernel, pads=[*pads, *pads])

@@ -6,12 +6,9 @@ Convolutional Neural Networks", 2015):
 
     y = A [(G w) * (B x)],   A (m, n), G (n, r), B (n, n),
 
-so n multiplications do the work of m * r. This module has the matrices, and the gradient of the weight on a
-GPU: with tiles of 4 rows and 2 columns 6 * 4 = 24 products stand for 72. A tile of the top's gradient is the
-filter there, and the 3x3 gradient holds the outputs. The products are matrix products over the channels,
-one for each of the 24 points; B and G are applied by strided convolutions within each channel. On a CPU
-:mod:`vggrepro.layers.rules.winograd_forward` and :mod:`vggrepro.layers.rules.winograd_gradients` use the
-same polynomials in ways of their own.
+so n multiplications do the work of m * r. With tiles of 4 rows and 2 columns of the image, 6 * 4 = 24
+products stand for 72. This module has the matrices and says where the rules hold; the rules themselves are in
+:mod:`vggrepro.layers.rules.winograd_forward` and :mod:`vggrepro.layers.rules.winograd_gradients`.
 
 CPU cores, and a GPU without its tensor cores, are bound by multiplications; docs/performance.md has the
 times.
@@ -19,20 +16,14 @@ times.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
 from math import prod
 
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.emit import GraphBuilder, Shape
-from vggrepro.layers.rules.batch_pieces import split_images, sum_of
+from vggrepro.emit import Shape
 from vggrepro.layers.rules.window import Windows
-
-CHUNK = 2**25
-"""Elements of transformed tensors (128 MiB) that are alive at a time in the weight's gradient."""
 
 LEAST_FOR_INPUT = 48
 LEAST_FOR_WEIGHT = 16
@@ -55,16 +46,6 @@ would spare more products, 4 for 1, but leave 4e-6."""
 POINTS = (len(ROW_POINTS) + 1) * (len(COLUMN_POINTS) + 1)
 
 Matrix = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Transforms:
-    """The matrices for both axes at once: ``outputs`` (outputs, 24), ``filter`` (24, filter) and
-    ``image`` (24, tile + filter - 1 in each direction)."""
-
-    outputs: Matrix
-    filter: Matrix
-    image: Matrix
 
 
 def toom_cook(
@@ -94,14 +75,6 @@ def _polynomial(roots: tuple[Fraction, ...] | list[Fraction]) -> list[Fraction]:
     return result
 
 
-@cache
-def _transforms(outputs: tuple[int, int], filter_sizes: tuple[int, int]) -> Transforms:
-    rows = toom_cook(ROW_POINTS, outputs[0], filter_sizes[0])
-    columns = toom_cook(COLUMN_POINTS, outputs[1], filter_sizes[1])
-    a, g, b = (np.kron(r, c).astype(np.float32) for r, c in zip(rows, columns, strict=True))
-    return Transforms(a, g, b)
-
-
 def holds(windows: Windows, group: int) -> bool:
     """Whether the rules here are those of a convolution."""
     return (
@@ -120,78 +93,5 @@ def saves_time(channels: int, outputs: int, tiled: Shape, least: int) -> bool:
     """
     if channels * outputs < least * (channels + outputs):
         return False
-    return 2 * POINTS * prod(_tiles(tiled)) <= prod(FILTER) * prod(tiled)
-
-
-def weight_gradient(g: GraphBuilder, x: str, dy: str, x_shape: Shape, y_shape: Shape, pad: Shape) -> str:
-    """The gradient of the weight (K, C, 3, 3): each tile of dy is a filter over the tile of x that
-    it has seen, and the results are summed over the tiles before the outputs are formed.
-
-    So many images at a time as fit into CHUNK."""
-    transforms = _transforms(FILTER, TILE)
-    channels, outputs = x_shape[1], y_shape[1]
-    tiles = _tiles(y_shape[2:])
-    sums = []
-    for count, (xs, dys) in split_images(g, [x, dy], x_shape[0], _most(x_shape, y_shape, tiles, CHUNK)):
-        seen = _image_tiles(g, xs, (count, *x_shape[1:]), tiles, pad, transforms)  # (24, C, n tiles)
-        dy_tiles = _filter_tiles(g, dys, (count, *y_shape[1:]), tiles, transforms)  # (24, K, n tiles)
-        sums.append(g.op("MatMul", dy_tiles, g.op("Transpose", seen, perm=[0, 2, 1])))  # (24, K, C)
-    flat = g.op("Reshape", sum_of(g, sums), g.ints([POINTS, outputs * channels]))
-    filters = g.op("MatMul", g.const(transforms.outputs), flat)  # (9, K C)
-    turned = g.op("Transpose", filters, perm=[1, 0])
-    return g.op("Reshape", turned, g.ints([outputs, channels, *FILTER]))
-
-
-def _tiles(sizes: Shape | list[int]) -> tuple[int, int]:
-    rows, columns = (-(-size // tile) for size, tile in zip(sizes, TILE, strict=True))
-    return rows, columns
-
-
-def _most(x: Shape, y: Shape, tiles: tuple[int, int], chunk: int) -> int:
-    """Images whose tiles, of x and y together, stay within ``chunk`` elements."""
-    return max(chunk // (POINTS * prod(tiles) * (x[1] + y[1])), 1)
-
-
-def _image_tiles(
-    g: GraphBuilder,
-    t: str,
-    shape: Shape,
-    tiles: tuple[int, int],
-    pad: Shape | list[int],
-    transforms: Transforms,
-) -> str:
-    """Overlapping tiles of t (N, C, H, W), zero outside, at the points: (24, C, N * tiles)."""
-    window = [tile + size - 1 for tile, size in zip(TILE, FILTER, strict=True)]
-    ends = [
-        count * tile + extent - 1 - p - size
-        for count, tile, extent, p, size in zip(tiles, TILE, FILTER, pad, shape[2:], strict=True)
-    ]
-    return _at_points(g, t, shape, tiles, transforms.image, window, [*pad, *ends])
-
-
-def _filter_tiles(
-    g: GraphBuilder, t: str, shape: Shape, tiles: tuple[int, int], transforms: Transforms
-) -> str:
-    """Tiles of t (N, K, H, W), each as a filter, at the points: (24, K, N * tiles)."""
-    ends = [count * tile - size for count, tile, size in zip(tiles, TILE, shape[2:], strict=True)]
-    return _at_points(g, t, shape, tiles, transforms.filter, list(TILE), [0, 0, *ends])
-
-
-def _at_points(
-    g: GraphBuilder,
-    t: str,
-    shape: Shape,
-    tiles: tuple[int, int],
-    matrix: Matrix,
-    window: list[int],
-    pads: list[int],
-) -> str:
-    """Every window of a channel, one for each tile, times the same matrix (24, window)."""
-    images, channels = shape[:2]
-    # As images of one channel each: cuDNN has no fast kernel for many filters in each of many channels.
-    planes = g.op("Reshape", t, g.ints([images * channels, 1, *shape[2:]]))
-    filters = g.const(matrix.reshape(POINTS, 1, *window))
-    values = g.op("Conv", planes, filters, strides=TILE, kernel_shape=window, pads=pads)
-    values = g.op("Reshape", values, g.ints([images, channels, POINTS, prod(tiles)]))
-    values = g.op("Transpose", values, perm=[2, 1, 0, 3])
-    return g.op("Reshape", values, g.ints([POINTS, channels, images * prod(tiles)]))
+    tiles = prod(-(-size // tile) for size, tile in zip(tiled, TILE, strict=True))
+    return 2 * POINTS * tiles <= prod(FILTER) * prod(tiled)

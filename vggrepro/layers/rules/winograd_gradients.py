@@ -4,10 +4,10 @@ For the gradient of the image a tile holds outputs of the turned 3x3 filter, whi
 gradient. For the gradient of the filter a tile of the top's gradient is the filter, which passes over the
 image, and the 3x3 gradient holds the outputs. See :mod:`~vggrepro.layers.rules.winograd` for the arithmetic.
 
-One image after another is taken from its tiles to its products, so that what lies between stays in the
-cache. The tiles are cut and brought to the points by one strided convolution within each channel, which
+On a CPU one image after another is taken from its tiles to its products, so that what lies between stays in
+the cache. The tiles are cut and brought to the points by one strided convolution within each channel, which
 leaves the points behind the channels. ONNX Runtime's matrix product reads them there: it makes one operator
-of a product and the Transpose before it.
+of a product and the Transpose before it. On a GPU many images are taken at a time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 
 from vggrepro.emit import GraphBuilder, Shape
 from vggrepro.layers.rules.batch_pieces import split_images
-from vggrepro.layers.rules.winograd import COLUMN_POINTS, FILTER, ROW_POINTS, Matrix, toom_cook
+from vggrepro.layers.rules.winograd import COLUMN_POINTS, FILTER, ROW_POINTS, TILE, Matrix, toom_cook
 
 Points = tuple[Fraction, ...]
 
@@ -58,13 +58,19 @@ class Tiling:
         return a, g, b
 
 
-FOR_INPUT = Tiling((4, 2), ROW_POINTS, COLUMN_POINTS)
+FOR_INPUT = Tiling(TILE, ROW_POINTS, COLUMN_POINTS)
 
 _BALANCED = (Fraction(0), Fraction(3, 4), Fraction(-3, 4), Fraction(3, 2), Fraction(-3, 2))
 FOR_WEIGHT = Tiling((4, 4), _BALANCED, _BALANCED)
 """36 products stand for 144. What they round is lost in the sum over all tiles: in a backward pass of VGG-A
 the gradients of the weights keep the errors that they have with tiles of 4 x 2 (1.6e-6 of the largest one at
 most), which come from the gradients of the images below. Those would double with such tiles."""
+
+FOR_WEIGHT_ON_CUDA = FOR_INPUT
+"""As measured on an H200."""
+
+CHUNK = 2**25
+"""Elements of values at the points (128 MiB) that a GPU has of x and dy together at a time."""
 
 ENOUGH, TOGETHER = 98, 392
 """An image with ``ENOUGH`` tiles is taken alone; of smaller ones as many as have ``TOGETHER`` tiles."""
@@ -95,10 +101,11 @@ def input_gradient(g: GraphBuilder, dy: str, weight: str, x: Shape, y: Shape, pa
 def weight_gradient(g: GraphBuilder, x: str, dy: str, x_shape: Shape, y_shape: Shape, pad: Shape) -> str:
     """The gradient of the weight (K, C, 3, 3): each tile of dy is a filter over the tile of x that
     it has seen, and the results are summed over the tiles before the outputs are formed."""
-    tiling = FOR_WEIGHT
+    tiling = FOR_WEIGHT_ON_CUDA if g.on_cuda else FOR_WEIGHT
     outputs, filter_, image = tiling.transforms(FILTER, tiling.tile)
     counts = tiling.counts(y_shape[2:])
-    most = _together(tiling, counts, x_shape[1] + y_shape[1])
+    channels = x_shape[1] + y_shape[1]
+    most = _chunk(tiling, counts, channels) if g.on_cuda else _together(tiling, counts, channels)
     sums = []
     for images, (xs, dys) in split_images(g, [x, dy], x_shape[0], most):
         seen = _at_points(g, xs, (images, *x_shape[1:]), counts, tiling, image, pad)
@@ -107,6 +114,11 @@ def weight_gradient(g: GraphBuilder, x: str, dy: str, x_shape: Shape, y_shape: S
     flat = g.op("Reshape", g.sum_in_order(sums), g.ints([tiling.points, y_shape[1] * x_shape[1]]))
     rows = g.op("Transpose", g.op("MatMul", g.const(outputs), flat), perm=[1, 0])  # (K C, 9)
     return g.op("Reshape", rows, g.ints([y_shape[1], x_shape[1], *FILTER]))
+
+
+def _chunk(tiling: Tiling, counts: Shape, channels: int) -> int:
+    """Images, but one at least, whose values at the points stay within CHUNK elements."""
+    return max(CHUNK // (tiling.points * prod(counts) * channels), 1)
 
 
 def _together(tiling: Tiling, counts: Shape, channels: int) -> int:
@@ -146,9 +158,14 @@ def _at_points(
         (count - 1) * tile + seen - p - size
         for count, tile, seen, p, size in zip(counts, tiling.tile, window, pad, shape[2:], strict=True)
     ]
-    kernels = g.const(np.tile(matrix.reshape(tiling.points, 1, *window), (channels, 1, 1, 1)))
+    group = channels
+    if (
+        g.on_cuda
+    ):  # each channel as an image: cuDNN has no fast kernel for many filters in each of many channels
+        t, group = g.op("Reshape", t, g.ints([images * channels, 1, *shape[2:]])), 1
+    kernels = g.const(np.tile(matrix.reshape(tiling.points, 1, *window), (group, 1, 1, 1)))
     pads = [*pad, *ends]
-    values = g.op("Conv", t, kernels, group=channels, kernel_shape=window, strides=tiling.tile, pads=pads)
+    values = g.op("Conv", t, kernels, group=group, kernel_shape=window, strides=tiling.tile, pads=pads)
     sizes = [channels, tiling.points, prod(counts)]
     name = g.op("Reshape", values, g.ints(sizes if images == 1 else [images, *sizes]))
     return _Values(name, images, channels, tiling.points)
