@@ -167,14 +167,11 @@ def evaluation_part(kind: str, precision: str, scale: Scale) -> Part:
 
 def drawn_net(net: str) -> Any:
     """The paper's net with weights that are not zero: a GPU computes faster on zeros."""
-    from train_step import weights
+    from train_step import with_drawn_weights
 
     from vggrepro.net import load_net
 
-    empty = load_net(ROOT / f"prototxt/{net}/deploy.prototxt", fill=False)
-    uses = [use for layer in empty.layers for use in layer.params]
-    drawn = weights([use.definition.shape for use in uses])
-    return empty.with_params({use.key: array for use, array in zip(uses, drawn, strict=True)})
+    return with_drawn_weights(load_net(ROOT / f"prototxt/{net}/deploy.prototxt", fill=False))
 
 
 def bare_part(kind: str, precision: str, scale: Scale) -> Part:

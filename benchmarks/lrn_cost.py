@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 from machine import machine
-from train_step import SOLVER, batches, weights
+from train_step import SOLVER, batches, weights, with_drawn_weights
 
 from vggrepro.graph.forward import build_forward
 from vggrepro.net import load_net
@@ -40,10 +40,7 @@ SIDE = 224
 def forward(config: str, images: int, threads: int) -> Callable[[], None]:
     """One forward pass of the deploy net."""
     shape = (images, 3, SIDE, SIDE)
-    net = load_net(deploy_prototxt(config), fill=False, input_shapes={"data": shape})
-    uses = [use for layer in net.layers for use in layer.params]
-    drawn = weights([use.definition.shape for use in uses])
-    net = net.with_params({use.key: array for use, array in zip(uses, drawn, strict=True)})
+    net = with_drawn_weights(load_net(deploy_prototxt(config), fill=False, input_shapes={"data": shape}))
     session = Session(build_forward(net, outputs=["prob"]), "cpu", threads=threads)
     data = next(batches(images, SIDE))[0]
     return lambda: (session.run({"data": data}, ["prob"]), None)[1]

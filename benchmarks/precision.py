@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 from machine import machine
 from pictures import picture
-from train_step import weights
+from train_step import with_drawn_weights
 
 from vggrepro.data.preprocess import centre_offset, cut, rescale, to_blob
 from vggrepro.emit import GraphBuilder
@@ -55,10 +55,7 @@ def digits(count: int) -> tuple[Net, np.ndarray]:
 
 
 def vgg16(count: int) -> tuple[Net, np.ndarray]:
-    net = load_net(deploy_prototxt("D"), fill=False)
-    uses = [use for layer in net.layers for use in layer.params]
-    drawn = weights([use.definition.shape for use in uses])
-    net = net.with_params({use.key: array for use, array in zip(uses, drawn, strict=True)})
+    net = with_drawn_weights(load_net(deploy_prototxt("D"), fill=False))
     made = (picture(np.random.default_rng(seed), 256, 341) for seed in range(count))
     views = [_view(cv2.imdecode(np.frombuffer(data, np.uint8), 1), 224) for data in made]
     return net, to_blob(np.stack(views), MEAN_BGR)

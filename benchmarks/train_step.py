@@ -17,11 +17,14 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from machine import machine, version_of
 from turns import Worker, median_of, serve, take_turns, times_as_fast
+
+if TYPE_CHECKING:
+    from vggrepro.net import Net
 
 ROOT = Path(__file__).resolve().parents[1]
 CASES = {"A": 8, "D": 4}
@@ -52,6 +55,13 @@ def weights(shapes: Sequence[tuple[int, ...]]) -> Iterator[np.ndarray]:
     for shape in shapes:
         drawn = rng.standard_normal(shape, np.float32) if len(shape) > 1 else np.zeros(shape, np.float32)
         yield drawn * np.float32((2 / np.prod(shape[1:])) ** 0.5 if len(shape) > 1 else 1)
+
+
+def with_drawn_weights(net: Net) -> Net:
+    """The net with its weights drawn by :func:`weights`."""
+    uses = [use for layer in net.layers for use in layer.params]
+    drawn = weights([use.definition.shape for use in uses])
+    return net.with_params({use.key: array for use, array in zip(uses, drawn, strict=True)})
 
 
 def toolkit_step(arguments: argparse.Namespace) -> Step:
