@@ -52,6 +52,39 @@ def test_grid_is_regular_and_reaches_both_ends(crop: int, down: int, right: int,
     assert offsets == tuple((top, left) for top, _ in offsets[::side] for _, left in offsets[:side])
 
 
+@given(st.data(), st.integers(1, 90), st.integers(1, 90), st.integers(1, 90), st.sampled_from((1, 3)))
+def test_needed_part_of_a_rescaled_picture_is_the_same_to_the_last_bit(
+    data: st.DataObject, height: int, width: int, smallest: int, channels: int
+) -> None:
+    pixels = np.random.default_rng(height + width).integers(0, 256, (height, width, channels), np.uint8)
+    whole = rescale(pixels, smallest)
+    rows, columns = (data.draw(st.integers(1, side)) for side in whole.shape[:2])
+    part = rescale(pixels, smallest, needed=(rows, columns))
+    assert_array_equal(part[:rows, :columns], whole[:rows, :columns])
+
+
+@pytest.mark.parametrize(
+    ("size", "smallest", "needed"), [((262, 268), 264, (50, 16)), ((66, 108), 65, (4, 23))]
+)
+def test_needed_part_that_would_keep_its_size_is_rescaled_nevertheless(
+    size: tuple[int, int], smallest: int, needed: tuple[int, int]
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    (rows, columns), whole = needed, rescale(pixels, smallest)
+    assert_array_equal(rescale(pixels, smallest, needed=needed)[:rows, :columns], whole[:rows, :columns])
+
+
+def test_part_of_a_rescaled_picture_costs_no_rows_and_columns_far_beyond_it():
+    part = rescale(np.zeros((375, 500, 3), np.uint8), 256, needed=(230, 240))
+    assert 230 <= part.shape[0] <= 234 and 240 <= part.shape[1] <= 244
+
+
+@pytest.mark.parametrize("kernel", ["cubic", "area", "lanczos", "matlab"])
+def test_other_kernels_rescale_whole_pictures(kernel: str) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+    assert_array_equal(rescale(pixels, 40, kernel, needed=(10, 10)), rescale(pixels, 40, kernel))
+
+
 def test_grid_of_the_paper():
     assert grid_offsets(256, 341, 224)[:5] == ((0, 0), (0, 29), (0, 58), (0, 88), (0, 117))
     assert [top for top, _ in grid_offsets(256, 341, 224)[::5]] == [0, 8, 16, 24, 32]

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from vggrepro.data.choices import Kernel
 from vggrepro.data.decode import Pixels
 from vggrepro.data.opencv import opencv
-from vggrepro.data.preprocess import cut, rescale
+from vggrepro.data.preprocess import cut, rescale, rescaled_size
 from vggrepro.errors import DataError
 
 Vector = npt.NDArray[np.float32]
@@ -134,9 +134,10 @@ class Augmentation:
     def cropped(self, pixels: Pixels, drawn: AugmentationDraw, out: Pixels | None = None) -> Pixels:
         """The crop, uint8 (crop, crop, 3), of a decoded image, uint8 (H, W, 3) in B, G, R; it is written to
         ``out`` if given."""
-        scaled = rescale(pixels, drawn.smallest, self.kernel)
-        offset = self._offset(scaled.shape[0], drawn.top), self._offset(scaled.shape[1], drawn.left)
-        window = cut(scaled, offset, self.crop)
+        height, width = rescaled_size(pixels.shape[0], pixels.shape[1], drawn.smallest, self.kernel)
+        top, left = self._offset(height, drawn.top), self._offset(width, drawn.left)
+        scaled = rescale(pixels, drawn.smallest, self.kernel, needed=(top + self.crop, left + self.crop))
+        window = cut(scaled, (top, left), self.crop)
         crop = np.empty(window.shape, np.uint8) if out is None else out
         if drawn.flipped:
             opencv().flip(window, 1, dst=crop)

@@ -39,12 +39,18 @@ def rescaled_size(height: int, width: int, smallest: int, kernel: Kernel = "line
 
 
 def rescale(
-    pixels: npt.NDArray[Value], smallest: int, kernel: Kernel = "linear", resize: Resize = "keep-aspect"
+    pixels: npt.NDArray[Value],
+    smallest: int,
+    kernel: Kernel = "linear",
+    resize: Resize = "keep-aspect",
+    needed: tuple[int, int] | None = None,
 ) -> npt.NDArray[Value]:
     """Rescale (H, W, C), uint8 or float32, so that the smaller side is ``smallest``, or with ``resize``
     "warp" both sides; of the same dtype again.
 
-    Raises ImageTooLargeError if that gives more than MAX_PIXELS pixels, as of a picture one pixel high.
+    ``needed`` says how many rows and columns of the result, from the top left, the caller looks at: those
+    beyond may be missing, the others are the same to the last bit. Raises ImageTooLargeError if the whole
+    result has more than MAX_PIXELS pixels, as of a picture one pixel high.
     """
     height, width = rescaled_size(pixels.shape[0], pixels.shape[1], smallest, kernel)
     if resize == "warp":
@@ -57,6 +63,8 @@ def rescale(
     if kernel == "matlab":
         scale = None if resize == "warp" else smallest / min(pixels.shape[:2])
         return imresize(pixels, height, width, scale)
+    if needed is not None and kernel == "linear" and pixels.dtype == np.uint8:
+        return _rescaled_part(pixels, (height, width), needed)
     cv2 = opencv()
     flags = {
         "linear": cv2.INTER_LINEAR,
@@ -66,6 +74,29 @@ def rescale(
     }
     resized: npt.NDArray[Value] = cv2.resize(pixels, (width, height), interpolation=flags[kernel])
     return resized.reshape(height, width, -1)
+
+
+def _rescaled_part(
+    pixels: npt.NDArray[Value], size: tuple[int, int], needed: tuple[int, int]
+) -> npt.NDArray[Value]:
+    """At least the ``needed`` rows and columns, from the top left, of bytes rescaled to ``size`` by OpenCV's
+    linear kernel, which computes them in whole numbers, each from its four neighbours alone.
+
+    OpenCV gets the part of the picture where those neighbours lie, and the scales of the whole: the quotients
+    that it computes itself if it is given the size. A part that would keep its size it would merely copy.
+    """
+    cv2, whole = opencv(), pixels.shape[:2]
+    down, across = (new / old for new, old in zip(size, whole, strict=True))
+    rows, columns = (
+        min(int(count / scale) + 3, old)
+        for count, scale, old in zip(needed, (down, across), whole, strict=True)
+    )
+    if (round(rows * down), round(columns * across)) == (rows, columns):
+        rows, columns = whole
+    resized: npt.NDArray[Value] = cv2.resize(
+        pixels[:rows, :columns], None, fx=across, fy=down, interpolation=cv2.INTER_LINEAR
+    )
+    return resized.reshape(*resized.shape[:2], -1)
 
 
 def centre_offset(height: int, width: int, crop: int, rule: Centre = "floor") -> Offset:

@@ -12,7 +12,7 @@ import numpy as np
 
 from vggrepro.data.choices import Kernel
 from vggrepro.data.decode import Pixels
-from vggrepro.data.preprocess import centre_offset, cut, rescale
+from vggrepro.data.preprocess import centre_offset, cut, rescale, rescaled_size
 from vggrepro.data.reading import Reader
 from vggrepro.data.sources import Source
 from vggrepro.errors import DataError
@@ -75,9 +75,11 @@ class ImageValidationSet:
             yield ValidationBatch(number, len(images), feeds, partial(_place, source, indices))
 
     def _crop(self, pixels: Pixels) -> Pixels:
-        scaled = rescale(pixels, self.smallest, self.kernel)
         side = self.inputs.side
-        return cut(scaled, centre_offset(scaled.shape[0], scaled.shape[1], side), side)
+        size = rescaled_size(pixels.shape[0], pixels.shape[1], self.smallest, self.kernel)
+        top, left = centre_offset(*size, side)
+        scaled = rescale(pixels, self.smallest, self.kernel, needed=(top + side, left + side))
+        return cut(scaled, (top, left), side)
 
     def _label(self, index: int) -> int:
         label = self.reader.source.label(index)
