@@ -188,6 +188,23 @@ def test_wide_ones_are_filtered_minimally_on_a_cpu_alone(bias: bool) -> None:
     assert operators["cpu"].count("Conv") == 18
 
 
+@pytest.mark.parametrize(
+    ("sides", "on_cpu"), [((28, 29), 12), ((None, None), 12), ((9, 9), 1), ((4, None), 1)]
+)
+def test_wide_filters_take_fewer_products_on_a_cpu_alone(
+    sides: tuple[int | None, int | None], on_cpu: int
+) -> None:
+    """Not where there are few outputs, nor where a window is larger than all of its input, but counts."""
+    layer = parse("type: 'Convolution' convolution_param { num_output: 64 kernel_size: 5 pad: 0 }")
+    found = {}
+    for rules in RULES:
+        g = GraphBuilder(rules)
+        params = [Value("weight", (64, 64, 5, 5)), Value("bias", (64,))]
+        layer.emit(g, [Value("x", (1, 64, *sides))], params, [])
+        found[rules] = sum(node.op_type == "Conv" for node in g.nodes)
+    assert found == {rules: on_cpu if rules == "cpu" else 1 for rules in RULES}
+
+
 def operators_of(
     layer: Layer, x: np.ndarray, params: Sequence[np.ndarray], device: RuleSet | None
 ) -> list[str]:

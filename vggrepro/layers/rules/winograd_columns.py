@@ -1,9 +1,8 @@
 """Convolutions whose filters are 5 or 7 columns wide, with stride 1, by minimal filtering, forward.
 
 Two outputs side by side of filters that are k wide take k + 1 products in place of 2 k (the polynomials are
-those of :mod:`vggrepro.layers.rules.winograd`, along one axis). Each point is a plain convolution with filters
-that are one column wide, over every other column of the values at that point. fc6 of VGG as a convolution
-(section 3.2 of the paper) is the largest of its kind.
+those of :mod:`vggrepro.layers.rules.winograd`, along one axis). The products at one point are a convolution
+with filters of one column. fc6 of VGG as a convolution (section 3.2 of the paper) is the largest of its kind.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.emit import Dims, GraphBuilder, Value
+from vggrepro.errors import FixedShapeError
 from vggrepro.layers.rules.window import Windows
 from vggrepro.layers.rules.winograd import toom_cook
 
@@ -95,9 +95,11 @@ def forward(g: GraphBuilder, x: Value, params: Sequence[str], windows: Windows) 
 
 
 def _at_point(g: GraphBuilder, x: Value, point: Matrix, pad: int) -> str:
-    """The value at one point of windows of k + 1 columns; a window begins every two."""
+    """The value at one point of every window of k + 1 columns; a window begins every two."""
     channels = x.dims[1]
-    taps = np.tile(point, (channels or 1, 1, 1, 1))
+    if channels is None:
+        raise FixedShapeError(f"blob {x.name!r}: the number of channels must be fixed")
+    taps = np.tile(point, (channels, 1, 1, 1))
     return g.op(
         "Conv",
         x.name,
