@@ -15,6 +15,7 @@ from vggrepro.graph.model import Graph
 from vggrepro.graph.nodes import tensors_read
 from vggrepro.runtime.bound_run import BoundRun
 from vggrepro.runtime.device import Device, as_device, require
+from vggrepro.system.freed_memory import give_back
 from vggrepro.system.mapped import own_copy
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -56,6 +57,7 @@ class Session:
                 options.add_initializer(name, self._weights[-1])
         providers = self.device.providers(tf32, repeatable=repeatable or training, frugal=training)
         self._raw = self._started(graph, options, providers)
+        give_back()  # what ONNX Runtime needed to fold and lay out the weights
         self._label_checks = graph.label_checks
         declared = [*self._raw.get_inputs(), *self._raw.get_overridable_initializers()]
         self.inputs = {i.name for i in declared}
