@@ -13,18 +13,15 @@ from functools import cache
 from math import prod
 
 import numpy as np
-import numpy.typing as npt
 
 from vggrepro.emit import Dims, GraphBuilder, Value
 from vggrepro.errors import FixedShapeError
 from vggrepro.layers.rules.window import Windows
 from vggrepro.layers.rules.winograd import toom_cook
+from vggrepro.layers.rules.winograd_forward import BLOCK, Matrix
 
 LEAST = 32
 """C * K / (C + K) from which on this is faster than direct summation."""
-
-BLOCK = 16
-"""ONNX Runtime keeps blocks of channels together where their number is a multiple of this."""
 
 POSITIONS = 512
 """Outputs of a channel from which on this is faster even where a training step changes the filters, so that
@@ -39,8 +36,6 @@ POINTS = {
 }
 """By width, the points at which the polynomials are evaluated, besides infinity. The errors are 1.7 and 2.8
 times those of direct summation at most."""
-
-Matrix = npt.NDArray[np.float64]
 
 
 @cache
