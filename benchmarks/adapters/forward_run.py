@@ -33,7 +33,8 @@ def vggrepro(folder: Path, image: Array, threads: int) -> Callable[[], Array]:
     net = load_net(folder / "deploy.prototxt", folder / "weights.caffemodel")
     if image.shape[2:] != (224, 224):
         net = fully_convolutional(net)
-    session = Session(build_forward(net.reshape({"data": image.shape}), rules="cpu"), threads=threads)
+    graph = build_forward(net.reshape({"data": image.shape}), rules="cpu")
+    session = Session(graph, threads=threads, by_image=len(image) > 1)
     return lambda: session.run({"data": image})["fc8"]
 
 

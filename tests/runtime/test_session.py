@@ -53,6 +53,28 @@ def test_one_session_for_every_batch(session: Session) -> None:
         np.testing.assert_allclose(part["prob"], whole["prob"][:size], rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("images", [1, 2, 3, 7])
+def test_images_side_by_side(graph: Graph, images: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each thread takes images of its own, and the results are those of one run."""
+    data = np.random.default_rng(images).standard_normal((images, 3, 64, 64), np.float32)
+    side_by_side, runs = Session(graph, threads=3, by_image=True), []
+    computed = side_by_side._computed
+    monkeypatch.setattr(
+        side_by_side, "_computed", lambda feeds, names: runs.append(feeds) or computed(feeds, names)
+    )
+    expected, found = Session(graph, threads=1).run({"data": data}), side_by_side.run({"data": data})
+    assert found.keys() == expected.keys()
+    for name in expected:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, atol=1e-7)
+    assert len(runs) == min(images, 3)
+
+
+def test_a_fixed_number_of_images_is_not_split(case: ReferenceCase) -> None:
+    feeds = case.arrays("in")
+    fixed = Session(build_forward(case.load(), outputs=["prob"], fixed=True), threads=2, by_image=True)
+    assert case.compare("out:prob", fixed.run(feeds)["prob"]).passed
+
+
 def test_results_are_the_callers_own(session: Session) -> None:
     """A later run must not write into the arrays of an earlier one."""
     rng = np.random.default_rng(1)

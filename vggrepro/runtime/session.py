@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from vggrepro.emit import DeviceKind
+from vggrepro.emit import DeviceKind, declared_dims
 from vggrepro.errors import DeviceError, NetError, ShapeError, UnsupportedError
 from vggrepro.graph.model import Graph
 from vggrepro.graph.nodes import tensors_read
@@ -17,6 +17,7 @@ from vggrepro.runtime.bound_run import BoundRun
 from vggrepro.runtime.device import Device, as_device, require
 from vggrepro.system.freed_memory import give_back
 from vggrepro.system.mapped import own_copy
+from vggrepro.system.threads import default_threads, ordered_map
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -30,7 +31,11 @@ class Session:
 
     ``device`` is a Device, or its name ``cpu``, ``cuda`` or ``cuda:N``; ``threads`` bounds the CPU threads
     (0: all cores); ``repeatable`` is for a graph that must give the same bits in every run, or sees many
-    input sizes; ``training`` for one that must also do with little memory.
+    input sizes; ``training`` for one that must also do with little memory. ``by_image`` is for a graph whose
+    inputs and outputs have images along axis 0, each of which depends on no other, and for runs that mostly
+    take several: on a CPU each thread then computes images of its own from the first layer to the last, so
+    that cores need not pass tensors to each other. A run on one image has one thread only. Where the number
+    of images is fixed, nothing changes.
     Raises DeviceError if the device does not work (there is no fallback), UnsupportedError for a graph
     with custom nodes.
     """
@@ -44,10 +49,13 @@ class Session:
         tf32: bool = False,
         repeatable: bool = False,
         training: bool = False,
+        by_image: bool = False,
     ) -> None:
         self.device = as_device(device)
         require(self.device)
-        options = session_options(threads, training=training, kind=self.device.kind)
+        by_image = by_image and self.device.kind == "cpu" and _takes_any_number(graph)
+        self._side_by_side = (threads or default_threads()) if by_image else 1
+        options = session_options(1 if by_image else threads, training=training, kind=self.device.kind)
         self._weights: list[Any] = []
         for name, array in graph.weights.items():
             self._weights.append(onnxruntime.OrtValue.ortvalue_from_numpy(_owned(array)))
@@ -93,6 +101,22 @@ class Session:
         self._check(feeds, names)
         for check in self._label_checks:
             check(feeds)
+        parts = self._parts(feeds)
+        if len(parts) == 1:
+            return self._computed(feeds, names)
+        done = list(ordered_map(lambda part: self._computed(part, names), parts, threads=len(parts)))
+        return {name: np.concatenate([found[name] for found in done]) for name in names}
+
+    def _parts(self, feeds: Arrays) -> list[Arrays]:
+        """The images that each thread computes."""
+        count = min(self._side_by_side, *map(len, feeds.values())) if self._side_by_side > 1 and feeds else 1
+        if count < 2:
+            return [feeds]
+        split = {name: np.array_split(array, count) for name, array in feeds.items()}
+        return [{name: pieces[part] for name, pieces in split.items()} for part in range(count)]
+
+    def _computed(self, feeds: Arrays, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+        """One run of ONNX Runtime."""
         binding = self._raw.io_binding()
         held = {name: self._to_device(array) for name, array in feeds.items()}
         for name, value in held.items():
@@ -155,6 +179,12 @@ def session_options(threads: int, *, training: bool = False, kind: DeviceKind = 
             options.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     return options
+
+
+def _takes_any_number(graph: Graph) -> bool:
+    """Whether the number of images, the first size of all inputs and outputs, is free."""
+    declared = [*graph.skeleton.graph.input, *graph.skeleton.graph.output]
+    return all((declared_dims(info) or (0,))[0] is None for info in declared)
 
 
 def _owned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -232,7 +232,9 @@ class Scorer:
         if precision == "fp16":
             graph = in_half_precision(graph)
         tf32 = precision in ("tf32", "fp16")  # in fp16 for what stays float32
-        self._session = Session(graph, place, threads=threads, tf32=tf32, repeatable=True)
+        # Crops come in batches; of whole images there is often one of a size.
+        by_image = not convolutional
+        self._session = Session(graph, place, threads=threads, tf32=tf32, repeatable=True, by_image=by_image)
         self._place, self._threads = place, threads
 
     def __call__(self, batch: Singles | Pixels) -> Singles:

@@ -34,8 +34,8 @@ POINTS = {
     5: (Fraction(0), Fraction(1), Fraction(-1), Fraction(1, 2), Fraction(-2)),
     7: (Fraction(0), Fraction(1), Fraction(-1), Fraction(1, 2), Fraction(-1, 2), Fraction(2), Fraction(-2)),
 }
-"""By width, the points at which the polynomials are evaluated, besides infinity. The errors are 1.7 and 2.8
-times those of direct summation at most."""
+"""By width, the points at which the polynomials are evaluated, besides infinity. The errors are at most 1.7
+and 2.5 times those of direct summation."""
 
 
 @cache
