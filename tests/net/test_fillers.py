@@ -133,3 +133,23 @@ def test_imagexy_weighs_each_channel_by_its_places(option: str) -> None:
 def test_fillers_of_guided_policy_search_refuse(text: str, shape: tuple[int, ...], message: str) -> None:
     with pytest.raises(VggReproError, match=message):
         fill(shape, filler(text), RNG)
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (2, 2, 1, 1)])
+def test_diagonal_scales_each_channel(shape: tuple[int, ...]) -> None:
+    got = fill(shape, filler('type: "diagonal" diag_val: 0.5 diag_val: 3'), RNG)
+    assert got.shape == shape
+    np.testing.assert_array_equal(got.reshape(2, 2), [[0.5, 0], [0, 3]])
+
+
+@pytest.mark.parametrize(
+    ("text", "shape", "message"),
+    [
+        ('type: "diagonal" diag_val: 1', (2, 2, 1, 1), r"1 diag_val are supported for .* got \(2, 2, 1, 1\)"),
+        ('type: "diagonal" diag_val: 1 diag_val: 2', (2, 2, 3, 3), "2 diag_val"),
+        ('type: "constant" diag_val: 1', (1, 1), "diag_val is for diagonal"),
+    ],
+)
+def test_diagonal_refuses(text: str, shape: tuple[int, ...], message: str) -> None:
+    with pytest.raises(VggReproError, match=message):
+        fill(shape, filler(text), RNG)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from google.protobuf import text_format
 from nets import make
 
 import vggrepro.pycaffe as caffe
 from vggrepro.pycaffe import layers as L
 from vggrepro.pycaffe import params as P
+from vggrepro.pycaffe.proto import caffe_pb2
 
 
 def named() -> object:
@@ -74,3 +76,27 @@ def test_wrong_inputs_and_fields() -> None:
     L.Silence(*data, ntop=0)
     with pytest.raises(AttributeError):
         L.ReLU(data[0], num_output=3).to_proto()
+
+
+def test_what_the_generators_of_ssd_write(tmp_path: Path) -> None:
+    """How its images are disturbed and its tests are reported, which nothing here reads."""
+    n = caffe.NetSpec()
+    distortion = dict(brightness_prob=0.5, hue_delta=18, random_order_prob=0.0)
+    n.data, n.label = L.AnnotatedData(
+        data_param=dict(source="lmdb", batch_size=2, backend=P.Data.LMDB),
+        annotated_data_param=dict(batch_sampler=[dict(sampler=dict(min_scale=0.3), max_sample=1)]),
+        transform_param=dict(
+            resize_param=dict(prob=1, height=30, width=30, interp_mode=[P.Resize.LINEAR, P.Resize.AREA]),
+            distort_param=distortion,
+            expand_param=dict(prob=0.5, max_expand_ratio=4.0),
+            noise_param=dict(saltpepper_param=dict(fraction=0.25, value=[1, 2])),
+        ),
+        ntop=2,
+    )
+    written = caffe_pb2.NetParameter()
+    text_format.Parse(str(n.to_proto()), written)
+    transform = written.layer[0].transform_param
+    assert {f.name: v for f, v in transform.distort_param.ListFields()} == pytest.approx(distortion)
+    assert transform.expand_param.max_expand_ratio == 4 and transform.noise_param.saltpepper_param.fraction
+    solver = caffe_pb2.SolverParameter(base_lr=0.5, eval_type="detection", ap_version="11point")
+    assert 'eval_type: "detection"' in str(solver) and not solver.show_per_class_result

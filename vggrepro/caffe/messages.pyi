@@ -96,12 +96,14 @@ class FillerParameter(_Message):
     height: int
     xy: str
     expectation_option: str
+    @property
+    def diag_val(self) -> RepeatedScalar[float]: ...
     def __init__(self, *,
         type: str | None = None, value: float | None = None, min: float | None = None,
         max: float | None = None, mean: float | None = None, std: float | None = None,
         sparse: int | None = None, variance_norm: int | None = None, channels: int | None = None,
         width: int | None = None, height: int | None = None, xy: str | None = None,
-        expectation_option: str | None = None
+        expectation_option: str | None = None, diag_val: Iterable[float] | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "type", "value", "min", "max", "mean", "std", "sparse", "variance_norm", "channels", "width",
@@ -1714,6 +1716,71 @@ class AnnotatedDatum(_Message):
         annotation_group: Iterable[AnnotationGroup] | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal["datum", "type"]) -> bool: ...
+
+class DistortionParameter(_Message):
+    brightness_prob: float
+    brightness_delta: float
+    contrast_prob: float
+    contrast_lower: float
+    contrast_upper: float
+    hue_prob: float
+    hue_delta: float
+    saturation_prob: float
+    saturation_lower: float
+    saturation_upper: float
+    random_order_prob: float
+    def __init__(self, *,
+        brightness_prob: float | None = None, brightness_delta: float | None = None,
+        contrast_prob: float | None = None, contrast_lower: float | None = None,
+        contrast_upper: float | None = None, hue_prob: float | None = None, hue_delta: float | None = None,
+        saturation_prob: float | None = None, saturation_lower: float | None = None,
+        saturation_upper: float | None = None, random_order_prob: float | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "brightness_prob", "brightness_delta", "contrast_prob", "contrast_lower", "contrast_upper",
+        "hue_prob", "hue_delta", "saturation_prob", "saturation_lower", "saturation_upper",
+        "random_order_prob"
+    ]) -> bool: ...
+
+class ExpansionParameter(_Message):
+    prob: float
+    max_expand_ratio: float
+    def __init__(self, *, prob: float | None = None, max_expand_ratio: float | None = None) -> None: ...
+    def HasField(self, field_name: Literal["prob", "max_expand_ratio"]) -> bool: ...
+
+class NoiseParameter(_Message):
+    prob: float
+    hist_eq: bool
+    inverse: bool
+    decolorize: bool
+    gauss_blur: bool
+    jpeg: float
+    posterize: bool
+    erode: bool
+    saltpepper: bool
+    @property
+    def saltpepper_param(self) -> SaltpepperParameter: ...
+    clahe: bool
+    convert_to_hsv: bool
+    convert_to_lab: bool
+    def __init__(self, *,
+        prob: float | None = None, hist_eq: bool | None = None, inverse: bool | None = None,
+        decolorize: bool | None = None, gauss_blur: bool | None = None, jpeg: float | None = None,
+        posterize: bool | None = None, erode: bool | None = None, saltpepper: bool | None = None,
+        saltpepper_param: SaltpepperParameter | None = None, clahe: bool | None = None,
+        convert_to_hsv: bool | None = None, convert_to_lab: bool | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "prob", "hist_eq", "inverse", "decolorize", "gauss_blur", "jpeg", "posterize", "erode", "saltpepper",
+        "saltpepper_param", "clahe", "convert_to_hsv", "convert_to_lab"
+    ]) -> bool: ...
+
+class SaltpepperParameter(_Message):
+    fraction: float
+    @property
+    def value(self) -> RepeatedScalar[float]: ...
+    def __init__(self, *, fraction: float | None = None, value: Iterable[float] | None = None) -> None: ...
+    def HasField(self, field_name: Literal["fraction"]) -> bool: ...
 
 class EmitConstraint(_Message):
     EmitType: EnumTypeWrapper

@@ -24,19 +24,25 @@ _LENDS = "ForkFields"
 """What the name of a message of ``forks.proto`` that lends to one of BVLC's ends with, behind the other's
 name; alone LayerParameter's."""
 
+_LENDS_TO_SCRIPTS = "ScriptFields"
+"""The same for messages that lend to scripts alone."""
 
-def _merge() -> tuple[descriptor_pb2.FileDescriptorProto, dict[str, frozenset[int]]]:
-    """The schema as one file and, by message, the numbers of the fields that are from forks."""
+
+def _merge(*endings: str) -> tuple[descriptor_pb2.FileDescriptorProto, dict[str, frozenset[int]]]:
+    """The schema as one file, with what the messages of these ``endings`` lend, and, by message, the numbers
+    of the fields that are from forks."""
     caffe, forks = _compiled("caffe.binpb"), _compiled("forks.binpb")
     own = {message.name: message for message in caffe.message_type}
-    numbers = {}
+    numbers: dict[str, frozenset[int]] = {}
     for message in forks.message_type:
-        if message.name.endswith(_LENDS):
-            name = message.name.removesuffix(_LENDS) or "LayerParameter"
-            _lend(own[name], message)
-            numbers[name] = frozenset(field.number for field in message.field)
-        else:
+        ending = next((e for e in (_LENDS, _LENDS_TO_SCRIPTS) if message.name.endswith(e)), None)
+        if ending is None:
             caffe.message_type.append(message)
+        elif ending in endings:
+            name = message.name.removesuffix(ending) or "LayerParameter"
+            _lend(own[name], message)
+            lent = {field.number for field in message.field}
+            numbers[name] = numbers.get(name, frozenset()) | lent
     caffe.enum_type.extend(forks.enum_type)
     return caffe, numbers
 
@@ -56,7 +62,7 @@ def _lend(to: descriptor_pb2.DescriptorProto, lender: descriptor_pb2.DescriptorP
             to.field[-1].type_name = f".caffe.{to.name}.{field.type_name.removeprefix(inside)}"
 
 
-FILE, LENT_NUMBERS = _merge()
+FILE, LENT_NUMBERS = _merge(_LENDS)
 FORK_FIELDS = LENT_NUMBERS["LayerParameter"]
 FORK_BLOB_FIELDS = LENT_NUMBERS["BlobProto"]
 PRIVATE = 100_000
@@ -68,6 +74,13 @@ _POOL = descriptor_pool.DescriptorPool()
 _POOL.AddSerializedFile(FILE.SerializeToString())
 
 PHASES: dict[str, int] = {v.name: v.number for v in _POOL.FindEnumTypeByName("caffe.Phase").values}
+
+
+def script_pool() -> descriptor_pool.DescriptorPool:
+    """A pool of the schema with the fields that scripts alone have."""
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(_merge(_LENDS, _LENDS_TO_SCRIPTS)[0].SerializeToString())
+    return pool
 
 
 def message_class(name: str) -> type[Message]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from vggrepro.caffe.messages import NetParameter
 from vggrepro.caffe.state import filter_net
 from vggrepro.pycaffe.errors import as_runtime_error
 from vggrepro.pycaffe.proto import caffe_pb2
@@ -92,7 +93,8 @@ def get_pydot_graph(
     """The graph of a ``NetParameter``, with the layers of one ``phase`` or all. ``rankdir``: LR, TB or BT."""
     with as_runtime_error():
         pydot = extra("pydot", "draw", "drawing nets")
-        net = caffe_net if phase is None else filter_net(caffe_net, phase=phase)
+        net = NetParameter.FromString(caffe_net.SerializeToString())  # of the schema of scripts before
+        net = net if phase is None else filter_net(net, phase=phase)
     graph = pydot.Dot(net.name or "Net", graph_type="digraph", rankdir=rankdir)
     nodes: dict[str, Any] = {}
     edges: list[tuple[str, str, str]] = []

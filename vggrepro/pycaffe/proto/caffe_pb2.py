@@ -5,21 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
+from google.protobuf.message_factory import GetMessageClass
 
-from vggrepro.caffe import messages
+from vggrepro.caffe.schema import FILE, script_pool
 
-DESCRIPTOR = messages.NetParameter.DESCRIPTOR.file
+DESCRIPTOR = script_pool().FindFileByName(FILE.name)
 Phase = EnumTypeWrapper(DESCRIPTOR.enum_types_by_name["Phase"])
-TRAIN: int = messages.TRAIN
-TEST: int = messages.TEST
+TRAIN: int = Phase.Value("TRAIN")
+TEST: int = Phase.Value("TEST")
+
+
+globals().update({name: GetMessageClass(each) for name, each in DESCRIPTOR.message_types_by_name.items()})
 
 
 def __getattr__(name: str) -> Any:
-    """The class of any message: ``caffe_pb2.NetParameter``."""
-    if name.startswith("_"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(messages, name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *DESCRIPTOR.message_types_by_name])
+    """Raises AttributeError: the class of every message is a name of the module already."""
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
