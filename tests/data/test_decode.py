@@ -109,6 +109,14 @@ def test_unchanged_keeps_the_channels_of_the_file():
     assert_array_equal(decode(encoded, "x").pixels, rgba[:, :, :3])
 
 
+def test_unchanged_has_sixteen_bits_where_they_are_asked_for():
+    deep = np.random.default_rng(1).integers(0, 2**16, (5, 7, 1), dtype=np.uint16)
+    encoded = cv2.imencode(".png", deep)[1].tobytes()
+    pixels = decode_unchanged(encoded, "x", deep=True).pixels
+    assert pixels.dtype == np.uint16
+    assert_array_equal(pixels, deep)
+
+
 def test_unchanged_refuses_sixteen_bits():
     encoded = cv2.imencode(".png", np.zeros((5, 7), np.uint16))[1].tobytes()
     with pytest.raises(DataError, match="Image data type must be unsigned byte, got uint16"):

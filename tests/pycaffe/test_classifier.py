@@ -38,7 +38,15 @@ def test_classifier(tmp_path: Path) -> None:
 def test_classifier_without_settings(tmp_path: Path) -> None:
     net = caffe.Classifier(*files(tmp_path))
     assert list(net.image_dims) == [8, 8]
+    assert list(caffe.Classifier(*files(tmp_path), ()).image_dims) == [8, 8]
     assert net.predict([np.zeros((5, 6, 3))]).shape == (1, 5)
+
+
+def test_a_phase_in_the_place_of_the_sizes_is_kept_as_caffe_keeps_it(tmp_path: Path) -> None:
+    """Scripts give one by mistake, and never call ``predict``."""
+    net = caffe.Classifier(*files(tmp_path), caffe.TEST)
+    assert net.image_dims == 1
+    assert net.forward()["prob"].shape == (2, 5)
 
 
 def test_detector(tmp_path: Path) -> None:

@@ -57,7 +57,8 @@ def test_every_told_name_is_there(tmp_path: Path) -> None:
     net = make(tmp_path, CLASSIFYING, caffe.TRAIN)
     file = write(tmp_path, f'net: "{tmp_path}/net.prototxt" base_lr: 1 lr_policy: "fixed"', "solver.prototxt")
     objects = {**HOMES, "Net": net, "Solver": caffe.SGDSolver(file)}
-    assert not [name for name in TOLD if not hasattr(objects[name.split(".")[0]], name.split(".")[1])]
+    always = [name for name, state in TOLD.items() if "is installed" not in state]
+    assert not [name for name in always if not hasattr(objects[name.split(".")[0]], name.split(".")[1])]
 
 
 def test_every_state_is_one_of_four() -> None:

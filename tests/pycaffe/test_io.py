@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from io import BytesIO
 from pathlib import Path
+from types import ModuleType
 
+import cv2
 import numpy as np
 import pytest
 from golden_suite import ROOT
@@ -12,7 +16,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import vggrepro.pycaffe as caffe
 from vggrepro.pycaffe import io
 from vggrepro.pycaffe.proto import caffe_pb2
-from vggrepro.pycaffe.resize import zoom
+from vggrepro.pycaffe.resize import zoom_corners
 
 FOLDER = ROOT / "images"
 GOLDEN = np.load(FOLDER / "transform.npz")
@@ -108,10 +112,13 @@ def test_resize_others() -> None:
 
 def test_zoom_is_scipys() -> None:
     scipy = pytest.importorskip("scipy.ndimage")
+    assert io.zoom is scipy.zoom
     image = np.random.default_rng(0).random((5, 7, 2))
     for order in (0, 1):
         assert_allclose(
-            zoom(image, (9, 4), order), scipy.zoom(image, (9 / 5, 4 / 7, 1), order=order), atol=1e-12
+            zoom_corners(image, (9, 4), order),
+            scipy.zoom(image, (9 / 5, 4 / 7, 1), order=order),
+            atol=1e-12,
         )
 
 
@@ -157,3 +164,39 @@ def test_datum() -> None:
     assert_array_equal(io.datum_to_array(floats), pixels / 2)
     with pytest.raises(ValueError, match="Incorrect array shape"):
         io.array_to_datum(pixels[0])
+
+
+@pytest.mark.parametrize("color", [True, False])
+def test_load_image_of_an_opened_file(tmp_path: Path, color: bool) -> None:
+    """Also one that was written just now, or read before."""
+    name = FOLDER / AS_SKIMAGE[0]
+    buffer = BytesIO()
+    buffer.write(name.read_bytes())
+    for file in (buffer, name.open("rb")):
+        assert_array_equal(io.load_image(file, color), io.load_image(name, color))
+    with pytest.raises(RuntimeError, match="the opened file: Could not open"):
+        io.load_image(BytesIO(b"no image"))
+
+
+def test_load_image_of_sixteen_bits(tmp_path: Path) -> None:
+    deep = np.random.default_rng(3).integers(0, 2**16, (4, 5), dtype=np.uint16)
+    assert cv2.imwrite(str(tmp_path / "depth.png"), deep)
+    image = io.load_image(tmp_path / "depth.png", color=False)
+    assert image.dtype == np.float32
+    assert_allclose(image[:, :, 0], deep / 65535, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["resize", "skimage"])
+def test_names_of_scikit_image(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    skimage, transform = ModuleType("skimage"), ModuleType("skimage.transform")
+    transform.resize = skimage.io = object()  # type: ignore[attr-defined]
+    modules = {"skimage": skimage, "skimage.transform": transform, "skimage.io": ModuleType("skimage.io")}
+    for module, found in modules.items():
+        monkeypatch.setitem(sys.modules, module, found)
+    assert getattr(io, name) is {"resize": transform.resize, "skimage": skimage}[name]
+    for module in modules:
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(RuntimeError, match=f"caffe.io.{name} is from scikit-image: pip install scikit-image"):
+        getattr(io, name)
+    with pytest.raises(AttributeError, match="no attribute 'blur'"):
+        _ = io.blur

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from google.protobuf import text_format
 from nets import CLASSIFYING, DEPLOY, make
 from numpy.testing import assert_array_equal
 
@@ -36,6 +37,44 @@ def test_installed_as_caffe() -> None:
     assert (done.stdout, done.stderr) == ("Input\n", "")
 
 
+def test_the_modules_below_have_the_names_of_caffe_s() -> None:
+    done = python(
+        "import vggrepro.pycaffe; vggrepro.pycaffe.install()\n"
+        "import caffe\n"
+        "from caffe._caffe import RawBlobVec, BlobVec, Blob, LayerVec, Solver, layer_type_list\n"
+        "from caffe.pycaffe import *\n"
+        "assert Net is caffe.Net is caffe.pycaffe.Net is caffe._caffe.Net and SGDSolver is caffe.SGDSolver\n"
+        "assert issubclass(caffe.AdamSolver, Solver) and caffe._caffe.BlobVec is RawBlobVec\n"
+        "assert layer_type_list() == caffe.layer_type_list()"
+    )
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_parameters_are_of_the_type_that_scripts_ask_for(tmp_path: Path) -> None:
+    net = make(tmp_path, DEPLOY)
+    assert all(type(blobs) is caffe._caffe.BlobVec for blobs in net.params.values())
+    assert isinstance(net.blobs["data"], caffe._caffe.Blob) and isinstance(net.layers, caffe._caffe.LayerVec)
+
+
+def test_a_module_of_a_fork_is_found_on_the_script_s_path(tmp_path: Path) -> None:
+    """SSD's model_libs lies in its folder python/caffe, beside what this package replaces."""
+    folder = tmp_path / "python" / "caffe"
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text("raise SystemExit('the package itself is not imported')")
+    (folder / "io.py").write_text("raise SystemExit('nor what is here already')")
+    (folder / "model_libs.py").write_text("from caffe import layers as L, params as P\nBODY = L.Input\n")
+    done = python(
+        "import sys, vggrepro.pycaffe; vggrepro.pycaffe.install(), vggrepro.pycaffe.install()\n"
+        f"sys.path.insert(0, {str(tmp_path / 'python')!r})\n"
+        "import caffe, caffe.io\n"
+        "from caffe.model_libs import *\n"
+        "assert P is caffe.params and caffe.model_libs.BODY is BODY\n"
+        "try: import caffe.nothing\n"
+        "except ModuleNotFoundError as error: print(error.name)"
+    )
+    assert (done.stdout, done.stderr) == ("caffe.nothing\n", "")
+
+
 def test_another_caffe_is_not_replaced() -> None:
     done = python(
         "import sys, types; sys.modules['caffe'] = types.ModuleType('caffe')\n"
@@ -50,6 +89,9 @@ def test_messages() -> None:
     assert caffe_pb2.PoolingParameter.MAX == 0 and caffe_pb2.TRAIN == 0
     assert caffe_pb2.Phase.Name(1) == "TEST"
     assert "NetParameter" in dir(caffe_pb2)
+    names: dict[str, object] = {}
+    exec("from vggrepro.pycaffe.proto.caffe_pb2 import *", names)
+    assert names["LayerParameter"] is caffe_pb2.LayerParameter is vars(caffe_pb2)["LayerParameter"]
     with pytest.raises(AttributeError):
         _ = caffe_pb2.NoSuchParameter
 
@@ -105,6 +147,9 @@ def test_log(capfd: pytest.CaptureFixture[str]) -> None:
     caffe.init_log(2)
     caffe.log("not this")
     caffe.init_log(0)
+    caffe.set_logging_disabled()
+    caffe.log("nor this")
+    caffe.init_log(0)
     line = capfd.readouterr().err
     assert line.startswith("I") and line.endswith("] hello\n")
 
@@ -125,8 +170,11 @@ def test_labels_of_a_picture() -> None:
 def test_graph_of_a_picture() -> None:
     pytest.importorskip("pydot")
     net = parse_net(CLASSIFYING)
-    text = draw.get_pydot_graph(net, "LR").to_string()
-    assert "rankdir=LR" in text and "SoftmaxWithLoss" in text and text.count("->") == 11
+    of_a_script = caffe_pb2.NetParameter()
+    text_format.Parse(CLASSIFYING, of_a_script)
+    for drawn in (net, of_a_script):
+        text = draw.get_pydot_graph(drawn, "LR", phase=caffe.TEST).to_string()
+        assert "rankdir=LR" in text and "SoftmaxWithLoss" in text and text.count("->") == 11
 
 
 def test_drawing_needs_pydot(monkeypatch: pytest.MonkeyPatch) -> None:

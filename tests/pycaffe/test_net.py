@@ -436,3 +436,49 @@ def test_gradient_through_layers_in_place_at_every_shape(tmp_path: Path, phase: 
         step = 1e-3
         expected = (half_squares(x + step * direction) - half_squares(x - step * direction)) / (2 * step)
         assert found == pytest.approx(expected, rel=2e-2)
+
+
+def test_outputs_come_in_the_net_s_order_and_then_what_was_asked_for(tmp_path: Path) -> None:
+    """Scripts number them."""
+    heads = "".join(
+        f'layer {{ name: "{name}" type: "Power" bottom: "prob" top: "{name}" }}'
+        for name in ("b2", "a1", "c3")
+    )
+    net = make(tmp_path, DEPLOY + heads)
+    assert list(net.forward(["scores", "conv"])) == [*net.outputs, "scores", "conv"]
+    assert net.outputs == ["a1", "b2", "c3"]
+    assert list(net.forward_all(["conv"], data=np.zeros((3, 3, 8, 9)))) == [*net.outputs, "conv"]
+
+
+@pytest.mark.parametrize("phase", [caffe.TRAIN, caffe.TEST])
+def test_a_blob_put_among_the_parameters_counts(tmp_path: Path, phase: int) -> None:
+    """As the list of blobs in Caffe it then holds the other net's blob, with its memory."""
+    mine, other = make(tmp_path, DEPLOY, phase), make(tmp_path, DEPLOY, phase)
+    x = np.random.default_rng(2).normal(size=(2, 3, 8, 9))
+    for net in (mine, other):
+        for _ in range(2):
+            before = net.forward(data=x)["prob"].copy()
+    for name in mine.params:
+        mine.params[name][:] = other.params[name][:]
+    assert_allclose(mine.forward(data=x)["prob"], before, rtol=1e-5)
+    other.params["ip"][0].data[...] = 0
+    assert_allclose(mine.forward(data=x)["prob"], 0.2, rtol=1e-6)
+
+
+def test_passes_and_lists_that_few_scripts_know(net: caffe.Net) -> None:
+    net.forward()
+    wanted = net.blobs["loss"].data.copy()
+    net.backward()
+    gradient = net.blobs["data"].diff.copy()
+    net.blobs["scores"].data[...] = net.blobs["data"].diff[...] = 0
+    net.blobs["loss"].diff[...] = 2
+    net.layers[0].blobs  # noqa: B018
+    net._forward(1, 4)
+    assert_allclose(net.blobs["loss"].data, wanted, rtol=1e-6)
+    net.clear_param_diffs()
+    net.backward_simple()
+    assert_allclose(net.blobs["data"].diff, 2 * gradient, rtol=1e-4, atol=1e-7)
+    net.forward_simple()
+    assert net.blobs["loss"].data > 0
+    assert net._blob_loss_weights[net._blob_names_index["loss"]] == 1
+    assert net._input_list == net.inputs and net._output_list == net.outputs

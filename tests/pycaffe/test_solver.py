@@ -196,3 +196,17 @@ def test_steps_of_multistep_are_told(tmp_path: Path, capfd: pytest.CaptureFixtur
     solver.step(5)
     told = [line.split("] ")[1] for line in capfd.readouterr().err.splitlines() if "MultiStep" in line]
     assert told == [f"MultiStep Status: Iteration {n}, step = {n - 1}" for n in (2, 3)]
+
+
+def test_an_iteration_that_a_script_counts(tmp_path: Path) -> None:
+    """The rate of ``apply_update`` follows the count."""
+    solver = caffe.get_solver(solver_file(tmp_path))
+    solver.net.forward_simple()
+    solver.net.clear_param_diffs()
+    rates = []
+    for _ in range(3):
+        solver.increment_iter()
+        solver.apply_update()
+        rates.append(solver.lr)
+    assert solver.iter == 3
+    assert rates == sorted(set(rates), reverse=True)

@@ -71,13 +71,14 @@ def decode(
     return Decoded(pixels.reshape(*pixels.shape[:2], -1), truncated)
 
 
-def decode_unchanged(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Decoded:
-    """Decode with the channels the file has (Caffe's ``DecodeDatumToCVMatNative``), uint8 (H, W, C).
+def decode_unchanged(data: bytes, name: str, *, deep: bool = False, max_pixels: int = MAX_PIXELS) -> Decoded:
+    """Decode with the channels the file has (Caffe's ``DecodeDatumToCVMatNative``), uint8 (H, W, C), or
+    uint16 where ``deep`` and the file has 16 bits.
 
-    Raises DataError where there is no image, or one of more than 8 bits or more than ``max_pixels`` pixels.
+    Raises DataError where there is no image, or one of more bits or more than ``max_pixels`` pixels.
     """
     pixels, truncated = _decode(data, name, opencv().IMREAD_UNCHANGED, max_pixels)
-    if pixels.dtype != np.uint8:
+    if pixels.dtype != np.uint8 and not (deep and pixels.dtype == np.uint16):
         raise DataError(f"{name}: Image data type must be unsigned byte, got {pixels.dtype}")
     return Decoded(pixels.reshape(*pixels.shape[:2], -1), truncated)
 

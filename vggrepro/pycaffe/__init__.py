@@ -10,11 +10,11 @@ import sys
 
 from vggrepro.caffe.messages import TEST, TRAIN
 from vggrepro.errors import PycaffeError
-from vggrepro.layers.base import known_types
-from vggrepro.pycaffe import classifier, coord_map, detector, draw, io, net_spec, proto
+from vggrepro.pycaffe import _caffe, classifier, coord_map, detector, draw, io, net_spec, proto, pycaffe
 from vggrepro.pycaffe.classifier import Classifier
 from vggrepro.pycaffe.detector import Detector
-from vggrepro.pycaffe.glog import init_log, log
+from vggrepro.pycaffe.fork_modules import find_fork_modules
+from vggrepro.pycaffe.glog import init_log, log, set_logging_disabled
 from vggrepro.pycaffe.mode import (
     NCCL,
     has_nccl,
@@ -31,7 +31,7 @@ from vggrepro.pycaffe.mode import (
 )
 from vggrepro.pycaffe.net import Net
 from vggrepro.pycaffe.net_spec import NetSpec, layers, params, to_proto
-from vggrepro.pycaffe.python_layer import Layer, allow_python_layers
+from vggrepro.pycaffe.python_layer import Layer, allow_python_layers, layer_type_list
 from vggrepro.pycaffe.solver import (
     AdaDeltaSolver,
     AdaGradSolver,
@@ -62,6 +62,7 @@ __all__ = [
     "RMSPropSolver",
     "SGDSolver",
     "Timer",
+    "_caffe",
     "allow_python_layers",
     "classifier",
     "coord_map",
@@ -78,8 +79,10 @@ __all__ = [
     "net_spec",
     "params",
     "proto",
+    "pycaffe",
     "set_device",
     "set_fork_rules",
+    "set_logging_disabled",
     "set_mode_cpu",
     "set_mode_gpu",
     "set_multiprocess",
@@ -91,18 +94,25 @@ __all__ = [
     "to_proto",
 ]
 
-SUBMODULES = ("classifier", "coord_map", "detector", "draw", "io", "net_spec", "proto", "proto.caffe_pb2")
+SUBMODULES = (
+    "_caffe",
+    "classifier",
+    "coord_map",
+    "detector",
+    "draw",
+    "io",
+    "net_spec",
+    "proto",
+    "proto.caffe_pb2",
+    "pycaffe",
+)
 """What scripts import from ``caffe`` as modules."""
-
-
-def layer_type_list() -> list[str]:
-    """The types of layers that nets may have."""
-    return sorted([*known_types(), "Python"])
 
 
 def install() -> None:
     """Make ``import caffe`` find this module, with all of its submodules, and let nets import the modules
-    that their Python layers name. Raises RuntimeError if another module of that name is imported already."""
+    that their Python layers name. Modules that a fork adds (``caffe.model_libs``) are looked for in folders
+    ``caffe`` of ``sys.path``. Raises RuntimeError if another module of that name is imported already."""
     own = sys.modules[__name__]
     if sys.modules.get("caffe", own) is not own:
         other = getattr(sys.modules["caffe"], "__file__", None)
@@ -110,5 +120,5 @@ def install() -> None:
     sys.modules["caffe"] = own
     for name in SUBMODULES:
         sys.modules[f"caffe.{name}"] = importlib.import_module(f"{__name__}.{name}")
-    sys.modules["caffe.pycaffe"] = sys.modules["caffe._caffe"] = own
+    find_fork_modules()
     allow_python_layers()

@@ -32,7 +32,7 @@ class Classifier(Net):
         super().__init__(model_file, TEST, weights=pretrained_file)
         self.transformer = make_transformer(self, mean, input_scale, raw_scale, channel_swap)
         self.crop_dims = np.array(self.blobs[self.inputs[0]].shape[2:])
-        self.image_dims = self.crop_dims if image_dims is None or not len(image_dims) else image_dims
+        self.image_dims: Any = image_dims if np.any(image_dims) else self.crop_dims
 
     def predict(self, inputs: Sequence[Array], oversample: bool = True) -> Array:
         """The class probabilities (N, C) of N images (H, W, K). With ``oversample`` the mean over ten crops

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
-INFO, WARNING = 0, 1
+INFO, WARNING, ERROR = 0, 1, 2
 _LETTERS = "IWEF"
 
 
@@ -35,6 +35,11 @@ _LOG = _Log(_initial_level())
 def init_log(level: int = INFO) -> None:
     """Write messages of this level (0 information, 1 warnings, 2 errors) and above."""
     _LOG.level = level
+
+
+def set_logging_disabled() -> None:
+    """Write errors alone from here on, as FlowNet's fork of Caffe does when a script asks for silence."""
+    init_log(ERROR)
 
 
 def log(message: str, place: str = "caffe.py") -> None:

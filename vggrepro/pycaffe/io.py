@@ -1,10 +1,14 @@
-"""``caffe.io``: images, their preprocessing, and arrays as Caffe's messages. Without scikit-image."""
+"""``caffe.io``: images, their preprocessing, and arrays as Caffe's messages. Only the names that Caffe's
+module has from scikit-image and SciPy (``resize``, ``skimage``, ``zoom``) need those packages."""
 
 from __future__ import annotations
 
+import importlib
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +17,7 @@ from vggrepro.data.decode import decode_unchanged
 from vggrepro.errors import PycaffeError
 from vggrepro.pycaffe.errors import as_runtime_error
 from vggrepro.pycaffe.proto import caffe_pb2
-from vggrepro.pycaffe.resize import resize_smoothly, zoom
+from vggrepro.pycaffe.resize import resize_smoothly, zoom_corners
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
@@ -185,13 +189,15 @@ class Transformer:
             raise PycaffeError(f"{in_} is not one of the net inputs: {self.inputs}")
 
 
-def load_image(filename: str, color: bool = True) -> Floats:
-    """An image file as float32 in [0, 1], (H, W, 3) in R, G, B or (H, W, 1) in grey. Alpha is dropped, EXIF
-    orientation ignored. Raises OSError for a file that cannot be read, RuntimeError for one that is no image.
+def load_image(filename: str | os.PathLike[str] | IO[bytes], color: bool = True) -> Floats:
+    """An image file, by its name or opened, as float32 in [0, 1], (H, W, 3) in R, G, B or (H, W, 1) in grey.
+    Alpha is dropped, EXIF orientation ignored. Raises OSError for a file that cannot be read, RuntimeError
+    for one that is no image.
     """
-    data = Path(filename).read_bytes()
+    data, name = _contents(filename)
     with as_runtime_error():
-        pixels = decode_unchanged(data, str(filename)).warned(str(filename)) / 255  # B, G, R, and alpha
+        native = decode_unchanged(data, name, deep=True).warned(name)
+    pixels = native / np.iinfo(native.dtype).max  # B, G, R, and alpha
     channels = pixels.shape[2]
     if channels == 1:
         return np.repeat(pixels, 3 if color else 1, axis=2).astype(np.float32)
@@ -201,6 +207,15 @@ def load_image(filename: str, color: bool = True) -> Floats:
             image = image * pixels[:, :, 3:] + 1 - pixels[:, :, 3:]
         image = (image @ GREY)[:, :, np.newaxis]
     return np.asarray(image, np.float32)
+
+
+def _contents(file: str | os.PathLike[str] | IO[bytes]) -> tuple[bytes, str]:
+    """All that a file holds, also what was read or written before, and its name for messages."""
+    if isinstance(file, (str, os.PathLike)):
+        return Path(file).read_bytes(), str(file)
+    if file.seekable():
+        file.seek(0)
+    return file.read(), str(getattr(file, "name", "the opened file"))
 
 
 def resize_image(im: Array, new_dims: Sequence[int], interp_order: int = 1) -> Floats:
@@ -213,7 +228,7 @@ def resize_image(im: Array, new_dims: Sequence[int], interp_order: int = 1) -> F
         raise PycaffeError(f"resize_image: interp_order {interp_order} is not supported, only 0 and 1 are")
     sizes = (int(new_dims[0]), int(new_dims[1]))
     if im.shape[-1] not in (1, 3):
-        return zoom(im, sizes, interp_order).astype(np.float32)
+        return zoom_corners(im, sizes, interp_order).astype(np.float32)
     low, high = im.min(), im.max()
     if high <= low:
         return np.full((*sizes, im.shape[-1]), low, np.float32)
@@ -235,3 +250,20 @@ def oversample(images: Sequence[Array] | Array, crop_dims: Sequence[int] | Array
             crops[10 * number + index] = crop
             crops[10 * number + 5 + index] = crop[:, ::-1]
     return crops
+
+
+_ELSEWHERE = {"resize": "skimage.transform", "skimage": "skimage.io", "zoom": "scipy.ndimage"}
+"""Names that Caffe's module imports, and the modules that they are from."""
+
+
+def __getattr__(name: str) -> Any:
+    """``resize``, ``skimage`` and ``zoom``. Raises RuntimeError where their package is not installed."""
+    if name not in _ELSEWHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = _ELSEWHERE[name]
+    try:
+        found = importlib.import_module(module)
+    except ImportError as error:
+        package = {"skimage": "scikit-image"}.get(module.split(".")[0], "scipy")
+        raise PycaffeError(f"caffe.io.{name} is from {package}: pip install {package}") from error
+    return sys.modules["skimage"] if name == "skimage" else getattr(found, name)

@@ -28,11 +28,12 @@ from vggrepro.pycaffe.hosts import InputHost, MemoryHost
 from vggrepro.pycaffe.native_layer import NativeLayer
 from vggrepro.pycaffe.passes import Passes
 from vggrepro.pycaffe.python_layer import PythonRules
+from vggrepro.pycaffe.rare_names import RareNetNames
 
 PathLike = str | os.PathLike[str]
 
 
-class Net:
+class Net(RareNetNames):
     """``Net(network_file, phase, level=0, stages=None, weights=None)``, or as before Caffe 1.0
     ``Net(network_file, weights, phase)``.
 
@@ -166,7 +167,7 @@ class Net:
         that layer's tops) and of ``blobs``: the net's own memory, which the next pass writes again."""
         first = self._layer_names.index(start) if start is not None else 0
         last = self._layer_names.index(end) if end is not None else len(self.layers) - 1
-        wanted = {*(self.top_names[end] if end is not None else self.outputs), *(blobs or ())}
+        wanted = [*(self.top_names[end] if end is not None else self.outputs), *(blobs or ())]
         if kwargs:
             self._fill(kwargs, self.inputs, "Input blob arguments do not match net inputs.", "Input", "data")
         self._forward(first, last)
@@ -184,7 +185,7 @@ class Net:
         ``diffs``."""
         first = self._layer_names.index(start) if start is not None else len(self.layers) - 1
         last = self._layer_names.index(end) if end is not None else 0
-        wanted = {*(self.bottom_names[end] if end is not None else self.inputs), *(diffs or ())}
+        wanted = [*(self.bottom_names[end] if end is not None else self.inputs), *(diffs or ())]
         if kwargs:
             self._fill(kwargs, self.outputs, "Top diff arguments do not match net outputs.", "Diff", "diff")
         self._backward(first, last)
@@ -221,7 +222,7 @@ class Net:
     def forward_all(self, blobs: Sequence[str] | None = None, **kwargs: npt.NDArray[Any]) -> Arrays:
         """Forward passes over inputs of any number, in batches of the net's size; the last one is padded with
         zeros, and what comes of them is left out."""
-        found: dict[str, list[Floats]] = {name: [] for name in {*self.outputs, *(blobs or ())}}
+        found: dict[str, list[Floats]] = {name: [] for name in [*self.outputs, *(blobs or ())]}
         for batch in self._batch(kwargs):
             for name, array in self.forward(blobs, None, None, **batch).items():
                 found[name].extend(array.copy())
@@ -234,8 +235,8 @@ class Net:
         **kwargs: npt.NDArray[Any],
     ) -> tuple[Arrays, Arrays]:
         """Forward and backward passes in batches: keyword arguments are inputs and diffs of outputs."""
-        outs: dict[str, list[Floats]] = {name: [] for name in {*self.outputs, *(blobs or ())}}
-        grads: dict[str, list[Floats]] = {name: [] for name in {*self.inputs, *(diffs or ())}}
+        outs: dict[str, list[Floats]] = {name: [] for name in [*self.outputs, *(blobs or ())]}
+        grads: dict[str, list[Floats]] = {name: [] for name in [*self.inputs, *(diffs or ())]}
         forwards = self._batch({name: kwargs[name] for name in self.inputs if name in kwargs})
         backwards = self._batch({name: kwargs[name] for name in self.outputs if name in kwargs})
         nothing: Arrays = {}

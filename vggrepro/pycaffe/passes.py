@@ -10,7 +10,7 @@ from typing import Any
 from vggrepro.emit import Shape
 from vggrepro.errors import VggReproError, naming
 from vggrepro.pycaffe import mode
-from vggrepro.pycaffe.blob import Blob
+from vggrepro.pycaffe.blob import Blob, Storage
 from vggrepro.pycaffe.definition import Definition
 from vggrepro.pycaffe.engine import Program
 from vggrepro.pycaffe.segments import Segment, backward_segment, forward_segment, kept_versions
@@ -102,7 +102,8 @@ class Passes:
         if all(site.shares for site in stretch):
             return
         frozen = self._freezes and self._is_stable(stretch, shapes)
-        key = (tuple(shapes), self._keeps, self._versions(stretch) if frozen else None)
+        versions = self._versions(stretch) if frozen else None
+        key = (tuple(shapes), _memories(stretch), self._keeps, versions)
         kind = "frozen" if frozen else "forward"
         self._run(kind, stretch, key, lambda: forward_segment(stretch, self.memories, frozen=frozen))
 
@@ -113,7 +114,7 @@ class Passes:
                 with naming(first.place):
                     first.host.backward(first)
             return
-        key = tuple(_shapes(stretch))
+        key = (tuple(_shapes(stretch)), _memories(stretch))
         self._run("backward", stretch, key, lambda: backward_segment(stretch, self.memories))
 
     def _run(self, kind: str, stretch: Sequence[Site], key: Any, make: Callable[[], Segment]) -> None:
@@ -179,3 +180,8 @@ def _shapes(stretch: Sequence[Site]) -> list[Shape]:
     for site in stretch:
         blobs.update(dict.fromkeys((*site.bottoms, *site.tops)))
     return [blob.dims for blob in blobs]
+
+
+def _memories(stretch: Sequence[Site]) -> tuple[Storage, ...]:
+    """Where the parameters are: a script may put another blob into ``net.params[layer]``."""
+    return tuple(blob.data_storage for site in stretch for blob in site.blobs)

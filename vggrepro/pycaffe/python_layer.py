@@ -9,7 +9,7 @@ from typing import Any
 
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import PycaffeError
-from vggrepro.layers.base import Array, Emitted, ParamDef, Referenced, Shapes, at_least
+from vggrepro.layers.base import Array, Emitted, ParamDef, Referenced, Shapes, at_least, known_types
 from vggrepro.layers.base import Layer as Rules
 from vggrepro.pycaffe.blob import BlobVec
 from vggrepro.pycaffe.site import Site
@@ -42,6 +42,11 @@ class Layer:
     def backward(self, top: BlobVec, propagate_down: list[bool], bottom: BlobVec) -> None:
         """Writes ``bottom[i].diff`` where ``propagate_down[i]``."""
         raise NotImplementedError(f"{type(self).__name__}.backward")
+
+
+def layer_type_list() -> list[str]:
+    """The types of layers that nets may have."""
+    return sorted([*known_types(), Layer.type])
 
 
 @dataclass

@@ -24,7 +24,7 @@ def resize_smoothly(image: npt.NDArray[Any], sizes: tuple[int, int], order: int,
     return _apply(rows, columns, image)
 
 
-def zoom(image: npt.NDArray[Any], sizes: tuple[int, int], order: int) -> Matrix:
+def zoom_corners(image: npt.NDArray[Any], sizes: tuple[int, int], order: int) -> Matrix:
     """``scipy.ndimage.zoom`` of (H, W, K) to ``sizes``: pixels are points, and the corners stay corners."""
     rows, columns = (
         _weights(np.linspace(0, size - 1, new) if new > 1 else np.zeros(1), size, order)

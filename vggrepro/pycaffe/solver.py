@@ -17,6 +17,7 @@ from vggrepro.pycaffe.blob import Blob
 from vggrepro.pycaffe.definition import define_for_solver
 from vggrepro.pycaffe.errors import as_runtime_error, check_file
 from vggrepro.pycaffe.net import Net, PathLike
+from vggrepro.pycaffe.rare_names import RareSolverNames
 from vggrepro.pycaffe.solver_log import Progress, output_lines
 from vggrepro.runtime.device import Device
 from vggrepro.training import snapshots
@@ -27,7 +28,7 @@ from vggrepro.training.solver_arrays import SolverArrays
 from vggrepro.training.updater import Updater
 
 
-class Solver:
+class Solver(RareSolverNames):
     """Trains the net of a solver prototxt. ``net`` and ``test_nets`` are :class:`Net`; ``iter`` counts the
     iterations done.
 

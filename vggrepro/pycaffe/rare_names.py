@@ -1,0 +1,55 @@
+"""Names of nets and solvers that few scripts use: lists of Caffe's module for itself, methods of forks."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+
+class _Net(Protocol):
+    @property
+    def _blob_names(self) -> list[str]: ...
+    @property
+    def inputs(self) -> list[str]: ...
+    @property
+    def outputs(self) -> list[str]: ...
+    @property
+    def layers(self) -> list[Any]: ...
+    def _forward(self, start: int, end: int) -> float: ...
+    def _backward(self, start: int, end: int) -> None: ...
+
+
+class _Solver(Protocol):
+    iter: int
+
+
+class RareNetNames:
+    """``forward_simple``, ``backward_simple``, ``_blob_names_index`` are of dosovits/caffe-fr-chairs, whose
+    scripts train several nets in turns."""
+
+    @property
+    def _input_list(self: _Net) -> list[str]:
+        return self.inputs
+
+    @property
+    def _output_list(self: _Net) -> list[str]:
+        return self.outputs
+
+    def forward_simple(self: _Net) -> None:
+        """Run all layers on what the blobs hold."""
+        self._forward(0, len(self.layers) - 1)
+
+    def backward_simple(self: _Net) -> None:
+        """Run all layers backward from what the diffs hold."""
+        self._backward(len(self.layers) - 1, 0)
+
+    @property
+    def _blob_names_index(self: _Net) -> dict[str, int]:
+        return {name: index for index, name in enumerate(self._blob_names)}
+
+
+class RareSolverNames:
+    """``increment_iter`` is of dosovits/caffe-fr-chairs."""
+
+    def increment_iter(self: _Solver) -> None:
+        """Count an iteration, where a script runs the passes and ``apply_update`` itself."""
+        self.iter += 1
