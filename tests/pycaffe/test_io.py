@@ -200,3 +200,16 @@ def test_names_of_scikit_image(name: str, monkeypatch: pytest.MonkeyPatch) -> No
         getattr(io, name)
     with pytest.raises(AttributeError, match="no attribute 'blur'"):
         _ = io.blur
+
+
+def test_a_transformer_of_a_script_checks_its_inputs() -> None:
+    """By the name that Python gives the check of Caffe's class."""
+
+    class Cropping(io.Transformer):
+        def set_crop(self, name: str, size: int) -> None:
+            io.Transformer._Transformer__check_input(self, name)  # type: ignore[attr-defined]
+
+    made = Cropping({"data": (1, 3, 4, 4)})
+    made.set_crop("data", 2)
+    with pytest.raises(RuntimeError, match="label is not one of the net inputs"):
+        made.set_crop("label", 2)

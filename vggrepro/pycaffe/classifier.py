@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from vggrepro.caffe.messages import TEST
 from vggrepro.pycaffe import io
+from vggrepro.pycaffe.mode import set_mode_cpu, set_mode_gpu
 from vggrepro.pycaffe.net import Net, PathLike
 
 Array = npt.NDArray[Any]
@@ -28,7 +29,10 @@ class Classifier(Net):
         input_scale: float | None = None,
         raw_scale: float | None = None,
         channel_swap: Sequence[int] | None = None,
+        *,
+        gpu: bool | None = None,
     ) -> None:
+        choose_mode(gpu)
         super().__init__(model_file, TEST, weights=pretrained_file)
         self.transformer = make_transformer(self, mean, input_scale, raw_scale, channel_swap)
         self.crop_dims = np.array(self.blobs[self.inputs[0]].shape[2:])
@@ -50,6 +54,12 @@ class Classifier(Net):
         if oversample:
             predictions = predictions.reshape(len(predictions) // 10, 10, -1).mean(1)
         return predictions
+
+
+def choose_mode(gpu: bool | None) -> None:
+    """What ``gpu`` says, as before Caffe 1.0; None: the mode stays as it is."""
+    if gpu is not None:
+        (set_mode_gpu if gpu else set_mode_cpu)()
 
 
 def make_transformer(

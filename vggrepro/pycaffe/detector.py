@@ -13,7 +13,7 @@ import numpy.typing as npt
 from vggrepro.caffe.messages import TEST
 from vggrepro.errors import PycaffeError
 from vggrepro.pycaffe import io
-from vggrepro.pycaffe.classifier import make_transformer
+from vggrepro.pycaffe.classifier import choose_mode, make_transformer
 from vggrepro.pycaffe.net import Net, PathLike
 
 Array = npt.NDArray[Any]
@@ -32,7 +32,10 @@ class Detector(Net):
         raw_scale: float | None = None,
         channel_swap: Sequence[int] | None = None,
         context_pad: int | None = None,
+        *,
+        gpu: bool | None = None,
     ) -> None:
+        choose_mode(gpu)
         super().__init__(model_file, TEST, weights=pretrained_file)
         self.transformer = make_transformer(self, mean, input_scale, raw_scale, channel_swap)
         self.configure_crop(context_pad)

@@ -102,7 +102,7 @@ class Transformer:
 
     def preprocess(self, in_: str, data: Array) -> Floats:
         """(H', W', K) to float32 (K, H, W), the size of the input ``in_``."""
-        self._check_input(in_)
+        self.__check_input(in_)
         sizes = tuple(self.inputs[in_][2:])
         image = np.array(data, np.float32)
         if image.shape[:2] != sizes:
@@ -121,7 +121,7 @@ class Transformer:
 
     def deprocess(self, in_: str, data: Array) -> Array:
         """Back from what ``preprocess`` gives to an image, but for the size."""
-        self._check_input(in_)
+        self.__check_input(in_)
         image = data.copy().squeeze()
         if in_ in self.input_scale:
             image /= self.input_scale[in_]
@@ -137,7 +137,7 @@ class Transformer:
 
     def set_transpose(self, in_: str, order: Sequence[int]) -> None:
         """The axes of the image in the order of the blob's: (2, 0, 1) for (H, W, K)."""
-        self._check_input(in_)
+        self.__check_input(in_)
         if len(order) != len(self.inputs[in_]) - 1:
             raise PycaffeError(
                 "Transpose order needs to have the same number of dimensions as the input."
@@ -147,7 +147,7 @@ class Transformer:
 
     def set_channel_swap(self, in_: str, order: Sequence[int]) -> None:
         """The order in which to take the channels: (2, 1, 0) makes B, G, R of R, G, B."""
-        self._check_input(in_)
+        self.__check_input(in_)
         if len(order) != self.inputs[in_][1]:
             raise PycaffeError(
                 "Channel swap needs to have the same number of dimensions as the input channels."
@@ -157,13 +157,13 @@ class Transformer:
 
     def set_raw_scale(self, in_: str, scale: float) -> None:
         """What to multiply by before the mean is subtracted: 255 for images in [0, 1]."""
-        self._check_input(in_)
+        self.__check_input(in_)
         self.raw_scale[in_] = scale
 
     def set_mean(self, in_: str, mean: Array) -> None:
         """The mean to subtract: one value for each channel, or an image (H, W) or (C, H, W); a (C, H, W) of
         another size than the input's is resized. Raises ValueError for other shapes."""
-        self._check_input(in_)
+        self.__check_input(in_)
         wanted = tuple(self.inputs[in_][1:])
         if mean.ndim == 1:
             if mean.shape[0] != wanted[0]:
@@ -181,10 +181,10 @@ class Transformer:
 
     def set_input_scale(self, in_: str, scale: float) -> None:
         """What to multiply by after everything else."""
-        self._check_input(in_)
+        self.__check_input(in_)
         self.input_scale[in_] = scale
 
-    def _check_input(self, in_: str) -> None:
+    def __check_input(self, in_: str) -> None:
         if in_ not in self.inputs:
             raise PycaffeError(f"{in_} is not one of the net inputs: {self.inputs}")
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from vggrepro.caffe.messages import TEST, TRAIN
 from vggrepro.emit import Shape
 from vggrepro.errors import DeviceError, PycaffeError
 from vggrepro.net.fork_rules import ForkRules, PathLike
@@ -22,6 +23,7 @@ class _Caffe:
     threads: int = 0
     rng: np.random.Generator | None = None
     rank: int = 0
+    phase: int = TRAIN
     fork_rules: ForkRules = field(default_factory=ForkRules)
 
 
@@ -55,6 +57,20 @@ def set_threads(threads: int) -> None:
 def set_random_seed(seed: int) -> None:
     """Make fillers, Dropout and data layers that are made from now on draw the same numbers in every run."""
     _STATE.rng = np.random.default_rng(int(seed))
+
+
+def set_phase_train() -> None:
+    """Make nets that name no phase, as before Caffe 1.0, for phase TRAIN: the default."""
+    _STATE.phase = TRAIN
+
+
+def set_phase_test() -> None:
+    """Make nets that name no phase for phase TEST."""
+    _STATE.phase = TEST
+
+
+def default_phase() -> int:
+    return _STATE.phase
 
 
 def set_fork_rules(

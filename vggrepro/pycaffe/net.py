@@ -35,7 +35,7 @@ PathLike = str | os.PathLike[str]
 
 class Net(RareNetNames):
     """``Net(network_file, phase, level=0, stages=None, weights=None)``, or as before Caffe 1.0
-    ``Net(network_file, weights, phase)``.
+    ``Net(network_file, weights, phase)``, where the phase may be left to ``set_phase_test``.
 
     ``phase`` is ``caffe.TRAIN`` or ``caffe.TEST``. ``allow_python_layers`` (not Caffe's) lets this net import
     the modules of its Python layers; without it, what :func:`vggrepro.pycaffe.install` allowed counts.
@@ -46,23 +46,24 @@ class Net(RareNetNames):
         self,
         network_file: PathLike,
         phase: int | PathLike,
-        level: int = 0,
+        level: int | None = None,
         stages: Sequence[str] | None = None,
         weights: PathLike | None = None,
         *,
         allow_python_layers: bool | None = None,
     ) -> None:
         if not isinstance(phase, (int, np.integer)):  # Net(network_file, weights, phase)
+            weights, phase, level = phase, mode.default_phase() if level is None else level, 0
             glog.warning("DEPRECATION WARNING - deprecated use of Python interface")
-            glog.warning(f"Use Net('{network_file}', {level}, weights='{phase}')")
-            weights, phase, level = phase, level, 0
-        path = os.fspath(network_file)
-        check_file(path)
+            glog.warning(f"Use Net('{network_file}', {phase}, weights='{weights}')")
+        path, level = os.fspath(network_file), level or 0
         files = [os.fspath(weights)] if weights is not None else []
-        for file in files:
+        for file in (path, *files):
             check_file(file)
         if phase not in (TRAIN, TEST):
             raise PycaffeError(f"{path}: phase must be caffe.TRAIN (0) or caffe.TEST (1), got {phase!r}")
+        options = {"level": level, "stages": stages, "allow_python_layers": allow_python_layers}
+        self._made_of = {"network_file": path, **options}
         with as_runtime_error():
             message, custom = read_message(path, int(phase), level, stages or ())
             self._set_up(

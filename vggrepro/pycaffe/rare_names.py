@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from vggrepro.pycaffe.earlier_names import EarlierNetNames
+
 
 class _Net(Protocol):
     @property
@@ -22,7 +24,7 @@ class _Solver(Protocol):
     iter: int
 
 
-class RareNetNames:
+class RareNetNames(EarlierNetNames):
     """``forward_simple``, ``backward_simple``, ``_blob_names_index`` are of dosovits/caffe-fr-chairs, whose
     scripts train several nets in turns."""
 
