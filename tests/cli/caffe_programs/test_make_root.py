@@ -37,6 +37,16 @@ def test_programs_run_from_there(tmp_path: Path) -> None:
     assert done.stdout == "1.0.0 True vggrepro.pycaffe.net\n"
 
 
+def test_a_script_finds_the_root_by_the_module_s_file(tmp_path: Path) -> None:
+    assert caffe("make_root", str(tmp_path / "root")) == 0
+    (tmp_path / "script.py").write_text(
+        "import sys; sys.path.insert(0, 'root/python')\n"
+        "import caffe, os.path, caffe.io\n"
+        "print(os.path.relpath(os.path.join(os.path.dirname(caffe.__file__), '..', '..')))"
+    )
+    assert run(tmp_path, sys.executable, "script.py").stdout == "root\n"
+
+
 def test_every_tool_has_a_place() -> None:
     assert {words[0] for words in PROGRAMS.values() if words} == TOOLS.keys() - {"make_root"}
     assert not ACTIONS.keys() & TOOLS.keys()

@@ -58,6 +58,7 @@ import vggrepro.pycaffe
 
 del sys.modules["caffe"]  # this file: the module takes its place
 vggrepro.pycaffe.install()
+vggrepro.pycaffe.__file__ = __file__  # from which scripts tell where models and means are
 """
 
 
