@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from numpy.testing import assert_array_equal
 
 import vggrepro.pycaffe as caffe
 from vggrepro.caffe.text import parse_net
-from vggrepro.pycaffe import draw
+from vggrepro.pycaffe import draw, mode
 from vggrepro.pycaffe.proto import caffe_pb2
 
 
@@ -91,6 +93,8 @@ def test_messages() -> None:
     assert "NetParameter" in dir(caffe_pb2)
     names: dict[str, object] = {}
     exec("from vggrepro.pycaffe.proto.caffe_pb2 import *", names)
+    datum = caffe_pb2.Datum(channels=3)
+    assert pickle.loads(pickle.dumps(datum)) == datum
     assert names["LayerParameter"] is caffe_pb2.LayerParameter is vars(caffe_pb2)["LayerParameter"]
     with pytest.raises(AttributeError):
         _ = caffe_pb2.NoSuchParameter
@@ -129,6 +133,13 @@ def test_one_solver_only() -> None:
     ):
         with pytest.raises(RuntimeError, match="mpirun"):
             call()
+
+
+def test_mpi_of_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    caffe.mpi_init()
+    monkeypatch.setattr(mode, "find_ranks", lambda: SimpleNamespace(size=2))
+    with pytest.raises(RuntimeError, match="mpi_init: 2 solvers: .* mpirun"):
+        caffe.mpi_init()
 
 
 def test_gpu_mode_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from vggrepro.pycaffe.glog import init_log, log, set_logging_disabled
 from vggrepro.pycaffe.mode import (
     NCCL,
     has_nccl,
+    mpi_init,
     set_device,
     set_fork_rules,
     set_mode_cpu,
@@ -78,6 +79,7 @@ __all__ = [
     "layer_type_list",
     "layers",
     "log",
+    "mpi_init",
     "net_spec",
     "params",
     "proto",

@@ -14,6 +14,7 @@ from vggrepro.emit import Shape
 from vggrepro.errors import DeviceError, PycaffeError
 from vggrepro.net.fork_rules import ForkRules, PathLike
 from vggrepro.runtime.device import parse_device, require
+from vggrepro.system.ranks import find_ranks
 
 
 @dataclass
@@ -148,6 +149,12 @@ def set_solver_rank(rank: int) -> None:
 def set_multiprocess(multiprocess: bool) -> None:
     if multiprocess:
         raise PycaffeError(f"set_multiprocess(True): {SEVERAL}")
+
+
+def mpi_init() -> None:
+    """What scripts of yjxiong/caffe call first: nothing, where one process runs. Raises RuntimeError where
+    MPI started several."""
+    _refuse_several(find_ranks().size, "mpi_init")
 
 
 def has_nccl() -> bool:
