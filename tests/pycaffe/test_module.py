@@ -138,7 +138,7 @@ def test_one_solver_only() -> None:
 def test_mpi_of_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     caffe.mpi_init()
     monkeypatch.setattr(mode, "find_ranks", lambda: SimpleNamespace(size=2))
-    with pytest.raises(RuntimeError, match="mpi_init: 2 solvers: .* mpirun"):
+    with pytest.raises(RuntimeError, match=r"mpi_init: 2 solvers: .* mpirun"):
         caffe.mpi_init()
 
 
