@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -84,3 +86,24 @@ def test_a_thread_hears_what_the_main_thread_does_not():
 
 def test_shells_codes():
     assert (exit_code(signal.SIGINT), exit_code(signal.SIGTERM)) == (130, 143)
+
+
+@pytest.mark.skipif(not hasattr(os, "register_at_fork"), reason="no fork")
+def test_a_forked_process_ends_as_any_does() -> None:
+    """Without a word, as multiprocessing expects it of its workers."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import multiprocessing, time\n"
+            "from vggrepro.system.interrupts import raising_signals\n"
+            "with raising_signals():\n"
+            "    child = multiprocessing.get_context('fork').Process(target=time.sleep, args=(60,))\n"
+            "    child.start(), time.sleep(0.3), child.terminate(), child.join()\n"
+            "    print(child.exitcode)",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("-15\n", "")

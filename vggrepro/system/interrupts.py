@@ -30,7 +30,7 @@ def raising_signals() -> Iterator[None]:
     """Within the block SIGINT and SIGTERM raise Interrupted in the main thread.
 
     A signal that is ignored, or that has a handler already, keeps what it has. In another thread than the
-    main one nothing changes: Python lets no other thread set handlers.
+    main one nothing changes: Python lets no other thread set handlers. Forked processes have Python's own.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -61,6 +61,17 @@ def _raises(number: int) -> bool:
 
 def _raise(number: int, _frame: FrameType | None) -> None:
     raise Interrupted(number)
+
+
+def _as_any_process() -> None:
+    """Undo :func:`raising_signals` in a forked process: multiprocessing ends its workers by SIGTERM."""
+    for number in SIGNALS:
+        if signal.getsignal(number) is _raise:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_as_any_process)
 
 
 @contextmanager
