@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 SCRIPT = """
 import sys
@@ -69,3 +72,31 @@ def test_no_such_script(tmp_path: Path) -> None:
     code = "import sys; from vggrepro.cli.main import main; sys.exit(main(['run-pycaffe', 'none.py']))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2 and done.stderr == "error: none.py: No such file or directory\n"
+
+
+@pytest.mark.parametrize("start", multiprocessing.get_all_start_methods())
+def test_processes_that_the_script_starts_have_the_module_too(tmp_path: Path, start: str) -> None:
+    """With the rules by which definitions are read."""
+    (tmp_path / "net.prototxt").write_text(
+        'input: "data" input_shape { dim: 1 dim: 2 } layer { name: "a" type: "Power" bottom: "data" top: "a"'
+        " power_param { shift: 3 } own_field: 1 }"
+    )
+    text = f"""
+import multiprocessing
+
+import caffe
+
+
+def shifted(x):
+    return caffe.Net("net.prototxt", caffe.TEST).forward(data=caffe.io.np.array([x]))["a"].tolist()
+
+
+if __name__ == "__main__":
+    with multiprocessing.get_context("{start}").Pool(2) as pool:
+        print(pool.map_async(shifted, [[1, 2], [3, 4]]).get(60))
+"""
+    (tmp_path / "script.py").write_text(text)
+    code = "import sys; from vggrepro.cli.main import main; sys.exit(main())"
+    tool = [sys.executable, "-c", code, "run-pycaffe", "--allow-unknown", "script.py"]
+    done = subprocess.run(tool, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout == "[[[4.0, 5.0]], [[6.0, 7.0]]]\n", done.stderr

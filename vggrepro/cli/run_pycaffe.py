@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import pickle
 import runpy
 import sys
 import traceback
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from vggrepro.cli.options.fork_options import ForkOptions, add_fork_options
 from vggrepro.cli.options.read import read
@@ -58,7 +60,9 @@ def _run(options: ScriptOptions) -> int:
     script = str(options.script)
     options.script.open("rb").close()  # OSError names the file
     vggrepro.pycaffe.install()
-    with _as_script(options), reading_by(options.forks.rules()):
+    rules = options.forks.rules()
+    with TemporaryDirectory() as folder, _as_script(options, folder), reading_by(rules):
+        Path(folder, "caffe.py").write_text(_CAFFE.format(rules=pickle.dumps(rules)), encoding="utf-8")
         try:
             runpy.run_path(script, run_name="__main__")
         except VggReproError as error:
@@ -71,12 +75,26 @@ def _run(options: ScriptOptions) -> int:
     return 0
 
 
+_CAFFE = """import pickle
+import sys
+
+import vggrepro.pycaffe
+from vggrepro.pycaffe.mode import read_by
+
+del sys.modules["caffe"]  # this file: the module takes its place
+vggrepro.pycaffe.install()
+read_by(pickle.loads({rules!r}))
+"""
+"""What ``import caffe`` finds in a process that the script starts anew, as multiprocessing's ``spawn`` does."""
+
+
 @contextmanager
-def _as_script(options: ScriptOptions) -> Iterator[None]:
-    """``sys.argv`` and ``sys.path`` as the interpreter would have set them for the script."""
+def _as_script(options: ScriptOptions, folder: str) -> Iterator[None]:
+    """``sys.argv`` and ``sys.path`` as the interpreter would have set them for the script, with ``folder`` as
+    the next place to look in."""
     argv, path = sys.argv, list(sys.path)
     sys.argv = [str(options.script), *options.arguments]
-    sys.path.insert(0, str(options.script.resolve().parent))
+    sys.path[:] = [str(options.script.resolve().parent), folder, *path]
     try:
         yield
     finally:

@@ -94,14 +94,20 @@ def fork_rules() -> ForkRules:
     return _STATE.fork_rules
 
 
+def read_by(rules: ForkRules) -> None:
+    """Read definitions by these rules from here on."""
+    _STATE.fork_rules = rules
+
+
 @contextmanager
 def reading_by(rules: ForkRules) -> Iterator[None]:
     """Read definitions by these rules inside the block."""
-    before, _STATE.fork_rules = _STATE.fork_rules, rules
+    before = _STATE.fork_rules
+    read_by(rules)
     try:
         yield
     finally:
-        _STATE.fork_rules = before
+        read_by(before)
 
 
 def draw_seed() -> int:
