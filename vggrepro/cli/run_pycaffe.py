@@ -85,7 +85,7 @@ del sys.modules["caffe"]  # this file: the module takes its place
 vggrepro.pycaffe.install()
 read_by(pickle.loads({rules!r}))
 """
-"""What ``import caffe`` finds in a process that the script starts anew, as multiprocessing's ``spawn`` does."""
+"""What ``import caffe`` finds in a process that the script starts anew, as multiprocessing's spawn does."""
 
 
 @contextmanager
