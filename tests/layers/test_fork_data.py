@@ -51,6 +51,10 @@ def shapes(text: str) -> tuple[tuple[int, ...], ...]:
             " is_color: false }",
             ((2, 1, 5, 6), (2, 1, 5, 6)),
         ),
+        (
+            'type: "DenseImageData" dense_image_data_param { batch_size: 2 new_height: 5 new_width: 6 }',
+            ((2, 3, 5, 6), (2, 1, 5, 6)),
+        ),
         ('type: "ImageLabelmapData" image_data_param { batch_size: 1 }', ()),
         (
             'type: "VideoData" data_param { batch_size: 1 } transform_param { crop_h: 3 crop_w: 4 }',

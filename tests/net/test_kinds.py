@@ -9,7 +9,7 @@ from vggrepro.errors import UnknownLayerError
 from vggrepro.layers.fork_data import AnnotatedData, ForkData
 from vggrepro.layers.proposal import Proposal
 from vggrepro.layers.relu import ReLU
-from vggrepro.net.kinds import class_of, is_fork_data, is_known
+from vggrepro.net.kinds import class_of, fed_shapes, is_fork_data, is_known
 
 
 def test_class_of() -> None:
@@ -39,3 +39,17 @@ def test_layers_that_only_give_data_are_data_layers() -> None:
     assert [class_of(layer) for layer in data] == [AnnotatedData, ForkData, ForkData, ForkData]
     assert [is_fork_data(layer) for layer in others] == [False] * 3
     assert [is_known(layer) for layer in others] == [True, False, False]
+
+
+def test_shapes_of_data_layers_are_given_or_follow_from_the_first() -> None:
+    net = parse_net(
+        "layer { type: 'DenseImageData' top: 'x' top: 'y' } layer { type: 'AnnotatedData' top: 'x' top: 'y' }"
+        " layer { type: 'Input' top: 'y' }"
+    )
+    dense, annotated, plain = net.layer
+    image, labels = (2, 3, 4, 5), (2, 7)
+    assert fed_shapes(dense, {"x": image}) == [image, (2, 1, 4, 5)]
+    assert fed_shapes(dense, {"x": image, "y": labels}) == [image, labels]
+    assert [fed_shapes(layer, {"x": image}) for layer in (annotated, plain)] == [[], []]
+    assert fed_shapes(annotated, {"x": image, "y": labels}) == [image, labels]
+    assert [fed_shapes(layer, {"y": labels}) for layer in net.layer] == [[], [], [labels]]

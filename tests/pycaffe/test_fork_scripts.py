@@ -18,6 +18,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import vggrepro
 import vggrepro.pycaffe as caffe
+from vggrepro.data.opencv import opencv
 from vggrepro.pycaffe.proto import caffe_pb2
 
 rng = np.random.default_rng(11)
@@ -26,6 +27,7 @@ rng = np.random.default_rng(11)
 @pytest.fixture(autouse=True)
 def allowed() -> Iterator[None]:
     caffe.allow_python_layers()
+    caffe.set_random_seed(1)
     yield
     caffe.allow_python_layers(False)
 
@@ -244,6 +246,47 @@ def test_segnet_s_own_data_layer_is_an_input(tmp_path: Path) -> None:
     net.forward()
     assert np.squeeze(net.blobs["prob"].data).shape == (5, 12, 16)
     assert_array_equal(net.blobs["data"].data, 3)
+
+
+def test_segnet_s_statistics_are_counted_and_absorbed(tmp_path: Path) -> None:
+    """From a list of pictures to a net without BN, by the statistics of its training images."""
+    cv2 = opencv()
+    for number in range(2):
+        cv2.imwrite(str(tmp_path / f"i{number}.png"), rng.integers(0, 256, (12, 16, 3), dtype=np.uint8))
+        cv2.imwrite(str(tmp_path / f"l{number}.png"), rng.integers(0, 5, (12, 16), dtype=np.uint8))
+    (tmp_path / "list").write_text(
+        "".join(f"{tmp_path}/i{number}.png {tmp_path}/l{number}.png\n" for number in range(2))
+    )
+    written = SEGNET.replace("DATA", DENSE_DATA).replace("test.txt", str(tmp_path / "list"))
+    path, weights = trained(tmp_path, written.replace("bn_mode: INFERENCE", ""))
+    message = caffe_pb2.NetParameter()
+    text_format.Merge(Path(path).read_text(), message)
+    assert message.layer[0].dense_image_data_param.batch_size == 1
+    (bn,) = [layer for layer in message.layer if layer.type == "BN"]
+    bn.top.extend(["conv1-mean", "conv1-var"])
+    net = caffe.Net(write(tmp_path, text_format.MessageToString(message), "bn.prototxt"), weights, caffe.TEST)
+    net.forward()
+    mean, var = (np.squeeze(net.blobs[name].data).copy() for name in ("conv1-mean", "conv1-var"))
+    image = net.blobs["data"].data.copy()
+    assert_array_equal(image[0].transpose(1, 2, 0), cv2.imread(str(tmp_path / "i0.png")))
+    score = net.blobs["score"].data.copy()
+    scale, shift = (blob.data for blob in net.params["conv1_bn"])
+    scale[...] /= np.sqrt(var + 1e-9).reshape(scale.shape)
+    shift[...] -= mean.reshape(shift.shape) * scale
+    kernel, bias = (blob.data for blob in net.params["conv1"])
+    kernel *= scale.reshape(-1, 1, 1, 1)
+    bias[...] = bias * scale.ravel() + shift.ravel()
+    net.save(weights)
+    message.layer.remove(bn)
+    message.layer.remove(message.layer[0])
+    message.input.append("data")
+    message.input_dim.extend(image.shape)
+    merged = caffe.Net(
+        write(tmp_path, text_format.MessageToString(message), "merged.prototxt"), weights, caffe.TEST
+    )
+    merged.blobs["data"].data[...] = image
+    merged.forward()
+    assert_allclose(merged.blobs["score"].data, score, rtol=1e-3, atol=1e-4)
 
 
 FCN = """

@@ -579,6 +579,8 @@ class LayerParameter(_Message):
     def mask_resize_param(self) -> MaskResizeParameter: ...
     @property
     def resize_bilinear_param(self) -> ResizeBilinearParameter: ...
+    @property
+    def dense_image_data_param(self) -> DenseImageDataParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -682,7 +684,8 @@ class LayerParameter(_Message):
         st_param: SpatialTransformerParameter | None = None,
         lp_normalization_param: LpNormalizationParameter | None = None,
         mask_resize_param: MaskResizeParameter | None = None,
-        resize_bilinear_param: ResizeBilinearParameter | None = None
+        resize_bilinear_param: ResizeBilinearParameter | None = None,
+        dense_image_data_param: DenseImageDataParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -714,7 +717,7 @@ class LayerParameter(_Message):
         "pixelshuffle_param", "group_norm_param", "layer_norm_param", "maxout_param", "channel_scale_param",
         "wing_loss_param", "huber_loss_param", "largemargin_inner_product_param", "eltwise_accuracy_param",
         "ctc_param", "ctc_decoder_param", "st_param", "lp_normalization_param", "mask_resize_param",
-        "resize_bilinear_param"
+        "resize_bilinear_param", "dense_image_data_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -2106,6 +2109,24 @@ class ShuffleChannelParameter(_Message):
     group: int
     def __init__(self, *, group: int | None = None) -> None: ...
     def HasField(self, field_name: Literal["group"]) -> bool: ...
+
+class DenseImageDataParameter(_Message):
+    source: str
+    batch_size: int
+    rand_skip: int
+    shuffle: bool
+    new_height: int
+    new_width: int
+    is_color: bool
+    root_folder: str
+    def __init__(self, *,
+        source: str | None = None, batch_size: int | None = None, rand_skip: int | None = None,
+        shuffle: bool | None = None, new_height: int | None = None, new_width: int | None = None,
+        is_color: bool | None = None, root_folder: str | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "source", "batch_size", "rand_skip", "shuffle", "new_height", "new_width", "is_color", "root_folder"
+    ]) -> bool: ...
 
 class UpsampleParameter(_Message):
     scale: int

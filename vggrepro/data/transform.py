@@ -110,13 +110,15 @@ class Transform:
         return np.asarray(self.mean_values or (0.0,), np.float32)[:, None, None]
 
 
-def resize(pixels: Pixels, height: int, width: int) -> Pixels:
+def resize(pixels: Pixels, height: int, width: int, *, nearest: bool = False) -> Pixels:
     """Warp (H, W, C) to ``height`` x ``width``, as ``new_height`` and ``new_width`` do: bilinear,
-    no anti-aliasing, aspect ratio not kept. Both 0 leave the image as it is. Raises ImageTooLargeError."""
+    no anti-aliasing, aspect ratio not kept; ``nearest`` takes the nearest pixel instead. Both 0 leave the
+    image as it is. Raises ImageTooLargeError."""
     if height == 0 and width == 0:
         return pixels
     check_pixels(height, width, "an image warped to new_height x new_width")
     cv2 = opencv()
-    resized = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
+    kernel = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
+    resized = cv2.resize(pixels, (width, height), interpolation=kernel)
     warped: Pixels = resized.reshape(height, width, -1)  # OpenCV drops the axis of a single channel
     return warped

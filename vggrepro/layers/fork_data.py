@@ -35,7 +35,7 @@ class ForkData(SourceLayer):
     @classmethod
     def from_param(cls, param: Any, phase: int) -> ForkData:
         batch = param.data_param.batch_size if param.HasField("data_param") else 0
-        batch = batch or param.image_data_param.batch_size
+        batch = batch or _listed(param).batch_size
         height, width = _size(param)
         if not all((batch, height, width)) or param.type == "Python":
             return cls()
@@ -48,9 +48,15 @@ class ForkData(SourceLayer):
         return (first, (first[0], 1, *first[2:])) if self.label_maps and len(first) == 4 else (first,)
 
 
+def _listed(param: Any) -> Any:
+    """What a layer says of a list of image files: SegNet's layer in its own words, others as ImageData."""
+    dense = param.HasField("dense_image_data_param")
+    return param.dense_image_data_param if dense else param.image_data_param
+
+
 def _size(param: Any) -> tuple[int, int]:
     """Height and width of what a layer gives; 0 where its definition does not tell."""
-    transform, images = param.transform_param, param.image_data_param
+    transform, images = param.transform_param, _listed(param)
     if transform.crop_size:
         return transform.crop_size, transform.crop_size
     if transform.crop_h and transform.crop_w:
@@ -67,7 +73,7 @@ def _resized(resize: Any) -> tuple[int, int]:
 
 
 def _channels(param: Any) -> int:
-    if param.transform_param.force_gray or not param.image_data_param.is_color:
+    if param.transform_param.force_gray or not _listed(param).is_color:
         return 1
     return len(param.transform_param.mean_value) if len(param.transform_param.mean_value) > 1 else 3
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from vggrepro.emit import Shape
 from vggrepro.errors import UnknownLayerError, UnsupportedError
 from vggrepro.layers.base import AnyLayer, find_layer_class, layer_class
 from vggrepro.layers.fork_data import ForkData
@@ -67,3 +69,13 @@ def is_known(definition: Any) -> bool:
 def is_fork_data(definition: Any) -> bool:
     """Whether a ``LayerParameter`` is a data layer of a fork, whose own fields do not count."""
     return is_known(definition) and class_of(definition).own_fields
+
+
+def fed_shapes(definition: Any, given: Mapping[str, Shape]) -> list[Shape]:
+    """The shapes of the tops of an Input or of a data layer of a fork, if all of them are given or follow
+    from that of the first: none otherwise."""
+    found = class_of(definition)
+    first = given.get(next(iter(definition.top), ""))
+    beside = found().shapes_beside(first) if first and issubclass(found, ForkData) else ()
+    told = {**dict(zip(definition.top, beside, strict=False)), **given}
+    return [told[top] for top in definition.top] if set(definition.top) <= set(told) else []

@@ -22,7 +22,7 @@ from vggrepro.layers.input import Input
 from vggrepro.net import Net as Rules
 from vggrepro.net import build_net
 from vggrepro.net.custom import Custom
-from vggrepro.net.kinds import class_of, is_fork_data, is_known
+from vggrepro.net.kinds import class_of, fed_shapes, is_fork_data, is_known
 from vggrepro.net.net_layer import NetLayer
 from vggrepro.net.wiring import automatic_tops
 from vggrepro.pycaffe import glog, mode
@@ -203,7 +203,7 @@ def _prepare(draft: _Draft, layer: Any) -> None:
 
 def _is_fed(layer: Any) -> bool:
     """Whether a layer without bottoms stands for inputs, because the shapes of all its tops are given."""
-    return is_fork_data(layer) and set(layer.top) <= set(mode.fork_rules().input_shapes)
+    return is_fork_data(layer) and bool(fed_shapes(layer, mode.fork_rules().input_shapes))
 
 
 def _prepare_python(draft: _Draft, layer: Any, bottoms: BlobVec, tops: BlobVec) -> None:

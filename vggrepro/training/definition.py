@@ -19,7 +19,7 @@ from vggrepro.graph.update import RULES, Hyper
 from vggrepro.layers.base import AnyLayer
 from vggrepro.layers.input import Input
 from vggrepro.net.fork_rules import BVLC, ForkRules
-from vggrepro.net.kinds import is_fork_data
+from vggrepro.net.kinds import fed_shapes, is_fork_data
 from vggrepro.net.net import Net, build
 from vggrepro.training.rates import POLICIES
 
@@ -104,13 +104,14 @@ class Definition:
     def _with_shapes(self, message: Any) -> Any:
         """The net with an Input layer for each data layer of a fork, or Input, all of whose tops have given
         shapes, and with what layers mean in the fork."""
-        shapes = self.rules.input_shapes
         for layer in message.layer:
-            if set(layer.top) <= set(shapes) and (layer.type == Input.type or is_fork_data(layer)):
+            if layer.type != Input.type and not is_fork_data(layer):
+                continue
+            if shapes := fed_shapes(layer, self.rules.input_shapes):
                 layer.type = Input.type
                 del layer.input_param.shape[:]
-                for top in layer.top:
-                    layer.input_param.shape.add().dim.extend(shapes[top])
+                for shape in shapes:
+                    layer.input_param.shape.add().dim.extend(shape)
         return self.rules.with_defaults(message)
 
     def _message(self, source: Any) -> Any:

@@ -1,5 +1,5 @@
 """What data layers put into their tops: Caffe's Data, ImageData, HDF5Data, WindowData and MemoryData, and
-SSD's AnnotatedData.
+AnnotatedData of SSD and DenseImageData of SegNet.
 
 A feed gives the batch of any iteration as a function of (seed, iteration) alone, so that training
 goes on after a restart where it was. (Caffe begins at the start of its data again.) Where Caffe
@@ -14,6 +14,7 @@ from typing import Any
 from vggrepro.data.choices import MAX_PIXELS, Exif
 from vggrepro.data.feeds.annotated import open_annotated
 from vggrepro.data.feeds.base import Feed
+from vggrepro.data.feeds.dense_image import open_dense_image_data
 from vggrepro.data.feeds.image import ImageFeed, open_data, open_image_data, read_mean_file
 from vggrepro.data.feeds.row_feed import RowFeed, memory_feed, open_hdf5
 from vggrepro.data.feeds.window_feed import open_window_data
@@ -36,6 +37,7 @@ _PARAMS = {
     "HDF5Data": "hdf5_data_param",
     "WindowData": "window_data_param",
     "AnnotatedData": "data_param",
+    "DenseImageData": "dense_image_data_param",
 }
 
 READ_TYPES = tuple(_PARAMS)
@@ -62,7 +64,7 @@ def open_feed(
     """The feed of a ``LayerParameter`` in the current format.
 
     Relative paths are taken from ``folder``, or from the working directory as in Caffe. ``exif``
-    concerns ImageData and WindowData; ``max_pixels`` is the most that an image may have. Raises
+    concerns the layers that read image files; ``max_pixels`` is the most that an image may have. Raises
     UnsupportedError for other layer types, DataError where Caffe would stop.
     """
     where = f"layer {param.name!r}"
@@ -77,4 +79,6 @@ def open_feed(
         return open_window_data(param, seed, folder, where, exif, max_pixels)
     if param.type == "AnnotatedData":
         return open_annotated(param, phase, seed, folder, where, max_pixels)
+    if param.type == "DenseImageData":
+        return open_dense_image_data(param, phase, seed, folder, where, exif, max_pixels)
     raise UnsupportedError(f"{where}: reading data for layer type {param.type}")

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from vggrepro.caffe.binary import read_blob
 from vggrepro.data.choices import MAX_PIXELS, Exif
 from vggrepro.data.datum import datum_array
+from vggrepro.data.decode import Pixels
 from vggrepro.data.feeds.base import Feed, Float32, batch_size, random_skip
 from vggrepro.data.random_streams import Purpose, epoch_order, stream
 from vggrepro.data.sources import FolderSource, LmdbSource
@@ -29,8 +30,8 @@ class ImageFeed(Feed):
 
     where: str
     tops: tuple[str, ...]
-    image: Callable[[int], tuple[npt.NDArray[Any], int]]
-    """The untransformed (C, H, W) and the label of an image."""
+    image: Callable[[int], tuple[npt.NDArray[Any], int | Pixels]]
+    """The untransformed (C, H, W) and the label of an image, or the labels of its places, (1, H, W)."""
     image_place: Callable[[int], str]
     """Where an image and its label are, for messages."""
     images: int
@@ -86,7 +87,7 @@ def open_data(
     """The feed of a Data layer: Datums of an LMDB or LevelDB in the order of their keys."""
     data = param.data_param
     size = batch_size(data, where)
-    transform = _transform(param, phase, folder, where)
+    transform = transform_of(param, phase, folder, where)
     source = open_database(data, folder / data.source, where)
 
     def image(index: int) -> tuple[npt.NDArray[Any], int]:
@@ -134,18 +135,13 @@ def open_image_data(
 ) -> ImageFeed:
     """The feed of an ImageData layer: the files of a list, warped to one size if it says so."""
     data = param.image_data_param
-    if (data.new_height == 0) != (data.new_width == 0):
-        raise DataError(
-            f"{where}: Current implementation requires new_height and new_width to be set at the same time."
-        )
+    check_sizes(data, where)
     size = batch_size(data, where)
-    transform = _transform(param, phase, folder, where)
+    transform = transform_of(param, phase, folder, where)
     entries = read_list(folder / data.source)
     # Caffe joins the strings without a separator, so root_folder may be the beginning of a name.
     source = FolderSource(folder, tuple(data.root_folder + key for key, _ in entries))
-    skip = random_skip(data, seed)
-    if skip >= len(entries):
-        raise DataError(f"{where}: Not enough points to skip: {skip} of {len(entries)} images")
+    skip = checked_skip(data, len(entries), seed, where)
 
     def image(index: int) -> tuple[npt.NDArray[Any], int]:
         decoded = source.decoded(index, grey=not data.is_color, exif=exif, max_pixels=max_pixels)
@@ -160,7 +156,24 @@ def open_image_data(
     )
 
 
-def _transform(param: Any, phase: int, folder: Path, where: str) -> Transform:
+def check_sizes(data: Any, where: str) -> None:
+    """Raise DataError unless both or none of ``new_height`` and ``new_width`` are set."""
+    if (data.new_height == 0) != (data.new_width == 0):
+        raise DataError(
+            f"{where}: Current implementation requires new_height and new_width to be set at the same time."
+        )
+
+
+def checked_skip(data: Any, images: int, seed: int, where: str) -> int:
+    """How many of a list's images ``rand_skip`` leaves out at the start. Raises DataError if none is left."""
+    skip = random_skip(data, seed)
+    if skip >= images:
+        raise DataError(f"{where}: Not enough points to skip: {skip} of {images} images")
+    return skip
+
+
+def transform_of(param: Any, phase: int, folder: Path, where: str) -> Transform:
+    """The ``transform_param`` of a data layer, whose ``mean_file`` is taken from ``folder``."""
     return Transform.from_param(
         param.transform_param, phase, where, lambda name: read_mean_file(folder / name)
     )
