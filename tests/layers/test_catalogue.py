@@ -19,8 +19,8 @@ Caffe, marked `DEVIATION:`.
 
 **Gradient**: whether one can be taken through the layer; data layers become inputs of the graph. The backward
 passes of BoxAnnotatorOHEM, HDF5Output, PriorBox, Proposal, AnchorTargetLayer, ProposalTargetLayer,
-OHEMDataLayer, ProposalTarget and Silence give nothing, in Caffe as here. A gradient that is needed through a
-layer without one is an error.
+OHEMDataLayer, ProposalTarget, Grid, MatWrite, FLOWriter and Silence give nothing, in Caffe as here. A gradient
+that is needed through a layer without one is an error.
 """
 
 FORKS = """## From forks
@@ -32,9 +32,9 @@ in float64. Parameters are known by their names in prototxt; field numbers diffe
 By ONNX Runtime's own list one operator has no CUDA kernel, and runs on the host: NonMaxSuppression, of
 DetectionOutput, Proposal, BoxOutput, BoxGroupOutput, FrcnnOutput, OHEMDataLayer and EvalDetection.
 (ROIPooling's MaxRoiPool has none either: a graph for CUDA does without it, written files have it.) Proposal,
-AnchorTargetLayer, ProposalTargetLayer and OHEMDataLayer stand in for the Python layers of the modules
-rpn.proposal_layer, rpn.anchor_target_layer, rpn.proposal_target_layer and roi_data_layer.layer. Any type that
-is not here is an error that names it, unless custom nodes are allowed.
+AnchorTargetLayer, ProposalTargetLayer, OHEMDataLayer and EuclideanLossLayer stand in for the Python layers of
+the modules rpn.proposal_layer, rpn.anchor_target_layer, rpn.proposal_target_layer, roi_data_layer.layer and
+pyloss. Any type that is not here is an error that names it, unless custom nodes are allowed.
 
 Where several forks have layers of one name, a net's fields tell which is meant. Where they do not, `--fork
 NAME` (`load_net(fork=...)`) does: `vggrepro/net/forks.py` has the names, and what each means.

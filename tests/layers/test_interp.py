@@ -53,6 +53,15 @@ def test_interp_to_a_size(
     check_gradient(layer, bottoms)
 
 
+@few
+@given(shapes(least=4), st.integers(1, 4), seeds, st.data())
+def test_a_zoom_that_multiplies(shape: tuple[int, ...], zoom: int, seed: int, data: st.DataObject) -> None:
+    layer, x = interp(f"zoom_factor: {zoom} zoom_multiplies: true"), values(seed, shape)
+    (top,) = check_forward(layer, [x], dims=[data.draw(freed(shape))], atol=COORDINATES)
+    assert top.shape == (*shape[:2], shape[2] * zoom, shape[3] * zoom)
+    check_gradient(layer, [x])
+
+
 def test_interp_keeps_corners() -> None:
     (top,) = check_forward(interp("zoom_factor: 2"), [np.array([[[[0, 2], [4, 6]]]], np.float32)])
     assert top.tolist() == [[[[0, 1, 2], [2, 3, 4], [4, 5, 6]]]]

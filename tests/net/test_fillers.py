@@ -135,21 +135,16 @@ def test_fillers_of_guided_policy_search_refuse(text: str, shape: tuple[int, ...
         fill(shape, filler(text), RNG)
 
 
-@pytest.mark.parametrize("shape", [(2, 2), (2, 2, 1, 1)])
-def test_diagonal_scales_each_channel(shape: tuple[int, ...]) -> None:
-    got = fill(shape, filler('type: "diagonal" diag_val: 0.5 diag_val: 3'), RNG)
-    assert got.shape == shape
-    np.testing.assert_array_equal(got.reshape(2, 2), [[0.5, 0], [0, 3]])
+@pytest.mark.parametrize("shape", [(2, 2, 1, 1), (2, 3, 2, 3), (4, 2, 3), (3, 3), (5,)])
+def test_diagonal_takes_each_channel_to_the_output_of_its_number(shape: tuple[int, ...]) -> None:
+    got = fill(shape, filler('type: "diagonal" diag_val: 4 diag_val: -0.5'), RNG)
+    (outputs, channels), window = (*shape, 1)[:2], shape[2:]
+    cells = got.reshape(outputs, channels, -1)
+    for i, j in np.ndindex(outputs, channels):
+        wanted = (4, -0.5, 1)[min(i, 2)] / np.prod(window, dtype=int) if i == j else 0
+        np.testing.assert_allclose(cells[i, j], wanted)
 
 
-@pytest.mark.parametrize(
-    ("text", "shape", "message"),
-    [
-        ('type: "diagonal" diag_val: 1', (2, 2, 1, 1), r"1 diag_val are supported for .* got \(2, 2, 1, 1\)"),
-        ('type: "diagonal" diag_val: 1 diag_val: 2', (2, 2, 3, 3), "2 diag_val"),
-        ('type: "constant" diag_val: 1', (1, 1), "diag_val is for diagonal"),
-    ],
-)
-def test_diagonal_refuses(text: str, shape: tuple[int, ...], message: str) -> None:
-    with pytest.raises(VggReproError, match=message):
-        fill(shape, filler(text), RNG)
+def test_a_diagonal_is_no_other_filler() -> None:
+    with pytest.raises(VggReproError, match="diag_val is for diagonal"):
+        fill((2, 2), filler('type: "constant" diag_val: 1'), RNG)

@@ -36,6 +36,13 @@ def test_a_fork_tells_which_layer_is_meant(tmp_path: Path) -> None:
     assert net.message.layer[-1].bn_param.HasField("frozen")  # what is saved tells by itself
 
 
+def test_openvino_zooms_by_the_factor(tmp_path: Path) -> None:
+    path = written(tmp_path, "Interp", "interp_param { zoom_factor: 2 }")
+    sizes = [next(iter(load_net(path, fork=fork).outputs.values()))[2:] for fork in (None, "openvino")]
+    (height, width), twice = sizes
+    assert twice == (height + 1, width + 1)
+
+
 def test_what_a_net_says_stays(tmp_path: Path) -> None:
     path = written(tmp_path, "BN", "bn_param { bn_mode: INFERENCE }")
     assert load_net(path, fork="segnet").layers[-1].layer.statistics == UsedStatistics.NONE

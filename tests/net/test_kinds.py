@@ -9,7 +9,7 @@ from vggrepro.errors import UnknownLayerError
 from vggrepro.layers.fork_data import AnnotatedData, ForkData
 from vggrepro.layers.proposal import Proposal
 from vggrepro.layers.relu import ReLU
-from vggrepro.net.kinds import class_of, fed_shapes, is_fork_data, is_known
+from vggrepro.net.kinds import class_of, fed_shapes, has_own_fields, is_fork_data, is_known
 
 
 def test_class_of() -> None:
@@ -53,3 +53,8 @@ def test_shapes_of_data_layers_are_given_or_follow_from_the_first() -> None:
     assert [fed_shapes(layer, {"x": image}) for layer in (annotated, plain)] == [[], []]
     assert fed_shapes(annotated, {"x": image, "y": labels}) == [image, labels]
     assert [fed_shapes(layer, {"y": labels}) for layer in net.layer] == [[], [], [labels]]
+
+
+def test_writers_have_own_fields_and_give_no_data() -> None:
+    (writer,) = parse_net("layer { type: 'MatWrite' bottom: 'x' }").layer
+    assert has_own_fields(writer) and not is_fork_data(writer)

@@ -581,6 +581,16 @@ class LayerParameter(_Message):
     def resize_bilinear_param(self) -> ResizeBilinearParameter: ...
     @property
     def dense_image_data_param(self) -> DenseImageDataParameter: ...
+    @property
+    def expmax_param(self) -> ExpMaxParameter: ...
+    @property
+    def downsample_param(self) -> DownsampleParameter: ...
+    @property
+    def triplet_loss_param(self) -> TripletLossParameter: ...
+    @property
+    def local_param(self) -> LocalParameter: ...
+    @property
+    def eltwise_affine_param(self) -> EltwiseAffineParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -685,7 +695,10 @@ class LayerParameter(_Message):
         lp_normalization_param: LpNormalizationParameter | None = None,
         mask_resize_param: MaskResizeParameter | None = None,
         resize_bilinear_param: ResizeBilinearParameter | None = None,
-        dense_image_data_param: DenseImageDataParameter | None = None
+        dense_image_data_param: DenseImageDataParameter | None = None,
+        expmax_param: ExpMaxParameter | None = None, downsample_param: DownsampleParameter | None = None,
+        triplet_loss_param: TripletLossParameter | None = None, local_param: LocalParameter | None = None,
+        eltwise_affine_param: EltwiseAffineParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -717,7 +730,8 @@ class LayerParameter(_Message):
         "pixelshuffle_param", "group_norm_param", "layer_norm_param", "maxout_param", "channel_scale_param",
         "wing_loss_param", "huber_loss_param", "largemargin_inner_product_param", "eltwise_accuracy_param",
         "ctc_param", "ctc_decoder_param", "st_param", "lp_normalization_param", "mask_resize_param",
-        "resize_bilinear_param", "dense_image_data_param"
+        "resize_bilinear_param", "dense_image_data_param", "expmax_param", "downsample_param",
+        "triplet_loss_param", "local_param", "eltwise_affine_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -1452,6 +1466,7 @@ class V1LayerParameter(_Message):
     EUCLIDEAN_DISTANCE: int
     VOXEL_SOFTMAX_LOSS: int
     CROP: int
+    MAT_WRITE: int
     DimCheckMode: EnumTypeWrapper
     STRICT: int
     PERMISSIVE: int
@@ -2153,13 +2168,15 @@ class InterpParameter(_Message):
     pad_beg: int
     pad_end: int
     interp_type: str
+    zoom_multiplies: bool
     def __init__(self, *,
         height: int | None = None, width: int | None = None, zoom_factor: int | None = None,
         shrink_factor: int | None = None, pad_beg: int | None = None, pad_end: int | None = None,
-        interp_type: str | None = None
+        interp_type: str | None = None, zoom_multiplies: bool | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
-        "height", "width", "zoom_factor", "shrink_factor", "pad_beg", "pad_end", "interp_type"
+        "height", "width", "zoom_factor", "shrink_factor", "pad_beg", "pad_end", "interp_type",
+        "zoom_multiplies"
     ]) -> bool: ...
 
 class ROIPoolingParameter(_Message):
@@ -3338,3 +3355,54 @@ class Pooling3DParameter(_Message):
     def HasField(self, field_name: Literal[
         "pool", "kernel_size", "stride", "pad", "kernel_depth", "temporal_stride"
     ]) -> bool: ...
+
+class ExpMaxParameter(_Message):
+    base: float
+    scale: float
+    shift: float
+    def __init__(self, *,
+        base: float | None = None, scale: float | None = None, shift: float | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal["base", "scale", "shift"]) -> bool: ...
+
+class DownsampleParameter(_Message):
+    top_height: int
+    top_width: int
+    def __init__(self, *, top_height: int | None = None, top_width: int | None = None) -> None: ...
+    def HasField(self, field_name: Literal["top_height", "top_width"]) -> bool: ...
+
+class TripletLossParameter(_Message):
+    margin: float
+    def __init__(self, *, margin: float | None = None) -> None: ...
+    def HasField(self, field_name: Literal["margin"]) -> bool: ...
+
+class LocalParameter(_Message):
+    num_output: int
+    bias_term: bool
+    pad: int
+    kernel_size: int
+    stride: int
+    @property
+    def weight_filler(self) -> FillerParameter: ...
+    @property
+    def bias_filler(self) -> FillerParameter: ...
+    def __init__(self, *,
+        num_output: int | None = None, bias_term: bool | None = None, pad: int | None = None,
+        kernel_size: int | None = None, stride: int | None = None,
+        weight_filler: FillerParameter | None = None, bias_filler: FillerParameter | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "num_output", "bias_term", "pad", "kernel_size", "stride", "weight_filler", "bias_filler"
+    ]) -> bool: ...
+
+class EltwiseAffineParameter(_Message):
+    @property
+    def slope_filler(self) -> FillerParameter: ...
+    @property
+    def bias_filler(self) -> FillerParameter: ...
+    channel_shared: bool
+    def __init__(self, *,
+        slope_filler: FillerParameter | None = None, bias_filler: FillerParameter | None = None,
+        channel_shared: bool | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal["slope_filler", "bias_filler", "channel_shared"]) -> bool: ...

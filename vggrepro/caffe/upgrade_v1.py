@@ -76,6 +76,7 @@ _FORK_TYPES = {
     "DENSE_IMAGE_DATA": "DenseImageData",
     "EUCLIDEAN_DISTANCE": "EuclideanDistance",
     "CROP": "Crop",
+    "MAT_WRITE": "MatWrite",
 }
 """Those that forks added, with the names that the layers have in today's format."""
 

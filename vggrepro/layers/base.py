@@ -118,7 +118,7 @@ class Layer(ABC, Generic[S]):
     source: ClassVar[bool] = False
     """True for Input and the data layers: their tops are inputs of the graph."""
     own_fields: ClassVar[bool] = False
-    """True for data layers of forks: fields that the schema lacks are no fault in them."""
+    """True for layers of forks that read or write files: fields that the schema lacks are no fault there."""
     loss: ClassVar[bool] = False
     """True where the first top is a loss, with weight 1 unless ``loss_weight`` says otherwise."""
     has_gradient: ClassVar[bool] = True

@@ -14,7 +14,9 @@ from vggrepro.layers.rules.loss import LossLayer, check_first_sizes, check_legac
 
 
 @dataclass(frozen=True)
-class _Saved:
+class DifferenceOfBottoms:
+    """What backward needs: ``a - b``, the number of items, and both bottoms."""
+
     difference: str
     number: str
     bottoms: tuple[Value, Value]
@@ -22,7 +24,7 @@ class _Saved:
 
 @register
 @dataclass(frozen=True)
-class EuclideanLoss(LossLayer[_Saved]):
+class EuclideanLoss(LossLayer[DifferenceOfBottoms]):
     """Bottoms: two blobs (N, ...) with equally many elements. Both get a gradient."""
 
     type = "EuclideanLoss"
@@ -43,15 +45,17 @@ class EuclideanLoss(LossLayer[_Saved]):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted[_Saved]:
+    ) -> Emitted[DifferenceOfBottoms]:
         a, b = bottoms
         difference = g.op("Sub", a.name, shaped_like(g, b, a))
         number = count(g, a, 0, 1)
         total = g.op("ReduceSumSquare", difference, keepdims=0)
         loss = g.op("Div", total, g.op("Mul", number, g.const(2)))
-        return Emitted((loss,), _Saved(difference, number, (a, b)))
+        return Emitted((loss,), DifferenceOfBottoms(difference, number, (a, b)))
 
-    def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(
+        self, g: GraphBuilder, saved: DifferenceOfBottoms, d_tops: Sequence[str | None], needed: Needed
+    ) -> Gradients:
         weight = d_tops[0]
         if weight is None or not any(needed.bottoms):
             return Gradients((None, None))

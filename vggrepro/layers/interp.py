@@ -1,6 +1,7 @@
 """Interp: bilinear resizing in which corners stay corners (DeepLab's layer; not from BVLC Caffe).
 
-Source: DeepLab v2, and PSPNet (hszhao/PSPNet) which allows less of the same. Field ``interp_param``.
+Sources: DeepLab v2, and PSPNet (hszhao/PSPNet) which allows less of the same; OpenVINO's Model Optimizer,
+whose Caffe models have another rule for ``zoom_factor``. Field ``interp_param``.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class Interp(Layer[tuple[Value, ...]]):
 
     Height and width are first cut by ``crop`` (the pads, which must not be positive), then shrunk and
     zoomed: ``((H - 1) // shrink) * zoom + 1``. ``size`` or the sizes of a second bottom replace that;
-    the second bottom gives its shape alone.
+    the second bottom gives its shape alone. With ``multiplies`` (the fork ``openvino``) a zoom alone makes H
+    * zoom of H.
     """
 
     type = "Interp"
@@ -47,6 +49,7 @@ class Interp(Layer[tuple[Value, ...]]):
     crop: tuple[int, int] = (0, 0)
     like: bool = False
     """Whether the second bottom tells the size."""
+    multiplies: bool = False
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> Interp:
@@ -68,7 +71,8 @@ class Interp(Layer[tuple[Value, ...]]):
             if p.height < 1 or p.width < 1:
                 raise NetError(f"height should be positive, width should be positive: {p.height}, {p.width}")
             return cls(size=(p.height, p.width), crop=crop)
-        return cls(p.shrink_factor, p.zoom_factor, crop=crop, like=not factors)
+        multiplies = p.zoom_multiplies and p.shrink_factor == 1
+        return cls(p.shrink_factor, p.zoom_factor, crop=crop, like=not factors, multiplies=multiplies)
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         x, *other = bottoms
@@ -80,13 +84,16 @@ class Interp(Layer[tuple[Value, ...]]):
         if self.size is not None:
             return ((*x[:2], *self.size),)
         if not self.like:
-            return ((*x[:2], *((n - 1) // self.shrink * self.zoom + 1 for n in inside)),)
+            return ((*x[:2], *map(self._zoomed, inside)),)
         if not other or len(other[0]) != 4:
             raise ShapeError(
                 "Output dimension specified either by zoom factor or shrink factor or the 2nd bottom or"
                 f" explicitly; got bottoms of shape {tuple(bottoms)}"
             )
         return ((*x[:2], *other[0][2:]),)
+
+    def _zoomed(self, size: int) -> int:
+        return size * self.zoom if self.multiplies else (size - 1) // self.shrink * self.zoom + 1
 
     def _inside(self, x: Shape) -> Shape:
         return tuple(n - sum(self.crop) for n in x[2:])
@@ -120,6 +127,8 @@ class Interp(Layer[tuple[Value, ...]]):
             return g.ints(self.size)
         if self.like:
             return g.op("Shape", other[0].name, start=2, end=4)
+        if self.multiplies:
+            return g.op("Mul", g.op("Shape", x, start=2, end=4), g.ints([self.zoom] * 2))
         steps = g.op("Sub", g.op("Shape", x, start=2, end=4), g.ints([1, 1]))
         zoomed = g.op("Mul", g.op("Div", steps, g.ints([self.shrink] * 2)), g.ints([self.zoom] * 2))
         return g.op("Add", zoomed, g.ints([1, 1]))

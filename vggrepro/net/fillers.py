@@ -1,7 +1,7 @@
 """Caffe's fillers: the values that a parameter has before it is trained or loaded.
 
 ``expectation`` and ``imagexy`` are fillers of the Caffe of guided policy search (zobot/caffe), ``diagonal``
-is one of FlowNet 2's (lmb-freiburg/flownet2), not of BVLC's.
+of FlowNet 2's (lmb-freiburg/flownet2), not of BVLC's.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def fill(shape: Shape, filler: Any, rng: np.random.Generator) -> npt.NDArray[np.
         raise NetError(f"Unknown filler name: {filler.type}")
     if filler.sparse != -1 and filler.type != "gaussian":
         raise NetError(f"filler {filler.type!r}: Sparsity not supported by this Filler.")
-    for given, _ in filler.ListFields():
-        types = _OWN_FIELDS.get(given.name, (filler.type,))
-        if filler.type not in types:
-            raise UnsupportedError(f"filler {filler.type!r}: {given.name} is for {' and '.join(types)}")
+    given = {field.name for field, _ in filler.ListFields()}
+    for field, types in _OWN_FIELDS.items():
+        if field in given and filler.type not in types:
+            raise UnsupportedError(f"filler {filler.type!r}: {field} is for {' and '.join(types)}")
     return np.asarray(_FILLERS[filler.type](shape, filler, rng), np.float32, order="C")
 
 
@@ -140,14 +140,15 @@ def _imagexy(shape: Shape, filler: Any, _rng: np.random.Generator) -> Values:
 
 
 def _diagonal(shape: Shape, filler: Any, _rng: np.random.Generator) -> Values:
-    """A matrix, or filters of one pixel, that multiplies each channel by its ``diag_val``."""
-    count = len(filler.diag_val)
-    if shape not in ((count, count), (count, count, 1, 1)):
-        raise UnsupportedError(
-            f"filler 'diagonal': {count} diag_val are supported for a weight ({count}, {count}) or"
-            f" ({count}, {count}, 1, 1), got {shape}"
-        )
-    return np.diag(np.array(filler.diag_val)).reshape(shape)
+    """Each output the mean of the window in the channel of its own number, times that one of ``diag_val``, or
+    1 behind the last."""
+    num, channels, *window = (*shape, 1, 1)[: max(len(shape), 2)]
+    factors = np.ones(min(num, channels))
+    given = filler.diag_val[: len(factors)]
+    factors[: len(given)] = given
+    values: Values = np.zeros((num, channels, math.prod(window)))
+    np.einsum("iik->ik", values[: len(factors), : len(factors)])[:] = factors[:, None] / values.shape[2]
+    return values.reshape(shape)
 
 
 def _draw_uniform(shape: Shape, low: float, high: float, rng: np.random.Generator) -> Values:
@@ -180,10 +181,10 @@ _FILLERS: dict[str, Callable[[Shape, Any, np.random.Generator], Values]] = {
 
 _OWN_FIELDS = {
     "channels": ("imagexy",),
-    "diag_val": ("diagonal",),
     "xy": ("imagexy",),
     "expectation_option": ("expectation",),
     "width": ("expectation", "imagexy"),
     "height": ("expectation", "imagexy"),
+    "diag_val": ("diagonal",),
 }
 """Fields of forks, and the fillers that read them."""

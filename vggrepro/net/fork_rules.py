@@ -18,7 +18,7 @@ from vggrepro.errors import NetError, ParseError, UnknownFieldError, some_of
 from vggrepro.layers.base import AnyLayer
 from vggrepro.net.custom import HOW_TO_ALLOW, custom_layers
 from vggrepro.net.forks import with_defaults
-from vggrepro.net.kinds import is_fork_data, is_known
+from vggrepro.net.kinds import has_own_fields, is_known
 from vggrepro.net.own_schema import is_from_outside, own_schema_layers
 from vggrepro.system.file_digest import file_sha256
 
@@ -85,7 +85,7 @@ class ForkRules:
 
     def _has_own_fields(self, layer: LayerParameter) -> bool:
         unknown = (self.allow_custom or self.allow_unknown) and not is_known(layer)
-        return unknown or is_fork_data(layer) or (self.proto is not None and is_from_outside(layer))
+        return unknown or has_own_fields(layer) or (self.proto is not None and is_from_outside(layer))
 
     def with_defaults(self, message: NetParameter) -> NetParameter:
         """An upgraded net whose layers tell what they mean in the fork (:mod:`vggrepro.net.forks`)."""

@@ -29,6 +29,7 @@ FORKS: dict[str, dict[str, str]] = {
     "junhyukoh": {"Lstm": "lstm_param { batch_size: 1 }"},
     "mnc": {"MaskResize": "mask_resize_param { factor_height: 0 }"},
     "mobilenet-yolo": {"RegionLoss": "region_loss_param { mobilenet_yolo: true }"},
+    "openvino": {"Interp": "interp_param { zoom_multiplies: true }"},
     "r-fcn": {
         "Python": "rcnn_config_param { bg_thresh_lo: 0.1 rpn_pre_nms_top_n: 6000 rpn_post_nms_top_n: 300 }"
     },

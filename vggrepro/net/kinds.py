@@ -15,6 +15,7 @@ STAND_INS = {
     ("rpn.anchor_target_layer", "AnchorTargetLayer"): "AnchorTargetLayer",
     ("rpn.proposal_target_layer", "ProposalTargetLayer"): "ProposalTargetLayer",
     ("roi_data_layer.layer", "OHEMDataLayer"): "OHEMDataLayer",
+    ("pyloss", "EuclideanLossLayer"): "EuclideanLossLayer",
 }
 """Modules and classes of published Python layers, and the types whose classes know what those do."""
 
@@ -66,8 +67,9 @@ def is_known(definition: Any) -> bool:
     return True
 
 
-def is_fork_data(definition: Any) -> bool:
-    """Whether a ``LayerParameter`` is a data layer of a fork, whose own fields do not count."""
+def has_own_fields(definition: Any) -> bool:
+    """Whether a ``LayerParameter`` may have fields that the schema lacks, because they only say how a layer
+    of a fork reads or writes files."""
     return is_known(definition) and class_of(definition).own_fields
 
 
@@ -79,3 +81,8 @@ def fed_shapes(definition: Any, given: Mapping[str, Shape]) -> list[Shape]:
     beside = found().shapes_beside(first) if first and issubclass(found, ForkData) else ()
     told = {**dict(zip(definition.top, beside, strict=False)), **given}
     return [told[top] for top in definition.top] if set(definition.top) <= set(told) else []
+
+
+def is_fork_data(definition: Any) -> bool:
+    """Whether a ``LayerParameter`` is a data layer of a fork."""
+    return has_own_fields(definition) and class_of(definition).source

@@ -62,15 +62,15 @@ class Net:
 
     @property
     def returned(self) -> Mapping[str, Shape]:
-        """What a graph of the net returns: its outputs, or, where every blob is read, those that only Silence
-        reads (the published colorization net ends so)."""
+        """What a graph of the net returns: its outputs, or, where every blob is read, those that only layers
+        without tops read (the published colorization net ends in Silence, DeepLab's in MatWrite)."""
         if self.outputs:
             return self.outputs
         read = {blob: self.readers(value) for blob, value in self.blobs.items() if blob not in self.inputs}
         return {
             blob: self.shapes[self.blobs[blob]]
             for blob, readers in read.items()
-            if readers and all(reader.layer.silences for reader in readers)
+            if readers and not any(reader.tops for reader in readers)
         }
 
     def readers(self, value: str) -> list[NetLayer]:

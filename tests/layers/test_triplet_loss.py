@@ -1,0 +1,48 @@
+"""TripletLoss: against its reference, the formula and central differences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from harness import check_forward, check_gradient, parse, run_gradient
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from shape_cases import few, freed, seeds, values
+
+from vggrepro.errors import ShapeError, UnsupportedError
+
+
+def triplet(margin: float = 0.5) -> object:
+    return parse(f'type: "TripletLoss" triplet_loss_param {{ margin: {margin} }}')
+
+
+@few
+@given(st.integers(1, 5), st.integers(1, 4), st.booleans(), st.floats(0, 2), seeds, st.data())
+def test_by_formula(n: int, c: int, flat: bool, margin: float, seed: int, data: st.DataObject) -> None:
+    shape = (n, c) if flat else (n, c, 1, 1)
+    bottoms = [values(seed + i, shape) for i in range(3)]
+    layer = triplet(margin)
+    (loss,) = check_forward(layer, bottoms, dims=[data.draw(freed(shape)), shape, shape])
+    a, p, m = (b.reshape(n, c).astype(float) for b in bottoms)
+    excess = [margin + ((a[i] - p[i]) ** 2).sum() - ((a[i] - m[i]) ** 2).sum() for i in range(n)]
+    assert loss == pytest.approx(sum(max(0, e) for e in excess) / n / 2, rel=1e-4, abs=1e-6)
+    assume(min(map(abs, excess)) > 1e-3)
+    check_gradient(layer, bottoms)
+
+
+def test_a_triplet_at_the_margin_counts_no_more() -> None:
+    a, p, n = (np.float32([[x]]) for x in (0, 0, 2))
+    assert [d.item() for d in run_gradient(triplet(4), [a, p, n], [], [np.float32(1)])] == [0, 0, 0]
+    assert [d.item() for d in run_gradient(triplet(5), [a, p, n], [], [np.float32(1)])] == [2, 0, -2]
+
+
+def test_refuses() -> None:
+    with pytest.raises(UnsupportedError, match="margin must be given"):
+        parse('type: "TripletLoss"')
+    for bottoms in ("'x' bottom: 'label'", "'a' bottom: 'p' bottom: 'n' bottom: 'w'"):
+        with pytest.raises(UnsupportedError, match="bottoms: forks differ"):
+            parse(f"type: 'TripletLoss' bottom: {bottoms} triplet_loss_param {{ margin: 1 }}")
+    with pytest.raises(ShapeError, match="one shape"):
+        triplet().out_shapes([(2, 3), (2, 3), (2, 4)])
+    with pytest.raises(ShapeError):
+        triplet().out_shapes([(2, 3, 2, 1)] * 3)
