@@ -11,6 +11,8 @@ from vggrepro.caffe.text_scan import (
     field_spans,
     undecodable_string,
     unknown_fields,
+    with_fields_of_forks,
+    with_pooling_of_axes,
 )
 
 DESCRIPTOR = NetParameter.DESCRIPTOR
@@ -132,6 +134,23 @@ def test_bytes_that_are_not_utf8_are_found_in_strings_only():
 )
 def test_field_spans(text, spans):
     assert [text[span.start : span.stop] for span in field_spans(text, "a")] == spans
+
+
+@pytest.mark.parametrize(
+    ("text", "renamed"),
+    [
+        ("pooling_param { pad: 1 stride: 2 }", "pooling_param { pad: 1 stride: 2 }"),
+        ("pooling_param { pad: 1 pad: 2 pool: MAX }", "pooling_param { nd_pad: 1 nd_pad: 2 pool: MAX }"),
+        ("pooling_param: < pad: 1 stride: 2 pad: 1 >", "pooling_param: < nd_pad: 1 nd_stride: 2 nd_pad: 1 >"),
+        ("pooling_param { pad: 1 } pad: 2 pad: 2", "pooling_param { pad: 1 } pad: 2 pad: 2"),
+        ("pooling_param { pad: 1 # pad: 2\n }", "pooling_param { pad: 1 # pad: 2\n }"),
+        ("'pooling_param' { pad: 1 pad: 2 }", "'pooling_param' { pad: 1 pad: 2 }"),
+        ("pooling_param { pad: 1 pad: 2", "pooling_param { nd_pad: 1 nd_pad: 2"),
+    ],
+)
+def test_poolings_with_several_values(text, renamed):
+    assert with_pooling_of_axes(text) == renamed
+    assert with_fields_of_forks(renamed) == text
 
 
 def test_every_character_belongs_to_a_kind_of_token():

@@ -1198,6 +1198,14 @@ class PoolingParameter(_Message):
     kernel_depth: int
     temporal_stride: int
     avg_include_pad: bool
+    @property
+    def dilation(self) -> RepeatedScalar[int]: ...
+    @property
+    def nd_kernel_size(self) -> RepeatedScalar[int]: ...
+    @property
+    def nd_stride(self) -> RepeatedScalar[int]: ...
+    @property
+    def nd_pad(self) -> RepeatedScalar[int]: ...
     def __init__(self, *,
         pool: int | None = None, pad: int | None = None, pad_h: int | None = None, pad_w: int | None = None,
         kernel_size: int | None = None, kernel_h: int | None = None, kernel_w: int | None = None,
@@ -1205,7 +1213,9 @@ class PoolingParameter(_Message):
         engine: int | None = None, global_pooling: bool | None = None, round_mode: int | None = None,
         ceil_mode: bool | None = None, pad_l: int | None = None, pad_r: int | None = None,
         pad_t: int | None = None, pad_b: int | None = None, kernel_depth: int | None = None,
-        temporal_stride: int | None = None, avg_include_pad: bool | None = None
+        temporal_stride: int | None = None, avg_include_pad: bool | None = None,
+        dilation: Iterable[int] | None = None, nd_kernel_size: Iterable[int] | None = None,
+        nd_stride: Iterable[int] | None = None, nd_pad: Iterable[int] | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "pool", "pad", "pad_h", "pad_w", "kernel_size", "kernel_h", "kernel_w", "stride", "stride_h",

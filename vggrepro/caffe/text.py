@@ -18,7 +18,14 @@ from google.protobuf.message import Message
 from vggrepro.caffe.fork_fields import is_harmless, why_not
 from vggrepro.caffe.messages import NetParameter, SolverParameter
 from vggrepro.caffe.recognise import binary_kind, text_kind
-from vggrepro.caffe.text_scan import UnknownField, blanked, undecodable_string, unknown_fields
+from vggrepro.caffe.text_scan import (
+    UnknownField,
+    blanked,
+    undecodable_string,
+    unknown_fields,
+    with_fields_of_forks,
+    with_pooling_of_axes,
+)
 from vggrepro.errors import ParseError, UnknownFieldError, did_you_mean, some_of, within_length
 from vggrepro.system.caller_warning import warn_caller
 from vggrepro.system.file_names import failure, file_path
@@ -54,7 +61,7 @@ def read_solver(path: str | PathLike[str], *, allow_unknown: bool = False) -> So
 
 def format_message(message: Message) -> str:
     """The text of a message, fields in the order of their numbers as Caffe's tools write them."""
-    return text_format.MessageToString(message, as_utf8=True)
+    return with_fields_of_forks(text_format.MessageToString(message, as_utf8=True))
 
 
 def is_text(path: str | PathLike[str]) -> bool:
@@ -82,7 +89,10 @@ def _parse(text: str, message: _Message, source: str, allow_unknown: bool) -> _M
     try:
         text_format.Parse(text, message)
     except text_format.ParseError as error:
-        problem, hint = _located(source, error, text), _hint(text, message)
+        if (axes := with_pooling_of_axes(text)) != text:
+            message.Clear()
+            return _parse(axes, message, source, allow_unknown)
+        problem, hint = _located(source, error, text), _hint(text, message) or _placeholder(text, error)
         first = next(unknown_fields(text, message.DESCRIPTOR), None)
         if first is None or (first.line, first.column) != (error.GetLine(), error.GetColumn()):
             raise ParseError(problem + hint) from None
@@ -174,6 +184,13 @@ def _hint(text: str, message: NetParameter | SolverParameter) -> str:
         kind = text_kind(text)
         return "" if kind is None or "definition" in kind else f" (this is {kind})"
     return f" (this is a {other.DESCRIPTOR.full_name}, not a {message.DESCRIPTOR.full_name})"
+
+
+def _placeholder(text: str, error: text_format.ParseError) -> str:
+    """A word on a template, where the problem is a name that a script is to put a value in place of."""
+    line, column = error.GetLine(), error.GetColumn()
+    at = "" if line is None or column is None else text.split("\n")[line - 1][column - 1 :]
+    return " (a template: put values in place of its names first)" if at.startswith(("$", "{{", "<%")) else ""
 
 
 def read_text(path: str | PathLike[str]) -> str:

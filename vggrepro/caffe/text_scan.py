@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise, takewhile
 from typing import NamedTuple
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor
@@ -81,6 +82,31 @@ def undecodable_string(text: str) -> tuple[int, int] | None:
         if token.lastgroup != "space" and _SURROGATE.search(token.group()):
             return _Places(text).of(token.start())
     return None
+
+
+_OF_EACH_AXIS = ("kernel_size", "stride", "pad")
+"""Fields of pooling that a fork gives once for each axis."""
+
+
+def with_pooling_of_axes(text: str) -> str:
+    """A definition in which poolings that give their kernel size, stride or padding several times, as
+    naibaf7's Caffe takes them, have ``nd_kernel_size``, ``nd_stride`` and ``nd_pad`` instead."""
+    tokens = (token for token in _TOKEN.finditer(text) if token.lastgroup != "space")
+    starts: list[int] = []
+    for token in tokens:
+        if token.group() != "pooling_param":
+            continue
+        inside = list(takewhile(lambda inner: inner.group() not in ("}", ">"), tokens))
+        given = [inner for inner in inside if inner.group() in _OF_EACH_AXIS]
+        if len({inner.group() for inner in given}) < len(given):
+            starts += (inner.start() for inner in given)
+    pieces = [text[begin:end] for begin, end in pairwise((0, *starts, len(text)))]
+    return "nd_".join(pieces)
+
+
+def with_fields_of_forks(text: str) -> str:
+    """A printed message with the names that fields of :func:`with_pooling_of_axes` have in the fork."""
+    return re.sub(rf"\bnd_({'|'.join(_OF_EACH_AXIS)}):", r"\1:", text)
 
 
 def blanked(text: str, fields: Iterable[UnknownField]) -> str:

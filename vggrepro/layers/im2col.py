@@ -24,7 +24,7 @@ from vggrepro.layers.base import (
     register,
 )
 from vggrepro.layers.rules.channel_layout import ChannelLayout
-from vggrepro.layers.rules.correlation import Correlation
+from vggrepro.layers.rules.folded import emit_folded
 from vggrepro.layers.rules.unfold import offset_slices, pad_widths, unfold
 from vggrepro.layers.rules.window import WindowParam, Windows, edge_pads
 
@@ -104,17 +104,13 @@ class Im2col(Layer[_Saved]):
         return Emitted((layout.from_standard(g, y, bottoms[0]),), _Saved(bottoms[0].dims, x.dims, dims))
 
     def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
-        """Every element of the bottom gets the sum over the windows that saw it: the gradient of a
-        convolution within each channel, whose filters each pick one element."""
+        """Every element of the bottom gets the sum over the windows that saw it."""
         (d_top,) = d_tops
         if d_top is None:
             return Gradients((None,))
         bottom, x, y = (Value("", dims).shape for dims in saved)
         layout, windows = self._windows(len(bottom))
-        size = prod(windows.kernel)
-        picking = np.tile(np.eye(size, dtype=np.float32), (x[1], 1)).reshape(-1, 1, *windows.kernel)
-        picked = Correlation(x, y, windows, group=x[1])
-        dx = picked.input_gradient(g, layout.to_standard_fixed(g, d_top, y), g.const(picking))
+        dx = emit_folded(g, layout.to_standard_fixed(g, d_top, y), x, y, windows)
         return Gradients((layout.from_standard_fixed(g, dx, bottom),))
 
     def reference(

@@ -27,7 +27,7 @@ from vggrepro.layers.base import (
     Shapes,
     register,
 )
-from vggrepro.layers.rules.correlation import Correlation
+from vggrepro.layers.rules.folded import emit_folded
 from vggrepro.layers.rules.unfold import offset_slices, pad_widths, unfold
 from vggrepro.layers.rules.window import Windows
 
@@ -126,21 +126,13 @@ class Local(Layer[_Saved]):
         if not needed.bottoms[0]:
             return Gradients((None,), tuple(d_params))
         d_columns = g.op("ReduceSum", g.op("Mul", dy, saved.weight), g.ints([1]), keepdims=0)
-        return Gradients((self._folded(g, saved.shape, top, d_columns),), tuple(d_params))
+        size = saved.shape[1] * self.kernel**2
+        d_columns = g.op("Reshape", d_columns, g.ints([top[0], size, *top[2:]]))
+        return Gradients((emit_folded(g, d_columns, saved.shape, top, self._windows),), tuple(d_params))
 
     def _weight_gradient(self, g: GraphBuilder, saved: _Saved, dy: str, windows: int) -> str:
         products = g.op("ReduceSum", g.op("Mul", dy, saved.columns), g.ints([0]))  # (1, M, K, windows)
         return g.op("Reshape", products, g.ints([self.num_output, 1, -1, windows]))
-
-    def _folded(self, g: GraphBuilder, shape: Shape, top: Shape, columns: str) -> str:
-        """Each element's sum over the windows that saw it: the gradient of a convolution within each channel,
-        whose filters each pick one element."""
-        size, channels = self.kernel**2, shape[1]
-        y = (shape[0], channels * size, *top[2:])
-        one = np.eye(size, dtype=np.float32).reshape(size, 1, *self._windows.kernel)
-        picked = Correlation(shape, y, self._windows, group=channels)
-        filters = g.const(np.tile(one, (channels, 1, 1, 1)))
-        return picked.input_gradient(g, g.op("Reshape", columns, g.ints(y)), filters)
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]

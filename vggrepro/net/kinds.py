@@ -9,6 +9,7 @@ from vggrepro.emit import Shape
 from vggrepro.errors import UnknownLayerError, UnsupportedError
 from vggrepro.layers.base import AnyLayer, find_layer_class, layer_class
 from vggrepro.layers.fork_data import ForkData
+from vggrepro.layers.pooling_of_axes import PoolingOfAxes, has_axes_of_its_own
 
 STAND_INS = {
     ("rpn.proposal_layer", "ProposalLayer"): "Proposal",
@@ -40,6 +41,8 @@ def class_of(definition: Any) -> type[AnyLayer]:
     stands_in = STAND_INS.get((python.module, python.layer)) if definition.type == "Python" else None
     if stands_in is None and _gives_data(definition):
         return ForkData
+    if definition.type == "Pooling" and has_axes_of_its_own(definition.pooling_param):
+        return PoolingOfAxes
     if definition.type == "Softmax" and definition.softmax_param.dimension != "channel":
         stands_in = "SpatialSoftmax"
     try:
