@@ -44,6 +44,19 @@ def test_by_formula() -> None:
     assert loss == pytest.approx(-((1 + own) ** 1.5 * np.log(own)).mean(), rel=1e-5)
 
 
+def test_the_type_of_another_fork() -> None:
+    """SoftmaxWithFocalLoss: the same with a field of its own, and alpha is known."""
+    scores, labels = np.float32([[1, 2, -1], [0.5, 0, 3]]), np.float32([1, 0])
+    for text, same in (("alpha: 2 gamma: 1", "alpha: 2 gamma: 1"), ("", "alpha: 0.25 gamma: 2")):
+        layer = parse(f'type: "SoftmaxWithFocalLoss" softmax_focal_loss_param {{ {text} }}')
+        np.testing.assert_allclose(
+            check_forward(layer, [scores, labels]), check_forward(focal(same), [scores, labels])
+        )
+        check_gradient(layer, [scores, labels])
+    with pytest.raises(UnsupportedError, match="SoftmaxWithFocalLoss of one class"):
+        layer.out_shapes([(2, 1), (2,)])
+
+
 def test_sure_labels_have_a_gradient() -> None:
     """Probabilities of 0 and 1 in float32."""
     scores, labels = np.float32([[200, 0], [0, 200]]), np.float32([0, 0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -20,7 +21,14 @@ def loss(text: str, more: str = "") -> Layer:
     return parse(f'type: "MultiBoxLoss" {more} multibox_loss_param {{ {text} }}')
 
 
-def by_hand(bottoms: list[np.ndarray], classes: int, code: str, ratio: float, threshold: float) -> float:
+def by_hand(
+    bottoms: list[np.ndarray],
+    classes: int,
+    code: str,
+    ratio: float,
+    threshold: float,
+    counted: Callable[[float], float] = float,
+) -> float:
     """Loss with mining of negatives and the defaults of all other fields, as SSD's paper and layer say; with
     six bottoms as RefineDet's do, of which those count that are objects by 0.4."""
     places, confidences, prior, rows, *stage = (np.asarray(b, np.float64) for b in bottoms)
@@ -58,10 +66,10 @@ def by_hand(bottoms: list[np.ndarray], classes: int, code: str, ratio: float, th
             (p for p in nothing if p not in taken and best[p] < 0.5 and objects[p] >= 0.4),
             key=lambda p: -nothing[p],
         )
-        total += sum(nothing[p] for p in others[: int(len(taken) * ratio)])
+        total += sum(counted(nothing[p]) for p in others[: int(len(taken) * ratio)])
         matched += len(taken)
         for p, k in taken.items():
-            total += math.log(np.exp(scores[p]).sum()) - scores[p, int(own[k][1])]
+            total += counted(math.log(np.exp(scores[p]).sum()) - scores[p, int(own[k][1])])
             for axis in range(4):
                 right = coded(code, own[k][3:7], boxes[p], axis) / variances[p, axis]
                 size = abs(places[image].reshape(-1, 4)[p, axis] - right)

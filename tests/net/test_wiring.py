@@ -52,6 +52,8 @@ def test_a_loss_without_a_top_gets_one(tmp_path: Path) -> None:
     path.write_text(INPUT + 'layer { name: "l" type: "EuclideanLoss" bottom: "x" bottom: "z" }')
     net = load_net(path)
     assert net.layers[-1].tops == ("l/(automatic)_0",) and net.layers[-1].loss_weights == (1.0,)
+    path.write_text(path.read_text().replace('bottom: "z"', 'bottom: "z" loss_weight: 5'))
+    assert load_net(path).layers[-1].loss_weights == (5.0,)
 
 
 def wiring_of(text: str) -> Wiring:

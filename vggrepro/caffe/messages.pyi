@@ -591,6 +591,8 @@ class LayerParameter(_Message):
     def local_param(self) -> LocalParameter: ...
     @property
     def eltwise_affine_param(self) -> EltwiseAffineParameter: ...
+    @property
+    def softmax_focal_loss_param(self) -> SoftmaxFocalLossParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -698,7 +700,8 @@ class LayerParameter(_Message):
         dense_image_data_param: DenseImageDataParameter | None = None,
         expmax_param: ExpMaxParameter | None = None, downsample_param: DownsampleParameter | None = None,
         triplet_loss_param: TripletLossParameter | None = None, local_param: LocalParameter | None = None,
-        eltwise_affine_param: EltwiseAffineParameter | None = None
+        eltwise_affine_param: EltwiseAffineParameter | None = None,
+        softmax_focal_loss_param: SoftmaxFocalLossParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -731,7 +734,7 @@ class LayerParameter(_Message):
         "wing_loss_param", "huber_loss_param", "largemargin_inner_product_param", "eltwise_accuracy_param",
         "ctc_param", "ctc_decoder_param", "st_param", "lp_normalization_param", "mask_resize_param",
         "resize_bilinear_param", "dense_image_data_param", "expmax_param", "downsample_param",
-        "triplet_loss_param", "local_param", "eltwise_affine_param"
+        "triplet_loss_param", "local_param", "eltwise_affine_param", "softmax_focal_loss_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -3416,3 +3419,9 @@ class EltwiseAffineParameter(_Message):
         channel_shared: bool | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal["slope_filler", "bias_filler", "channel_shared"]) -> bool: ...
+
+class SoftmaxFocalLossParameter(_Message):
+    alpha: float
+    gamma: float
+    def __init__(self, *, alpha: float | None = None, gamma: float | None = None) -> None: ...
+    def HasField(self, field_name: Literal["alpha", "gamma"]) -> bool: ...

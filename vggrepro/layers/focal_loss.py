@@ -1,8 +1,9 @@
 """FocalLoss: SoftmaxWithLoss in which what is right already counts little (a loss of several forks; not from
 BVLC Caffe).
 
-Sources: zimenglan-sysu-512/Focal-Loss, and happynear/caffe-windows, which adds the type ONEADDP; field
-``focal_loss_param``. "Focal Loss for Dense Object Detection", section 3.2.
+Sources: zimenglan-sysu-512/Focal-Loss, and happynear/caffe-windows, which adds the type ONEADDP, field
+``focal_loss_param``; chenbinghui1/Hybrid-Attention-based-Decoupled-Metric-Learning for the other type. "Focal
+Loss for Dense Object Detection", section 3.2.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from vggrepro.emit import GraphBuilder, Shape, Value
-from vggrepro.errors import NetError, UnsupportedError
+from vggrepro.errors import UnsupportedError
 from vggrepro.layers.base import Array, Count, Emitted, Referenced, Shapes, register
 from vggrepro.layers.rules.allowed_labels import AllowedLabels
+from vggrepro.layers.rules.focus import Focus
 from vggrepro.layers.rules.loss import (
     FLT_MIN,
     Averaging,
@@ -31,9 +33,6 @@ from vggrepro.layers.rules.loss import (
 )
 from vggrepro.layers.rules.steep_softmax import SavedSoftmax, SteepSoftmax
 from vggrepro.layers.softmax import Softmax
-
-LEAST_REST = 1e-10
-"""What 1 - p is at least where it divides."""
 
 
 @register
@@ -52,18 +51,13 @@ class FocalLoss(SteepSoftmax):
     origin = "zimenglan, happynear"
     tops = Count(1, 2)
 
-    alpha: float
-    gamma: float = 2.0
-    adds: bool = False
-    """ONEADDP."""
+    focus: Focus
     axis: int = 1
     averaging: Averaging = field(default_factory=Averaging)
     gives_prob: bool = False
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> FocalLoss:
-        check_loss_weights(param)
-        check_softmax(param)
         p = param.focal_loss_param
         adds = p.type == p.ONEADDP
         if p.type == p.LINEAR or (adds and p.HasField("alpha") and p.alpha != 1):
@@ -75,17 +69,20 @@ class FocalLoss(SteepSoftmax):
                 "focal_loss_param: forks differ in the default of alpha: give it, or name the fork:"
                 " zimenglan (0.25), happynear (1)"
             )
-        alpha = 1.0 if adds else p.alpha
-        if p.gamma < 0 or alpha <= 0:
-            raise NetError(f"gamma must be at least 0 and alpha above 0, got {p.gamma:g} and {alpha:g}")
+        return cls._from(param, Focus(1.0 if adds else p.alpha, p.gamma, adds))
+
+    @classmethod
+    def _from(cls, param: Any, focus: Focus) -> FocalLoss:
+        check_loss_weights(param)
+        check_softmax(param)
         averaging = Averaging.from_param(param.loss_param)
-        return cls(alpha, p.gamma, adds, param.softmax_param.axis, averaging, len(param.top) > 1)
+        return cls(focus, param.softmax_param.axis, averaging, len(param.top) > 1)
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         check_first_sizes(bottoms)
         axis = check_label_count(bottoms, self.axis, "softmax")
         if bottoms[0][axis] == 1:
-            raise UnsupportedError("FocalLoss of one class: a focal loss of a sigmoid is not implemented")
+            raise UnsupportedError(f"{self.type} of one class: a focal loss of a sigmoid is not implemented")
         return ((), tuple(bottoms[0])) if self.gives_prob else ((),)
 
     def allowed_labels(self, bottoms: Shapes) -> AllowedLabels:
@@ -99,15 +96,11 @@ class FocalLoss(SteepSoftmax):
         labels = class_index(g, scores, label, axis, self.averaging.ignore_label)
         (prob,) = Softmax(axis).emit(g, [scores], (), ()).tops  # (N, C, ...)
         own = g.op("GatherElements", prob, labels.index, axis=axis)  # (N, 1, ...)
-        log = g.op("Log", g.op("Max", own, g.const(FLT_MIN)))
-        rest = g.op("Add" if self.adds else "Sub", g.const(1), own)
-        weight = g.op("Mul", g.op("Pow", rest, g.const(self.gamma)), g.const(self.alpha))
+        losses = g.op("Neg", g.op("Log", g.op("Max", own, g.const(FLT_MIN))))
+        focused, steepness = self.focus.emit(g, own, losses)
         divisor = self.averaging.divisor(g, scores, label, axis, labels.ignored)
-        losses = labels.counted(g, g.op("Mul", weight, log))
-        loss = g.op("Div", g.op("Neg", g.op("ReduceSum", losses, keepdims=0)), divisor)
-        share = g.op("Mul", g.op("Mul", own, log), g.const(self.gamma if self.adds else -self.gamma))
-        slope = g.op("Div", g.op("Mul", weight, share), g.op("Max", rest, g.const(LEAST_REST)))
-        saved = SavedSoftmax(prob, labels, g.op("Add", weight, slope), divisor)
+        loss = g.op("Div", g.op("ReduceSum", labels.counted(g, focused), keepdims=0), divisor)
+        saved = SavedSoftmax(prob, labels, steepness, divisor)
         return Emitted((loss, prob) if self.gives_prob else (loss,), saved)
 
     def reference(
@@ -118,8 +111,24 @@ class FocalLoss(SteepSoftmax):
         values, counted = reference_labels(label, self.averaging.ignore_label)
         rows = reference_rows(prob, self.axis)  # (labels, C)
         own = rows[np.arange(len(rows)), values]
-        weight = self.alpha * (1 + (own if self.adds else -own)) ** self.gamma
-        losses = -weight * np.log(np.maximum(own, FLT_MIN))
+        losses = self.focus.reference(own, -np.log(np.maximum(own, FLT_MIN)))
         outer = math.prod(x.shape[: self.axis % x.ndim])
         loss = losses[counted].sum() / self.averaging.reference_divisor(outer, counted)
         return Referenced((loss, prob) if self.gives_prob else (loss,))
+
+
+@register
+@dataclass(frozen=True)
+class SoftmaxWithFocalLoss(FocalLoss):
+    """FocalLoss with fields of its own, ``softmax_focal_loss_param``, where alpha is 0.25 by default.
+
+    DEVIATION: the gradient is the loss's; the fork's CPU code takes (1 - p) of each score for the label's.
+    """
+
+    type = "SoftmaxWithFocalLoss"
+    origin = "chenbinghui1"
+
+    @classmethod
+    def from_param(cls, param: Any, phase: int) -> FocalLoss:
+        p = param.softmax_focal_loss_param
+        return cls._from(param, Focus(p.alpha, p.gamma))

@@ -46,10 +46,8 @@ class _Saved(NamedTuple):
     bottoms: tuple[Value, ...]
     difference: str
     """Of places from the right ones, (N, P, 4); 0 where it does not count."""
-    shares: str
-    """The softmax or the sigmoids of the confidences, (N, P, C)."""
-    target: str
-    """What these should be."""
+    slope: str
+    """The derivative of the losses of the confidences, (N, P, C)."""
     counted: str | None
     """Whose confidences count, bool (N, P); None: all."""
     divisor: str
@@ -113,11 +111,16 @@ class MultiBoxLoss(LossLayer[_Saved]):
             examples=HardExamples(
                 p.MiningType.Name(p.mining_type), p.neg_pos_ratio, p.neg_overlap, p.sample_size
             ),
-            losses=BoxLosses(p.loc_loss_type == p.L2, p.conf_loss_type == p.LOGISTIC),
+            losses=cls.losses_of(param),
             weights=(p.loc_weight * places, 1.0 * confidences),
             normalization=Averaging.from_param(param.loss_param).mode,
             objectness=p.objectness_score,
         )
+
+    @classmethod
+    def losses_of(cls, param: Any) -> BoxLosses:
+        p = param.multibox_loss_param
+        return BoxLosses(p.loc_loss_type == p.L2, p.conf_loss_type == p.LOGISTIC)
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         places, confidences, prior, rows, *stage = bottoms
@@ -159,10 +162,10 @@ class MultiBoxLoss(LossLayer[_Saved]):
         difference = _where(g, matched, self.matching.code.emit_difference(g, *predicted, box))
         target = self._target(g, matched, g.op("GatherND", truth.labels, index, batch_dims=1))
         scores = g.op("Reshape", confidences.name, g.ints([0, priors, self.classes]))
-        shares, losses = self.losses.emit_confidences(g, scores, target)
+        slope, losses, hardness = self.losses.emit_confidences(g, scores, target)
         of_places = g.op("ReduceSum", self.losses.emit_places(g, difference), g.ints([2]), keepdims=0)
         may_count = self._may_count(g, matched, inside, stage)
-        boxes = Boxes(matched, may_count, found.best, losses, of_places)
+        boxes = Boxes(matched, may_count, found.best, hardness, of_places)
         counted = self.examples.emit(
             g, boxes, g.op("Unsqueeze", emit_any(g, truth.real, 1), g.ints([1])), priors
         )
@@ -178,7 +181,7 @@ class MultiBoxLoss(LossLayer[_Saved]):
             for part, weight in zip(parts, self.weights, strict=True)
         ]
         loss = g.op("Div", g.op("Add", *sums), divisor)
-        return Emitted((loss,), _Saved(tuple(bottoms), difference, shares, target, every, divisor))
+        return Emitted((loss,), _Saved(tuple(bottoms), difference, slope, every, divisor))
 
     def _predicted(self, g: GraphBuilder, bottoms: Sequence[Value], priors: int) -> Predicted:
         parts = g.op("Reshape", bottoms[2].name, g.ints([2, priors, 4]))
@@ -231,7 +234,7 @@ class MultiBoxLoss(LossLayer[_Saved]):
         each = g.op("Div", weight, saved.divisor)
         slope = self.losses.emit_slope(g, saved.difference)
         d_places = g.op("Mul", slope, g.op("Mul", each, g.const(self.weights[0])))
-        d_confidences = g.op("Mul", g.op("Sub", saved.shares, saved.target), each)
+        d_confidences = g.op("Mul", saved.slope, each)
         if saved.counted is not None:
             d_confidences = _where(g, saved.counted, d_confidences)
         shaped = [
@@ -266,7 +269,7 @@ class MultiBoxLoss(LossLayer[_Saved]):
         coded, scores, *stage = own[0].reshape(-1, 4), own[1].reshape(-1, self.classes), *own[2:]
         if truth is None:
             every = self.losses.confidences(scores, np.full(len(scores), self.background))
-            return 0, every.sum() if self.examples.mining == "NONE" else 0, 0
+            return 0, self.losses.focused(every).sum() if self.examples.mining == "NONE" else 0, 0
         code = self.matching.code
         if len(stage) == 2:
             boxes = code.box(stage[1].reshape(-1, 4), boxes, variances)
@@ -279,7 +282,7 @@ class MultiBoxLoss(LossLayer[_Saved]):
         difference = code.difference(coded, boxes, variances, truth.boxes[index])
         of_places = np.where(index < 0, 0, self.losses.places(difference).sum(1))
         stays, counts = self.examples.reference(index >= 0, may_count, best, losses, of_places)
-        return of_places[stays].sum(), losses[counts].sum(), stays.sum()
+        return of_places[stays].sum(), self.losses.focused(losses[counts]).sum(), stays.sum()
 
 
 def _where(g: GraphBuilder, flags: str, values: str) -> str:

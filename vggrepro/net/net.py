@@ -214,10 +214,10 @@ def _all_of(errors: Sequence[tuple[LayerParameter, UnsupportedError]]) -> Unsupp
 
 def _loss_weights(message: LayerParameter, layer: AnyLayer, tops: int) -> tuple[float, ...]:
     given = tuple(message.loss_weight)
-    if given and len(given) != len(message.top):
+    if given and len(given) != tops:
         error = NetError(
             "loss_weight must be unspecified or specified once per top blob."
-            f" ({len(message.top)} tops vs. {len(given)} weights)"
+            f" ({tops} tops vs. {len(given)} weights)"
         )
         raise error.within(place_of(message))
     if given:

@@ -10,6 +10,7 @@ from graph_run import run_nodes
 
 from vggrepro.emit import GraphBuilder
 from vggrepro.layers.rules.box_losses import BoxLosses
+from vggrepro.layers.rules.focus import Focus
 
 DIFFERENCE = np.array([[-2, -0.5, 0, 0.5, 3]], np.float32)
 
@@ -36,7 +37,9 @@ def test_confidences(logistic: bool) -> None:
     losses = BoxLosses(logistic=logistic)
     g = GraphBuilder()
     feeds = {"scores": scores, "target": np.eye(3, dtype=np.float32)[label][None]}
-    shares, values = run_nodes(g, feeds, list(losses.emit_confidences(g, "scores", "target")))
+    slopes, values, hardness = run_nodes(g, feeds, list(losses.emit_confidences(g, "scores", "target")))
+    np.testing.assert_array_equal(values, hardness)
+    shares = slopes + feeds["target"]
     np.testing.assert_allclose(
         values[0], losses.confidences(np.asarray(scores[0], np.float64), label), rtol=1e-5
     )
@@ -50,3 +53,18 @@ def test_confidences(logistic: bool) -> None:
         assert values[0, 1] == pytest.approx(87.3365, abs=1e-3)  # the smallest probability there is
         np.testing.assert_allclose(shares[0, 0], np.array(powers) / sum(powers), rtol=1e-6)
     assert values[0, 0] == pytest.approx(first, rel=1e-5)
+
+
+def test_a_focus() -> None:
+    scores, label = np.array([[[1, 2, -1], [0, 0, 0]]], np.float32), np.array([1, 2])
+    losses = BoxLosses(focus=Focus(0.3, 1.5))
+    g = GraphBuilder()
+    feeds = {"scores": scores, "target": np.eye(3, dtype=np.float32)[label][None]}
+    _, values, hardness = run_nodes(g, feeds, list(losses.emit_confidences(g, "scores", "target")))
+    right = [math.exp(2) / (math.exp(1) + math.exp(2) + math.exp(-1)), 1 / 3]
+    np.testing.assert_allclose(hardness, [[-math.log(p) for p in right]], rtol=1e-6)
+    focused = [-0.3 * (1 - p) ** 1.5 * math.log(p) for p in right]
+    np.testing.assert_allclose(values, [focused], rtol=1e-6)
+    plain = losses.confidences(np.asarray(scores[0], np.float64), label)
+    np.testing.assert_allclose(losses.focused(plain), focused)
+    assert BoxLosses(logistic=True, focus=Focus(0.3)).focused(plain) is plain

@@ -6,21 +6,35 @@ Source: weiliu89/caffe, branch ssd, ``ComputeConfLoss`` and ``ComputeLocLoss``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from vggrepro.emit import GraphBuilder
 from vggrepro.layers.base import Array
+from vggrepro.layers.rules.focus import Focus
 from vggrepro.layers.rules.loss import FLOAT, FLT_MIN
+
+
+class Confidences(NamedTuple):
+    """Tensors of the graph."""
+
+    slope: str
+    """The derivative of the losses by the scores, (N, P, C)."""
+    losses: str
+    """(N, P)."""
+    hardness: str
+    """The losses by which hard boxes are chosen, (N, P)."""
 
 
 @dataclass(frozen=True)
 class BoxLosses:
-    """Of places: smooth L1, or half the square. Of confidences: SoftmaxWithLoss's, or the cross entropy of
-    sigmoids."""
+    """Of places: smooth L1, or half the square. Of confidences: SoftmaxWithLoss's, with a ``focus``
+    FocalLoss's, or the cross entropy of sigmoids. Hard boxes are chosen by the loss without a focus."""
 
     squared: bool = False
     logistic: bool = False
+    focus: Focus | None = None
 
     def emit_places(self, g: GraphBuilder, difference: str) -> str:
         """Of each element."""
@@ -34,17 +48,23 @@ class BoxLosses:
         """The derivative of ``emit_places``."""
         return difference if self.squared else g.op("Clip", difference, g.const(-1), g.const(1))
 
-    def emit_confidences(self, g: GraphBuilder, scores: str, target: str) -> tuple[str, str]:
-        """Scores and target (N, P, C), the target 1 for one class: the softmax or the sigmoids of the scores,
-        which less the target are the losses' derivative, and the losses (N, P)."""
+    def emit_confidences(self, g: GraphBuilder, scores: str, target: str) -> Confidences:
+        """Scores and target (N, P, C), the target 1 for one class."""
         if not self.logistic:
             shares = g.op("Softmax", scores, axis=2)
             right = g.op("ReduceSum", g.op("Mul", shares, target), g.ints([2]), keepdims=0)
-            return shares, g.op("Neg", g.op("Log", g.op("Max", right, g.const(FLT_MIN))))
+            losses = g.op("Neg", g.op("Log", g.op("Max", right, g.const(FLT_MIN))))
+            slope = g.op("Sub", shares, target)
+            if self.focus is None:
+                return Confidences(slope, losses, losses)
+            counted, steepness = self.focus.emit(g, right, losses)
+            steepness = g.op("Unsqueeze", steepness, g.ints([2]))
+            return Confidences(g.op("Mul", slope, steepness), counted, losses)
         sure = g.op("Cast", g.op("GreaterOrEqual", scores, g.const(0)), to=FLOAT)
         linear = g.op("Mul", scores, g.op("Sub", sure, target))
         losses = g.op("Add", linear, g.op("Softplus", g.op("Neg", g.op("Abs", scores))))
-        return g.op("Sigmoid", scores), g.op("ReduceSum", losses, g.ints([2]), keepdims=0)
+        losses = g.op("ReduceSum", losses, g.ints([2]), keepdims=0)
+        return Confidences(g.op("Sub", g.op("Sigmoid", scores), target), losses, losses)
 
     def places(self, difference: Array) -> Array:
         """As ``emit_places``, in NumPy."""
@@ -53,7 +73,7 @@ class BoxLosses:
         return losses
 
     def confidences(self, scores: Array, label: Array) -> Array:
-        """The losses of scores (P, C) and labels (P) in NumPy: (P)."""
+        """The losses of scores (P, C) and labels (P) by which hard boxes are chosen, in NumPy: (P)."""
         losses: Array
         if not self.logistic:
             largest = scores.max(1, keepdims=True)
@@ -64,3 +84,9 @@ class BoxLosses:
         target = label[:, None] == np.arange(scores.shape[1])
         losses = np.where(target, np.logaddexp(0, -scores), np.logaddexp(0, scores)).sum(1)
         return losses
+
+    def focused(self, losses: Array) -> Array:
+        """Losses of :meth:`confidences` as they count."""
+        if self.focus is None or self.logistic:
+            return losses
+        return self.focus.reference(np.exp(-losses), losses)
