@@ -145,7 +145,7 @@ def test_a_mix_up_of_net_and_solver_is_named():
         text.read_solver(GOLDEN / "train" / "adam" / "train_net.prototxt")
 
 
-@pytest.mark.parametrize("name", ["$OUTPUTS", "{{ outputs }}", "<%= outputs %>"])
+@pytest.mark.parametrize("name", ["$OUTPUTS", "{{ outputs }}", "<%= outputs %>", "\n% if deep:"])
 def test_a_template_is_named(name):
     with pytest.raises(ParseError, match="a template: put values in place of its names first"):
         text.parse_net(f"layer {{ inner_product_param {{ num_output: {name} }} }}")

@@ -277,3 +277,15 @@ def test_a_cascade_pools_boxes_of_every_image(tmp_path: Path) -> None:
         np.testing.assert_allclose(array, expected[name], rtol=1e-5, atol=1e-4, err_msg=name)
     assert set(got["boxes"][:, 0].reshape(-1)) == {0, 1, 2}
     assert got["pooled2"].shape == (18, 8, 3, 2)
+
+
+def test_nothing_learns_through_the_skip_of_a_u_net(tmp_path: Path) -> None:
+    """MergeCrop's second bottom, which counts but has no gradient, as in naibaf7's Caffe."""
+    text = """input: "x" input_shape { dim: 1 dim: 1 dim: 2 dim: 2 }
+        layer { name: "s" type: "Scale" bottom: "x" top: "s" scale_param { filler { value: 1 } } }
+        layer { name: "m" type: "MergeCrop" bottom: "s" bottom: "s" top: "m"
+            mergecrop_param { operation: ADD } }
+        layer { name: "l" type: "Reduction" bottom: "m" top: "l" loss_weight: 1 }"""
+    net = load(tmp_path, text)
+    got = outputs(gradient_model(net), x=np.full((1, 1, 2, 2), 3, np.float32), **net.params)
+    assert got["d:s:0"] == 12  # of 4 pixels of 3; twice that, if b had a gradient

@@ -7,6 +7,7 @@ which), and one warning names them; the others stay errors.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from os import PathLike
@@ -35,6 +36,9 @@ MAX_BYTES = 256 << 20
 
 HEAD = 1024
 """How many bytes tell text from a binary file."""
+
+_OF_A_TEMPLATE = re.compile(r"\$|\{[{%]|<%|%\s*(if|for|else|end)")
+"""How names that a script replaces, and the script's own lines, begin."""
 
 _Message = TypeVar("_Message", NetParameter, SolverParameter)
 
@@ -190,7 +194,7 @@ def _placeholder(text: str, error: text_format.ParseError) -> str:
     """A word on a template, where the problem is a name that a script is to put a value in place of."""
     line, column = error.GetLine(), error.GetColumn()
     at = "" if line is None or column is None else text.split("\n")[line - 1][column - 1 :]
-    return " (a template: put values in place of its names first)" if at.startswith(("$", "{{", "<%")) else ""
+    return " (a template: put values in place of its names first)" if _OF_A_TEMPLATE.match(at) else ""
 
 
 def read_text(path: str | PathLike[str]) -> str:

@@ -40,12 +40,14 @@ class MergeCrop(Layer[_Saved]):
 
     Where sizes differ by an odd number, one more is cut at the end. ``forward`` and ``backward`` say for a
     and b whether they count (else they are 0) and whether they get a gradient; by default both count, and
-    only a gets one. Unequal channels are refused with STACK too: the fork's kernel mixes them up then.
+    only a gets one: what b comes from does not learn through it. Unequal channels are refused with STACK
+    too: the fork's kernel mixes them up then.
     """
 
     type = "MergeCrop"
     origin = "naibaf7"
     bottoms = exactly(2)
+    silent_bottoms = frozenset({0, 1})
 
     adds: bool = False
     forward: tuple[bool, ...] = (True, True)
