@@ -19,7 +19,9 @@ def merge_crop(text: str = "") -> Layer:
 
 @few
 @given(
-    st.sampled_from(["", "operation: ADD", "backward: 1 backward: 1", "forward: 1 forward: 0", "forward: 0"]),
+    st.sampled_from(
+        ["", "operation: ADD", "backward: true backward: 1", "forward: 1 forward: 0", "forward: 0"]
+    ),
     st.lists(st.tuples(st.integers(1, 4), st.integers(0, 3)), min_size=1, max_size=3),
     seeds,
     st.data(),

@@ -60,7 +60,7 @@ class MergeCrop(Layer[_Saved]):
             raise NetError("mergecrop_param: at most two of forward and backward")
         flags = []
         for given, default in ((p.forward, cls.forward), (p.backward, cls.backward)):
-            flags.append((*(bool(flag) for flag in given), *default[len(given) :]))
+            flags.append((*given, *default[len(given) :]))
         return cls(p.operation == p.ADD, *flags)
 
     @property
