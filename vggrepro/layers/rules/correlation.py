@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from vggrepro.emit import GraphBuilder, RuleSet, Shape
-from vggrepro.layers.rules import winograd, winograd_gradients
+from vggrepro.emit import GraphBuilder, RuleSet, Shape, Value
+from vggrepro.layers.rules import winograd, winograd_forward, winograd_gradients
 from vggrepro.layers.rules.batch_pieces import split_images, sum_of
 from vggrepro.layers.rules.phases import PhasedWeight
 from vggrepro.layers.rules.turned import pays, turned_filters
@@ -63,6 +63,16 @@ class Correlation:
         """The gradient of the weight, by the first of the graph's rules that holds here."""
         return next(filter(None, (rule(self, g, x, dy) for rule in RULES[g.rules].weight)))
 
+    def forward_input(self, g: GraphBuilder, dy: str, weight: str) -> str | None:
+        """As a forward pass by minimal filtering, with turned filters, where that saves time."""
+        channels, outputs, sizes = self.y[1], self.x[1], self.x[2:]
+        if not winograd.holds(self.windows, self.group):
+            return None
+        if not winograd_forward.saves_time(channels, outputs, sizes) or not self._larger_tiles_fit():
+            return None
+        filters = self._turned(g, weight)
+        return winograd_forward.forward(g, Value(dy, self.y), [filters], outputs, self._back)
+
     def minimal_input(self, g: GraphBuilder, dy: str, weight: str) -> str | None:
         """By minimal filtering, where that saves time."""
         if not self._minimal(self.x[2:], winograd.LEAST_FOR_INPUT):
@@ -75,9 +85,7 @@ class Correlation:
         w = self.windows
         if not all(s == 1 and p < e for s, p, e in zip(w.stride, w.pad, w.extents, strict=True)):
             return None
-        pad = tuple(e - 1 - p for p, e in zip(w.pad, w.extents, strict=True))
-        back = Windows(w.kernel, w.stride, pad, w.dilation)
-        return g.op("Conv", dy, self._turned(g, weight), group=self.group, **conv_attributes(back))
+        return g.op("Conv", dy, self._turned(g, weight), group=self.group, **conv_attributes(self._back))
 
     def spared_input(self, g: GraphBuilder, dy: str, weight: str) -> str | None:
         """By a ConvTranspose, where cuDNN has a faster algorithm for it."""
@@ -122,6 +130,13 @@ class Correlation:
         return self._weight(g, x, dy, CHUNK["cuda"] // each, self._gathered_product)
 
     @property
+    def _back(self) -> Windows:
+        """The windows of the way back, where the stride is 1."""
+        w = self.windows
+        pad = tuple(e - 1 - p for p, e in zip(w.pad, w.extents, strict=True))
+        return Windows(w.kernel, w.stride, pad, w.dilation)
+
+    @property
     def _window_elements(self) -> int:
         """Elements of all windows over one channel of one image."""
         return prod(self.windows.kernel) * prod(self.y[2:])
@@ -130,6 +145,12 @@ class Correlation:
         return winograd.holds(self.windows, self.group) and winograd.saves_time(
             self.x[1], self.y[1], tiled, least
         )
+
+    def _larger_tiles_fit(self) -> bool:
+        """Whether tiles of 4 x 4 need at least a fifth fewer products than those of 4 x 2: they do unless many
+        stand over the edges of x, and are less exact (docs/performance.md)."""
+        large, small = winograd_forward.products(self.x[2:]), winograd_gradients.FOR_INPUT.products(self.x[2:])
+        return 5 * large <= 4 * small
 
     def _turned(self, g: GraphBuilder, weight: str) -> str:
         """The filters for the way back."""
@@ -182,7 +203,12 @@ RULES: Mapping[RuleSet | None, GradientRules] = {
         (Correlation.turned_input, Correlation.transposed_input), (Correlation.sliced_weight,)
     ),
     "cpu": GradientRules(
-        (Correlation.minimal_input, Correlation.turned_input, Correlation.transposed_input),
+        (
+            Correlation.forward_input,
+            Correlation.minimal_input,
+            Correlation.turned_input,
+            Correlation.transposed_input,
+        ),
         (Correlation.minimal_weight, Correlation.sliced_weight),
     ),
     "cuda": GradientRules(

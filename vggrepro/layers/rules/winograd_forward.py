@@ -68,7 +68,12 @@ def saves_time(channels: int, outputs: int, sizes: Dims) -> bool:
     if channels % BLOCK or outputs % BLOCK or channels * outputs < LEAST * (channels + outputs):
         return False
     fixed = [size for size in sizes if size is not None]
-    return len(fixed) < len(sizes) or 2 * COUNT**2 * _tiles(fixed) <= prod(FILTER) * prod(fixed)
+    return len(fixed) < len(sizes) or 2 * products(fixed) <= prod(FILTER) * prod(fixed)
+
+
+def products(sizes: Sequence[int]) -> int:
+    """Products for one channel of an image, one filter and tops of ``sizes``."""
+    return COUNT**2 * _tiles(sizes)
 
 
 def forward(g: GraphBuilder, x: Value, params: Sequence[str], outputs: int, windows: Windows) -> str:
@@ -89,13 +94,13 @@ def forward(g: GraphBuilder, x: Value, params: Sequence[str], outputs: int, wind
     filters = map_.filters(g)
     if images is None or None in sizes:
         return map_.of_images(g, x.name, filters)
-    each = COUNT**2 * _tiles(list(Value("y", sizes).shape)) * (channels + outputs)
+    each = products(Value("y", sizes).shape) * (channels + outputs)
     pieces = split_images(g, [x.name], images, max(CHUNK // each, 1))
     results = [map_.of_images(g, part, filters) for _, (part,) in pieces]
     return results[0] if len(results) == 1 else g.op("Concat", *results, axis=0)
 
 
-def _tiles(sizes: list[int]) -> int:
+def _tiles(sizes: Sequence[int]) -> int:
     return prod(-(-size // TILE) for size in sizes)
 
 

@@ -50,6 +50,10 @@ class Tiling:
         rows, columns = (-(-size // tile) for size, tile in zip(sizes, self.tile, strict=True))
         return rows, columns
 
+    def products(self, sizes: Shape) -> int:
+        """Products for one channel of an image and one filter."""
+        return self.points * prod(self.counts(sizes))
+
     def transforms(self, outputs: Shape, filter_sizes: Shape) -> tuple[Matrix, Matrix, Matrix]:
         """The matrices for both axes at once: (outputs, points), (points, filter) and (points, window)."""
         rows = toom_cook(self.row_points, outputs[0], filter_sizes[0])
