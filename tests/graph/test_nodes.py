@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vggrepro.emit import GraphBuilder, Value
-from vggrepro.graph.nodes import needed_nodes, rename, tensors_read
+from vggrepro.graph.nodes import ends_last, needed_nodes, rename, tensors_read
 
 
 def described(nodes: list) -> list[tuple[str, list[str], list[str]]]:
@@ -70,3 +70,9 @@ def test_bodies_are_renamed_too() -> None:
     g.op("Relu", "u")
     g.scan(Value("x", (2, 3)), ["Relu"], lambda inner, row: inner.op("Mul", row, "Relu"))
     assert tensors_read(rename(g.nodes, [("Relu", "w")])[1]) == {"x", "w"}
+
+
+def test_nodes_that_nobody_reads_come_last_in_the_opposite_order() -> None:
+    g = chain()
+    g.op("Exp", "Relu")
+    assert [node.op_type for node in ends_last(g.nodes)] == ["Relu", "Exp", "Abs", "Neg"]

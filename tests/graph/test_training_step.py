@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from net_files import image, layer, net_of
 
+from vggrepro.emit import RuleSet
 from vggrepro.errors import NetError
 from vggrepro.graph.training_step import build_training_step
 from vggrepro.net import Net
@@ -45,6 +46,20 @@ def test_what_the_graph_says(tmp_path: Path) -> None:
     assert graph.loss == "loss:total"
     assert graph.gradients == {"ip:0": "d:ip:0"}
     assert graph.output_names == ["loss:total", "loss", "d:ip:0"]
+
+
+def test_the_gradients_that_are_known_first_come_last(tmp_path: Path) -> None:
+    """The order in which ONNX Runtime's CPU computes them early. On CUDA nodes run as they stand."""
+    text = image(2, 2) + image(2, 2, name="t") + layer("a", "InnerProduct", "data", more=PRODUCT)
+    text += layer("b", "InnerProduct", "a", more=PRODUCT) + layer("loss", "EuclideanLoss", "b t")
+    net = net_of(tmp_path, text, phase="TRAIN")
+
+    def ends(rules: RuleSet) -> list[str]:
+        nodes = build_training_step(net, rules).skeleton.graph.node
+        return [name for node in nodes for name in node.output if name in ("d:a:0", "d:b:0")]
+
+    assert ends("cpu") == ["d:a:0", "d:b:0"]
+    assert ends("cuda") == ["d:b:0", "d:a:0"]
 
 
 def test_frozen_parameters_are_inputs_without_gradients(tmp_path: Path) -> None:

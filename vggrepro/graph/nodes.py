@@ -1,4 +1,4 @@
-"""Lists of nodes: tensors renamed, and nodes dropped that no output depends on."""
+"""Lists of nodes: tensors renamed, nodes dropped that no output depends on, ends put last."""
 
 from __future__ import annotations
 
@@ -53,6 +53,19 @@ def needed_nodes(
             used.update(tensors_read(node))
             kept.append(node)
     return kept[::-1], used
+
+
+def ends_last(nodes: Sequence[onnx.NodeProto]) -> list[onnx.NodeProto]:
+    """The nodes, those at the end whose outputs no other node reads, in the opposite order.
+
+    ONNX Runtime takes such nodes from the last one to the first, and computes for each what it needs. So
+    after this what can be computed early is, and what it reads is given back early.
+    """
+    read = set().union(*map(tensors_read, nodes))
+    ends = [read.isdisjoint(node.output) for node in nodes]
+    return [n for n, end in zip(nodes, ends, strict=True) if not end] + [
+        n for n, end in zip(nodes[::-1], ends[::-1], strict=True) if end
+    ]
 
 
 def _bodies(node: onnx.NodeProto) -> list[onnx.GraphProto]:

@@ -10,6 +10,7 @@ from vggrepro.graph.forward_pass import ForwardPass, emit_forward
 from vggrepro.graph.free_sizes import FIXED, symbolic_dims
 from vggrepro.graph.model import Graph
 from vggrepro.graph.need_backward import needed_gradients
+from vggrepro.graph.nodes import ends_last
 from vggrepro.net.net import Net
 
 
@@ -25,6 +26,8 @@ def build_training_step(net: Net, rules: RuleSet | None = "cpu") -> Graph:
     needed = needed_gradients(net, params=True, values=frozenset())
     backward = emit_backward(forward, needed, {})
     loss = total_loss(forward)
+    if not forward.g.on_cuda:  # there the nodes run in the order of the graph
+        forward.g.nodes = ends_last(forward.g.nodes)
     owned = [use for use in net.param_uses if use.owner == use.key]
     outputs = Outputs(
         loss=loss,

@@ -116,7 +116,7 @@ def weight_gradient(g: GraphBuilder, x: str, dy: str, x_shape: Shape, y_shape: S
         filters = _at_points(g, dys, (images, *y_shape[1:]), counts, tiling, filter_, [0, 0])
         sums.append(g.op("MatMul", _points_first(g, filters), _points_first(g, seen, turned=True)))
     flat = g.op("Reshape", g.sum_in_order(sums), g.ints([tiling.points, y_shape[1] * x_shape[1]]))
-    rows = g.op("Transpose", g.op("MatMul", g.const(outputs), flat), perm=[1, 0])  # (K C, 9)
+    rows = g.op("MatMul", g.op("Transpose", flat, perm=[1, 0]), g.const(outputs.T))  # (K C, 9)
     return g.op("Reshape", rows, g.ints([y_shape[1], x_shape[1], *FILTER]))
 
 
