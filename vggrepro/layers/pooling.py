@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import le
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -131,6 +132,12 @@ class Pooling(Layer[PoolingSaved]):
     def _clips(self) -> bool:
         """Whether a window that starts behind the image is dropped: as soon as there is any padding."""
         return any((*self.pad, *(self.behind or ())))
+
+    @property
+    def picks(self) -> bool:
+        """Whether the layer has one top, whose elements all are elements of the bottom."""
+        inside = self.kernel is None or self._clips or all(map(le, self.stride, self.kernel))
+        return self.method == "MAX" and not self.masked and inside and self.behind is None
 
     def _axes(self, kernel: tuple[int, int]) -> Iterator[tuple[int, int, int, int, int]]:
         """Axis, kernel, stride and padding before and behind, of height and width."""

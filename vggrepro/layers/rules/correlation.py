@@ -147,8 +147,8 @@ class Correlation:
         )
 
     def _larger_tiles_fit(self) -> bool:
-        """Whether tiles of 4 x 4 need at least a fifth fewer products than those of 4 x 2: they do unless many
-        stand over the edges of x, and are less exact (docs/performance.md)."""
+        """Whether tiles of 4 x 4 need at least a fifth fewer products than those of 4 x 2: so it is unless
+        many stand over the edges of x. They are less exact (docs/performance.md)."""
         large, small = (
             winograd_forward.products(self.x[2:]),
             winograd_gradients.FOR_INPUT.products(self.x[2:]),
