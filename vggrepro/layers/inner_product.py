@@ -23,6 +23,7 @@ from vggrepro.layers.base import (
     register,
 )
 from vggrepro.layers.convolution import Convolution
+from vggrepro.layers.rules import few_rows
 from vggrepro.layers.rules.axes import canonical_axis
 from vggrepro.layers.rules.product import ProductLayer
 from vggrepro.layers.rules.window import WindowParam
@@ -101,9 +102,24 @@ class InnerProduct(ProductLayer[_Saved]):
         (x,) = bottoms
         axis = self._axis(x.dims)
         matrix = self._matrix(g, x, axis)
-        y = g.op("Gemm", matrix, *(p.name for p in params), transB=int(not self.transpose))
+        y = self._product(g, matrix, [p.name for p in params], x.dims)
         top = y if axis == 1 else self._restore(g, y, x, axis)
         return Emitted((top,), _Saved(matrix, x.dims, params[0].name))
+
+    def _product(self, g: GraphBuilder, matrix: str, params: Sequence[str], bottom: Dims) -> str:
+        """y (M, num_output) from the bottom as a matrix."""
+        weight, *bias = params
+        if self.transpose or not few_rows.pays(g, *self._sizes(bottom)):
+            return g.op("Gemm", matrix, *params, transB=int(not self.transpose))
+        y = few_rows.times_transposed(g, matrix, weight)
+        return g.op("Add", y, *bias) if bias else y
+
+    def _sizes(self, bottom: Dims) -> tuple[int | None, int]:
+        """M, None where it is free, and the weight's elements."""
+        leading = bottom[: self._axis(bottom)]
+        fixed = [size for size in leading if size is not None]
+        rows = prod(fixed) if len(fixed) == len(leading) else None
+        return rows, self.num_output * self._inputs(bottom)
 
     def _matrix(self, g: GraphBuilder, x: Value, axis: int) -> str:
         inputs = self._inputs(x.dims)

@@ -1,0 +1,39 @@
+"""Products of a few rows with a large matrix."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from graph_run import run_nodes
+
+from vggrepro.emit import GraphBuilder, RuleSet
+from vggrepro.layers.rules import few_rows
+
+RNG = np.random.default_rng(0)
+
+
+def floats(*shape: int) -> np.ndarray:
+    return RNG.standard_normal(shape, np.float32)
+
+
+def test_times_the_transpose() -> None:
+    g = GraphBuilder("cpu")
+    x, matrix = floats(3, 70), floats(20, 70)
+    (y,) = run_nodes(g, {"x": x, "m": matrix}, [few_rows.times_transposed(g, "x", "m")])
+    np.testing.assert_allclose(y, x @ matrix.T, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("rules", "rows", "elements", "expected"),
+    [
+        ("cpu", 8, 2**22, True),
+        ("cpu", 8, 2**22 - 1, False),
+        ("cpu", 17, 2**22, False),
+        ("cpu", 1, 2**22, False),
+        ("cpu", None, 2**22, False),
+        ("cuda", 8, 2**22, False),
+        (None, 8, 2**22, False),
+    ],
+)
+def test_when_it_pays(rules: RuleSet | None, rows: int | None, elements: int, expected: bool) -> None:
+    assert few_rows.pays(GraphBuilder(rules), rows, elements) is expected
