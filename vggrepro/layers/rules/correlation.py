@@ -168,8 +168,15 @@ class Correlation:
     def _sliced_product(self, g: GraphBuilder, images: int, x: str, dy: str) -> str:
         positions, groups = prod(self.y[2:]), self.group
         columns = unfold(g, x, (images, *self.x[1:]), self.windows)
-        left = self._matrix(g, dy, images, self.y[1] // groups, positions)
-        right = self._matrix(g, columns, images, self.x[1] // groups * prod(self.windows.kernel), positions)
+        rows = [self.y[1] // groups, self.x[1] // groups * prod(self.windows.kernel)]
+        if prod(rows) <= sum(rows) * positions:  # a product for each image is smaller than what it is made of
+            shapes = [g.ints([images, groups, count, positions]) for count in rows]
+            left, right = (g.op("Reshape", *pair) for pair in zip((dy, columns), shapes, strict=True))
+            each = g.op("MatMul", left, g.op("Transpose", right, perm=[0, 1, 3, 2]))
+            return g.op("ReduceSum", each, g.ints([0]), keepdims=0)
+        left, right = (
+            self._matrix(g, t, images, count, positions) for t, count in zip((dy, columns), rows, strict=True)
+        )
         return g.op("MatMul", left, g.op("Transpose", right, perm=[0, 2, 1]))
 
     def _gathered_product(self, g: GraphBuilder, images: int, x: str, dy: str) -> str:
