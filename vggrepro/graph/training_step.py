@@ -12,7 +12,7 @@ from vggrepro.graph.model import Graph
 from vggrepro.graph.need_backward import needed_gradients
 from vggrepro.graph.nodes import ends_last
 from vggrepro.net.net import Net
-from vggrepro.net.transforms.relu_behind_pooling import with_relu_behind_pooling
+from vggrepro.net.transforms.cpu_training import for_cpu_training
 
 
 def build_training_step(net: Net, rules: RuleSet | None = "cpu") -> Graph:
@@ -24,7 +24,7 @@ def build_training_step(net: Net, rules: RuleSet | None = "cpu") -> Graph:
     where Caffe has no backward pass.
     """
     if rules == "cpu":
-        net = with_relu_behind_pooling(net)
+        net = for_cpu_training(net)
     forward = emit_forward(net, symbolic_dims(net, FIXED), rules)
     needed = needed_gradients(net, params=True, values=frozenset())
     backward = emit_backward(forward, needed, {})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from operator import le
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +22,14 @@ from vggrepro.layers.base import (
     Shapes,
     register,
 )
-from vggrepro.layers.rules.pooling_nodes import LOWEST, SPATIAL, AxisWindows, average_pool, max_pool
+from vggrepro.layers.rules.pooling_nodes import (
+    LOWEST,
+    SPATIAL,
+    AxisWindows,
+    average_pool,
+    max_pool,
+    max_pool_by_planes,
+)
 from vggrepro.layers.rules.window import Span, edge_pads, pool_end_pad, pool_size, pool_spans, refuse_temporal
 from vggrepro.layers.rules.window_positions import WindowPositions, total
 
@@ -133,12 +139,6 @@ class Pooling(Layer[PoolingSaved]):
         """Whether a window that starts behind the image is dropped: as soon as there is any padding."""
         return any((*self.pad, *(self.behind or ())))
 
-    @property
-    def picks(self) -> bool:
-        """Whether the layer has one top, whose elements all are elements of the bottom."""
-        inside = self.kernel is None or self._clips or all(map(le, self.stride, self.kernel))
-        return self.method == "MAX" and not self.masked and inside and self.behind is None
-
     def _axes(self, kernel: tuple[int, int]) -> Iterator[tuple[int, int, int, int, int]]:
         """Axis, kernel, stride and padding before and behind, of height and width."""
         return zip(SPATIAL, kernel, self.stride, self.pad, self.behind or self.pad, strict=True)
@@ -165,11 +165,15 @@ class Pooling(Layer[PoolingSaved]):
         if self.kernel is None:
             y = g.op("GlobalMaxPool" if self.method == "MAX" else "GlobalAveragePool", x.name)
         elif self.method == "MAX":
-            y = max_pool(g, x.name, self.windows(x.dims))
+            y = self.maxima(g, x)
         else:
             y = average_pool(g, x.name, self.windows(x.dims))
         tops = (y, self._mask(g, x, y)) if self.masked else (y,)
         return Emitted(tops, saved=PoolingSaved(x, y))
+
+    def maxima(self, g: GraphBuilder, x: Value) -> str:
+        """The maxima of all windows."""
+        return max_pool(g, x.name, self.windows(x.dims))
 
     def grad(
         self, g: GraphBuilder, saved: PoolingSaved, d_tops: Sequence[str | None], needed: Needed
@@ -205,12 +209,9 @@ class Pooling(Layer[PoolingSaved]):
         """The maxima of each row's windows, (N, C, H, W').
 
         The first maximum of a window in scan order is the first one in the first row that has one.
-        One channel a picture keeps ONNX Runtime's CPU from copying it to a blocked layout and back.
         """
-        columns = self._positions(x)[1]
-        planes = g.op("Reshape", x.name, g.ints([-1, 1, *columns.shape[2:]]))
-        best = max_pool(g, planes, (AxisWindows(1, 1, 0, 0), self.windows(x.dims)[1]))
-        return columns.from_windows(g, best)
+        windows = (AxisWindows(1, 1, 0, 0), self.windows(x.dims)[1])
+        return max_pool_by_planes(g, x, windows, self._positions(x)[1].pooled)
 
     def _mask(self, g: GraphBuilder, x: Value, y: str) -> str:
         """The index of each maximum, from the same search as the gradient's: MaxPool's own indices

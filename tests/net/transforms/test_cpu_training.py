@@ -1,4 +1,4 @@
-"""ReLUs that change places with the max pooling behind them."""
+"""Nets as a CPU trains them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from net_files import image, layer, net_of, noise
 from vggrepro.graph.reference import reference_forward
 from vggrepro.graph.training_step import build_training_step
 from vggrepro.net import Net
-from vggrepro.net.transforms.relu_behind_pooling import with_relu_behind_pooling
+from vggrepro.net.transforms.cpu_training import for_cpu_training, with_relu_behind_pooling
 from vggrepro.runtime.session import Session
 
 POOL = "pooling_param { kernel_size: 3 stride: 2 pad: 1 }"
@@ -40,7 +40,10 @@ def test_forward_and_gradients_stay_the_same(tmp_path: Path, top: str) -> None:
     references = [reference_forward(n, feeds) for n in (plain, moved)]
     for name in ("pool", "loss"):
         np.testing.assert_array_equal(references[1][name], references[0][name])
-    graphs = [build_training_step(n, rules) for n, rules in ((plain, None), (moved, None), (plain, "cpu"))]
+    graphs = [
+        build_training_step(n, rules)
+        for n, rules in ((plain, None), (moved, None), (for_cpu_training(plain), None), (plain, "cpu"))
+    ]
     expected, *others = (Session(graph, threads=1).run({**feeds, **plain.params}) for graph in graphs)
     assert np.abs(expected["d:scaled:0"]).min() > 0
     for got in others:
