@@ -24,8 +24,7 @@ import torch
 from onnx import helper
 
 from vggrepro import emit
-from vggrepro.emit import GraphBuilder
-from vggrepro.layers.rules import winograd
+from vggrepro.emit import GraphBuilder, RuleSet
 from vggrepro.layers.rules.correlation import Correlation
 from vggrepro.layers.rules.window import Windows
 
@@ -40,13 +39,12 @@ SHAPES = {
 }
 """Input channels, output channels, height and width."""
 
-NEVER = sys.maxsize
 Run = Callable[[], np.ndarray]
 
 
-def rule(map_: Correlation, gradient: str, feeds: Mapping[str, np.ndarray]) -> Run:
+def rule(map_: Correlation, gradient: str, feeds: Mapping[str, np.ndarray], rules: RuleSet | None) -> Run:
     """A session of the gradient's rule alone."""
-    g = GraphBuilder("cpu")
+    g = GraphBuilder(rules)
     for name in feeds:
         g.reserve(name)
     emitted = map_.input_gradient if gradient == "dx" else map_.weight_gradient
@@ -82,18 +80,13 @@ def sides(shape: tuple[int, int, int], images: int) -> Iterator[tuple[str, dict[
     weight = rng.standard_normal((outputs, inputs, 3, 3), np.float32)
     map_ = Correlation(x.shape, dy.shape, Windows((3, 3), (1, 1), (1, 1), (1, 1)), 1)
     for gradient, feeds in (("dx", {"dy": dy, "w": weight}), ("dw", {"x": x, "dy": dy})):
-        least = winograd.LEAST_FOR_INPUT, winograd.LEAST_FOR_WEIGHT
-        winograd.LEAST_FOR_INPUT = winograd.LEAST_FOR_WEIGHT = NEVER
-        direct = rule(map_, gradient, feeds)
-        winograd.LEAST_FOR_INPUT, winograd.LEAST_FOR_WEIGHT = least
-        chosen = rule(map_, gradient, feeds)
         doubles = (array.astype(np.float64) for array in (x, dy, weight))
         yield (
             gradient,
             {
                 "torch": torch_rule(gradient, x, dy, weight),
-                "direct": direct,
-                "chosen": chosen,
+                "direct": rule(map_, gradient, feeds, None),
+                "chosen": rule(map_, gradient, feeds, "cpu"),
                 "exact": torch_rule(gradient, *doubles),
             },
         )

@@ -19,6 +19,7 @@ from vggrepro.layers.rules.phases import PhasedWeight
 from vggrepro.layers.rules.turned import pays, turned_filters
 from vggrepro.layers.rules.unfold import gather_unfolded, unfold
 from vggrepro.layers.rules.window import Windows
+from vggrepro.layers.rules.winograd_gradients import Tiling
 
 CHUNK: Mapping[RuleSet, int] = {"cpu": 2**25, "cuda": 2**26}
 """Elements of unfolded input (128 and 256 MiB) that the weight's gradient holds at a time."""
@@ -75,7 +76,7 @@ class Correlation:
 
     def minimal_input(self, g: GraphBuilder, dy: str, weight: str) -> str | None:
         """By minimal filtering, where that saves time."""
-        if not self._minimal(self.x[2:], winograd.LEAST_FOR_INPUT):
+        if not self._minimal(self.x[2:], winograd_gradients.FOR_INPUT, winograd.LEAST_FOR_INPUT):
             return None
         return winograd_gradients.input_gradient(g, dy, weight, self.x, self.y, self.windows.pad)
 
@@ -110,7 +111,7 @@ class Correlation:
     def minimal_weight(self, g: GraphBuilder, x: str, dy: str) -> str | None:
         """By minimal filtering, where that saves time."""
         least = winograd.LEAST_FOR_WEIGHT_ON_CUDA if g.on_cuda else winograd.LEAST_FOR_WEIGHT
-        if not self._minimal(self.y[2:], least):
+        if not self._minimal(self.y[2:], winograd_gradients.for_weight(on_cuda=g.on_cuda), least):
             return None
         return winograd_gradients.weight_gradient(g, x, dy, self.x, self.y, self.windows.pad)
 
@@ -141,9 +142,9 @@ class Correlation:
         """Elements of all windows over one channel of one image."""
         return prod(self.windows.kernel) * prod(self.y[2:])
 
-    def _minimal(self, tiled: Shape, least: int) -> bool:
+    def _minimal(self, tiled: Shape, tiling: Tiling, least: int) -> bool:
         return winograd.holds(self.windows, self.group) and winograd.saves_time(
-            self.x[1], self.y[1], tiled, least
+            self.x[1], self.y[1], tiling.products(tiled), prod(tiled), least
         )
 
     def _larger_tiles_fit(self) -> bool:

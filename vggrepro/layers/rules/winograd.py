@@ -22,7 +22,6 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.emit import Shape
 from vggrepro.layers.rules.window import Windows
 
 LEAST_FOR_INPUT = 48
@@ -42,8 +41,6 @@ COLUMN_POINTS = (Fraction(0), Fraction(1), Fraction(-1))
 both. The points decide the rounding error. Over 256 channels it was at most 1.0e-6 of the largest
 gradient, 2.7e-7 by plain summation. 1/2 and -2 halve what 2 and -2 leave; 6 points in both directions
 would spare more products, 4 for 1, but leave 4e-6."""
-
-POINTS = (len(ROW_POINTS) + 1) * (len(COLUMN_POINTS) + 1)
 
 Matrix = npt.NDArray[np.float32]
 
@@ -85,13 +82,13 @@ def holds(windows: Windows, group: int) -> bool:
     )
 
 
-def saves_time(channels: int, outputs: int, tiled: Shape, least: int) -> bool:
-    """Whether it is faster than direct summation from ``channels`` to ``outputs`` channels.
+def saves_time(channels: int, outputs: int, products: int, places: int, least: int) -> bool:
+    """Whether it is faster than direct summation from ``channels`` to ``outputs`` channels, with so many
+    ``products`` for one channel of an image of so many ``places`` and one filter.
 
     The transforms cost time in proportion to C + K, the products that they spare to C * K; and tiles
-    that stand over the edges of the tiled sizes must not eat up what is won.
+    that stand over the edges must not eat up what is won.
     """
     if channels * outputs < least * (channels + outputs):
         return False
-    tiles = prod(-(-size // tile) for size, tile in zip(tiled, TILE, strict=True))
-    return 2 * POINTS * tiles <= prod(FILTER) * prod(tiled)
+    return 2 * products <= prod(FILTER) * places

@@ -105,7 +105,7 @@ def input_gradient(g: GraphBuilder, dy: str, weight: str, x: Shape, y: Shape, pa
 def weight_gradient(g: GraphBuilder, x: str, dy: str, x_shape: Shape, y_shape: Shape, pad: Shape) -> str:
     """The gradient of the weight (K, C, 3, 3): each tile of dy is a filter over the tile of x that
     it has seen, and the results are summed over the tiles before the outputs are formed."""
-    tiling = FOR_WEIGHT_ON_CUDA if g.on_cuda else FOR_WEIGHT
+    tiling = for_weight(on_cuda=g.on_cuda)
     outputs, filter_, image = tiling.transforms(FILTER, tiling.tile)
     counts = tiling.counts(y_shape[2:])
     channels = x_shape[1] + y_shape[1]
@@ -139,6 +139,11 @@ def _turned(g: GraphBuilder, weight: str, outputs: int, inputs: int, filter_: Ma
     values = g.op("MatMul", g.const(filter_[:, ::-1]), taps)
     values = g.op("Reshape", values, g.ints([len(filter_), outputs, inputs]))
     return g.op("Transpose", values, perm=[0, 2, 1])
+
+
+def for_weight(*, on_cuda: bool) -> Tiling:
+    """The tiles of the weight's gradient."""
+    return FOR_WEIGHT_ON_CUDA if on_cuda else FOR_WEIGHT
 
 
 @dataclass(frozen=True)
