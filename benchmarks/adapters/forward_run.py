@@ -34,7 +34,7 @@ def vggrepro(folder: Path, image: Array, threads: int) -> Callable[[], Array]:
     if image.shape[2:] != (224, 224):
         net = fully_convolutional(net)
     graph = build_forward(net.reshape({"data": image.shape}), rules="cpu")
-    session = Session(graph, threads=threads, by_image=len(image) > 1)
+    session = Session(graph, threads=threads, batch=len(image))
     return lambda: session.run({"data": image})["fc8"]
 
 

@@ -53,11 +53,15 @@ def test_one_session_for_every_batch(session: Session) -> None:
         np.testing.assert_allclose(part["prob"], whole["prob"][:size], rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("images", [1, 2, 3, 7])
-def test_images_side_by_side(graph: Graph, images: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each thread takes images of its own, and the results are those of one run."""
+@pytest.mark.parametrize(
+    ("images", "batch", "parts"), [(1, 6, 1), (2, 6, 1), (3, 6, 1), (4, 6, 2), (7, 6, 3), (7, 5, 1)]
+)
+def test_images_side_by_side(
+    graph: Graph, images: int, batch: int, parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each thread takes two or more images, if batches have so many, and results are those of one run."""
     data = np.random.default_rng(images).standard_normal((images, 3, 64, 64), np.float32)
-    side_by_side, runs = Session(graph, threads=3, by_image=True), []
+    side_by_side, runs = Session(graph, threads=3, batch=batch), []
     computed = side_by_side._computed
     monkeypatch.setattr(
         side_by_side, "_computed", lambda feeds, names: runs.append(feeds) or computed(feeds, names)
@@ -65,14 +69,14 @@ def test_images_side_by_side(graph: Graph, images: int, monkeypatch: pytest.Monk
     expected, found = Session(graph, threads=1).run({"data": data}), side_by_side.run({"data": data})
     assert found.keys() == expected.keys()
     for name in expected:
-        np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, atol=1e-7)
-    assert len(runs) == min(images, 3)
+        np.testing.assert_array_equal(found[name], expected[name])
+    assert len(runs) == parts
 
 
 def test_a_fixed_number_of_images_is_not_split(case: ReferenceCase, session: Session) -> None:
     data = np.random.default_rng(0).standard_normal((2, 3, 64, 64), np.float32)
     graph = build_forward(case.load().reshape({"data": data.shape}), outputs=["prob"], fixed=True)
-    found = Session(graph, threads=2, by_image=True).run({"data": data})["prob"]
+    found = Session(graph, threads=2, batch=8).run({"data": data})["prob"]
     np.testing.assert_allclose(found, session.run({"data": data})["prob"], rtol=1e-5, atol=1e-7)
 
 

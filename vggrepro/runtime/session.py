@@ -31,11 +31,11 @@ class Session:
 
     ``device`` is a Device, or its name ``cpu``, ``cuda`` or ``cuda:N``; ``threads`` bounds the CPU threads
     (0: all cores); ``repeatable`` is for a graph that must give the same bits in every run, or sees many
-    input sizes; ``training`` for one that must also do with little memory. ``by_image`` is for a graph whose
-    inputs and outputs have images along axis 0, each of which depends on no other, and for runs that mostly
-    take several: on a CPU each thread then computes images of its own from the first layer to the last, so
-    that cores need not pass tensors to each other. A run on one image has one thread only. Where the number
-    of images is fixed, nothing changes.
+    input sizes; ``training`` for one that must also do with little memory. ``batch`` is for a graph whose
+    inputs and outputs have images along axis 0, in any number, each of which depends on no other: how many
+    most runs take. On a CPU with at most half as many threads, each thread then computes two or more images
+    from the first layer to the last, so that cores need not pass tensors to each other; a run on few images
+    leaves threads idle.
     Raises DeviceError if the device does not work (there is no fallback), UnsupportedError for a graph
     with custom nodes.
     """
@@ -49,12 +49,13 @@ class Session:
         tf32: bool = False,
         repeatable: bool = False,
         training: bool = False,
-        by_image: bool = False,
+        batch: int = 0,
     ) -> None:
         self.device = as_device(device)
         require(self.device)
-        by_image = by_image and self.device.kind == "cpu" and _takes_any_number(graph)
-        self._side_by_side = (threads or default_threads()) if by_image else 1
+        count = threads or default_threads()
+        by_image = 2 * count <= batch and self.device.kind == "cpu" and _takes_any_number(graph)
+        self._side_by_side = count if by_image else 1
         options = session_options(1 if by_image else threads, training=training, kind=self.device.kind)
         self._weights: list[Any] = []
         for name, array in graph.weights.items():
@@ -108,9 +109,10 @@ class Session:
         return {name: np.concatenate([found[name] for found in done]) for name in names}
 
     def _parts(self, feeds: Arrays) -> list[Arrays]:
-        """The images that each thread computes."""
-        count = min(self._side_by_side, *map(len, feeds.values())) if self._side_by_side > 1 and feeds else 1
-        if count < 2:
+        """The images that each thread computes: not one alone, whose products ONNX Runtime sums up in
+        another order."""
+        count = min([self._side_by_side, *(len(array) // 2 for array in feeds.values())])
+        if self._side_by_side == 1 or count < 2:
             return [feeds]
         split = {name: np.array_split(array, count) for name, array in feeds.items()}
         return [{name: pieces[part] for name, pieces in split.items()} for part in range(count)]

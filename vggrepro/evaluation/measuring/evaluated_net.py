@@ -207,7 +207,7 @@ class Scorer:
     """A net on a device. With ``convolutional`` its fully connected layers are convolutions, so that it takes
     pictures of any size and gives maps (N, C, h, w). ``threads`` are the CPU's, 0: all cores; ``precision``
     is that of products and sums. ``blobs`` are those that it gives, by default the one that the net is
-    evaluated for."""
+    evaluated for. ``batch`` is the number of pictures that most batches have, 0 if that is not known."""
 
     def __init__(
         self,
@@ -218,6 +218,7 @@ class Scorer:
         threads: int = 0,
         precision: Precision = "fp32",
         blobs: Sequence[str] = (),
+        batch: int = 0,
     ) -> None:
         self._network = network
         self._blobs = list(blobs) or [network.blob]
@@ -232,9 +233,8 @@ class Scorer:
         if precision == "fp16":
             graph = in_half_precision(graph)
         tf32 = precision in ("tf32", "fp16")  # in fp16 for what stays float32
-        # Crops come in batches; of whole images there is often one of a size.
-        by_image = not convolutional
-        self._session = Session(graph, place, threads=threads, tf32=tf32, repeatable=True, by_image=by_image)
+        crops = 0 if convolutional else batch  # of whole images there is often one of a size
+        self._session = Session(graph, place, threads=threads, tf32=tf32, repeatable=True, batch=crops)
         self._place, self._threads = place, threads
 
     def __call__(self, batch: Singles | Pixels) -> Singles:
@@ -289,9 +289,10 @@ def posterior_score(
     device: str,
     threads: int,
     precision: Precision = "fp32",
+    batch: int = 0,
 ) -> PosteriorScore:
     """The function that gives the log posteriors (n, K) of views (n, C, h, w) of one of the ``streams``, with
-    the network on ``device``."""
+    the network on ``device``; the other arguments are those of :class:`Scorer`."""
     dense = any(stream.view_kind == "dense" for stream in streams)
-    scorer = Scorer(network, device, convolutional=dense, threads=threads, precision=precision)
+    scorer = Scorer(network, device, convolutional=dense, threads=threads, precision=precision, batch=batch)
     return PosteriorScore(scorer)

@@ -54,6 +54,7 @@ class FeatureRows:
             threads=execution.threads,
             precision=execution.precision,
             blobs=self.blobs,
+            batch=execution.batch,
         )
 
         def score(_stream: Stream, views: Singles) -> Singles:

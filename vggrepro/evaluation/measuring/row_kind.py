@@ -66,7 +66,9 @@ class PosteriorRows:
         return network.facts()
 
     def score(self, network: EvaluatedNet, streams: Sequence[Stream], execution: Execution) -> Score:
-        return posterior_score(network, streams, execution.device, execution.threads, execution.precision)
+        return posterior_score(
+            network, streams, execution.device, execution.threads, execution.precision, execution.batch
+        )
 
     def kept(self, answer: Answer, *, views: bool) -> Singles:
         """Raises ProtocolError for what is no logarithm of posteriors."""
