@@ -111,8 +111,10 @@ class Session:
     def _parts(self, feeds: Arrays) -> list[Arrays]:
         """The images that each thread computes: not one alone, whose products ONNX Runtime sums up in
         another order."""
+        if self._side_by_side == 1:
+            return [feeds]
         count = min([self._side_by_side, *(len(array) // 2 for array in feeds.values())])
-        if self._side_by_side == 1 or count < 2:
+        if count < 2:
             return [feeds]
         split = {name: np.array_split(array, count) for name, array in feeds.items()}
         return [{name: pieces[part] for name, pieces in split.items()} for part in range(count)]
