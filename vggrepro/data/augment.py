@@ -19,7 +19,7 @@ import numpy.typing as npt
 from vggrepro.data.choices import Kernel
 from vggrepro.data.decode import Pixels
 from vggrepro.data.opencv import opencv
-from vggrepro.data.preprocess import cut, rescale, rescaled_size
+from vggrepro.data.preprocess import Offset, rescaled_crop
 from vggrepro.errors import DataError
 
 Vector = npt.NDArray[np.float32]
@@ -134,10 +134,11 @@ class Augmentation:
     def cropped(self, pixels: Pixels, drawn: AugmentationDraw, out: Pixels | None = None) -> Pixels:
         """The crop, uint8 (crop, crop, 3), of a decoded image, uint8 (H, W, 3) in B, G, R; it is written to
         ``out`` if given."""
-        height, width = rescaled_size(pixels.shape[0], pixels.shape[1], drawn.smallest, self.kernel)
-        top, left = self._offset(height, drawn.top), self._offset(width, drawn.left)
-        scaled = rescale(pixels, drawn.smallest, self.kernel, needed=(top + self.crop, left + self.crop))
-        window = cut(scaled, (top, left), self.crop)
+
+        def offset(height: int, width: int) -> Offset:
+            return self._offset(height, drawn.top), self._offset(width, drawn.left)
+
+        window = rescaled_crop(pixels, drawn.smallest, self.crop, offset, self.kernel)
         crop = np.empty(window.shape, np.uint8) if out is None else out
         # OpenCV writes a flipped picture byte by byte: three times as fast to memory that a cache holds.
         np.copyto(crop, opencv().flip(window, 1) if drawn.flipped else window)

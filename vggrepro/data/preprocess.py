@@ -8,7 +8,7 @@ margin lie.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -138,6 +138,16 @@ def cut(pixels: Pixels, offset: Offset, crop: int) -> Pixels:
     if top < 0 or left < 0 or top + crop > height or left + crop > width:
         raise DataError(f"a crop of {crop} at {offset} leaves the image of {height} x {width}")
     return pixels[top : top + crop, left : left + crop]
+
+
+def rescaled_crop(
+    pixels: Pixels, smallest: int, crop: int, offset: Callable[[int, int], Offset], kernel: Kernel = "linear"
+) -> Pixels:
+    """The crop (crop, crop, C) of an image (H, W, C) rescaled to a smaller side of ``smallest``, at the
+    ``offset`` for its height and width then. Only what the crop needs is rescaled. Raises as :func:`rescale`
+    and :func:`cut`."""
+    top, left = offset(*rescaled_size(pixels.shape[0], pixels.shape[1], smallest, kernel))
+    return cut(rescale(pixels, smallest, kernel, needed=(top + crop, left + crop)), (top, left), crop)
 
 
 def mirror(pixels: Pixels) -> Pixels:

@@ -27,16 +27,14 @@ from vggrepro.layers.base import (
 
 @dataclass(frozen=True)
 class FileWriter(Layer[None]):
-    """Consumes its bottoms, without tops or gradients. Its own fields say where files go; they are not looked
-    at.
+    """Consumes its bottoms, without tops or gradients.
 
-    DEVIATION: the forks write files; a graph writes none, so here the blobs are consumed and nothing is
-    written.
+    DEVIATION: in Caffe and its forks such a layer writes files; a graph writes none, so here the blobs are
+    consumed and nothing is written.
     """
 
     bottoms = at_least(1)
     tops = exactly(0)
-    own_fields = True
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> FileWriter:
@@ -62,17 +60,19 @@ class FileWriter(Layer[None]):
 @register
 @dataclass(frozen=True)
 class MatWrite(FileWriter):
-    """Each item of each bottom, in a file of its own."""
+    """Each item of each bottom, in a file of its own. Its fields say where; they are not looked at."""
 
     type = "MatWrite"
     origin = "DeepLab"
+    own_fields = True
 
 
 @register
 @dataclass(frozen=True)
 class FLOWriter(FileWriter):
-    """Flows (N, 2, H, W), each in a file of its own."""
+    """Flows (N, 2, H, W), each in a file of its own. Its fields are not looked at."""
 
     type = "FLOWriter"
     origin = "FlowNet"
+    own_fields = True
     bottoms = exactly(1)

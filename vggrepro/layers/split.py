@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 from vggrepro.emit import GraphBuilder, Shape, Value
@@ -60,7 +59,7 @@ class Split(Layer[None]):
         arrived = [d for d in d_tops if d is not None]
         if not arrived:
             return Gradients((None,))
-        return Gradients((reduce(lambda total, d: g.op("Add", total, d), arrived),))
+        return Gradients((g.sum_in_order(arrived),))
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]

@@ -12,7 +12,7 @@ import numpy as np
 
 from vggrepro.data.choices import Kernel
 from vggrepro.data.decode import Pixels
-from vggrepro.data.preprocess import centre_offset, cut, rescale, rescaled_size
+from vggrepro.data.preprocess import centre_offset, rescaled_crop
 from vggrepro.data.reading import Reader
 from vggrepro.data.sources import Source
 from vggrepro.errors import DataError
@@ -76,10 +76,8 @@ class ImageValidationSet:
 
     def _crop(self, pixels: Pixels) -> Pixels:
         side = self.inputs.side
-        size = rescaled_size(pixels.shape[0], pixels.shape[1], self.smallest, self.kernel)
-        top, left = centre_offset(*size, side)
-        scaled = rescale(pixels, self.smallest, self.kernel, needed=(top + side, left + side))
-        return cut(scaled, (top, left), side)
+        centre = partial(centre_offset, crop=side)
+        return rescaled_crop(pixels, self.smallest, side, centre, self.kernel)
 
     def _label(self, index: int) -> int:
         label = self.reader.source.label(index)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import reduce
 from typing import NamedTuple
 
 from vggrepro.emit import GraphBuilder, Shape, Value
@@ -49,7 +48,7 @@ def emit_points(g: GraphBuilder, image: Value, x: str, y: str) -> tuple[str, Ima
             index = g.op("Add", place, first)
             weight = g.op("Mul", vertical, horizontal)
             corners.append(Corner(index, g.op("Gather", rows, index, axis=0), weight))
-    seen = _sum(g, [g.op("Mul", corner.values, corner.weight) for corner in corners])
+    seen = g.sum_in_order([g.op("Mul", corner.values, corner.weight) for corner in corners])
     return seen, ImagePoints(image.shape, tuple(corners), g.op("Sub", below, y), g.op("Sub", right, x))
 
 
@@ -76,7 +75,8 @@ def emit_point_gradient(g: GraphBuilder, points: ImagePoints, dy: str) -> str:
     gradients = []
     for distance, near, far in slopes:
         rest = g.op("Sub", g.const(1), distance)
-        slope = _sum(g, [g.op("Mul", distance, g.op("Sub", *near)), g.op("Mul", rest, g.op("Sub", *far))])
+        shares = g.op("Mul", distance, g.op("Sub", *near)), g.op("Mul", rest, g.op("Sub", *far))
+        slope = g.op("Add", *shares)
         gradients.append(g.op("ReduceSum", g.op("Mul", dy, slope), g.ints([3]), keepdims=1))
     return g.op("Transpose", g.op("Concat", *gradients, axis=3), perm=[0, 3, 1, 2])
 
@@ -91,7 +91,3 @@ def _neighbours(g: GraphBuilder, at: str, size: int) -> tuple[str, str]:
 def _whole(g: GraphBuilder, places: str) -> str:
     """Places (N, H', W', 1) as int64 (N, H', W')."""
     return g.op("Cast", g.op("Squeeze", places, g.ints([3])), to=INT64)
-
-
-def _sum(g: GraphBuilder, terms: list[str]) -> str:
-    return reduce(lambda total, term: g.op("Add", total, term), terms)

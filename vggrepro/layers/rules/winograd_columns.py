@@ -18,7 +18,7 @@ from vggrepro.emit import Dims, GraphBuilder, Value
 from vggrepro.errors import FixedShapeError
 from vggrepro.layers.rules.window import Windows
 from vggrepro.layers.rules.winograd import toom_cook
-from vggrepro.layers.rules.winograd_forward import BLOCK, Matrix
+from vggrepro.layers.rules.winograd_forward import Matrix, blocks_pay
 
 LEAST = 32
 """C * K / (C + K) from which on this is faster than direct summation."""
@@ -57,7 +57,7 @@ def holds(windows: Windows, group: int) -> bool:
 def saves_time(channels: int, outputs: int, images: int | None, sizes: Dims) -> bool:
     """Whether it is faster than direct summation from ``channels`` to ``outputs`` channels and to tops of
     ``sizes`` (None: free, and taken to be large)."""
-    if channels % BLOCK or outputs % BLOCK or channels * outputs < LEAST * (channels + outputs):
+    if not blocks_pay(channels, outputs, LEAST):
         return False
     fixed = [size for size in sizes if size is not None]
     return len(fixed) < len(sizes) or (images or 1) * prod(fixed) >= POSITIONS

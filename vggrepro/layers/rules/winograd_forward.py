@@ -65,10 +65,15 @@ def saves_time(channels: int, outputs: int, sizes: Dims) -> bool:
     The transforms cost time in proportion to C + K, the products that they spare to C * K; and tiles
     that stand over the edges must not eat up what is won.
     """
-    if channels % BLOCK or outputs % BLOCK or channels * outputs < LEAST * (channels + outputs):
+    if not blocks_pay(channels, outputs, LEAST):
         return False
     fixed = [size for size in sizes if size is not None]
     return len(fixed) < len(sizes) or 2 * products(fixed) <= prod(FILTER) * prod(fixed)
+
+
+def blocks_pay(channels: int, outputs: int, least: int) -> bool:
+    """Whether C * K / (C + K) is at least ``least``, and ONNX Runtime keeps blocks of both together."""
+    return not (channels % BLOCK or outputs % BLOCK) and channels * outputs >= least * (channels + outputs)
 
 
 def products(sizes: Sequence[int]) -> int:

@@ -168,9 +168,8 @@ def _at_points(
         for count, tile, seen, p, size in zip(counts, tiling.tile, window, pad, shape[2:], strict=True)
     ]
     group = channels
-    if (
-        g.on_cuda
-    ):  # each channel as an image: cuDNN has no fast kernel for many filters in each of many channels
+    # Each channel as an image: cuDNN has no fast kernel for many filters in each of many channels.
+    if g.on_cuda:
         t, group = g.op("Reshape", t, g.ints([images * channels, 1, *shape[2:]])), 1
     kernels = g.const(np.tile(matrix.reshape(tiling.points, 1, *window), (group, 1, 1, 1)))
     pads = [*pad, *ends]
