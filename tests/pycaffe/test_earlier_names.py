@@ -34,6 +34,7 @@ def test_a_phase_for_nets_to_come(tmp_path: Path) -> None:
     assert caffe.Net(definition, weights).rules.phase == "TRAIN"
     caffe.set_phase_test()
     assert caffe.Net(definition, weights).rules.phase == "TEST"
+    assert caffe.Net(definition).rules.phase == "TEST"
     assert caffe.Net(definition, weights, caffe.TRAIN).rules.phase == "TRAIN"
     assert caffe.Net(definition, caffe.TRAIN).rules.phase == "TRAIN"
 
@@ -105,3 +106,21 @@ def test_a_classifier_that_is_told_the_rest_later(tmp_path: Path) -> None:
     told = caffe.Classifier(path, weights, raw_scale=255, channel_swap=(2, 1, 0))
     image = [np.random.default_rng(7).random((12, 12, 3), np.float32)]
     assert_allclose(net.predict(image), told.predict(image), rtol=1e-5)
+
+
+def test_weights_by_name_and_no_phase(tmp_path: Path) -> None:
+    definition, weights = files(tmp_path)
+    first, again = caffe.Net(definition, weights), caffe.Net(definition, weights=weights)
+    assert_array_equal(again.params["conv"][0].data, first.params["conv"][0].data)
+
+
+@pytest.mark.parametrize("kind", [caffe.Classifier, caffe.Detector])
+def test_a_mean_file_and_the_scale_before_it(tmp_path: Path, kind: type[caffe.Classifier]) -> None:
+    path, weights = files(tmp_path)
+    mean, image = np.array([10.0, 20, 30]), X[0].transpose(1, 2, 0)
+    np.save(tmp_path / "mean.npy", mean)
+    net = kind(path, weights, mean_file=tmp_path / "mean.npy", input_scale=255)
+    expected = X[0] * 255 - mean[:, None, None]
+    assert_allclose(net.transformer.preprocess("data", image), expected, rtol=1e-5)
+    net = kind(path, weights, mean_file=str(tmp_path / "mean.npy"), raw_scale=255, input_scale=0.5)
+    assert_allclose(net.transformer.preprocess("data", image), expected / 2, rtol=1e-5)

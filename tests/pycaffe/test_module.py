@@ -152,6 +152,12 @@ def test_gpu_mode_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     caffe.set_mode_cpu()
 
 
+def test_a_layer_can_ask_for_the_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (caffe.check_mode_cpu(), caffe.check_mode_gpu(), caffe.get_device()) == (True, False, 0)
+    monkeypatch.setattr(mode, "_STATE", mode._Caffe(gpu=True, device=3))
+    assert (caffe.check_mode_cpu(), caffe.check_mode_gpu(), caffe.get_device()) == (False, True, 3)
+
+
 def test_log(capfd: pytest.CaptureFixture[str]) -> None:
     caffe.init_log(0)
     caffe.log("hello")

@@ -210,3 +210,5 @@ def test_an_iteration_that_a_script_counts(tmp_path: Path) -> None:
         rates.append(solver.lr)
     assert solver.iter == 3
     assert rates == sorted(set(rates), reverse=True)
+    solver.set_iter(1)
+    assert (solver.iter, solver.lr) == (1, rates[0])

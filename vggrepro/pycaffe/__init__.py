@@ -17,6 +17,9 @@ from vggrepro.pycaffe.fork_modules import find_fork_modules
 from vggrepro.pycaffe.glog import init_log, log, set_logging_disabled
 from vggrepro.pycaffe.mode import (
     NCCL,
+    check_mode_cpu,
+    check_mode_gpu,
+    get_device,
     has_nccl,
     mpi_init,
     set_device,
@@ -67,10 +70,13 @@ __all__ = [
     "Timer",
     "_caffe",
     "allow_python_layers",
+    "check_mode_cpu",
+    "check_mode_gpu",
     "classifier",
     "coord_map",
     "detector",
     "draw",
+    "get_device",
     "get_solver",
     "has_nccl",
     "init_log",

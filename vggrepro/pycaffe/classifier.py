@@ -18,7 +18,9 @@ Array = npt.NDArray[Any]
 
 class Classifier(Net):
     """A net in phase TEST that prepares images itself. ``image_dims`` is the size that images are resized to
-    before crops are taken (default: the input's); the others are set in ``transformer``."""
+    before crops are taken (default: the input's); the others are set in ``transformer``. ``gpu`` and
+    ``mean_file``, an .npy file, are of before Caffe 1.0. With ``mean_file`` and without ``raw_scale``
+    ``input_scale`` multiplies before the mean is subtracted, as it did then."""
 
     def __init__(
         self,
@@ -31,10 +33,11 @@ class Classifier(Net):
         channel_swap: Sequence[int] | None = None,
         *,
         gpu: bool | None = None,
+        mean_file: PathLike | None = None,
     ) -> None:
         choose_mode(gpu)
         super().__init__(model_file, TEST, weights=pretrained_file)
-        self.transformer = make_transformer(self, mean, input_scale, raw_scale, channel_swap)
+        self.transformer = make_transformer(self, mean, input_scale, raw_scale, channel_swap, mean_file)
         self.crop_dims = np.array(self.blobs[self.inputs[0]].shape[2:])
         self.image_dims: Any = image_dims if np.any(image_dims) else self.crop_dims
 
@@ -68,8 +71,13 @@ def make_transformer(
     input_scale: float | None,
     raw_scale: float | None,
     channel_swap: Sequence[int] | None,
+    mean_file: PathLike | None,
 ) -> io.Transformer:
     """The transformer of a net's first input, for images (H, W, K)."""
+    if mean_file is not None:
+        mean = np.load(mean_file)
+        if raw_scale is None:
+            raw_scale, input_scale = input_scale, None
     name = net.inputs[0]
     transformer = io.Transformer({name: net.blobs[name].dims})
     transformer.set_transpose(name, (2, 0, 1))

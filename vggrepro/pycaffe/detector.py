@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 
 class Detector(Net):
     """A net in phase TEST that classifies windows. ``context_pad`` is how many pixels at each border of the
-    net's input are surroundings of the window."""
+    net's input are surroundings of the window. ``gpu`` and ``mean_file`` are as in ``Classifier``."""
 
     def __init__(
         self,
@@ -34,10 +34,11 @@ class Detector(Net):
         context_pad: int | None = None,
         *,
         gpu: bool | None = None,
+        mean_file: PathLike | None = None,
     ) -> None:
         choose_mode(gpu)
         super().__init__(model_file, TEST, weights=pretrained_file)
-        self.transformer = make_transformer(self, mean, input_scale, raw_scale, channel_swap)
+        self.transformer = make_transformer(self, mean, input_scale, raw_scale, channel_swap, mean_file)
         self.configure_crop(context_pad)
 
     def detect_windows(self, images_windows: Iterable[tuple[str, Sequence[Array]]]) -> list[dict[str, Any]]:

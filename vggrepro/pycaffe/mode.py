@@ -50,6 +50,21 @@ def set_device(device_id: int) -> None:
     _STATE.device = int(device_id)
 
 
+def check_mode_cpu() -> bool:
+    """Whether passes run on the CPU. Of forks whose Python layers compute on the GPU themselves."""
+    return not _STATE.gpu
+
+
+def check_mode_gpu() -> bool:
+    """Whether passes run on the GPU. Of the same forks."""
+    return _STATE.gpu
+
+
+def get_device() -> int:
+    """The number of the GPU that ``set_device`` chose, 0 at first. Of the same forks."""
+    return _STATE.device
+
+
 def set_threads(threads: int) -> None:
     """Bound the CPU threads of nets that are made from now on (0: all cores). Not part of Caffe's module."""
     _STATE.threads = int(threads)

@@ -35,7 +35,7 @@ PathLike = str | os.PathLike[str]
 
 class Net(RareNetNames):
     """``Net(network_file, phase, level=0, stages=None, weights=None)``, or as before Caffe 1.0
-    ``Net(network_file, weights, phase)``, where the phase may be left to ``set_phase_test``.
+    ``Net(network_file, weights, phase)`` and ``Net(network_file)``, where the phase is ``set_phase_test``'s.
 
     ``phase`` is ``caffe.TRAIN`` or ``caffe.TEST``. ``allow_python_layers`` (not Caffe's) lets this net import
     the modules of its Python layers; without it, what :func:`vggrepro.pycaffe.install` allowed counts.
@@ -45,7 +45,7 @@ class Net(RareNetNames):
     def __init__(
         self,
         network_file: PathLike,
-        phase: int | PathLike,
+        phase: int | PathLike | None = None,
         level: int | None = None,
         stages: Sequence[str] | None = None,
         weights: PathLike | None = None,
@@ -53,7 +53,7 @@ class Net(RareNetNames):
         allow_python_layers: bool | None = None,
     ) -> None:
         if not isinstance(phase, (int, np.integer)):  # Net(network_file, weights, phase)
-            weights, phase, level = phase, mode.default_phase() if level is None else level, 0
+            weights, phase, level = phase or weights, mode.default_phase() if level is None else level, 0
             glog.warning("DEPRECATION WARNING - deprecated use of Python interface")
             glog.warning(f"Use Net('{network_file}', {phase}, weights='{weights}')")
         path, level = os.fspath(network_file), level or 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from vggrepro.pycaffe.deconvnet import DeconvnetNames
 from vggrepro.pycaffe.earlier_names import EarlierNetNames
 
 
@@ -24,7 +25,7 @@ class _Solver(Protocol):
     iter: int
 
 
-class RareNetNames(EarlierNetNames):
+class RareNetNames(EarlierNetNames, DeconvnetNames):
     """``forward_simple``, ``backward_simple``, ``_blob_names_index`` are of dosovits/caffe-fr-chairs, whose
     scripts train several nets in turns."""
 
@@ -50,8 +51,12 @@ class RareNetNames(EarlierNetNames):
 
 
 class RareSolverNames:
-    """``increment_iter`` is of dosovits/caffe-fr-chairs."""
+    """``increment_iter`` is of dosovits/caffe-fr-chairs, ``set_iter`` of forks that resume in Python."""
 
     def increment_iter(self: _Solver) -> None:
         """Count an iteration, where a script runs the passes and ``apply_update`` itself."""
         self.iter += 1
+
+    def set_iter(self: _Solver, iter: int) -> None:
+        """Go on as after ``iter`` iterations."""
+        self.iter = int(iter)

@@ -1,0 +1,118 @@
+"""Backward passes that begin at a layer in the middle of a net, by gradients or as a deconvnet, as the forks
+of the deep visualization toolbox (yosinski/caffe, arikpoz/caffe) offer them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.errors import PycaffeError
+from vggrepro.pycaffe.batches import Arrays
+from vggrepro.pycaffe.blob import Blob, Floats
+from vggrepro.pycaffe.site import Site
+
+DECONVNET = "Zeiler & Fergus"
+"""ReLU passes back what is positive of its top's diff (Zeiler and Fergus 2014, section 2.1)."""
+
+GUIDED = "Guided Backprop"
+"""Of that, only where the ReLU passed its bottom on (Springenberg et al. 2015, section 3.4)."""
+
+
+class _Net(Protocol):
+    blobs: Mapping[str, Blob]
+    inputs: list[str]
+    top_names: Mapping[str, list[str]]
+    bottom_names: Mapping[str, list[str]]
+    _layer_names: list[str]
+    _sites: Sequence[Site]
+
+    def _backward(self, start: int, end: int) -> None: ...
+    def backward(self, diffs: Sequence[str] | None = None, start: str | None = None) -> Arrays: ...
+    def deconv(
+        self, diffs: Sequence[str] | None = None, start: str | None = None, *, deconv_type: str
+    ) -> Arrays: ...
+
+
+class DeconvnetNames:
+    """``backward_from_layer``, ``deconv_from_layer`` and ``deconv`` are of the forks."""
+
+    def backward_from_layer(
+        self: _Net,
+        start_name: str,
+        start_diff: npt.NDArray[Any],
+        diffs: Sequence[str] | None = None,
+        zero_higher: bool = False,
+    ) -> Arrays:
+        """Give the first top of the layer ``start_name`` the diff ``start_diff``, which has its shape, and
+        run backward from that layer. ``zero_higher`` sets the diffs of all later blobs to zero, which the
+        pass itself does not read. Returns the diffs of the inputs and of ``diffs``. Raises RuntimeError for
+        a layer that there is not and for another shape."""
+        _begin(self, start_name, start_diff, zero_higher)
+        return self.backward(diffs, start_name)
+
+    def deconv_from_layer(
+        self: _Net,
+        start_name: str,
+        start_diff: npt.NDArray[Any],
+        diffs: Sequence[str] | None = None,
+        zero_higher: bool = False,
+        deconv_type: str = DECONVNET,
+    ) -> Arrays:
+        """The same by :meth:`deconv`."""
+        _begin(self, start_name, start_diff, zero_higher)
+        return self.deconv(diffs, start_name, deconv_type=deconv_type)
+
+    def deconv(
+        self: _Net,
+        diffs: Sequence[str] | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        *,
+        deconv_type: str = DECONVNET,
+    ) -> Arrays:
+        """Run the layers backward from ``start`` to ``end`` (default: all) from what the diffs hold, with
+        another rule for ReLU: ``deconv_type`` is ``Zeiler & Fergus`` or ``Guided Backprop``. Every other
+        layer computes its gradient. Returns the diffs of the inputs (with ``end``: of that layer's bottoms)
+        and of ``diffs``."""
+        if deconv_type not in (DECONVNET, GUIDED):
+            raise PycaffeError(f"deconv_type {deconv_type!r}, expected {DECONVNET!r} or {GUIDED!r}")
+        first = self._layer_names.index(start) if start is not None else len(self._sites) - 1
+        last = self._layer_names.index(end) if end is not None else 0
+        for index in range(first, last - 1, -1):
+            site = self._sites[index]
+            if site.type == "ReLU" and site.runs_backward:
+                _pass_positive(site, guided=deconv_type == GUIDED)
+            else:
+                self._backward(index, index)
+        wanted = [*(self.bottom_names[end] if end is not None else self.inputs), *(diffs or ())]
+        return {name: self.blobs[name].diff for name in wanted}
+
+
+def _begin(net: _Net, layer: str, diff: npt.NDArray[Any], zero_higher: bool) -> None:
+    """Write the diff that a pass begins with."""
+    if not net.top_names.get(layer):
+        raise PycaffeError(f"start_name {layer!r}: the net has no layer of this name that has a top")
+    top = net.top_names[layer][0]
+    blob = net.blobs[top]
+    if diff.shape != blob.dims:
+        raise PycaffeError(f"Expected start_diff of shape {blob.dims} but got {diff.shape}")
+    if zero_higher:
+        names = list(net.blobs)
+        for name in names[names.index(top) + 1 :]:
+            _diff(net.blobs[name])[...] = 0
+    _diff(blob)[...] = diff
+
+
+def _pass_positive(site: Site, *, guided: bool) -> None:
+    top, bottom = site.tops[0], site.bottoms[0]
+    positive = np.maximum(_diff(top), 0)
+    if guided:
+        positive *= top.data_storage.array(top.dims) > 0
+    _diff(bottom)[...] = positive
+
+
+def _diff(blob: Blob) -> Floats:
+    return blob.diff_storage.array(blob.dims)
