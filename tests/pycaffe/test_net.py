@@ -247,6 +247,17 @@ def test_saved_and_read(tmp_path: Path, suffix: str) -> None:
                 assert_array_equal(mine.data, theirs.data)
 
 
+def test_an_empty_file_of_weights(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Caffe reads a net without layers from it."""
+    path, empty = write(tmp_path, DEPLOY), str(tmp_path / "empty.caffemodel")
+    Path(empty).touch()
+    net = caffe.Net(path, caffe.TEST, weights=empty)
+    before = net.params["conv"][0].data.copy()
+    net.copy_from(empty)
+    assert_array_equal(net.params["conv"][0].data, before)
+    assert capfd.readouterr().err.count("empty.caffemodel: the file is empty") == 2
+
+
 def test_share_with(tmp_path: Path) -> None:
     first, second = make(tmp_path, DEPLOY), make(tmp_path, DEPLOY)
     x = np.random.default_rng(0).random((2, 3, 8, 9), np.float32)

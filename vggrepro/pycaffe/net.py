@@ -72,7 +72,7 @@ class Net(RareNetNames):
                     int(phase),
                     seed=mode.draw_seed(),
                     folder=Path(path).parent,
-                    weights=files,
+                    weights=[file for file in files if parameters.has_any(file)],
                     allow_python=allow_python_layers,
                     custom=custom,
                 )

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from vggrepro.caffe.weights import read_weights
 from vggrepro.errors import PycaffeError
 from vggrepro.net import Net as Rules
 from vggrepro.net.load import match_weights
+from vggrepro.pycaffe import glog
 from vggrepro.pycaffe.blob import BlobVec, Floats
 from vggrepro.pycaffe.errors import as_runtime_error, check_file
 
 Params = Mapping[str, BlobVec]
 
 
+def has_any(path: str) -> bool:
+    """Whether a file of weights has any bytes. Caffe reads an empty one as a net without layers, which
+    scripts that need no weights give; a warning tells of it."""
+    if Path(path).stat().st_size > 0:
+        return True
+    glog.warning(f"{path}: the file is empty; no parameters are read from it")
+    return False
+
+
 def copy_from(params: Params, rules: Rules, path: str) -> None:
     """Copy what a .caffemodel or .h5 file has for the layers of a net (Caffe's ``CopyTrainedLayersFrom``)."""
     check_file(path)
+    if not has_any(path):
+        return
     with as_runtime_error():
         found = match_weights(rules, read_weights(path), path)
     for blob in (blob for blobs in params.values() for blob in blobs):
