@@ -6,19 +6,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-import numpy as np
 import numpy.typing as npt
 
 from vggrepro.errors import PycaffeError
 from vggrepro.pycaffe.batches import Arrays
 from vggrepro.pycaffe.blob import Blob, Floats
-from vggrepro.pycaffe.site import Site
+from vggrepro.pycaffe.errors import as_runtime_error
+from vggrepro.pycaffe.passes import Passes
 
-DECONVNET = "Zeiler & Fergus"
-"""ReLU passes back what is positive of its top's diff (Zeiler and Fergus 2014, section 2.1)."""
-
-GUIDED = "Guided Backprop"
-"""Of that, only where the ReLU passed its bottom on (Springenberg et al. 2015, section 3.4)."""
+DECONVNET, GUIDED = "Zeiler & Fergus", "Guided Backprop"
 
 
 class _Net(Protocol):
@@ -27,9 +23,8 @@ class _Net(Protocol):
     top_names: Mapping[str, list[str]]
     bottom_names: Mapping[str, list[str]]
     _layer_names: list[str]
-    _sites: Sequence[Site]
+    _passes: Passes
 
-    def _backward(self, start: int, end: int) -> None: ...
     def backward(self, diffs: Sequence[str] | None = None, start: str | None = None) -> Arrays: ...
     def deconv(
         self, diffs: Sequence[str] | None = None, start: str | None = None, *, deconv_type: str
@@ -79,14 +74,10 @@ class DeconvnetNames:
         and of ``diffs``."""
         if deconv_type not in (DECONVNET, GUIDED):
             raise PycaffeError(f"deconv_type {deconv_type!r}, expected {DECONVNET!r} or {GUIDED!r}")
-        first = self._layer_names.index(start) if start is not None else len(self._sites) - 1
+        first = self._layer_names.index(start) if start is not None else len(self._layer_names) - 1
         last = self._layer_names.index(end) if end is not None else 0
-        for index in range(first, last - 1, -1):
-            site = self._sites[index]
-            if site.type == "ReLU" and site.runs_backward:
-                _pass_positive(site, guided=deconv_type == GUIDED)
-            else:
-                self._backward(index, index)
+        with as_runtime_error():
+            self._passes.backward(first, last, deconv_type)
         wanted = [*(self.bottom_names[end] if end is not None else self.inputs), *(diffs or ())]
         return {name: self.blobs[name].diff for name in wanted}
 
@@ -104,14 +95,6 @@ def _begin(net: _Net, layer: str, diff: npt.NDArray[Any], zero_higher: bool) -> 
         for name in names[names.index(top) + 1 :]:
             _diff(net.blobs[name])[...] = 0
     _diff(blob)[...] = diff
-
-
-def _pass_positive(site: Site, *, guided: bool) -> None:
-    top, bottom = site.tops[0], site.bottoms[0]
-    positive = np.maximum(_diff(top), 0)
-    if guided:
-        positive *= top.data_storage.array(top.dims) > 0
-    _diff(bottom)[...] = positive
 
 
 def _diff(blob: Blob) -> Floats:

@@ -25,6 +25,7 @@ class _Caffe:
     rng: np.random.Generator | None = None
     rank: int = 0
     phase: int = TRAIN
+    backward_rules: str = "gradient"
     fork_rules: ForkRules = field(default_factory=ForkRules)
 
 
@@ -32,15 +33,44 @@ _STATE = _Caffe()
 
 
 def set_mode_cpu() -> None:
-    """Run everything on the CPU: the default."""
-    _STATE.gpu = False
+    """Run everything on the CPU, and pass back gradients: the default."""
+    _STATE.gpu, _STATE.backward_rules = False, "gradient"
 
 
 def set_mode_gpu() -> None:
     """Run on the GPU that ``set_device`` named (0). Raises RuntimeError that says why if there is none that
     ONNX Runtime can use: nothing falls back to the CPU."""
     _check_gpu(_STATE.device)
-    _STATE.gpu = True
+    _STATE.gpu, _STATE.backward_rules = True, "gradient"
+
+
+def set_mode_eb_cpu() -> None:
+    """``set_mode_cpu``, but pass back by Excitation Backprop, as in jimmie33/Caffe-ExcitationBP."""
+    set_mode_cpu()
+    _STATE.backward_rules = "Excitation Backprop"
+
+
+def set_mode_eb_gpu() -> None:
+    """The same on the GPU."""
+    set_mode_gpu()
+    _STATE.backward_rules = "Excitation Backprop"
+
+
+def set_mode_dc_cpu() -> None:
+    """``set_mode_cpu``, but pass back by Guided Backprop, as in jimmie33/Caffe-ExcitationBP."""
+    set_mode_cpu()
+    _STATE.backward_rules = "Guided Backprop"
+
+
+def set_mode_dc_gpu() -> None:
+    """The same on the GPU."""
+    set_mode_gpu()
+    _STATE.backward_rules = "Guided Backprop"
+
+
+def backward_rules() -> str:
+    """The set of rules by which nets pass back."""
+    return _STATE.backward_rules
 
 
 def set_device(device_id: int) -> None:

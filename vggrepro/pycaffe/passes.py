@@ -10,6 +10,7 @@ from typing import Any
 from vggrepro.emit import Shape
 from vggrepro.errors import VggReproError, naming
 from vggrepro.pycaffe import mode
+from vggrepro.pycaffe.backward_rules import BACKWARD_RULES, Rule, kind_of
 from vggrepro.pycaffe.blob import Blob, Storage
 from vggrepro.pycaffe.definition import Definition
 from vggrepro.pycaffe.engine import Program
@@ -54,15 +55,17 @@ class Passes:
             self._forward(stretch)
             self._call(self.after_forward, stretch)
 
-    def backward(self, start: int, end: int) -> None:
+    def backward(self, start: int, end: int, rules: str | None = None) -> None:
+        """Run backward by a set of ``BACKWARD_RULES`` (default: that of the mode)."""
         if not self._keeps:
             self._keep()
             if self.memories.kept:
                 self._forward_again()
-        parts = list(self._stretches(end, start, self.before_backward or self.after_backward))
+        others = BACKWARD_RULES[rules or mode.backward_rules()]
+        parts = list(self._stretches(end, start, others or self.before_backward or self.after_backward))
         for stretch in reversed(parts):
             self._call(self.before_backward, stretch)
-            self._backward(stretch)
+            self._pass_back(stretch, others.get(kind_of(stretch[0])))
             self._call(self.after_backward, stretch)
 
     def reshape(self) -> None:
@@ -106,6 +109,14 @@ class Passes:
         key = (tuple(shapes), _memories(stretch), self._keeps, versions)
         kind = "frozen" if frozen else "forward"
         self._run(kind, stretch, key, lambda: forward_segment(stretch, self.memories, frozen=frozen))
+
+    def _pass_back(self, stretch: list[Site], rule: Rule | None) -> None:
+        first = stretch[0]
+        if rule is None or not first.runs_backward:
+            self._backward(stretch)
+            return
+        with naming(first.place):
+            rule(first)
 
     def _backward(self, stretch: list[Site]) -> None:
         first = stretch[0]
