@@ -100,6 +100,19 @@ def test_messages() -> None:
         _ = caffe_pb2.NoSuchParameter
 
 
+def test_descriptors_as_protoc_names_them() -> None:
+    assert caffe_pb2._POOLINGPARAMETER is caffe_pb2.PoolingParameter.DESCRIPTOR
+    assert caffe_pb2._POOLINGPARAMETER_POOLMETHOD.values_by_name["AVE"].number == 1
+    assert caffe_pb2._PHASE.values_by_number[caffe_pb2.TEST].name == "TEST"
+
+
+def test_types_of_layers_as_scripts_of_2014_name_them() -> None:
+    net = caffe_pb2.NetParameter()
+    text_format.Parse('layers { name: "x" type: CONVOLUTION }', net)
+    assert net.layers[0].type == caffe_pb2.LayerParameter.CONVOLUTION
+    assert caffe_pb2.LayerParameter.LayerType.Name(net.layers[0].type) == "CONVOLUTION"
+
+
 def test_layer_types() -> None:
     assert {"Data", "Convolution", "InnerProduct", "Python"} <= set(caffe.layer_type_list())
 
