@@ -14,6 +14,7 @@ from vggrepro.pycaffe import _caffe, classifier, coord_map, detector, draw, io, 
 from vggrepro.pycaffe.classifier import Classifier
 from vggrepro.pycaffe.detector import Detector
 from vggrepro.pycaffe.fork_modules import find_fork_modules
+from vggrepro.pycaffe.from_string import get_net_from_string, get_solver_from_string
 from vggrepro.pycaffe.glog import init_log, log, set_logging_disabled
 from vggrepro.pycaffe.mode import (
     NCCL,
@@ -53,6 +54,9 @@ from vggrepro.pycaffe.solver import (
 )
 from vggrepro.pycaffe.timer import Timer
 
+get_solver_from_file = get_solver
+"""philkr/caffe's name."""
+
 __version__ = "1.0.0"
 """The version of Caffe whose module this is."""
 
@@ -81,7 +85,10 @@ __all__ = [
     "detector",
     "draw",
     "get_device",
+    "get_net_from_string",
     "get_solver",
+    "get_solver_from_file",
+    "get_solver_from_string",
     "has_nccl",
     "init_log",
     "install",

@@ -1,0 +1,45 @@
+"""Nets and solvers of definitions that a script has in memory, as in philkr/caffe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from google.protobuf import text_format
+from google.protobuf.message import DecodeError
+
+from vggrepro.caffe.messages import SolverParameter
+from vggrepro.errors import PycaffeError
+from vggrepro.pycaffe.net import Net
+from vggrepro.pycaffe.solver import Solver, get_solver
+
+
+def get_net_from_string(definition: str, phase: int) -> Net:
+    """The net of a prototxt's text. Raises RuntimeError where Caffe would stop."""
+    with _written(definition, "net.prototxt") as path:
+        return Net(path, phase)
+
+
+def get_solver_from_string(definition: str | bytes) -> Solver:
+    """The solver of a prototxt's text, or of a serialized ``SolverParameter``. Files that it names are looked
+    for from the working directory. Raises RuntimeError where Caffe would stop."""
+    if isinstance(definition, bytes):
+        try:
+            message = SolverParameter.FromString(definition)
+        except DecodeError as error:
+            raise PycaffeError(
+                f"get_solver_from_string: bytes that are no SolverParameter: {error}"
+            ) from None
+        definition = text_format.MessageToString(message)
+    with _written(definition, "solver.prototxt") as path:
+        return get_solver(path)
+
+
+@contextmanager
+def _written(text: str, name: str) -> Iterator[str]:
+    with TemporaryDirectory() as folder:
+        path = Path(folder, name)
+        path.write_text(text, encoding="utf-8")
+        yield str(path)
