@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from google.protobuf import text_format
-from nets import CLASSIFYING, DEPLOY, make
+from nets import CLASSIFYING, DEPLOY, make, write
 from numpy.testing import assert_array_equal
 
 import vggrepro.pycaffe as caffe
@@ -137,15 +137,26 @@ def test_seed(tmp_path: Path) -> None:
 def test_one_solver_only() -> None:
     assert caffe.solver_count() == 1 and caffe.solver_rank() == 0 and not caffe.has_nccl()
     caffe.set_solver_count(1), caffe.set_solver_rank(0), caffe.set_multiprocess(False)
-    for call in (
-        lambda: caffe.set_solver_count(2),
-        lambda: caffe.set_solver_rank(1),
-        lambda: caffe.set_multiprocess(True),
-        lambda: caffe.NCCL(None, "uid"),
-        caffe.NCCL.new_uid,
-    ):
+    for call in (lambda: caffe.set_solver_count(2), lambda: caffe.set_solver_rank(1)):
         with pytest.raises(RuntimeError, match="mpirun"):
             call()
+
+
+def test_one_solver_as_train_py_drives_it(tmp_path: Path) -> None:
+    """The calls of Caffe's python/train.py for one GPU, on the CPU."""
+    write(tmp_path, CLASSIFYING)
+    text = f'net: "{tmp_path}/net.prototxt" base_lr: 0.1 lr_policy: "fixed" max_iter: 2'
+    uid = caffe.NCCL.new_uid()
+    caffe.set_multiprocess(True)
+    solver = caffe.SGDSolver(write(tmp_path, text, "solver.prototxt"))
+    nccl = caffe.NCCL(solver, uid)
+    nccl.bcast()
+    solver.add_callback(nccl)
+    assert solver.param.layer_wise_reduce
+    solver.net.after_backward(nccl)
+    solver.net.add_nccl(nccl)
+    solver.step(solver.param.max_iter)
+    assert solver.iter == 2
 
 
 def test_mpi_of_one_process(monkeypatch: pytest.MonkeyPatch) -> None:

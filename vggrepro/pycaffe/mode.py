@@ -198,8 +198,7 @@ def set_solver_rank(rank: int) -> None:
 
 
 def set_multiprocess(multiprocess: bool) -> None:
-    if multiprocess:
-        raise PycaffeError(f"set_multiprocess(True): {SEVERAL}")
+    """Nothing: one solver trains, in whatever process."""
 
 
 def mpi_init() -> None:
@@ -217,14 +216,19 @@ SEVERAL = "training on several GPUs is offered by tools/train_ilsvrc.py under mp
 
 
 class NCCL:
-    """Caffe's communicator between GPUs. It cannot be made here; ``has_nccl()`` is False."""
+    """Caffe's communicator between the GPUs of solvers that train together. The one solver that there is here
+    has nobody to speak to, so that Caffe's ``train.py`` and its like train on one GPU."""
 
     def __init__(self, solver: object, uid: str) -> None:
-        raise PycaffeError(f"NCCL: {SEVERAL}")
+        pass
 
     @staticmethod
     def new_uid() -> str:
-        raise PycaffeError(f"NCCL.new_uid: {SEVERAL}")
+        """What the solvers of one training have in common."""
+        return ""
+
+    def bcast(self) -> None:
+        """Give every solver the parameters of the first: nothing."""
 
 
 def _refuse_several(count: int, name: str) -> None:

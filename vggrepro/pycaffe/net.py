@@ -313,8 +313,6 @@ class Net(RareNetNames):
     def before_backward(self, run: Callable[[int], Any]) -> None:
         self._passes.before_backward.append(run)
 
-    def after_backward(self, run: Callable[[int], Any]) -> None:
-        self._passes.after_backward.append(run)
-
-    def add_nccl(self, nccl: Any = None) -> None:
-        raise PycaffeError(f"Net.add_nccl: {mode.SEVERAL}")
+    def after_backward(self, run: Callable[[int], Any] | mode.NCCL) -> None:
+        if not isinstance(run, mode.NCCL):
+            self._passes.after_backward.append(run)

@@ -45,6 +45,9 @@ class RareNetNames(EarlierNetNames, DeconvnetNames):
         """Run all layers backward from what the diffs hold."""
         self._backward(len(self.layers) - 1, 0)
 
+    def add_nccl(self, nccl: Any) -> None:
+        """Exchange gradients layer by layer: nothing, for one solver."""
+
     @property
     def _blob_names_index(self: _Net) -> dict[str, int]:
         return {name: index for index, name in enumerate(self._blob_names)}

@@ -188,13 +188,14 @@ class Solver(RareSolverNames):
         net.share_with(self.net)
 
     def add_callback(
-        self, on_start: Callable[[], Any], on_gradients_ready: Callable[[], Any] | None = None
+        self, on_start: Callable[[], Any] | mode.NCCL, on_gradients_ready: Callable[[], Any] | None = None
     ) -> None:
-        """Call ``on_start()`` before each iteration's first pass, ``on_gradients_ready()`` before its
-        update."""
-        if on_gradients_ready is None:
-            raise PycaffeError(f"Solver.add_callback(nccl): {mode.SEVERAL}")
-        self._callbacks.append((on_start, on_gradients_ready))
+        """Call ``on_start()`` before each iteration's first pass, ``on_gradients_ready()`` before its update.
+        An NCCL has nothing to do."""
+        if not isinstance(on_start, mode.NCCL):
+            if on_gradients_ready is None:
+                raise PycaffeError("Solver.add_callback takes two functions, or an NCCL")
+            self._callbacks.append((on_start, on_gradients_ready))
 
     def _forward_backward(self) -> float:
         last = len(self.net.layers) - 1
