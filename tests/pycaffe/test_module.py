@@ -185,7 +185,8 @@ def test_a_layer_can_ask_for_the_mode(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_log(capfd: pytest.CaptureFixture[str]) -> None:
     caffe.init_log(0)
     caffe.log("hello")
-    caffe.init_log(2)
+    caffe.init_log(2, True)
+    caffe.init_log()  # the level stays
     caffe.log("not this")
     caffe.init_log(0)
     caffe.set_logging_disabled()

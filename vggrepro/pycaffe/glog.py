@@ -32,9 +32,11 @@ def _initial_level() -> int:
 _LOG = _Log(_initial_level())
 
 
-def init_log(level: int = INFO) -> None:
-    """Write messages of this level (0 information, 1 warnings, 2 errors) and above."""
-    _LOG.level = level
+def init_log(level: int | None = None, std_err: bool = True) -> None:  # noqa: ARG001 (Caffe's)
+    """Write messages of this level (0 information, 1 warnings, 2 errors) and above; without it nothing
+    changes. ``std_err`` is Caffe's choice between stderr and files: here messages go to stderr always."""
+    if level is not None:
+        _LOG.level = level
 
 
 def set_logging_disabled() -> None:
