@@ -77,10 +77,10 @@ def _nothing(site: Site) -> None:
 
 
 BACKWARD_RULES: Mapping[str, Mapping[str, Rule]] = {
-    "gradient": {},
-    "Zeiler & Fergus": {"ReLU": _deconvnet},
-    "Guided Backprop": {"ReLU": _guided},
-    "Excitation Backprop": {
+    mode.GRADIENT: {},
+    mode.DECONVNET: {"ReLU": _deconvnet},
+    mode.GUIDED: {"ReLU": _guided},
+    mode.EXCITATION: {
         "Convolution": _excite,
         "InnerProduct": _excite,
         "Pooling AVE": _excite,

@@ -10,11 +10,10 @@ import numpy.typing as npt
 
 from vggrepro.errors import PycaffeError
 from vggrepro.pycaffe.batches import Arrays
-from vggrepro.pycaffe.blob import Blob, Floats
+from vggrepro.pycaffe.blob import Blob
 from vggrepro.pycaffe.errors import as_runtime_error
+from vggrepro.pycaffe.mode import DECONVNET, GUIDED
 from vggrepro.pycaffe.passes import Passes
-
-DECONVNET, GUIDED = "Zeiler & Fergus", "Guided Backprop"
 
 
 class _Net(Protocol):
@@ -93,9 +92,5 @@ def _begin(net: _Net, layer: str, diff: npt.NDArray[Any], zero_higher: bool) -> 
     if zero_higher:
         names = list(net.blobs)
         for name in names[names.index(top) + 1 :]:
-            _diff(net.blobs[name])[...] = 0
-    _diff(blob)[...] = diff
-
-
-def _diff(blob: Blob) -> Floats:
-    return blob.diff_storage.array(blob.dims)
+            net.blobs[name].diff[...] = 0
+    blob.diff[...] = diff

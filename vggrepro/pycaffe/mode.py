@@ -16,6 +16,10 @@ from vggrepro.net.fork_rules import ForkRules, PathLike
 from vggrepro.runtime.device import parse_device, require
 from vggrepro.system.ranks import find_ranks
 
+GRADIENT, DECONVNET, GUIDED = "gradient", "Zeiler & Fergus", "Guided Backprop"
+EXCITATION = "Excitation Backprop"
+"""The sets of rules by which nets pass back; the two in the middle as scripts name them."""
+
 
 @dataclass
 class _Caffe:
@@ -25,7 +29,7 @@ class _Caffe:
     rng: np.random.Generator | None = None
     rank: int = 0
     phase: int = TRAIN
-    backward_rules: str = "gradient"
+    backward_rules: str = GRADIENT
     fork_rules: ForkRules = field(default_factory=ForkRules)
 
 
@@ -34,38 +38,38 @@ _STATE = _Caffe()
 
 def set_mode_cpu() -> None:
     """Run everything on the CPU, and pass back gradients: the default."""
-    _STATE.gpu, _STATE.backward_rules = False, "gradient"
+    _STATE.gpu, _STATE.backward_rules = False, GRADIENT
 
 
 def set_mode_gpu() -> None:
     """Run on the GPU that ``set_device`` named (0). Raises RuntimeError that says why if there is none that
     ONNX Runtime can use: nothing falls back to the CPU."""
     _check_gpu(_STATE.device)
-    _STATE.gpu, _STATE.backward_rules = True, "gradient"
+    _STATE.gpu, _STATE.backward_rules = True, GRADIENT
 
 
 def set_mode_eb_cpu() -> None:
     """``set_mode_cpu``, but pass back by Excitation Backprop, as in jimmie33/Caffe-ExcitationBP."""
     set_mode_cpu()
-    _STATE.backward_rules = "Excitation Backprop"
+    _STATE.backward_rules = EXCITATION
 
 
 def set_mode_eb_gpu() -> None:
     """The same on the GPU."""
     set_mode_gpu()
-    _STATE.backward_rules = "Excitation Backprop"
+    _STATE.backward_rules = EXCITATION
 
 
 def set_mode_dc_cpu() -> None:
     """``set_mode_cpu``, but pass back by Guided Backprop, as in jimmie33/Caffe-ExcitationBP."""
     set_mode_cpu()
-    _STATE.backward_rules = "Guided Backprop"
+    _STATE.backward_rules = GUIDED
 
 
 def set_mode_dc_gpu() -> None:
     """The same on the GPU."""
     set_mode_gpu()
-    _STATE.backward_rules = "Guided Backprop"
+    _STATE.backward_rules = GUIDED
 
 
 def backward_rules() -> str:

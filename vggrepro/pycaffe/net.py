@@ -55,7 +55,7 @@ class Net(RareNetNames):
         if not isinstance(phase, (int, np.integer)):  # Net(network_file, weights, phase)
             weights, phase, level = phase or weights, mode.default_phase() if level is None else level, 0
             glog.warning("DEPRECATION WARNING - deprecated use of Python interface")
-            glog.warning(f"Use Net('{network_file}', {phase}, weights='{weights}')")
+            glog.warning(f"Use Net('{network_file}', {phase}, weights={weights and os.fspath(weights)!r})")
         path, level = os.fspath(network_file), level or 0
         files = [os.fspath(weights)] if weights is not None else []
         for file in (path, *files):
