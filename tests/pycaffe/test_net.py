@@ -493,3 +493,14 @@ def test_passes_and_lists_that_few_scripts_know(net: caffe.Net) -> None:
     assert net.blobs["loss"].data > 0
     assert net._blob_loss_weights[net._blob_names_index["loss"]] == 1
     assert net._input_list == net.inputs and net._output_list == net.outputs
+
+
+def test_a_class_of_a_script_with_layers_of_its_own(tmp_path: Path) -> None:
+    class Named(caffe.Net):
+        @property
+        def layers(self) -> list[str]:
+            return list(self.blobs)
+
+    net = Named(write(tmp_path, DEPLOY), caffe.TEST)
+    assert net.layers[:2] == ["data", "conv"]
+    assert net.forward(end="prob")["prob"].shape == (2, 5)

@@ -16,9 +16,10 @@ from vggrepro.pycaffe.site import Site
 class DebugInfo:
     """What Caffe's net logs of its passes while ``debug_info`` is on. Layers then run one by one."""
 
-    def __init__(self, sites: Sequence[Site], passes: Passes) -> None:
+    def __init__(self, sites: Sequence[Site], passes: Passes, on: bool) -> None:
         self._sites, self._passes = sites, passes
         self._on = False
+        self.switch(on)
 
     def switch(self, on: bool) -> None:
         """Begin to log, or end it."""

@@ -42,6 +42,8 @@ class Net(RareNetNames):
     Raises RuntimeError where Caffe would stop.
     """
 
+    layers: list[Any]
+
     def __init__(
         self,
         network_file: PathLike,
@@ -91,14 +93,14 @@ class Net(RareNetNames):
         phase = TRAIN if definition.rules.phase == "TRAIN" else TEST
         learns = phase == TRAIN or bool(definition.message.force_backward)
         self._passes = Passes(definition, learns=learns)
-        self._debug_info = DebugInfo(self._sites, self._passes)
-        self._debug_info.switch(bool(definition.message.debug_info))
+        self._debug_info = DebugInfo(self._sites, self._passes, bool(definition.message.debug_info))
         self.blobs: OrderedDict[str, Blob] = OrderedDict(definition.blobs)
-        self.layers = [
+        layers = [
             s.layer.instance if isinstance(s.layer, PythonRules) else NativeLayer(s) for s in self._sites
         ]
+        vars(self)["layers"] = layers  # classes of scripts have properties of this name
         self._layer_names = [site.name for site in self._sites]
-        self.layer_dict: OrderedDict[str, Any] = OrderedDict(zip(self._layer_names, self.layers, strict=True))
+        self.layer_dict: OrderedDict[str, Any] = OrderedDict(zip(self._layer_names, layers, strict=True))
         self.params: OrderedDict[str, BlobVec] = OrderedDict(
             (site.name, site.blobs) for site in self._sites if site.blobs
         )
