@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from vggrepro.errors import DataError
-from vggrepro.system.file_names import failure
+from vggrepro.system.file_names import failure, file_path
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -24,11 +24,9 @@ def open_regular(path: Path, problem: str) -> IO[bytes]:
     """Open a regular file for reading, unbuffered. Raises DataError that begins with ``problem`` for anything
     else, at once: opening a pipe would wait for its writer."""
     try:
-        descriptor = os.open(path, _FLAGS)
+        descriptor = os.open(file_path(path), _FLAGS)
     except OSError as error:
         raise DataError(f"{problem}: {failure(error)}") from error
-    except ValueError as error:
-        raise DataError(f"{problem}: {error}") from error
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)
