@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from vggrepro.errors import PycaffeError, VggReproError
+from vggrepro.errors import PycaffeError, VggReproError, did_you_mean
 
 
 @contextmanager
@@ -26,3 +26,11 @@ def check_file(path: str) -> None:
         Path(path).open("rb").close()
     except OSError:
         raise PycaffeError(f"Could not open file {path}") from None
+
+
+def place_of(layer: str, layers: Sequence[str]) -> int:
+    """The place of a layer among the names of all. Raises ValueError as ``list.index`` does, with the name,
+    which Python says no more since 3.14."""
+    if layer not in layers:
+        raise ValueError(f"{layer!r} is not in list{did_you_mean(layer, layers)}")
+    return layers.index(layer)

@@ -23,7 +23,7 @@ from vggrepro.pycaffe.batches import Arrays, in_batches, without_padding
 from vggrepro.pycaffe.blob import Blob, BlobVec, Floats, IntVec
 from vggrepro.pycaffe.debug_info import DebugInfo
 from vggrepro.pycaffe.definition import Definition, define, read_message
-from vggrepro.pycaffe.errors import as_runtime_error, check_file
+from vggrepro.pycaffe.errors import as_runtime_error, check_file, place_of
 from vggrepro.pycaffe.hosts import InputHost, MemoryHost
 from vggrepro.pycaffe.native_layer import NativeLayer
 from vggrepro.pycaffe.passes import Passes
@@ -168,8 +168,8 @@ class Net(RareNetNames):
         """Run the layers from ``start`` to ``end`` (default: all). Keyword arguments are the inputs' arrays;
         without them the inputs are what the blobs hold. Returns the arrays of the outputs (with ``end``: of
         that layer's tops) and of ``blobs``: the net's own memory, which the next pass writes again."""
-        first = self._layer_names.index(start) if start is not None else 0
-        last = self._layer_names.index(end) if end is not None else len(self.layers) - 1
+        first = place_of(start, self._layer_names) if start is not None else 0
+        last = place_of(end, self._layer_names) if end is not None else len(self.layers) - 1
         wanted = [*(self.top_names[end] if end is not None else self.outputs), *(blobs or ())]
         if kwargs:
             self._fill(kwargs, self.inputs, "Input blob arguments do not match net inputs.", "Input", "data")
@@ -186,8 +186,8 @@ class Net(RareNetNames):
         """Run the layers backward from ``start`` to ``end`` (default: all). Keyword arguments are the
         outputs' diffs. Returns the diffs of the inputs (with ``end``: of that layer's bottoms) and of
         ``diffs``."""
-        first = self._layer_names.index(start) if start is not None else len(self.layers) - 1
-        last = self._layer_names.index(end) if end is not None else 0
+        first = place_of(start, self._layer_names) if start is not None else len(self.layers) - 1
+        last = place_of(end, self._layer_names) if end is not None else 0
         wanted = [*(self.bottom_names[end] if end is not None else self.inputs), *(diffs or ())]
         if kwargs:
             self._fill(kwargs, self.outputs, "Top diff arguments do not match net outputs.", "Diff", "diff")
