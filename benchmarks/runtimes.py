@@ -54,6 +54,8 @@ COLUMNS = {
     "openvino": Column(RUNTIMES["openvino"], Deployment("openvino")),
     "web": Column("web_run", Deployment("web")),
     "onnx2torch": Column("onnx2torch_run", Deployment(opset=13)),
+    "reference": Column("onnx_reference_run", Deployment()),
+    "tvm": Column("tvm_run", Deployment()),
 }
 TITLES = {
     "onnxruntime": "ONNX Runtime",
@@ -62,6 +64,8 @@ TITLES = {
     "openvino": "OpenVINO",
     "web": "ONNX Runtime Web",
     "onnx2torch": "onnx2torch",
+    "reference": "ONNX's reference evaluator",
+    "tvm": "Apache TVM",
 }
 
 

@@ -33,7 +33,9 @@ def test_what_is_no_file_is_refused_at_once_and_closed(tmp_path, make):
     assert len(list(OPEN_FILES.iterdir())) == before
 
 
-@pytest.mark.parametrize(("name", "problem"), [("none", "No such file or directory"), ("a\0b", "NUL character")])
+@pytest.mark.parametrize(
+    ("name", "problem"), [("none", "No such file or directory"), ("a\0b", "NUL character")]
+)
 def test_what_cannot_be_opened_says_why(tmp_path, name, problem):
     with pytest.raises(DataError, match=f"^mine: .*{problem}$"):
         open_regular(tmp_path / name, "mine")
