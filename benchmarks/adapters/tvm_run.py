@@ -22,7 +22,8 @@ def answers(model: str, inputs: Mapping[str, Any], outputs: Sequence[str]) -> di
     types = {name: str(array.dtype) for name, array in inputs.items()}
     module = relax.transform.DecomposeOpsForInference()(from_onnx(proto, shapes, types))
     machine = relax.VirtualMachine(tvm.compile(module, target="llvm"), tvm.cpu())
-    given = [tvm.runtime.tensor(np.ascontiguousarray(inputs[i.name])) for i in proto.graph.input if i.name in inputs]
+    arrays = [inputs[i.name] for i in proto.graph.input if i.name in inputs]
+    given = [tvm.runtime.tensor(np.ascontiguousarray(array)) for array in arrays]
     found = machine["main"](*given)
     results = [found] if len(proto.graph.output) == 1 else list(found)
     by_name = {o.name: r.numpy() for o, r in zip(proto.graph.output, results, strict=True)}

@@ -212,7 +212,7 @@ def test_wrong_arguments(tmp_path: Path) -> None:
         net.backward(data=np.zeros((2, 5)))
     with pytest.raises(ValueError, match="'pool5' is not in list"):
         net.forward(end="pool5")
-    with pytest.raises(ValueError, match="'convx' is not in list; did you mean 'conv'?"):
+    with pytest.raises(ValueError, match="'convx' is not in list; did you mean 'conv'"):
         net.backward(start="convx")
     with pytest.raises(KeyError, match="pool5"):
         net.forward(blobs=["pool5"])

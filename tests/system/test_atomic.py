@@ -143,7 +143,7 @@ def test_a_failure_to_force_ends_the_writing(tmp_path, monkeypatch):
         replacing(tmp_path / "file") as file,
     ):
         for _ in range(1000):
-            file.write(bytes(10_000))
+            file.write(bytes(io.DEFAULT_BUFFER_SIZE + 1))
             assert failed.wait(10)
         pytest.fail("all was written")
     assert caught.value.filename == str(tmp_path / "file")
