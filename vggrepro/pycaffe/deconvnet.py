@@ -11,7 +11,7 @@ import numpy.typing as npt
 from vggrepro.errors import PycaffeError
 from vggrepro.pycaffe.batches import Arrays
 from vggrepro.pycaffe.blob import Blob
-from vggrepro.pycaffe.errors import as_runtime_error
+from vggrepro.pycaffe.errors import as_runtime_error, place_of
 from vggrepro.pycaffe.mode import DECONVNET, GUIDED
 from vggrepro.pycaffe.passes import Passes
 
@@ -73,8 +73,8 @@ class DeconvnetNames:
         and of ``diffs``."""
         if deconv_type not in (DECONVNET, GUIDED):
             raise PycaffeError(f"deconv_type {deconv_type!r}, expected {DECONVNET!r} or {GUIDED!r}")
-        first = self._layer_names.index(start) if start is not None else len(self._layer_names) - 1
-        last = self._layer_names.index(end) if end is not None else 0
+        first = place_of(start, self._layer_names) if start is not None else len(self._layer_names) - 1
+        last = place_of(end, self._layer_names) if end is not None else 0
         with as_runtime_error():
             self._passes.backward(first, last, deconv_type)
         wanted = [*(self.bottom_names[end] if end is not None else self.inputs), *(diffs or ())]
