@@ -30,6 +30,24 @@ def test_by_formula(n: int, c: int, flat: bool, margin: float, seed: int, data: 
     check_gradient(layer, bottoms)
 
 
+@few
+@given(st.integers(1, 5), st.integers(1, 4), st.sampled_from([(), (1,), (1, 1, 1)]), seeds, st.data())
+def test_weights(n: int, c: int, ones: tuple[int, ...], seed: int, data: st.DataObject) -> None:
+    bottoms = [values(seed + i, (n, c)) for i in range(3)] + [values(seed + 3, (n, *ones), -1, 3)]
+    layer = triplet(0.5)
+    (loss,) = check_forward(layer, bottoms, dims=[data.draw(freed((n, c))), (n, c), (n, c), (n, *ones)])
+    a, p, m = (b.astype(float) for b in bottoms[:3])
+    excess = [0.5 + ((a[i] - p[i]) ** 2).sum() - ((a[i] - m[i]) ** 2).sum() for i in range(n)]
+    weighted = sum(float(w) * max(0, e) for w, e in zip(bottoms[3].reshape(n), excess, strict=True))
+    assert loss == pytest.approx(weighted / n / 2, rel=1e-4, abs=1e-6)
+    assume(min(map(abs, excess)) > 1e-3)
+    check_gradient(layer, bottoms)
+
+
+def test_the_margin_as_a_threshold() -> None:
+    assert parse('type: "TripletLoss" threshold_param { threshold: 0.2 }').margin == pytest.approx(0.2)
+
+
 def test_a_triplet_at_the_margin_counts_no_more() -> None:
     a, p, n = (np.float32([[x]]) for x in (0, 0, 2))
     assert [d.item() for d in run_gradient(triplet(4), [a, p, n], [], [np.float32(1)])] == [0, 0, 0]
@@ -39,9 +57,10 @@ def test_a_triplet_at_the_margin_counts_no_more() -> None:
 def test_refuses() -> None:
     with pytest.raises(UnsupportedError, match="margin must be given"):
         parse('type: "TripletLoss"')
-    for bottoms in ("'x' bottom: 'label'", "'a' bottom: 'p' bottom: 'n' bottom: 'w'"):
-        with pytest.raises(UnsupportedError, match="bottoms: forks differ"):
-            parse(f"type: 'TripletLoss' bottom: {bottoms} triplet_loss_param {{ margin: 1 }}")
+    with pytest.raises(UnsupportedError, match="of 2 bottoms: forks differ"):
+        parse("type: 'TripletLoss' bottom: 'x' bottom: 'label' triplet_loss_param { margin: 1 }")
+    with pytest.raises(ShapeError, match="a weight for each triplet"):
+        triplet().out_shapes([(2, 3)] * 3 + [(2, 2)])
     with pytest.raises(ShapeError, match="one shape"):
         triplet().out_shapes([(2, 3), (2, 3), (2, 4)])
     with pytest.raises(ShapeError):

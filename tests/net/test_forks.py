@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vggrepro.errors import NetError, UnsupportedError
+from vggrepro.errors import NetError, ShapeError, UnsupportedError
 from vggrepro.layers.base import layer_class
 from vggrepro.layers.bn import UsedStatistics
 from vggrepro.layers.sigmoid_cross_entropy_loss import BalancedLoss, SigmoidCrossEntropyLoss
@@ -34,6 +34,14 @@ def test_a_fork_tells_which_layer_is_meant(tmp_path: Path) -> None:
     net = load_net(path, fork="cuhk")
     assert net.layers[-1].layer.statistics == UsedStatistics.AVERAGES
     assert net.message.layer[-1].bn_param.HasField("frozen")  # what is saved tells by itself
+
+
+def test_what_normalization_divides(tmp_path: Path) -> None:
+    path = written(tmp_path, "Normalization")
+    with pytest.raises(ShapeError, match=r"forks differ .* name the fork"):
+        load_net(path)
+    assert load_net(path, fork="caffemex").outputs == {"y": (1, 4, 5, 5)}
+    assert load_net(path, fork="caffe-3d").outputs == {"y": (1, 100)}
 
 
 def test_openvino_zooms_by_the_factor(tmp_path: Path) -> None:
@@ -100,5 +108,7 @@ def test_each_fork_speaks_of_layers_and_fields_that_exist(fork: str, tmp_path: P
 
 
 def test_a_fork_that_nobody_knows(tmp_path: Path) -> None:
-    with pytest.raises(NetError, match=r"net.prototxt: fork 'nobody': expected one of cascade-rcnn, cuhk"):
+    with pytest.raises(
+        NetError, match=r"net.prototxt: fork 'nobody': expected one of caffe-3d, caffemex, cascade"
+    ):
         load_net(written(tmp_path, "BN"), fork="nobody")

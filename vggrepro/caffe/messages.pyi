@@ -593,6 +593,12 @@ class LayerParameter(_Message):
     def eltwise_affine_param(self) -> EltwiseAffineParameter: ...
     @property
     def softmax_focal_loss_param(self) -> SoftmaxFocalLossParameter: ...
+    @property
+    def normalization_param(self) -> NormalizationParameter: ...
+    @property
+    def hashing_loss_param(self) -> HashingLossParameter: ...
+    @property
+    def gradient_scaler_param(self) -> GradientScalerParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -701,7 +707,10 @@ class LayerParameter(_Message):
         expmax_param: ExpMaxParameter | None = None, downsample_param: DownsampleParameter | None = None,
         triplet_loss_param: TripletLossParameter | None = None, local_param: LocalParameter | None = None,
         eltwise_affine_param: EltwiseAffineParameter | None = None,
-        softmax_focal_loss_param: SoftmaxFocalLossParameter | None = None
+        softmax_focal_loss_param: SoftmaxFocalLossParameter | None = None,
+        normalization_param: NormalizationParameter | None = None,
+        hashing_loss_param: HashingLossParameter | None = None,
+        gradient_scaler_param: GradientScalerParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -734,7 +743,8 @@ class LayerParameter(_Message):
         "wing_loss_param", "huber_loss_param", "largemargin_inner_product_param", "eltwise_accuracy_param",
         "ctc_param", "ctc_decoder_param", "st_param", "lp_normalization_param", "mask_resize_param",
         "resize_bilinear_param", "dense_image_data_param", "expmax_param", "downsample_param",
-        "triplet_loss_param", "local_param", "eltwise_affine_param", "softmax_focal_loss_param"
+        "triplet_loss_param", "local_param", "eltwise_affine_param", "softmax_focal_loss_param",
+        "normalization_param", "hashing_loss_param", "gradient_scaler_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -3425,3 +3435,29 @@ class SoftmaxFocalLossParameter(_Message):
     gamma: float
     def __init__(self, *, alpha: float | None = None, gamma: float | None = None) -> None: ...
     def HasField(self, field_name: Literal["alpha", "gamma"]) -> bool: ...
+
+class NormalizationParameter(_Message):
+    Norm: EnumTypeWrapper
+    L1: int
+    L2: int
+    norm: int
+    flatten: bool
+    def __init__(self, *, norm: int | None = None, flatten: bool | None = None) -> None: ...
+    def HasField(self, field_name: Literal["norm", "flatten"]) -> bool: ...
+
+class HashingLossParameter(_Message):
+    bi_margin: float
+    tradeoff: float
+    def __init__(self, *, bi_margin: float | None = None, tradeoff: float | None = None) -> None: ...
+    def HasField(self, field_name: Literal["bi_margin", "tradeoff"]) -> bool: ...
+
+class GradientScalerParameter(_Message):
+    lower_bound: float
+    upper_bound: float
+    alpha: float
+    max_iter: float
+    def __init__(self, *,
+        lower_bound: float | None = None, upper_bound: float | None = None, alpha: float | None = None,
+        max_iter: float | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal["lower_bound", "upper_bound", "alpha", "max_iter"]) -> bool: ...

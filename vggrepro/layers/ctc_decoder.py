@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -41,6 +41,8 @@ class CTCDecoder(Layer[None]):
     tops = Count(1, 2)
     has_gradient = False
     blind_bottoms = frozenset({1})
+    first_counts: ClassVar[bool] = False
+    """Whether the first indicator of a sequence may end it too."""
 
     blank: int
     """Counted from the end where it is below 0."""
@@ -122,16 +124,16 @@ class CTCDecoder(Layer[None]):
         product = g.op("ReduceProd", g.op("Where", goes_on, largest, g.const(1)), g.ints([1]))
         return Emitted((top, g.op("Unsqueeze", product, g.ints([2, 3]))), None)
 
-    @staticmethod
-    def _goes_on(g: GraphBuilder, best: str, indicators: Sequence[Value]) -> str:
+    def _goes_on(self, g: GraphBuilder, best: str, indicators: Sequence[Value]) -> str:
         """Whether a sequence has a step, bool (N, T)."""
         if not indicators:
             return g.op("Equal", best, best)
         marks = g.op("Transpose", indicators[0].name, perm=[1, 0])
         ended = g.op("Cast", g.op("Equal", marks, g.const(0)), to=FLOAT)
-        later = g.op("Slice", ended, g.ints([1]), g.ints([np.iinfo(np.int64).max]), g.ints([1]))
-        later = g.op("Pad", later, g.ints([0, 1, 0, 0]), g.const(0))
-        return g.op("Less", g.op("CumSum", later, g.ints(1)), g.const(0.5))
+        if not self.first_counts:
+            later = g.op("Slice", ended, g.ints([1]), g.ints([np.iinfo(np.int64).max]), g.ints([1]))
+            ended = g.op("Pad", later, g.ints([0, 1, 0, 0]), g.const(0))
+        return g.op("Less", g.op("CumSum", ended, g.ints(1)), g.const(0.5))
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
@@ -144,7 +146,7 @@ class CTCDecoder(Layer[None]):
         for n, row in enumerate(rows):
             before, place = -1, 0
             for t, step in enumerate(row):
-                if indicators and t > 0 and indicators[0][t, n] == 0:
+                if indicators and (t > 0 or self.first_counts) and indicators[0][t, n] == 0:
                     break
                 label = int(step.argmax())
                 product[n] *= step.max()

@@ -1,20 +1,23 @@
 """TripletLoss: positives nearer than negatives, by a margin (forks' loss; not from BVLC Caffe).
 
 Sources: BVLC's pull request 2603, happynear/caffe-windows, sanpingzhou/Person-Re-ID and others that agree,
-field ``triplet_loss_param``. "FaceNet: A Unified Embedding for Face Recognition and Clustering", equation 3.
+field ``triplet_loss_param``; huangyangyu/SeqFace and glbing/mycaffe for weights of triplets; an older fork
+for the field ``threshold_param``. "FaceNet: A Unified Embedding for Face Recognition and Clustering",
+equation 3.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import ShapeError, UnsupportedError
-from vggrepro.layers.base import Array, Emitted, Gradients, Needed, Referenced, Shapes, exactly, register
+from vggrepro.layers.base import Array, Count, Emitted, Gradients, Needed, Referenced, Shapes, register
 from vggrepro.layers.rules.loss import (
     LossLayer,
     check_first_sizes,
@@ -32,79 +35,89 @@ class _Saved(NamedTuple):
     counts: str
     """Which triplets count, bool (N, 1)."""
     number: str
+    weight: str | None
+    """(N, 1)."""
 
 
 @register
 @dataclass(frozen=True)
 class TripletLoss(LossLayer[_Saved]):
-    """Bottoms: anchors, positives and negatives (N, C). The loss is ``sum(max(0, margin + |a - p|^2 - |a -
-    n|^2)) / (2 N)``; all three get gradients.
+    """Bottoms: anchors, positives and negatives (N, C), and perhaps a weight for each triplet, (N,) or
+    (N, 1). The loss is ``sum(w max(0, margin + |a - p|^2 - |a - n|^2)) / (2 N)``; the first three get
+    gradients. ``threshold_param { threshold }`` stands for the margin too.
 
-    Forks have other losses of this name, which take other bottoms: features and labels, or weights as a
-    fourth. They are refused. So is a net that leaves the margin to the fork's default.
+    Forks have other losses of this name, of two bottoms: features with their labels, or features with the
+    triplets that another layer found. They are refused. So is a net that leaves the margin to the fork's
+    default.
     """
 
     type = "TripletLoss"
     origin = "Triplet loss forks"
-    bottoms = exactly(3)
-    blind_bottoms = frozenset()
+    bottoms = Count(3, 4)
+    blind_bottoms = frozenset({3})
 
     margin: float
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> TripletLoss:
-        if len(param.bottom) not in (0, 3):
+        if len(param.bottom) not in (0, 3, 4):
             raise UnsupportedError(
-                f"TripletLoss of {len(param.bottom)} bottoms: forks differ, and only that of three (anchors,"
-                " positives, negatives) is implemented"
+                f"TripletLoss of {len(param.bottom)} bottoms: forks differ (features and labels, features and"
+                " triplets); only that of anchors, positives, negatives, and perhaps weights, is implemented"
             )
-        if not param.triplet_loss_param.HasField("margin"):
-            raise UnsupportedError(
-                "triplet_loss_param: margin must be given, as forks have different defaults"
-            )
-        return cls(param.triplet_loss_param.margin)
+        if param.triplet_loss_param.HasField("margin"):
+            return cls(param.triplet_loss_param.margin)
+        if param.HasField("threshold_param"):
+            return cls(param.threshold_param.threshold)
+        raise UnsupportedError("triplet_loss_param: margin must be given, as forks have different defaults")
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         check_first_sizes(bottoms)
         for index in range(3):
             check_ones(bottoms, index, "height", "width")
-        if len({bottom[:2] for bottom in map(tuple, bottoms)}) > 1:
+        if len({bottom[:2] for bottom in map(tuple, bottoms[:3])}) > 1:
             raise ShapeError(f"anchors, positives and negatives must have one shape, got {tuple(bottoms)}")
+        if prod(bottoms[-1]) != bottoms[0][0] and len(bottoms) == 4:
+            raise ShapeError(f"bottom[3] must hold a weight for each triplet, got shape {bottoms[3]}")
         return ((),)
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
     ) -> Emitted[_Saved]:
-        rows = tuple(instances(g, bottom) for bottom in bottoms)
+        rows = tuple(instances(g, bottom) for bottom in bottoms[:3])
         anchor, positive, negative = (row.name for row in rows)
         near = g.op("ReduceSumSquare", g.op("Sub", anchor, positive), g.ints([1]))  # (N, 1)
         far = g.op("ReduceSumSquare", g.op("Sub", anchor, negative), g.ints([1]))
         excess = g.op("Add", g.op("Sub", near, far), g.const(self.margin))
         number = count(g, bottoms[0], 0, 1)
-        total = g.op("ReduceSum", g.op("Relu", excess), keepdims=0)
-        loss = g.op("Div", total, g.op("Mul", number, g.const(2)))
+        weight = g.op("Reshape", bottoms[3].name, g.ints([-1, 1])) if len(bottoms) == 4 else None
+        lost = g.op("Relu", excess)
+        lost = lost if weight is None else g.op("Mul", lost, weight)
+        loss = g.op("Div", g.op("ReduceSum", lost, keepdims=0), g.op("Mul", number, g.const(2)))
         counts = g.op("Greater", excess, g.const(0))
-        return Emitted((loss,), _Saved(tuple(bottoms), rows, counts, number))
+        return Emitted((loss,), _Saved(tuple(bottoms), rows, counts, number, weight))
 
     def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         if d_tops[0] is None:
-            return Gradients((None,) * 3)
+            return Gradients((None,) * len(saved.bottoms))
         anchor, positive, negative = (row.name for row in saved.rows)
         weight = g.op("Where", saved.counts, g.op("Div", d_tops[0], saved.number), g.const(0))
+        weight = weight if saved.weight is None else g.op("Mul", weight, saved.weight)
         differences = ((negative, positive), (positive, anchor), (anchor, negative))
         gradients = [
             shaped_like(g, Value(g.op("Mul", g.op("Sub", *pair), weight), row.dims), bottom)
             if wanted
             else None
             for pair, row, bottom, wanted in zip(
-                differences, saved.rows, saved.bottoms, needed.bottoms, strict=True
+                differences, saved.rows, saved.bottoms, needed.bottoms, strict=False
             )
         ]
-        return Gradients(tuple(gradients))
+        return Gradients((*gradients, *[None] * (len(saved.bottoms) - 3)))
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
     ) -> Referenced:
-        anchor, positive, negative = (bottom.reshape(len(bottom), -1) for bottom in bottoms)
+        anchor, positive, negative = (bottom.reshape(len(bottom), -1) for bottom in bottoms[:3])
         near, far = (np.square(anchor - other).sum(axis=1) for other in (positive, negative))
-        return Referenced((np.maximum(0, self.margin + near - far).sum() / (2 * len(anchor)),))
+        lost = np.maximum(0, self.margin + near - far) * (bottoms[3].reshape(-1) if bottoms[3:] else 1)
+        return Referenced((lost.sum() / (2 * len(anchor)),))

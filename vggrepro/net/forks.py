@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from vggrepro.caffe.messages import NetParameter
 
 FORKS: dict[str, dict[str, str]] = {
+    "caffe-3d": {"Normalization": "normalization_param { flatten: true }"},
+    "caffemex": {"Normalization": "normalization_param { flatten: false }"},
     "cascade-rcnn": {"ROIAlign": "roi_pooling_param { corner_grid: true }"},
     "cuhk": {"BN": "bn_param { frozen: false }"},
     "daerduocarey": {"SpatialTransformer": "st_param { to_compute_dU: true }"},
