@@ -138,6 +138,16 @@ def test_image_data_layer(tmp_path: Path) -> None:
     assert sum('"event": "train"' in line for line in lines) == 3
 
 
+def test_image_data_layer_bounds_the_pixels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_pictures(tmp_path / "train", 2)
+    names = sorted(str(p) for p in (tmp_path / "train").rglob("*.png"))
+    (tmp_path / "list.txt").write_text("".join(f"{name} 0\n" for name in names))
+    data = 'type: "ImageData" top: "data" image_data_param { source: "list.txt" batch_size: 2 }'
+    path = write_solver(tmp_path, f'layer {{ name: "data" {data} top: "label" }}')
+    assert main(["--config", str(path), "--max-pixels", "10"]) == 2
+    assert "pixels, expected at most 10" in capsys.readouterr().err
+
+
 def test_a_net_without_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = 'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 } } }'
     path = write_solver(tmp_path, text)

@@ -132,6 +132,7 @@ class TrainingOptions:
             keep_best=run.keep_best,
             ranks=ranks,
             exchange=run.exchange,
+            max_pixels=options.images.decoding.max_pixels,
         )
 
 

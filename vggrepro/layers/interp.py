@@ -26,6 +26,7 @@ from vggrepro.layers.base import (
     Shapes,
     register,
 )
+from vggrepro.layers.rules.resizing import without_transposes
 
 
 @register
@@ -104,7 +105,7 @@ class Interp(Layer[tuple[Value, ...]]):
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
     ) -> Emitted[tuple[Value, ...]]:
-        x = bottoms[0].name
+        x = without_transposes(g, bottoms[0])
         if any(self.crop):
             begin, end = self.crop
             ends = [np.iinfo(np.int64).max if end == 0 else -end] * 2

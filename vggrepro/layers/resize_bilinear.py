@@ -15,6 +15,7 @@ import numpy as np
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError, UnsupportedError
 from vggrepro.layers.base import Array, Emitted, Layer, Reach, Referenced, Shapes, register
+from vggrepro.layers.rules.resizing import without_transposes
 
 RESIZED = {"NHWC": (1, 2), "NCHW": (2, 3), "NCHWD": (2, 3, 4)}
 """The axes that change, by ``data_format``."""
@@ -102,7 +103,8 @@ class ResizeBilinear(Layer[None]):
         known = tuple(d if axis in self.axes else 1 for axis, d in enumerate(x.dims))
         (top,) = self.out_shapes([Value(x.name, known).shape])
         last = self.layout == "NHWC"
-        planes = g.op("Transpose", x.name, perm=[0, 3, 1, 2]) if last else x.name
+        own = without_transposes(g, x)
+        planes = g.op("Transpose", own, perm=[0, 3, 1, 2]) if last else own
         # all sizes, not those of some axes: ONNX Runtime cannot move a Transpose behind a Resize with axes
         sizes = g.op(
             "Concat", g.op("Shape", planes, end=2), g.ints([top[axis] for axis in self.axes]), axis=0

@@ -9,6 +9,7 @@ from typing import Any
 
 from vggrepro.caffe.messages import PHASES
 from vggrepro.data.augment import Augmentation
+from vggrepro.data.choices import MAX_PIXELS
 from vggrepro.data.loader import TrainingLoader
 from vggrepro.data.reading import Reader
 from vggrepro.emit import Shape
@@ -64,7 +65,8 @@ class InitialWeights:
 @dataclass(frozen=True)
 class TrainingPlan:
     """A run. Without ``images`` the net's own data layers are read. ``batch`` (None: the prototxt's, times
-    its iter_size) is the number of images an iteration, on all ranks and in all passes together."""
+    its iter_size) is the number of images an iteration, on all ranks and in all passes together.
+    ``max_pixels`` is the most that an image of the data layers may have; ``images`` know their own bound."""
 
     definition: Definition
     images: TrainingImages | None
@@ -82,6 +84,7 @@ class TrainingPlan:
     keep_best: bool = True
     ranks: Ranks = field(default_factory=Alone)
     exchange: ExchangeKind = "mpi"
+    max_pixels: int = MAX_PIXELS
 
 
 def assemble(plan: TrainingPlan, journal: Journal) -> Training:
@@ -257,7 +260,14 @@ def _tests(plan: TrainingPlan, solver: Solver) -> list[tuple[TestNet, Validation
 
 def _layer_data(plan: TrainingPlan, message: Any, phase: str, ranks: Ranks, seed: int) -> LayerTrainingData:
     plan.definition.check_read(message)
-    return LayerTrainingData(message, PHASES[phase], seed, plan.definition.folder, ranks)
+    return LayerTrainingData(
+        message,
+        PHASES[phase],
+        seed,
+        plan.definition.folder,
+        ranks,
+        max_pixels=plan.max_pixels,
+    )
 
 
 def _facts(plan: TrainingPlan, images: int) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from vggrepro.data.choices import MAX_PIXELS
 from vggrepro.data.feeds import READ_TYPES, Feed, folder_of, open_feed
 from vggrepro.data.loader import Batch, TrainingLoader
 from vggrepro.data.truth.labels import check_labels
@@ -129,13 +130,22 @@ class LayerTrainingData:
     """What the data layers of a ``NetParameter`` read, as Caffe feeds them (without ``--data``), and what its
     DummyData layers draw.
 
-    Each rank takes its part of the rows of every batch. Raises DataError for a net without such layers, and
-    for a layer whose tops nothing here could feed.
+    Each rank takes its part of the rows of every batch. ``max_pixels`` is the most that an image may have.
+    Raises DataError for a net without such layers, and for a layer whose tops nothing here could feed.
 
     :meth:`bring_to` has a thread bring the coming pass's inputs to a device.
     """
 
-    def __init__(self, message: Any, phase: int, seed: int, folder: Path, ranks: Ranks) -> None:
+    def __init__(
+        self,
+        message: Any,
+        phase: int,
+        seed: int,
+        folder: Path,
+        ranks: Ranks,
+        *,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
         found = [layer for layer in message.layer if layer.type in (*READ_TYPES, DummyData.type)]
         if not found:
             own = some_of(f"{layer.name!r} ({layer.type})" for layer in message.layer if is_fork_data(layer))
@@ -144,7 +154,15 @@ class LayerTrainingData:
         self._feeds: list[Feed] = []
         for number, layer in enumerate(message.layer):
             if layer.type in READ_TYPES:
-                self._feeds.append(open_feed(layer, phase, seed=seed, folder=folder_of(layer, folder)))
+                self._feeds.append(
+                    open_feed(
+                        layer,
+                        phase,
+                        seed=seed,
+                        folder=folder_of(layer, folder),
+                        max_pixels=max_pixels,
+                    )
+                )
             elif not layer.bottom and is_known(layer) and class_of(layer).from_param(layer, phase).source:
                 self._feeds.append(_drawn(layer, phase, seed, number))
         self._ranks = ranks

@@ -168,7 +168,11 @@ def training_images(
 
 def _refuse_without_data(images: ImageOptions, augmentation: AugmentationOptions) -> None:
     """Data layers read and see images as the net says: no option for that may be lost."""
-    for options, but in ((images.decoding, ()), (images, ("decoding", "no_test")), (augmentation, ())):
+    for options, but in (
+        (images.decoding, ("max_pixels",)),
+        (images, ("decoding", "no_test")),
+        (augmentation, ()),
+    ):
         names = [name for name in options.__dataclass_fields__ if name not in but]
         refuse_without("--data PATH", options, *names)
 
