@@ -15,6 +15,7 @@ import vggrepro.runtime.session as module
 from vggrepro.errors import DeviceError, NetError, ShapeError
 from vggrepro.graph.forward import build_forward
 from vggrepro.graph.model import Graph
+from vggrepro.net import load_net
 from vggrepro.runtime.device import Device
 from vggrepro.runtime.session import Session
 from vggrepro.verify.reference_case import ReferenceCase
@@ -122,6 +123,18 @@ def test_feeds_that_do_not_fit(
     with pytest.raises(error) as caught:
         session.run({name: np.zeros(shape, np.float32) for name, shape in feeds.items()})
     assert text in str(caught.value)
+
+
+def test_a_layer_that_needs_images(tmp_path: Path) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_text(
+        'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 64 dim: 14 dim: 14 } } }'
+        ' layer { name: "y" type: "Convolution" bottom: "x" top: "y" convolution_param { num_output: 64'
+        " kernel_size: 5 } }"
+    )
+    session = Session(build_forward(load_net(path), rules="cpu"))
+    with pytest.raises(ShapeError, match=r"^input 'x': shape \(0, 64, 14, 14\) has no elements"):
+        session.run({"x": np.zeros((0, 64, 14, 14), np.float32)})
 
 
 def test_other_dtypes_and_outputs(session: Session) -> None:

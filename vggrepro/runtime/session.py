@@ -95,8 +95,8 @@ class Session:
         """Feed arrays by name, get arrays by name (default: every output).
 
         Raises NetError for a name that the graph does not have, an input that is missing or of another
-        dtype, ShapeError for one of another shape, LabelError for a label that is no class, DeviceError if a
-        GPU fails.
+        dtype, ShapeError for one of another shape, or without elements where a layer needs some, LabelError
+        for a label that is no class, DeviceError if a GPU fails.
         """
         names = list(self.outputs if outputs is None else outputs)
         self._check(feeds, names)
@@ -131,6 +131,10 @@ class Session:
             self._raw.run_with_iobinding(binding)
         except RuntimeError as error:
             self.device.explain(error)
+            empty = next((name for name, array in feeds.items() if array.size == 0), None)
+            if empty is not None:
+                shape = feeds[empty].shape
+                raise ShapeError(f"input {empty!r}: shape {shape} has no elements to compute with") from error
             raise
         return dict(zip(names, binding.copy_outputs_to_cpu(), strict=True))
 

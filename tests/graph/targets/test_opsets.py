@@ -13,7 +13,7 @@ from net_files import image, layer, net_of
 
 from vggrepro.emit import newest_opset
 from vggrepro.errors import UnsupportedError
-from vggrepro.graph.forward import build_deployed, to_onnx
+from vggrepro.graph.forward import build_deployed, build_forward, to_onnx
 from vggrepro.graph.targets.convert import Deployment
 from vggrepro.graph.targets.opsets import OLDEST, in_opset
 from vggrepro.runtime.session import Session
@@ -37,6 +37,12 @@ OLDER: dict[str, tuple[Build, tuple[int, ...] | None]] = {
         lambda g: g.op("Resize", "x", "", g.const([2, 3]), axes=[2, 3], mode="nearest"),
         (2, 3, 10, 21),
     ),
+    "Resize computed sizes": (
+        lambda g: g.op(
+            "Resize", "x", "", "", g.op("Shape", g.op("Abs", "x"), start=2), axes=[2, 3], mode="linear"
+        ),
+        (2, 3, 5, 7),
+    ),
     "AveragePool": (
         lambda g: g.op("AveragePool", "x", kernel_shape=[2, 2], strides=[2, 2], pads=[0, 0, 1, 1]),
         (2, 3, 3, 4),
@@ -52,6 +58,18 @@ def test_older_sets_give_the_same(name: str) -> None:
     onnx.checker.check_model(after.finished().to_model(), full_check=True)
     assert [o.version for o in after.graph.skeleton.opset_import] == [OLDEST]
     assert_same(before, after, X)
+
+
+@pytest.mark.parametrize("resized", ["height: 8 width: 3", "zoom_factor: 2"])
+def test_free_sizes_of_a_resize(resized: str, tmp_path: Path) -> None:
+    inside = f"interp_param {{ {resized} }}"
+    net = net_of(tmp_path, image(1, 2, 5, 7) + layer("y", "Interp", "data", more=inside))
+    graph = build_deployed(net, Deployment(opset=OLDEST))
+    graph.check()
+    x = noise(3, *net.inputs["data"][1:])
+    (want,) = Session(build_forward(net)).run({"data": x}).values()
+    (got,) = Session(graph).run({"data": x}).values()
+    np.testing.assert_allclose(got, want, rtol=1e-6)
 
 
 def test_padding_at_both_ends_stays_in_the_average() -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import onnx
 
 from vggrepro.emit import IR_VERSION, OPSET, newest_ir_version, newest_opset, unknown_words
@@ -120,24 +119,21 @@ def slice_of_shape(place: Place) -> Sequence[str] | None:
 
 
 def sizes_of_all_axes(place: Place) -> Sequence[str] | None:
-    """A Resize that names no axes, but says the sizes of all."""
+    """A Resize that names no axes, but says the sizes of all: its axes must be the last ones."""
     axes, dims = place.attributes.get("axes"), place.dims(0)
     if axes is None:
         return None
-    sizes, scales = place.array(3), place.array(2)
-    if dims is None or (sizes is None) == (scales is None):
-        return _refuse(place, "axes and computed sizes")
-    if scales is not None:
-        factors = np.ones(len(dims), np.float32)
-        factors[list(axes)] = scales
-        return place.again(place.input(0), "", place.g.const(factors), axes=None)
-    whole = [dims[axis] for axis in range(len(dims))]
-    for axis, size in zip(axes, sizes if sizes is not None else (), strict=True):
-        whole[axis] = int(size)
-    known = [size for size in whole if size is not None]
-    if len(known) < len(whole):
-        return _refuse(place, "axes and free sizes")
-    return place.again(place.input(0), "", "", place.g.ints(known), axes=None)
+    if dims is None or list(axes) != list(range(len(dims) - len(axes), len(dims))):
+        return _refuse(place, "axes that are not the last")
+    x, g, before = place.input(0), place.g, dims[: -len(axes)]
+    if place.input(2):
+        scales = g.op("Concat", g.const([1] * len(before)), place.input(2), axis=0)
+        return place.again(x, "", scales, axes=None)
+    if None in before:
+        outer = g.op("Slice", g.op("Shape", x), g.ints([0]), g.ints([len(before)]))
+    else:
+        outer = g.ints([size for size in before if size is not None])
+    return place.again(x, "", "", g.op("Concat", outer, place.input(3), axis=0), axes=None)
 
 
 def _refuse(place: Place, what: str) -> Sequence[str]:
