@@ -13,7 +13,7 @@ from vggrepro.errors import ShapeError, UnsupportedError
 from vggrepro.layers.base import Layer
 
 
-def decoder(inside: str = "") -> Layer:
+def decoder(inside: str = "ctc_merge_repeated: true") -> Layer:
     return parse(f'type: "CTCGreedyDecoder" bottom: "x" bottom: "marks" ctc_decoder_param {{ {inside} }}')
 
 
@@ -30,7 +30,7 @@ def test_by_loops(number: int, steps: int, classes: int, merges: bool, free: boo
     rng = np.random.default_rng(seed)
     paths = rng.integers(0, classes, (number, steps))
     marks = rng.integers(0, 4, (steps, number)).clip(0, 1).astype(np.float32)
-    layer = decoder("" if merges else "ctc_merge_repeated: false")
+    layer = decoder() if merges else decoder("ctc_merge_repeated: false")
     dims = [(steps, None if free else number, classes), (steps, None if free else number)]
     (top,) = check_forward(layer, [scores_of(paths, classes), marks], dims=dims)
     for row, path, mark in zip(top.reshape(number, steps), paths.tolist(), marks.T, strict=True):
@@ -45,7 +45,8 @@ def test_by_loops(number: int, steps: int, classes: int, merges: bool, free: boo
 
 
 def test_refuses() -> None:
-    with pytest.raises(UnsupportedError, match="has no blank_index"):
-        decoder("blank_index: 0")
+    for inside in ("", "ctc_merge_repeated: true blank_index: 0"):
+        with pytest.raises(UnsupportedError, match="forks differ: only the CTCGreedyDecoder"):
+            decoder(inside)
     with pytest.raises(ShapeError, match=r"bottom\[1\] must be \(4, 2\)"):
         decoder().out_shapes([(4, 2, 3), (2, 4)])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from shape_cases import few, freed, seeds, values
 
 from vggrepro.caffe.messages import TEST, TRAIN
-from vggrepro.errors import ShapeError
+from vggrepro.errors import ShapeError, UnsupportedError
 from vggrepro.layers.base import Layer
 from vggrepro.layers.batch_norm import BatchNorm
 from vggrepro.layers.scaled_batch_norm import ScaledBatchNorm
@@ -54,6 +54,44 @@ def test_by_formula() -> None:
             expected = kept * params[index] + (1 - kept) * batch[index]
             np.testing.assert_allclose(found.next_params[index], expected, rtol=1e-6)
         assert found.next_states[0] == passes + 1
+
+
+FOUR = 'type: "BatchNorm" param {} param {} param {} param {} batch_norm_param { scale_filler { value: 1 } }'
+
+
+@few
+@given(st.lists(st.integers(2, 5), min_size=2, max_size=5).map(tuple), seeds, st.data())
+def test_xilinxs_order_of_blobs(shape: tuple[int, ...], seed: int, data: st.DataObject) -> None:
+    x, column = values(seed, shape, -2, 2), (1, -1, *[1] * (len(shape) - 2))
+    mean, variance, _, scale, shift = blobs(seed, shape[1])
+    four = [scale, shift, mean, variance]
+    for layer in (parse(FOUR), batch_norm("scale_first: true")):
+        assert [d.statistic for d in layer.param_defs([shape])] == [False, False, True, True]
+        (y,) = check_forward(layer, [x], four, dims=[data.draw(freed(shape, but=(1,)))], rtol=1e-4, atol=2e-5)
+        scale, shift, mean, variance = (b.astype(float).reshape(column) for b in four)
+        np.testing.assert_allclose(
+            y, (x - mean) / np.sqrt(variance + 1e-5) * scale + shift, rtol=1e-4, atol=1e-5
+        )
+        factor, summand = layer.affine(four, x.ndim, 1)
+        np.testing.assert_allclose(
+            y, x * factor.reshape(column) + summand.reshape(column), rtol=1e-4, atol=1e-5
+        )
+
+
+def test_xilinxs_gradients() -> None:
+    """Those of NVCaffe's layer, in the other order; in TEST both take the statistics for the batch's."""
+    x, dy = values(0, SHAPE), values(1, SHAPE)
+    mean, variance, factor, scale, shift = blobs(1, 5)
+    dx, d_scale, d_shift, *nothing = run_gradient(parse(FOUR), [x], [scale, shift, mean, variance], [dy])
+    nvcaffe = run_gradient(batch_norm(), [x], [mean, variance, factor, scale, shift], [dy])
+    for found, wanted in ((dx, nvcaffe[0]), (d_scale, nvcaffe[4]), (d_shift, nvcaffe[5])):
+        np.testing.assert_array_equal(found, wanted)
+    assert nothing == [None, None]
+
+
+def test_xilinxs_training_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match="implemented in TEST alone"):
+        parse(FOUR, TRAIN)
 
 
 @pytest.mark.parametrize("shape", [SHAPE, (4, 3), (3, 2, 2, 2, 2)])

@@ -599,6 +599,8 @@ class LayerParameter(_Message):
     def hashing_loss_param(self) -> HashingLossParameter: ...
     @property
     def gradient_scaler_param(self) -> GradientScalerParameter: ...
+    @property
+    def gs_tiling_param(self) -> GSTilingParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -710,7 +712,8 @@ class LayerParameter(_Message):
         softmax_focal_loss_param: SoftmaxFocalLossParameter | None = None,
         normalization_param: NormalizationParameter | None = None,
         hashing_loss_param: HashingLossParameter | None = None,
-        gradient_scaler_param: GradientScalerParameter | None = None
+        gradient_scaler_param: GradientScalerParameter | None = None,
+        gs_tiling_param: GSTilingParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -744,7 +747,7 @@ class LayerParameter(_Message):
         "ctc_param", "ctc_decoder_param", "st_param", "lp_normalization_param", "mask_resize_param",
         "resize_bilinear_param", "dense_image_data_param", "expmax_param", "downsample_param",
         "triplet_loss_param", "local_param", "eltwise_affine_param", "softmax_focal_loss_param",
-        "normalization_param", "hashing_loss_param", "gradient_scaler_param"
+        "normalization_param", "hashing_loss_param", "gradient_scaler_param", "gs_tiling_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -842,15 +845,17 @@ class BatchNormParameter(_Message):
     @property
     def bias_filler(self) -> FillerParameter: ...
     scale_bias: bool
+    scale_first: bool
     engine: int
     def __init__(self, *,
         use_global_stats: bool | None = None, moving_average_fraction: float | None = None,
         eps: float | None = None, scale_filler: FillerParameter | None = None,
-        bias_filler: FillerParameter | None = None, scale_bias: bool | None = None, engine: int | None = None
+        bias_filler: FillerParameter | None = None, scale_bias: bool | None = None,
+        scale_first: bool | None = None, engine: int | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "use_global_stats", "moving_average_fraction", "eps", "scale_filler", "bias_filler", "scale_bias",
-        "engine"
+        "scale_first", "engine"
     ]) -> bool: ...
 
 class BiasParameter(_Message):
@@ -3461,3 +3466,9 @@ class GradientScalerParameter(_Message):
         max_iter: float | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal["lower_bound", "upper_bound", "alpha", "max_iter"]) -> bool: ...
+
+class GSTilingParameter(_Message):
+    stride: int
+    reverse: bool
+    def __init__(self, *, stride: int | None = None, reverse: bool | None = None) -> None: ...
+    def HasField(self, field_name: Literal["stride", "reverse"]) -> bool: ...

@@ -21,7 +21,10 @@ class CTCGreedyDecoder(CTCDecoder):
     ends before the first step whose indicator is 0. Top (N, T, 1, 1): labels, and -1 behind them.
 
     The best label of each step is taken, the first of equal ones; the last label, which is the blank, is left
-    out, and with ``ctc_merge_repeated``, as it is by default, labels that equal the one before.
+    out, and with ``ctc_merge_repeated`` labels that equal the one before.
+
+    A layer of this name in senlinuc/caffe_ocr, without parameters, measures how many sequences are read
+    right. It is refused.
     """
 
     type = "CTCGreedyDecoder"
@@ -33,7 +36,9 @@ class CTCGreedyDecoder(CTCDecoder):
     @classmethod
     def from_param(cls, param: Any, phase: int) -> CTCGreedyDecoder:
         d = param.ctc_decoder_param
-        if d.HasField("blank_index"):
-            raise UnsupportedError("ctc_decoder_param: CTCGreedyDecoder has no blank_index")
-        merges = d.ctc_merge_repeated or not d.HasField("ctc_merge_repeated")
-        return cls(-1, merges, order=None)
+        if not d.HasField("ctc_merge_repeated") or d.HasField("blank_index"):
+            raise UnsupportedError(
+                "forks differ: only the CTCGreedyDecoder of a ctc_decoder_param with ctc_merge_repeated, and"
+                " without blank_index, is implemented"
+            )
+        return cls(-1, d.ctc_merge_repeated, order=None)

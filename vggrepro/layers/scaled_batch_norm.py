@@ -1,21 +1,22 @@
 """BatchNorm with ``scale_bias``: scale and shift inside the layer (NVCaffe's variant; not from BVLC Caffe).
 
 Source: NVIDIA/caffe, whose BatchNorm layer has three fields more: ``scale_bias``, ``scale_filler`` and
-``bias_filler``. Any of them asks for this layer; without them NVCaffe's is taken for BVLC's.
+``bias_filler``. Any of them asks for this layer; without them NVCaffe's is taken for BVLC's. The caffe-xilinx
+of Xilinx/Vitis-AI (``cudnn_batch_norm_fixed_layer.cu``) has the same fields, and its blobs in another order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from vggrepro.caffe.messages import TEST, FillerParameter
 from vggrepro.emit import GraphBuilder, Shape, Value
-from vggrepro.errors import ShapeError
+from vggrepro.errors import ShapeError, UnsupportedError
 from vggrepro.layers.base import (
     Affine,
     Array,
@@ -38,6 +39,8 @@ from vggrepro.layers.rules.batch_statistics import (
 )
 
 LEAST_EPS = 1e-5
+
+T = TypeVar("T")
 
 
 class _Saved(NamedTuple):
@@ -73,11 +76,14 @@ class ScaledBatchNorm(Layer[_Saved]):
     @staticmethod
     def asked_for(param: Any) -> bool:
         """Whether a ``BatchNormParameter`` has one of NVCaffe's fields."""
-        return bool(param.scale_bias or param.HasField("scale_filler") or param.HasField("bias_filler"))
+        fields = ("scale_filler", "bias_filler", "scale_first")
+        return bool(param.scale_bias or any(map(param.HasField, fields)))
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> ScaledBatchNorm:
         p = param.batch_norm_param
+        if cls is ScaledBatchNorm and (p.scale_first or len(param.param) == 4):
+            return ScaleFirstBatchNorm.from_param(param, phase)
         return cls(
             phase != TEST,
             p.moving_average_fraction,
@@ -169,3 +175,51 @@ class ScaledBatchNorm(Layer[_Saved]):
         news = enumerate(reference_to_average(x))
         moved = {index: kept * params[index] + (1 - kept) * new for index, new in news}
         return Referenced((top,), moved, (states[0] + 1,))
+
+
+@dataclass(frozen=True)
+class ScaleFirstBatchNorm(ScaledBatchNorm):
+    """Xilinx's: the same with the blobs scale (C), shift (C), means (C) and variances (C). A layer with four
+    ``param`` messages is taken for it, and with ``--fork xilinx`` any with a field of NVCaffe's.
+
+    How the fork averages in TRAIN is not known: that phase is refused.
+    """
+
+    origin = "Xilinx"
+
+    @classmethod
+    def from_param(cls, param: Any, phase: int) -> ScaledBatchNorm:
+        if phase != TEST:
+            raise UnsupportedError(
+                "BatchNorm with four blobs, scale and shift first, is Xilinx's: implemented in TEST alone"
+            )
+        return super().from_param(param, phase)
+
+    def param_defs(self, bottoms: Shapes) -> tuple[ParamDef, ...]:
+        mean, variance, _, scale, shift = super().param_defs(bottoms)
+        return scale, shift, mean, variance
+
+    def emit(
+        self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
+    ) -> Emitted[_Saved]:
+        return super().emit(g, bottoms, _as_nvcaffes(params), states)
+
+    def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+        learned = Needed(needed.bottoms, (False, False, False, *needed.params[:2]))
+        found = super().grad(g, saved, d_tops, learned)
+        return Gradients(found.bottoms, (*found.params[3:], None, None))
+
+    def affine(self, params: Sequence[npt.NDArray[Any]], rank: int, axis: int) -> Affine | None:
+        return super().affine(_as_nvcaffes(params), rank, axis)
+
+    def reference(
+        self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
+    ) -> Referenced:
+        return super().reference(bottoms, _as_nvcaffes(params), states)
+
+
+def _as_nvcaffes(params: Sequence[T]) -> list[T]:
+    """Scale, shift, means and variances in NVCaffe's order; in place of the factor, which nobody reads, the
+    variances again."""
+    scale, shift, mean, variance = params
+    return [mean, variance, variance, scale, shift]

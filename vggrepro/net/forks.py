@@ -40,6 +40,7 @@ FORKS: dict[str, dict[str, str]] = {
     },
     "segnet": {"BN": "bn_param { bn_mode: LEARN }"},
     "textboxes": {"PriorBox": "prior_box_param { denser_prior_boxes: true }"},
+    "xilinx": {"BatchNorm": "batch_norm_param { scale_first: true }"},
     "zimenglan": {"FocalLoss": "focal_loss_param { alpha: 0.25 }"},
 }
 """By the name of a fork: types of layers, and the inside of a layer whose fields are the fork's own rules."""
