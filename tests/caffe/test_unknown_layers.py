@@ -130,3 +130,13 @@ def test_v0_layers_have_no_fields_of_their_own(tmp_path):
     written = 'layers { layer { name: "c" type: "conv" strength: 2 } bottom: "x" top: "c" }'
     with pytest.raises(UnknownFieldError, match=r'"strength"'):
         read_partly_known_net(file(tmp_path, written), lambda _: True)
+
+
+def test_another_text_file_is_no_net(tmp_path):
+    """With everything in it left out nothing is left: a list of labels, say."""
+    labels = 'item { name: "cat" label: 1 } item { name: "dog" label: 2 }'
+    with (
+        pytest.warns(UserWarning, match="item"),
+        pytest.raises(ParseError, match=r"no field of a net in it \(but item\)"),
+    ):
+        read_partly_known_net(file(tmp_path, labels), own, allow_unknown=True)

@@ -13,6 +13,7 @@ from vggrepro.errors import FixedShapeError, NetError, VggReproError
 from vggrepro.graph.forward import build_forward
 from vggrepro.graph.model import Graph
 from vggrepro.graph.reference import reference_forward
+from vggrepro.graph.validation import build_validation
 from vggrepro.net import Net, load_net
 from vggrepro.runtime.session import Session
 from vggrepro.verify.reference_case import ReferenceCase
@@ -121,6 +122,18 @@ def test_a_layer_that_needs_its_size_fixes_it(tmp_path: Path) -> None:
 
 def test_states_fix_the_batch() -> None:
     assert not any(any(symbols) for symbols in free(build_forward(golden("lstm_captioner"))).values())
+
+
+def test_a_layer_for_one_image_fixes_the_batch(tmp_path: Path) -> None:
+    """It refuses the sizes that are tried, as not implemented."""
+    path = tmp_path / "net.prototxt"
+    path.write_text(
+        'input: "x" input_shape { dim: 1 dim: 35 dim: 5 dim: 5 }'
+        ' layer { name: "y" type: "YoloDetectionOutput" bottom: "x" top: "y"'
+        " yolo_detection_output_param { num_classes: 2 biases: [1, 2, 3, 4, 5, 6, 7, 8, 9, 9] } }"
+    )
+    assert free(build_forward(load_net(path))) == {"x": [""] * 4}
+    assert free(build_validation(load_net(path))) == {"x": [""] * 4}
 
 
 def test_fixed_keeps_the_nets_own_sizes() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from net_files import image, layer
 
-from vggrepro.errors import NetError
+from vggrepro.errors import NetError, UnknownFieldError
 from vggrepro.net import ForkRules, load_by_rules
 from vggrepro.net.fork_rules import BVLC
 
@@ -44,6 +44,14 @@ def test_rules_come_back_from_what_is_stored_of_them(tmp_path: Path) -> None:
 def test_stored_rules_that_are_none(stored: object) -> None:
     with pytest.raises(NetError):
         ForkRules.from_facts({"fork_rules": stored}, None)
+
+
+def test_v0_layers_have_no_unknown_types(tmp_path: Path) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_text('layers { layer { name: "c" type: "conv" max_rms: 2 } bottom: "x" top: "c" }')
+    with pytest.raises(UnknownFieldError, match='has no field named "max_rms"') as caught:
+        ForkRules(allow_unknown=True).read(path)
+    assert "unknown layer types" not in str(caught.value)
 
 
 def test_custom_shapes_of_another_net_are_left_out(tmp_path: Path) -> None:

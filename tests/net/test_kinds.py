@@ -6,10 +6,11 @@ import pytest
 
 from vggrepro.caffe.text import parse_net
 from vggrepro.errors import UnknownLayerError
+from vggrepro.layers.base import known_types
 from vggrepro.layers.fork_data import AnnotatedData, ForkData
 from vggrepro.layers.proposal import Proposal
 from vggrepro.layers.relu import ReLU
-from vggrepro.net.kinds import class_of, fed_shapes, has_own_fields, is_fork_data, is_known
+from vggrepro.net.kinds import AMBIGUOUS, class_of, fed_shapes, has_own_fields, is_fork_data, is_known
 
 
 def test_class_of() -> None:
@@ -26,6 +27,14 @@ def test_class_of() -> None:
         class_of(other)
     with pytest.raises(UnknownLayerError, match=r"type: X$"):
         class_of(unknown)
+
+
+def test_types_of_several_rules_say_so() -> None:
+    assert not AMBIGUOUS.keys() & set(known_types())
+    with pytest.raises(
+        UnknownLayerError, match=r"^Unknown layer type: MMDLoss \(forks differ: of means, .*\)$"
+    ):
+        class_of(parse_net("layer { type: 'MMDLoss' }").layer[0])
 
 
 def test_layers_that_only_give_data_are_data_layers() -> None:

@@ -17,7 +17,7 @@ from vggrepro.caffe.messages import LayerParameter, NetParameter
 from vggrepro.caffe.text import not_empty, parse_net, read_text, unknown_field_error
 from vggrepro.caffe.text_scan import UnknownField, blanked, field_spans, unknown_fields
 from vggrepro.caffe.upgrade_v1 import upgrade_data_transforms, upgrade_layer, upgrade_v1_net
-from vggrepro.errors import ParseError, UnknownFieldError
+from vggrepro.errors import ParseError, UnknownFieldError, some_of
 
 IsOwn = Callable[[LayerParameter], bool]
 """Whether the fields of a layer are its own. Of the layer only what every layer has is known then."""
@@ -81,7 +81,11 @@ def read_partly_known_net(
             inside.append(field)
         elif allow_unknown:
             _refuse_parameters(field, layers[index].layer, source)
-    message = not_empty(parse_net(blanked(text, inside), source, allow_unknown=allow_unknown), path)
+    message = parse_net(blanked(text, inside), source, allow_unknown=allow_unknown)
+    if unknown and not message.ListFields():
+        found = some_of(dict.fromkeys(field.field for field in unknown))
+        raise ParseError(f"{source}: no field of a net in it (but {found}), expected a caffe.NetParameter")
+    not_empty(message, path)
     fork_types = {index: name for index in own if (name := layers[index].fork_type) is not None}
     if fork_types:  # V1 layers have numbers for types: these names can only stand in layers of today's format
         message = upgrade_v1_net(upgrade_data_transforms(message), fork_types)

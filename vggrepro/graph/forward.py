@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import onnx
 
 from vggrepro.emit import RuleSet
-from vggrepro.errors import FixedShapeError, NetError, ShapeError, did_you_mean
+from vggrepro.errors import FixedShapeError, NetError, UnsupportedError, did_you_mean
 from vggrepro.graph.assembly import Outputs, assemble_graph
 from vggrepro.graph.forward_pass import emit_forward
 from vggrepro.graph.free_sizes import BATCH, BATCH_AND_SIZE, FIXED, symbolic_dims
@@ -118,7 +118,7 @@ def build_forward(
     for free in [] if fixed else freer:
         try:
             return _build(net, free, wanted, extra_metadata, rules)
-        except (FixedShapeError, ShapeError, NetError):
+        except (FixedShapeError, NetError, UnsupportedError):
             continue
     return _build(net, FIXED if fixed else last, wanted, extra_metadata, rules)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vggrepro.emit import RuleSet
-from vggrepro.errors import FixedShapeError, NetError, ShapeError
+from vggrepro.errors import FixedShapeError, NetError, UnsupportedError
 from vggrepro.graph.assembly import Outputs, assemble_graph
 from vggrepro.graph.forward_pass import emit_forward
 from vggrepro.graph.free_sizes import BATCH, FIXED, symbolic_dims
@@ -19,7 +19,7 @@ def build_validation(net: Net, *, loss: bool = False, rules: RuleSet | None = "c
     loss is asked for and nothing has a loss weight."""
     try:
         return _build(net, BATCH, rules, loss=loss)
-    except (FixedShapeError, ShapeError, NetError):
+    except (FixedShapeError, NetError, UnsupportedError):
         return _build(net, FIXED, rules, loss=loss)
 
 

@@ -126,6 +126,7 @@ BVLC = ForkRules()
 
 def _unknown_types(source: PathLike) -> list[str]:
     try:
-        return list(dict.fromkeys(layer.type for layer in written_layers(source) if not is_known(layer)))
+        typed = [layer for layer in written_layers(source) if layer.type]  # V0 layers have none yet
+        return list(dict.fromkeys(layer.type for layer in typed if not is_known(layer)))
     except ParseError:  # the definition has other faults as well
         return []

@@ -20,6 +20,11 @@ STAND_INS = {
 }
 """Modules and classes of published Python layers, and the types whose classes know what those do."""
 
+AMBIGUOUS = {
+    "DiceLoss": "forks differ: behind a sigmoid, of the likeliest classes, of sums over images",
+    "MMDLoss": "forks differ: of means, of random pairs by kernels",
+}
+"""Types of forks that are not implemented because nothing in a net tells which of several rules is meant."""
 
 OWN_PARAMETERS = {
     "fixed_param": ("FixedNeuron",),
@@ -48,10 +53,13 @@ def class_of(definition: Any) -> type[AnyLayer]:
     try:
         return layer_class(stands_in or definition.type)
     except UnknownLayerError as error:
-        if not python.layer:
+        if python.layer:
+            about = f"class {python.layer!r} of module {python.module!r}"
+        elif definition.type in AMBIGUOUS:
+            about = AMBIGUOUS[definition.type]
+        else:
             raise
-        text = f"{error} (class {python.layer!r} of module {python.module!r})"
-        raise UnknownLayerError(text, error.types) from None
+        raise UnknownLayerError(f"{error} ({about})", error.types) from None
 
 
 def _gives_data(definition: Any) -> bool:
