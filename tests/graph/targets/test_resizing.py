@@ -16,6 +16,11 @@ from vggrepro.net import Net, load_net
 from vggrepro.verify.runtimes.jobs import Job, run_jobs
 from vggrepro.verify.runtimes.written import installed
 
+PLACES = {
+    "channels to places": 'type: "PixelShuffle" pixelshuffle_param { upscale_factor: 3 }',
+    "places to channels": 'type: "Reorg" reorg_param { stride: 3 }',
+    "the way back": 'type: "Reorg" reorg_param { stride: 3 reverse: true }',
+}
 BILINEAR = 'bias_term: false weight_filler { type: "bilinear" }'
 LAYERS = {
     "zoomed": 'type: "Interp" interp_param { zoom_factor: 3 }',
@@ -51,6 +56,23 @@ def test_it_is_right(tmp_path: Path, layer: str, runtime: str) -> None:
     assert reply.error == ""
     want = reference_forward(resized, {"data": x})["y"]
     np.testing.assert_allclose(reply.arrays["y"].reshape(want.shape), want, atol=1e-5)
+
+
+@pytest.mark.parametrize("runtime", ["opencv", "onnxruntime"])
+@pytest.mark.parametrize("layer", PLACES.values(), ids=PLACES.keys())
+def test_places_and_channels(tmp_path: Path, layer: str, runtime: str) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_text(
+        'input: "data" input_shape { dim: 2 dim: 18 dim: 6 dim: 9 }\n'
+        f'layer {{ name: "a" bottom: "data" top: "y" {layer} }}'
+    )
+    moved = load_net(path)
+    x = np.random.default_rng(0).standard_normal((2, 18, 6, 9)).astype(np.float32)
+    build_deployed(moved, Deployment(OPENCV)).save(tmp_path / "m.onnx")
+    (reply,) = run_jobs(installed(runtime), [Job(tmp_path / "m.onnx", {"data": x}, ["y"])]).replies
+    assert reply.error == ""
+    want = reference_forward(moved, {"data": x})["y"]
+    np.testing.assert_array_equal(reply.arrays["y"].reshape(want.shape), want.astype(np.float32))
 
 
 @pytest.mark.parametrize("target", ["opencv4", "opencv5"])

@@ -259,8 +259,8 @@ _ELEMENTWISE = names(
     " Sigmoid Softplus Sqrt Sub Tanh"
 )
 _PLANES = names(
-    "AveragePool Clip Concat Conv ConvTranspose Flatten Gemm GlobalAveragePool GlobalMaxPool LRN"
-    " MatMul MaxPool Pad Reshape Resize Slice Softmax Split Transpose"
+    "AveragePool Clip Concat Conv ConvTranspose DepthToSpace Flatten Gemm GlobalAveragePool GlobalMaxPool"
+    " LRN MatMul MaxPool Pad Reshape Resize Slice Softmax SpaceToDepth Split Transpose"
 )
 _REDUCTIONS = names("ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare")
 
