@@ -74,3 +74,14 @@ def test_bytes():
     cast = place(lambda g: g.op("Cast", g.const([1, 2], np.uint8), to=1))
     assert conditions.of_bytes(cast)
     assert not conditions.of_bytes(place(lambda g: g.op("Cast", g.const([1, 2], np.int64), to=1)))
+
+
+@pytest.mark.parametrize(
+    ("index", "axis", "rearranged"),
+    [([1, 0], 1, True), ([1, 0], -3, True), ([1, 0], 2, False), (1, 1, False)],
+)
+def test_channels_that_a_gather_rearranges(index, axis, rearranged):
+    known = place(lambda g: g.op("Gather", "x", g.ints(index), axis=axis))
+    assert conditions.rearranged_channels(known) is rearranged
+    computed = place(lambda g: g.op("Gather", "x", g.op("Shape", "x"), axis=axis))
+    assert not conditions.rearranged_channels(computed)

@@ -84,6 +84,15 @@ def constant_places(place: Place) -> bool:
     return place.array(1) is not None
 
 
+def rearranged_channels(place: Place) -> bool:
+    """A Gather of known channels of planes, or of what may be planes."""
+    index, dims = place.array(1), place.dims(0)
+    if index is None or index.ndim != 1:
+        return False
+    axis = place.attributes.get("axis", 0)
+    return dims is None or (len(dims) > 2 and axis % len(dims) == 1)
+
+
 def cropped_beyond(place: Place) -> bool:
     """A transposed convolution that drops at least a whole kernel at an end."""
     attributes = place.attributes

@@ -220,7 +220,7 @@ OPENVINO = (
         "Gather",
         "channels that a Gather rearranges reach a convolution in another order",
         "OpenVINO 2026.4",
-        where=conditions.constant_places,
+        where=conditions.rearranged_channels,
         remedy=rewrites.rearranged,
     ),
     *lacks(
