@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from golden_suite import ROOT
+from onnx import helper, numpy_helper
 
 from vggrepro.cli import to_caffe as command
 from vggrepro.graph.forward import to_onnx
@@ -55,3 +57,23 @@ def test_what_cannot_be_said_is_refused(tmp_path: Path, capsys: pytest.CaptureFi
     assert command.main([str(path), "-o", str(tmp_path / "back")]) == 2
     assert "operators that Caffe lacks: " in capsys.readouterr().err
     assert list(tmp_path.glob("back*")) == []
+
+
+def test_tensors_called_as_parameters_are(tmp_path: Path) -> None:
+    weight = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    nodes = [
+        helper.make_node("Gemm", ["x", "w"], ["fc"], transB=1),
+        helper.make_node("Tanh", ["fc"], ["fc:0"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", 1, [2, 4])],
+        [helper.make_tensor_value_info("fc:0", 1, [2, 3])],
+        [numpy_helper.from_array(weight, "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "net.onnx")
+    assert command.main([str(tmp_path / "net.onnx"), "-o", str(tmp_path / "back")]) == 0
+    net = load_net(tmp_path / "back.prototxt", tmp_path / "back.caffemodel")
+    np.testing.assert_array_equal(net.params["fc:0'"], weight)

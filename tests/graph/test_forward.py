@@ -278,3 +278,21 @@ def test_the_net_is_left_alone() -> None:
 def test_a_size_that_no_layer_takes_is_an_error_not_a_graph(tmp_path: Path) -> None:
     with pytest.raises(VggReproError, match="layer 'c'"):
         net_of(tmp_path, CONV, (1, 3, 1, 1))
+
+
+def test_blobs_called_as_parameters_are(tmp_path: Path) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_text(
+        """layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 4 } } }
+        layer { name: "fc" type: "InnerProduct" bottom: "x" top: "fc:0"
+            inner_product_param { num_output: 3 weight_filler { type: "xavier" } } }
+        layer { name: "last" type: "InnerProduct" bottom: "fc:0" top: "last:1"
+            inner_product_param { num_output: 5 weight_filler { type: "xavier" } } }"""
+    )
+    net = load_net(path)
+    weight, bias, last, last_bias = net.params.values()
+    x = np.random.default_rng(0).normal(size=(2, 4)).astype(np.float32)
+    expected = (x @ weight.T + bias) @ last.T + last_bias
+    (found,) = Session(build_forward(net)).run({"x": x}).values()
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert {"fc:0'", "fc:1"} <= {tensor.name for tensor in to_onnx(net).graph.initializer}

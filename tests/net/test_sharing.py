@@ -99,3 +99,14 @@ def test_permissive_sharing_asks_for_the_same_number_of_elements(tmp_path: Path)
 def test_attaching_again_changes_nothing(tmp_path: Path) -> None:
     net = shared(tmp_path, "lr_mult: 3", "")
     assert attach_params(net.layers, net.shapes) == net.layers
+
+
+def test_a_parameter_keeps_off_the_name_of_a_blob(tmp_path: Path) -> None:
+    """TensorFlow's converters call the tops of a layer ``layer:index``."""
+    path = tmp_path / "net.prototxt"
+    path.write_text(
+        INPUT
+        + """layer { name: "fc" type: "InnerProduct" bottom: "x" top: "fc:0"
+            inner_product_param { num_output: 3 weight_filler { type: "xavier" } } }"""
+    )
+    assert list(load_net(path).params) == ["fc:0'", "fc:1"]

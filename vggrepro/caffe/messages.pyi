@@ -601,6 +601,12 @@ class LayerParameter(_Message):
     def gradient_scaler_param(self) -> GradientScalerParameter: ...
     @property
     def gs_tiling_param(self) -> GSTilingParameter: ...
+    @property
+    def expand_dims_nd_param(self) -> ExpandDimsNDParameter: ...
+    @property
+    def unstack_param(self) -> UnstackParameter: ...
+    @property
+    def resize_nearest_neighbor_param(self) -> ResizeNearestNeighborParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -713,7 +719,10 @@ class LayerParameter(_Message):
         normalization_param: NormalizationParameter | None = None,
         hashing_loss_param: HashingLossParameter | None = None,
         gradient_scaler_param: GradientScalerParameter | None = None,
-        gs_tiling_param: GSTilingParameter | None = None
+        gs_tiling_param: GSTilingParameter | None = None,
+        expand_dims_nd_param: ExpandDimsNDParameter | None = None,
+        unstack_param: UnstackParameter | None = None,
+        resize_nearest_neighbor_param: ResizeNearestNeighborParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -747,7 +756,8 @@ class LayerParameter(_Message):
         "ctc_param", "ctc_decoder_param", "st_param", "lp_normalization_param", "mask_resize_param",
         "resize_bilinear_param", "dense_image_data_param", "expmax_param", "downsample_param",
         "triplet_loss_param", "local_param", "eltwise_affine_param", "softmax_focal_loss_param",
-        "normalization_param", "hashing_loss_param", "gradient_scaler_param", "gs_tiling_param"
+        "normalization_param", "hashing_loss_param", "gradient_scaler_param", "gs_tiling_param",
+        "expand_dims_nd_param", "unstack_param", "resize_nearest_neighbor_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -2998,6 +3008,35 @@ class ResizeBilinearParameter(_Message):
         "data_format", "align_corners", "half_pixel_centers", "pytorch_half_pixel", "output_height",
         "output_width", "output_depth", "scale_height", "scale_width", "scale_depth"
     ]) -> bool: ...
+
+class ResizeNearestNeighborParameter(_Message):
+    data_format: str
+    align_corners: bool
+    half_pixel_centers: bool
+    output_height: int
+    output_width: int
+    scale_height: float
+    scale_width: float
+    def __init__(self, *,
+        data_format: str | None = None, align_corners: bool | None = None,
+        half_pixel_centers: bool | None = None, output_height: int | None = None,
+        output_width: int | None = None, scale_height: float | None = None, scale_width: float | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "data_format", "align_corners", "half_pixel_centers", "output_height", "output_width", "scale_height",
+        "scale_width"
+    ]) -> bool: ...
+
+class ExpandDimsNDParameter(_Message):
+    @property
+    def axis(self) -> RepeatedScalar[int]: ...
+    def __init__(self, *, axis: Iterable[int] | None = None) -> None: ...
+
+class UnstackParameter(_Message):
+    axis: int
+    num: int
+    def __init__(self, *, axis: int | None = None, num: int | None = None) -> None: ...
+    def HasField(self, field_name: Literal["axis", "num"]) -> bool: ...
 
 class MaskResizeParameter(_Message):
     output_height: int

@@ -74,7 +74,12 @@ def _write(options: ToCaffeOptions) -> int:
     text = format_message(message)
     net = build_net(parse_net(text, str(prototxt)), "TEST")
     net = net.with_params(
-        {f"{name}:{index}": array for name, arrays in blobs.items() for index, array in enumerate(arrays)}
+        {
+            use.key: array
+            for net_layer in net.layers
+            if net_layer.name in blobs
+            for use, array in zip(net_layer.params, blobs[net_layer.name], strict=True)
+        }
     )
     differences = compare_with_model(options.model, net, options.tolerance)
     for failed in [d for d in differences if not d.passed]:

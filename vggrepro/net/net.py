@@ -35,8 +35,9 @@ Params = Mapping[str, npt.NDArray[np.float32]]
 class Net:
     """A net in one phase.
 
-    ``inputs`` and ``outputs`` map blob names to shapes, ``params`` maps ``"layer:index"`` to float32
-    arrays (a shared one under each of its names), ``shapes`` maps every value (see
+    ``inputs`` and ``outputs`` map blob names to shapes, ``params`` maps ``"layer:index"``, with an
+    apostrophe behind it where a blob is called that, to float32 arrays (a shared one under each of its
+    names), ``shapes`` maps every value (see
     :mod:`vggrepro.net.wiring`) to its shape, ``blobs`` maps a blob to its last value.
     """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -38,7 +38,8 @@ def attach_params(layers: Sequence[NetLayer], shapes: Mapping[str, Shape]) -> tu
             numbers = f"({len(net_layer.message.param)} vs. {len(definitions)})"
             raise NetError(f"Too many params specified for layer {net_layer.name} {numbers}")
         uses = [
-            _use_param(net_layer, index, definition, shared) for index, definition in enumerate(definitions)
+            _use_param(net_layer, index, definition, shared, shapes)
+            for index, definition in enumerate(definitions)
         ]
         finished.append(replace(net_layer, params=tuple(uses)))
     multipliers = {
@@ -48,8 +49,16 @@ def attach_params(layers: Sequence[NetLayer], shapes: Mapping[str, Shape]) -> tu
     return tuple(replace(p, params=tuple(_multiplied(u, multipliers) for u in p.params)) for p in finished)
 
 
-def _use_param(net_layer: NetLayer, index: int, definition: ParamDef, shared: dict[str, _Shared]) -> ParamUse:
+def _use_param(
+    net_layer: NetLayer,
+    index: int,
+    definition: ParamDef,
+    shared: dict[str, _Shared],
+    blobs: Container[str],
+) -> ParamUse:
     key = f"{net_layer.name}:{index}"
+    while key in blobs:  # in a graph both are tensors, and TensorFlow's converters write such tops
+        key += "'"
     spec = net_layer.message.param[index] if index < len(net_layer.message.param) else ParamSpec()
     # Caffe's statistics are parameters with a learning rate of zero that only forward moves.
     rate = 0.0 if definition.statistic else spec.lr_mult
