@@ -97,7 +97,7 @@ class ResizeNearestNeighbor(Layer[None]):
         resized = x.name
         for axis in self.axes:
             places = self._places(Value(x.name, x.dims[axis : axis + 1]).shape[0], top[axis])
-            resized = g.op("Gather", resized, g.ints(places.tolist()), axis=axis)
+            resized = g.op("Gather", resized, g.ints(places), axis=axis)
         return Emitted((resized,), None)
 
     def reference(
@@ -109,9 +109,9 @@ class ResizeNearestNeighbor(Layer[None]):
             x = x.take(self._places(x.shape[axis], shape[axis]), axis)
         return Referenced((x,))
 
-    def _places(self, m: int, n: int) -> Array:
+    def _places(self, m: int, n: int) -> list[int]:
         corners = self.align_corners and n > 1
         step = np.float32(m - 1) / np.float32(n - 1) if corners else np.float32(m) / np.float32(n)
         at = (np.arange(n, dtype=np.float32) + np.float32(self.half_pixel / 2)) * step
         whole = np.floor(at.astype(np.float64) + self.align_corners / 2)
-        return whole.astype(np.int64).clip(0, m - 1)
+        return [min(int(place), m - 1) for place in whole]

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import ShapeError, UnsupportedError
 from vggrepro.layers.base import Array, Emitted, Layer, Reach, Referenced, Shapes, at_least, register
@@ -65,4 +67,4 @@ class Unstack(Layer[None]):
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
     ) -> Referenced:
-        return Referenced(tuple(bottoms[0].take(i, self.axis) for i in range(self.count)))
+        return Referenced(tuple(np.moveaxis(bottoms[0], self.axis, 0)[: self.count]))
