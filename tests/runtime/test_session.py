@@ -15,7 +15,9 @@ import vggrepro.runtime.session as module
 from vggrepro.errors import DeviceError, NetError, ShapeError
 from vggrepro.graph.forward import build_forward
 from vggrepro.graph.model import Graph
-from vggrepro.net import load_net
+from vggrepro.graph.reference import reference_forward
+from vggrepro.layers.rules import few_rows
+from vggrepro.net.load import load_net
 from vggrepro.runtime.device import Device
 from vggrepro.runtime.session import Session
 from vggrepro.verify.reference_case import ReferenceCase
@@ -79,6 +81,20 @@ def test_a_fixed_number_of_images_is_not_split(case: ReferenceCase, session: Ses
     graph = build_forward(case.load().reshape({"data": data.shape}), outputs=["prob"], fixed=True)
     found = Session(graph, threads=2, batch=8).run({"data": data})["prob"]
     np.testing.assert_allclose(found, session.run({"data": data})["prob"], rtol=1e-5, atol=1e-7)
+
+
+def test_large_layers_one_behind_the_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """ONNX Runtime joins products of a few rows with the biases and transposes around them."""
+    monkeypatch.setattr(few_rows, "LEAST_ELEMENTS", 0)
+    layer = 'layer {{ name: "{0}" bottom: "{1}" top: "{0}" type: "InnerProduct" inner_product_param {{ num_output: 256'
+    layer += ' weight_filler {{ type: "xavier" }} bias_filler {{ type: "uniform" }} }} }}'
+    data = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 512 } } }'
+    prototxt = tmp_path / "deploy.prototxt"
+    prototxt.write_text("\n".join([data, layer.format("first", "data"), layer.format("second", "first")]))
+    net = load_net(prototxt)
+    x = np.random.default_rng(0).standard_normal((2, 512), np.float32)
+    found = Session(build_forward(net, rules="cpu", fixed=True), threads=1).run({"data": x})["second"]
+    np.testing.assert_allclose(found, reference_forward(net, {"data": x})["second"], rtol=1e-4, atol=1e-5)
 
 
 def test_results_are_the_callers_own(session: Session) -> None:

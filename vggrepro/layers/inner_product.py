@@ -111,8 +111,7 @@ class InnerProduct(ProductLayer[_Saved]):
         weight, *bias = params
         if self.transpose or not few_rows.pays(g, *self._sizes(bottom)):
             return g.op("Gemm", matrix, *params, transB=int(not self.transpose))
-        y = few_rows.times_transposed(g, matrix, weight)
-        return g.op("Add", y, *bias) if bias else y
+        return few_rows.times_transposed(g, matrix, weight, bias)
 
     def _sizes(self, bottom: Dims) -> tuple[int | None, int]:
         """M, None where it is free, and the weight's elements."""

@@ -16,11 +16,14 @@ def floats(*shape: int) -> np.ndarray:
     return RNG.standard_normal(shape, np.float32)
 
 
-def test_times_the_transpose() -> None:
+@pytest.mark.parametrize("bias", [[], ["b"]])
+def test_times_the_transpose(bias: list[str]) -> None:
     g = GraphBuilder("cpu")
-    x, matrix = floats(3, 70), floats(20, 70)
-    (y,) = run_nodes(g, {"x": x, "m": matrix}, [few_rows.times_transposed(g, "x", "m")])
-    np.testing.assert_allclose(y, x @ matrix.T, rtol=1e-4, atol=1e-5)
+    arrays = {"x": floats(3, 70), "m": floats(20, 70), "b": floats(20)}
+    feeds = {name: arrays[name] for name in ["x", "m", *bias]}
+    (y,) = run_nodes(g, feeds, [few_rows.times_transposed(g, "x", "m", bias)])
+    want = arrays["x"] @ arrays["m"].T + (arrays["b"] if bias else 0)
+    np.testing.assert_allclose(y, want, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from vggrepro.emit import GraphBuilder
 
 MOST = 16
@@ -16,8 +18,11 @@ def pays(g: GraphBuilder, rows: int | None, elements: int) -> bool:
     return g.rules == "cpu" and rows is not None and 1 < rows <= MOST and elements >= LEAST_ELEMENTS
 
 
-def times_transposed(g: GraphBuilder, x: str, matrix: str) -> str:
-    """x (M, C) times the transpose of the matrix (K, C): (M, K). The matrix is the left factor: ONNX Runtime
-    copies pieces of the right one, 128 x 128 at a time, before it multiplies, and reads half as fast so."""
-    product = g.op("MatMul", matrix, g.op("Transpose", x, perm=[1, 0]))
-    return g.op("Transpose", product, perm=[1, 0])
+def times_transposed(g: GraphBuilder, x: str, matrix: str, bias: Sequence[str]) -> str:
+    """x (M, C) times the transpose of the matrix (K, C), plus perhaps one bias (K,): (M, K). The matrix is the
+    left factor: ONNX Runtime copies pieces of the right one, 128 x 128 at a time, before it multiplies, and
+    reads half as fast so."""
+    y = g.op("MatMul", matrix, g.op("Transpose", x, perm=[1, 0]))
+    if bias:
+        y = g.op("Add", y, g.op("Unsqueeze", *bias, g.ints([1])))
+    return g.op("Transpose", y, perm=[1, 0])
