@@ -31,9 +31,11 @@ def vggrepro(folder: Path, image: Array, threads: int) -> Callable[[], Array]:
     from vggrepro.net.transforms.fully_convolutional import fully_convolutional
 
     net = load_net(folder / "deploy.prototxt", folder / "weights.caffemodel")
-    if image.shape[2:] != (224, 224):
+    dense = image.shape[2:] != (224, 224)
+    if dense:
         net = fully_convolutional(net)
-    graph = build_forward(net.reshape({"data": image.shape}), rules="cpu")
+    fixed = len(image) == 1 and not dense
+    graph = build_forward(net.reshape({"data": image.shape}), rules="cpu", fixed=fixed)
     session = Session(graph, threads=threads, batch=len(image))
     return lambda: session.run({"data": image})["fc8"]
 

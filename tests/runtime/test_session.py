@@ -83,16 +83,22 @@ def test_a_fixed_number_of_images_is_not_split(case: ReferenceCase, session: Ses
     np.testing.assert_allclose(found, session.run({"data": data})["prob"], rtol=1e-5, atol=1e-7)
 
 
-def test_large_layers_one_behind_the_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("rows", [1, 2])
+def test_large_layers_one_behind_the_other(
+    rows: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """ONNX Runtime joins products of a few rows with the biases and transposes around them."""
     monkeypatch.setattr(few_rows, "LEAST_ELEMENTS", 0)
-    layer = 'layer {{ name: "{0}" bottom: "{1}" top: "{0}" type: "InnerProduct" inner_product_param {{ num_output: 256'
-    layer += ' weight_filler {{ type: "xavier" }} bias_filler {{ type: "uniform" }} }} }}'
-    data = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 512 } } }'
+    param = 'num_output: 256 weight_filler { type: "xavier" } bias_filler { type: "uniform" }'
+    layers = [
+        f'layer {{ name: "{top}" bottom: "{bottom}" top: "{top}" type: "InnerProduct"'
+        f" inner_product_param {{ {param} }} }}"
+        for bottom, top in (("data", "first"), ("first", "second"))
+    ]
     prototxt = tmp_path / "deploy.prototxt"
-    prototxt.write_text("\n".join([data, layer.format("first", "data"), layer.format("second", "first")]))
+    prototxt.write_text("\n".join([f'input: "data" input_shape {{ dim: {rows} dim: 512 }}', *layers]))
     net = load_net(prototxt)
-    x = np.random.default_rng(0).standard_normal((2, 512), np.float32)
+    x = np.random.default_rng(0).standard_normal((rows, 512), np.float32)
     found = Session(build_forward(net, rules="cpu", fixed=True), threads=1).run({"data": x})["second"]
     np.testing.assert_allclose(found, reference_forward(net, {"data": x})["second"], rtol=1e-4, atol=1e-5)
 

@@ -109,9 +109,10 @@ class InnerProduct(ProductLayer[_Saved]):
     def _product(self, g: GraphBuilder, matrix: str, params: Sequence[str], bottom: Dims) -> str:
         """y (M, num_output) from the bottom as a matrix."""
         weight, *bias = params
-        if self.transpose or not few_rows.pays(g, *self._sizes(bottom)):
-            return g.op("Gemm", matrix, *params, transB=int(not self.transpose))
-        return few_rows.times_transposed(g, matrix, weight, bias)
+        rows, elements = self._sizes(bottom)
+        if rows is not None and not self.transpose and few_rows.pays(g, rows, elements):
+            return few_rows.times_transposed(g, matrix, rows, weight, bias)
+        return g.op("Gemm", matrix, *params, transB=int(not self.transpose))
 
     def _sizes(self, bottom: Dims) -> tuple[int | None, int]:
         """M, None where it is free, and the weight's elements."""

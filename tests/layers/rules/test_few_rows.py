@@ -17,11 +17,12 @@ def floats(*shape: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("bias", [[], ["b"]])
-def test_times_the_transpose(bias: list[str]) -> None:
+@pytest.mark.parametrize("rows", [1, 3])
+def test_times_the_transpose(rows: int, bias: list[str]) -> None:
     g = GraphBuilder("cpu")
-    arrays = {"x": floats(3, 70), "m": floats(20, 70), "b": floats(20)}
+    arrays = {"x": floats(rows, 70), "m": floats(20, 70), "b": floats(20)}
     feeds = {name: arrays[name] for name in ["x", "m", *bias]}
-    (y,) = run_nodes(g, feeds, [few_rows.times_transposed(g, "x", "m", bias)])
+    (y,) = run_nodes(g, feeds, [few_rows.times_transposed(g, "x", rows, "m", bias)])
     want = arrays["x"] @ arrays["m"].T + (arrays["b"] if bias else 0)
     np.testing.assert_allclose(y, want, rtol=1e-4, atol=1e-5)
 
@@ -32,7 +33,7 @@ def test_times_the_transpose(bias: list[str]) -> None:
         ("cpu", 8, 2**22, True),
         ("cpu", 8, 2**22 - 1, False),
         ("cpu", 17, 2**22, False),
-        ("cpu", 1, 2**22, False),
+        ("cpu", 1, 2**22, True),
         ("cpu", None, 2**22, False),
         ("cuda", 8, 2**22, False),
         (None, 8, 2**22, False),
