@@ -52,3 +52,13 @@ def arrays(map_: Correlation, seed: int) -> tuple[np.ndarray, np.ndarray, np.nda
     shapes = (map_.x, map_.y, (map_.y[1], map_.x[1], 3, 3))
     x, dy, weight = (rng.standard_normal(shape).astype(np.float32) for shape in shapes)
     return x, dy, weight
+
+
+def plain(x: np.ndarray, weight: np.ndarray, pad: tuple[int, int]) -> np.ndarray:
+    """The convolution of x with stride 1 in float64, tap by tap."""
+    padded = np.pad(np.asarray(x, np.float64), [(0, 0), (0, 0), *((p, p) for p in pad)])
+    rows, columns = (size - k + 1 for size, k in zip(padded.shape[2:], weight.shape[2:], strict=True))
+    return sum(
+        np.einsum("nchw,kc->nkhw", padded[:, :, i : i + rows, j : j + columns], weight[:, :, i, j])
+        for i, j in np.ndindex(weight.shape[2:])
+    )

@@ -11,7 +11,7 @@ import numpy as np
 
 from vggrepro.emit import Dims, GraphBuilder, RuleSet, Value
 from vggrepro.layers.base import Array, Shapes, register
-from vggrepro.layers.rules import winograd, winograd_columns, winograd_forward
+from vggrepro.layers.rules import winograd, winograd_columns, winograd_forward, winograd_rows
 from vggrepro.layers.rules.base_convolution import BaseConvolution, Pair
 from vggrepro.layers.rules.correlation import Correlation, conv_attributes
 from vggrepro.layers.rules.turned import pays, transposed_forward
@@ -40,6 +40,8 @@ class Convolution(BaseConvolution):
     def _node(self, g: GraphBuilder, x: Value, params: Sequence[str], windows: Windows) -> str:
         if self._minimal(g.rules, x.dims, windows):
             return winograd_forward.forward(g, x, params, self.num_output, windows)
+        if self._minimal_along_rows(g.rules, x.dims, windows):
+            return winograd_rows.forward(g, x, params, self.num_output, windows)
         if self._minimal_along_columns(g.rules, x.dims, windows):
             return winograd_columns.forward(g, x, params, windows)
         if self._transposed(g.rules, x.dims, windows):
@@ -59,6 +61,14 @@ class Convolution(BaseConvolution):
         if rules != "cpu" or channels is None or not winograd.holds(windows, self.group):
             return False
         return winograd_forward.saves_time(channels, self.num_output, windows.conv_sizes(x[2:]))
+
+    def _minimal_along_rows(self, rules: RuleSet | None, x: Dims, windows: Windows) -> bool:
+        """The same along the rows alone."""
+        images, channels, *area = x
+        if rules != "cpu" or channels is None or not winograd.holds(windows, self.group):
+            return False
+        sizes = windows.conv_sizes(tuple(area))
+        return winograd_rows.saves_time(channels, self.num_output, images, sizes)
 
     def _minimal_along_columns(self, rules: RuleSet | None, x: Dims, windows: Windows) -> bool:
         """The same for filters that are 5 or 7 columns wide."""

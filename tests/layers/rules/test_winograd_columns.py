@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from winograd_cases import computed
+from winograd_cases import computed, plain
 
 from vggrepro.emit import GraphBuilder, Value
 from vggrepro.layers.rules import winograd_columns
@@ -23,16 +23,6 @@ def run(
     dims = tuple(None if axis in free else size for axis, size in enumerate(x.shape))
     windows = Windows(weight.shape[2:], (1, 1), pad, (1, 1))
     return computed(g, winograd_columns.forward(g, Value("x", dims), params, windows), {"x": x}, {"x": dims})
-
-
-def plain(x: np.ndarray, weight: np.ndarray, pad: tuple[int, int]) -> np.ndarray:
-    """In float64, tap by tap."""
-    padded = np.pad(np.asarray(x, np.float64), [(0, 0), (0, 0), *((p, p) for p in pad)])
-    rows, columns = (size - k + 1 for size, k in zip(padded.shape[2:], weight.shape[2:], strict=True))
-    return sum(
-        np.einsum("nchw,kc->nkhw", padded[:, :, i : i + rows, j : j + columns], weight[:, :, i, j])
-        for i, j in np.ndindex(weight.shape[2:])
-    )
 
 
 @st.composite

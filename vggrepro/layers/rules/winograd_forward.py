@@ -53,7 +53,7 @@ Matrix = npt.NDArray[np.float64]
 
 
 @cache
-def _transforms() -> tuple[Matrix, Matrix, Matrix]:
+def transforms() -> tuple[Matrix, Matrix, Matrix]:
     """A (4, 6), G (6, 3) and B (6, 6) along one axis."""
     return toom_cook(POINTS, TILE, FILTER[0])
 
@@ -135,25 +135,25 @@ class _Map:
         taps = g.op("Reshape", self.params[0], g.ints([self.outputs * self.channels, prod(FILTER)]))
         taps = g.op("Transpose", taps, perm=[1, 0])  # (9, K C)
         shape = g.ints([COUNT * self.outputs, self.channels, 1, 1])
-        _, matrix, _ = _transforms()
+        _, matrix, _ = transforms()
         along_rows = (g.const(np.kron(matrix, row)) for row in matrix)  # (6, 9) each
         return [g.op("Reshape", g.op("MatMul", at_points, taps), shape) for at_points in along_rows]
 
     def _products(self, g: GraphBuilder, x: str, filters: Sequence[str]) -> list[str]:
         """The products at the points: for each point along the rows (N, 6 K, tile rows, tile columns), those
         of the points along the columns one behind the other."""
-        _, _, matrix = _transforms()
-        columns = [_at_point(g, x, self.channels, point, 0, self.pad[0]) for point in matrix]
+        _, _, matrix = transforms()
+        columns = [at_point(g, x, self.channels, point, 0, self.pad[0]) for point in matrix]
         joined = g.op("Concat", *columns, axis=1)  # (N, 6 C, tile rows, W)
         results = []
         for point, values in zip(matrix, filters, strict=True):
-            seen = _at_point(g, joined, COUNT * self.channels, point, 1, self.pad[1])
+            seen = at_point(g, joined, COUNT * self.channels, point, 1, self.pad[1])
             results.append(g.op("Conv", seen, values, group=COUNT, kernel_shape=[1, 1]))
         return results
 
     def _outputs(self, g: GraphBuilder, products: Sequence[str], head: Sequence[int]) -> str:
         """The map (*head, rows, columns) of whole tiles from the products at the points."""
-        matrix, _, _ = _transforms()
+        matrix, _, _ = transforms()
         left, right = g.const(matrix), g.const(matrix.T)
         flat = (g.op("Reshape", at_points, g.ints([0, COUNT, -1])) for at_points in products)
         rows = g.op("Concat", *(g.op("MatMul", left, values) for values in flat), axis=1)
@@ -175,7 +175,7 @@ class _Map:
         return g.op("Add", y, g.op("Unsqueeze", *bias, g.ints([1, 2]))) if bias else y
 
 
-def _at_point(g: GraphBuilder, x: str, channels: int, point: Matrix, axis: int, pad: int) -> str:
+def at_point(g: GraphBuilder, x: str, channels: int, point: Matrix, axis: int, pad: int) -> str:
     """The value at one point of every window of six along a spatial axis; a window begins every four."""
     kernel, strides, before, after = [1, 1], [1, 1], [0, 0], [0, 0]
     kernel[axis], strides[axis], before[axis], after[axis] = COUNT, TILE, pad, pad + TILE - 1
