@@ -104,7 +104,8 @@ def build_forward(
     rules: RuleSet | None = None,
 ) -> Graph:
     """The net's forward pass as its layers say it, by a set of rules (None: of plain
-    operators), for this package's own sessions; the rest is as in :func:`build_deployed`."""
+    operators), for this package's own sessions; the rest is as in :func:`build_deployed`. On a CPU a net for
+    one image at a time is fastest with sizes that are ``fixed``."""
     if fully_convolutional:
         net = _fully_convolutional(net)
     wanted = list(net.returned if outputs is None else outputs)
