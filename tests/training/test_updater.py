@@ -127,6 +127,24 @@ def test_pieces_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
         np.testing.assert_allclose(cut, whole, rtol=1e-6)
 
 
+@pytest.mark.parametrize("solver_type", ["SGD", "AdaDelta"])
+def test_threads_give_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, solver_type: str
+) -> None:
+    monkeypatch.setitem(module.PIECE, "cpu", 3)
+    net, results = net_with(tmp_path), []
+    for threads in (1, 2, 5):
+        arrays = arrays_of(net, histories=2, accumulates=True)
+        text = f'type: "{solver_type}" momentum: 0.9 weight_decay: 0.1 iter_size: 2 delta: 1e-6'
+        update = Updater(definition_of(tmp_path, text), net, arrays, CPU, threads)
+        for iteration in range(3):
+            update.accumulate()
+            update.update(0.1, iteration)
+        results.append([array.read().copy() for array in (arrays.values, *arrays.histories)])
+    for other in results[1:]:
+        np.testing.assert_array_equal(other, results[0])
+
+
 def test_each_stretch_waits_for_its_gradients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(module.PIECE, "cpu", 8)
     net = net_with(tmp_path)

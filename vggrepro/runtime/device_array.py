@@ -117,13 +117,13 @@ class DeviceScalar:
         self.value = onnxruntime.OrtValue.ortvalue_from_numpy(
             np.zeros((), np.float32), device.kind, device.index
         )
-        self._number = np.zeros((), np.float32)
+        self.number = np.zeros((), np.float32)
 
     def set(self, number: float) -> None:
         new = np.array(number, np.float32)
-        if new.tobytes() != self._number.tobytes():
+        if new.tobytes() != self.number.tobytes():
             self.value.update_inplace(new)
-            self._number = new
+            self.number = new
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from vggrepro.graph.model import Graph
 from vggrepro.graph.naming import history_name, moved_name
 from vggrepro.graph.update import (
     DECAY,
@@ -25,15 +26,19 @@ from vggrepro.net import Net, ParamUse
 from vggrepro.runtime.bound_run import BoundRun
 from vggrepro.runtime.device import Device
 from vggrepro.runtime.device_array import DeviceScalar, DeviceView
+from vggrepro.runtime.elementwise import Elementwise, ElementwiseRun
 from vggrepro.runtime.session import Session
+from vggrepro.system.threads import default_threads, ordered_map
 from vggrepro.training.definition import Definition
 from vggrepro.training.gradient_exchange import Wait, ready
 from vggrepro.training.solver_arrays import SolverArrays
 
-PIECE = {"cpu": 1 << 18, "cuda": 1 << 24}
-"""Elements of one run. On a CPU a piece of every array stays in the cache while the rule's nodes run
-over it (123 ms against 220 ms for 103M parameters); a GPU wants few launches, but no more memory for what the
-nodes hand on than 64 MiB each."""
+PIECE = {"cpu": 1 << 22, "cuda": 1 << 24}
+"""Elements of one run. On a CPU a thread takes one after another; a GPU wants few launches, but no more
+memory for what the nodes hand on than 64 MiB each."""
+
+SUMMED = {"cpu": 1 << 18, "cuda": 1 << 24}
+"""Elements whose squares are added up in float32; the sums of such pieces are added up in float64."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class _Move:
     ``last``: of its session, so that who waits for it has waited for all of them."""
 
     end: int
-    run: BoundRun
+    run: BoundRun | ElementwiseRun
     last: bool
 
 
@@ -68,11 +73,12 @@ class Updater:
         self._rank_count = rank_count
         self._arrays = arrays
         self._device = device
+        self._threads = min(threads or default_threads(), -(-arrays.layout.size // PIECE[device.kind]))
         self._rates: dict[float, DeviceScalar] = {}
         self._decays: dict[float, DeviceScalar] = {}
         self._scale = DeviceScalar(device)
-        self._moves = self._bind_moves(definition, net, threads)
-        self._sums = self._bind_sums(threads) if arrays.total is not arrays.gradients else []
+        self._moves = self._bind_moves(definition, net)
+        self._sums = self._bind_sums() if arrays.total is not arrays.gradients else []
         self._squares = self._bind_squares(threads) if self._clips else []
 
     @property
@@ -81,8 +87,7 @@ class Updater:
 
     def accumulate(self) -> None:
         """Add a pass's gradients to the iteration's."""
-        for run in self._sums:
-            run.run()
+        self._run_all(self._sums)
 
     def update(self, rate: float, iteration: int, wait: Wait = ready) -> None:
         """Move every parameter by the iteration's gradients. ``wait`` is asked for each stretch of them."""
@@ -93,8 +98,20 @@ class Updater:
             scalar.set(np.float32(rate * self._correction(iteration)) * np.float32(lr_mult))
         for decay_mult, scalar in self._decays.items():
             scalar.set(np.float32(self._param.weight_decay) * np.float32(decay_mult))
+        self._run_all(self._ready(wait))
+
+    def _ready(self, wait: Wait) -> Iterator[_Move]:
+        """The moves, each as soon as its gradients are there."""
         for move in self._moves:
             wait(move.end)
+            yield move
+
+    def _run_all(self, moves: Iterable[_Move]) -> None:
+        if self._device.kind == "cpu" and self._threads > 1:
+            for _ in ordered_map(lambda move: move.run.run(), moves, threads=self._threads):
+                pass
+            return
+        for move in moves:
             if move.last:
                 move.run.run()
             else:
@@ -115,33 +132,38 @@ class Updater:
         t = iteration + 1
         return float(math.sqrt(1 - self._param.momentum2**t) / (1 - self._param.momentum**t))
 
-    def _bind_moves(self, definition: Definition, net: Net, threads: int) -> list[_Move]:
+    def _bind_moves(self, definition: Definition, net: Net) -> list[_Move]:
         """In the order of the gradients in their array."""
         graphs = {
             d: update_graph(self._param.type, definition.hyper, decayed=d, steps=self._keeps_steps)
             for d in (False, True)
         }
-        sessions = {
-            d: Session(graph, self._device, threads=threads, training=True) for d, graph in graphs.items()
-        }
-        runs: list[tuple[int, BoundRun]] = []
+        elementwise = {d: self._elementwise(graph) for d, graph in graphs.items()}
+        runs: list[tuple[int, BoundRun | ElementwiseRun]] = []
         last: dict[bool, int] = {}
         for use in net.param_uses:
             if use.owner != use.key or self._idle(use):
                 continue
             decayed = bool(self._param.weight_decay * use.decay_mult)
-            for start, count in self._pieces(math.prod(use.definition.shape)):
+            for start, count in self._pieces(math.prod(use.definition.shape), PIECE):
                 end = self._arrays.layout.offsets[use.key] + start + count
                 last[decayed] = len(runs)
-                runs.append((end, self._move(sessions[decayed], use, start, count, decayed)))
+                runs.append((end, self._move(elementwise[decayed].bind(), use, start, count, decayed)))
         return [_Move(end, run, index in last.values()) for index, (end, run) in enumerate(runs)]
 
     def _idle(self, use: ParamUse) -> bool:
         """With lr_mult 0 these rules move neither value nor history; the others do move histories."""
         return use.lr_mult == 0 and self._param.type in ("SGD", "Nesterov")
 
-    def _move(self, session: Session, use: ParamUse, start: int, count: int, decayed: bool) -> BoundRun:
-        run = session.bind()
+    def _elementwise(self, graph: Graph) -> Session | Elementwise:
+        """What runs a graph that moves arrays."""
+        if self._device.kind == "cpu":
+            return Elementwise(graph)
+        return Session(graph, self._device, training=True)
+
+    def _move(
+        self, run: BoundRun | ElementwiseRun, use: ParamUse, start: int, count: int, decayed: bool
+    ) -> BoundRun | ElementwiseRun:
         arrays = self._arrays
         histories = {history_name(index): history for index, history in enumerate(arrays.histories)}
         for name, array in {VALUES: arrays.values, **histories}.items():
@@ -158,29 +180,29 @@ class Updater:
             run.bind_scalar(DECAY, self._decays.setdefault(use.decay_mult, DeviceScalar(self._device)))
         return run
 
-    def _bind_sums(self, threads: int) -> list[BoundRun]:
-        session = Session(accumulate_graph(), self._device, threads=threads, training=True)
+    def _bind_sums(self) -> list[_Move]:
+        elementwise = self._elementwise(accumulate_graph())
         runs = []
-        for start, count in self._pieces(self._arrays.layout.size):
-            run = session.bind()
+        for start, count in self._pieces(self._arrays.layout.size, PIECE):
+            run = elementwise.bind()
             total = DeviceView(self._arrays.total, start, (count,))
             run.bind_input(TOTAL, total)
             run.bind_input(GRADIENT, DeviceView(self._arrays.gradients, start, (count,)))
             run.bind_output(moved_name(TOTAL), total)
-            runs.append(run)
+            runs.append(_Move(start + count, run, last=True))
         return runs
 
     def _bind_squares(self, threads: int) -> list[BoundRun]:
         session = Session(square_graph(), self._device, threads=threads, training=True)
         runs = []
-        for start, count in self._pieces(self._arrays.layout.size):
+        for start, count in self._pieces(self._arrays.layout.size, SUMMED):
             run = session.bind()
             run.bind_input(GRADIENT, DeviceView(self._arrays.total, start, (count,)))
             run.return_output(SQUARES)
             runs.append(run)
         return runs
 
-    def _pieces(self, size: int) -> Iterator[tuple[int, int]]:
-        piece = PIECE[self._device.kind]
+    def _pieces(self, size: int, pieces: Mapping[str, int]) -> Iterator[tuple[int, int]]:
+        piece = pieces[self._device.kind]
         for start in range(0, size, piece):
             yield start, min(piece, size - start)
