@@ -8,7 +8,13 @@ from graph_run import run_nodes
 
 from vggrepro.emit import GraphBuilder, Value
 from vggrepro.layers.rules.correlation import Correlation
-from vggrepro.layers.rules.turned import LEAST_CHANNELS, pays, transposed_forward, turned_filters
+from vggrepro.layers.rules.turned import (
+    LEAST_CHANNELS,
+    pays,
+    transposed_forward,
+    turned_by_product,
+    turned_filters,
+)
 from vggrepro.layers.rules.window import Windows
 
 PLAIN = Windows((3, 3), (1, 1), (1, 1), (1, 1))
@@ -37,6 +43,14 @@ def test_filters_of_groups_are_turned_within_them() -> None:
     (got,) = run_nodes(g, {"w": w}, [turned_filters(g, "w", 4, 6, 2, (2, 2))])
     groups = [part.swapaxes(0, 1)[..., ::-1, ::-1] for part in np.split(w, 2)]
     np.testing.assert_array_equal(got, np.concatenate(groups))
+
+
+def test_a_product_turns_filters_to_the_same_bits() -> None:
+    w = np.random.default_rng(0).standard_normal((4, 6, 3, 2), np.float32)
+    g = GraphBuilder()
+    product, plain = turned_by_product(g, "w", 4, 6, (3, 2)), turned_filters(g, "w", 4, 6, 1, (3, 2))
+    got, expected = run_nodes(g, {"w": w}, [product, plain])
+    np.testing.assert_array_equal(got, expected)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from vggrepro.emit import GraphBuilder, RuleSet, Shape, Value
 from vggrepro.layers.rules import winograd, winograd_forward, winograd_gradients
 from vggrepro.layers.rules.batch_pieces import split_images, sum_of
 from vggrepro.layers.rules.phases import PhasedWeight
-from vggrepro.layers.rules.turned import pays, turned_filters
+from vggrepro.layers.rules.turned import pays, turned_by_product, turned_filters
 from vggrepro.layers.rules.unfold import gather_unfolded, unfold
 from vggrepro.layers.rules.window import Windows
 from vggrepro.layers.rules.winograd_gradients import Tiling
@@ -71,7 +71,7 @@ class Correlation:
             return None
         if not winograd_forward.saves_time(channels, outputs, sizes) or not self._larger_tiles_fit():
             return None
-        filters = self._turned(g, weight)
+        filters = turned_by_product(g, weight, channels, outputs, self.windows.kernel)
         return winograd_forward.forward(g, Value(dy, self.y), [filters], outputs, self._back)
 
     def minimal_input(self, g: GraphBuilder, dy: str, weight: str) -> str | None:
