@@ -44,6 +44,7 @@ TF32's ten bits of mantissa, or float16 throughout."""
 
 Shape = tuple[int, ...]
 Dims = tuple[int | None, ...]
+Infos = list[onnx.ValueInfoProto]
 
 
 @dataclass(frozen=True)
@@ -136,24 +137,14 @@ class GraphBuilder:
         ``step`` gets a builder of its own and the names of the states in it, and sees nothing else of this
         graph. It returns a bool (), whether to go on, and the new states.
         """
-        inner = GraphBuilder()
-        inner._scope = inner._home = self.fresh("Loop")
+        inner = self.inside("Loop")
         counter, before = (inner.fresh(hint) for hint in ("round", "before"))
         names = [inner.fresh("state") for _ in states]
         go_on, news = step(inner, names)
-        outputs = [inner.op("Identity", name) for name in (go_on, *news)]
-
-        def declared(flag: str, tensors: Sequence[str]) -> list[onnx.ValueInfoProto]:
-            infos = [tensor_info(name, v.dims, v.dtype) for name, v in zip(tensors, states, strict=True)]
-            return [tensor_info(flag, (), np.bool_), *infos]
-
-        body = helper.make_graph(
-            inner.nodes,
-            inner._scope,
-            [tensor_info(counter, (), np.int64), *declared(before, names)],
-            declared(outputs[0], outputs[1:]),
-            [tensor(name, array) for name, array in inner.constants.items()],
-        )
+        ends = [inner.op("Identity", name) for name in (go_on, *news)]
+        flags = [tensor_info(name, (), np.bool_) for name in (before, ends[0])]
+        inputs = [tensor_info(counter, (), np.int64), flags[0], *_infos(names, states)]
+        body = inner.body(inputs, [flags[1], *_infos(ends[1:], states)])
         return self.ops("Loop", most, "", *(v.name for v in states), outputs=len(states), body=body)
 
     def scan(self, sequence: Value, captured: Sequence[str], step: Callable[[GraphBuilder, str], str]) -> str:
@@ -162,21 +153,24 @@ class GraphBuilder:
         ``step`` gets a builder of its own and the name of the element in it, and sees of this graph the
         tensors ``captured`` alone. What it returns is a node's output and has as many axes as the element.
         """
-        inner = GraphBuilder(self.rules)
-        inner._scope = inner._home = self.fresh("Scan")
+        inner = self.inside("Scan")
         for name in captured:
             inner.reserve(name)
         element = inner.fresh("element")
-        result = step(inner, element)
-        rank = (None,) * (sequence.rank - 1)
-        body = helper.make_graph(
-            inner.nodes,
-            inner._scope,
-            [tensor_info(element, sequence.dims[1:], sequence.dtype)],
-            [tensor_info(result, rank, sequence.dtype)],
-            [tensor(name, array) for name, array in inner.constants.items()],
-        )
+        made = tensor_info(step(inner, element), (None,) * (sequence.rank - 1), sequence.dtype)
+        body = inner.body(_infos([element], [sequence], first_axis=1), [made])
         return self.op("Scan", sequence.name, body=body, num_scan_inputs=1)
+
+    def inside(self, op_type: str) -> GraphBuilder:
+        """A builder for what a Loop or a Scan repeats; :meth:`body` finishes it."""
+        inner = GraphBuilder(self.rules)
+        inner._scope = inner._home = self.fresh(op_type)
+        return inner
+
+    def body(self, inputs: Infos, outputs: Infos) -> onnx.GraphProto:
+        """What was built, as the body of a node."""
+        constants = [tensor(name, array) for name, array in self.constants.items()]
+        return helper.make_graph(self.nodes, self._scope, inputs, outputs, constants)
 
     def sum_in_order(self, terms: Sequence[str]) -> str:
         """The sum of one tensor or more, added from left to right: Caffe adds gradients and losses in this
@@ -206,6 +200,11 @@ class GraphBuilder:
 def tensor_info(name: str, dims: Sequence[int | str | None], dtype: npt.DTypeLike) -> onnx.ValueInfoProto:
     """The declaration of a graph input or output."""
     return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), dims)
+
+
+def _infos(names: Sequence[str], values: Sequence[Value], first_axis: int = 0) -> Infos:
+    """Declarations of tensors with the dims, from an axis on, and dtypes of values."""
+    return [tensor_info(n, v.dims[first_axis:], v.dtype) for n, v in zip(names, values, strict=True)]
 
 
 def tensor(name: str, array: npt.NDArray[Any]) -> onnx.TensorProto:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from vggrepro.emit import Dims, Shape
 from vggrepro.errors import NetError, UnsupportedError
 from vggrepro.layers.base import Layer
+from vggrepro.layers.rules import few_rows
 
 some = settings(max_examples=100, deadline=None)
 Case = tuple[Layer, Shape, Dims, int]
@@ -46,6 +47,22 @@ def test_forward_equals_the_reference(case: Case) -> None:
 def test_gradient_equals_differences(case: Case) -> None:
     layer, shape, _, seed = case
     check_gradient(layer, *arrays(layer, shape, seed))
+
+
+@pytest.mark.parametrize(("num_output", "transpose"), [(32, "false"), (32, "true"), (20, "false")])
+def test_a_few_rows_through_a_large_weight(
+    monkeypatch: pytest.MonkeyPatch, num_output: int, transpose: str
+) -> None:
+    layer = parse(
+        f'type: "InnerProduct" inner_product_param {{ num_output: {num_output} transpose: {transpose} }}'
+    )
+    (x,), (weight, bias) = arrays(layer, (3, 2, 4), 0)
+    dy = np.random.default_rng(1).standard_normal((3, num_output), np.float32)
+    expected = run_gradient(layer, [x], [weight, bias], [dy])
+    monkeypatch.setattr(few_rows, "LEAST_ELEMENTS", 1)
+    check_forward(layer, [x], [weight, bias])
+    for got, array in zip(run_gradient(layer, [x], [weight, bias], [dy]), expected, strict=True):
+        np.testing.assert_allclose(got, array, rtol=1e-5, atol=1e-5)
 
 
 def test_no_gradient_arrives() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from vggrepro.emit import GraphBuilder, Value, model, tensor, tensor_info
+from vggrepro.emit import GraphBuilder, Infos, Value, model, tensor, tensor_info
 from vggrepro.graph.forward_pass import ForwardPass
 from vggrepro.graph.free_sizes import input_dims, output_dims
 from vggrepro.graph.label_checks import label_checks
@@ -21,7 +21,6 @@ from vggrepro.graph.nodes import needed_nodes, rename, tensors_read
 from vggrepro.net.net_layer import ParamUse
 
 Arrays = Mapping[str, npt.NDArray[Any]]
-Infos = list[onnx.ValueInfoProto]
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ class InnerProduct(ProductLayer[_Saved]):
         dy = d_top if self._axis(saved.bottom) == 1 else g.op("Reshape", d_top, g.ints([-1, self.num_output]))
         d_bottom = d_weight = d_bias = None
         if needed.bottoms[0]:
-            dx = g.op("Gemm", dy, saved.weight, transB=int(self.transpose))  # (M, inputs)
+            dx = self._input_gradient(g, dy, saved)  # (M, inputs)
             shape = Value("bottom", saved.bottom).shape
             d_bottom = dx if plain else g.op("Reshape", dx, g.ints(shape))
         if needed.params[0]:
@@ -151,6 +151,14 @@ class InnerProduct(ProductLayer[_Saved]):
         if self.bias_term and needed.params[1]:
             d_bias = g.op("ReduceSum", dy, g.ints([0]), keepdims=0)
         return Gradients((d_bottom,), (d_weight, d_bias)[: 1 + self.bias_term])
+
+    def _input_gradient(self, g: GraphBuilder, dy: str, saved: _Saved) -> str:
+        """dx (M, inputs) from dy (M, num_output)."""
+        rows, elements = self._sizes(saved.bottom)
+        split = not self.transpose and self.num_output % few_rows.STEP == 0
+        if rows is None or not split or not few_rows.pays(g, rows, elements):
+            return g.op("Gemm", dy, saved.weight, transB=int(self.transpose))
+        return few_rows.times(g, dy, saved.weight, rows, (self.num_output, self._inputs(saved.bottom)))
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]

@@ -27,6 +27,13 @@ def test_times_the_transpose(rows: int, bias: list[str]) -> None:
     np.testing.assert_allclose(y, want, rtol=1e-4, atol=1e-5)
 
 
+def test_times() -> None:
+    g = GraphBuilder("cpu")
+    x, matrix = floats(3, 5 * few_rows.STEP), floats(5 * few_rows.STEP, 20)
+    (y,) = run_nodes(g, {"x": x, "m": matrix}, [few_rows.times(g, "x", "m", 3, matrix.shape)])
+    np.testing.assert_allclose(y, x @ matrix, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("rules", "rows", "elements", "expected"),
     [
