@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from vggrepro.emit import Dims, GraphBuilder, Value
 from vggrepro.errors import NetError, ShapeError, UnsupportedError, VggReproError
 from vggrepro.layers.base import Layer
+from vggrepro.layers.rules import plane_pieces
 from vggrepro.layers.rules.window import pool_end_pad, pool_size
 
 LOWEST = np.finfo(np.float32).min
@@ -134,6 +135,21 @@ def test_global(method: str, shape: tuple[int, ...]) -> None:
     x = tie_free(np.random.default_rng(0), shape)
     check_forward(layer, [x], dims=[(None, shape[1], None, None)])
     check_gradient(layer, [x])
+
+
+@pytest.mark.parametrize(
+    "text", ["kernel_size: 2 stride: 2", "kernel_size: 3 stride: 2 pad: 1", "global_pooling: true"]
+)
+def test_gradients_by_planes_are_the_same(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    layer = parse(f'type: "Pooling" pooling_param {{ pool: MAX {text} }}')
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 3, (2, 3, 7, 8)).astype(np.float32)
+    dy = rng.standard_normal(layer.out_shapes([x.shape])[0], np.float32)
+    (expected,) = run_gradient(layer, [x], [], [dy])
+    monkeypatch.setattr(plane_pieces, "LEAST", 1)
+    monkeypatch.setattr(plane_pieces, "PIECE", 2 * 7 * 8)
+    (got,) = run_gradient(layer, [x], [], [dy], without_kernel=["Scan"])
+    np.testing.assert_array_equal(got, expected)
 
 
 def test_global_mask_and_ties() -> None:

@@ -22,6 +22,7 @@ from vggrepro.layers.base import (
     Shapes,
     register,
 )
+from vggrepro.layers.rules.plane_pieces import of_planes
 from vggrepro.layers.rules.pooling_nodes import (
     LOWEST,
     SPATIAL,
@@ -183,17 +184,25 @@ class Pooling(Layer[PoolingSaved]):
         dy = d_tops[0]
         if dy is None or not needed.bottoms[0]:
             return Gradients((None,))
-        rows, columns = self._positions(x)
         if self.method == "MAX":
-            row_best = self._row_maxima(g, x)
-            shares = rows.first_maximum(g, row_best, rows.by_window(g, y), rows.by_window(g, dy))
-            d_rows = columns.by_window(g, rows.put_back(g, shares))
-            shares = columns.first_maximum(g, x.name, columns.by_window(g, row_best), d_rows)
-        else:
-            share = g.op("Div", dy, g.const(self._divisors(x.shape)))
-            d_rows = rows.put_back(g, [rows.by_window(g, share)] * rows.kernel)
-            shares = [columns.by_window(g, d_rows)] * columns.kernel
+            pooled = self._positions(x)[0].pooled[2:]
+            tops = [Value(name, (*x.dims[:2], *pooled)) for name in (y, dy)]
+            return Gradients((of_planes(g, [x, *tops], self._to_first_maxima),))
+        rows, columns = self._positions(x)
+        share = g.op("Div", dy, g.const(self._divisors(x.shape)))
+        d_rows = rows.put_back(g, [rows.by_window(g, share)] * rows.kernel)
+        shares = [columns.by_window(g, d_rows)] * columns.kernel
         return Gradients((columns.put_back(g, shares),))
+
+    def _to_first_maxima(self, g: GraphBuilder, tensors: Sequence[Value]) -> str:
+        """The gradient of x from x, its maxima y and their gradient dy."""
+        x, y, dy = tensors
+        rows, columns = self._positions(x)
+        row_best = self._row_maxima(g, x)
+        shares = rows.first_maximum(g, row_best, rows.by_window(g, y.name), rows.by_window(g, dy.name))
+        d_rows = columns.by_window(g, rows.put_back(g, shares))
+        shares = columns.first_maximum(g, x.name, columns.by_window(g, row_best), d_rows)
+        return columns.put_back(g, shares)
 
     def _positions(self, x: Value) -> tuple[WindowPositions, WindowPositions]:
         """The windows of rows, over the maxima of the windows of columns, which come second."""
@@ -218,11 +227,11 @@ class Pooling(Layer[PoolingSaved]):
         prefer the first column to the first row on CUDA. Needs a fixed height and width."""
         rows, columns = self._positions(x)
         row_best = self._row_maxima(g, x)
-        column = columns.from_windows(g, _position(g, columns, _found(g, columns, x.name, row_best)))
-        found = _found(g, rows, row_best, y)
+        column = columns.from_windows(g, columns.places(g, columns.found(g, x.name, row_best)))
+        found = rows.found(g, row_best, y)
         inside = rows.elements(g, column, rows.kernel)
         chosen = total(g, [g.op("Mul", f, i) for f, i in zip(found, inside, strict=True)])
-        begins = g.op("Mul", _position(g, rows, found), g.const(columns.shape[3]))
+        begins = g.op("Mul", rows.places(g, found), g.const(columns.shape[3]))
         index = rows.from_windows(g, g.op("Add", begins, chosen))
         return g.op("Where", g.op("Greater", y, g.const(LOWEST)), index, g.const(-1))
 
@@ -293,20 +302,6 @@ def _rounds_up(p: Any) -> bool:
     if p.HasField("ceil_mode") and p.HasField("round_mode") and p.ceil_mode != (p.round_mode == p.CEIL):
         raise NetError(f"pooling_param: ceil_mode {p.ceil_mode} contradicts round_mode")
     return bool(p.ceil_mode and p.round_mode == p.CEIL)
-
-
-def _found(g: GraphBuilder, windows: WindowPositions, x: str, best: str) -> list[str]:
-    """For each position 1 where it is the first maximum of its window, 0 elsewhere."""
-    best = windows.by_window(g, best)
-    ones = g.op("Expand", g.const(1), g.op("Shape", best))
-    return windows.first_maximum(g, x, best, ones)
-
-
-def _position(g: GraphBuilder, windows: WindowPositions, found: Sequence[str]) -> str:
-    """The place along the axis of what is found in each window."""
-    offsets = [g.op("Mul", f, g.const(b)) for b, f in enumerate(found)]
-    begins = np.arange(windows.count) * windows.stride - windows.pad
-    return g.op("Add", total(g, offsets), g.const(begins.reshape(1, -1, 1, 1)))
 
 
 def _first_index(window: Array, row: Span, column: Span, width: int) -> Array:

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
+import numpy as np
+
 from vggrepro.emit import GraphBuilder, Shape
 from vggrepro.layers.rules.pooling_nodes import LOWEST, pad
 
@@ -90,6 +92,18 @@ class WindowPositions:
             share = g.op("Sub", share, taken)
             shares.append(taken)
         return [*shares, share]
+
+    def found(self, g: GraphBuilder, x: str, best: str) -> list[str]:
+        """For each position 1 where it is the first to equal ``best``, of shape ``pooled``; 0 elsewhere."""
+        best = self.by_window(g, best)
+        ones = g.op("Expand", g.const(1), g.op("Shape", best))
+        return self.first_maximum(g, x, best, ones)
+
+    def places(self, g: GraphBuilder, found: Sequence[str]) -> str:
+        """The place along the axis of what is found in each window."""
+        offsets = [g.op("Mul", f, g.const(b)) for b, f in enumerate(found)]
+        begins = np.arange(self.count) * self.stride - self.pad
+        return g.op("Add", total(g, offsets), g.const(begins.reshape(1, -1, 1, 1)))
 
     def put_back(self, g: GraphBuilder, elements: Sequence[str]) -> str:
         """A tensor of ``shape`` in which every element is the sum over all positions at which a window holds
