@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 
 from vggrepro.emit import declared_dims, tensor_array
 from vggrepro.errors import UnsupportedError
@@ -127,13 +126,14 @@ class ElementwiseRun:
         self._scalars[name] = scalar
 
     def run(self) -> None:
-        """Compute the outputs."""
+        """Compute the outputs in the calling thread."""
         self._graph.compute(self._arrays, {name: scalar.number for name, scalar in self._scalars.items()})
 
-    start = run
+    start = run  # nothing is left to wait for
 
 
-def _call(node: onnx.NodeProto) -> _Call:
+def _call(node: Any) -> _Call:
+    """The call that a node of a graph stands for."""
     if node.op_type not in FUNCTIONS:
         raise UnsupportedError(f"operator {node.op_type} is none of {', '.join(FUNCTIONS)}")
     return _Call(FUNCTIONS[node.op_type], tuple(node.input), node.output[0])
