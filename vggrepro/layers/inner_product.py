@@ -153,9 +153,9 @@ class InnerProduct(ProductLayer[_Saved]):
         return Gradients((d_bottom,), (d_weight, d_bias)[: 1 + self.bias_term])
 
     def _input_gradient(self, g: GraphBuilder, dy: str, saved: _Saved) -> str:
-        """dx (M, inputs) from dy (M, num_output)."""
+        """dx (M, inputs) from dy (M, num_output). For one row Gemm is faster than in parts."""
         rows, elements = self._sizes(saved.bottom)
-        split = not self.transpose and self.num_output % few_rows.STEP == 0
+        split = rows != 1 and not self.transpose and self.num_output % few_rows.STEP == 0
         if rows is None or not split or not few_rows.pays(g, rows, elements):
             return g.op("Gemm", dy, saved.weight, transB=int(self.transpose))
         return few_rows.times(g, dy, saved.weight, rows, (self.num_output, self._inputs(saved.bottom)))
