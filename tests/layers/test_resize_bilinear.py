@@ -6,13 +6,11 @@ from itertools import product
 from math import ceil, floor
 
 import numpy as np
-import pytest
 from harness import check_forward, parse
 from hypothesis import given
 from hypothesis import strategies as st
 from shape_cases import few, seeds, values
 
-from vggrepro.errors import NetError, ShapeError, UnsupportedError
 from vggrepro.layers.base import Layer
 
 RULES = [
@@ -74,19 +72,3 @@ def test_factors_tell_sizes() -> None:
     layer = resize('data_format: "NCHW" scale_height: 1.5 output_width: 4 align_corners: false')
     assert layer.out_shapes([(1, 2, 5, 9)]) == ((1, 2, 7, 4),)
     check_forward(layer, [values(0, (1, 2, 5, 9))], atol=1e-5)
-
-
-def test_refuses() -> None:
-    sizes = "output_height: 2 output_width: 2"
-    for text in ("align_corners: true", 'data_format: "NCHW"', 'data_format: "HWC" align_corners: true'):
-        with pytest.raises(UnsupportedError, match="data_format must be one of"):
-            resize(f"{sizes} {text}")
-    text = 'data_format: "NCHW" align_corners: true'
-    with pytest.raises(NetError, match="align_corners must be False"):
-        resize(f"{sizes} {text} half_pixel_centers: true")
-    with pytest.raises(NetError, match="output_width or scale_width must be above 0"):
-        resize(f"{text} output_height: 2")
-    with pytest.raises(ShapeError, match="must be N, C, H, W"):
-        resize(f"{sizes} {text}").out_shapes([(2, 3, 4)])
-    with pytest.raises(ShapeError, match="nothing is left"):
-        resize(f"{text} scale_height: 0.1 scale_width: 1").out_shapes([(2, 3, 4, 4)])

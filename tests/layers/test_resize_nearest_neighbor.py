@@ -6,13 +6,11 @@ from fractions import Fraction
 from math import floor
 
 import numpy as np
-import pytest
 from harness import check_forward, parse
 from hypothesis import given
 from hypothesis import strategies as st
 from shape_cases import few, seeds, values
 
-from vggrepro.errors import NetError, ShapeError, UnsupportedError
 from vggrepro.layers.base import Layer
 
 RULES = ["align_corners: false", "align_corners: true", "half_pixel_centers: true"]
@@ -58,19 +56,3 @@ def test_factors_tell_sizes() -> None:
     assert layer.out_shapes([(1, 2, 5, 9)]) == ((1, 2, 7, 4),)
     (top,) = check_forward(layer, [np.tile(np.arange(9, dtype=np.float32), (1, 2, 5, 1))])
     assert top[0, 0, 0].tolist() == [0, 2, 4, 6]
-
-
-def test_refuses() -> None:
-    sizes = "output_height: 2 output_width: 2"
-    for text in ("align_corners: true", 'data_format: "NCHW"', 'data_format: "HWC" align_corners: true'):
-        with pytest.raises(UnsupportedError, match="data_format must be one of"):
-            resize(f"{sizes} {text}")
-    text = 'data_format: "NCHW" align_corners: true'
-    with pytest.raises(NetError, match="align_corners must be False"):
-        resize(f"{sizes} {text} half_pixel_centers: true")
-    with pytest.raises(NetError, match="output_width or scale_width must be above 0"):
-        resize(f"{text} output_height: 2")
-    with pytest.raises(ShapeError, match="must be N, C, H, W"):
-        resize(f"{sizes} {text}").out_shapes([(2, 3, 4)])
-    with pytest.raises(ShapeError, match="nothing is left"):
-        resize(f"{text} scale_height: 0.1 scale_width: 1").out_shapes([(2, 3, 4, 4)])
