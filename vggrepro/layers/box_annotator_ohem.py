@@ -27,6 +27,7 @@ from vggrepro.layers.base import (
     exactly,
     register,
 )
+from vggrepro.layers.rules.element_count import axis_places
 from vggrepro.layers.rules.loss import legacy_size
 
 
@@ -80,8 +81,7 @@ class BoxAnnotatorOHEM(Layer[None]):
         images = g.op("Cast", g.op("Slice", regions, g.ints([0]), g.ints([1]), g.ints([1])), to=7)
         rows = [g.op("Reshape", tensor, g.ints([1, -1])) for tensor in (images, losses)]
         columns = [g.op("Reshape", tensor, g.ints([-1, 1])) for tensor in (images, losses)]
-        number = g.op("Squeeze", g.op("Shape", rows[0], start=1, end=2), g.ints([0]))
-        index = g.op("Range", g.ints(0), number, g.ints(1))
+        index = axis_places(g, rows[0], 1)
         earlier = g.op("Less", index, g.op("Unsqueeze", index, g.ints([1])))
         tied = g.op("And", g.op("Equal", rows[1], columns[1]), earlier)
         ahead = g.op("Or", g.op("Greater", rows[1], columns[1]), tied)

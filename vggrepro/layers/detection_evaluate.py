@@ -34,6 +34,7 @@ from vggrepro.layers.rules.box_code import (
     pixel_overlap,
     split_pairs,
 )
+from vggrepro.layers.rules.element_count import axis_places
 from vggrepro.layers.rules.loss import FLOAT, INT64
 from vggrepro.layers.rules.right_boxes import ROW as RIGHT
 from vggrepro.layers.rules.right_boxes import check_rows, emit_listed
@@ -173,7 +174,7 @@ class DetectionEvaluate(Layer[None]):
         number = g.ints(len(self.sizes))
         real = g.op("Not", g.op("Equal", found.image, g.ints(-1)))
         same = g.op("And", _pairwise(g, "Equal", found.image, found.image), real)
-        order = _order(g, found.image)
+        order = axis_places(g, found.image, 0)
         repeated = g.op("And", same, _pairwise(g, "Greater", order, order))
         first = g.op("And", real, g.op("Equal", _number(g, repeated), g.const(0)))
         smaller = g.op("And", _pairwise(g, "Greater", found.image, found.image), first)
@@ -266,11 +267,6 @@ def _rows(g: GraphBuilder, bottom: Value, width: int) -> _Rows:
     )
 
 
-def _order(g: GraphBuilder, like: str) -> str:
-    """0, 1, 2, ... for each row: int64 (R)."""
-    return g.op("Range", g.ints(0), g.op("Squeeze", g.op("Shape", like), g.ints([0])), g.ints(1))
-
-
 def _pairwise(g: GraphBuilder, comparison: str, rows: str, columns: str) -> str:
     """A comparison of each of ``rows`` (R) with each of ``columns`` (C): bool (R, C)."""
     return g.op(comparison, g.op("Unsqueeze", rows, g.ints([1])), columns)
@@ -283,7 +279,7 @@ def _number(g: GraphBuilder, flags: str) -> str:
 
 def _before(g: GraphBuilder, rows: _Rows, score: str) -> str:
     """Which row, by column, comes before which, by row, when sorted: bool (M, M)."""
-    order = _order(g, score)
+    order = axis_places(g, score, 0)
     ahead = _pairwise(g, "Greater", order, order)
     for comparison, key in (("Less", score), ("Greater", rows.label), ("Greater", rows.image)):
         tied = g.op("And", _pairwise(g, "Equal", key, key), ahead)

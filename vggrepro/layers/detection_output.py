@@ -18,6 +18,7 @@ from vggrepro.emit import Dims, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError, UnsupportedError
 from vggrepro.layers.base import Array, Count, DataRows, Emitted, Layer, Reach, Referenced, Shapes, register
 from vggrepro.layers.rules.box_code import BoxCode, Pairs, join_pairs, split_pairs, suppressed
+from vggrepro.layers.rules.element_count import axis_places
 from vggrepro.layers.rules.pooling_nodes import LOWEST
 from vggrepro.system.caller_warning import warn_caller
 
@@ -233,22 +234,17 @@ class DetectionOutput(Layer[None]):
         """
         ranked = g.op("Reshape", g.op("Where", stays, scores, g.const(LOWEST)), g.ints([-1, each]))
         best, index = g.ops("TopK", ranked, g.ints([kept]), outputs=2, axis=1)
-        begins = g.op("Mul", self._images(g, scores), g.ints(each))
+        begins = g.op("Mul", axis_places(g, scores, 0), g.ints(each))
         place = g.op("Add", index, g.op("Unsqueeze", begins, g.ints([1])))
         place = g.op("Where", g.op("Greater", best, g.const(LOWEST)), place, g.ints(int(LAST)))
         flat = g.op("Reshape", place, g.ints([-1]))
         return g.ops("TopK", flat, g.op("Shape", flat), outputs=2, axis=0, largest=0)[0]
 
-    def _images(self, g: GraphBuilder, like: str) -> str:
-        """The indices of the images, or of what ``like`` begins with: (N,), int64."""
-        number = g.op("Squeeze", g.op("Shape", like, end=1), g.ints([0]))
-        return g.op("Range", g.ints(0), number, g.ints(1))
-
     def _rows(self, g: GraphBuilder, boxes: str, scores: str, keys: str) -> str:
         """The top: rows of the candidates at ``keys``, -1 behind them."""
         column = g.op("Unsqueeze", scores, g.ints([3]))  # (N, classes, many, 1)
         shape = g.op("Shape", column)
-        images = g.op("Cast", g.op("Unsqueeze", self._images(g, scores), g.ints([1, 2, 3])), to=1)
+        images = g.op("Cast", g.op("Unsqueeze", axis_places(g, scores, 0), g.ints([1, 2, 3])), to=1)
         labels = g.const(np.reshape(self.labels, (1, -1, 1, 1)))
         parts = [g.op("Expand", part, shape) for part in (images, labels)]
         every = g.op("Reshape", g.op("Concat", *parts, column, boxes, axis=3), g.ints([-1, ROW]))
@@ -259,7 +255,7 @@ class DetectionOutput(Layer[None]):
 
     def _padding(self, g: GraphBuilder, scores: str, real: str) -> str:
         """Rows of -1. If nothing is real, the first rows begin with the images' indices."""
-        index = self._images(g, real)
+        index = axis_places(g, real, 0)
         number = g.op("Shape", scores, end=1)
         nothing = g.op("Not", g.op("Gather", real, g.ints([0]), axis=0))  # real ones come first
         named = g.op("And", g.op("Less", index, number), nothing)

@@ -13,6 +13,7 @@ import numpy as np
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.layers.base import Array, Emitted, Gradients, Needed, Referenced, Shapes, register
 from vggrepro.layers.rules.allowed_labels import AllowedLabels
+from vggrepro.layers.rules.element_count import axis_size
 from vggrepro.layers.rules.loss import (
     LossLayer,
     check_first_sizes,
@@ -63,7 +64,7 @@ class HingeLoss(LossLayer[_Saved]):
         scores, label = bottoms
         rows = instances(g, scores)  # (N, C*H*W)
         index = g.op("Squeeze", instance_labels(g, rows, label), g.ints([1]))
-        depth = g.ints(rows.dims[1]) if rows.dims[1] is not None else self._classes(g, rows)
+        depth = axis_size(g, rows.name, 1) if rows.dims[1] is None else g.ints(rows.dims[1])
         signs = g.op("OneHot", index, depth, g.const([1, -1]))  # what each score is multiplied by
         linear = g.op("Add", g.op("Mul", rows.name, signs), g.const(1))
         # Where and not Max: Caffe's max(0, NaN) is 0.
@@ -71,9 +72,6 @@ class HingeLoss(LossLayer[_Saved]):
         number = count(g, scores, 0, 1)
         total = g.op("ReduceSumSquare" if self.squared else "ReduceSum", margins, keepdims=0)
         return Emitted((g.op("Div", total, number),), _Saved(signs, margins, number, scores, rows))
-
-    def _classes(self, g: GraphBuilder, rows: Value) -> str:
-        return g.op("Squeeze", g.op("Shape", rows.name, start=1, end=2), g.ints([0]))
 
     def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         self.refuse(needed, 1, "label")

@@ -31,6 +31,7 @@ from vggrepro.layers.base import (
 )
 from vggrepro.layers.rules.allowed_labels import AllowedLabels
 from vggrepro.layers.rules.axes import canonical_axis
+from vggrepro.layers.rules.element_count import axis_places
 from vggrepro.layers.rules.loss import FLOAT, INT64
 from vggrepro.layers.rules.unit_rows import HAPPYNEAR_EPSILON, emit_unit_rows, unit_rows
 
@@ -177,8 +178,7 @@ class InnerDistance(Layer[_Saved]):
         own = None
         if self.by_label:
             labels = g.op("Cast", g.op("Reshape", bottoms[2].name, g.ints([-1, 1])), to=INT64)
-            number = g.op("Squeeze", g.op("Shape", saved.centres, end=1), g.ints([0]))
-            own = g.op("Cast", g.op("Equal", labels, g.op("Range", g.ints(0), number, g.ints(1))), to=FLOAT)
+            own = g.op("Cast", g.op("Equal", labels, axis_places(g, saved.centres, 0)), to=FLOAT)
         slopes = self._slopes_of_squares if self.squares else self._slopes_of_sizes
         d_x, d_centres = slopes(g, saved, dy, own)
         found: list[str | None] = [

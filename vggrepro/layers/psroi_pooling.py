@@ -28,6 +28,7 @@ from vggrepro.layers.base import (
     exactly,
     register,
 )
+from vggrepro.layers.rules.element_count import axis_places
 from vggrepro.layers.rules.regions import region_rows, rounded
 
 LEAST_SIDE = 0.1
@@ -117,7 +118,7 @@ class PSROIPooling(Layer[_Saved]):
             self._touched(g, features, axis, begin, size)
             for axis, begin, size in zip((3, 2), starts, sizes, strict=True)
         )  # (R, group, W) and (R, group, H)
-        images = g.op("Equal", g.op("Cast", image, to=7), _places(g, features.name, 0))  # (R, N)
+        images = g.op("Equal", g.op("Cast", image, to=7), axis_places(g, features.name, 0))  # (R, N)
         parts = (
             g.op("Unsqueeze", g.op("Cast", images, to=1), g.ints([1, 2, 4, 5])),
             g.op("Unsqueeze", down, g.ints([2, 3, 5])),
@@ -133,7 +134,7 @@ class PSROIPooling(Layer[_Saved]):
         begin = g.op("Floor", g.op("Add", g.op("Mul", g.const(cells[None]), size), start))
         end = g.op("Ceil", g.op("Add", g.op("Mul", g.const(cells[None] + 1), size), start))
         begin, end = (g.op("Unsqueeze", edge, g.ints([2])) for edge in (begin, end))
-        place = g.op("Cast", _places(g, features.name, axis), to=1)
+        place = g.op("Cast", axis_places(g, features.name, axis), to=1)
         inside = g.op("And", g.op("GreaterOrEqual", place, begin), g.op("Less", place, end))
         inside = g.op("Cast", inside, to=1)
         number = g.op("Max", g.op("ReduceSum", inside, g.ints([2])), g.const(1))
@@ -178,9 +179,3 @@ class PSROIPooling(Layer[_Saved]):
         begins = np.floor(numbers[:-1] * cell + start).clip(0, size).astype(int)
         ends = np.ceil(numbers[1:] * cell + start).clip(0, size).astype(int)
         return list(zip(begins.tolist(), ends.tolist(), strict=True))
-
-
-def _places(g: GraphBuilder, tensor: str, axis: int) -> str:
-    """0, 1, ... up to the size of an axis: int64."""
-    size = g.op("Squeeze", g.op("Shape", tensor, start=axis, end=axis + 1), g.ints([0]))
-    return g.op("Range", g.ints(0), size, g.ints(1))

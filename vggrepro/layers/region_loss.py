@@ -40,12 +40,12 @@ from vggrepro.layers.rules.anchor_boxes import (
     emit_right_corners,
 )
 from vggrepro.layers.rules.box_code import Pairs, emit_overlap, overlap
+from vggrepro.layers.rules.element_count import axis_places
 from vggrepro.layers.rules.loss import FLOAT, INT64, LossLayer, count
 from vggrepro.layers.rules.region_classes import NOWHERE, RegionClasses
 from vggrepro.layers.rules.yolo_truth import (
     ROWS,
     YoloTruth,
-    emit_order,
     emit_yolo_truth,
     is_annotated,
     yolo_truth,
@@ -202,7 +202,7 @@ class RegionLoss(LossLayer[_Saved]):
         box = g.op("Add", g.op("Mul", place, g.const(numbers)), best)
         mine = g.op("Equal", box, g.const(np.arange(self.side**2 * numbers)))  # (N, K, A)
         mine = g.op("And", mine, g.op("Unsqueeze", truth.taught, g.ints([2])))
-        order = emit_order(g, truth.label)
+        order = axis_places(g, truth.label, 1)
         order = g.op("Unsqueeze", g.op("Cast", order, to=FLOAT), g.ints([1]))
         last = g.op("ReduceMax", g.op("Where", mine, order, g.const(-1)), g.ints([1]), keepdims=0)
         return mine, g.op("Cast", last, to=INT64)

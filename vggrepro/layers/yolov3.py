@@ -30,8 +30,9 @@ from vggrepro.layers.rules.anchor_boxes import (
     emit_near,
 )
 from vggrepro.layers.rules.box_code import Pairs, emit_overlap, overlap
+from vggrepro.layers.rules.element_count import axis_places
 from vggrepro.layers.rules.loss import FLOAT, INT64, LossLayer, count
-from vggrepro.layers.rules.yolo_truth import YoloTruth, emit_order, emit_rows, emit_used_rows
+from vggrepro.layers.rules.yolo_truth import YoloTruth, emit_rows, emit_used_rows
 
 ROWS = 300
 """Of right boxes for each image."""
@@ -163,7 +164,7 @@ class Yolov3(LossLayer[_Saved]):
         mine = g.op("Equal", box, g.const(np.arange(len(corner))))  # (N, K, A)
         mine = g.op("And", mine, g.op("And", known, g.op("Unsqueeze", truth.taught, g.ints([2]))))
         mine = g.op("Cast", mine, to=FLOAT)
-        order = g.op("Cast", emit_order(g, truth.label), to=FLOAT)
+        order = g.op("Cast", axis_places(g, truth.label, 1), to=FLOAT)
         order = g.op("Unsqueeze", g.op("Add", order, g.const(1)), g.ints([1]))
         last = g.op("ReduceMax", g.op("Mul", mine, order), g.ints([1]), keepdims=0)  # from 1 on, (N, A)
         last = g.op("Unsqueeze", last, g.ints([2]))

@@ -7,7 +7,7 @@ import pytest
 from graph_run import run_nodes
 
 from vggrepro.emit import Dims, GraphBuilder, Value
-from vggrepro.layers.rules.element_count import element_count
+from vggrepro.layers.rules.element_count import axis_places, axis_size, element_count
 
 
 @pytest.mark.parametrize("dims", [(4, 3, 5), (None, 3, 5), (None, None, None), (4, 3, None)])
@@ -24,3 +24,14 @@ def test_few_axes(shape: tuple[int, ...]) -> None:
     g = GraphBuilder()
     (count,) = run_nodes(g, {"x": np.zeros(shape, np.float32)}, [element_count(g, Value("x", shape))])
     assert count == np.prod(shape)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_an_axis(axis: int) -> None:
+    g = GraphBuilder()
+    size, places = run_nodes(
+        g, {"x": np.zeros((2, 3), np.float32)}, [axis_size(g, "x", axis), axis_places(g, "x", axis)]
+    )
+    assert size == axis + 2 and size.shape == () and size.dtype == np.int64
+    np.testing.assert_array_equal(places, np.arange(axis + 2))
+    assert places.dtype == np.int64

@@ -12,6 +12,7 @@ import numpy as np
 
 from vggrepro.emit import GraphBuilder, Shape
 from vggrepro.layers.base import Array
+from vggrepro.layers.rules.element_count import axis_places
 
 Anchors = tuple[tuple[float, ...], ...]
 
@@ -45,8 +46,7 @@ def grid(g: GraphBuilder, features: str, anchors: Anchors, stride: float) -> tup
     sides, middles = _parts(anchors)
     shifts = []
     for axis, shape in ((3, [1, -1, 1, 1]), (2, [-1, 1, 1, 1])):
-        size = g.op("Squeeze", g.op("Shape", features, start=axis, end=axis + 1), g.ints([0]))
-        steps = g.op("Cast", g.op("Range", g.ints(0), size, g.ints(1)), to=1)
+        steps = g.op("Cast", axis_places(g, features, axis), to=1)
         shifts.append(g.op("Reshape", g.op("Mul", steps, g.const(stride)), g.ints(shape)))
     x, y = (g.op("Add", s, g.const(m.reshape(1, 1, -1, 1))) for s, m in zip(shifts, middles.T, strict=True))
     zero = g.op("Mul", g.op("Add", *shifts), g.const(0))  # (H, W, 1, 1), to make all of them as large

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from vggrepro.emit import Dims, GraphBuilder, Value
 from vggrepro.layers.base import Array
 from vggrepro.layers.rules.box_code import BoxCode, Pairs, emit_overlap, join_pairs, overlap, split_pairs
+from vggrepro.layers.rules.element_count import axis_places, axis_size
 from vggrepro.layers.rules.loss import FLOAT
 from vggrepro.layers.rules.right_boxes import BoxTables, RightBoxes
 
@@ -92,7 +93,7 @@ def emit_matches(g: GraphBuilder, overlaps: Value, threshold: float | None) -> M
     are best for both: one after another they would be taken too, and change nothing for each other.
     """
     none = g.op("Cast", g.op("Sub", _places(g, overlaps.name), g.const(1)), to=7)  # (N, P + 1): -1
-    number = g.op("Squeeze", g.op("Shape", overlaps.name, start=1, end=2), g.ints([0]))
+    number = axis_size(g, overlaps.name, 1)
     states = [overlaps, Value(none, (overlaps.dims[0], None), np.int64)]
     place = g.loop(number, states, _round)[1]
     best = g.op("ReduceMax", overlaps.name, g.ints([1]), keepdims=0)
@@ -118,10 +119,7 @@ def _round(g: GraphBuilder, states: Sequence[str]) -> tuple[str, Sequence[str]]:
     place = g.op("ArgMax", overlaps, axis=2, keepdims=0)  # (N, K): the best prior of each box
     truth = g.op("ArgMax", overlaps, axis=1, keepdims=0)  # (N, P): the best box of each prior
     some = g.op("Greater", g.op("ReduceMax", overlaps, g.ints([2]), keepdims=0), g.const(0))
-    number, last = (
-        g.op("Squeeze", g.op("Shape", overlaps, start=axis, end=axis + 1), g.ints([0])) for axis in (1, 2)
-    )
-    own = g.op("Range", g.ints(0), number, g.ints(1))
+    last, own = axis_size(g, overlaps, 2), axis_places(g, overlaps, 1)
     mutual = g.op("And", some, g.op("Equal", g.op("GatherElements", truth, place, axis=1), own))
     where = g.op("Where", mutual, place, last)
     index = g.op("ScatterElements", index, where, g.op("Expand", own, g.op("Shape", place)), axis=1)

@@ -7,6 +7,16 @@ from math import prod
 from vggrepro.emit import GraphBuilder, Value
 
 
+def axis_size(g: GraphBuilder, tensor: str, axis: int) -> str:
+    """The size of an axis, counted from 0: int64 ()."""
+    return g.op("Squeeze", g.op("Shape", tensor, start=axis, end=axis + 1), g.ints([0]))
+
+
+def axis_places(g: GraphBuilder, tensor: str, axis: int) -> str:
+    """0, 1, 2, ... along an axis, counted from 0: int64, as many as its size."""
+    return g.op("Range", g.ints(0), axis_size(g, tensor, axis), g.ints(1))
+
+
 def element_count(g: GraphBuilder, x: Value) -> str:
     """The number of elements of x, float32 ().
 

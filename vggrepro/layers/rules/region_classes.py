@@ -11,10 +11,11 @@ import numpy as np
 from vggrepro.emit import GraphBuilder
 from vggrepro.layers.base import Array
 from vggrepro.layers.rules.allowed_labels import AllowedLabels
+from vggrepro.layers.rules.element_count import axis_places
 from vggrepro.layers.rules.label_tree import LabelTree, emit_mapped, mapped, read_numbers
 from vggrepro.layers.rules.loss import FLOAT
 from vggrepro.layers.rules.right_boxes import label_column
-from vggrepro.layers.rules.yolo_truth import YoloTruth, emit_order
+from vggrepro.layers.rules.yolo_truth import YoloTruth
 
 NOWHERE = 100_000
 """A centre beyond says that an image has a label, and that no box is known."""
@@ -86,7 +87,7 @@ class RegionClasses:
         label = g.op("GatherElements", truth.label, first, axis=1)
         whole = self.tree.emit_probability(g, shares, g.op("Squeeze", label, g.ints([1])))
         best = g.op("ArgMax", g.op("Mul", g.op("Squeeze", sure, g.ints([2])), whole), axis=1)
-        order = emit_order(g, whole)
+        order = axis_places(g, whole, 1)
         chosen = g.op("Unsqueeze", g.op("Equal", best, order), g.ints([2]))  # (N, A, 1)
         groups, chain = self.tree.emit_chains(g, label)  # (N, 1, C)
         wrong = g.op("Mul", g.op("Sub", g.op("Mul", groups, shares), chain), g.const(self.scale))
@@ -132,6 +133,6 @@ class RegionClasses:
 
 def _later(g: GraphBuilder, labels: str) -> str:
     """1 where the column comes behind the row: (K, K) for labels (N, K)."""
-    order = emit_order(g, labels)
+    order = axis_places(g, labels, 1)
     behind = g.op("Less", g.op("Unsqueeze", order, g.ints([1])), order)
     return g.op("Cast", behind, to=FLOAT)

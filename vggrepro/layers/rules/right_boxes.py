@@ -17,6 +17,7 @@ from vggrepro.emit import GraphBuilder, Shape
 from vggrepro.errors import ShapeError
 from vggrepro.layers.base import Array
 from vggrepro.layers.rules.allowed_labels import AllowedLabels
+from vggrepro.layers.rules.element_count import axis_places
 from vggrepro.layers.rules.loss import FLOAT, INT64
 
 ROW = 8
@@ -126,8 +127,7 @@ def _used(g: GraphBuilder, rows: str, item: str, images: str, with_difficult: bo
 
 def _ranks(g: GraphBuilder, item: str, used: str) -> str:
     """How many rows of the same image that count come before each: float32 (G)."""
-    number = g.op("Squeeze", g.op("Shape", item), g.ints([0]))
-    order = g.op("Range", g.ints(0), number, g.ints(1))
+    order = axis_places(g, item, 0)
     earlier = g.op("Less", order, g.op("Unsqueeze", order, g.ints([1])))
     same = g.op("Equal", item, g.op("Unsqueeze", item, g.ints([1])))
     counted = g.op("And", g.op("And", same, earlier), used)

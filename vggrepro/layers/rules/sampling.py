@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from vggrepro.emit import GraphBuilder, Value
 from vggrepro.layers.rules.bernoulli import Bernoulli
+from vggrepro.layers.rules.element_count import axis_places
 from vggrepro.layers.rules.loss import FLOAT, INT64
 from vggrepro.layers.rules.pooling_nodes import LOWEST
 
@@ -47,8 +48,7 @@ class Sampling:
         is int64 (2,): the seed and the number of the first sample."""
         words = g.op("Cast", self.source.emit_words(g, like, state), to=INT64)
         above = g.op("Mul", g.op("Add", words, g.ints(2**31)), g.ints(INDEX))
-        end = g.op("Squeeze", g.op("Shape", like.name, start=1, end=2), g.ints([0]))
-        return g.op("Add", above, g.op("Range", g.ints(0), end, g.ints(1)))
+        return g.op("Add", above, axis_places(g, like.name, 1))
 
     def draw_keys(self, samples: int, elements: int, state: npt.NDArray[Any]) -> Keys:
         """The same keys in NumPy."""

@@ -67,12 +67,6 @@ def emit_used_rows(g: GraphBuilder, rows: str) -> str:
     return g.op("Slice", rows, g.ints([0]), g.op("Cast", most, to=INT64), g.ints([1]))
 
 
-def emit_order(g: GraphBuilder, table: str) -> str:
-    """0, 1, 2, ... for the columns of a tensor (N, K): int64 (K)."""
-    length = g.op("Squeeze", g.op("Shape", table, start=1, end=2), g.ints([0]))
-    return g.op("Range", g.ints(0), length, g.ints(1))
-
-
 def _within(g: GraphBuilder, centre: str) -> str:
     """Whether both of (N, K, 2) lie in the image: bool (N, K)."""
     inside = g.op("And", g.op("GreaterOrEqual", centre, g.const(0)), g.op("Less", centre, g.const(1)))
