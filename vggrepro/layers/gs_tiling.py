@@ -24,12 +24,10 @@ from vggrepro.layers.base import (
     register,
 )
 
-Blocks = tuple[tuple[int, ...], tuple[int, ...]]
-
 
 @register
 @dataclass(frozen=True)
-class GSTiling(Layer[Value]):
+class GSTiling(Layer[None]):
     """Bottom (N, C, H, W), top (N, C s^2, H / s, W / s) with ``stride`` s: channel ``(y s + x) C + c`` holds
     what lies at row y and column x of each block of channel c. With ``reverse`` the way back, from (N, C, H,
     W) to (N, C / s^2, H s, W s)."""
@@ -65,42 +63,26 @@ class GSTiling(Layer[Value]):
     def reach(self, bottom: Shape) -> Reach | None:
         return None
 
-    def _blocks(self, shape: Shape, reverse: bool) -> Blocks:
-        """The bottom as six axes, and their order in the top."""
-        _, c, h, w = shape
-        s = self.stride
-        if reverse:
-            return (-1, s, s, c // (s * s), h, w), (0, 3, 4, 1, 5, 2)
-        return (-1, c, h // s, s, w // s, s), (0, 3, 5, 1, 2, 4)
-
-    def _moved(self, g: GraphBuilder, tensor: str, shape: Shape, reverse: bool, to: Shape) -> str:
-        split, order = self._blocks(shape, reverse)
-        turned = g.op("Transpose", g.op("Reshape", tensor, g.ints(split)), perm=list(order))
-        return g.op("Reshape", turned, g.ints([-1, *to[1:]]))
-
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted[Value]:
-        (x,) = bottoms
-        shape = self._shape(x)
-        (top,) = self.out_shapes([shape])
-        return Emitted((self._moved(g, x.name, shape, self.reverse, top),), x)
+    ) -> Emitted[None]:
+        return Emitted((self._moved(g, bottoms[0].name, reverse=self.reverse),), None)
 
-    @staticmethod
-    def _shape(x: Value) -> Shape:
-        """The bottom's, with 1 for the images."""
-        return (1, *Value(x.name, x.dims[1:]).shape)
-
-    def grad(self, g: GraphBuilder, saved: Value, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: None, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         if d_tops[0] is None or not needed.bottoms[0]:
             return Gradients((None,))
-        shape = self._shape(saved)
-        (top,) = self.out_shapes([shape])
-        return Gradients((self._moved(g, d_tops[0], top, not self.reverse, shape),))
+        return Gradients((self._moved(g, d_tops[0], reverse=not self.reverse),))
+
+    def _moved(self, g: GraphBuilder, tensor: str, *, reverse: bool) -> str:
+        return g.op("DepthToSpace" if reverse else "SpaceToDepth", tensor, blocksize=self.stride)
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
     ) -> Referenced:
         (x,) = bottoms
-        split, order = self._blocks(x.shape, self.reverse)
+        (n, c, h, w), s = x.shape, self.stride
+        if self.reverse:
+            split, order = (n, s, s, c // (s * s), h, w), (0, 3, 4, 1, 5, 2)
+        else:
+            split, order = (n, c, h // s, s, w // s, s), (0, 3, 5, 1, 2, 4)
         return Referenced((x.reshape(split).transpose(order).reshape(self.out_shapes([x.shape])[0]),))
