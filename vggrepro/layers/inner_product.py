@@ -109,17 +109,18 @@ class InnerProduct(ProductLayer[_Saved]):
     def _product(self, g: GraphBuilder, matrix: str, params: Sequence[str], bottom: Dims) -> str:
         """y (M, num_output) from the bottom as a matrix."""
         weight, *bias = params
-        rows, elements = self._sizes(bottom)
-        if rows is not None and not self.transpose and few_rows.pays(g, rows, elements):
-            return few_rows.times_transposed(g, matrix, rows, weight, bias)
-        return g.op("Gemm", matrix, *params, transB=int(not self.transpose))
+        rows = self._few_rows(g, bottom)
+        if rows is None:
+            return g.op("Gemm", matrix, *params, transB=int(not self.transpose))
+        return few_rows.times_transposed(g, matrix, rows, weight, bias)
 
-    def _sizes(self, bottom: Dims) -> tuple[int | None, int]:
-        """M, None where it is free, and the weight's elements."""
+    def _few_rows(self, g: GraphBuilder, bottom: Dims) -> int | None:
+        """M where products of a few rows with the weight have rules of their own, else None."""
         leading = bottom[: self._axis(bottom)]
         fixed = [size for size in leading if size is not None]
         rows = prod(fixed) if len(fixed) == len(leading) else None
-        return rows, self.num_output * self._inputs(bottom)
+        few = not self.transpose and few_rows.pays(g, rows, self.num_output * self._inputs(bottom))
+        return rows if few else None
 
     def _matrix(self, g: GraphBuilder, x: Value, axis: int) -> str:
         inputs = self._inputs(x.dims)
@@ -154,9 +155,8 @@ class InnerProduct(ProductLayer[_Saved]):
 
     def _input_gradient(self, g: GraphBuilder, dy: str, saved: _Saved) -> str:
         """dx (M, inputs) from dy (M, num_output). For one row Gemm is faster than in parts."""
-        rows, elements = self._sizes(saved.bottom)
-        split = rows != 1 and not self.transpose and self.num_output % few_rows.STEP == 0
-        if rows is None or not split or not few_rows.pays(g, rows, elements):
+        rows = self._few_rows(g, saved.bottom)
+        if rows is None or rows == 1 or self.num_output % few_rows.STEP:
             return g.op("Gemm", dy, saved.weight, transB=int(self.transpose))
         return few_rows.times(g, dy, saved.weight, rows, (self.num_output, self._inputs(saved.bottom)))
 
