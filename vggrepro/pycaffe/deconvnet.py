@@ -17,13 +17,16 @@ from vggrepro.pycaffe.passes import Passes
 
 
 class _Net(Protocol):
-    blobs: Mapping[str, Blob]
     inputs: list[str]
-    top_names: Mapping[str, list[str]]
-    bottom_names: Mapping[str, list[str]]
     _layer_names: list[str]
     _passes: Passes
 
+    @property
+    def blobs(self) -> Mapping[str, Blob]: ...
+    @property
+    def top_names(self) -> Mapping[str, list[str]]: ...
+    @property
+    def bottom_names(self) -> Mapping[str, list[str]]: ...
     def backward(self, diffs: Sequence[str] | None = None, start: str | None = None) -> Arrays: ...
     def deconv(
         self, diffs: Sequence[str] | None = None, start: str | None = None, *, deconv_type: str
@@ -73,12 +76,21 @@ class DeconvnetNames:
         and of ``diffs``."""
         if deconv_type not in (DECONVNET, GUIDED):
             raise PycaffeError(f"deconv_type {deconv_type!r}, expected {DECONVNET!r} or {GUIDED!r}")
-        first = place_of(start, self._layer_names) if start is not None else len(self._layer_names) - 1
-        last = place_of(end, self._layer_names) if end is not None else 0
+        first, last, wanted = way_back(self, diffs, start, end)
         with as_runtime_error():
             self._passes.backward(first, last, deconv_type)
-        wanted = [*(self.bottom_names[end] if end is not None else self.inputs), *(diffs or ())]
         return {name: self.blobs[name].diff for name in wanted}
+
+
+def way_back(
+    net: _Net, diffs: Sequence[str] | None, start: str | None, end: str | None
+) -> tuple[int, int, list[str]]:
+    """The places of the layers at which a backward pass begins and ends, by default the last and the first,
+    and the blobs whose diffs it returns: with ``end`` that layer's bottoms, else the inputs, and ``diffs``.
+    Raises ValueError for a layer that there is not."""
+    first = place_of(start, net._layer_names, len(net._layer_names) - 1)
+    last = place_of(end, net._layer_names, 0)
+    return first, last, [*(net.bottom_names[end] if end is not None else net.inputs), *(diffs or ())]
 
 
 def _begin(net: _Net, layer: str, diff: npt.NDArray[Any], zero_higher: bool) -> None:

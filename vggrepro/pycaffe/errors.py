@@ -28,9 +28,11 @@ def check_file(path: str) -> None:
         raise PycaffeError(f"Could not open file {path}") from None
 
 
-def place_of(layer: str, layers: Sequence[str]) -> int:
-    """The place of a layer among the names of all. Raises ValueError as ``list.index`` does, with the name,
-    which Python says no more since 3.14."""
+def place_of(layer: str | None, layers: Sequence[str], default: int) -> int:
+    """The place of a layer among the names of all; ``default`` for None. Raises ValueError as ``list.index``
+    does, with the name, which Python says no more since 3.14."""
+    if layer is None:
+        return default
     if layer not in layers:
         raise ValueError(f"{layer!r} is not in list{did_you_mean(layer, layers)}")
     return layers.index(layer)

@@ -22,6 +22,7 @@ from vggrepro.pycaffe import glog, mode, parameters
 from vggrepro.pycaffe.batches import Arrays, in_batches, without_padding
 from vggrepro.pycaffe.blob import Blob, BlobVec, Floats, IntVec
 from vggrepro.pycaffe.debug_info import DebugInfo
+from vggrepro.pycaffe.deconvnet import way_back
 from vggrepro.pycaffe.definition import Definition, define, read_message
 from vggrepro.pycaffe.errors import as_runtime_error, check_file, place_of
 from vggrepro.pycaffe.hosts import InputHost, MemoryHost
@@ -168,8 +169,8 @@ class Net(RareNetNames):
         """Run the layers from ``start`` to ``end`` (default: all). Keyword arguments are the inputs' arrays;
         without them the inputs are what the blobs hold. Returns the arrays of the outputs (with ``end``: of
         that layer's tops) and of ``blobs``: the net's own memory, which the next pass writes again."""
-        first = place_of(start, self._layer_names) if start is not None else 0
-        last = place_of(end, self._layer_names) if end is not None else len(self.layers) - 1
+        first = place_of(start, self._layer_names, 0)
+        last = place_of(end, self._layer_names, len(self._layer_names) - 1)
         wanted = [*(self.top_names[end] if end is not None else self.outputs), *(blobs or ())]
         if kwargs:
             self._fill(kwargs, self.inputs, "Input blob arguments do not match net inputs.", "Input", "data")
@@ -186,9 +187,7 @@ class Net(RareNetNames):
         """Run the layers backward from ``start`` to ``end`` (default: all). Keyword arguments are the
         outputs' diffs. Returns the diffs of the inputs (with ``end``: of that layer's bottoms) and of
         ``diffs``."""
-        first = place_of(start, self._layer_names) if start is not None else len(self.layers) - 1
-        last = place_of(end, self._layer_names) if end is not None else 0
-        wanted = [*(self.bottom_names[end] if end is not None else self.inputs), *(diffs or ())]
+        first, last, wanted = way_back(self, diffs, start, end)
         if kwargs:
             self._fill(kwargs, self.outputs, "Top diff arguments do not match net outputs.", "Diff", "diff")
         self._backward(first, last)
