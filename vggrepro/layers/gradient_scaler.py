@@ -26,6 +26,7 @@ from vggrepro.layers.base import (
     StateDef,
     register,
 )
+from vggrepro.layers.rules.loss import FLOAT
 from vggrepro.layers.rules.neuron import Neuron
 from vggrepro.layers.rules.pass_schedule import PassSchedule
 
@@ -114,7 +115,7 @@ class GradientScaler(Layer[str | None]):
             return Gradients((None,))
         if saved is None:
             return Gradients((g.op("Neg", d_top),))
-        n = g.op("Cast", saved, to=1)
+        n = g.op("Cast", saved, to=FLOAT)
         progress = g.op("Min", g.op("Mul", n, g.const(1 / self.most)), g.const(1))
         half = g.op("Tanh", g.op("Mul", progress, g.const(self.alpha / 2)))  # 2 / (1 + exp(-z)) - 1
         factor = g.op("Sub", g.op("Mul", half, g.const(self.lower - self.upper)), g.const(self.lower))

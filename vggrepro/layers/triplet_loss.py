@@ -77,7 +77,7 @@ class TripletLoss(LossLayer[_Saved]):
             check_ones(bottoms, index, "height", "width")
         if len({bottom[:2] for bottom in map(tuple, bottoms[:3])}) > 1:
             raise ShapeError(f"anchors, positives and negatives must have one shape, got {tuple(bottoms)}")
-        if prod(bottoms[-1]) != bottoms[0][0] and len(bottoms) == 4:
+        if len(bottoms) == 4 and prod(bottoms[3]) != bottoms[0][0]:
             raise ShapeError(f"bottom[3] must hold a weight for each triplet, got shape {bottoms[3]}")
         return ((),)
 
