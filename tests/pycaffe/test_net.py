@@ -299,11 +299,50 @@ def test_layer_by_layer_is_the_same(tmp_path: Path) -> None:
 
 
 def test_dummy_data_draws_anew_but_keeps_constants(net: caffe.Net) -> None:
-    assert net.blobs["data"].data.std() > 0.5 and (net.blobs["label"].data == 2).all()
+    assert not net.blobs["data"].data.any() and (net.blobs["label"].data == 2).all()
     net.blobs["label"].data[...] = 5
+    net.forward()
     first = net.blobs["data"].data.copy()
+    assert first.std() > 0.5
     net.forward()
     assert (net.blobs["data"].data != first).any() and (net.blobs["label"].data == 5).all()
+
+
+def test_layers_of_one_name_keep_their_own_tops_and_hosts(tmp_path: Path) -> None:
+    data = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 } } }'
+    text = (
+        data
+        + 'layer { name: "x" type: "ReLU" bottom: "data" top: "a" } '
+        + 'layer { name: "x" type: "Slice" bottom: "data" top: "b" top: "c" slice_param { axis: 0 } }'
+        + 'layer { name: "x" type: "Filter" bottom: "data" bottom: "selector" top: "d" }'
+    )
+    selector = 'layer { name: "x" type: "Input" top: "selector" input_param { shape { dim: 2 } } }'
+    net = make(tmp_path, selector + text)
+    assert net._layer_names == ["x", "data", "data_data_0_split", "x", "x", "x"]
+    values = np.array([[-1, 2, -3], [4, -5, 6]], np.float32)
+    found = net.forward(data=values, selector=np.array([0, 1]))
+    assert_array_equal(found["a"], np.maximum(values, 0))
+    for top, expected in (("b", values[:1]), ("c", values[1:]), ("d", values[1:])):
+        assert_array_equal(found[top], expected)
+
+
+def test_losses_of_one_name_without_tops_have_blobs_of_their_own(tmp_path: Path) -> None:
+    data = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 2 } } }'
+    scaled = "".join(
+        f'layer {{ name: "p{n}" type: "Power" bottom: "data" top: "p{n}" power_param {{ scale: {n} }} }}'
+        f'layer {{ name: "loss" type: "EuclideanLoss" bottom: "data" bottom: "p{n}" }}'
+        for n in (2, 3, 4)
+    )
+    net = make(tmp_path, data + scaled)
+    net.forward(data=np.ones((1, 2)))
+    losses = [float(blob.data) for name, blob in net.blobs.items() if "automatic" in name]
+    assert losses == [1, 4, 9]
+
+
+def test_another_layer_with_the_name_of_a_drawn_one_is_refused(tmp_path: Path) -> None:
+    text = CLASSIFYING.replace('name: "relu"', 'name: "data"')
+    with pytest.raises(RuntimeError, match=r"layers 1 \(DummyData\) and 3 \(ReLU\) are both called 'data'"):
+        make(tmp_path, text)
 
 
 def test_levels_and_stages(tmp_path: Path) -> None:

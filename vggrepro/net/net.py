@@ -125,6 +125,7 @@ def build(
     Raises UnsupportedError once, naming every layer and parameter that is not implemented, and
     NetError or ShapeError where Caffe would stop.
     """
+    _check_custom_names(message, custom or {})
     layers = _parse_layers(message, phase, custom or {})
     wiring = wire(message.layer, layers)
     net_layers = [
@@ -155,6 +156,15 @@ def build(
     )
 
 
+def _check_custom_names(message: NetParameter, custom: Mapping[str, AnyLayer]) -> None:
+    """Raise NetError where two layers bear the name of one that ``custom`` gives: it would be both."""
+    first: dict[str, tuple[int, LayerParameter]] = {}
+    for index, layer in enumerate(message.layer):
+        other = first.setdefault(layer.name, (index, layer))
+        if other[0] != index and layer.name in custom:
+            raise _same_name(other, (index, layer), "what computes this layer is")
+
+
 def _check_names(layers: Sequence[NetLayer], shapes: Mapping[str, Shape]) -> None:
     """Raise NetError for two layers of one name of which one has parameters or a state: both are found by the
     name. DEVIATION: Caffe builds such a net, and copies all weights of that name to its first layer."""
@@ -162,11 +172,17 @@ def _check_names(layers: Sequence[NetLayer], shapes: Mapping[str, Shape]) -> Non
     for index, layer in enumerate(layers):
         other = layers[first.setdefault(layer.name, index)]
         if other is not layer and any(_is_found_by_name(one, shapes) for one in (other, layer)):
-            places = f"{first[layer.name] + 1} ({other.message.type}) and {index + 1} ({layer.message.type})"
-            raise NetError(
-                f"layers {places} are both called {layer.name!r}: weights are found by a layer's name, so"
-                " each must have its own"
-            )
+            places = (first[layer.name], other.message), (index, layer.message)
+            raise _same_name(*places, "weights are")
+
+
+def _same_name(one: tuple[int, LayerParameter], other: tuple[int, LayerParameter], what: str) -> NetError:
+    """The error for two layers, each with its index in the net, that would get what is one layer's alone."""
+    places = " and ".join(f"{index + 1} ({layer.type})" for index, layer in (one, other))
+    return NetError(
+        f"layers {places} are both called {other[1].name!r}: {what} found by a layer's name, so each must"
+        " have its own"
+    )
 
 
 def _is_found_by_name(layer: NetLayer, shapes: Mapping[str, Shape]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
@@ -70,18 +71,22 @@ class _Draft:
     learns: bool
     blobs: dict[str, Blob] = field(default_factory=dict)
     custom: dict[str, AnyLayer] = field(default_factory=dict)
-    hosts: dict[str, Host] = field(default_factory=dict)
     shapes: dict[str, Shape] = field(default_factory=dict)
-    tops: dict[str, list[str]] = field(default_factory=dict)
+    tops: list[list[str]] = field(default_factory=list)
+    """By a layer's place in the net, as hosts are, because two layers may bear one name."""
+    hosts: list[Host | None] = field(default_factory=list)
 
     def name_tops(self, layer: Any) -> list[str]:
         """A layer's tops. A loss layer that has none gets one, which Caffe calls automatic; here the names of
-        further ones have the layers' too."""
-        names = self.tops[layer.name] = list(layer.top)
+        further ones have the layers' too, and a number where those are equal."""
+        names = list(layer.top)
         kind = find_layer_class(layer.type)
         missing = 0 if kind is None else automatic_tops(layer, kind)
-        for _ in range(missing):
-            names.append(AUTOMATIC if AUTOMATIC not in self.blobs else f"{AUTOMATIC} {layer.name}")
+        candidates = chain(
+            (AUTOMATIC, f"{AUTOMATIC} {layer.name}"), (f"{AUTOMATIC} {layer.name}#{n}" for n in count(2))
+        )
+        names.extend(islice((name for name in candidates if name not in self.blobs), missing))
+        self.tops.append(names)
         return names
 
     def vec(self, names: Sequence[str]) -> BlobVec:
@@ -128,7 +133,7 @@ def define(
     draft = _Draft(phase, seed, allow_python, learns=phase == TRAIN or bool(message.force_backward))
     draft.custom.update(custom or {})
     for layer in split.layer:
-        _prepare(draft, layer)
+        draft.hosts.append(_prepare(draft, layer))
     rules = build_net(
         split,
         phase_name(phase),
@@ -170,35 +175,35 @@ def define_for_solver(
     )
 
 
-def _prepare(draft: _Draft, layer: Any) -> None:
-    """The host of a layer that no graph computes, and its rules where the catalogue has others."""
+def _prepare(draft: _Draft, layer: Any) -> Host | None:
+    """The host of a layer that no graph computes; its rules, where the catalogue has others, go into the
+    draft."""
     bottoms, tops = draft.vec(layer.bottom), draft.vec(draft.name_tops(layer))
     if layer.type == "DummyData":
         shapes = DummyData.from_param(layer, draft.phase).out_shapes(())
         draft.custom[layer.name] = Input(shapes)
-        draft.hosts[layer.name] = DummyHost(shapes, np.random.default_rng([draft.seed, len(draft.hosts)]))
-    elif layer.type == "Python" and not _is_fed(layer):
-        _prepare_python(draft, layer, bottoms, tops)
-    elif layer.type in READ_TYPES and not _is_fed(layer):
+        return DummyHost(shapes, np.random.default_rng([draft.seed, len(draft.hosts)]))
+    if layer.type == "Python" and not _is_fed(layer):
+        return _prepare_python(draft, layer, bottoms, tops)
+    if layer.type in READ_TYPES and not _is_fed(layer):
         feed: Feed = open_feed(layer, draft.phase, seed=draft.seed)
         draft.shapes.update({top: array.shape for top, array in feed.batch(0).items()})
-        draft.hosts[layer.name] = FeedHost(feed)
-    elif layer.type == "MemoryData":
-        draft.hosts[layer.name] = MemoryHost(layer.memory_data_param.batch_size)
-    elif layer.type == "Input" or is_fork_data(layer):
-        draft.hosts[layer.name] = InputHost()
+        return FeedHost(feed)
+    if layer.type == "MemoryData":
+        return MemoryHost(layer.memory_data_param.batch_size)
+    if layer.type == "Input" or is_fork_data(layer):
         given = mode.fork_rules().input_shapes
         draft.shapes.update({top: given[top] for top in layer.top if top in given})
-    elif isinstance(draft.custom.get(layer.name), Custom):
-        draft.hosts[layer.name] = CustomHost()
-    elif layer.type == "Filter":
-        draft.hosts[layer.name] = FilterHost()
-    elif layer.type == "ROIPooling" and draft.learns:
-        draft.hosts[layer.name] = RoiPoolingHost()
-    elif layer.type == "HDF5Output":
-        draft.hosts[layer.name] = HDF5OutputHost(layer.hdf5_output_param.file_name)
-    else:
-        _prepare_rows(draft, layer)
+        return InputHost()
+    if isinstance(draft.custom.get(layer.name), Custom):
+        return CustomHost()
+    if layer.type == "Filter":
+        return FilterHost()
+    if layer.type == "ROIPooling" and draft.learns:
+        return RoiPoolingHost()
+    if layer.type == "HDF5Output":
+        return HDF5OutputHost(layer.hdf5_output_param.file_name)
+    return _row_host(layer)
 
 
 def _is_fed(layer: Any) -> bool:
@@ -206,9 +211,9 @@ def _is_fed(layer: Any) -> bool:
     return is_fork_data(layer) and bool(fed_shapes(layer, mode.fork_rules().input_shapes))
 
 
-def _prepare_python(draft: _Draft, layer: Any, bottoms: BlobVec, tops: BlobVec) -> None:
-    """The object of a Python layer's class. Where its module cannot be imported, the catalogue may know what
-    the published layer of that name does."""
+def _prepare_python(draft: _Draft, layer: Any, bottoms: BlobVec, tops: BlobVec) -> Host | None:
+    """The host of a Python layer: the object of its class. Where its module cannot be imported, the catalogue
+    may know what the published layer of that name does."""
     try:
         instance = make_instance(layer, draft.phase, draft.allow_python)
     except PycaffeError as error:
@@ -219,16 +224,14 @@ def _prepare_python(draft: _Draft, layer: Any, bottoms: BlobVec, tops: BlobVec) 
         if not is_known(layer):
             raise
         glog.warning(f"{error}; computed by the layer {class_of(layer).type} of this package")
-        _prepare_rows(draft, layer)
-        return
+        return _row_host(layer)
     draft.custom[layer.name] = PythonRules(instance, bottoms, tops)
-    draft.hosts[layer.name] = PythonHost(instance)
+    return PythonHost(instance)
 
 
-def _prepare_rows(draft: _Draft, layer: Any) -> None:
+def _row_host(layer: Any) -> Host | None:
     rows = class_of(layer).data_rows if is_known(layer) else None
-    if rows is not None:
-        draft.hosts[layer.name] = RowHost(rows)
+    return None if rows is None else RowHost(rows)
 
 
 def _sites(draft: _Draft, rules: Rules, messages: Sequence[Any]) -> list[Site]:
@@ -241,10 +244,10 @@ def _sites(draft: _Draft, rules: Rules, messages: Sequence[Any]) -> list[Site]:
             message,
             placed.layer,
             draft.vec(message.bottom),
-            draft.vec(draft.tops[placed.name]),
+            draft.vec(draft.tops[index]),
             _param_blobs(placed),
             placed.loss_weights,
-            draft.hosts.get(placed.name),
+            draft.hosts[index],
             seed=draft.seed,
         )
         for blob, value in zip(site.tops, placed.tops, strict=True):

@@ -39,7 +39,8 @@ class InputHost(_NoBackward):
 
 @dataclass
 class DummyHost(_NoBackward):
-    """DummyData: every top is filled when the net is made, and those of random fillers before each pass."""
+    """DummyData: a top of constants is filled when the net is made; the others are 0 then, and filled anew by
+    each pass."""
 
     shapes: tuple[Shape, ...]
     rng: np.random.Generator
@@ -52,7 +53,7 @@ class DummyHost(_NoBackward):
         fillers = list(site.message.dummy_data_param.data_filler)
         for index, top in enumerate(site.tops):
             filler = fillers[index if len(fillers) > 1 else 0] if fillers else None
-            if filler is not None and (self.is_first or filler.type != "constant"):
+            if filler is not None and self.is_first == (filler.type == "constant"):
                 top.data_storage.array(top.dims)[...] = fill(top.dims, filler, self.rng)
         self.is_first = False
 
