@@ -197,3 +197,12 @@ def test_detection_output_refuses_shapes() -> None:
         layer.out_shapes([(2, 12), (2, 9), (1, 2, 12)])
     with pytest.raises(ShapeError, match=r"bottom\[0\]->num\(\) == bottom\[1\]->num\(\)"):
         layer.out_shapes([(2, 12), (3, 6), (1, 2, 12)])
+
+
+def test_only_the_first_item_of_the_priors_is_read() -> None:
+    layer, boxes = detection_output("num_classes: 2 nms_param { nms_threshold: 0.5 }"), priors(0, 3)
+    bottoms = [values(1, (2, 12)), values(2, (2, 6), 0, 1)]
+    alone = check_forward(layer, [*bottoms, boxes], without_kernel=NO_NMS_KERNEL)
+    several = np.concatenate([boxes, boxes + 1, boxes - 1])
+    found = check_forward(layer, [*bottoms, several], without_kernel=NO_NMS_KERNEL)
+    np.testing.assert_array_equal(found[0], alone[0])

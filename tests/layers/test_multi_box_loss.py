@@ -257,3 +257,13 @@ def test_multi_box_loss_refuses() -> None:
             layer.out_shapes([*good[:index], shape, *good[index + 1 :]])
     with pytest.raises(UnsupportedError, match="an earlier stage needs"):
         loss("num_classes: 3 use_prior_for_matching: false").out_shapes([*good, (2, 4), (2, 8)])
+
+
+def test_only_the_first_item_of_the_priors_is_read() -> None:
+    layer, boxes = loss("num_classes: 2"), priors(0, 4)
+    rng = np.random.default_rng(1)
+    places, confidences, rows = tie_free(rng, (2, 16)), tie_free(rng, (2, 8)), truth(2, 2, 2, 3)
+    alone = check_forward(layer, [places, confidences, boxes, rows])
+    several = np.concatenate([boxes, boxes + 1])
+    found = check_forward(layer, [places, confidences, several, rows])
+    np.testing.assert_array_equal(found[0], alone[0])

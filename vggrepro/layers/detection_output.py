@@ -17,7 +17,7 @@ import numpy as np
 from vggrepro.emit import Dims, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError, UnsupportedError
 from vggrepro.layers.base import Array, Count, DataRows, Emitted, Layer, Reach, Referenced, Shapes, register
-from vggrepro.layers.rules.box_code import BoxCode, Pairs, join_pairs, split_pairs, suppressed
+from vggrepro.layers.rules.box_code import BoxCode, Pairs, first_priors, join_pairs, split_pairs, suppressed
 from vggrepro.layers.rules.element_count import axis_places
 from vggrepro.layers.rules.pooling_nodes import LOWEST
 from vggrepro.system.caller_warning import warn_caller
@@ -165,7 +165,8 @@ class DetectionOutput(Layer[None]):
         (size,) = Value(prior.name, prior.dims[2:3]).shape
         priors = size // 4
         many, classes = self._candidates(priors), len(self.labels)
-        boxes = self._boxes(g, [value.name for value in (places, *stage[1:])], prior.name, priors)
+        coded = [value.name for value in (places, *stage[1:])]
+        boxes = self._boxes(g, coded, first_priors(g, prior), priors)
         scores = g.op("Reshape", confidences.name, g.ints([0, priors, self.classes]))
         scores = self._foreground(g, g.op("Transpose", scores, perm=[0, 2, 1]))
         if stage:
@@ -266,7 +267,7 @@ class DetectionOutput(Layer[None]):
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
     ) -> Referenced:
         (shape,) = self.out_shapes([b.shape for b in bottoms])
-        corners, variances = bottoms[2].reshape(2, -1, 4)
+        corners, variances = bottoms[2][0].reshape(2, -1, 4)
         images, priors = bottoms[0].shape[0], len(corners)
         stage = [] if _image([bottom.shape for bottom in bottoms[3:]]) else bottoms[3:]
         boxes = corners[:, None]

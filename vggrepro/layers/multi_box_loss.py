@@ -27,7 +27,7 @@ from vggrepro.layers.base import (
     register,
 )
 from vggrepro.layers.rules.allowed_labels import AllowedLabels
-from vggrepro.layers.rules.box_code import BoxCode, split_pairs
+from vggrepro.layers.rules.box_code import BoxCode, first_priors, split_pairs
 from vggrepro.layers.rules.box_losses import BoxLosses
 from vggrepro.layers.rules.box_matching import BoxMatching, Predicted
 from vggrepro.layers.rules.hard_examples import Boxes, HardExamples
@@ -184,7 +184,7 @@ class MultiBoxLoss(LossLayer[_Saved]):
         return Emitted((loss,), _Saved(tuple(bottoms), difference, slope, every, divisor))
 
     def _predicted(self, g: GraphBuilder, bottoms: Sequence[Value], priors: int) -> Predicted:
-        parts = g.op("Reshape", bottoms[2].name, g.ints([2, priors, 4]))
+        parts = g.op("Reshape", first_priors(g, bottoms[2]), g.ints([2, priors, 4]))
         corners, variances = g.ops("Split", parts, outputs=2, axis=0, num_outputs=2)  # (1, P, 4)
         boxes = split_pairs(g, corners)
         if len(bottoms) == 6:
@@ -249,7 +249,7 @@ class MultiBoxLoss(LossLayer[_Saved]):
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
     ) -> Referenced:
         truth = reference_truth(bottoms[3], self.with_difficult)
-        corners, variances = bottoms[2].reshape(2, -1, 4)
+        corners, variances = bottoms[2][0].reshape(2, -1, 4)
         sums = np.zeros(3)
         for image in range(len(bottoms[0])):
             own = [bottom[image] for bottom in (*bottoms[:2], *bottoms[4:])]

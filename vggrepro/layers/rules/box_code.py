@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder
+from vggrepro.emit import GraphBuilder, Value
 from vggrepro.layers.base import Array
 
 
@@ -20,6 +20,13 @@ class Pairs(NamedTuple):
 
     first: str
     second: str
+
+
+def first_priors(g: GraphBuilder, priors: Value) -> str:
+    """The name of the prior boxes (1, 2, 4 * boxes, ...) of the first item, the only one that SSD reads."""
+    if priors.dims[0] == 1:
+        return priors.name
+    return g.op("Slice", priors.name, g.ints([0]), g.ints([1]), g.ints([0]))
 
 
 def split_pairs(g: GraphBuilder, boxes: str) -> Pairs:
