@@ -8,6 +8,7 @@ from harness import check_forward, check_gradient, parse, run_gradient, tie_free
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from vggrepro.caffe.messages import TRAIN
 from vggrepro.emit import Dims, GraphBuilder, Value
 from vggrepro.errors import NetError, ShapeError, UnsupportedError, VggReproError
 from vggrepro.layers.base import Layer
@@ -209,7 +210,7 @@ def test_common_poolings_are_one_node(method: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "error", "words"),
     [
-        ("pool: STOCHASTIC kernel_size: 2", UnsupportedError, "STOCHASTIC"),
+        ("pool: STOCHASTIC kernel_size: 2 pad: 1", NetError, "Padding implemented only for average and max"),
         ("global_pooling: true kernel_size: 2", NetError, "Filter size cannot specified"),
         ("global_pooling: true kernel_w: 2", NetError, "Filter size cannot specified"),
         ("kernel_size: 2 kernel_h: 2 kernel_w: 2", NetError, "not both"),
@@ -336,3 +337,33 @@ def test_padding_by_side_and_by_axis_exclude_one_another() -> None:
         pooling("kernel_size: 3 pad: 1 pad_l: 1")
     with pytest.raises(NetError, match="pad_w_ < kernel_w_"):
         pooling("kernel_size: 3 pad_r: 3")
+
+
+@some
+@given(cases())
+def test_stochastic_in_test_weights_elements_by_themselves(case: Case) -> None:
+    """Against the reference, at every overhang, for elements of both signs; those of no window give 0."""
+    assume("pad_h: 0" in case.text and "pad_w: 0" in case.text)
+    layer = case.layer("STOCHASTIC")
+    for x in (np.abs(case.data()), np.maximum(case.data(), 0)):
+        check_forward(layer, [x], dims=[case.dims])
+    check_forward(layer, [np.abs(case.data())], dims=[case.dims], device="cuda")
+
+
+def test_stochastic_pooling_by_hand() -> None:
+    x = np.array([[1, 3, 0], [0, 0, 0], [2, 2, 5]], np.float32)[None, None]
+    layer = parse('type: "Pooling" pooling_param { pool: STOCHASTIC kernel_size: 2 stride: 2 }')
+    (y,) = check_forward(layer, [x])
+    np.testing.assert_allclose(y[0, 0], [[10 / 4, 0], [2, 5]])
+    whole = parse('type: "Pooling" pooling_param { pool: STOCHASTIC global_pooling: true }')
+    (y,) = check_forward(whole, [x])
+    np.testing.assert_allclose(y.ravel(), [43 / 13], rtol=1e-6)
+
+
+def test_stochastic_pooling_is_for_inference() -> None:
+    text = 'type: "Pooling" pooling_param { pool: STOCHASTIC kernel_size: 2 }'
+    with pytest.raises(UnsupportedError, match="STOCHASTIC is implemented for TEST alone"):
+        parse(text, TRAIN)
+    x = np.ones((1, 1, 2, 2), np.float32)
+    with pytest.raises(UnsupportedError, match="STOCHASTIC has no gradient in TEST"):
+        run_gradient(parse(text), [x], [], [np.ones((1, 1, 1, 1), np.float32)])

@@ -1,4 +1,4 @@
-"""Pooling: the maximum or the average of each window (Caffe's Pooling layer)."""
+"""Pooling: the maximum, the average or a drawn element of each window (Caffe's Pooling layer)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from vggrepro.caffe.messages import TRAIN
 from vggrepro.emit import Dims, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError, UnsupportedError
 from vggrepro.layers.base import (
@@ -23,6 +24,7 @@ from vggrepro.layers.base import (
     register,
 )
 from vggrepro.layers.rules.plane_pieces import of_planes
+from vggrepro.layers.rules.pooled_windows import first_index, pooled
 from vggrepro.layers.rules.pooling_nodes import (
     LOWEST,
     SPATIAL,
@@ -30,6 +32,7 @@ from vggrepro.layers.rules.pooling_nodes import (
     average_pool,
     max_pool,
     max_pool_by_planes,
+    weighted_average,
 )
 from vggrepro.layers.rules.window import Span, edge_pads, pool_end_pad, pool_size, pool_spans, refuse_temporal
 from vggrepro.layers.rules.window_positions import WindowPositions, total
@@ -48,6 +51,9 @@ class Pooling(Layer[PoolingSaved]):
     MAX pooling may have a second top of the same shape: the index in the H x W plane of each maximum,
     the first one in scan order if there are several, -1 where Caffe finds none.
 
+    STOCHASTIC pooling draws an element of each window in TRAIN, with the elements as weights; that is not
+    implemented. In TEST it gives what a draw gives on average, as Caffe does on a GPU (on a CPU it has none).
+
     DEVIATION: in Caffe a NaN never is the maximum, and a window of nothing but -inf gives -FLT_MAX. Here
     such windows give what the runtime makes of them, NaN or -inf in most.
     """
@@ -56,7 +62,7 @@ class Pooling(Layer[PoolingSaved]):
     tops = Count(1, 2)
 
     method: str
-    """MAX or AVE."""
+    """MAX, AVE or STOCHASTIC."""
     kernel: tuple[int, int] | None
     """Height and width; None: global pooling."""
     stride: tuple[int, int] = (1, 1)
@@ -74,6 +80,8 @@ class Pooling(Layer[PoolingSaved]):
     def from_param(cls, param: Any, phase: int) -> Pooling:
         p = param.pooling_param
         refuse_temporal(p)
+        if p.pool == p.STOCHASTIC and phase == TRAIN:
+            raise UnsupportedError("pooling_param: pool STOCHASTIC is implemented for TEST alone")
         pad = _pair(p, "pad", "pad is pad OR pad_h and pad_w are required.")
         edges = edge_pads(p)
         return cls.checked(
@@ -100,8 +108,8 @@ class Pooling(Layer[PoolingSaved]):
         image_only: bool = False,
     ) -> Pooling:
         """A layer with the checks of Caffe's ``LayerSetUp``."""
-        if method == "STOCHASTIC":
-            raise UnsupportedError("pooling_param: pool STOCHASTIC is not implemented")
+        if method == "STOCHASTIC" and any((*pad, *(behind or ()))):
+            raise NetError("Padding implemented only for average and max pooling.")
         if tops > 1 and method != "MAX":
             raise NetError(f"Pooling Layer produces at most 1 top blob(s) as output. ({method}, {tops} tops)")
         if kernel is None and (pad != (0, 0) or behind not in (None, (0, 0)) or stride != (1, 1)):
@@ -163,18 +171,24 @@ class Pooling(Layer[PoolingSaved]):
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
     ) -> Emitted[PoolingSaved]:
         (x,) = bottoms
-        if self.kernel is None:
-            y = g.op("GlobalMaxPool" if self.method == "MAX" else "GlobalAveragePool", x.name)
-        elif self.method == "MAX":
-            y = self.maxima(g, x)
+        if self.method == "MAX":
+            y = g.op("GlobalMaxPool", x.name) if self.kernel is None else self.maxima(g, x)
+        elif self.method == "AVE":
+            y = self._averages(g, x.name, x.dims)
         else:
-            y = average_pool(g, x.name, self.windows(x.dims))
+            squares = g.op("Mul", x.name, x.name)
+            y = weighted_average(g, *(self._averages(g, name, x.dims) for name in (x.name, squares)))
         tops = (y, self._mask(g, x, y)) if self.masked else (y,)
         return Emitted(tops, saved=PoolingSaved(x, y))
 
     def maxima(self, g: GraphBuilder, x: Value) -> str:
         """The maxima of all windows."""
         return max_pool(g, x.name, self.windows(x.dims))
+
+    def _averages(self, g: GraphBuilder, x: str, dims: Dims) -> str:
+        if self.kernel is None:
+            return g.op("GlobalAveragePool", x)
+        return average_pool(g, x, self.windows(dims))
 
     def grad(
         self, g: GraphBuilder, saved: PoolingSaved, d_tops: Sequence[str | None], needed: Needed
@@ -184,6 +198,8 @@ class Pooling(Layer[PoolingSaved]):
         dy = d_tops[0]
         if dy is None or not needed.bottoms[0]:
             return Gradients((None,))
+        if self.method == "STOCHASTIC":
+            raise UnsupportedError("pooling_param: pool STOCHASTIC has no gradient in TEST")
         if self.method == "MAX":
             pooled = self._positions(x)[0].pooled[2:]
             tops = [Value(name, (*x.dims[:2], *pooled)) for name in (y, dy)]
@@ -262,14 +278,10 @@ class Pooling(Layer[PoolingSaved]):
         for i, row in enumerate(rows):
             for j, column in enumerate(columns):
                 window = x[:, :, row.begin : row.end, column.begin : column.end]
-                if self.method == "AVE":
-                    with np.errstate(invalid="ignore"):
-                        number = np.float64(self._counted(row) * self._counted(column))
-                        tops[0][:, :, i, j] = window.sum((2, 3)) / number
-                    continue
-                tops[0][:, :, i, j] = window.max((2, 3), initial=LOWEST)
+                counted = self._counted(row) * self._counted(column)
+                tops[0][:, :, i, j] = pooled(self.method, window, counted)
                 if self.masked:
-                    tops[1][:, :, i, j] = _first_index(window, row, column, x.shape[3])
+                    tops[1][:, :, i, j] = first_index(window, row, column, x.shape[3])
         return Referenced(tuple(tops))
 
 
@@ -302,14 +314,3 @@ def _rounds_up(p: Any) -> bool:
     if p.HasField("ceil_mode") and p.HasField("round_mode") and p.ceil_mode != (p.round_mode == p.CEIL):
         raise NetError(f"pooling_param: ceil_mode {p.ceil_mode} contradicts round_mode")
     return bool(p.ceil_mode and p.round_mode == p.CEIL)
-
-
-def _first_index(window: Array, row: Span, column: Span, width: int) -> Array:
-    """Caffe's mask of one window of each plane."""
-    n, c, _, columns = window.shape
-    if window.size == 0:
-        return np.full((n, c), -1.0)
-    flat = window.reshape(n, c, -1)
-    down, right = np.divmod(flat.argmax(2), columns)
-    index = (row.begin + down) * width + column.begin + right
-    return np.where(flat.max(2) > LOWEST, index, -1)

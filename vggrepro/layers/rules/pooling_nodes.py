@@ -78,6 +78,13 @@ def average_pool(g: GraphBuilder, x: str, windows: Sequence[AxisWindows]) -> str
     return g.op("AveragePool", x, count_include_pad=0, **_attributes(windows, [0, 0], over))
 
 
+def weighted_average(g: GraphBuilder, averages: str, averaged_squares: str) -> str:
+    """The averages of windows whose elements are their own weights: the sum of the squares over the sum, 0
+    where that is not positive."""
+    weighted = g.op("Div", averaged_squares, averages)
+    return g.op("Where", g.op("Greater", averages, g.const(0)), weighted, g.const(0))
+
+
 def _average_of_counted(g: GraphBuilder, x: str, windows: Sequence[AxisWindows]) -> str:
     """The average of all elements of each window, divided by the share of those that count. Some releases of
     ONNX Runtime are wrong on CUDA where the two ends of an axis have different padding: here none has."""
