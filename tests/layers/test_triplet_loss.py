@@ -48,6 +48,18 @@ def test_the_margin_as_a_threshold() -> None:
     assert parse('type: "TripletLoss" threshold_param { threshold: 0.2 }').margin == pytest.approx(0.2)
 
 
+def test_with_a_threshold_all_axes_count() -> None:
+    layer = parse('type: "TripletLoss" threshold_param { threshold: 3 }')
+    bottoms = [values(seed, (3, 2, 3, 4)) for seed in range(3)]
+    (loss,) = check_forward(layer, bottoms, dims=[(None, 2, 3, 4)] * 3)
+    vectors = [bottom.reshape(3, 24) for bottom in bottoms]
+    (same,) = check_forward(triplet(3), vectors)
+    assert loss == pytest.approx(same, rel=1e-6)
+    check_gradient(layer, bottoms)
+    with pytest.raises(ShapeError, match="must have one shape"):
+        layer.out_shapes([(3, 2, 3, 4), (3, 2, 3, 4), (3, 2, 4, 3)])
+
+
 def test_a_triplet_at_the_margin_counts_no_more() -> None:
     a, p, n = (np.float32([[x]]) for x in (0, 0, 2))
     assert [d.item() for d in run_gradient(triplet(4), [a, p, n], [], [np.float32(1)])] == [0, 0, 0]

@@ -44,7 +44,8 @@ class _Saved(NamedTuple):
 class TripletLoss(LossLayer[_Saved]):
     """Bottoms: anchors, positives and negatives (N, C), and perhaps a weight for each triplet, (N,) or
     (N, 1). The loss is ``sum(w max(0, margin + |a - p|^2 - |a - n|^2)) / (2 N)``; the first three get
-    gradients. ``threshold_param { threshold }`` stands for the margin too.
+    gradients. ``threshold_param { threshold }`` stands for the margin too; then the first three may have any
+    axes behind the first, (N, ...), of which all count.
 
     Forks have other losses of this name, of two bottoms: features with their labels, or features with the
     triplets that another layer found. They are refused. So is a net that leaves the margin to the fork's
@@ -57,6 +58,8 @@ class TripletLoss(LossLayer[_Saved]):
     blind_bottoms = frozenset({3})
 
     margin: float
+    any_axes: bool = False
+    """Whether the first three bottoms may have a height and a width."""
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> TripletLoss:
@@ -68,14 +71,15 @@ class TripletLoss(LossLayer[_Saved]):
         if param.triplet_loss_param.HasField("margin"):
             return cls(param.triplet_loss_param.margin)
         if param.HasField("threshold_param"):
-            return cls(param.threshold_param.threshold)
+            return cls(param.threshold_param.threshold, any_axes=True)
         raise UnsupportedError("triplet_loss_param: margin must be given, as forks have different defaults")
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         check_first_sizes(bottoms)
-        for index in range(3):
+        for index in () if self.any_axes else range(3):
             check_ones(bottoms, index, "height", "width")
-        if len({bottom[:2] for bottom in map(tuple, bottoms[:3])}) > 1:
+        axes = None if self.any_axes else 2
+        if len({bottom[:axes] for bottom in map(tuple, bottoms[:3])}) > 1:
             raise ShapeError(f"anchors, positives and negatives must have one shape, got {tuple(bottoms)}")
         if len(bottoms) == 4 and prod(bottoms[3]) != bottoms[0][0]:
             raise ShapeError(f"bottom[3] must hold a weight for each triplet, got shape {bottoms[3]}")
