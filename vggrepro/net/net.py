@@ -157,7 +157,10 @@ def build(
 
 
 def _check_custom_names(message: NetParameter, custom: Mapping[str, AnyLayer]) -> None:
-    """Raise NetError where two layers bear the name of one that ``custom`` gives: it would be both."""
+    """Raise NetError where two layers bear the name of one that ``custom`` gives: it would be both.
+
+    DEVIATION: Caffe builds such a net.
+    """
     first: dict[str, tuple[int, LayerParameter]] = {}
     for index, layer in enumerate(message.layer):
         other = first.setdefault(layer.name, (index, layer))

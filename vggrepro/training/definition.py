@@ -198,7 +198,10 @@ def weight_names(text: str) -> list[str]:
 
 
 def _check(param: Any, source: Path) -> None:
-    """What Caffe's solvers check when they are made."""
+    """What Caffe's solvers check when they are made.
+
+    DEVIATION: a learning rate policy that is not known is an error here; Caffe stops at the first update.
+    """
     problems = [
         (
             param.type not in RULES,
