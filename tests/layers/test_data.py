@@ -43,6 +43,15 @@ def test_shapes_from_parameters(text: str, shape: tuple[int, ...]) -> None:
     assert layer.out_shapes([]) == (shape, shape[:1])
 
 
+def test_memory_data_of_any_number_of_axes() -> None:
+    sizes = "memory_data_param { dim: 2 dim: 3 dim: 7 }"
+    assert parse(f'type: "MemoryData" top: "x" {sizes}').out_shapes([]) == ((2, 3, 7),)
+    assert parse(f'type: "MemoryData" {sizes} {DATA_LABEL}').out_shapes([]) == ((2, 3, 7), (2, 1, 1))
+    four = "memory_data_param { batch_size: 2 channels: 3 height: 4 width: 5 }"
+    with pytest.raises(NetError, match="without dim takes exactly 2 tops, got 1"):
+        parse(f'type: "MemoryData" top: "x" {four}')
+
+
 def test_data_without_labels() -> None:
     layer = parse('type: "Data" top: "x" data_param { batch_size: 8 } transform_param { crop_size: 24 }')
     assert layer.out_shapes([]) == ((8, 3, 24, 24),)

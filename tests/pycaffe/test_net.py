@@ -545,3 +545,16 @@ def test_a_class_of_a_script_with_layers_of_its_own(tmp_path: Path) -> None:
     net = Named(write(tmp_path, DEPLOY), caffe.TEST)
     assert net.layers[:2] == ["data", "conv"]
     assert net.forward(end="prob")["prob"].shape == (2, 5)
+
+
+def test_parameters_of_other_shapes_stay(tmp_path: Path) -> None:
+    weights = str(tmp_path / "w.caffemodel")
+    make(tmp_path, DEPLOY).save(weights)
+    net = make(tmp_path, DEPLOY.replace("num_output: 5", "num_output: 6"))
+    before = net.params["ip"][0].data.copy()
+    with pytest.raises(RuntimeError, match="Cannot copy param 0 weights from layer 'ip'"):
+        net.copy_from(weights)
+    net.copy_from(weights, ignore_shape_mismatch=True)
+    assert_array_equal(net.params["ip"][0].data, before)
+    saved = caffe.Net(write(tmp_path, DEPLOY), caffe.TEST, weights=weights)
+    assert_array_equal(net.params["conv"][0].data, saved.params["conv"][0].data)

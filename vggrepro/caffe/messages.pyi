@@ -1172,9 +1172,11 @@ class MemoryDataParameter(_Message):
     channels: int
     height: int
     width: int
+    @property
+    def dim(self) -> RepeatedScalar[int]: ...
     def __init__(self, *,
         batch_size: int | None = None, channels: int | None = None, height: int | None = None,
-        width: int | None = None
+        width: int | None = None, dim: Iterable[int] | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal["batch_size", "channels", "height", "width"]) -> bool: ...
 

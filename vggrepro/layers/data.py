@@ -96,22 +96,35 @@ class ImageData(ImageSource):
 
 @register
 @dataclass(frozen=True)
-class MemoryData(ImageSource):
-    """Images that a program hands over; all four sizes are parameters."""
+class MemoryData(SourceLayer):
+    """Arrays ``shape``, such as images (N, C, H, W), that a program hands over, and one label each. All sizes
+    are parameters. naibaf7's fork has a list of them, ``dim``, and needs no top for labels, which have as
+    many axes as the data there."""
 
     type = "MemoryData"
-    tops = exactly(2)
+    tops = Count(1, 2)
+
+    shape: Shape
+    labels: Shape | None
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> MemoryData:
         p = param.memory_data_param
+        if p.dim:
+            shape = tuple(p.dim)
+            return cls(shape, (shape[0], *(1 for _ in shape[1:])) if len(param.top) > 1 else None)
         sizes = (p.batch_size, p.channels, p.height, p.width)
         if not all(sizes):
             raise NetError(
                 "batch_size, channels, height, and width must be specified and"
                 f" positive in memory_data_param; got {sizes}"
             )
-        return cls(*sizes, labels=True, tells_shape="")
+        if len(param.top) != 2:
+            raise NetError(f"MemoryData without dim takes exactly 2 tops, got {len(param.top)}")
+        return cls(sizes, sizes[:1])
+
+    def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
+        return (self.shape,) if self.labels is None else (self.shape, self.labels)
 
 
 @register

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -189,11 +189,14 @@ def initial_params(
     return values
 
 
-def match_weights(net: Net, saved: Sequence[SavedLayer], source: str) -> dict[str, npt.NDArray[np.float32]]:
+def match_weights(
+    net: Net, saved: Sequence[SavedLayer], source: str, on_misfit: Callable[[str], None] | None = None
+) -> dict[str, npt.NDArray[np.float32]]:
     """The saved blobs that belong to the net's layers, by owner's key (Caffe's
     ``CopyTrainedLayersFrom``): layers the net lacks are ignored, of a shared blob the last one stays.
 
-    Raises WeightsError for a layer with another number of blobs or a blob of another shape.
+    Raises WeightsError for a layer with another number of blobs or a blob of another shape. With
+    ``on_misfit``, which is told why, a blob of another shape is left out.
     """
     _warn_of_repeated(saved, source)
     layers = {net_layer.name: net_layer for net_layer in net.layers}
@@ -208,13 +211,17 @@ def match_weights(net: Net, saved: Sequence[SavedLayer], source: str) -> dict[st
             use = uses[index]
             shape = use.definition.shape
             if not any(map(blob.fits, (shape, *use.definition.also_saved_as))):
-                raise WeightsError(
+                problem = (
                     f"{source}: Cannot copy param {index} weights from layer '{layer.name}'; shape mismatch."
                     f"  Source param shape is {shape_string(blob.data.shape)}; target param shape is"
                     f" {shape_string(shape)}."
                     " To learn this layer's parameters from scratch rather than copying from a saved net,"
                     " rename the layer."
                 )
+                if on_misfit is None:
+                    raise WeightsError(problem)
+                on_misfit(problem)
+                continue
             found[use.owner] = blob.data.reshape(shape)
     return found
 

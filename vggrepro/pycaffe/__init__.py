@@ -11,19 +11,24 @@ import sys
 from vggrepro.caffe.messages import TEST, TRAIN
 from vggrepro.errors import PycaffeError
 from vggrepro.pycaffe import _caffe, classifier, coord_map, detector, draw, io, net_spec, proto, pycaffe
+from vggrepro.pycaffe.blob import Blob
 from vggrepro.pycaffe.classifier import Classifier
 from vggrepro.pycaffe.detector import Detector
 from vggrepro.pycaffe.fork_modules import find_fork_modules
 from vggrepro.pycaffe.from_string import get_net_from_string, get_solver_from_string
 from vggrepro.pycaffe.glog import init_log, log, set_logging_disabled
+from vggrepro.pycaffe.lone_layer import create_layer
 from vggrepro.pycaffe.mode import (
     NCCL,
     check_mode_cpu,
     check_mode_gpu,
+    enumerate_devices,
     get_device,
     has_nccl,
     mpi_init,
+    select_device,
     set_device,
+    set_devices,
     set_fork_rules,
     set_mode_cpu,
     set_mode_dc_cpu,
@@ -43,6 +48,7 @@ from vggrepro.pycaffe.mode import (
 from vggrepro.pycaffe.net import Net
 from vggrepro.pycaffe.net_spec import NetSpec, layers, params, to_proto
 from vggrepro.pycaffe.python_layer import Layer, allow_python_layers, layer_type_list
+from vggrepro.pycaffe.segmenter import Segmenter
 from vggrepro.pycaffe.solver import (
     AdaDeltaSolver,
     AdaGradSolver,
@@ -52,6 +58,7 @@ from vggrepro.pycaffe.solver import (
     SGDSolver,
     get_solver,
 )
+from vggrepro.pycaffe.solver_parameter import NetState, SolverParameter
 from vggrepro.pycaffe.timer import Timer
 
 get_solver_from_file = get_solver
@@ -67,14 +74,18 @@ __all__ = [
     "AdaDeltaSolver",
     "AdaGradSolver",
     "AdamSolver",
+    "Blob",
     "Classifier",
     "Detector",
     "Layer",
     "NesterovSolver",
     "Net",
     "NetSpec",
+    "NetState",
     "RMSPropSolver",
     "SGDSolver",
+    "Segmenter",
+    "SolverParameter",
     "Timer",
     "_caffe",
     "allow_python_layers",
@@ -82,8 +93,10 @@ __all__ = [
     "check_mode_gpu",
     "classifier",
     "coord_map",
+    "create_layer",
     "detector",
     "draw",
+    "enumerate_devices",
     "get_device",
     "get_net_from_string",
     "get_solver",
@@ -101,7 +114,9 @@ __all__ = [
     "params",
     "proto",
     "pycaffe",
+    "select_device",
     "set_device",
+    "set_devices",
     "set_fork_rules",
     "set_logging_disabled",
     "set_mode_cpu",

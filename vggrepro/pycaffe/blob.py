@@ -85,7 +85,16 @@ class Storage:
 
 
 class IntVec(list[int]):
-    """A shape, as Caffe's module gives it: a list of int."""
+    """A shape, as Caffe's module gives it: a list of int. It equals a tuple of the same sizes too, which
+    it is in forks."""
+
+    __hash__ = None
+
+    def __eq__(self, other: object) -> bool:
+        return super().__eq__(list(other) if isinstance(other, tuple) else other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
 
 
 class Blob:
@@ -95,12 +104,15 @@ class Blob:
     attributes cannot be replaced: write ``blob.data[...] = x``.
     """
 
-    def __init__(self, *shape: int) -> None:
+    def __init__(self, *shape: int | Sequence[int]) -> None:
+        """A blob of this shape, filled with zeros: one int for each axis, or as in tnarihi's fork their
+        sequence."""
         self.name = ""
         self._shape: Shape = ()
         self.data_storage = Storage()
         self.diff_storage = Storage()
-        self._resize(shape)
+        sizes = shape[0] if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape
+        self._resize(sizes)  # type: ignore[arg-type]
 
     @property
     def data(self) -> Floats:

@@ -34,9 +34,9 @@ from vggrepro.pycaffe.hosts import (
     FilterHost,
     HDF5OutputHost,
     InputHost,
-    MemoryHost,
     RoiPoolingHost,
 )
+from vggrepro.pycaffe.memory_data import MemoryHost
 from vggrepro.pycaffe.need_backward import decide
 from vggrepro.pycaffe.python_layer import PythonHost, PythonRules, make_instance
 from vggrepro.pycaffe.row_host import CustomHost, RowHost
@@ -125,13 +125,15 @@ def define(
     weights: Sequence[str] = (),
     allow_python: bool | None = None,
     custom: Mapping[str, AnyLayer] | None = None,
+    blobs: Mapping[str, Blob] | None = None,
 ) -> Definition:
     """Everything of a net from its message. ``custom`` holds layers that take the place of those that the
-    catalogue would make, by name. Raises what ``load_net`` raises, DataError for data that a layer cannot
-    read, and what the setup of a Python layer raises."""
+    catalogue would make, by name; ``blobs`` those that there are already. Raises what ``load_net`` raises,
+    DataError for data that a layer cannot read, and what the setup of a Python layer raises."""
     split = insert_splits(message)
     draft = _Draft(phase, seed, allow_python, learns=phase == TRAIN or bool(message.force_backward))
     draft.custom.update(custom or {})
+    draft.blobs.update(blobs or {})
     for layer in split.layer:
         draft.hosts.append(_prepare(draft, layer))
     rules = build_net(
@@ -190,7 +192,7 @@ def _prepare(draft: _Draft, layer: Any) -> Host | None:
         draft.shapes.update({top: array.shape for top, array in feed.batch(0).items()})
         return FeedHost(feed)
     if layer.type == "MemoryData":
-        return MemoryHost(layer.memory_data_param.batch_size)
+        return MemoryHost()
     if layer.type == "Input" or is_fork_data(layer):
         given = mode.fork_rules().input_shapes
         draft.shapes.update({top: given[top] for top in layer.top if top in given})

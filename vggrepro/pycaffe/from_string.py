@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
-
 from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 
@@ -14,11 +9,12 @@ from vggrepro.caffe.messages import SolverParameter
 from vggrepro.errors import PycaffeError
 from vggrepro.pycaffe.net import Net
 from vggrepro.pycaffe.solver import Solver, get_solver
+from vggrepro.pycaffe.text_file import text_file
 
 
 def get_net_from_string(definition: str, phase: int) -> Net:
     """The net of a prototxt's text. Raises RuntimeError where Caffe would stop."""
-    with _written(definition, "net.prototxt") as path:
+    with text_file(definition, "net.prototxt") as path:
         return Net(path, phase)
 
 
@@ -33,13 +29,5 @@ def get_solver_from_string(definition: str | bytes) -> Solver:
                 f"get_solver_from_string: bytes that are no SolverParameter: {error}"
             ) from None
         definition = text_format.MessageToString(message)
-    with _written(definition, "solver.prototxt") as path:
+    with text_file(definition, "solver.prototxt") as path:
         return get_solver(path)
-
-
-@contextmanager
-def _written(text: str, name: str) -> Iterator[str]:
-    with TemporaryDirectory() as folder:
-        path = Path(folder, name)
-        path.write_text(text, encoding="utf-8")
-        yield str(path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,14 +19,14 @@ from vggrepro.system.atomic import replacing_path
 Floats = npt.NDArray[np.float32]
 
 
-class _NoBackward:
+class NoBackward:
     """A layer without bottoms, or one whose backward pass does nothing."""
 
     def backward(self, site: Site) -> None:
         pass
 
 
-class InputHost(_NoBackward):
+class InputHost(NoBackward):
     """Input: what the script has written is there already."""
 
     def reshape(self, site: Site) -> None:
@@ -38,7 +37,7 @@ class InputHost(_NoBackward):
 
 
 @dataclass
-class DummyHost(_NoBackward):
+class DummyHost(NoBackward):
     """DummyData: a top of constants is filled when the net is made; the others are 0 then, and filled anew by
     each pass."""
 
@@ -59,7 +58,7 @@ class DummyHost(_NoBackward):
 
 
 @dataclass
-class FeedHost(_NoBackward):
+class FeedHost(NoBackward):
     """Data, ImageData, HDF5Data, WindowData: the next batch of the data room's feed."""
 
     feed: Feed
@@ -76,56 +75,6 @@ class FeedHost(_NoBackward):
             if array.size != top.count or array.shape[:1] != top.dims[:1] or array.ndim > len(top.dims):
                 top.reshape(*array.shape)
             top.data_storage.array(top.dims)[...] = array.reshape(top.dims)
-
-
-@dataclass
-class MemoryHost(_NoBackward):
-    """MemoryData: the arrays of ``Net.set_input_arrays``, batch by batch, and from the start again."""
-
-    batch_size: int
-    arrays: tuple[Floats, Floats] | None = None
-    position: int = 0
-
-    def reset(self, site: Site, data: Floats, labels: Floats) -> None:
-        """Begin at the start of other arrays. Raises PycaffeError for wrong ones, in Caffe's words."""
-        if labels.ndim == 1:
-            labels = np.ascontiguousarray(labels[:, np.newaxis, np.newaxis, np.newaxis])
-        _check_array(data, "data array", site.tops[0].dims[1:])
-        _check_array(labels, "labels array", (1, 1, 1))
-        if len(data) != len(labels):
-            raise PycaffeError(
-                f"data and labels must have the same first dimension ({len(data)} and {len(labels)})"
-            )
-        if len(data) % self.batch_size:
-            raise PycaffeError(
-                "first dimensions of input arrays must be a multiple of batch size"
-                f" ({len(data)} for {self.batch_size})"
-            )
-        self.arrays, self.position = (data, labels), 0
-
-    def reshape(self, site: Site) -> None:
-        pass
-
-    def forward(self, site: Site) -> None:
-        if self.arrays is None:
-            raise PycaffeError("MemoryDataLayer needs to be initialized by calling set_input_arrays")
-        for top, array in zip(site.tops, self.arrays, strict=True):
-            batch = array[self.position : self.position + self.batch_size]
-            top.reshape(*batch.shape)  # labels have one axis until the first pass, and then four
-            top.data_storage.array(top.dims)[...] = batch.reshape(top.dims)
-        self.position = (self.position + self.batch_size) % len(self.arrays[0])
-
-
-def _check_array(array: npt.NDArray[Any], name: str, shape: Shape) -> None:
-    if not array.flags.c_contiguous:
-        raise PycaffeError(f"{name} must be C contiguous")
-    if array.ndim != 4:
-        raise PycaffeError(f"{name} must be 4-d")
-    if array.dtype != np.float32:
-        raise PycaffeError(f"{name} must be float32")
-    for axis, what in enumerate(("number of channels", "height", "width")):
-        if array.shape[1 + axis] != shape[axis]:
-            raise PycaffeError(f"{name} has wrong {what}: {array.shape[1 + axis]}, expected {shape[axis]}")
 
 
 class FilterHost:
@@ -206,7 +155,7 @@ def _marks(site: Site) -> npt.NDArray[np.bool_]:
 
 
 @dataclass
-class HDF5OutputHost(_NoBackward):
+class HDF5OutputHost(NoBackward):
     """HDF5Output: writes its bottoms as ``data`` and ``label`` in the first pass: a file has them once."""
 
     path: str

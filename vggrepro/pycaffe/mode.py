@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -13,6 +13,7 @@ from vggrepro.caffe.messages import TEST, TRAIN
 from vggrepro.emit import Shape
 from vggrepro.errors import DeviceError, PycaffeError
 from vggrepro.net.fork_rules import ForkRules, PathLike
+from vggrepro.pycaffe import glog
 from vggrepro.runtime.device import parse_device, require
 from vggrepro.system.ranks import find_ranks
 
@@ -25,6 +26,7 @@ EXCITATION = "Excitation Backprop"
 class _Caffe:
     gpu: bool = False
     device: int = 0
+    devices: tuple[int, ...] = ()
     threads: int = 0
     rng: np.random.Generator | None = None
     rank: int = 0
@@ -82,6 +84,33 @@ def set_device(device_id: int) -> None:
     work."""
     _check_gpu(int(device_id))
     _STATE.device = int(device_id)
+
+
+def enumerate_devices(silent: bool = False) -> int:
+    """The number of GPUs that work; unless ``silent``, it is logged. Of naibaf7/caffe, as the two below."""
+    count = 0
+    while _gpu_problem(count) is None:
+        count += 1
+    if not silent:
+        glog.log(f"Total devices: {count}")
+    return count
+
+
+def set_devices(devices: Sequence[int]) -> None:
+    """Name the GPUs that ``select_device`` may choose; the first is chosen. Raises RuntimeError if one does
+    not work."""
+    for device in devices:
+        _check_gpu(int(device))
+    _STATE.devices = tuple(int(device) for device in devices)
+    set_device(_STATE.devices[0])
+
+
+def select_device(device_id: int, list_id: bool) -> None:
+    """Choose a GPU by its number, or with ``list_id`` by its place in the list of ``set_devices``. Raises
+    RuntimeError if there is none."""
+    if list_id and device_id >= len(_STATE.devices):
+        raise PycaffeError(f"select_device: place {device_id} in the devices {_STATE.devices} of set_devices")
+    set_device(_STATE.devices[device_id] if list_id else device_id)
 
 
 def check_mode_cpu() -> bool:
@@ -175,11 +204,19 @@ def threads() -> int:
     return _STATE.threads
 
 
-def _check_gpu(index: int) -> None:
+def _gpu_problem(index: int) -> str | None:
+    """Why a GPU does not work."""
     try:
         require(parse_device(f"cuda:{index}"))
     except DeviceError as error:
-        raise PycaffeError(str(error)) from error
+        return str(error)
+    return None
+
+
+def _check_gpu(index: int) -> None:
+    problem = _gpu_problem(index)
+    if problem is not None:
+        raise PycaffeError(problem)
 
 
 def solver_count() -> int:

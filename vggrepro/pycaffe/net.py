@@ -25,7 +25,8 @@ from vggrepro.pycaffe.debug_info import DebugInfo
 from vggrepro.pycaffe.deconvnet import way_back
 from vggrepro.pycaffe.definition import Definition, define, read_message
 from vggrepro.pycaffe.errors import as_runtime_error, check_file, place_of
-from vggrepro.pycaffe.hosts import InputHost, MemoryHost
+from vggrepro.pycaffe.hosts import InputHost
+from vggrepro.pycaffe.memory_data import MemoryDataNames
 from vggrepro.pycaffe.native_layer import NativeLayer
 from vggrepro.pycaffe.passes import Passes
 from vggrepro.pycaffe.python_layer import PythonRules
@@ -34,7 +35,7 @@ from vggrepro.pycaffe.rare_names import RareNetNames
 PathLike = str | os.PathLike[str]
 
 
-class Net(RareNetNames):
+class Net(RareNetNames, MemoryDataNames):
     """``Net(network_file, phase, level=0, stages=None, weights=None)``, or as before Caffe 1.0
     ``Net(network_file, weights, phase)`` and ``Net(network_file)``, where the phase is ``set_phase_test``'s.
 
@@ -258,9 +259,11 @@ class Net(RareNetNames):
         with as_runtime_error():
             self._passes.reshape()
 
-    def copy_from(self, trained_filename: PathLike) -> None:
-        """Copy parameters by layer name from a .caffemodel or .h5 file."""
-        parameters.copy_from(self.params, self.rules, os.fspath(trained_filename))
+    def copy_from(self, trained_filename: PathLike, ignore_shape_mismatch: bool = False) -> None:
+        """Copy parameters by layer name from a .caffemodel or .h5 file. With ``ignore_shape_mismatch``,
+        which forks have, parameters whose shapes differ stay as they are."""
+        path = os.fspath(trained_filename)
+        parameters.copy_from(self.params, self.rules, path, misfits=ignore_shape_mismatch)
 
     def share_with(self, other: Net) -> None:
         """Use the other net's parameters, layer by layer of the same name: one memory for both."""
@@ -292,17 +295,6 @@ class Net(RareNetNames):
         for blobs in self.params.values():
             for blob in blobs:
                 blob.diff_storage.array(blob.dims)[...] = 0
-
-    def set_input_arrays(self, data: npt.NDArray[Any], labels: npt.NDArray[Any]) -> None:
-        """What the net's MemoryData layer, which must be its first, reads: ``data`` (n, C, H, W) and n
-        labels, float32 and contiguous, n a multiple of its batch size. The arrays are read where they are."""
-        site = self._sites[0]
-        if not isinstance(site.host, MemoryHost):
-            raise PycaffeError(
-                "set_input_arrays may only be called if the first layer is a MemoryDataLayer"
-                f" (layer {site.name!r} is {site.type})"
-            )
-        site.host.reset(site, data, labels)
 
     def before_forward(self, run: Callable[[int], Any]) -> None:
         """Call ``run(layer number)`` before every layer's forward pass. Layers then run one by one."""

@@ -12,6 +12,8 @@ from vggrepro.net.load import match_weights
 from vggrepro.pycaffe import glog
 from vggrepro.pycaffe.blob import BlobVec, Floats
 from vggrepro.pycaffe.errors import as_runtime_error, check_file
+from vggrepro.runtime.device import Device
+from vggrepro.training.solver_arrays import SolverArrays
 
 Params = Mapping[str, BlobVec]
 
@@ -25,13 +27,14 @@ def has_any(path: str) -> bool:
     return False
 
 
-def copy_from(params: Params, rules: Rules, path: str) -> None:
-    """Copy what a .caffemodel or .h5 file has for the layers of a net (Caffe's ``CopyTrainedLayersFrom``)."""
+def copy_from(params: Params, rules: Rules, path: str, *, misfits: bool = False) -> None:
+    """Copy what a .caffemodel or .h5 file has for the layers of a net (Caffe's ``CopyTrainedLayersFrom``).
+    With ``misfits`` blobs of another shape are left as they are, with a warning."""
     check_file(path)
     if not has_any(path):
         return
     with as_runtime_error():
-        found = match_weights(rules, read_weights(path), path)
+        found = match_weights(rules, read_weights(path), path, glog.warning if misfits else None)
     for blob in (blob for blobs in params.values() for blob in blobs):
         if blob.name in found:
             blob.data[...] = found[blob.name]
@@ -53,6 +56,16 @@ def share(params: Params, others: Params) -> bool:
                 mine.share(source, diff=False)
                 is_new = True
     return is_new
+
+
+def into_flat_arrays(params: Params, rules: Rules, histories: int) -> SolverArrays:
+    """Put parameters and their diffs into flat arrays, on which a solver's rule works."""
+    arrays = SolverArrays.allocate(rules, Device("cpu"), histories=histories, accumulates=False)
+    for blob in (blob for blobs in params.values() for blob in blobs):
+        if blob.name in arrays.layout.shapes:
+            blob.data_storage.adopt(arrays.layout.view(arrays.values.read(), blob.name))
+            blob.diff_storage.adopt(arrays.layout.view(arrays.total.read(), blob.name))
+    return arrays
 
 
 def arrays(params: Params) -> dict[str, list[Floats]]:

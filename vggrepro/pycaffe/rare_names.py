@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from vggrepro.pycaffe.deconvnet import DeconvnetNames
@@ -17,12 +18,15 @@ class _Net(Protocol):
     def outputs(self) -> list[str]: ...
     @property
     def layers(self) -> list[Any]: ...
+    @property
+    def layer_dict(self) -> Mapping[str, Any]: ...
     def _forward(self, start: int, end: int) -> float: ...
     def _backward(self, start: int, end: int) -> None: ...
 
 
 class _Solver(Protocol):
     iter: int
+    param: Any
 
 
 class RareNetNames(EarlierNetNames, DeconvnetNames):
@@ -45,6 +49,11 @@ class RareNetNames(EarlierNetNames, DeconvnetNames):
         """Run all layers backward from what the diffs hold."""
         self._backward(len(self.layers) - 1, 0)
 
+    @property
+    def layers_dict(self: _Net) -> Mapping[str, Any]:
+        """``layer_dict``, as naibaf7/caffe calls it."""
+        return self.layer_dict
+
     def add_nccl(self, nccl: Any) -> None:
         """Exchange gradients layer by layer: nothing, for one solver."""
 
@@ -54,7 +63,12 @@ class RareNetNames(EarlierNetNames, DeconvnetNames):
 
 
 class RareSolverNames:
-    """``increment_iter`` is of dosovits/caffe-fr-chairs, ``set_iter`` of forks that resume in Python."""
+    """``increment_iter`` is of dosovits/caffe-fr-chairs, ``set_iter`` of forks that resume in Python,
+    ``max_iter`` of naibaf7/caffe."""
+
+    @property
+    def max_iter(self: _Solver) -> int:
+        return int(self.param.max_iter)
 
     def increment_iter(self: _Solver) -> None:
         """Count an iteration, where a script runs the passes and ``apply_update`` itself."""

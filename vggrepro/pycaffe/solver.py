@@ -12,19 +12,20 @@ import numpy as np
 from vggrepro.caffe.messages import TEST, TRAIN, SolverParameter
 from vggrepro.errors import PycaffeError
 from vggrepro.graph.update import RULES
-from vggrepro.pycaffe import glog, mode
+from vggrepro.pycaffe import glog, mode, parameters
 from vggrepro.pycaffe.blob import Blob
 from vggrepro.pycaffe.definition import define_for_solver
 from vggrepro.pycaffe.errors import as_runtime_error, check_file
 from vggrepro.pycaffe.net import Net, PathLike
 from vggrepro.pycaffe.rare_names import RareSolverNames
 from vggrepro.pycaffe.solver_log import Progress, output_lines
+from vggrepro.pycaffe.solver_parameter import SolverParameter as ByAttributes
+from vggrepro.pycaffe.text_file import text_file
 from vggrepro.runtime.device import Device
 from vggrepro.training import snapshots
 from vggrepro.training.definition import Definition, read_definition
 from vggrepro.training.rates import learning_rate, next_step
 from vggrepro.training.signals import Effect
-from vggrepro.training.solver_arrays import SolverArrays
 from vggrepro.training.updater import Updater
 
 
@@ -65,7 +66,9 @@ class Solver(RareSolverNames):
             ]
             for net in self.test_nets:
                 net._debug_info.switch(bool(self.param.debug_info))
-            self._arrays = _move_params(self.net, self._definition)
+            self._arrays = parameters.into_flat_arrays(
+                self.net.params, self.net.rules, RULES[self._definition.param.type].histories
+            )
             rules = self.net.rules
             device = Device("cpu")  # where the arrays are that scripts see
             self._updater = Updater(
@@ -88,8 +91,9 @@ class Solver(RareSolverNames):
         """The learning rate of the coming iteration."""
         return learning_rate(self.param, self.iter, next_step(self.param, self.iter, self._current_step))
 
-    def step(self, iters: int) -> None:
-        """Run this many iterations: forward, backward, update; tests and snapshots where they are due."""
+    def step(self, iters: int) -> float:
+        """Run this many iterations: forward, backward, update; tests and snapshots where they are due.
+        Returns the mean loss of the last ``average_loss``, as forks do."""
         param = self.param
         self._progress = Progress(self.iter, param.average_loss)
         for _ in range(iters):
@@ -117,6 +121,7 @@ class Solver(RareSolverNames):
             if request == "stop":
                 self.stopped = True
                 break
+        return self._progress.loss
 
     def solve(self, resume_file: PathLike | None = None) -> None:
         """Train to ``max_iter``, from a solver state if one is given, with the last snapshot and test."""
@@ -279,8 +284,12 @@ _CLASSES: dict[str, type[Solver]] = {
 }
 
 
-def get_solver(solver_file: PathLike) -> Solver:
-    """The solver of the type that the file names. Raises RuntimeError where Caffe would stop."""
+def get_solver(solver_file: PathLike | ByAttributes) -> Solver:
+    """The solver of the type that the file names, or as in naibaf7/caffe of a ``SolverParameter``. Raises
+    RuntimeError where Caffe would stop."""
+    if isinstance(solver_file, ByAttributes):
+        with text_file(str(solver_file.message), "solver.prototxt") as file:
+            return get_solver(file)
     path = os.fspath(solver_file)
     check_file(path)
     with as_runtime_error():
@@ -305,16 +314,3 @@ def _train_net(definition: Definition) -> Net:
 
 def _net(message: Any, phase: int, definition: Definition, weights: list[str] | None = None) -> Net:
     return Net.from_definition(define_for_solver(definition, message, phase, weights or []))
-
-
-def _move_params(net: Net, definition: Definition) -> SolverArrays:
-    """Put parameters and their diffs into flat arrays, on which the solver's rule works."""
-    arrays = SolverArrays.allocate(
-        net.rules, Device("cpu"), histories=RULES[definition.param.type].histories, accumulates=False
-    )
-    for blobs in net.params.values():
-        for blob in blobs:
-            if blob.name in arrays.layout.shapes:
-                blob.data_storage.adopt(arrays.layout.view(arrays.values.read(), blob.name))
-                blob.diff_storage.adopt(arrays.layout.view(arrays.total.read(), blob.name))
-    return arrays

@@ -26,7 +26,7 @@ class Progress:
 
     @property
     def loss(self) -> float:
-        return sum(self._losses) / len(self._losses)
+        return sum(self._losses) / max(1, len(self._losses))
 
     def line(self, iteration: int, display: int) -> str:
         """The line of an iteration that is displayed, with the speed since the one before."""
