@@ -148,3 +148,11 @@ def test_diagonal_takes_each_channel_to_the_output_of_its_number(shape: tuple[in
 def test_a_diagonal_is_no_other_filler() -> None:
     with pytest.raises(VggReproError, match="diag_val is for diagonal"):
         fill((2, 2), filler('type: "constant" diag_val: 1'), RNG)
+
+
+def test_the_older_name_of_bilinear() -> None:
+    rng = np.random.default_rng(0)
+    older, newer = (
+        fill((2, 1, 4, 4), FillerParameter(type=name), rng) for name in ("bilinear_upsampling", "bilinear")
+    )
+    np.testing.assert_array_equal(older, newer)

@@ -67,6 +67,13 @@ def test_as_a_mapping() -> None:
     assert n.to_proto().layer[-1].name == "ip"
     with pytest.raises(KeyError):
         _ = n.nothing
+    assert not hasattr(n, "nothing") and hasattr(n, "conv")
+
+
+def test_a_field_given_as_none_stays_unset() -> None:
+    conv = L.Convolution(L.DummyData(), num_output=2, kernel_size=3, bias_filler=None, group=None)
+    param = conv.to_proto().layer[-1].convolution_param
+    assert not param.HasField("bias_filler") and not param.HasField("group") and param.num_output == 2
 
 
 def test_wrong_inputs_and_fields() -> None:

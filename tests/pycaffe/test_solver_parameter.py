@@ -78,6 +78,7 @@ def test_layers_by_number_and_by_name(tmp_path: Path) -> None:
     data, label = np.ones((2, 2, 7), np.float32), np.ones((1, 3, 5), np.float32)
     net.set_input_arrays(0, data, np.zeros(1, np.float32))
     net.set_input_arrays(label, None, "label")
+    net.set_input_arrays("label", label, None)
     net.forward()
     assert_array_equal(net.blobs["label"].data, 1)
     for layer, array, message in (

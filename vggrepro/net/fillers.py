@@ -174,6 +174,7 @@ _FILLERS: dict[str, Callable[[Shape, Any, np.random.Generator], Values]] = {
     "xavier": _xavier,
     "msra": _msra,
     "bilinear": _bilinear,
+    "bilinear_upsampling": _bilinear,  # as tnarihi/caffe called it first
     "expectation": _expectation,
     "imagexy": _imagexy,
     "diagonal": _diagonal,

@@ -87,9 +87,9 @@ class MemoryDataNames:
     def set_input_arrays(self: _Net, data: Any, labels: Any, layer: Any = 0) -> None:
         """What the net's MemoryData layer, which must be its first, reads: ``data`` (n, C, H, W) and n
         labels, float32 and contiguous, n a multiple of its batch size. The arrays are read where they are.
-        Forks take the name of another layer behind them, or its number in front. Raises RuntimeError for
+        Forks take the name or the number of another layer, behind them or in front. Raises RuntimeError for
         other arrays."""
-        if isinstance(data, int):
+        if isinstance(data, (int, str)):
             data, labels, layer = labels, layer, data
         site = _named(self._sites, layer) if isinstance(layer, str) else self._sites[layer]
         _reset(site, data, labels)

@@ -41,12 +41,14 @@ def to_proto(*tops: Top) -> Any:
 
 def assign_proto(proto: Any, name: str, val: Any) -> None:
     """Set a field from Python values: a list (or a single value) fills a repeated field, a dict a message.
+    None leaves it unset, as in the forks of LRCN.
 
     Raises AttributeError for a field that the message does not have.
     """
     field = getattr(proto, name)
-    is_repeated = hasattr(field, "extend")
-    if is_repeated:
+    if val is None:
+        return
+    if hasattr(field, "extend"):
         values = list(val) if isinstance(val, (list, tuple)) else [val]
         for value in values:
             if isinstance(value, Mapping):
@@ -141,6 +143,11 @@ class Function:
             assign_proto(layer, key, value)
 
 
+class MissingTopError(KeyError, AttributeError):
+    """A top that a ``NetSpec`` lacks: for ``hasattr``, which in Python 2 took every error, and for Caffe's
+    KeyError."""
+
+
 class NetSpec:
     """A net as attributes: ``n.conv1 = L.Convolution(n.data, ...)`` names the top and its layer ``conv1``."""
 
@@ -155,6 +162,8 @@ class NetSpec:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        if name not in self.tops:
+            raise MissingTopError(name)
         return self.tops[name]
 
     def __setitem__(self, key: str, value: Any) -> None:
