@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from net_files import image, layer
 
+from vggrepro.caffe.messages import SolverState
 from vggrepro.errors import SolverError, WeightsError
 from vggrepro.training.snapshots import (
     existing,
@@ -105,6 +106,20 @@ def test_histories_of_another_net(tmp_path: Path) -> None:
     wider.layout.shapes["ip:1"] = (3,)
     with pytest.raises(SolverError, match=r"history of ip:1 has shape \(2,\), expected \(3,\)"):
         read(state, wider)
+
+
+def test_histories_in_the_shapes_of_2014(tmp_path: Path) -> None:
+    solver = solver_of(tmp_path)
+    step(solver)
+    state = solver.snapshot()[1]
+    message = SolverState.FromString(state.read_bytes())
+    for blob in message.history:
+        blob.num, blob.channels, blob.height, blob.width = [1] * (4 - len(blob.shape.dim)) + [*blob.shape.dim]
+        blob.ClearField("shape")
+    (older := tmp_path / "older.solverstate").write_bytes(message.SerializeToString())
+    expected, got = (read(path, solver.arrays).histories[0] for path in (state, older))
+    for key, array in expected.items():
+        np.testing.assert_array_equal(got[key], array, strict=True)
 
 
 def test_weights_where_the_state_says_else_beside_it(tmp_path: Path) -> None:

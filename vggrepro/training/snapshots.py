@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from vggrepro.caffe.blob import SavedBlob
 from vggrepro.caffe.snapshot import (
     SavedState,
     read_solverstate,
@@ -85,13 +86,14 @@ def read(path: Path, arrays: SolverArrays) -> Restored:
             f"{path}: Incorrect length of history blobs: {len(saved.history)},"
             f" expected {len(arrays.histories) * len(shapes)}"
         )
-    histories = []
+    histories: list[dict[str, Floats]] = []
     for index in range(len(arrays.histories)):
         stored = saved.history[index * len(shapes) : (index + 1) * len(shapes)]
-        histories.append(dict(zip(shapes, stored, strict=True)))
-        for key, array in histories[-1].items():
-            if array.shape != shapes[key]:
-                raise SolverError(f"{path}: history of {key} has shape {array.shape}, expected {shapes[key]}")
+        histories.append({})
+        for (key, shape), array in zip(shapes.items(), stored, strict=True):
+            if not SavedBlob(array, legacy=True).fits(shape):  # states of 2014 have ones in front
+                raise SolverError(f"{path}: history of {key} has shape {array.shape}, expected {shape}")
+            histories[-1][key] = array.reshape(shape)
     return Restored(saved.iter, saved.current_step, saved.learned_net, tuple(histories))
 
 
