@@ -775,12 +775,15 @@ class TransformationParameter(_Message):
     crop_w: int
     @property
     def emit_constraint(self) -> EmitConstraint: ...
+    @property
+    def scale_factors(self) -> RepeatedScalar[float]: ...
     def __init__(self, *,
         scale: float | None = None, mirror: bool | None = None, crop_size: int | None = None,
         mean_file: str | None = None, mean_value: Iterable[float] | None = None,
         force_color: bool | None = None, force_gray: bool | None = None,
         resize_param: Iterable[ResizeParameter] | None = None, crop_h: int | None = None,
-        crop_w: int | None = None, emit_constraint: EmitConstraint | None = None
+        crop_w: int | None = None, emit_constraint: EmitConstraint | None = None,
+        scale_factors: Iterable[float] | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "scale", "mirror", "crop_size", "mean_file", "force_color", "force_gray", "crop_h", "crop_w",
@@ -1080,6 +1083,10 @@ class HingeLossParameter(_Message):
     def HasField(self, field_name: Literal["norm"]) -> bool: ...
 
 class ImageDataParameter(_Message):
+    LabelType: EnumTypeWrapper
+    NONE: int
+    IMAGE: int
+    PIXEL: int
     source: str
     batch_size: int
     rand_skip: int
@@ -1094,16 +1101,20 @@ class ImageDataParameter(_Message):
     root_folder: str
     new_length: int
     is_flow: bool
+    label_type: int
+    ignore_label: int
     def __init__(self, *,
         source: str | None = None, batch_size: int | None = None, rand_skip: int | None = None,
         shuffle: bool | None = None, new_height: int | None = None, new_width: int | None = None,
         is_color: bool | None = None, scale: float | None = None, mean_file: str | None = None,
         crop_size: int | None = None, mirror: bool | None = None, root_folder: str | None = None,
-        new_length: int | None = None, is_flow: bool | None = None
+        new_length: int | None = None, is_flow: bool | None = None, label_type: int | None = None,
+        ignore_label: int | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "source", "batch_size", "rand_skip", "shuffle", "new_height", "new_width", "is_color", "scale",
-        "mean_file", "crop_size", "mirror", "root_folder", "new_length", "is_flow"
+        "mean_file", "crop_size", "mirror", "root_folder", "new_length", "is_flow", "label_type",
+        "ignore_label"
     ]) -> bool: ...
 
 class InfogainLossParameter(_Message):

@@ -22,6 +22,18 @@ from vggrepro.errors import DataError, UnsupportedError
 Blob = npt.NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class Cut:
+    """What a transform takes of (C, H, W), for others of the same size."""
+
+    window: tuple[slice, slice, slice]
+    mirrored: bool
+
+    def __call__(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        part = array[self.window]
+        return part[:, :, ::-1] if self.mirrored else part
+
+
 @dataclass(frozen=True, eq=False)
 class Transform:
     """A parsed ``TransformationParameter``. Calling it turns (C, H, W) into a float32 (C, h, w)."""
@@ -48,7 +60,7 @@ class Transform:
             raise DataError(f"{where}: Cannot specify mean_file and mean_value at the same time")
         if param.force_color and param.force_gray:
             raise DataError(f"{where}: cannot set both force_color and force_gray")
-        others = ("resize_param", "crop_h", "crop_w", "emit_constraint")
+        others = ("resize_param", "crop_h", "crop_w", "emit_constraint", "scale_factors")
         unread = [field.name for field, _ in param.ListFields() if field.name in others]
         if unread:
             raise UnsupportedError(f"{where}: transform_param: {', '.join(unread)}: not implemented")
@@ -75,13 +87,21 @@ class Transform:
         The crop is random in TRAIN and central in TEST; mirroring is a coin's flip in both, as in
         Caffe. Raises DataError where the image does not fit the crop or the mean.
         """
+        return self.of(image, self.cut(image.shape, rng))
+
+    def cut(self, shape: tuple[int, ...], rng: np.random.Generator | None = None) -> Cut:
+        """Draw what to take of an image of ``shape`` (C, H, W). Raises DataError."""
         if rng is None and self.random:
             raise DataError(f"{self.where}: mirroring and random crops need a random generator")
         mirrored = rng is not None and self.mirror and bool(rng.integers(2))
-        top, left, height, width = self._window(image.shape, rng)
-        window = (slice(None), slice(top, top + height), slice(left, left + width))
-        blob = (image[window].astype(np.float32) - self._mean(image.shape, window)) * np.float32(self.scale)
-        return np.ascontiguousarray(blob[:, :, ::-1] if mirrored else blob)
+        top, left, height, width = self._window(shape, rng)
+        return Cut((slice(None), slice(top, top + height), slice(left, left + width)), mirrored)
+
+    def of(self, image: npt.NDArray[Any], cut: Cut) -> Blob:
+        """``image``, of which ``cut`` is taken, less the mean and scaled. Raises DataError."""
+        unmirrored = Cut(cut.window, mirrored=False)(image).astype(np.float32)
+        blob = (unmirrored - self._mean(image.shape, cut.window)) * np.float32(self.scale)
+        return np.ascontiguousarray(blob[:, :, ::-1] if cut.mirrored else blob)
 
     def _window(self, shape: tuple[int, ...], rng: np.random.Generator | None) -> tuple[int, int, int, int]:
         _, height, width = shape

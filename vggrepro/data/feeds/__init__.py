@@ -1,5 +1,5 @@
 """What data layers put into their tops: Caffe's Data, ImageData, HDF5Data, WindowData and MemoryData, and
-AnnotatedData of SSD and DenseImageData of SegNet.
+AnnotatedData of SSD, DenseImageData of SegNet and ImageSegData of DeepLab.
 
 A feed gives the batch of any iteration as a function of (seed, iteration) alone, so that training
 goes on after a restart where it was. (Caffe begins at the start of its data again.) Where Caffe
@@ -16,6 +16,7 @@ from vggrepro.data.feeds.annotated import open_annotated
 from vggrepro.data.feeds.base import Feed
 from vggrepro.data.feeds.dense_image import open_dense_image_data
 from vggrepro.data.feeds.image import ImageFeed, open_data, open_image_data, read_mean_file
+from vggrepro.data.feeds.image_seg import open_image_seg_data
 from vggrepro.data.feeds.row_feed import RowFeed, memory_feed, open_hdf5
 from vggrepro.data.feeds.window_feed import open_window_data
 from vggrepro.errors import UnsupportedError
@@ -38,6 +39,7 @@ _PARAMS = {
     "WindowData": "window_data_param",
     "AnnotatedData": "data_param",
     "DenseImageData": "dense_image_data_param",
+    "ImageSegData": "image_data_param",
 }
 
 READ_TYPES = tuple(_PARAMS)
@@ -81,4 +83,6 @@ def open_feed(
         return open_annotated(param, phase, seed, folder, where, max_pixels)
     if param.type == "DenseImageData":
         return open_dense_image_data(param, phase, seed, folder, where, exif, max_pixels)
+    if param.type == "ImageSegData":
+        return open_image_seg_data(param, phase, seed, folder, where, exif, max_pixels)
     raise UnsupportedError(f"{where}: reading data for layer type {param.type}")

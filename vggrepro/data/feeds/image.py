@@ -44,19 +44,25 @@ class ImageFeed(Feed):
     def batch(self, iteration: int) -> dict[str, Float32]:
         rng = stream(self.seed, Purpose.BATCH, iteration)
         first = self.skip + iteration * self.batch_size
-        blobs, labels = [], []
+        examples: list[tuple[npt.NDArray[Any] | int, ...]] = []
+        sizes: list[tuple[int, ...]] = []
         for place in range(first, first + self.batch_size):
-            array, label = self.image(self._index(place))
-            blobs.append(self.transform(array, rng))
-            labels.append(label)
-            if blobs[-1].shape != blobs[0].shape:
+            image, *others = self._example(self._index(place), rng)
+            examples.append((image, *others))
+            sizes.append(image.shape)
+            if sizes[-1] != sizes[0]:
                 raise DataError(
-                    f"{self.where}: images of {blobs[0].shape} and {blobs[-1].shape} in one batch:"
-                    f" {_unequal(blobs[-1].shape, blobs[0].shape)}: set crop_size, new_height and new_width,"
+                    f"{self.where}: images of {sizes[0]} and {sizes[-1]} in one batch:"
+                    f" {_unequal(sizes[-1], sizes[0])}: set crop_size, new_height and new_width,"
                     " or batch_size: 1"
                 )
-        arrays = np.stack(blobs), np.array(labels, np.float32)
+        arrays = (np.array(column, np.float32) for column in zip(*examples, strict=True))
         return dict(zip(self.tops, arrays, strict=False))  # the label's top may be left out
+
+    def _example(self, index: int, rng: np.random.Generator) -> tuple[Any, ...]:
+        """What the tops get of an image, the transformed (C, h, w) first."""
+        array, label = self.image(index)
+        return self.transform(array, rng), label
 
     def place(self, iteration: int, row: int) -> str:
         return self.image_place(self._index(self.skip + iteration * self.batch_size + row))

@@ -1,0 +1,159 @@
+"""ImageSegData: images and their segmentations, which DeepLab's layer reads from a list (not from BVLC Caffe;
+source: DeepLab v2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vggrepro.data.choices import MAX_PIXELS, Exif
+from vggrepro.data.decode import Pixels
+from vggrepro.data.feeds.base import batch_size
+from vggrepro.data.feeds.image import ImageFeed, check_sizes, checked_skip
+from vggrepro.data.sources import FolderSource
+from vggrepro.data.transform import Transform, resize
+from vggrepro.data.truth.labels import text_lines
+from vggrepro.errors import DataError, naming
+
+
+def read_entries(path: Path, *, labelled: bool) -> tuple[tuple[str, str], ...]:
+    """Read DeepLab's list: in each line the name of an image file and, if ``labelled``, what its labels are.
+    Raises DataError for an empty list and for an image without labels."""
+    entries = []
+    for number, line in text_lines(path, "surrogateescape"):
+        image, *labels = line.split()
+        if labelled and not labels:
+            raise DataError(f"{path}:{number}: expected 'image labels', got no labels for {image!r}")
+        entries.append((image, labels[0] if labelled else ""))
+    if not entries:
+        raise DataError(f"{path}: File is empty")
+    return tuple(entries)
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentedFeed(ImageFeed):
+    """Images, labels of their places (N, 1, H, W), and the heights and widths of the images' files, no more
+    than those of the first top, (N, 1, 1, 2).
+
+    An image smaller than the crop has the mean on its right and below, and labels ``ignored`` there.
+    """
+
+    size: tuple[int, int] = (0, 0)
+    """The height and width to which images are warped first; zeros leave them."""
+    factors: tuple[float, ...] = ()
+    ignored: int = 255
+
+    def _example(self, index: int, rng: np.random.Generator) -> tuple[Any, ...]:
+        image, labels = self.image(index)
+        file_size = image.shape[1:]
+        image, labels = _warped(image, *self.size), _warped(np.asarray(labels), *self.size, nearest=True)
+        factor = self.factors[int(rng.integers(len(self.factors)))] if self.factors else 1
+        if factor != 1:
+            size = [int(np.float32(side) * np.float32(factor)) for side in image.shape[1:]]
+            image, labels = _warped(image, *size), _warped(labels, *size, nearest=True)
+        image, labels = (
+            self._padded(image, self.transform.mean_values or (0,)),
+            self._padded(labels, (self.ignored,)),
+        )
+        cut = self.transform.cut(image.shape, rng)
+        blob = self.transform.of(image, cut)
+        return blob, cut(labels), np.minimum(blob.shape[1:], file_size)[None, None]
+
+    def _padded(self, array: npt.NDArray[Any], values: tuple[float, ...]) -> npt.NDArray[Any]:
+        channels, height, width = array.shape
+        below, right = (max(self.transform.crop_size - side, 0) for side in (height, width))
+        if not (below or right):
+            return array
+        padded = np.empty((channels, height + below, width + right), np.float32)
+        padded[...] = np.array(values, np.float32)[:, None, None]
+        padded[:, :height, :width] = array
+        return padded
+
+
+def _warped(array: npt.NDArray[Any], height: int, width: int, *, nearest: bool = False) -> npt.NDArray[Any]:
+    """(C, H, W) at another size."""
+    pixels = np.ascontiguousarray(array.transpose(1, 2, 0))
+    warped: npt.NDArray[Any] = resize(pixels, height, width, nearest=nearest).transpose(2, 0, 1)
+    return warped
+
+
+def open_image_seg_data(
+    param: Any,
+    phase: int,
+    seed: int,
+    folder: Path,
+    where: str,
+    exif: Exif,
+    max_pixels: int = MAX_PIXELS,
+) -> SegmentedFeed:
+    """The feed of an ImageSegData layer.
+
+    Images are warped to ``new_height`` and ``new_width`` by linear interpolation, and so by the
+    ``scale_factors``; labels go to the nearest place (as PSPNet's: DeepLab's interpolates them for the
+    former). Raises DataError for a ``mean_file``, as DeepLab does.
+    """
+    data = param.image_data_param
+    check_sizes(data, where)
+    if param.transform_param.HasField("mean_file"):
+        raise DataError(f"{where}: ImageSegDataLayer does not support mean file")
+    with naming(where):
+        entries = read_entries(folder / data.source, labelled=data.label_type != data.NONE)
+    plain = type(param.transform_param)()
+    plain.CopyFrom(param.transform_param)
+    plain.ClearField("scale_factors")
+    return SegmentedFeed(
+        where,
+        tuple(param.top),
+        _reader(data, entries, folder, where, exif, max_pixels),
+        lambda index: f"{folder / data.source}: {entries[index][0]}",
+        len(entries),
+        batch_size(data, where) if data.HasField("batch_size") else 1,
+        Transform.from_param(plain, phase, where, lambda _: np.zeros(0, np.float32)),
+        seed,
+        checked_skip(data, len(entries), seed, where),
+        data.shuffle,
+        size=(data.new_height, data.new_width),
+        factors=tuple(param.transform_param.scale_factors),
+        ignored=data.ignore_label,
+    )
+
+
+def _reader(
+    data: Any, entries: tuple[tuple[str, str], ...], folder: Path, where: str, exif: Exif, max_pixels: int
+) -> Callable[[int], tuple[npt.NDArray[Any], Pixels]]:
+    """Reads an image (C, H, W) and its labels (1, H, W). Raises DataError."""
+    images, labels = (
+        FolderSource(folder, tuple(data.root_folder + name for name in side))
+        for side in zip(*entries, strict=True)
+    )
+
+    def planes(source: FolderSource, index: int, *, grey: bool) -> Pixels:
+        decoded = source.decoded(index, grey=grey, exif=exif, max_pixels=max_pixels)
+        channels: Pixels = decoded.warned(source.place(index)).transpose(2, 0, 1)
+        return channels
+
+    def read(index: int) -> tuple[npt.NDArray[Any], Pixels]:
+        image = planes(images, index, grey=not data.is_color)
+        if data.label_type != data.PIXEL:
+            label = data.ignore_label if data.label_type == data.NONE else _number(entries[index][1], where)
+            return image, np.full((1, *image.shape[1:]), label, np.uint8)
+        picture = planes(labels, index, grey=True)
+        if picture.shape[1:] != image.shape[1:]:
+            raise DataError(
+                f"{labels.place(index)}: Input and label image heights and widths must match:"
+                f" {image.shape[1:]} and {picture.shape[1:]}"
+            )
+        return image, picture
+
+    return read
+
+
+def _number(text: str, where: str) -> int:
+    if text.isdecimal() and int(text) < 256:
+        return int(text)
+    raise DataError(f"{where}: label_type: IMAGE: expected a label of 0 to 255, got {text!r}")
