@@ -120,6 +120,8 @@ def test_what_is_refused(folder: Path) -> None:
         feed_of(seg(folder, transform='mean_file: "m"'), folder=folder)
     with pytest.raises(DataError, match=r"label of 0 to 255, got '/l0.png'"):
         feed_of(seg(folder, ""), folder=folder).batch(0)
+    with pytest.raises(DataError, match="as many as channels: 3"):
+        feed_of(seg(folder, transform="crop_size: 9 mean_value: 1 mean_value: 2"), folder=folder).batch(0)
     cv2.imwrite(str(folder / "l0.png"), LABELS[0][:, :5])
     with pytest.raises(DataError, match=r"l0\.png: Input and label .* must match: \(4, 6\) and \(4, 5\)"):
         feed_of(seg(folder), folder=folder).batch(0)

@@ -69,8 +69,9 @@ class SegmentedFeed(ImageFeed):
         below, right = (max(self.transform.crop_size - side, 0) for side in (height, width))
         if not (below or right):
             return array
-        padded = np.empty((channels, height + below, width + right), np.float32)
-        padded[...] = np.array(values, np.float32)[:, None, None]
+        padded = np.zeros((channels, height + below, width + right), np.float32)
+        if len(values) in (1, channels):  # the transform refuses others
+            padded[...] = np.array(values, np.float32)[:, None, None]
         padded[:, :height, :width] = array
         return padded
 
