@@ -582,6 +582,8 @@ class LayerParameter(_Message):
     @property
     def dense_image_data_param(self) -> DenseImageDataParameter: ...
     @property
+    def mat_write_param(self) -> MatWriteParameter: ...
+    @property
     def expmax_param(self) -> ExpMaxParameter: ...
     @property
     def downsample_param(self) -> DownsampleParameter: ...
@@ -712,7 +714,8 @@ class LayerParameter(_Message):
         mask_resize_param: MaskResizeParameter | None = None,
         resize_bilinear_param: ResizeBilinearParameter | None = None,
         dense_image_data_param: DenseImageDataParameter | None = None,
-        expmax_param: ExpMaxParameter | None = None, downsample_param: DownsampleParameter | None = None,
+        mat_write_param: MatWriteParameter | None = None, expmax_param: ExpMaxParameter | None = None,
+        downsample_param: DownsampleParameter | None = None,
         triplet_loss_param: TripletLossParameter | None = None, local_param: LocalParameter | None = None,
         eltwise_affine_param: EltwiseAffineParameter | None = None,
         softmax_focal_loss_param: SoftmaxFocalLossParameter | None = None,
@@ -754,10 +757,10 @@ class LayerParameter(_Message):
         "pixelshuffle_param", "group_norm_param", "layer_norm_param", "maxout_param", "channel_scale_param",
         "wing_loss_param", "huber_loss_param", "largemargin_inner_product_param", "eltwise_accuracy_param",
         "ctc_param", "ctc_decoder_param", "st_param", "lp_normalization_param", "mask_resize_param",
-        "resize_bilinear_param", "dense_image_data_param", "expmax_param", "downsample_param",
-        "triplet_loss_param", "local_param", "eltwise_affine_param", "softmax_focal_loss_param",
-        "normalization_param", "hashing_loss_param", "gradient_scaler_param", "gs_tiling_param",
-        "expand_dims_nd_param", "unstack_param", "resize_nearest_neighbor_param"
+        "resize_bilinear_param", "dense_image_data_param", "mat_write_param", "expmax_param",
+        "downsample_param", "triplet_loss_param", "local_param", "eltwise_affine_param",
+        "softmax_focal_loss_param", "normalization_param", "hashing_loss_param", "gradient_scaler_param",
+        "gs_tiling_param", "expand_dims_nd_param", "unstack_param", "resize_nearest_neighbor_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -1615,6 +1618,8 @@ class V1LayerParameter(_Message):
     def seg_accuracy_param(self) -> SegAccuracyParameter: ...
     @property
     def upsample_param(self) -> UpsampleParameter: ...
+    @property
+    def mat_write_param(self) -> MatWriteParameter: ...
     def __init__(self, *,
         bottom: Iterable[str] | None = None, top: Iterable[str] | None = None, name: str | None = None,
         include: Iterable[NetStateRule] | None = None, exclude: Iterable[NetStateRule] | None = None,
@@ -1643,7 +1648,7 @@ class V1LayerParameter(_Message):
         layer: V0LayerParameter | None = None, bn_param: BNParameter | None = None,
         unpooling_param: UnpoolingParameter | None = None, interp_param: InterpParameter | None = None,
         seg_accuracy_param: SegAccuracyParameter | None = None,
-        upsample_param: UpsampleParameter | None = None
+        upsample_param: UpsampleParameter | None = None, mat_write_param: MatWriteParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "accuracy_param", "argmax_param", "concat_param", "contrastive_loss_param",
@@ -1652,7 +1657,7 @@ class V1LayerParameter(_Message):
         "inner_product_param", "lrn_param", "memory_data_param", "mvn_param", "pooling_param", "power_param",
         "relu_param", "sigmoid_param", "softmax_param", "slice_param", "tanh_param", "threshold_param",
         "window_data_param", "transform_param", "loss_param", "layer", "bn_param", "unpooling_param",
-        "interp_param", "seg_accuracy_param", "upsample_param"
+        "interp_param", "seg_accuracy_param", "upsample_param", "mat_write_param"
     ]) -> bool: ...
 
 class V0LayerParameter(_Message):
@@ -2210,6 +2215,17 @@ class UpsampleParameter(_Message):
     def HasField(self, field_name: Literal[
         "scale", "scale_h", "scale_w", "pad_out_h", "pad_out_w", "upsample_h", "upsample_w"
     ]) -> bool: ...
+
+class MatWriteParameter(_Message):
+    prefix: str
+    source: str
+    strip: int
+    period: int
+    def __init__(self, *,
+        prefix: str | None = None, source: str | None = None, strip: int | None = None,
+        period: int | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal["prefix", "source", "strip", "period"]) -> bool: ...
 
 class InterpParameter(_Message):
     height: int

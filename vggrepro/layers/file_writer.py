@@ -30,7 +30,7 @@ class FileWriter(Layer[None]):
     """Consumes its bottoms, without tops or gradients.
 
     DEVIATION: in Caffe and its forks such a layer writes files; a graph writes none, so here the blobs are
-    consumed and nothing is written.
+    consumed and nothing is written. (The Python module writes the files of HDF5Output and MatWrite.)
     """
 
     bottoms = at_least(1)

@@ -36,6 +36,7 @@ from vggrepro.pycaffe.hosts import (
     InputHost,
     RoiPoolingHost,
 )
+from vggrepro.pycaffe.mat_writer import MatWriteHost
 from vggrepro.pycaffe.memory_data import MemoryHost
 from vggrepro.pycaffe.need_backward import decide
 from vggrepro.pycaffe.python_layer import PythonHost, PythonRules, make_instance
@@ -205,6 +206,8 @@ def _prepare(draft: _Draft, layer: Any) -> Host | None:
         return RoiPoolingHost()
     if layer.type == "HDF5Output":
         return HDF5OutputHost(layer.hdf5_output_param.file_name)
+    if layer.type == "MatWrite" and layer.HasField("mat_write_param"):
+        return MatWriteHost.from_param(layer.mat_write_param)
     return _row_host(layer)
 
 
