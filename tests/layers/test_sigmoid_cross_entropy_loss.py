@@ -53,22 +53,24 @@ def test_divisor(loss_param: str, divisor: int) -> None:
     np.testing.assert_allclose(loss, 4 * np.log(2) / divisor, rtol=1e-6)
 
 
+@pytest.mark.parametrize("negative", [None, 1.5])
 @few
 @given(st.data())
-def test_heds_balanced_loss(data: st.DataObject) -> None:
-    """By the fork's loop; targets that are neither 0 nor 1 have no loss, but a gradient without a weight."""
+def test_heds_and_rcfs_balanced_loss(negative: float | None, data: st.DataObject) -> None:
+    """By the forks' loops; targets that are neither 0 nor 1 have no loss, but in HED's a gradient without a
+    weight."""
     shape = tuple(data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=4)))
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
     x, target = tie_free(rng, shape, -4, 4), rng.choice(np.array([0, 1, 1, 0.5], np.float32), size=shape)
-    layer = layer_of("balanced: true")
+    layer = layer_of("balanced: true" + (f" negative_weight: {negative}" if negative else ""))
     (loss,) = check_forward(layer, [x, target], dims=[data.draw(freed(shape)), shape])
     total, gradient = 0.0, np.zeros(shape)
     for item, wanted, row in zip(*(a.reshape(shape[0], -1) for a in (x, target, gradient)), strict=True):
         ones, zeros = np.count_nonzero(wanted == 1), np.count_nonzero(wanted == 0)
         for place, (score, t) in enumerate(zip(item.tolist(), wanted.tolist(), strict=True)):
-            weight = {1: zeros, 0: ones}.get(t, 0) / max(ones + zeros, 1)
+            weight = {1: zeros, 0: (negative or 1) * ones}.get(t, 0) / max(ones + zeros, 1)
             total += weight * math.log1p(math.exp(-score if t == 1 else score))
-            factor = weight if t in (0, 1) else 1
+            factor = weight if negative or t in (0, 1) else 1
             row[place] = factor * (1 / (1 + math.exp(-score)) - t) / shape[0]
     np.testing.assert_allclose(loss, total / shape[0], rtol=1e-5, atol=1e-6)
     found, _ = run_gradient(layer, [x, target], [], [ONE], needed=Needed((True, False), ()))

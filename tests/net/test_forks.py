@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from vggrepro.errors import NetError, ShapeError, UnsupportedError
+from vggrepro.errors import NetError, ShapeError, UnsupportedError, UpgradeError
 from vggrepro.layers.base import layer_class
 from vggrepro.layers.bn import UsedStatistics
 from vggrepro.layers.sigmoid_cross_entropy_loss import BalancedLoss, SigmoidCrossEntropyLoss
-from vggrepro.net import load_net
+from vggrepro.net import Net, load_net
 from vggrepro.net.forks import FORKS, with_defaults
 
 NET = """
@@ -94,6 +94,54 @@ def test_a_net_that_may_be_heds_says_so(tmp_path: Path) -> None:
         balanced = load_net(path, input_shapes=shapes, fork="hed")
     assert type(balanced.layers[-1].layer) is BalancedLoss
     assert type(plain.layers[-1].layer) is SigmoidCrossEntropyLoss
+
+
+CROPPED = """
+layer { name: "d" type: "Input" top: "data" input_param { shape { dim: 1 dim: 1 dim: 8 dim: 9 } } }
+layer { name: "c" type: "Convolution" bottom: "data" top: "c"
+  convolution_param { num_output: 1 kernel_size: 3 pad: 5 stride: 2 } }
+layer { name: "u" type: "Deconvolution" bottom: "c" top: "u"
+  convolution_param { num_output: 1 kernel_size: 4 stride: 2 } }
+layer { name: "crop" type: "KIND" bottom: "u" bottom: "data" top: "x" PARAM }
+"""
+
+
+def offset_of(net: Net) -> list[int]:
+    assert net.shapes["x"] == (1, 1, 8, 9) and net.layers[-1].message.type == "Crop"
+    return list(net.layers[-1].message.crop_param.offset)
+
+
+@pytest.mark.filterwarnings("error")
+def test_crops_of_hed_and_rcf_are_aligned(tmp_path: Path) -> None:
+    """The middle of output x of the convolution is at 2 x - 4 of the data, and the other layer puts it at
+    2 x + 2: 6 places further. With filters of 4 it would be at 2 x + 1.5."""
+    path = tmp_path / "net.prototxt"
+
+    def load(kind: str, param: str = "", fork: str | None = None, kernel: int = 5) -> Net:
+        text = CROPPED.replace("KIND", kind).replace("PARAM", param)
+        path.write_text(text.replace("kernel_size: 4", f"kernel_size: {kernel}"))
+        return load_net(path, fork=fork)
+
+    assert offset_of(load("AutoCrop")) == offset_of(load("Crop", fork="hed")) == [6, 6]
+    assert offset_of(load("Crop", "crop_param { offset: 1 }", fork="hed")) == [1]
+    assert offset_of(load("Crop", fork="segnet")) == []
+    with pytest.warns(
+        UserWarning, match=r"Crop is taken for BVLC.*HED's would cut 'crop' at 6, 6: --fork hed"
+    ):
+        assert offset_of(load("Crop")) == []
+    assert offset_of(load("Crop", kernel=4)) == []  # HED's could not be aligned: it is not meant
+    with pytest.raises(UpgradeError, match="expected x less a whole number"):
+        load("AutoCrop", kernel=4)
+
+
+def test_rcf_is_known_by_its_crop(tmp_path: Path) -> None:
+    path = tmp_path / "net.prototxt"
+    loss = 'layer { name: "l" type: "SigmoidCrossEntropyLoss" bottom: "x" bottom: "data" top: "l" }'
+    path.write_text(
+        CROPPED.replace("KIND", "AutoCrop").replace("PARAM", "").replace("size: 4", "size: 5") + loss
+    )
+    layer = load_net(path).layers[-1].layer
+    assert isinstance(layer, BalancedLoss) and layer.negative_weight == pytest.approx(1.1)
 
 
 @pytest.mark.parametrize("fork", sorted(FORKS))

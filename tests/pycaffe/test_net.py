@@ -558,3 +558,20 @@ def test_parameters_of_other_shapes_stay(tmp_path: Path) -> None:
     assert_array_equal(net.params["ip"][0].data, before)
     saved = caffe.Net(write(tmp_path, DEPLOY), caffe.TEST, weights=weights)
     assert_array_equal(net.params["conv"][0].data, saved.params["conv"][0].data)
+
+
+def test_layers_that_share_a_name(tmp_path: Path) -> None:
+    """As the crops in HED's published net; those with weights may not."""
+    net = make(
+        tmp_path,
+        """layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 2 } } }
+        layer { name: "p" type: "Power" bottom: "x" top: "double" power_param { scale: 2 } }
+        layer { name: "p" type: "Power" bottom: "x" top: "triple" power_param { scale: 3 } }""",
+    )
+    net.forward(x=np.float32([[1, 2]]))
+    np.testing.assert_array_equal(net.blobs["double"].data, [[2, 4]])
+    np.testing.assert_array_equal(net.blobs["triple"].data, [[3, 6]])
+    twice = """layer { name: "d" type: "DummyData" top: "a" dummy_data_param { shape { dim: 1 } } }
+        layer { name: "d" type: "DummyData" top: "b" dummy_data_param { shape { dim: 2 } } }"""
+    with pytest.raises(RuntimeError, match="two layers of type DummyData are called 'd'"):
+        make(tmp_path, twice)

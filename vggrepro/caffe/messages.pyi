@@ -808,14 +808,16 @@ class LossParameter(_Message):
     @property
     def class_weighting(self) -> RepeatedScalar[float]: ...
     balanced: bool
+    negative_weight: float
     def __init__(self, *,
         ignore_label: int | None = None, normalization: int | None = None, normalize: bool | None = None,
         pre_fixed_normalizer: float | None = None, weight_by_label_freqs: bool | None = None,
-        class_weighting: Iterable[float] | None = None, balanced: bool | None = None
+        class_weighting: Iterable[float] | None = None, balanced: bool | None = None,
+        negative_weight: float | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "ignore_label", "normalization", "normalize", "pre_fixed_normalizer", "weight_by_label_freqs",
-        "balanced"
+        "balanced", "negative_weight"
     ]) -> bool: ...
 
 class AccuracyParameter(_Message):
@@ -1106,18 +1108,19 @@ class ImageDataParameter(_Message):
     is_flow: bool
     label_type: int
     ignore_label: int
+    grey_labels: bool
     def __init__(self, *,
         source: str | None = None, batch_size: int | None = None, rand_skip: int | None = None,
         shuffle: bool | None = None, new_height: int | None = None, new_width: int | None = None,
         is_color: bool | None = None, scale: float | None = None, mean_file: str | None = None,
         crop_size: int | None = None, mirror: bool | None = None, root_folder: str | None = None,
         new_length: int | None = None, is_flow: bool | None = None, label_type: int | None = None,
-        ignore_label: int | None = None
+        ignore_label: int | None = None, grey_labels: bool | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "source", "batch_size", "rand_skip", "shuffle", "new_height", "new_width", "is_color", "scale",
         "mean_file", "crop_size", "mirror", "root_folder", "new_length", "is_flow", "label_type",
-        "ignore_label"
+        "ignore_label", "grey_labels"
     ]) -> bool: ...
 
 class InfogainLossParameter(_Message):

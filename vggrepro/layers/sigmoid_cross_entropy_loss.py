@@ -1,5 +1,5 @@
 """SigmoidCrossEntropyLoss: ``-sum(t log(s(x)) + (1 - t) log(1 - s(x)))`` with the logistic function
-s, computed without overflow (Caffe's SigmoidCrossEntropyLoss layer; also that of s9xie/hed)."""
+s, computed without overflow (Caffe's SigmoidCrossEntropyLoss layer; also s9xie/hed's and yun-liu/RCF's)."""
 
 from __future__ import annotations
 
@@ -50,8 +50,11 @@ class SigmoidCrossEntropyLoss(LossLayer[_Saved]):
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> SigmoidCrossEntropyLoss:
-        kind = BalancedLoss if param.loss_param.balanced else cls
-        return kind(Averaging.from_param(param.loss_param, unset=Normalization.BATCH_SIZE))
+        averaging = Averaging.from_param(param.loss_param, unset=Normalization.BATCH_SIZE)
+        if not param.loss_param.balanced:
+            return cls(averaging)
+        own = param.loss_param.HasField("negative_weight")
+        return BalancedLoss(averaging, param.loss_param.negative_weight if own else None)
 
     def prediction(self, definition: Any) -> Any:
         """A Sigmoid."""
@@ -121,8 +124,12 @@ class BalancedLoss(SigmoidCrossEntropyLoss):
     by the share of targets 1. Other targets lose nothing; their gradients are those without weights. The sum
     is divided by N.
 
-    DEVIATION: an item without targets 0 and 1 loses 0; in the fork NaN.
+    RCF's has a ``negative_weight`` for targets 0 besides, and others get no gradients.
+
+    DEVIATION: an item without targets 0 and 1 loses 0; in the forks NaN.
     """
+
+    negative_weight: float | None = None
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
@@ -135,21 +142,26 @@ class BalancedLoss(SigmoidCrossEntropyLoss):
         ]
         total = g.op("Max", g.op("Add", *numbers), g.const(1))
         shares = [g.op("Div", number, total) for number in numbers]
+        if self.negative_weight is not None:
+            shares[0] = g.op("Mul", shares[0], g.const(self.negative_weight))
         weights = g.op("Add", g.op("Mul", ones, shares[1]), g.op("Mul", zeros, shares[0]))
         divisor = self.averaging.divisor(g, bottoms[0], bottoms[1], 1, None)
         losses = g.op("Mul", _losses(g, x, target), weights)
-        others = g.op("Sub", g.op("Sub", g.const(1), ones), zeros)
         loss = g.op("Div", g.op("ReduceSum", losses, keepdims=0), divisor)
-        return Emitted((loss,), _Saved(x, target, None, divisor, g.op("Add", weights, others)))
+        if self.negative_weight is None:
+            others = g.op("Sub", g.op("Sub", g.const(1), ones), zeros)
+            weights = g.op("Add", weights, others)
+        return Emitted((loss,), _Saved(x, target, None, divisor, weights))
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
     ) -> Referenced:
         number = len(bottoms[0])
+        negative = 1 if self.negative_weight is None else self.negative_weight
         loss = 0.0
         for x, target in zip(bottoms[0].reshape(number, -1), bottoms[1].reshape(number, -1), strict=True):
             ones, zeros = x[target == 1], x[target == 0]
             total = max(ones.size + zeros.size, 1)
             loss += np.logaddexp(0, -ones).sum() * zeros.size / total
-            loss += np.logaddexp(0, zeros).sum() * ones.size / total
+            loss += negative * np.logaddexp(0, zeros).sum() * ones.size / total
         return Referenced((np.asarray(loss / number),))

@@ -5,10 +5,12 @@ A net whose fork is named (``--fork``, ``load_net(fork=...)``) has these fields 
 
 from __future__ import annotations
 
-from collections.abc import Set
+import contextlib
+from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING
 
-from vggrepro.errors import NetError
+from vggrepro.caffe.crop_offsets import set_crop_offsets
+from vggrepro.errors import NetError, UpgradeError
 from vggrepro.system.caller_warning import warn_caller
 
 if TYPE_CHECKING:
@@ -38,6 +40,10 @@ FORKS: dict[str, dict[str, str]] = {
     "r-fcn-ohem": {
         "Python": "rcnn_config_param { batch_size: -1 rpn_pre_nms_top_n: 6000 rpn_post_nms_top_n: 300 }"
     },
+    "rcf": {
+        "ImageLabelmapData": "image_data_param { grey_labels: true }",
+        "SigmoidCrossEntropyLoss": "loss_param { balanced: true negative_weight: 1.1 }",
+    },
     "segnet": {"BN": "bn_param { bn_mode: LEARN }"},
     "textboxes": {"PriorBox": "prior_box_param { denser_prior_boxes: true }"},
     "xilinx": {"BatchNorm": "batch_norm_param { scale_first: true }"},
@@ -45,8 +51,14 @@ FORKS: dict[str, dict[str, str]] = {
 }
 """By the name of a fork: types of layers, and the inside of a layer whose fields are the fork's own rules."""
 
-ONLY_IN = dict.fromkeys(("BoxOutput", "BoxGroupOutput", "DecodeBBox", "ScaleRoute"), "cascade-rcnn")
+ONLY_IN = {
+    **dict.fromkeys(("BoxOutput", "BoxGroupOutput", "DecodeBBox", "ScaleRoute"), "cascade-rcnn"),
+    "AutoCrop": "rcf",
+}
 """Types of layers that one fork alone has, by which it is known without being named."""
+
+ALIGNED_CROPS = frozenset({"hed"})
+"""Forks whose Crop layers without ``crop_param`` are aligned with their second bottoms, as in FCN's Caffe."""
 
 FROM = {"ImageLabelmapData": "hed"}
 """Types of layers that come from a fork, and are in descendants of it with other rules: they hint at it."""
@@ -56,10 +68,11 @@ def with_defaults(message: NetParameter, fork: str | None) -> NetParameter:
     """A copy of an upgraded net in which each layer of the fork has the fields that tell it from others;
     without a fork, and without a layer that only one fork has, the net itself.
 
-    Raises NetError for a fork that is not in ``FORKS``.
+    Raises NetError for a fork that is not in ``FORKS``, UpgradeError for crops that cannot be aligned.
     """
     if fork is None:
         fork = next((ONLY_IN[layer.type] for layer in message.layer if layer.type in ONLY_IN), None)
+    message = _with_aligned_crops(message, fork)
     if fork is None:
         _hint_at_fork({layer.type for layer in message.layer})
         return message
@@ -78,6 +91,44 @@ def with_defaults(message: NetParameter, fork: str | None) -> NetParameter:
             layer.CopyFrom(text_format.Parse(FORKS[fork][layer.type], LayerParameter()))
             layer.MergeFrom(own)
     return told
+
+
+def _with_aligned_crops(message: NetParameter, fork: str | None) -> NetParameter:
+    """A net with AutoCrop, RCF's name of what FCN's Caffe called Crop, and the Crop layers of forks that mean
+    the same, as Crop layers with offsets; the net itself if it has none."""
+    plain = [
+        i
+        for i, layer in enumerate(message.layer)
+        if layer.type == "Crop" and not layer.HasField("crop_param")
+    ]
+    automatic = [i for i, layer in enumerate(message.layer) if layer.type == "AutoCrop"]
+    if fork in ALIGNED_CROPS:
+        automatic += plain
+    elif fork is None and plain:
+        _hint_at_aligned_crops(message, plain)
+    if not automatic:
+        return message
+    told = type(message)()
+    told.CopyFrom(message)
+    for index in automatic:
+        told.layer[index].type = "Crop"
+    set_crop_offsets(told, automatic)
+    return told
+
+
+def _hint_at_aligned_crops(message: NetParameter, crops: Sequence[int]) -> None:
+    """Warn of Crop layers that begin elsewhere if they are those of a fork."""
+    aligned = type(message)()
+    aligned.CopyFrom(message)
+    with contextlib.suppress(UpgradeError):
+        set_crop_offsets(aligned, crops)
+    moved = [aligned.layer[i] for i in crops if any(aligned.layer[i].crop_param.offset)]
+    if moved:
+        offset = ", ".join(map(str, moved[0].crop_param.offset))
+        warn_caller(
+            f"Crop is taken for BVLC Caffe's, which without an offset cuts at 0; HED's would cut"
+            f" {moved[0].name!r} at {offset}: --fork hed (fork='hed')"
+        )
 
 
 def _hint_at_fork(types: Set[str]) -> None:

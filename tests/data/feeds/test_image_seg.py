@@ -10,7 +10,7 @@ from feed_case import feed_of
 from numpy.testing import assert_array_equal
 
 from vggrepro import pycaffe
-from vggrepro.caffe.messages import TRAIN
+from vggrepro.caffe.messages import TEST, TRAIN
 from vggrepro.cli.main import main
 from vggrepro.data.feeds.image_seg import read_entries
 from vggrepro.data.opencv import opencv
@@ -132,6 +132,47 @@ def test_what_is_refused(folder: Path) -> None:
     (folder / "list").write_text("\n")
     with pytest.raises(DataError, match="File is empty"):
         read_entries(folder / "list", labelled=True)
+
+
+def edges(folder: Path, fields: str = "", transform: str = "") -> str:
+    data = f'image_data_param {{ source: "list" root_folder: "{folder}" batch_size: 1 {fields} }}'
+    return f'type: "ImageLabelmapData" {data} transform_param {{ {transform} }}'
+
+
+def test_edges_are_0_and_1_or_fractions(folder: Path) -> None:
+    drawn = np.uint8([[0, 1, 127, 128, 200, 255]] * 4)
+    cv2.imwrite(str(folder / "l1.png"), drawn)
+    batch = feed_of(edges(folder, transform="mean_value: 8 scale: 2"), folder=folder).batch(1)
+    assert_array_equal(batch["data"], (planes(1) - np.float32(8)) * 2)
+    assert_array_equal(batch["label"], [[[[0, 0, 0, 1, 1, 1]] * 4]])
+    grey = feed_of(edges(folder, "grey_labels: true"), folder=folder).batch(1)["label"]
+    assert_array_equal(grey, (drawn / np.float32(255))[None, None])
+    assert batch["label"].dtype == grey.dtype == np.float32
+
+
+def test_edges_are_cut_as_the_image_and_at_random_in_both_phases(folder: Path) -> None:
+    feed = feed_of(edges(folder, "grey_labels: true", "crop_size: 3 mirror: true"), TEST, folder=folder)
+    seen = set()
+    for iteration in range(0, 60, 3):
+        batch = feed.batch(iteration)
+        (found,) = {
+            (top, left, step)
+            for top in range(2)
+            for left in range(4)
+            for step in (1, -1)
+            if np.array_equal(planes(0)[0, :, top : top + 3, left : left + 3][:, :, ::step], batch["data"][0])
+        }
+        top, left, step = found
+        wanted = LABELS[0, top : top + 3, left : left + 3][:, ::step] / np.float32(255)
+        assert_array_equal(batch["label"][0, 0], wanted)
+        seen.add(found)
+    assert len(seen) > 5
+
+
+def test_edges_are_resized_between_places(folder: Path) -> None:
+    batch = feed_of(edges(folder, "grey_labels: true new_height: 8 new_width: 3"), folder=folder).batch(0)
+    expected = cv2.resize(LABELS[0], (3, 8), interpolation=cv2.INTER_LINEAR)
+    assert_array_equal(batch["label"][0, 0], expected / np.float32(255))
 
 
 NET = """

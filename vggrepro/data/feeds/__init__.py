@@ -1,5 +1,5 @@
 """What data layers put into their tops: Caffe's Data, ImageData, HDF5Data, WindowData and MemoryData, and
-AnnotatedData of SSD, DenseImageData of SegNet and ImageSegData of DeepLab.
+AnnotatedData of SSD, DenseImageData of SegNet, ImageSegData of DeepLab and ImageLabelmapData of HED.
 
 A feed gives the batch of any iteration as a function of (seed, iteration) alone, so that training
 goes on after a restart where it was. (Caffe begins at the start of its data again.) Where Caffe
@@ -16,7 +16,7 @@ from vggrepro.data.feeds.annotated import open_annotated
 from vggrepro.data.feeds.base import Feed
 from vggrepro.data.feeds.dense_image import open_dense_image_data
 from vggrepro.data.feeds.image import ImageFeed, open_data, open_image_data, read_mean_file
-from vggrepro.data.feeds.image_seg import open_image_seg_data
+from vggrepro.data.feeds.image_seg import open_image_labelmap_data, open_image_seg_data
 from vggrepro.data.feeds.row_feed import RowFeed, memory_feed, open_hdf5
 from vggrepro.data.feeds.window_feed import open_window_data
 from vggrepro.errors import UnsupportedError
@@ -40,7 +40,16 @@ _PARAMS = {
     "AnnotatedData": "data_param",
     "DenseImageData": "dense_image_data_param",
     "ImageSegData": "image_data_param",
+    "ImageLabelmapData": "image_data_param",
 }
+
+_LISTED = {
+    "ImageData": open_image_data,
+    "DenseImageData": open_dense_image_data,
+    "ImageSegData": open_image_seg_data,
+    "ImageLabelmapData": open_image_labelmap_data,
+}
+"""Layers that read the image files of a list."""
 
 READ_TYPES = tuple(_PARAMS)
 """The layer types that :func:`open_feed` takes: those whose data Caffe reads itself. (MemoryData is handed
@@ -73,16 +82,12 @@ def open_feed(
     folder = Path() if folder is None else folder
     if param.type == "Data":
         return open_data(param, phase, seed, folder, where, max_pixels)
-    if param.type == "ImageData":
-        return open_image_data(param, phase, seed, folder, where, exif, max_pixels)
+    if param.type in _LISTED:
+        return _LISTED[param.type](param, phase, seed, folder, where, exif, max_pixels)
     if param.type == "HDF5Data":
         return open_hdf5(param, seed, folder, where)
     if param.type == "WindowData":
         return open_window_data(param, seed, folder, where, exif, max_pixels)
     if param.type == "AnnotatedData":
         return open_annotated(param, phase, seed, folder, where, max_pixels)
-    if param.type == "DenseImageData":
-        return open_dense_image_data(param, phase, seed, folder, where, exif, max_pixels)
-    if param.type == "ImageSegData":
-        return open_image_seg_data(param, phase, seed, folder, where, exif, max_pixels)
     raise UnsupportedError(f"{where}: reading data for layer type {param.type}")

@@ -1,10 +1,10 @@
-"""ImageSegData: images and their segmentations, which DeepLab's layer reads from a list (not from BVLC Caffe;
-source: DeepLab v2)."""
+"""ImageSegData and ImageLabelmapData: images and labels of their places, which the layers of DeepLab and HED
+read from a list (not from BVLC Caffe; sources: DeepLab v2, s9xie/hed, yun-liu/RCF)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from vggrepro.data.choices import MAX_PIXELS, Exif
 from vggrepro.data.decode import Pixels
 from vggrepro.data.feeds.base import batch_size
-from vggrepro.data.feeds.image import ImageFeed, check_sizes, checked_skip
+from vggrepro.data.feeds.image import ImageFeed, check_sizes, checked_skip, transform_of
 from vggrepro.data.sources import FolderSource
 from vggrepro.data.transform import Transform, resize
 from vggrepro.data.truth.labels import text_lines
@@ -76,6 +76,21 @@ class SegmentedFeed(ImageFeed):
         return padded
 
 
+@dataclass(frozen=True, eq=False)
+class EdgeFeed(ImageFeed):
+    """Images, and pictures of their edges (N, 1, H, W): the grey values as fractions of 255, ``rounded`` to 0
+    and 1 or not."""
+
+    size: tuple[int, int] = (0, 0)
+    rounded: bool = True
+
+    def _example(self, index: int, rng: np.random.Generator) -> tuple[Any, ...]:
+        image, labels = (_warped(np.asarray(array), *self.size) for array in self.image(index))
+        cut = self.transform.cut(image.shape, rng)
+        edges = cut(labels) / np.float32(255)
+        return self.transform.of(image, cut), np.rint(edges) if self.rounded else edges
+
+
 def _warped(array: npt.NDArray[Any], height: int, width: int, *, nearest: bool = False) -> npt.NDArray[Any]:
     """(C, H, W) at another size."""
     pixels = np.ascontiguousarray(array.transpose(1, 2, 0))
@@ -121,6 +136,37 @@ def open_image_seg_data(
         size=(data.new_height, data.new_width),
         factors=tuple(param.transform_param.scale_factors),
         ignored=data.ignore_label,
+    )
+
+
+def open_image_labelmap_data(
+    param: Any,
+    phase: int,
+    seed: int,
+    folder: Path,
+    where: str,
+    exif: Exif,
+    max_pixels: int = MAX_PIXELS,
+) -> EdgeFeed:
+    """The feed of an ImageLabelmapData layer. Crops are random in TEST too, as in HED."""
+    data = param.image_data_param
+    check_sizes(data, where)
+    with naming(where):
+        entries = read_entries(folder / data.source, labelled=True)
+    pixels = type(data)(label_type=data.PIXEL, root_folder=data.root_folder, is_color=data.is_color)
+    return EdgeFeed(
+        where,
+        tuple(param.top),
+        _reader(pixels, entries, folder, where, exif, max_pixels),
+        lambda index: f"{folder / data.source}: {entries[index][0]}",
+        len(entries),
+        batch_size(data, where),
+        replace(transform_of(param, phase, folder, where), train=True),
+        seed,
+        checked_skip(data, len(entries), seed, where),
+        data.shuffle,
+        size=(data.new_height, data.new_width),
+        rounded=not data.grey_labels,
     )
 
 
