@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -242,7 +243,9 @@ class Solver(RareSolverNames):
                 t + net.array(name).astype(np.float64) for t, name in zip(totals, net.outputs, strict=True)
             ]
         if self.param.test_compute_loss:
-            glog.log(f"Test loss: {loss / passes:g}", "solver.cpp:381")
+            glog.log(f"Test loss: {loss / passes if passes else math.nan:g}", "solver.cpp:381")
+        if not passes:  # as in the published solvers of HED and FCN, whose scripts test by themselves
+            return
         means = [(name, total / passes) for name, total in zip(net.outputs, totals, strict=True)]
         for line in output_lines(net, means, "    Test net output"):
             glog.log(line, "solver.cpp:397")

@@ -195,7 +195,7 @@ def test_a_net_trains_from_its_list(
     Path("net.prototxt").write_text(NET)
     Path("solver.prototxt").write_text(
         'net: "net.prototxt" base_lr: 0.00001 lr_policy: "fixed" max_iter: 2 snapshot_prefix: "snap"'
-        " solver_mode: CPU"
+        " solver_mode: CPU test_iter: 0 test_interval: 1"
     )
     try:
         assert main([*command, "solver.prototxt"]) == 0
