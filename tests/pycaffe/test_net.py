@@ -571,7 +571,3 @@ def test_layers_that_share_a_name(tmp_path: Path) -> None:
     net.forward(x=np.float32([[1, 2]]))
     np.testing.assert_array_equal(net.blobs["double"].data, [[2, 4]])
     np.testing.assert_array_equal(net.blobs["triple"].data, [[3, 6]])
-    twice = """layer { name: "d" type: "DummyData" top: "a" dummy_data_param { shape { dim: 1 } } }
-        layer { name: "d" type: "DummyData" top: "b" dummy_data_param { shape { dim: 2 } } }"""
-    with pytest.raises(RuntimeError, match="two layers of type DummyData are called 'd'"):
-        make(tmp_path, twice)

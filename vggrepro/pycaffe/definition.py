@@ -90,15 +90,6 @@ class _Draft:
         self.tops.append(names)
         return names
 
-    def take_place(self, layer: Any, rules: AnyLayer) -> None:
-        """Use other rules than the catalogue's for a layer. They are found by its name: raises PycaffeError
-        where two such layers have one."""
-        if isinstance(self.custom.get(layer.name), type(rules)):
-            raise PycaffeError(
-                f"two layers of type {layer.type} are called {layer.name!r}: give each its own name"
-            )
-        self.custom[layer.name] = rules
-
     def vec(self, names: Sequence[str]) -> BlobVec:
         for name in names:
             if name not in self.blobs:
