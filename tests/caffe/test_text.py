@@ -1,5 +1,6 @@
 """Text: strictness, places of errors, unknown fields, encodings, files that are something else."""
 
+import math
 import warnings
 from pathlib import Path
 
@@ -29,6 +30,27 @@ def test_a_text_survives_parsing_and_formatting():
     net = text.parse_net((GOLDEN / "nets" / "googlenet_like" / "net.prototxt").read_text())
     assert len(net.layer) > 20
     assert text.parse_net(text.format_message(net)) == net
+
+
+def test_a_sign_may_stand_apart_from_its_number():
+    net = text.parse_net(
+        """name: "a - b" layer { name: "r" type: "Reshape"
+        reshape_param { axis: -# the last
+          1 num_axes: - 0x1 shape { dim: [0, - 1, -\t010] } }
+        power_param { shift: - inf scale: -1.5 power: -  2.5f } }"""
+    )
+    (layer,) = net.layer
+    assert net.name == "a - b"
+    assert (layer.reshape_param.axis, layer.reshape_param.num_axes) == (-1, -1)
+    assert list(layer.reshape_param.shape.dim) == [0, -1, -8]
+    power = layer.power_param
+    assert (power.shift, power.scale, power.power) == (-math.inf, -1.5, -2.5)
+
+
+@pytest.mark.parametrize("value", ["-", "- -1", "--1", "- +1", '- "1"', "-:1"])
+def test_a_sign_without_a_number_is_refused(value):
+    with pytest.raises(ParseError, match=r"^<string>:1:\d+: "):
+        text.parse_net(f"layer {{ power_param {{ shift: {value} }} }}")
 
 
 def test_a_name_in_any_script_survives():

@@ -25,6 +25,7 @@ from vggrepro.caffe.text_scan import (
     undecodable_string,
     unknown_fields,
     with_fields_of_forks,
+    with_joined_signs,
     with_pooling_of_axes,
 )
 from vggrepro.errors import ParseError, UnknownFieldError, did_you_mean, some_of, within_length
@@ -93,9 +94,9 @@ def _parse(text: str, message: _Message, source: str, allow_unknown: bool) -> _M
     try:
         text_format.Parse(text, message)
     except text_format.ParseError as error:
-        if (axes := with_pooling_of_axes(text)) != text:
+        if (rewritten := with_joined_signs(with_pooling_of_axes(text))) != text:
             message.Clear()
-            return _parse(axes, message, source, allow_unknown)
+            return _parse(rewritten, message, source, allow_unknown)
         problem, hint = _located(source, error, text), _hint(text, message) or _placeholder(text, error)
         first = next(unknown_fields(text, message.DESCRIPTOR), None)
         if first is None or (first.line, first.column) != (error.GetLine(), error.GetColumn()):

@@ -104,6 +104,19 @@ def with_pooling_of_axes(text: str) -> str:
     return "nd_".join(pieces)
 
 
+def with_joined_signs(text: str) -> str:
+    """A definition in which each minus sign stands directly before its number. C++'s parser takes spaces and
+    comments between them, Python's does not."""
+    tokens = (token for token in _TOKEN.finditer(text) if token.lastgroup != "space")
+    pieces: list[str] = []
+    done = 0
+    for sign, number in pairwise(tokens):
+        if sign.group() == "-" and number.lastgroup in ("number", "name") and number.group()[0] not in "+-":
+            pieces += (text[done : sign.start()], text[sign.end() : number.start()], "-")
+            done = number.start()
+    return "".join(pieces) + text[done:]
+
+
 def with_fields_of_forks(text: str) -> str:
     """A printed message with the names that fields of :func:`with_pooling_of_axes` have in the fork."""
     return re.sub(rf"\bnd_({'|'.join(_OF_EACH_AXIS)}):", r"\1:", text)
