@@ -170,7 +170,7 @@ def test_packed_values_of_a_broken_length(tmp_path):
     [
         (b"", "the file is empty"),
         (b'name: "VGG"\nlayer { name: "x" }\n', "a text file"),
-        (b"PK\x03\x04" + bytes(100), "not a protobuf message (wire type 3 at byte 2)"),
+        (b"PK\x03\x04" + bytes(100), "not a protobuf message (field number 0 at byte 2)"),
         (b"\x08\x05" + bytes(100), "not a protobuf message (field number 0 at byte 2)"),
         (b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "not a protobuf message"),
         (b"\x1f\x8b\x08\x00" + bytes(range(100)), "not a protobuf message"),

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vggrepro.caffe import messages
-from vggrepro.caffe.wire import FIXED32, LENGTH, VARINT, prefix, read_varint, varint, walk
+from vggrepro.caffe.wire import FIXED32, GROUP, LENGTH, VARINT, prefix, read_varint, varint, walk
 from vggrepro.errors import ParseError
 
 
@@ -39,10 +39,21 @@ def test_places_are_those_in_the_whole_buffer():
     assert (field.begin, data[field.start : field.end]) == (2, b"abc")
 
 
+def test_a_group_is_one_field():
+    inside = b"\x13\x08\x01\x14" + prefix(1, 2) + b"\x0c\x0c"  # a group, and a text that looks like its end
+    data = b"\x0b" + inside + b"\x0c" + b"\x08\x01"
+    assert fields(data) == [(1, GROUP, inside + b"\x0c"), (1, VARINT, b"\x01")]
+    deep = b"\x0b" * 100 + b"\x0c" * 100
+    assert fields(deep) == [(1, GROUP, deep[1:])]
+
+
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
-        (b"\x0b", "wire type 3 at byte 0"),
+        (b"\x0b", "a group without an end at byte 0"),
+        (b"\x0b\x14", "a group without an end at byte 0"),
+        (b"\x0b" * 101 + b"\x0c" * 101, "a group without an end at byte 0"),
+        (b"\x0c", "wire type 4 at byte 0"),
         (b"\x0f", "wire type 7 at byte 0"),
         (b"\x00\x01", "field number 0 at byte 0"),
         (b"\x80\x80\x80\x80\x10\x01", "field number 536870912 at byte 0"),

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 from vggrepro.errors import ParseError
 
-VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
+VARINT, FIXED64, LENGTH, GROUP, GROUP_END, FIXED32 = range(6)
 _FIXED_SIZE = {FIXED64: 8, FIXED32: 4}
+MAX_DEPTH = 100
+"""How deep groups may lie in groups, as in protobuf's own parsers."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Field:
     start: int
     """Offset of the value; for ``LENGTH`` that of the first byte after the length."""
     end: int
-    """Offset after the value."""
+    """Offset after the value; for ``GROUP`` after the tag that ends it."""
 
 
 def walk(view: memoryview, start: int, end: int) -> Iterator[Field]:
@@ -42,6 +44,8 @@ def walk(view: memoryview, start: int, end: int) -> Iterator[Field]:
         elif wire_type == LENGTH:
             length, value = read_varint(view, value, end)
             stop = value + length
+        elif wire_type == GROUP:
+            stop = _group_end(view, place, end)
         else:
             raise ParseError(f"not a protobuf message (wire type {wire_type} at byte {place})")
         if not 0 < number < 1 << 29:
@@ -53,6 +57,27 @@ def walk(view: memoryview, start: int, end: int) -> Iterator[Field]:
             )
         yield Field(number, wire_type, place, value, stop)
         place = stop
+
+
+def _group_end(view: memoryview, start: int, end: int) -> int:
+    """The offset after the group that begins at ``start``. Messages of Caffe have none, but a file may have
+    some that nobody knows. Raises ParseError if the group does not end as it began, before ``end``."""
+    opened: list[int] = []
+    place = start
+    while place < end:
+        tag, value = read_varint(view, place, end)
+        if tag & 7 == GROUP and len(opened) < MAX_DEPTH:
+            opened.append(tag >> 3)
+        elif tag & 7 == GROUP_END and tag >> 3 == opened[-1]:
+            opened.pop()
+        elif tag & 7 in (GROUP, GROUP_END):
+            break
+        else:
+            value = next(walk(view, place, end)).end
+        if not opened:
+            return value
+        place = value
+    raise ParseError(f"not a protobuf message (a group without an end at byte {start})")
 
 
 def read_varint(view: memoryview, place: int, end: int) -> tuple[int, int]:
