@@ -20,6 +20,8 @@ def test_equals_reference_and_central_differences(slope: float, shape: list[int]
         ('type: "ReLU"', [-1, 0, 2], [0, 0, 2], [0, 0, 1]),
         ('type: "ReLU" relu_param { negative_slope: 0.5 }', [-2, 0, 2], [-1, 0, 2], [0.5, 0.5, 1]),
         ('type: "ReLU" relu_param { negative_slope: -1 }', [-2, 0, 2], [2, 0, 2], [-1, -1, 1]),
+        ('type: "ReLU"', [np.nan, -1, 1], [np.nan, 0, 1], [0, 0, 1]),
+        ('type: "ReLU" relu_param { negative_slope: 0.5 }', [np.nan], [np.nan], [0.5]),
         ('type: "ReLU"', [-np.inf, np.inf, 1], [0, np.inf, 1], [0, 1, 1]),
     ],
 )

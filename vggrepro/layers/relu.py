@@ -45,4 +45,6 @@ class ReLU(Neuron):
         return BottomAndTop(bottoms[0], tops[0]) if bottoms[0] == tops[0] else saved
 
     def exact(self, x: Array) -> Array:
-        return np.where(x > 0, x, self.negative_slope * x if self.negative_slope else 0.0)
+        if self.negative_slope == 0:
+            return np.maximum(x, 0)
+        return np.where(x > 0, x, self.negative_slope * x)
