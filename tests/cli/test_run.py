@@ -99,6 +99,16 @@ def test_a_misspelt_command_line_is_one_line(capsys):
     )
 
 
+def test_an_empty_path_is_told_apart_from_the_working_directory(capsys):
+    parser = Parser(prog="x")
+    parser.add_argument("--output", type=Path)
+    assert parser.parse_args(["--output", "."]).output == Path()
+    with pytest.raises(SystemExit, match="2"):
+        parser.parse_args(["--output", ""])
+    told = capsys.readouterr().err
+    assert told == "error: argument --output: expected a path, got an empty one (--help tells the options)\n"
+
+
 def test_examples_stand_before_the_epilog_and_call_the_command():
     parser = Parser(
         command="a_b", description="word " * 40, examples=["x --y", "mpirun %(prog)s x"], epilog="codes: 0, 1"

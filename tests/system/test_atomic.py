@@ -85,6 +85,7 @@ def test_errors_name_the_file_that_was_asked_for(tmp_path):
     with pytest.raises(FileNotFoundError) as caught, replacing(path):
         pass
     assert caught.value.filename == str(path)
+    assert str(caught.value) == f"[Errno 2] No such file or directory: {str(path)!r}"
 
 
 def test_json(tmp_path):

@@ -14,9 +14,23 @@ NAME = "a\0b"
 
 def test_a_name_is_a_path():
     assert file_path("a/b") == Path("a/b")
+    with pytest.raises(FileNotFoundError, match="an empty file name"):
+        file_path("")
     with pytest.raises(OSError, match="NUL character") as caught:
         file_path(NAME)
     assert caught.value.filename == NAME
+
+
+def test_a_missing_file_is_told_with_what_may_be_meant(tmp_path):
+    (tmp_path / "net.prototxt").touch()
+    (tmp_path / "link").symlink_to("away/net")
+    for name, told in (
+        ("nets.prototxt", "; did you mean 'net.prototxt'?"),
+        ("link", "; it is a link to 'away/net'"),
+    ):
+        with pytest.raises(ParseError) as caught:
+            text.read_net(tmp_path / name)
+        assert str(caught.value) == f"{tmp_path / name}: No such file or directory{told}"
 
 
 @pytest.mark.parametrize("read", [text.read_net, text.is_text, binary.open_net, binary.read_blob])

@@ -100,3 +100,9 @@ def test_what_cannot_be_mapped(tmp_path):
     (tmp_path / "empty").touch()
     with pytest.raises(ValueError, match="empty"):
         MappedFile(tmp_path / "empty")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = os.open(pipe, os.O_RDWR)
+    with pytest.raises(OSError, match="a device or a pipe, expected a file"):
+        MappedFile(pipe)
+    os.close(writer)

@@ -107,6 +107,13 @@ class Parser(argparse.ArgumentParser):
             help=f"show where in the program an error arose ({TRACEBACK}=1)",
         )
 
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        """Raise ArgumentError for an empty path, as a shell's unset variable gives: Python would take it for
+        the working directory."""
+        if action.type is Path and not arg_string:
+            raise argparse.ArgumentError(action, "expected a path, got an empty one")
+        return super()._get_value(action, arg_string)
+
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         """Raise ArgumentError for a value that is not among an argument's choices."""
         if action.choices is not None and value not in action.choices:

@@ -120,7 +120,7 @@ def _named(asked: str, temporary: Path) -> Iterator[None]:
             raise OSError(errno.EIO, " ".join(str(error).split()), asked) from error
         unnamed = error.filename is None and error.errno in _NO_SPACE
         if unnamed or str(error.filename) in (str(temporary), str(temporary.parent)):
-            error.filename, error.filename2 = asked, None
+            raise OSError(error.errno, error.strerror, asked) from error
         raise
 
 

@@ -18,17 +18,19 @@ _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 
 def file_path(name: str | PathLike[str]) -> Path:
-    """The path of a name. Raises OSError for one with a NUL character, where the system's own functions raise
-    ValueError: no file can have such a name."""
+    """The path of a name. Raises OSError for names that no file can have: an empty one, which Python takes
+    for the working directory, and one with a NUL character, where the system's functions raise ValueError."""
     path = Path(name)
+    if not os.fspath(name):
+        raise OSError(errno.ENOENT, "an empty file name", "")
     if "\0" in str(path):
         raise OSError(errno.EINVAL, "a file name with a NUL character", os.fspath(name))
     return path
 
 
 def failure(error: OSError) -> str:
-    """What the system says of a failure; of a missing file also which one beside it has a close name, and
-    what a name is that no file here can have."""
+    """What the system says of a failure; of a missing file also which one beside it has a close name, where a
+    link points to, and what a name is that no file here can have."""
     words = error.strerror or str(error)
     if not isinstance(error, FileNotFoundError) or not isinstance(error.filename, str | PathLike):
         return words
@@ -48,6 +50,8 @@ def foreign(name: str | PathLike[str]) -> str:
 
 
 def _close_name(path: Path) -> str:
+    if path.is_symlink():
+        return f"; it is a link to {str(path.readlink())!r}"
     try:
         beside = [other.name for other in islice(path.parent.iterdir(), _MOST)]
         return did_you_mean(path.name, beside)

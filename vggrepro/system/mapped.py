@@ -7,8 +7,10 @@ time) and counts each as memory of this process.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
+import stat
 import weakref
 from collections.abc import Iterator
 from os import PathLike
@@ -27,7 +29,7 @@ CHUNK = 1 << 20
 class MappedFile(mmap.mmap):
     """A file mapped for reading, which stays the same file even if its name is given to another one.
 
-    Raises OSError, and ValueError for an empty file.
+    Raises OSError, also for a device or a pipe, and ValueError for an empty file.
     """
 
     path: str
@@ -36,6 +38,10 @@ class MappedFile(mmap.mmap):
 
     def __new__(cls, path: str | PathLike[str]) -> MappedFile:
         with file_path(path).open("rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise OSError(
+                    errno.EINVAL, "a device or a pipe, expected a file, which is read in place", path
+                )
             mapped = super().__new__(cls, file.fileno(), 0, access=mmap.ACCESS_READ)
             mapped.path = str(path)
             mapped.descriptor = os.dup(file.fileno())

@@ -39,6 +39,10 @@ def test_files_that_cannot(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as raised:
         check_outputs(tmp_path / "no" / "r.json")
     assert raised.value.filename == str(tmp_path / "no")
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError) as refused:
+        check_outputs(tmp_path / "file" / "r.json")
+    assert refused.value.filename == str(tmp_path / "file")
 
 
 def test_names_that_are_too_long_or_none(tmp_path: Path) -> None:
@@ -51,8 +55,9 @@ def test_names_that_are_too_long_or_none(tmp_path: Path) -> None:
 
 def test_a_link_is_looked_at_where_it_leads(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "no" / "r.json")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError) as raised:
         check_outputs(tmp_path / "link")
+    assert raised.value.filename == str(tmp_path / "no")
 
 
 @pytest.mark.parametrize("kind", ["itself", "relative", "symlink", "hard link"])

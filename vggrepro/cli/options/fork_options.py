@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from vggrepro.cli.options.read import Options, flag, given
 from vggrepro.errors import NetError, VggReproError
 from vggrepro.net.forks import FORKS
+from vggrepro.system.file_names import failure
 
 if TYPE_CHECKING:
     from vggrepro.emit import Shape
@@ -59,6 +60,10 @@ class ForkOptions:
 @cache  # a class can be registered once
 def import_layers(path: Path) -> None:
     """Run a Python file that registers layers. Raises NetError for one that is missing or fails."""
+    try:
+        path.stat()
+    except OSError as error:
+        raise NetError(f"{path}: {failure(error)}") from None
     try:
         runpy.run_path(str(path))
     except VggReproError as error:

@@ -55,7 +55,8 @@ def _check_writable(path: Path) -> None:
     if target.is_dir():
         raise _os_error(errno.EISDIR, path)
     if not target.parent.is_dir():
-        raise _os_error(errno.ENOENT, path.parent)
+        folder = target.parent if path.is_symlink() else path.parent
+        raise _os_error(errno.ENOTDIR if folder.exists() else errno.ENOENT, folder)
     if len(os.fsencode(target.name)) > os.pathconf(target.parent, "PC_NAME_MAX"):
         raise _os_error(errno.ENAMETOOLONG, path)
     if target.exists() and not os.access(target, os.W_OK):
