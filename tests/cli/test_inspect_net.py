@@ -203,3 +203,15 @@ def test_names_cannot_command_the_terminal(tmp_path, capsys):
     printed = capsys.readouterr()
     assert "\x1b" not in printed.out + printed.err
     assert printed.err.count("\n") == 1
+
+
+def test_weights_that_are_none_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    net = ROOT / "nets" / "resnet_like" / "net.prototxt"
+    assert main([str(net), str(net.with_name("weights.caffemodel"))]) == 0
+    for name, told in (
+        (tmp_path / "w.caffemodel", "No such file"),
+        (net, "a text file, expected one of Caffe's"),
+    ):
+        capsys.readouterr()
+        assert main([str(net), str(name)]) == 2
+        assert capsys.readouterr().err.startswith(f"error: {name}: {told}")

@@ -71,6 +71,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _inspect(options: InspectOptions) -> int:
+    from vggrepro.caffe.binary import open_net
+    from vggrepro.caffe.hdf5 import is_hdf5
     from vggrepro.cli.recognised import recognise
     from vggrepro.net.inspect import inspect
 
@@ -79,6 +81,8 @@ def _inspect(options: InspectOptions) -> int:
         return _tables(options)
     if not options.net.prototxt:
         raise OptionError("no net: expected a prototxt (or --tables)")
+    if options.caffemodel is not None and not is_hdf5(options.caffemodel):
+        open_net(options.caffemodel)
     known = recognise(options.net.prototxt, options.caffemodel)
     net = options.net.load(None, fill=False)
     rows, totals = inspect(net)
