@@ -47,6 +47,30 @@ def test_padded_convolutions_of_one_pixel_come_back_from_what_openvino_needs(
     assert [list(p.pad) for p in wide if p.pad] == []
 
 
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "No such file or directory"),
+        (b"text", "no ONNX model: "),
+        (b"", "an ONNX model without nodes"),
+    ],
+)
+def test_files_that_are_no_models(content: bytes | None, problem: str, tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ParseError, match=f"^{path}: {problem}"):
+        read_onnx(path)
+
+
+def test_a_model_whose_weights_are_missing(tmp_path: Path) -> None:
+    made = to_onnx(load_net(ROOT / "nets" / "squeezenet_like" / "net.prototxt"), fixed=True)
+    onnx.save(made, tmp_path / "net.onnx", save_as_external_data=True, location="net.data", size_threshold=0)
+    (tmp_path / "net.data").unlink()
+    with pytest.raises(ParseError, match=r"^.*net\.onnx: .*net\.data"):
+        read_onnx(tmp_path / "net.onnx")
+
+
 def test_most_golden_nets_have_nothing_else() -> None:
     plain = [
         name

@@ -25,6 +25,7 @@ from vggrepro.graph.targets.fold import fold_constants
 from vggrepro.graph.targets.lrn_node import lrn as plain_lrn
 from vggrepro.graph.to_caffe import pooling_layers, shape_layers, value_layers, weighted_layers
 from vggrepro.graph.to_caffe.caffe_writer import CaffeWriter, Reading
+from vggrepro.system.file_names import failure
 
 PLAINER: Sequence[tuple[str, Rule]] = (
     ("Identity", plain.no_identity),
@@ -158,10 +159,15 @@ def _check_operators(draft: Draft) -> None:
 
 
 def read_onnx(path: str | os.PathLike[str]) -> onnx.ModelProto:
-    """The model of a file, its external data too. Raises ParseError."""
+    """The model of a file, its external data too. Raises ParseError, also for a model that ONNX's checker
+    refuses."""
     try:
         model = onnx.load(os.fspath(path), format="protobuf")
-    except (OSError, DecodeError, ValueError) as error:
+        if model.graph.node:
+            onnx.checker.check_model(os.fspath(path))
+    except OSError as error:
+        raise ParseError(f"{os.fspath(path)}: {failure(error)}") from None
+    except (DecodeError, ValueError, onnx.checker.ValidationError) as error:
         raise ParseError(f"{os.fspath(path)}: no ONNX model: {' '.join(str(error).split())}") from None
     if not model.graph.node:
         raise ParseError(f"{os.fspath(path)}: an ONNX model without nodes, or none at all")
