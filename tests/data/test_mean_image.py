@@ -33,6 +33,11 @@ def test_both_files_give_the_same_image(tmp_path: Path) -> None:
         assert_array_equal(read_mean_image(path, "rgb").pixels, IMAGE[::-1].transpose(1, 2, 0))
 
 
+def test_a_path_may_be_a_text(tmp_path: Path) -> None:
+    path = write_binaryproto(tmp_path / "mean.binaryproto", IMAGE)
+    assert_array_equal(read_mean_image(str(path)).pixels, read_mean_image(path).pixels)
+
+
 def test_a_grey_mean_image(tmp_path: Path) -> None:
     image = read_mean_image(write_binaryproto(tmp_path / "mean.binaryproto", IMAGE[:1]))
     assert image.pixels.shape == (5, 7, 1)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from net_files import image, layer, net_of
 
-from vggrepro.errors import NetError
+from vggrepro.errors import NetError, ShapeError
 from vggrepro.graph.reference import reference_forward, reference_walk
 
 IN_PLACE = (
@@ -31,6 +31,11 @@ def test_a_blob_means_its_last_value_and_values_are_all_kept(tmp_path: Path) -> 
 
 def test_inputs_of_another_batch(tmp_path: Path) -> None:
     assert reference_forward(net_of(tmp_path, IN_PLACE), {"data": np.ones((5, 3))})["p"].shape == (5, 3)
+
+
+def test_inputs_without_elements_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ShapeError, match="top 'data' would have no elements"):
+        reference_forward(net_of(tmp_path, IN_PLACE), {"data": np.ones((0, 3))})
 
 
 @pytest.mark.parametrize(

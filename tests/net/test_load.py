@@ -13,7 +13,14 @@ from net_files import image, layer
 from vggrepro.caffe.messages import NetParameter
 from vggrepro.caffe.snapshot import write_caffemodel
 from vggrepro.caffe.text import parse_net
-from vggrepro.errors import ParseError, ShapeError, UnknownFieldError, UnsupportedError, WeightsError
+from vggrepro.errors import (
+    NetError,
+    ParseError,
+    ShapeError,
+    UnknownFieldError,
+    UnsupportedError,
+    WeightsError,
+)
 from vggrepro.net import load_net
 
 NET = """
@@ -41,6 +48,21 @@ def test_inputs_without_sizes_take_the_given_ones(tmp_path: Path) -> None:
     assert load_net(path, input_shapes={"data": (1, 3, 4, 5)}).outputs == {"r": (1, 3, 4, 5)}
     with pytest.raises(ShapeError, match=r"net\.prototxt: input 'data' has no sizes: give them"):
         load_net(path)
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 4.5, 5), "abc", 3, (1, None)])
+def test_sizes_are_whole_numbers(tmp_path: Path, shape: Any) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_text(image(1, 3, 4, 5))
+    with pytest.raises(NetError, match="input_shapes: 'data': expected whole numbers, got "):
+        load_net(path, input_shapes={"data": shape})
+    assert load_net(path, input_shapes={"data": np.array([2, 3, 4, 5])}).inputs == {"data": (2, 3, 4, 5)}
+
+
+def test_the_letters_of_a_stage_are_no_stages(tmp_path: Path) -> None:
+    (tmp_path / "net.prototxt").write_text(image(1, 3, 4, 5))
+    with pytest.raises(NetError, match="stages must be a list of names, got 'deploy'"):
+        load_net(tmp_path / "net.prototxt", stages="deploy")
 
 
 def test_a_blob_without_elements_is_refused(tmp_path: Path) -> None:

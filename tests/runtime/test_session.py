@@ -117,11 +117,12 @@ def test_results_are_the_callers_own(session: Session) -> None:
     "change",
     [
         lambda x: np.asfortranarray(x),
+        lambda x: list(x),
         lambda x: x[:, ::-1][:, ::-1],
         lambda x: np.repeat(x, 2, axis=3)[..., ::2],
         lambda x: np.frombuffer(b"\0" + x.tobytes(), np.uint8)[1:].view("<f4").reshape(x.shape),
     ],
-    ids=["fortran", "reversed", "strided", "unaligned"],
+    ids=["fortran", "list", "reversed", "strided", "unaligned"],
 )
 def test_feeds_of_any_layout(session: Session, change) -> None:
     images = np.random.default_rng(2).standard_normal((2, 3, 64, 64), np.float32)

@@ -37,6 +37,13 @@ def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
         fitted(net(), {"x": np.zeros((2, 3, 4, 5)), "y": np.zeros(shape)})
 
 
+def test_lists_are_arrays_too() -> None:
+    x = np.arange(120).reshape(2, 3, 4, 5)
+    fitting = fitted(net(), {"x": x.tolist(), "y": [1, 2]})
+    np.testing.assert_array_equal(fitting["x"], x)
+    assert shapes_of(fitting) == {"x": (2, 3, 4, 5), "y": (2, 1, 1, 1)}
+
+
 def test_names_are_checked() -> None:
     with pytest.raises(NetError, match="missing input 'y'"):
         fitted(net(), {"x": np.zeros((2, 3, 4, 5))})

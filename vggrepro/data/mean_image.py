@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -41,13 +42,13 @@ class MeanImage:
         return hashlib.sha256(np.ascontiguousarray(self.pixels).tobytes()).hexdigest()
 
 
-def read_mean_image(path: Path, order: ChannelOrder = "bgr") -> MeanImage:
+def read_mean_image(path: str | PathLike[str], order: ChannelOrder = "bgr") -> MeanImage:
     """Read a mean image (C, H, W) or (1, C, H, W), with 1 or 3 channels: compute_image_mean's .binaryproto,
     or pycaffe's .npy. Its channels are in the ``order`` of the network's input.
 
     Raises DataError for files that hold something else, and ParseError or WeightsError as ``read_blob``.
     """
-    values = read_blob(path) if path.suffix == ".binaryproto" else _read_npy(path)
+    values = read_blob(path) if Path(path).suffix == ".binaryproto" else _read_npy(Path(path))
     shape = values.shape[1:] if values.ndim == 4 and values.shape[0] == 1 else values.shape
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise DataError(

@@ -12,13 +12,15 @@ from vggrepro.errors import NetError, naming
 from vggrepro.graph.label_checks import check_of_layer
 from vggrepro.graph.naming import next_name, state_name
 from vggrepro.net.net import Net
+from vggrepro.net.shapes import check_sizes
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 def reference_forward(net: Net, inputs: Arrays) -> dict[str, npt.NDArray[np.float64]]:
     """Every blob of the net, by name, as each layer's float64 reference computes it. A blob that is
-    changed in place means its last value. Raises NetError for a missing or unknown input."""
+    changed in place means its last value. Raises NetError for a missing or unknown input, ShapeError for one
+    that the net cannot take, LabelError for a label that is no class."""
     values, _ = reference_walk(net, inputs, {})
     return {blob: values[value] for blob, value in net.blobs.items()}
 
@@ -32,8 +34,9 @@ def reference_walk(
         if name not in inputs or name not in net.inputs:
             what = "missing" if name in net.inputs else "unknown"
             raise NetError(f"net {net.name!r}: {what} input {name!r}; it takes {list(net.inputs)}")
-    shaped = net.reshape({name: np.shape(array) for name, array in inputs.items()})
     values = {name: np.asarray(array, np.float64) for name, array in inputs.items()}
+    shaped = net.reshape({name: array.shape for name, array in values.items()})
+    check_sizes(shaped.layers, shaped.shapes)
     moved: dict[str, npt.NDArray[Any]] = {}
     for net_layer in shaped.layers:
         if net_layer.layer.source:

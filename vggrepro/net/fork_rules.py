@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from operator import index
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 from vggrepro.caffe.messages import LayerParameter, NetParameter
 from vggrepro.caffe.proto_file import read_schema
@@ -28,7 +29,8 @@ PathLike = str | os.PathLike[str]
 @dataclass(frozen=True)
 class ForkRules:
     """What :func:`vggrepro.load_net` says of its arguments of these names. Wherever a net is read, these
-    rules are asked. Raises NetError for ``custom_shapes`` without ``allow_custom``."""
+    rules are asked. Raises NetError for ``custom_shapes`` without ``allow_custom``, and for sizes that are no
+    whole numbers."""
 
     input_shapes: Mapping[str, Shape] = field(default_factory=dict)
     allow_unknown: bool = False
@@ -38,6 +40,8 @@ class ForkRules:
     proto: PathLike | None = None
 
     def __post_init__(self) -> None:
+        for name in ("input_shapes", "custom_shapes"):
+            object.__setattr__(self, name, _whole(getattr(self, name), name))
         if self.custom_shapes and not self.allow_custom:
             raise NetError(f"custom shape of {min(self.custom_shapes)!r}: given without allow_custom")
 
@@ -118,6 +122,18 @@ class ForkRules:
         tops = {top for layer in message.layer for top in layer.top}
         shapes = {top: shape for top, shape in self.custom_shapes.items() if top in tops}
         return replace(self, custom_shapes=shapes)
+
+
+def _whole(shapes: Mapping[str, Iterable[SupportsIndex]], argument: str) -> dict[str, Shape]:
+    """Shapes by name, of Python's own numbers."""
+    found = {}
+    for name, shape in shapes.items():
+        try:
+            found[name] = tuple(map(index, shape))
+        except TypeError:
+            problem = f"{argument}: {name!r}: expected whole numbers, got {shape!r}"
+            raise NetError(problem) from None
+    return found
 
 
 BVLC = ForkRules()

@@ -78,6 +78,8 @@ def load_by_rules(
     """As :func:`load_net`, with the ``rules`` for definitions of forks in one value."""
     if phase not in PHASES:
         raise NetError(f"phase must be TRAIN or TEST, got {phase!r}")
+    if isinstance(stages, str):  # its letters would be taken for stages
+        raise NetError(f"stages must be a list of names, got {stages!r}")
     source = os.fspath(prototxt)
     written = rules.read(source)
     upgraded = _upgraded(written.message, source, rules.input_shapes)

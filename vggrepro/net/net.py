@@ -81,6 +81,7 @@ class Net:
     def with_params(self, params: Params) -> Net:
         """The same net with other values of some parameters, by ``"layer:index"``. A shared one changes under
         all of its names; of values under several of them its owner's count.
+        float32 arrays are not copied: who changes them changes the net.
 
         Raises NetError for a name that is none, ShapeError for values of another shape.
         """

@@ -99,6 +99,7 @@ class Session:
         for a label that is no class, DeviceError if a GPU fails.
         """
         names = list(self.outputs if outputs is None else outputs)
+        feeds = {name: np.asarray(array) for name, array in feeds.items()}
         self._check(feeds, names)
         for check in self._label_checks:
             check(feeds)

@@ -16,7 +16,7 @@ from vggrepro.net import Net
 from vggrepro.runtime.device_array import DeviceView
 
 Feeds = Mapping[str, npt.NDArray[Any] | DeviceView]
-"""Values of a net's inputs: arrays, or what is on the device already."""
+"""Values of a net's inputs: arrays, or what NumPy makes arrays of, or what is on the device already."""
 
 
 def shapes_of(feeds: Feeds) -> dict[str, Shape]:
@@ -67,15 +67,13 @@ def _with_all_rows(value: npt.NDArray[Any] | DeviceView, expected: Shape) -> npt
 def _fitted(
     name: str, value: npt.NDArray[Any] | DeviceView, expected: Shape, varying: bool
 ) -> npt.NDArray[Any] | DeviceView:
-    shape = _shape(value)
+    if not isinstance(value, DeviceView):
+        value = np.asarray(value)
+    shape = value.shape
     if shape == expected:
         return value
     if len(shape) < len(expected) and shape + (1,) * (len(expected) - len(shape)) == expected:
-        return (
-            replace(value, shape=expected)
-            if isinstance(value, DeviceView)
-            else np.reshape(np.asarray(value), expected)
-        )
+        return replace(value, shape=expected) if isinstance(value, DeviceView) else value.reshape(expected)
     if varying and len(shape) == len(expected) == 4 and shape[:2] == expected[:2]:
         return value
     raise NetError(f"input {name!r}: shape {shape}, expected {expected}")
