@@ -108,3 +108,5 @@ def test_other_files_are_no_archives(tmp_path):
     (tmp_path / "net.prototxt").write_text("name: 'n'")
     assert not is_job_archive(tmp_path / "net.prototxt")
     assert not is_job_archive(tmp_path)
+    (tmp_path / "zeros.caffemodel").write_bytes(bytes(5000))
+    assert not is_job_archive(tmp_path / "zeros.caffemodel")

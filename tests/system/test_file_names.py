@@ -7,7 +7,7 @@ import pytest
 from vggrepro.caffe import binary, hdf5, text
 from vggrepro.errors import ParseError
 from vggrepro.system.atomic import replacing
-from vggrepro.system.file_names import file_path, foreign
+from vggrepro.system.file_names import failure, file_path, foreign
 
 NAME = "a\0b"
 
@@ -31,6 +31,13 @@ def test_a_missing_file_is_told_with_what_may_be_meant(tmp_path):
         with pytest.raises(ParseError) as caught:
             text.read_net(tmp_path / name)
         assert str(caught.value) == f"{tmp_path / name}: No such file or directory{told}"
+
+
+def test_a_file_in_the_place_of_a_folder_is_told(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError) as caught:
+        (tmp_path / "file").mkdir(parents=True, exist_ok=True)
+    assert failure(caught.value) == "exists, and is no folder"
 
 
 @pytest.mark.parametrize("read", [text.read_net, text.is_text, binary.open_net, binary.read_blob])

@@ -62,8 +62,13 @@ Members = Mapping[str, tuple[int, Callable[[], IO[bytes]]]]
 
 
 def is_job_archive(path: str | PathLike[str]) -> bool:
-    """Whether a file is a tar or zip, which no prototxt or caffemodel is."""
-    return Path(path).is_file() and (tarfile.is_tarfile(path) or zipfile.is_zipfile(path))
+    """Whether a file is a tar or zip, which no prototxt or caffemodel is. Python takes zeros, of which a
+    broken download may consist, for an empty tar; one with files begins with a name."""
+    if not Path(path).is_file():
+        return False
+    with Path(path).open("rb") as file:
+        begun = file.read(1) != b"\0"
+    return begun and (tarfile.is_tarfile(path) or zipfile.is_zipfile(path))
 
 
 @cache  # an archive is unpacked once

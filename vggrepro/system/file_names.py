@@ -30,7 +30,10 @@ def file_path(name: str | PathLike[str]) -> Path:
 
 def failure(error: OSError) -> str:
     """What the system says of a failure; of a missing file also which one beside it has a close name, where a
-    link points to, and what a name is that no file here can have."""
+    link points to, and what a name is that no file here can have; of a folder that cannot be made because a
+    file has its name, that."""
+    if isinstance(error, FileExistsError):  # of making folders, where a folder that exists is none
+        return "exists, and is no folder"
     words = error.strerror or str(error)
     if not isinstance(error, FileNotFoundError) or not isinstance(error.filename, str | PathLike):
         return words
