@@ -82,6 +82,19 @@ def test_a_signal_is_one_line_that_says_what_is_kept(number, code, capsys):
     assert signal.getsignal(number) == before
 
 
+def test_a_signal_of_which_a_library_makes_an_error_is_told_as_a_signal(capsys):
+    def body():
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(60)
+        except KeyboardInterrupt:
+            raise ImportError("import numpy failed") from None
+
+    assert run(body) == 130
+    assert capsys.readouterr().err == "error: stopped by SIGINT\n"
+    assert run(failing(ImportError("absent"))) == 2
+
+
 def test_a_warning_is_one_line(capsys):
     def body():
         warnings.warn("two\n lines", stacklevel=1)

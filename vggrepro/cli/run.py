@@ -27,6 +27,7 @@ from vggrepro.system.interrupts import (
     exit_code,
     heard_while_blocked,
     ignore_signals,
+    raised,
     raising_signals,
 )
 from vggrepro.system.notes import quieted
@@ -209,7 +210,7 @@ def _run(body: Callable[[], int], end: End, traceback: bool, kept: str) -> int:
             ignore_signals()
             if traceback or os.environ.get(TRACEBACK, "0") not in ("", "0"):
                 tracebacks.print_exception(error)
-            return end(*_told(error, kept))
+            return end(*_told(raised() or error, kept))
     return code
 
 

@@ -35,6 +35,8 @@ def raising_signals() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    global _raised
+    _raised = None
     before = {}
     for number in SIGNALS:
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
@@ -59,8 +61,20 @@ def _raises(number: int) -> bool:
     return handler is _raise or bool(getattr(getattr(handler, "__self__", None), "raises", False))
 
 
+_raised: Interrupted | None = None
+"""What :func:`raising_signals` has raised last."""
+
+
 def _raise(number: int, _frame: FrameType | None) -> None:
-    raise Interrupted(number)
+    global _raised
+    _raised = Interrupted(number)
+    raise _raised
+
+
+def raised() -> Interrupted | None:
+    """What the innermost :func:`raising_signals` has raised so far. A library may have made another exception
+    of it: NumPy makes an ImportError of what is raised while a module in C imports it."""
+    return _raised
 
 
 def _as_any_process() -> None:
