@@ -113,7 +113,12 @@ def test_rules_are_judged_each_condition_on_its_own():
     for count in range(len(conditions) + 1):
         for chosen in itertools.combinations(range(len(conditions)), count):
             rule_text = " ".join(conditions[index] for index in chosen)
-            rule = parse_net(f"layer {{ include {{ {rule_text} }} }}").layer[0].include[0]
-            assert state.state_meets_rule(good, rule)
+            net = parse_net(f"layer {{ include {{ {rule_text} }} }}")
+            assert state.filter_by_state(net, good).layer
             for index, bad in breaking.items():
-                assert state.state_meets_rule(bad, rule) == (index not in chosen)
+                assert bool(state.filter_by_state(net, bad).layer) == (index not in chosen)
+
+
+def test_a_level_of_more_than_32_bits_is_refused():
+    with pytest.raises(NetError, match="level 4294967296: expected a number of 32 bits"):
+        state.filter_net(parse_net(""), phase="TEST", level=1 << 32)

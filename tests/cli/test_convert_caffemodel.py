@@ -125,6 +125,12 @@ def test_both_binary_formats_give_the_same_model(tmp_path: Path) -> None:
     assert graphs[0] == graphs[1]
 
 
+def test_no_names_of_outputs_are_not_all_of_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        convert(NETS[0], tmp_path / "m.onnx", "--outputs", "")
+    assert "argument --outputs: expected different names" in capsys.readouterr().err
+
+
 def test_outputs_leave_out_what_they_do_not_need(tmp_path: Path) -> None:
     case = ReferenceCase(ROOT / "nets" / "vgg_a")
     assert convert(case, tmp_path / "m.onnx", "--outputs", "pool5,conv3_1") == 0

@@ -19,7 +19,10 @@ def filter_net(
     state = NetState()
     state.CopyFrom(net.state)
     state.phase = _phase_number(phase)
-    state.level = level
+    try:
+        state.level = level
+    except ValueError:
+        raise NetError(f"level {level}: expected a number of 32 bits") from None
     state.stage.extend(stages)
     return filter_by_state(net, state)
 
@@ -59,12 +62,9 @@ def _is_included(layer: LayerParameter, state: NetState, stages: frozenset[str])
     return not any(_meets(state, stages, rule) for rule in layer.exclude)
 
 
-def state_meets_rule(state: NetState, rule: NetStateRule) -> bool:
-    """Caffe's ``StateMeetsRule``: whether a ``NetState`` meets every condition of a ``NetStateRule``."""
-    return _meets(state, frozenset(state.stage), rule)
-
-
 def _meets(state: NetState, stages: frozenset[str], rule: NetStateRule) -> bool:
+    """Caffe's ``StateMeetsRule``: whether a ``NetState``, with its ``stages``, meets every condition of a
+    ``NetStateRule``."""
     return (
         (not rule.HasField("phase") or rule.phase == state.phase)
         and (not rule.HasField("min_level") or state.level >= rule.min_level)

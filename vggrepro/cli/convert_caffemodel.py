@@ -19,6 +19,7 @@ from vggrepro.cli.options.quiet import add_quiet_option
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.refuse import refuse_without
 from vggrepro.cli.options.results import add_output_option, check_outputs
+from vggrepro.cli.options.values import names
 from vggrepro.cli.options.verification import VerifyOptions, add_verification_options
 from vggrepro.cli.run import NOTHING_WRITTEN, Parser, run
 from vggrepro.errors import OptionError
@@ -52,7 +53,7 @@ class ConvertOptions:
     deploy: bool
     fold_batchnorm: bool
     allow_missing: bool
-    outputs: str | None
+    outputs: tuple[str, ...] | None
     preprocessing: PreprocessingOptions
     provenance: ProvenanceOptions
     deployment: DeploymentOptions
@@ -119,7 +120,10 @@ def _add_conversion(parser: argparse.ArgumentParser) -> None:
         help="layers without weights in the file keep their fillers' values",
     )
     parser.add_argument(
-        "--outputs", metavar="BLOB,...", help="blobs to return (default: those that no layer consumes)"
+        "--outputs",
+        type=names,
+        metavar="BLOB,...",
+        help="blobs to return (default: those that no layer consumes)",
     )
     add_preprocessing_options(parser)
     add_provenance_options(parser)
@@ -149,7 +153,7 @@ def _convert(options: ConvertOptions, command: Sequence[str]) -> int:
     fixed = bool(options.net.forks.input_shape)
     conversion = Conversion(net, folded, options.fully_conv, fixed, preprocessing)
     said = _provenance(options, command, known, net)
-    graph = _graph(options, conversion, options.outputs.split(",") if options.outputs else None).telling(said)
+    graph = _graph(options, conversion, options.outputs).telling(said)
     graph.check()
     of_target = target_named(options.deployment.target).note
     if of_target:

@@ -100,6 +100,8 @@ def test_free_sizes_are_fixed() -> None:
     assert net.outputs == {"y": (2, 4, 6, 7)}
     with pytest.raises(NetError, match="no input 'z'"):
         to_caffe(made, {"z": (1,)})
+    with pytest.raises(NetError, match=r"input 'x': shape \(1, 2\), the model has one of 4 sizes"):
+        to_caffe(made, {"x": (1, 2)})
 
 
 def test_operator_sets_that_are_not_read() -> None:

@@ -121,6 +121,8 @@ def _fixed(model: onnx.ModelProto, shapes: Mapping[str, Shape]) -> onnx.ModelPro
         given = shapes.get(info.name)
         if given is None:
             given = tuple(1 if axis == 0 and not d else d or 0 for axis, d in enumerate(dims or (0,)))
+        if dims is not None and len(given) != len(dims):
+            raise NetError(f"input {info.name!r}: shape {given}, the model has one of {len(dims)} sizes")
         if 0 in given:
             raise UnsupportedError(
                 f"input {info.name!r} leaves sizes free: --input-shape {info.name}=N,C,H,W"
