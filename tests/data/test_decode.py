@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from vggrepro.data.decode import decode, decode_unchanged, is_truncated_jpeg
+from vggrepro.data.decode import decode, decode_unchanged
+from vggrepro.data.jpeg import read_jpeg
 from vggrepro.errors import DataError
 
 IMAGES = Path(__file__).parents[1] / "golden" / "images"
@@ -90,8 +91,8 @@ def test_end_marker_of_a_thumbnail_does_not_count():
     whole = jpeg()
     thumbnail = b"\xff\xe1" + struct.pack(">H", 2 + 6 + 4) + b"Exif\0\0" + b"\xff\xd8\xff\xd9"
     with_thumbnail = whole[:2] + thumbnail + whole[2:]
-    assert not is_truncated_jpeg(with_thumbnail)
-    assert is_truncated_jpeg(with_thumbnail[:-2])
+    assert not decode(with_thumbnail, "x").truncated
+    assert read_jpeg(with_thumbnail[:-2]).ends_early
     assert decode(with_thumbnail[:-2], "x").truncated
 
 

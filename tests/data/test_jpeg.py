@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from vggrepro.data.decode import decode, is_truncated_jpeg
+from vggrepro.data.decode import decode
 from vggrepro.data.jpeg import EOI, read_jpeg
 from vggrepro.errors import DataError
 
@@ -118,7 +118,7 @@ def test_a_progressive_file_without_its_last_scans_is_truncated():
     places = list(scans(data))
     assert len(places) > 5
     for place in places[1:]:
-        assert is_truncated_jpeg(data[:place] + EOI)
+        assert read_jpeg(data[:place] + EOI).ends_early
         assert decode(data[:place] + EOI, "x").truncated
 
 

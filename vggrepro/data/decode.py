@@ -83,11 +83,6 @@ def decode_unchanged(data: bytes, name: str, *, deep: bool = False, max_pixels: 
     return Decoded(pixels.reshape(*pixels.shape[:2], -1), truncated)
 
 
-def is_truncated_jpeg(data: bytes) -> bool:
-    """Whether the data begin as a JPEG and lack markers that a whole file has: the end marker, or scans."""
-    return data.startswith(SOI) and read_jpeg(data).ends_early
-
-
 def _decode(data: bytes, name: str, flags: int, max_pixels: int) -> tuple[npt.NDArray[Any], bool]:
     """Pixels and whether they are those of a file that ends early, after the checks of the header."""
     if data.startswith(SOI):

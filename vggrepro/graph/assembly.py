@@ -48,8 +48,8 @@ def assemble_graph(
     """The finished graph of a pass.
 
     It takes the net's inputs, then ``fed_params``, then the gradients of the blobs ``fed_gradients``, then
-    states. With ``weights`` the parameters are part of the graph, and what no output needs is left out,
-    nodes and weights alike.
+    states; gradients and states may be left out. With ``weights`` the parameters are part of the graph, and
+    what no output needs is left out, nodes and weights alike.
     """
     returned = _outputs(forward, outputs)
     nodes = _named_nodes(forward, outputs)
@@ -69,10 +69,10 @@ def assemble_graph(
         sorted({node.domain for node in nodes if node.domain}),
     )
     skeleton.graph.value_info.extend(_custom_infos(forward, nodes, outputs.blobs))
-    return _described(Graph(skeleton, large, forward.net.sources), forward, outputs, fed_gradients)
+    return _described(Graph(skeleton, large, forward.net.sources), forward, outputs)
 
 
-def _described(graph: Graph, forward: ForwardPass, outputs: Outputs, fed_gradients: Iterable[str]) -> Graph:
+def _described(graph: Graph, forward: ForwardPass, outputs: Outputs) -> Graph:
     """The graph, which now says what its inputs and outputs are."""
     names = output_names(forward.net)
     read = set().union(*map(tensors_read, graph.skeleton.graph.node))
@@ -82,7 +82,6 @@ def _described(graph: Graph, forward: ForwardPass, outputs: Outputs, fed_gradien
         loss=None if outputs.loss is None else LOSS,
         blobs={blob: names[blob] for blob in outputs.blobs},
         gradients={of: gradient_name(of) for of in outputs.gradients},
-        fed_gradients={blob: gradient_name(blob) for blob in fed_gradients},
         states=tuple(forward.states) if outputs.following else (),
         statistics=dict(forward.statistics) if outputs.following else {},
     )

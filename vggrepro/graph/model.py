@@ -63,8 +63,6 @@ class Graph:
     """The output with the sum of all losses times their weights."""
     gradients: Mapping[str, str] = field(default_factory=dict)
     """The output with the gradient of each blob, or of each parameter ``layer:index``."""
-    fed_gradients: Mapping[str, str] = field(default_factory=dict)
-    """The input for the gradient of each blob that can be given one from outside: optional, zero."""
     states: tuple[State, ...] = ()
     """States that the graph takes and returns."""
     label_checks: tuple[LabelCheck, ...] = ()

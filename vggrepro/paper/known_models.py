@@ -62,7 +62,6 @@ class KnownModel:
     prototxt: str
     prototxt_sha1: str
     licence: str
-    input_size: str
     mean: str
     scale: str
     channel_order: str

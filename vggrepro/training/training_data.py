@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from vggrepro.data.choices import MAX_PIXELS
 from vggrepro.data.feeds import READ_TYPES, Feed, folder_of, open_feed
+from vggrepro.data.label_check import check_labels
 from vggrepro.data.loader import Batch, TrainingLoader
-from vggrepro.data.truth.labels import check_labels
 from vggrepro.emit import Shape
 from vggrepro.errors import DataError, some_of
 from vggrepro.layers.dummy_data import DummyData

@@ -1,7 +1,6 @@
 """Data and ImageData, batch by batch, against what Caffe put into their tops."""
 
 import re
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 from vggrepro.caffe.messages import TEST, TRAIN, Datum, LayerParameter
 from vggrepro.caffe.snapshot import write_blob
 from vggrepro.data.feeds import open_feed, read_mean_file
-from vggrepro.data.label_check import check_labels
 from vggrepro.data.random_streams import Purpose, stream
 from vggrepro.errors import DataError, ImageTooLargeError, UnsupportedError
 
@@ -137,14 +135,6 @@ def test_what_caffe_stops_at(text, error, message):
 )
 def test_a_feed_says_where_an_example_is(text, expected):
     assert expected in feed_of(text).place(1, 1)
-
-
-def test_a_label_that_is_no_class_is_named_by_its_place(tmp_path):
-    (tmp_path / "list").write_text(f"{LMDB}/pics/p00.png 1\n{LMDB}/pics/p01.jpg 7\n")
-    text = 'type: "ImageData" image_data_param { source: "list" batch_size: 2 new_height: 4 new_width: 4 }'
-    feed = feed_of(text, folder=tmp_path)
-    with pytest.raises(DataError, match=r"^layer 'data': .*list: .*p01\.jpg: label 7, expected 0 to 4$"):
-        check_labels(feed.batch(0)["label"], 5, "layer 'data'", place=partial(feed.place, 0))
 
 
 def test_feeds_bound_the_pixels_of_an_image():

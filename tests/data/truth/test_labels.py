@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from vggrepro.data.label_check import check_labels
 from vggrepro.data.truth.labels import (
     Synsets,
-    check_labels,
     is_devkit_ground_truth,
     labels_by_folder,
     read_blacklist,

@@ -14,12 +14,12 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from vggrepro.data.arrays import Ints
+from vggrepro.data.label_check import check_labels
 from vggrepro.data.sources import Selection, Source, alphabetical, listed, open_images, with_labels
 from vggrepro.data.truth.kaggle import is_kaggle_solution, read_kaggle_solution
 from vggrepro.data.truth.label_order import diagnose, label_orders
 from vggrepro.data.truth.labels import (
     Synsets,
-    check_labels,
     is_devkit_ground_truth,
     labels_by_folder,
     read_blacklist,

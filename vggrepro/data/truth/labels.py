@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 
 from vggrepro.data.arrays import Ints
-from vggrepro.data.label_check import check_labels as check_labels
 from vggrepro.data.truth.mat_file import Row, read_structures
 from vggrepro.errors import DataError
 from vggrepro.system.file_names import failure

@@ -95,13 +95,10 @@ def offsets(views: str, pixels: AnyPixels, crop: int, centre: Centre) -> tuple[O
     return grid_offsets(height, width, crop)
 
 
-def read_rescaled(
-    source: Source, index: int, scales: Iterable[int], reading: ImageReading, *, grey: bool = False
-) -> RescaledImage:
-    """Read and decode an image, in ``grey`` with one channel, and rescale it to smallest sides ``scales`` in
-    pixels. Raises DataError if it cannot be decoded, and ImageTooLargeError if it has too many pixels, as it
-    is or rescaled."""
-    return read_in_ways(source, index, {(): scales}, reading, grey=grey)[()]
+def read_rescaled(source: Source, index: int, scales: Iterable[int], reading: ImageReading) -> RescaledImage:
+    """Read and decode an image, and rescale it to smallest sides ``scales`` in pixels. Raises DataError if it
+    cannot be decoded, and ImageTooLargeError if it has too many pixels, as it is or rescaled."""
+    return read_in_ways(source, index, {(): scales}, reading)[()]
 
 
 def read_in_ways(
@@ -113,8 +110,8 @@ def read_in_ways(
     grey: bool = False,
 ) -> dict[ReadingChanges, RescaledImage]:
     """As :func:`read_rescaled`, for each of several changes of the ``reading`` to the scales that are
-    ``wanted`` of it. The file is decoded once for each way of EXIF orientation, and rescaled once for each
-    kernel and scale."""
+    ``wanted`` of it; in ``grey`` with one channel. The file is decoded once for each way of EXIF orientation,
+    and rescaled once for each kernel and scale."""
 
     @cache
     def decoded(exif: Exif) -> Decoded:
