@@ -11,7 +11,7 @@ from vggrepro.data.lmdb_writer import check_backend, new_lmdb
 from vggrepro.data.sources.lmdb_file import LmdbFile
 from vggrepro.errors import DataError
 
-pytest.importorskip("lmdb")
+lmdb = pytest.importorskip("lmdb")
 
 
 def test_many_records_in_a_map_that_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,6 +34,26 @@ def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
     ):
         writer.put(b"k" * 600, b"")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_failures_name_the_database_and_not_the_hidden_folder(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught, new_lmdb(tmp_path / "absent" / "db"):
+        pass
+    assert caught.value.filename == str(tmp_path / "absent" / "db")
+    with (
+        pytest.raises(DataError, match=f"^{tmp_path / 'db'}: No space left on device$"),
+        new_lmdb(tmp_path / "db"),
+    ):
+        raise lmdb.DiskError("mdb_put: No space left on device")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_lock_is_taken_which_a_full_disk_would_make_fatal(tmp_path: Path) -> None:
+    with new_lmdb(tmp_path / "db") as writer:
+        writer.put(b"key", b"value")
+    assert [path.name for path in (tmp_path / "db").iterdir()] == ["data.mdb"]
+    with lmdb.open(str(tmp_path / "db"), readonly=True) as environment, environment.begin() as transaction:
+        assert transaction.get(b"key") == b"value"
 
 
 def test_existing_names_and_other_databases(tmp_path: Path) -> None:

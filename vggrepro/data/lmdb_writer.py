@@ -54,22 +54,30 @@ class LmdbWriter:
 def new_lmdb(path: Path) -> Iterator[LmdbWriter]:
     """A new database, which takes its name when the block ends without an exception.
 
-    Raises DataError if there is something of that name already, as in Caffe, or the package is missing;
-    OSError.
+    Raises DataError if there is something of that name already, as in Caffe, the package is missing or LMDB
+    fails; OSError. Nobody else opens it before it has its name, so it is not locked: LMDB's lock lies in
+    mapped memory, and a full disk would end the process.
     """
     package = extra("lmdb", "lmdb", f"writing {path}")
     if path.exists() or path.is_symlink():
         raise DataError(f"{path}: exists already; Caffe's tools make new databases only")
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent))
     try:
-        with package.open(str(temporary), map_size=_MAP_SIZE, mode=0o664) as environment:
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    try:
+        with package.open(str(temporary), map_size=_MAP_SIZE, mode=0o664, lock=False) as environment:
             writer = LmdbWriter(package, environment)
             yield writer
             writer.flush()
         temporary.chmod(0o755)
         temporary.rename(path)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(
+            error, package.Error
+        ):  # "where: what", and where is LMDB's function or the hidden folder
+            raise DataError(f"{path}: {str(error).rpartition(': ')[2]}") from error
         raise
 
 
