@@ -70,12 +70,20 @@ def test_everything_that_forks_write(tmp_path):
         ("message A {\n  optional int32 b = x;\n}", "p:2: got 'x', expected a number"),
         ("message A {\n  optional int32 b = 1", "p:2: got the end of the file"),
         ("\n\nnonsense", "p:3: got 'nonsense', expected message, enum or package"),
+        ("message A { optional int32 b = 4294967296; }", "got '4294967296', expected a number of 32 bits"),
+        (r'message A { optional string b = 1 [default = "\xff"]; }', r'got "\\xff", expected a text'),
+        ("message A { " * 65 + "}" * 65, "p:1: got messages in messages, more than 64 deep"),
         ("message A { optional group B = 1 {} }", "p:1: got 'group', expected the type of a field"),
     ],
 )
 def test_faults_name_the_line(text, problem):
     with pytest.raises(ParseError, match=problem):
         parse_schema(text, "p")
+
+
+def test_defaults_of_any_script():
+    (message,) = parse_schema('message A { optional string b = 1 [default = "卷\\n积"]; }').message_type
+    assert message.field[0].default_value == "卷\n积"
 
 
 def test_what_protobuf_refuses_is_told(tmp_path):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 
-from google.protobuf import descriptor_pool, message_factory
+from google.protobuf import descriptor_pool, message_factory, text_encoding
 from google.protobuf.descriptor_pb2 import (
     DescriptorProto,
     EnumDescriptorProto,
@@ -38,6 +38,8 @@ _SCALARS = {
 _LABELS = {name.removeprefix("LABEL_").lower(): number for name, number in FieldDescriptorProto.Label.items()}
 _SKIPPED = ("option", "reserved", "extensions", "import", "syntax", "edition")
 _OPEN, _CLOSE = "{[(<", "}])>"
+MAX_DEPTH = 64
+"""How deep messages may lie in messages."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,8 @@ class _Parser:
     place: int = 0
     start: int = field(default=0)
     """Where the token begins that was taken last."""
+    depth: int = 0
+    """How many messages the place is in."""
 
     def error(self, problem: str) -> ParseError:
         line = self.text.count("\n", 0, self.start) + 1
@@ -134,9 +138,12 @@ class _Parser:
     def number(self) -> int:
         word = self.take() or ""
         try:
-            return int(word.replace(" ", ""), 0)
+            value = int(word.replace(" ", ""), 0)
         except ValueError:
             raise self.error(f"{word!r}, expected a number") from None
+        if not -(1 << 31) <= value < 1 << 31:
+            raise self.error(f"{word!r}, expected a number of 32 bits")
+        return value
 
     def skip_statement(self) -> None:
         while (word := self.take()) != ";":
@@ -160,6 +167,9 @@ class _Parser:
         self._members(into)
 
     def _members(self, into: DescriptorProto) -> None:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise self.error(f"messages in messages, more than {MAX_DEPTH} deep")
         while (word := self.take()) != "}":
             if word == "message":
                 self.message(into.nested_type.add())
@@ -177,6 +187,7 @@ class _Parser:
                 self._field(into.field.add(label=_LABELS[word]), self.take_name())
             elif word != ";":
                 self._field(into.field.add(label=_LABELS["optional"]), word or "")
+        self.depth -= 1
 
     def _field(self, into: FieldDescriptorProto, kind: str) -> None:
         if kind == "group" or not re.fullmatch(r"[A-Za-z_.][\w.]*", kind):
@@ -203,12 +214,24 @@ class _Parser:
                 if value == "{":
                     self._skip_to_close()
                 elif name == "default":
-                    into.default_value = _default(value, into.type)
+                    into.default_value = self._default(value, into.type)
                 elif name == "packed":
                     into.options.packed = value == "true"
                 word = self.expect(",", "]")
             if word == "]":
                 return
+
+    def _default(self, value: str, kind: int) -> str:
+        """A default as descriptors hold it."""
+        if value[:1] in ('"', "'"):
+            try:
+                return text_encoding.CUnescape(value[1:-1]).decode()
+            except ValueError:
+                raise self.error(f"{value}, expected a text") from None
+        value = value.replace(" ", "")
+        if kind in (FieldDescriptorProto.TYPE_FLOAT, FieldDescriptorProto.TYPE_DOUBLE):
+            return value if value.endswith("inf") else value.rstrip("f")
+        return value
 
     def enum(self, into: EnumDescriptorProto) -> None:
         into.name = self.take_name()
@@ -220,16 +243,6 @@ class _Parser:
                 self.expect("=")
                 into.value.add(name=word, number=self.number())
                 self.skip_statement()
-
-
-def _default(value: str, kind: int) -> str:
-    """A default as descriptors hold it."""
-    if value[:1] in "\"'":
-        return value[1:-1].encode().decode("unicode_escape")
-    value = value.replace(" ", "")
-    if kind in (FieldDescriptorProto.TYPE_FLOAT, FieldDescriptorProto.TYPE_DOUBLE):
-        return value.rstrip("f") if value[-3:] not in ("inf",) else value
-    return value
 
 
 def _resolve(file: FileDescriptorProto, source: str) -> None:
