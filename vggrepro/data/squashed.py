@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vggrepro.data.image_header import read_header
 from vggrepro.data.sources.base import Source
-from vggrepro.errors import DataError
 
 _SAMPLES = 32
 """Images that are looked at: of photographs in their own shapes so many are never all squares of one size."""
@@ -20,7 +18,7 @@ def squashed_notice(source: Source) -> str | None:
     """What to tell of a source whose images are all squares of one size, by a sample of up to 32 that can be
     read; None for any other, and for a single image."""
     places = np.unique(np.linspace(0, len(source) - 1, _SAMPLES).astype(int))
-    sizes = [size for place in places if (size := _size(source, int(place))) is not None]
+    sizes = [size for place in places if (size := source.declared_size(int(place))) is not None]
     if len(sizes) < 2 or len(set(sizes)) > 1 or sizes[0][0] != sizes[0][1]:
         return None
     side = sizes[0][0]
@@ -29,15 +27,3 @@ def squashed_notice(source: Source) -> str | None:
         " --resize_height --resize_width squashes them; every protocol of the paper keeps the aspect ratio"
         f" (section 3.2), and squashing lowers accuracy ({COST}): use the original files"
     )
-
-
-def _size(source: Source, place: int) -> tuple[int, int] | None:
-    """Height and width of an image; None if it cannot be read."""
-    try:
-        content = source.read(place)
-    except DataError:
-        return None
-    if not isinstance(content, bytes):
-        return content.shape[0], content.shape[1]
-    header = read_header(content)
-    return None if header is None else (header.height, header.width)

@@ -28,7 +28,7 @@ from vggrepro.layers.base import (
     register,
 )
 from vggrepro.layers.rules.region_maxima import emit_maxima_gradient
-from vggrepro.layers.rules.regions import pooled_size, region_rows, rounded
+from vggrepro.layers.rules.regions import cell_ends, pooled_size, region_rows, rounded
 
 Span = tuple[int, int]
 
@@ -188,15 +188,7 @@ class _Spans(NamedTuple):
 
 def _spans(g: GraphBuilder, first: str, last: str, number: int, size: int) -> _Spans:
     """What :func:`_cells` gives, of whole numbers (R, 1)."""
-    length = g.op("Max", g.op("Add", g.op("Sub", last, first), g.const(1)), g.const(1))
-    length = g.op("Div", length, g.const(number))
-    cells = np.arange(number)[None]
-    begin = g.op("Floor", g.op("Mul", length, g.const(cells)))
-    end = g.op("Ceil", g.op("Mul", length, g.const(cells + 1)))
-    begin, end = (
-        g.op("Cast", g.op("Clip", g.op("Add", edge, first), g.const(0), g.const(size)), to=7)
-        for edge in (begin, end)
-    )
+    begin, end = cell_ends(g, first, last, number, size)
     places = g.op("Max", g.op("Sub", end, begin), g.ints(1))
     levels = [max(length, 1).bit_length() - 1 for length in range(size + 1)]
     level = g.op("Gather", g.ints(levels), places)

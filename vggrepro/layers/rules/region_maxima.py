@@ -10,7 +10,7 @@ import numpy as np
 
 from vggrepro.emit import FLOAT, GraphBuilder, Value
 from vggrepro.layers.rules.loss import INT64
-from vggrepro.layers.rules.regions import rounded
+from vggrepro.layers.rules.regions import cell_ends, rounded
 
 
 def emit_maxima_gradient(
@@ -69,17 +69,9 @@ def _frame(
 
 def _places(g: GraphBuilder, ends: tuple[str, str], number: int, size: int, scale: float) -> tuple[str, str]:
     """Along an axis with ``size`` places: those of ``number`` cells, int64 (R, number, K), and which are in
-    the cell, bool. ``ends``: the first and last pixels of regions (R, 1). As the layer, in float32."""
+    the cell, bool. ``ends``: the first and last pixels of regions (R, 1)."""
     first, last = (rounded(g, g.op("Mul", end, g.const(scale))) for end in ends)
-    length = g.op("Max", g.op("Add", g.op("Sub", last, first), g.const(1)), g.const(1))
-    length = g.op("Div", length, g.const(number))
-    cells = np.arange(number)[None]
-    begin = g.op("Floor", g.op("Mul", g.const(cells), length))
-    end = g.op("Ceil", g.op("Mul", g.const(cells + 1), length))
-    begin, end = (
-        g.op("Cast", g.op("Clip", g.op("Add", edge, first), g.const(0), g.const(size)), to=INT64)
-        for edge in (begin, end)
-    )  # (R, number)
+    begin, end = cell_ends(g, first, last, number, size)
     most = g.op("Max", g.op("ReduceMax", g.op("Sub", end, begin), keepdims=0), g.ints(1))
     places = g.op("Add", g.op("Unsqueeze", begin, g.ints([2])), g.op("Range", g.ints(0), most, g.ints(1)))
     return g.op("Min", places, g.ints(size - 1)), g.op("Less", places, g.op("Unsqueeze", end, g.ints([2])))

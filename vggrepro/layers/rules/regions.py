@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from vggrepro.emit import GraphBuilder, Value
 from vggrepro.errors import NetError
 
@@ -18,6 +20,22 @@ def pooled_size(param: Any) -> tuple[int, int]:
 def region_rows(g: GraphBuilder, regions: Value) -> str:
     """The tensor with the rows, (R, 5). A blob (R, 5, 1, 1) holds them too."""
     return regions.name if regions.rank == 2 else g.op("Reshape", regions.name, g.ints([-1, 5]))
+
+
+def cell_ends(g: GraphBuilder, first: str, last: str, number: int, size: int) -> tuple[str, str]:
+    """Where the ``number`` cells of regions begin and end along an axis with ``size`` places, int64
+    (R, number). ``first`` and ``last`` are the regions' own ends, whole numbers (R, 1). As ROIPooling, in
+    float32: a cell has every place that it touches."""
+    length = g.op("Max", g.op("Add", g.op("Sub", last, first), g.const(1)), g.const(1))
+    length = g.op("Div", length, g.const(number))
+    cells = np.arange(number)[None]
+    begin = g.op("Floor", g.op("Mul", length, g.const(cells)))
+    end = g.op("Ceil", g.op("Mul", length, g.const(cells + 1)))
+    begin, end = (
+        g.op("Cast", g.op("Clip", g.op("Add", edge, first), g.const(0), g.const(size)), to=7)
+        for edge in (begin, end)
+    )
+    return begin, end
 
 
 def rounded(g: GraphBuilder, x: str) -> str:
