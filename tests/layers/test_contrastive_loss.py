@@ -33,8 +33,7 @@ def test_any_shape(data: st.DataObject, legacy: bool) -> None:
     flags = rng.choice(np.array([0, 0.9, 1, 2, -1], np.float32), size=n + data.draw(st.integers(0, 2)))
     bottoms = [a, b, flags.reshape(data.draw(st.sampled_from([(-1,), (-1, 1), (-1, 1, 1, 1)])))]
     layer = layer_of(data.draw(st.sampled_from([0.777, 2.345, 6.789])), legacy)
-    flag_dims = bottoms[2].shape if len(flags) != n else data.draw(freed(bottoms[2].shape))
-    check_forward(layer, bottoms, dims=[data.draw(freed(a.shape)), data.draw(freed(b.shape)), flag_dims])
+    check_forward(layer, bottoms, dims=[data.draw(freed(bottom.shape)) for bottom in bottoms])
     wanted = data.draw(st.tuples(st.booleans(), st.booleans()).filter(any))
     needed = Needed((*wanted, False), ())
     check_gradient(layer, bottoms, d_tops=[np.array(0.7, np.float32)], needed=needed, rtol=5e-4)

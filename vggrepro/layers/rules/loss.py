@@ -245,9 +245,10 @@ def instances(g: GraphBuilder, predictions: Value) -> Value:
 
 
 def instance_labels(g: GraphBuilder, rows: Value, label: Value) -> str:
-    """The first N values of ``label`` as int64 (N, 1): Caffe reads no further, whatever follows."""
+    """The first N values of ``label`` as int64 (N, 1): Caffe reads no further, whatever follows. Two numbers
+    that are free need not be equal."""
     values = g.op("Cast", g.op("Reshape", label.name, g.ints([-1])), to=INT64)
-    if label.dims[:1] != rows.dims[:1] or any(d != 1 for d in label.dims[1:]):
+    if label.dims[:1] != rows.dims[:1] or None in label.dims[:1] or any(d != 1 for d in label.dims[1:]):
         values = g.op("Slice", values, g.ints([0]), g.op("Shape", rows.name, start=0, end=1))
     return g.op("Unsqueeze", values, g.ints([1]))
 
