@@ -103,12 +103,12 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _compute(options: StatisticsOptions) -> int:
-    from vggrepro.data.statistics import MeanImage, collect, moments
+    from vggrepro.data.statistics import MeanImageSum, collect, moments
 
     check_outputs(options.output, options=options)
     source = options.sample.of(options.listed.open())
     reader = options.decoding.reader(source)
-    image = MeanImage() if options.output.suffix in MEAN_IMAGES else None
+    image = MeanImageSum() if options.output.suffix in MEAN_IMAGES else None
 
     def prepare(pixels: Pixels) -> tuple[Moments, Pixels | None]:
         rescaled = pixels if options.rescale is None else rescale(pixels, options.rescale)

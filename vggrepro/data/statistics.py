@@ -121,7 +121,7 @@ def _three(values: Any) -> tuple[float, float, float]:
     return first, second, third
 
 
-class MeanImage:
+class MeanImageSum:
     """The mean of images of one size, pixel by pixel, as Caffe's compute_image_mean takes it.
 
     DEVIATION: sums are exact; Caffe adds float32, which rounds beyond 65,793 images.

@@ -37,10 +37,10 @@ from vggrepro.layers.rules.sampling import (
     Sampling,
     chosen,
     emit_chosen,
-    emit_hardest,
+    emit_highest,
     emit_next_state,
     emit_number,
-    hardest,
+    highest,
 )
 
 MINING = ("random", "bootstrap", "mixture")
@@ -188,9 +188,9 @@ class DetectionGroupLoss(LossLayer[_Saved]):
             scores = g.op("Neg", g.op("Log", g.op("Max", prob, g.const(FLT_MIN))))
         scores = g.op("Reshape", scores, g.op("Shape", flags))
         if self.mining == "bootstrap":
-            return emit_hardest(g, flags, scores, most)
+            return emit_highest(g, flags, scores, most)
         half = g.op("Div", g.op("Add", most, g.ints(1)), g.ints(2))
-        hard = emit_hardest(g, flags, scores, half)
+        hard = emit_highest(g, flags, scores, half)
         rest = g.op("And", flags, g.op("Not", hard))
         return g.op("Or", hard, emit_chosen(g, rest, keys, g.op("Sub", most, half)))
 
@@ -238,5 +238,5 @@ class DetectionGroupLoss(LossLayer[_Saved]):
         if self.mining == "random":
             return objects, chosen(nothing, keys, wanted)
         hard_number = wanted if self.mining == "bootstrap" else (wanted + 1) // 2
-        hard = hardest(nothing, scores, hard_number)
+        hard = highest(nothing, scores, hard_number)
         return objects, hard | chosen(nothing & ~hard, keys, wanted - hard_number)

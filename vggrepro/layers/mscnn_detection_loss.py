@@ -34,10 +34,10 @@ from vggrepro.layers.rules.sampling import (
     INDEX,
     Flags,
     Sampling,
-    emit_hardest,
+    emit_highest,
     emit_next_state,
     emit_number,
-    hardest,
+    highest,
 )
 
 LEAST = 4
@@ -146,7 +146,7 @@ class MSCNNDetectionLoss(LossLayer[_Saved]):
                 own = g.op("Gather", g.op("Squeeze", maps.scores, g.ints([1])), g.ints(index), axis=1)
                 number = emit_number(g, g.op("Equal", label, g.ints(index)))
                 most = self._most(g, number, LEAST)
-                found.append(emit_hardest(g, candidates, own, most))
+                found.append(emit_highest(g, candidates, own, most))
         if not found:
             return candidates
         total = found[0]
@@ -225,6 +225,6 @@ class MSCNNDetectionLoss(LossLayer[_Saved]):
                 found[image, keys[:draws] // INDEX % places] = True
             for index in range(1, self.loss_of.classes) if self.mode in ("bootstrap", "mixture") else ():
                 most = max(LEAST, int((label[image] == index).sum() * self._ratio))
-                found[image] |= hardest(candidates[image], maps.scores[image, 0, index], most)
+                found[image] |= highest(candidates[image], maps.scores[image, 0, index], most)
         drawn = self.sampling is not None or self.mode == "bootstrap"
         return found if drawn else np.ones_like(found)

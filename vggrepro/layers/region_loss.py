@@ -31,7 +31,7 @@ from vggrepro.layers.base import (
 from vggrepro.layers.rules.allowed_labels import AllowedLabels
 from vggrepro.layers.rules.anchor_boxes import (
     AnchorBoxes,
-    Grid,
+    AnchorGrid,
     as_table,
     emit_as_predictions,
     emit_boxes,
@@ -147,8 +147,8 @@ class RegionLoss(LossLayer[_Saved]):
     def reach(self, bottom: Shape) -> Reach | None:
         return None
 
-    def _grid(self) -> Grid:
-        return Grid.of((self.side, self.side), np.array(self.anchors, float))
+    def _grid(self) -> AnchorGrid:
+        return AnchorGrid.of((self.side, self.side), np.array(self.anchors, float))
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]

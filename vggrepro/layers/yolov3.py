@@ -22,7 +22,7 @@ from vggrepro.layers.base import Array, Emitted, Gradients, Needed, Reach, Refer
 from vggrepro.layers.rules.allowed_labels import AllowedLabels
 from vggrepro.layers.rules.anchor_boxes import (
     AnchorBoxes,
-    Grid,
+    AnchorGrid,
     as_table,
     emit_as_predictions,
     emit_boxes,
@@ -130,8 +130,8 @@ class Yolov3(LossLayer[_Saved]):
     def reach(self, bottom: Shape) -> Reach | None:
         return None
 
-    def _grid(self, dims: Dims) -> Grid:
-        return Grid.of(dims[2:], np.array(self.biases)[np.array(self.mask)] / self.step)
+    def _grid(self, dims: Dims) -> AnchorGrid:
+        return AnchorGrid.of(dims[2:], np.array(self.biases)[np.array(self.mask)] / self.step)
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
@@ -234,7 +234,7 @@ class Yolov3(LossLayer[_Saved]):
         ]
         return Referenced((np.asarray(np.sum(np.square(slopes)) / images),))
 
-    def _reference_slopes(self, table: Array, rows: Array, grid: Grid) -> Array:
+    def _reference_slopes(self, table: Array, rows: Array, grid: AnchorGrid) -> Array:
         """Of one image, (A, 5 + C): predictions and right boxes (300, 5)."""
         sizes, corner, anchors = grid
         of_sure, of_class, of_place = self.scales

@@ -6,7 +6,13 @@ import numpy as np
 from graph_run import run_nodes
 
 from vggrepro.emit import GraphBuilder, Value
-from vggrepro.layers.rules.anchor_boxes import Grid, as_table, emit_as_predictions, emit_boxes, emit_corners
+from vggrepro.layers.rules.anchor_boxes import (
+    AnchorGrid,
+    as_table,
+    emit_as_predictions,
+    emit_boxes,
+    emit_corners,
+)
 
 ANCHORS = np.array([[1.0, 2.0], [3.0, 0.5]])
 
@@ -27,7 +33,7 @@ def test_there_and_back() -> None:
 def test_corners() -> None:
     x = np.zeros((1, 12, 3, 4), np.float32)
     g = GraphBuilder()
-    grid = Grid.of((3, 4), ANCHORS)
+    grid = AnchorGrid.of((3, 4), ANCHORS)
     first, second = run_nodes(g, {"x": x}, emit_corners(g, emit_boxes(g, Value("x", x.shape), 2, 1), grid))
     place = (2 * 4 + 1) * 2 + 1
     np.testing.assert_allclose(first[0, place], [0.0, (2.5 - 0.25) / 3], atol=1e-6)

@@ -14,10 +14,10 @@ from vggrepro.layers.rules.sampling import (
     chosen,
     emit_any,
     emit_chosen,
-    emit_hardest,
+    emit_highest,
     emit_next_state,
     emit_number,
-    hardest,
+    highest,
 )
 
 SAMPLING = Sampling.named("layer")
@@ -76,9 +76,9 @@ def test_the_hardest(samples: int, elements: int, most: int, seed: int) -> None:
     scores = rng.integers(-3, 3, flags.shape).astype(np.float32)
     g = GraphBuilder("cpu")
     (found,) = run_nodes(
-        g, {"f": flags, "s": scores}, [emit_hardest(g, "f", "s", g.const([[most]], np.int64))]
+        g, {"f": flags, "s": scores}, [emit_highest(g, "f", "s", g.const([[most]], np.int64))]
     )
     for row, own, marks in zip(flags, scores, found, strict=True):
         order = sorted(np.flatnonzero(row), key=lambda place: (-own[place], -place))
         assert sorted(order[:most]) == np.flatnonzero(marks).tolist()
-        np.testing.assert_array_equal(hardest(row, own.astype(float), most), marks)
+        np.testing.assert_array_equal(highest(row, own.astype(float), most), marks)

@@ -30,7 +30,7 @@ class AnchorBoxes(NamedTuple):
     """Of classes, (N, A, C)."""
 
 
-class Grid(NamedTuple):
+class AnchorGrid(NamedTuple):
     """Where the boxes are."""
 
     sizes: Array
@@ -41,7 +41,7 @@ class Grid(NamedTuple):
     """Width and height of each box's anchor in cells, (A, 2)."""
 
     @classmethod
-    def of(cls, sizes: Dims, anchors: Array) -> Grid:
+    def of(cls, sizes: Dims, anchors: Array) -> AnchorGrid:
         """``sizes``: H and W; ``anchors``: (B, 2)."""
         height, width = Value("predictions", sizes).shape
         row, column, anchor = np.indices((height, width, len(anchors))).reshape(3, -1)
@@ -67,7 +67,7 @@ def emit_as_predictions(g: GraphBuilder, table: str, x: Value, numbers: int) -> 
     return g.op("Reshape", parts, g.ints([0, channels, height, width]))
 
 
-def emit_corners(g: GraphBuilder, x: AnchorBoxes, grid: Grid) -> Pairs:
+def emit_corners(g: GraphBuilder, x: AnchorBoxes, grid: AnchorGrid) -> Pairs:
     """The corners of the predicted boxes in units of the image, (N, A, 2) each."""
     centre = g.op("Mul", g.op("Add", x.inner, g.const(grid.corner)), g.const(1 / grid.sizes))
     half = g.op("Mul", g.op("Exp", x.stretch), g.const(grid.anchors / grid.sizes / 2))

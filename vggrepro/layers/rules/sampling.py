@@ -95,7 +95,7 @@ def chosen(flags: Flags, keys: Keys, most: int) -> Flags:
     return stays
 
 
-def emit_hardest(g: GraphBuilder, flags: str, scores: str, most: str) -> str:
+def emit_highest(g: GraphBuilder, flags: str, scores: str, most: str) -> str:
     """Of the candidates that are flagged, bool (N, D), those with the ``most`` largest scores (N, D), of
     equal ones the last first: bool (N, D). ``most``: int64 (N, 1) or (1, 1)."""
     end = g.ints([np.iinfo(np.int64).min])
@@ -111,8 +111,8 @@ def emit_hardest(g: GraphBuilder, flags: str, scores: str, most: str) -> str:
     return g.op("And", flags, g.op("Greater", marks, g.const(0.5)))
 
 
-def hardest(flags: Flags, scores: npt.NDArray[np.float64], most: int) -> Flags:
-    """As :func:`emit_hardest` of one row (D), in NumPy."""
+def highest(flags: Flags, scores: npt.NDArray[np.float64], most: int) -> Flags:
+    """As :func:`emit_highest` of one row (D), in NumPy."""
     stays = np.zeros_like(flags)
     index = np.flatnonzero(flags)[::-1]
     stays[index[np.argsort(-scores[index], kind="stable")[: max(most, 0)]]] = True
