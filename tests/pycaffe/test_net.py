@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from pathlib import Path
 
@@ -258,6 +259,16 @@ def test_an_empty_file_of_weights(tmp_path: Path, capfd: pytest.CaptureFixture[s
     net.copy_from(empty)
     assert_array_equal(net.params["conv"][0].data, before)
     assert capfd.readouterr().err.count("empty.caffemodel: the file is empty") == 2
+
+
+def test_a_pipe_is_no_empty_file(tmp_path: Path) -> None:
+    path, pipe = write(tmp_path, DEPLOY), str(tmp_path / "pipe")
+    os.mkfifo(pipe)
+    writer = os.open(pipe, os.O_RDWR)
+    os.write(writer, bytes(100))
+    with pytest.raises(RuntimeError, match="pipe: a device or a pipe, expected a file"):
+        caffe.Net(path, caffe.TEST, weights=pipe)
+    os.close(writer)
 
 
 def test_share_with(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ Params = Mapping[str, BlobVec]
 def has_any(path: str) -> bool:
     """Whether a file of weights has any bytes. Caffe reads an empty one as a net without layers, which
     scripts that need no weights give; a warning tells of it."""
-    if Path(path).stat().st_size > 0:
+    if Path(path).stat().st_size > 0 or Path(path).is_fifo():  # a pipe does not tell how much will come
         return True
     glog.warning(f"{path}: the file is empty; no parameters are read from it")
     return False
