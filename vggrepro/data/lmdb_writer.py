@@ -74,9 +74,7 @@ def new_lmdb(path: Path) -> Iterator[LmdbWriter]:
         temporary.rename(path)
     except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        if isinstance(
-            error, package.Error
-        ):  # "where: what", and where is LMDB's function or the hidden folder
+        if isinstance(error, package.Error):  # which begins with LMDB's function or the hidden folder
             raise DataError(f"{path}: {str(error).rpartition(': ')[2]}") from error
         raise
 
