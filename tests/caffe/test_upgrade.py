@@ -170,7 +170,7 @@ def test_fields_of_forks_on_which_no_number_depends_may_be_left_out():
     with pytest.warns(UserWarning, match=r"NetParameter\.fork \(1:11\)") as caught:
         assert upgrade.upgrade_net('name: "a" fork: 1', allow_unknown=True) == 'name: "a"\n'
     assert caught[0].filename == __file__
-    with pytest.warns(UserWarning, match=r"SolverParameter\.eval_type"):
-        assert upgrade.upgrade_solver('base_lr: 1 eval_type: "d"', allow_unknown=True) == "base_lr: 1.0\n"
+    with pytest.warns(UserWarning, match=r"SolverParameter\.engine"):
+        assert upgrade.upgrade_solver('base_lr: 1 engine: "d"', allow_unknown=True) == "base_lr: 1.0\n"
     with pytest.raises(ParseError, match='no field named "warmup"'):
         upgrade.upgrade_solver("base_lr: 1 warmup: 3", allow_unknown=True)

@@ -205,6 +205,9 @@ class SolverParameter(_Message):
     def stagelr(self) -> RepeatedScalar[float]: ...
     @property
     def stageiter(self) -> RepeatedScalar[int]: ...
+    eval_type: str
+    ap_version: str
+    show_per_class_result: bool
     def __init__(self, *,
         net: str | None = None, net_param: NetParameter | None = None, train_net: str | None = None,
         test_net: Iterable[str] | None = None, train_net_param: NetParameter | None = None,
@@ -224,7 +227,8 @@ class SolverParameter(_Message):
         snapshot_after_train: bool | None = None, solver_type: int | None = None,
         layer_wise_reduce: bool | None = None, weights: Iterable[str] | None = None,
         warmup_iter: int | None = None, warmup_start_lr: float | None = None,
-        stagelr: Iterable[float] | None = None, stageiter: Iterable[int] | None = None
+        stagelr: Iterable[float] | None = None, stageiter: Iterable[int] | None = None,
+        eval_type: str | None = None, ap_version: str | None = None, show_per_class_result: bool | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "net", "net_param", "train_net", "train_net_param", "train_state", "test_interval",
@@ -232,7 +236,8 @@ class SolverParameter(_Message):
         "iter_size", "lr_policy", "gamma", "power", "momentum", "weight_decay", "regularization_type",
         "stepsize", "clip_gradients", "snapshot", "snapshot_prefix", "snapshot_diff", "snapshot_format",
         "solver_mode", "device_id", "random_seed", "type", "delta", "momentum2", "rms_decay", "debug_info",
-        "snapshot_after_train", "solver_type", "layer_wise_reduce", "warmup_iter", "warmup_start_lr"
+        "snapshot_after_train", "solver_type", "layer_wise_reduce", "warmup_iter", "warmup_start_lr",
+        "eval_type", "ap_version", "show_per_class_result"
     ]) -> bool: ...
 
 class SolverState(_Message):
@@ -780,17 +785,22 @@ class TransformationParameter(_Message):
     def emit_constraint(self) -> EmitConstraint: ...
     @property
     def scale_factors(self) -> RepeatedScalar[float]: ...
+    @property
+    def distort_param(self) -> DistortionParameter: ...
+    @property
+    def expand_param(self) -> ExpansionParameter: ...
     def __init__(self, *,
         scale: float | None = None, mirror: bool | None = None, crop_size: int | None = None,
         mean_file: str | None = None, mean_value: Iterable[float] | None = None,
         force_color: bool | None = None, force_gray: bool | None = None,
         resize_param: Iterable[ResizeParameter] | None = None, crop_h: int | None = None,
         crop_w: int | None = None, emit_constraint: EmitConstraint | None = None,
-        scale_factors: Iterable[float] | None = None
+        scale_factors: Iterable[float] | None = None, distort_param: DistortionParameter | None = None,
+        expand_param: ExpansionParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "scale", "mirror", "crop_size", "mean_file", "force_color", "force_gray", "crop_h", "crop_w",
-        "emit_constraint"
+        "emit_constraint", "distort_param", "expand_param"
     ]) -> bool: ...
 
 class LossParameter(_Message):

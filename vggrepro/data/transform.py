@@ -60,7 +60,10 @@ class Transform:
             raise DataError(f"{where}: Cannot specify mean_file and mean_value at the same time")
         if param.force_color and param.force_gray:
             raise DataError(f"{where}: cannot set both force_color and force_gray")
-        others = ("resize_param", "crop_h", "crop_w", "emit_constraint", "scale_factors")
+        others = (
+            *("resize_param", "crop_h", "crop_w", "emit_constraint"),
+            *("scale_factors", "distort_param", "expand_param"),
+        )
         unread = [field.name for field, _ in param.ListFields() if field.name in others]
         if unread:
             raise UnsupportedError(f"{where}: transform_param: {', '.join(unread)}: not implemented")

@@ -12,19 +12,21 @@ from vggrepro.graph.training_step import total_loss
 from vggrepro.net.net import Net
 
 
-def build_validation(net: Net, *, loss: bool = False, rules: RuleSet | None = "cpu") -> Graph:
+def build_validation(
+    net: Net, *, loss: bool = False, carried: bool = False, rules: RuleSet | None = "cpu"
+) -> Graph:
     """A graph from the net's inputs and the parameters under their owners' keys to the net's outputs, and
     with ``loss`` to the whole loss too, by a set of rules. The number of samples is free
-    where the layers allow it (:meth:`Graph.is_free`). States begin anew in each run. Raises NetError if the
-    loss is asked for and nothing has a loss weight."""
+    where the layers allow it (:meth:`Graph.is_free`). States begin anew in each run, or are ``carried`` from
+    one to the next. Raises NetError if the loss is asked for and nothing has a loss weight."""
     try:
-        return _build(net, BATCH, rules, loss=loss)
+        return _build(net, BATCH, rules, loss=loss, carried=carried)
     except (FixedShapeError, NetError, UnsupportedError):
-        return _build(net, FIXED, rules, loss=loss)
+        return _build(net, FIXED, rules, loss=loss, carried=carried)
 
 
-def _build(net: Net, free: frozenset[int], rules: RuleSet | None, *, loss: bool) -> Graph:
+def _build(net: Net, free: frozenset[int], rules: RuleSet | None, *, loss: bool, carried: bool) -> Graph:
     forward = emit_forward(net, symbolic_dims(net, free), rules)
     total = total_loss(forward) if loss else None
     owned = [use for use in net.param_uses if use.owner == use.key]
-    return assemble_graph(forward, Outputs(total, list(net.outputs), following=False), fed_params=owned)
+    return assemble_graph(forward, Outputs(total, list(net.outputs), following=carried), fed_params=owned)

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
 from vggrepro.caffe.messages import TEST, TRAIN, SolverParameter
 from vggrepro.errors import PycaffeError
 from vggrepro.graph.update import RULES
@@ -18,6 +16,7 @@ from vggrepro.pycaffe.blob import Blob
 from vggrepro.pycaffe.definition import define_for_solver
 from vggrepro.pycaffe.errors import as_runtime_error, check_file
 from vggrepro.pycaffe.net import Net, PathLike
+from vggrepro.pycaffe.output_scores import OutputScores
 from vggrepro.pycaffe.rare_names import RareSolverNames
 from vggrepro.pycaffe.solver_log import Progress, output_lines
 from vggrepro.pycaffe.solver_parameter import SolverParameter as ByAttributes
@@ -228,27 +227,21 @@ class Solver(RareSolverNames):
                 return
 
     def _test(self, number: int, net: Net) -> None:
-        """The mean of every output over ``test_iter`` batches (Caffe's ``Solver::Test``)."""
+        """Test a net over ``test_iter`` batches, and log the scores of its outputs."""
         glog.log(f"Iteration {self.iter}, Testing net (#{number})", "solver.cpp:330")
         net.share_with(self.net)
         passes = self.param.test_iter[number]
-        totals = [np.float64(0) for _ in net.outputs]
-        loss = 0.0
+        scores, loss = OutputScores(net, self.param), 0.0
         for _ in range(passes):
             self._obey_in_test()
             if self.stopped:
                 return
             loss += net._forward(0, len(net.layers) - 1)
-            totals = [
-                t + net.array(name).astype(np.float64) for t, name in zip(totals, net.outputs, strict=True)
-            ]
+            scores.add()
         if self.param.test_compute_loss:
             glog.log(f"Test loss: {loss / passes if passes else math.nan:g}", "solver.cpp:381")
-        if not passes:  # as in the published solvers of HED and FCN, whose scripts test by themselves
-            return
-        means = [(name, total / passes) for name, total in zip(net.outputs, totals, strict=True)]
-        for line in output_lines(net, means, "    Test net output"):
-            glog.log(line, "solver.cpp:397")
+        if passes:  # the published solvers of HED and FCN have none: their scripts test by themselves
+            scores.log()
 
     def _obey_in_test(self) -> None:
         request = self._requests()

@@ -21,7 +21,11 @@ from vggrepro.layers.input import Input
 from vggrepro.net.fork_rules import BVLC, ForkRules
 from vggrepro.net.kinds import fed_shapes, is_fork_data
 from vggrepro.net.net import Net, build
+from vggrepro.training.average_precision import VERSIONS
 from vggrepro.training.rates import POLICIES
+
+EVAL_TYPES = ("classification", "detection")
+"""What SSD's ``eval_type`` may be."""
 
 TRAIN_FIELDS = ("net", "net_param", "train_net", "train_net_param")
 
@@ -224,6 +228,14 @@ def _check(param: Any, source: Path) -> None:
         (
             param.type == "RMSProp" and not 0 <= param.rms_decay < 1,
             f"rms_decay should lie between 0 and 1, got {param.rms_decay}",
+        ),
+        (
+            param.test_iter and param.eval_type not in EVAL_TYPES,
+            f"Unknown evaluation type: {param.eval_type} (known types: {', '.join(EVAL_TYPES)})",
+        ),
+        (
+            param.test_iter and param.eval_type == "detection" and param.ap_version not in VERSIONS,
+            f"Unknown ap_version: {param.ap_version} (known: {', '.join(VERSIONS)})",
         ),
         (param.snapshot_diff, "snapshot_diff is not supported: gradients are not kept in snapshots"),
     ]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.emit import Shape
-from vggrepro.errors import DataError, LabelError, NetError, WeightsError
+from vggrepro.errors import DataError, LabelError, NetError, UnsupportedError, WeightsError
 from vggrepro.graph.model import Graph
 from vggrepro.graph.validation import build_validation
 from vggrepro.net import Net, build_net
@@ -19,7 +19,9 @@ from vggrepro.runtime.bound_run import BoundRun
 from vggrepro.runtime.device_array import DeviceView
 from vggrepro.runtime.session import Session
 from vggrepro.system.ranks import Ranks
+from vggrepro.training.average_precision import Detections
 from vggrepro.training.by_shapes import ByShapes
+from vggrepro.training.carried_states import CarriedStates
 from vggrepro.training.feeds import shapes_of
 from vggrepro.training.output_values import OutputValues
 from vggrepro.training.solver import Solver
@@ -40,14 +42,17 @@ class TestNet:
     """A net in phase TEST on the parameters of a solver, which it reads where they are.
 
     As in Caffe a parameter belongs to the trained layer of the same name; layers that the trained net lacks
-    have the values of the solver's weight files, or else their fillers'. Raises WeightsError where shapes
-    differ.
+    have the values of the solver's weight files, or else their fillers'. With ``eval_type: "detection"`` the
+    outputs are what DetectionEvaluate layers give, and their scores mean average precisions, as in SSD.
+    Raises WeightsError where shapes differ.
     """
 
     __test__: ClassVar[bool] = False  # for pytest: this is no test
 
     def __init__(self, solver: Solver, message: Any, input_shapes: Mapping[str, Shape] | None = None) -> None:
         self._solver = solver
+        self._detects = solver.param.eval_type == "detection"
+        self._states = CarriedStates()
         net = build_net(
             message,
             "TEST",
@@ -64,7 +69,7 @@ class TestNet:
         graph = self._built(self.net.inputs).graph
         self.outputs = {blob: graph.blobs[blob] for blob in self.net.outputs}
         """The graph's name of each output that is tested; one that is empty is left out."""
-        self._sizes = {blob: math.prod(shape) for blob, shape in self.net.outputs.items()}
+        self._sizes = {blob: 0 if self._detects else math.prod(s) for blob, s in self.net.outputs.items()}
         if graph.loss is not None:
             self.outputs[graph.loss] = graph.loss
             self._sizes[graph.loss] = 1
@@ -72,10 +77,12 @@ class TestNet:
     def _build(self, shapes: Mapping[str, Shape]) -> _Built:
         solver = self._solver
         net = self.net if shapes == self.net.inputs else self.net.reshape(shapes)
-        graph = build_validation(net, loss=bool(solver.param.test_compute_loss), rules=solver.rules)
+        with_loss = bool(solver.param.test_compute_loss)
+        graph = build_validation(net, loss=with_loss, carried=self._detects, rules=solver.rules)
         session = Session(graph, solver.device, threads=solver.threads, tf32=solver.tf32, training=True)
         run = session.bind()
         self._share(solver, run)
+        self._states.bind(run, graph)
         for name in [*graph.blobs.values(), *([] if graph.loss is None else [graph.loss])]:
             run.return_output(name)
         return _Built(graph, run)
@@ -101,13 +108,20 @@ class TestNet:
 
     @property
     def numbers(self) -> list[str]:
+        """The outputs whose score is one number."""
+        return list(self.outputs) if self._detects else self._single
+
+    @property
+    def _single(self) -> list[str]:
         """The outputs of one element."""
         return [name for name in self.outputs if self._sizes[name] == 1]
 
     @property
     def accuracy(self) -> str | None:
         """The blob with the top-1 accuracy: the first top of an Accuracy layer, one with ``top_k: 1``
-        if there is one."""
+        if there is one. Of detections the first output."""
+        if self._detects:
+            return next(iter(self.net.outputs), None)
         ranks = [(k, p.message) for p in self.net.layers if (k := p.layer.top_k_accuracy) is not None]
         ranks.sort(key=lambda item: item[0])
         return next((m.top[0] for _, m in ranks if m.top and m.top[0] in self.outputs), None)
@@ -120,11 +134,14 @@ class TestNet:
 
         None if ``stop`` said so, on any rank. However many ranks there are, the same numbers are added in
         the same order for outputs of one element. Raises NetError for an output with more elements whose
-        size changes: they have no means.
+        size changes: they have no means; and UnsupportedError for detections on several ranks.
         """
-        numbers = self.numbers
+        if self._detects and ranks.size > 1:
+            raise UnsupportedError('eval_type: "detection" tests on one rank alone')
+        self._states.begin_anew()  # each test begins with the first batch
+        numbers = self._single
         sums = np.zeros((validation_set.count, 1 + len(numbers)))  # samples, then samples times output
-        others = {n: _RowSums(n, self.net.outputs[n]) for n in self.outputs if n not in numbers}
+        others = {n: self._collector(n) for n in self.outputs if n not in numbers}
         stopped = np.zeros(1)
         for batch in validation_set.batches(ranks):
             if stop():
@@ -141,14 +158,22 @@ class TestNet:
         ranks.add_up(stopped)
         ranks.add_up(sums)  # every row is one rank's, so nothing is rounded
         for rows in others.values():
-            ranks.add_up(rows.sums)
+            rows.add_up(ranks)
         if stopped[0]:
             return None
         samples, *totals = sums.sum(axis=0).tolist()
         if samples == 0:
             raise DataError("no image of the validation set can be read")
-        means: OutputValues = {n: total / samples for n, total in zip(numbers, totals, strict=True)}
-        return {name: means[name] if name in means else others[name].means() for name in self.outputs}
+        means = {n: total / samples for n, total in zip(numbers, totals, strict=True)}
+        scores: OutputValues = {}
+        for name in self.outputs:
+            scores |= others[name].scores() if name in others else {name: means[name]}
+        return scores
+
+    def _collector(self, name: str) -> _RowSums | _Precisions:
+        if self._detects:
+            return _Precisions(name, self._solver.param)
+        return _RowSums(name, self.net.outputs[name])
 
     def _outputs(self, batch: ValidationBatch) -> Results:
         shapes = shapes_of(batch.feeds)
@@ -163,7 +188,10 @@ class TestNet:
                 built.run.bind_input(name, value)
             else:
                 built.run.feed(name, value)
-        return built.run.run()
+        self._states.feed(built.run, built.graph)
+        results = built.run.run()
+        self._states.take(built.run, built.graph)
+        return results
 
     def _fitting(self, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
         """The input shapes of the graph for these: a smaller batch needs no graph of its own."""
@@ -187,6 +215,29 @@ class _RowSums:
         rows[0] += samples
         rows[1] += samples * values.astype(np.float64)
 
-    def means(self) -> list[float]:
+    def add_up(self, ranks: Ranks) -> None:
+        ranks.add_up(self.sums)
+
+    def scores(self) -> OutputValues:
         counts, totals = self.sums.reshape(2, -1)
-        return [float(mean) for mean in totals[counts > 0] / counts[counts > 0]]
+        return {self._name: [float(mean) for mean in totals[counts > 0] / counts[counts > 0]]}
+
+
+class _Precisions:
+    """The mean average precision of an output, and with ``show_per_class_result`` that of each class."""
+
+    def __init__(self, name: str, param: Any) -> None:
+        self._found, self._param = Detections(name), param
+
+    def add(self, samples: int, values: npt.NDArray[Any]) -> None:
+        self._found.add(values)
+
+    def add_up(self, ranks: Ranks) -> None:
+        """There is one rank alone."""
+
+    def scores(self) -> OutputValues:
+        name, version = self._found.name, self._param.ap_version
+        scores: OutputValues = {name: self._found.mean(version)}
+        if self._param.show_per_class_result:
+            scores |= {f"{name}:class{k}": ap for k, ap in self._found.averages(version).items()}
+        return scores

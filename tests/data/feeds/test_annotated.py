@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from annotated_database import LAYER, PICTURES, SSD, record, write_database
 
 import vggrepro
 from vggrepro import pycaffe
@@ -22,46 +22,10 @@ from vggrepro.training.definition import read_definition
 
 pytest.importorskip("lmdb")
 
-LAYER = """
-layer { name: "data" type: "AnnotatedData" top: "data" top: "label" transform_param { TRANSFORM }
-  data_param { source: "db" batch_size: 2 backend: LMDB } annotated_data_param { ANNOTATED } }
-"""
-Box = tuple[int, int, tuple[float, float, float, float], bool]
-PICTURES = np.random.default_rng(0).integers(0, 256, (3, 12, 16, 3), dtype=np.uint8)
-BOXES: list[list[Box]] = [
-    [(1, 0, (0.1, 0.2, 0.5, 0.6), False), (1, 1, (0.3, 0.3, 0.9, 1.0), True), (4, 0, (0, 0, 1, 1), False)],
-    [],
-    [
-        (2, 0, (-0.6, 0.25, 0.4, 0.5), False),
-        (2, 1, (1.2, 0.1, 1.5, 0.3), False),
-        (3, 0, (0.5, 0.5, 0.5, 0.9), False),
-    ],
-]
-
-
-def record(picture: np.ndarray, boxes: Sequence[Box], *, encoded: bool) -> bytes:
-    made = AnnotatedDatum(type=AnnotatedDatum.BBOX)
-    if encoded:
-        made.datum.data, made.datum.encoded = cv2.imencode(".png", picture)[1].tobytes(), True
-    else:
-        made.datum.channels, made.datum.height, made.datum.width = 3, *picture.shape[:2]
-        made.datum.data = picture.transpose(2, 0, 1).tobytes()
-    for label, instance, corners, difficult in boxes:
-        same = [group for group in made.annotation_group if group.group_label == label]
-        annotation = (same[0] if same else made.annotation_group.add(group_label=label)).annotation.add(
-            instance_id=instance
-        )
-        for name, value in zip(("xmin", "ymin", "xmax", "ymax"), corners, strict=True):
-            setattr(annotation.bbox, name, value)
-        annotation.bbox.difficult = difficult
-    return made.SerializeToString()
-
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
-    with new_lmdb(tmp_path / "db") as writer:
-        for number, (picture, boxes) in enumerate(zip(PICTURES, BOXES, strict=True)):
-            writer.put(f"{number:08}".encode(), record(picture, boxes, encoded=number != 1))
+    write_database(tmp_path)
     return tmp_path
 
 
@@ -144,6 +108,53 @@ def test_boxes_whose_centre_is_outside(database: Path) -> None:
         assert ((rows[:, 0] == 0).sum() == 1) == stays
 
 
+def test_boxes_of_which_little_is_inside(database: Path) -> None:
+    """Of the third image's boxes 0.4 of the first one's area, and nothing of the others'."""
+    for overlap, labels in ((0.3, [2]), (0.5, [])):
+        transform = f"emit_constraint {{ emit_type: MIN_OVERLAP emit_overlap: {overlap} }}"
+        rows = feed(database, transform).batch(1)["label"][0, 0]
+        assert rows[rows[:, 0] == 0, 1].tolist() == labels
+
+
+SSD_CHANGES = """
+  distort_param { brightness_prob: 0.5 brightness_delta: 32 contrast_prob: 0.5 contrast_lower: 0.5
+    contrast_upper: 1.5 hue_prob: 0.5 hue_delta: 18 saturation_prob: 0.5 saturation_lower: 0.5
+    saturation_upper: 1.5 random_order_prob: 0.1 }
+  expand_param { prob: 0.5 max_expand_ratio: 4 } emit_constraint { emit_type: CENTER }
+  mean_value: 104 mean_value: 117 mean_value: 123 resize_param { height: 10 width: 10 } mirror: true
+"""
+SAMPLERS = """
+  batch_sampler { max_sample: 1 max_trials: 1 }
+  batch_sampler { sampler { min_scale: 0.3 max_scale: 1 min_aspect_ratio: 0.5 max_aspect_ratio: 2 }
+    sample_constraint { min_jaccard_overlap: 0.3 } max_sample: 1 max_trials: 50 }
+"""
+
+
+def test_ssds_own_changes_come_in_turn_and_again(database: Path) -> None:
+    one, other = (feed(database, SSD_CHANGES, SAMPLERS, TRAIN) for _ in range(2))
+    assert [type(step).__name__ for step in one.changes] == ["Distortion", "Expansion", "PartSampling"]
+    counts = set()
+    for number in range(20):
+        batch = one.batch(number)
+        np.testing.assert_array_equal(batch["data"], other.batch(number)["data"])
+        rows = batch["label"][0, 0]
+        rows = rows[rows[:, 0] >= 0]
+        counts.add(len(rows))
+        assert (rows[:, 3:7] >= 0).all() and (rows[:, 3:7] <= 1).all()
+        assert (rows[:, 5:7] > rows[:, 3:5]).all()
+    assert len(counts) > 1
+
+
+def test_a_place_is_named_where_a_change_fails(tmp_path: Path) -> None:
+    with new_lmdb(tmp_path / "db") as writer:
+        writer.put(b"small", record(PICTURES[0][:1, :1], [], encoded=True))
+    sampler = "batch_sampler { sampler { max_scale: 0.5 min_scale: 0.5 } }"
+    with pytest.raises(DataError, match=r"small.*: a sampler cuts 0 x 0 pixels out of an image of 1 x 1"):
+        feed(tmp_path, "", sampler).batch(0)
+    with pytest.raises(DataError, match="layer 'data': expand_param: max_expand_ratio must be above 1"):
+        feed(tmp_path, "expand_param { }")
+
+
 @pytest.mark.parametrize(
     ("transform", "annotated", "message"),
     [
@@ -154,17 +165,6 @@ def test_boxes_whose_centre_is_outside(database: Path) -> None:
             "resize_param { height: 3 width: 3 } resize_param { height: 6 width: 6 }",
             "",
             "only one is read here",
-        ),
-        ("emit_constraint { emit_type: MIN_OVERLAP }", "", "emit_type MIN_OVERLAP is not implemented"),
-        (
-            "",
-            "batch_sampler { } batch_sampler { sampler { min_scale: 0.3 } }",
-            "batch_sampler 1 hands out parts",
-        ),
-        (
-            "",
-            "batch_sampler { sample_constraint { min_jaccard_overlap: 0.1 } }",
-            "batch_sampler 0 hands out parts",
         ),
     ],
 )
@@ -185,25 +185,6 @@ def test_values_that_are_no_annotated_images(tmp_path: Path) -> None:
         feed(tmp_path)._example(1, np.random.default_rng(0))
 
 
-SSD = """
-layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param {
-  num_output: 8 kernel_size: 5 stride: 5 weight_filler { type: "gaussian" std: 0.01 } } }
-layer { name: "loc" type: "Convolution" bottom: "conv" top: "loc" convolution_param {
-  num_output: 8 kernel_size: 1 weight_filler { type: "gaussian" std: 0.1 } } }
-layer { name: "loc_perm" type: "Permute" bottom: "loc" top: "loc_perm"
-  permute_param { order: 0 order: 2 order: 3 order: 1 } }
-layer { name: "loc_flat" type: "Flatten" bottom: "loc_perm" top: "loc_flat" }
-layer { name: "conf" type: "Convolution" bottom: "conv" top: "conf" convolution_param {
-  num_output: 10 kernel_size: 1 weight_filler { type: "gaussian" std: 0.1 } } }
-layer { name: "conf_perm" type: "Permute" bottom: "conf" top: "conf_perm"
-  permute_param { order: 0 order: 2 order: 3 order: 1 } }
-layer { name: "conf_flat" type: "Flatten" bottom: "conf_perm" top: "conf_flat" }
-layer { name: "prior" type: "PriorBox" bottom: "conv" bottom: "data" top: "prior"
-  prior_box_param { min_size: 6 max_size: 12 variance: 0.1 } }
-layer { name: "loss" type: "MultiBoxLoss" bottom: "loc_flat" bottom: "conf_flat" bottom: "prior"
-  bottom: "label" propagate_down: true propagate_down: true propagate_down: false propagate_down: false
-  top: "loss" multibox_loss_param { num_classes: 5 code_type: CENTER_SIZE } }
-"""
 RESIZED = "mean_value: 104 resize_param { height: 20 width: 20 }"
 
 
@@ -252,20 +233,18 @@ def test_given_shapes_make_inputs_of_it_still(ssd: Path) -> None:
 
 def test_fields_that_would_change_the_data_are_refused_where_it_is_read(ssd: Path) -> None:
     path = Path("net.prototxt")
-    path.write_text(
-        path.read_text().replace("mean_value: 104", "mean_value: 104 distort_param { hue_prob: 0.5 }")
-    )
+    path.write_text(path.read_text().replace("mean_value: 104", "mean_value: 104 noise_param { prob: 0.5 }"))
     assert vggrepro.load_net(path, phase="TRAIN", input_shapes={"label": (1, 1, 4, 8)}).inputs["label"] == (
         1,
         1,
         4,
         8,
     )
-    with pytest.raises(RuntimeError, match="distort_param"):
+    with pytest.raises(RuntimeError, match="noise_param"):
         pycaffe.Net(path, pycaffe.TRAIN)
-    with pytest.raises(RuntimeError, match="distort_param"):
+    with pytest.raises(RuntimeError, match="noise_param"):
         pycaffe.get_solver("solver.prototxt")
     assert main(["train-ilsvrc", "--config", "solver.prototxt"]) == 2
     definition = read_definition("solver.prototxt")
-    with pytest.raises(UnknownFieldError, match="distort_param"):
+    with pytest.raises(UnknownFieldError, match="noise_param"):
         definition.check_read(definition.train_message())

@@ -3,7 +3,6 @@ BVLC Caffe; source: weiliu89/caffe, branch ssd)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,22 +15,28 @@ from vggrepro.caffe.messages import AnnotatedDatum
 from vggrepro.data.choices import MAX_PIXELS
 from vggrepro.data.datum import datum_array
 from vggrepro.data.feeds.base import Feed, Float32, batch_size, random_skip
+from vggrepro.data.feeds.batch_sampler import PartSampling
+from vggrepro.data.feeds.boxed_image import (
+    ROW,
+    WHOLE,
+    BoxedImage,
+    Boxes,
+    DrawnChange,
+    EmitConstraint,
+    Expansion,
+    framed,
+)
+from vggrepro.data.feeds.distortion import Distortion
 from vggrepro.data.feeds.image import open_database
 from vggrepro.data.image_header import check_pixels
 from vggrepro.data.opencv import opencv
 from vggrepro.data.random_streams import Purpose, stream
 from vggrepro.data.sources import LmdbSource
 from vggrepro.data.transform import Transform
-from vggrepro.errors import DataError, UnsupportedError
-
-ROW = 8
-"""Index of the image in the batch, label, number among the label's boxes, xmin, ymin, xmax, ymax in units of
-the image, and whether it is difficult."""
+from vggrepro.errors import DataError, UnsupportedError, naming
 
 FEWEST = 8
 """Rows that a batch's boxes have at least."""
-
-Boxes = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -75,11 +80,13 @@ class AnnotatedFeed(Feed):
     """Images in the order of their keys, from the start again at the end, and the boxes of a batch in one
     blob (1, 1, G, 8).
 
-    A box is cut at the image's edges, and left out if nothing of it is inside; with ``centred`` also if its
-    centre was not. ``typed``: every record has boxes, whatever it says of their type.
+    ``changes`` are made of an image first, then it is warped and mirrored. A box is cut at the image's edges,
+    and left out if nothing of it is inside, or by ``emit``. ``typed``: every record has boxes, whatever it
+    says of their type.
 
     DEVIATION: G is a power of two, of 8 at least; rows of -1 behind the boxes end them. In SSD it is the
-    number of boxes, and the net is reshaped for every batch.
+    number of boxes, and the net is reshaped for every batch. What is drawn is drawn by streams of our own,
+    for each batch anew: so a run goes on after a restart where it was.
     """
 
     where: str
@@ -87,9 +94,10 @@ class AnnotatedFeed(Feed):
     source: LmdbSource
     batch_size: int
     transform: Transform
+    changes: tuple[DrawnChange, ...]
     warp: Warp | None
     mirror: bool
-    centred: bool
+    emit: EmitConstraint | None
     typed: bool
     seed: int
     skip: int
@@ -122,25 +130,30 @@ class AnnotatedFeed(Feed):
         annotated = _parse(self.source.records.value(index), place, typed=self.typed)
         forced = {"force_color": self.transform.force_color, "force_gray": self.transform.force_gray}
         image = datum_array(annotated.datum, place, max_pixels=self.max_pixels, **forced)
-        boxes = np.array(list(self._boxes(annotated)), np.float32).reshape(-1, ROW)
+        seen = BoxedImage(image, _rows(annotated), annotated.datum.encoded)
+        with naming(place):
+            for change in self.changes:
+                seen = change(seen, rng)
+        image, rows = seen.image, seen.rows
         if self.warp is not None:
             image = self.warp(image, rng)
+            rows[:, 3:5], rows[:, 5:7] = rows[:, 3:5].clip(0), rows[:, 5:7].clip(None, 1)
+        rows = framed(rows, WHOLE, self.emit)
         if self.mirror and bool(rng.integers(2)):
             image = image[:, :, ::-1]
-            boxes[:, [3, 5]] = 1 - boxes[:, [5, 3]]
-        return self.transform(image), boxes
+            rows[:, [3, 5]] = 1 - rows[:, [5, 3]]
+        return self.transform(image), rows
 
-    def _boxes(self, annotated: Any) -> Iterator[tuple[float, ...]]:
-        for group in annotated.annotation_group:
-            for annotation in group.annotation:
-                box = annotation.bbox
-                corners = np.array([box.xmin, box.ymin, box.xmax, box.ymax], np.float32)
-                centre = (corners[:2] + corners[2:]) / 2
-                if self.centred and not ((centre >= 0) & (centre <= 1)).all():
-                    continue
-                cut = np.clip(corners, 0, 1)
-                if (cut[2:] > cut[:2]).all():
-                    yield (0, group.group_label, annotation.instance_id, *cut, box.difficult)
+
+def _rows(annotated: Any) -> Boxes:
+    """The boxes of an AnnotatedDatum, (B, 8), as they are written."""
+    rows = [
+        (0, group.group_label, found.instance_id, box.xmin, box.ymin, box.xmax, box.ymax, box.difficult)
+        for group in annotated.annotation_group
+        for found in group.annotation
+        for box in (found.bbox,)
+    ]
+    return np.array(rows, np.float32).reshape(-1, ROW)
 
 
 def _parse(value: bytes, place: str, *, typed: bool) -> Any:
@@ -165,49 +178,34 @@ def _filled(boxes: Boxes) -> Boxes:
 def open_annotated(
     param: Any, phase: int, seed: int, folder: Path, where: str, max_pixels: int = MAX_PIXELS
 ) -> AnnotatedFeed:
-    """The feed of an AnnotatedData layer. Raises UnsupportedError, naming the field, for batch samplers that
-    hand out parts of images, for crops, and for boxes that are kept by their overlap."""
+    """The feed of an AnnotatedData layer. Raises UnsupportedError, naming the field, for crops of a fixed
+    size, mean files and resizing other than a warp; DataError for values that SSD refuses."""
     size = batch_size(param.data_param, where)
     given = param.transform_param
-    samples = _checked_samplers(param.annotated_data_param, where)
-    warp = Warp.from_param(given, where)
     if given.crop_size or given.HasField("mean_file"):
         raise UnsupportedError(f"{where}: transform_param: crop_size and mean_file are not read with boxes")
-    constraint = given.emit_constraint
-    if constraint.emit_type != constraint.CENTER:
-        raise UnsupportedError(f"{where}: emit_constraint: emit_type MIN_OVERLAP is not implemented")
     plain = type(given)()
     plain.CopyFrom(given)
-    for name in ("resize_param", "emit_constraint", "mirror"):
+    for name in ("resize_param", "emit_constraint", "mirror", "distort_param", "expand_param"):
         plain.ClearField(name)
+    with naming(where):
+        changes = (
+            Distortion.from_param(given),
+            Expansion.from_param(given, max_pixels),
+            PartSampling.from_param(param.annotated_data_param, given),
+        )
     return AnnotatedFeed(
         where,
         tuple(param.top),
         open_database(param.data_param, folder / param.data_param.source, where),
         size,
         Transform.from_param(plain, phase, where, lambda _: np.zeros(0, np.float32)),
-        warp,
+        tuple(change for change in changes if change is not None),
+        Warp.from_param(given, where),
         given.mirror,
-        # Sampling comes before a warp, which cuts the boxes whose centres are looked at after it.
-        given.HasField("emit_constraint") and (warp is None or samples),
+        EmitConstraint.from_param(given),
         param.annotated_data_param.HasField("anno_type"),
         seed,
         random_skip(param.data_param, seed),
         max_pixels,
     )
-
-
-def _checked_samplers(param: Any, where: str) -> bool:
-    """Whether there are batch samplers. Raises UnsupportedError for one that may hand out a part of an
-    image."""
-    whole = type(param)().batch_sampler.add().sampler
-    used = [sampler for sampler in param.batch_sampler if sampler.use_original_image]
-    for number, sampler in enumerate(used):
-        if sampler.sample_constraint.ListFields() or any(
-            value != getattr(whole, field.name) for field, value in sampler.sampler.ListFields()
-        ):
-            raise UnsupportedError(
-                f"{where}: annotated_data_param: batch_sampler {number} hands out parts of images,"
-                " which is not implemented: take it out of the definition to train on whole images"
-            )
-    return bool(used)
