@@ -614,6 +614,10 @@ class LayerParameter(_Message):
     def unstack_param(self) -> UnstackParameter: ...
     @property
     def resize_nearest_neighbor_param(self) -> ResizeNearestNeighborParameter: ...
+    @property
+    def mil_param(self) -> MILParameter: ...
+    @property
+    def guided_dropout_param(self) -> GuidedDropoutParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -730,7 +734,8 @@ class LayerParameter(_Message):
         gs_tiling_param: GSTilingParameter | None = None,
         expand_dims_nd_param: ExpandDimsNDParameter | None = None,
         unstack_param: UnstackParameter | None = None,
-        resize_nearest_neighbor_param: ResizeNearestNeighborParameter | None = None
+        resize_nearest_neighbor_param: ResizeNearestNeighborParameter | None = None,
+        mil_param: MILParameter | None = None, guided_dropout_param: GuidedDropoutParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -765,7 +770,8 @@ class LayerParameter(_Message):
         "resize_bilinear_param", "dense_image_data_param", "mat_write_param", "expmax_param",
         "downsample_param", "triplet_loss_param", "local_param", "eltwise_affine_param",
         "softmax_focal_loss_param", "normalization_param", "hashing_loss_param", "gradient_scaler_param",
-        "gs_tiling_param", "expand_dims_nd_param", "unstack_param", "resize_nearest_neighbor_param"
+        "gs_tiling_param", "expand_dims_nd_param", "unstack_param", "resize_nearest_neighbor_param",
+        "mil_param", "guided_dropout_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -3553,3 +3559,21 @@ class GSTilingParameter(_Message):
     reverse: bool
     def __init__(self, *, stride: int | None = None, reverse: bool | None = None) -> None: ...
     def HasField(self, field_name: Literal["stride", "reverse"]) -> bool: ...
+
+class MILParameter(_Message):
+    MILType: EnumTypeWrapper
+    MAX: int
+    NOR: int
+    type: int
+    context_per_roi: int
+    def __init__(self, *, type: int | None = None, context_per_roi: int | None = None) -> None: ...
+    def HasField(self, field_name: Literal["type", "context_per_roi"]) -> bool: ...
+
+class GuidedDropoutParameter(_Message):
+    type: str
+    guidance_threshold: float
+    sigmoid_scaler: float
+    def __init__(self, *,
+        type: str | None = None, guidance_threshold: float | None = None, sigmoid_scaler: float | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal["type", "guidance_threshold", "sigmoid_scaler"]) -> bool: ...
