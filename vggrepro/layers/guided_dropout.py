@@ -115,7 +115,7 @@ class GuidedDropout(Layer[str | None]):
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
     ) -> Referenced:
         x, guidance = bottoms[0], bottoms[1].reshape(bottoms[0].shape[:2])
-        samples, channels = guidance.shape
+        samples, channels = bottoms[0].shape[:2]
         news: tuple[Any, ...] = ()
         if self.masks is not None:
             stays = 1 / (1 + np.exp(-guidance * self.scaler))
