@@ -29,6 +29,21 @@ def test_class_of() -> None:
         class_of(unknown)
 
 
+def test_a_python_layer_with_other_bottoms_is_another_one() -> None:
+    text = (
+        "layer { type: 'Python' bottom: 'a' bottom: 'b' bottom: 'c' %s top: 'rois'"
+        " python_param { module: 'rpn.proposal_layer' layer: 'ProposalLayer' } }"
+    )
+    (published,) = parse_net(text % "").layer
+    assert class_of(published) is Proposal
+    (own,) = parse_net(text % "bottom: 'd'").layer
+    with pytest.raises(
+        UnknownLayerError,
+        match=r"'rpn.proposal_layer' with 4 bottom blob\(s\), which .* has not\)$",
+    ):
+        class_of(own)
+
+
 def test_types_of_several_rules_say_so() -> None:
     assert not AMBIGUOUS.keys() & set(known_types())
     with pytest.raises(

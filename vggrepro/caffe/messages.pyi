@@ -618,6 +618,12 @@ class LayerParameter(_Message):
     def mil_param(self) -> MILParameter: ...
     @property
     def guided_dropout_param(self) -> GuidedDropoutParameter: ...
+    @property
+    def lstm_conv_param(self) -> RepeatedMessage[LSTMConvolutionParameter]: ...
+    @property
+    def lstm_debug_param(self) -> LSTMDebugParameter: ...
+    @property
+    def output_decay_param(self) -> OutputDecayParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -735,7 +741,10 @@ class LayerParameter(_Message):
         expand_dims_nd_param: ExpandDimsNDParameter | None = None,
         unstack_param: UnstackParameter | None = None,
         resize_nearest_neighbor_param: ResizeNearestNeighborParameter | None = None,
-        mil_param: MILParameter | None = None, guided_dropout_param: GuidedDropoutParameter | None = None
+        mil_param: MILParameter | None = None, guided_dropout_param: GuidedDropoutParameter | None = None,
+        lstm_conv_param: Iterable[LSTMConvolutionParameter] | None = None,
+        lstm_debug_param: LSTMDebugParameter | None = None,
+        output_decay_param: OutputDecayParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -771,7 +780,7 @@ class LayerParameter(_Message):
         "downsample_param", "triplet_loss_param", "local_param", "eltwise_affine_param",
         "softmax_focal_loss_param", "normalization_param", "hashing_loss_param", "gradient_scaler_param",
         "gs_tiling_param", "expand_dims_nd_param", "unstack_param", "resize_nearest_neighbor_param",
-        "mil_param", "guided_dropout_param"
+        "mil_param", "guided_dropout_param", "lstm_debug_param", "output_decay_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -3577,3 +3586,59 @@ class GuidedDropoutParameter(_Message):
         type: str | None = None, guidance_threshold: float | None = None, sigmoid_scaler: float | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal["type", "guidance_threshold", "sigmoid_scaler"]) -> bool: ...
+
+class LSTMConvolutionParameter(_Message):
+    num_output: int
+    bias_term: bool
+    @property
+    def pad(self) -> RepeatedScalar[int]: ...
+    @property
+    def kernel_size(self) -> RepeatedScalar[int]: ...
+    @property
+    def stride(self) -> RepeatedScalar[int]: ...
+    @property
+    def dilation(self) -> RepeatedScalar[int]: ...
+    group: int
+    @property
+    def weight_filler(self) -> FillerParameter: ...
+    @property
+    def bias_filler(self) -> FillerParameter: ...
+    engine: int
+    axis: int
+    force_nd_im2col: bool
+    type: str
+    def __init__(self, *,
+        num_output: int | None = None, bias_term: bool | None = None, pad: Iterable[int] | None = None,
+        kernel_size: Iterable[int] | None = None, stride: Iterable[int] | None = None,
+        dilation: Iterable[int] | None = None, group: int | None = None,
+        weight_filler: FillerParameter | None = None, bias_filler: FillerParameter | None = None,
+        engine: int | None = None, axis: int | None = None, force_nd_im2col: bool | None = None,
+        type: str | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "num_output", "bias_term", "group", "weight_filler", "bias_filler", "engine", "axis",
+        "force_nd_im2col", "type"
+    ]) -> bool: ...
+
+class LSTMDebugParameter(_Message):
+    @property
+    def expose(self) -> RepeatedScalar[str]: ...
+    disable_hadamard: bool
+    axis_hadamard: int
+    num_axes_hadamard: int
+    ignore_x: bool
+    def __init__(self, *,
+        expose: Iterable[str] | None = None, disable_hadamard: bool | None = None,
+        axis_hadamard: int | None = None, num_axes_hadamard: int | None = None, ignore_x: bool | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "disable_hadamard", "axis_hadamard", "num_axes_hadamard", "ignore_x"
+    ]) -> bool: ...
+
+class OutputDecayParameter(_Message):
+    regularization_type: str
+    output_decay: float
+    def __init__(self, *,
+        regularization_type: str | None = None, output_decay: float | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal["regularization_type", "output_decay"]) -> bool: ...

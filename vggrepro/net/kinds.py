@@ -43,7 +43,7 @@ def check_own_parameters(definition: Any) -> None:
 def class_of(definition: Any) -> type[AnyLayer]:
     """The class of a ``LayerParameter``. Raises UnknownLayerError for one that is not registered."""
     python = definition.python_param
-    stands_in = STAND_INS.get((python.module, python.layer)) if definition.type == "Python" else None
+    stands_in = _published(definition)
     if stands_in is None and _gives_data(definition):
         return ForkData
     if definition.type == "Pooling" and has_axes_of_its_own(definition.pooling_param):
@@ -54,12 +54,32 @@ def class_of(definition: Any) -> type[AnyLayer]:
         return layer_class(stands_in or definition.type)
     except UnknownLayerError as error:
         if python.layer:
-            about = f"class {python.layer!r} of module {python.module!r}"
+            about = f"class {python.layer!r} of module {python.module!r}{_other_bottoms(definition)}"
         elif definition.type in AMBIGUOUS:
             about = AMBIGUOUS[definition.type]
         else:
             raise
         raise UnknownLayerError(f"{error} ({about})", error.types) from None
+
+
+def _published(definition: Any) -> str | None:
+    """The type that knows what a Python layer does, if its module and class are published ones. A layer with
+    another number of bottoms is another one of that name."""
+    known = _of_that_name(definition)
+    return None if known is None or _other_bottoms(definition) else known
+
+
+def _of_that_name(definition: Any) -> str | None:
+    python = definition.python_param
+    return STAND_INS.get((python.module, python.layer)) if definition.type == "Python" else None
+
+
+def _other_bottoms(definition: Any) -> str:
+    """How a Python layer differs from the published one of its name; "" if not."""
+    known, count = _of_that_name(definition), len(definition.bottom)
+    if known is None or not count or count in layer_class(known).bottoms:
+        return ""
+    return f" with {count} bottom blob(s), which the published one has not"
 
 
 def _gives_data(definition: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The arithmetic of one step of the LSTM's cells, which LSTM and LSTMUnit share."""
+"""The arithmetic of one step of the LSTM's cells, which LSTM, LSTMUnit and ConvLSTM share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from vggrepro.layers.base import Array
 
 @dataclass(frozen=True)
 class Step:
-    """The tensors of one step, all (..., hidden): gates, new cells and outputs, and what they came from."""
+    """The tensors of one step, with the hidden units along ``axis``: gates, new cells and outputs, and what
+    they came from."""
 
     c_prev: str
     i: str
@@ -23,17 +24,19 @@ class Step:
     c: str
     tanh_c: str
     h: str
+    axis: int = -1
 
 
-def emit_step(g: GraphBuilder, c_prev: str, gates: str, cont: str, hidden: int) -> Step:
-    """``gates`` (..., 4 * hidden) holds i, f, o, g before their nonlinearities; ``cont`` is (..., 1)."""
-    three, last = g.ops("Split", gates, g.ints([3 * hidden, hidden]), outputs=2, axis=-1)
-    i, forget, o = g.ops("Split", g.op("Sigmoid", three), g.ints([hidden] * 3), outputs=3, axis=-1)
+def emit_step(g: GraphBuilder, c_prev: str, gates: str, cont: str, hidden: int, axis: int = -1) -> Step:
+    """``gates`` holds i, f, o, g before their nonlinearities, 4 * hidden along ``axis``, where ``cont`` has
+    the size 1."""
+    three, last = g.ops("Split", gates, g.ints([3 * hidden, hidden]), outputs=2, axis=axis)
+    i, forget, o = g.ops("Split", g.op("Sigmoid", three), g.ints([hidden] * 3), outputs=3, axis=axis)
     candidate = g.op("Tanh", last)
     f = g.op("Mul", forget, cont)
     c = g.op("Add", g.op("Mul", f, c_prev), g.op("Mul", i, candidate))
     tanh_c = g.op("Tanh", c)
-    return Step(c_prev, i, f, o, candidate, c, tanh_c, g.op("Mul", o, tanh_c))
+    return Step(c_prev, i, f, o, candidate, c, tanh_c, g.op("Mul", o, tanh_c), axis)
 
 
 def emit_step_gradient(g: GraphBuilder, step: Step, dh: str | None, dc: str | None) -> tuple[str, str]:
@@ -57,7 +60,7 @@ def emit_step_gradient(g: GraphBuilder, step: Step, dh: str | None, dc: str | No
     df = through(total, step.c_prev, step.f)
     do = g.op("ConstantOfShape", g.op("Shape", step.o)) if dh is None else through(dh, step.tanh_c, step.o)
     dg = g.op("Mul", g.op("Mul", total, step.i), g.op("Sub", one, g.op("Mul", step.g, step.g)))
-    return total, g.op("Concat", di, df, do, dg, axis=-1)
+    return total, g.op("Concat", di, df, do, dg, axis=step.axis)
 
 
 def _sum(g: GraphBuilder, a: str | None, b: str | None) -> str:
@@ -68,9 +71,9 @@ def _sum(g: GraphBuilder, a: str | None, b: str | None) -> str:
     return only
 
 
-def reference_step(c_prev: Array, gates: Array, cont: Array) -> tuple[Array, Array]:
+def reference_step(c_prev: Array, gates: Array, cont: Array, axis: int = -1) -> tuple[Array, Array]:
     """New cells and outputs in float64; the arguments are as in :func:`emit_step`."""
-    i, f, o, g = np.split(gates, 4, axis=-1)
+    i, f, o, g = np.split(gates, 4, axis=axis)
     c = cont * _sigmoid(f) * c_prev + _sigmoid(i) * np.tanh(g)
     return c, _sigmoid(o) * np.tanh(c)
 
