@@ -167,13 +167,15 @@ def test_a_mix_up_of_net_and_solver_is_named():
         text.read_solver(GOLDEN / "train" / "adam" / "train_net.prototxt")
 
 
-@pytest.mark.parametrize("name", ["$OUTPUTS", "{{ outputs }}", "<%= outputs %>", "\n% if deep:"])
+@pytest.mark.parametrize("name", ["$OUTPUTS", "{{ outputs }}", "<%= outputs %>", "\n% if deep:", "OUTPUTS"])
 def test_a_template_is_named(name):
     with pytest.raises(ParseError, match="a template: put values in place of its names first"):
         text.parse_net(f"layer {{ inner_product_param {{ num_output: {name} }} }}")
     with pytest.raises(ParseError) as caught:
         text.parse_net(f"layer {{ inner_product_param {{ num_output: ? }} }} # {name}")
     assert "template" not in str(caught.value)
+    with pytest.raises(ParseError, match=r"parse integer: weight_filler$"):
+        text.parse_net("layer { inner_product_param { num_output: weight_filler { type: 'xavier' } } }")
 
 
 def test_comments_come_in_any_encoding_but_names_in_utf8(tmp_path):

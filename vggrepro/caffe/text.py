@@ -41,6 +41,9 @@ HEAD = 1024
 _OF_A_TEMPLATE = re.compile(r"\$|\{[{%]|<%|%\s*(if|for|else|end)")
 """How names that a script replaces, and the script's own lines, begin."""
 
+_NAME_FOR_A_NUMBER = re.compile(r"Couldn't parse (integer|float): [A-Z][A-Z0-9_]{2,}$")
+"""What is said of a name in capitals, as scripts replace it too, where a number is expected."""
+
 _Message = TypeVar("_Message", NetParameter, SolverParameter)
 
 
@@ -195,7 +198,8 @@ def _placeholder(text: str, error: text_format.ParseError) -> str:
     """A word on a template, where the problem is a name that a script is to put a value in place of."""
     line, column = error.GetLine(), error.GetColumn()
     at = "" if line is None or column is None else text.split("\n")[line - 1][column - 1 :]
-    return " (a template: put values in place of its names first)" if _OF_A_TEMPLATE.match(at) else ""
+    is_one = _OF_A_TEMPLATE.match(at) or _NAME_FOR_A_NUMBER.search(str(error))
+    return " (a template: put values in place of its names first)" if is_one else ""
 
 
 def read_text(path: str | PathLike[str]) -> str:
