@@ -624,6 +624,8 @@ class LayerParameter(_Message):
     def lstm_debug_param(self) -> LSTMDebugParameter: ...
     @property
     def output_decay_param(self) -> OutputDecayParameter: ...
+    @property
+    def hard_mining_param(self) -> HardMiningParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -744,7 +746,8 @@ class LayerParameter(_Message):
         mil_param: MILParameter | None = None, guided_dropout_param: GuidedDropoutParameter | None = None,
         lstm_conv_param: Iterable[LSTMConvolutionParameter] | None = None,
         lstm_debug_param: LSTMDebugParameter | None = None,
-        output_decay_param: OutputDecayParameter | None = None
+        output_decay_param: OutputDecayParameter | None = None,
+        hard_mining_param: HardMiningParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -780,7 +783,7 @@ class LayerParameter(_Message):
         "downsample_param", "triplet_loss_param", "local_param", "eltwise_affine_param",
         "softmax_focal_loss_param", "normalization_param", "hashing_loss_param", "gradient_scaler_param",
         "gs_tiling_param", "expand_dims_nd_param", "unstack_param", "resize_nearest_neighbor_param",
-        "mil_param", "guided_dropout_param", "lstm_debug_param", "output_decay_param"
+        "mil_param", "guided_dropout_param", "lstm_debug_param", "output_decay_param", "hard_mining_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -3642,3 +3645,9 @@ class OutputDecayParameter(_Message):
         regularization_type: str | None = None, output_decay: float | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal["regularization_type", "output_decay"]) -> bool: ...
+
+class HardMiningParameter(_Message):
+    num_roi_per_image: int
+    num_image: int
+    def __init__(self, *, num_roi_per_image: int | None = None, num_image: int | None = None) -> None: ...
+    def HasField(self, field_name: Literal["num_roi_per_image", "num_image"]) -> bool: ...
