@@ -259,7 +259,7 @@ def test_segnets_gradient_is_the_slope(tmp_path: Path) -> None:
         assert (got[f"d:{name}"] * direction).sum() == pytest.approx(slope, rel=2e-3), name
 
 
-@pytest.mark.parametrize("kind", ["gabor", "AnchorTarget", "HardMining"])
+@pytest.mark.parametrize("kind", ["gabor", "AnchorTarget", "KernelLoss"])
 def test_layers_of_forks_that_are_not_there_are_named(tmp_path: Path, kind: str) -> None:
     text = f'{SSD.splitlines()[1]} layer {{ name: "x" type: "{kind}" bottom: "data" top: "x" }}'
     with pytest.raises(UnsupportedError, match=f"layer 'x': Unknown layer type: {kind}"):

@@ -63,6 +63,15 @@ def test_everything_unsupported_is_named_at_once() -> None:
     assert not isinstance(other.value, UnknownLayerError)
 
 
+def test_what_is_unknown_comes_before_what_is_wrong() -> None:
+    wrong = "layer { name: 'b' type: 'ReLU' bottom: 'x' bottom: 'x' top: 'y' }"
+    unknown = "layer { name: 'c' type: 'KernelLoss' bottom: 'x' top: 'k' }"
+    with pytest.raises(UnknownLayerError, match=r"^layer 'c': Unknown layer type: KernelLoss"):
+        build(parse_net(wrong + unknown), "TEST")
+    with pytest.raises(NetError, match=r"^layer 'b': ReLU Layer takes 1 bottom"):
+        build(parse_net(wrong), "TEST")
+
+
 def test_loss_weights_are_one_for_each_top() -> None:
     text = image(2, 3) + layer("l", "EuclideanLoss", "data data", more="loss_weight: 1 loss_weight: 2")
     with pytest.raises(NetError, match=r"^layer 'l': loss_weight must be .* \(1 tops vs. 2 weights\)"):

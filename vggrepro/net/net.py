@@ -194,16 +194,22 @@ def _is_found_by_name(layer: NetLayer, shapes: Mapping[str, Shape]) -> bool:
 
 
 def _parse_layers(message: NetParameter, phase: str, custom: Mapping[str, AnyLayer]) -> list[AnyLayer]:
+    """What is not implemented comes before what is wrong: in a fork's net the latter may well be right."""
     layers: list[AnyLayer] = []
     unsupported: list[tuple[LayerParameter, UnsupportedError]] = []
+    wrong: list[NetError] = []
     for m in message.layer:
         try:
             with naming(place_of(m)):
                 layers.append(_parse_layer(m, phase, custom))
         except UnsupportedError as error:
             unsupported.append((m, error))
+        except NetError as error:
+            wrong.append(error)
     if unsupported:
         raise _all_of(unsupported)
+    if wrong:
+        raise wrong[0]
     return layers
 
 
