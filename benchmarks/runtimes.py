@@ -41,10 +41,11 @@ ADAPTERS = str(ROOT / "benchmarks" / "adapters")
 
 @dataclass(frozen=True)
 class Column:
-    """A runtime and the form that models are written in for it."""
+    """A runtime and the form that models are written in for it; ``fixed``: with ``--input-shape``."""
 
     adapter: str
     deployment: Deployment
+    fixed: bool = False
 
 
 COLUMNS = {
@@ -55,7 +56,11 @@ COLUMNS = {
     "web": Column("web_run", Deployment("web")),
     "onnx2torch": Column("onnx2torch_run", Deployment(opset=13)),
     "reference": Column("onnx_reference_run", Deployment()),
-    "tvm": Column("tvm_run", Deployment()),
+    "tvm": Column("tvm_run", Deployment(), fixed=True),
+    "onnxslim": Column("onnxslim_run", Deployment()),
+    "onnxsim": Column("onnxsim_run", Deployment()),
+    "tinygrad": Column("tinygrad_run", Deployment(), fixed=True),
+    "iree": Column("iree_run", Deployment(), fixed=True),
 }
 TITLES = {
     "onnxruntime": "ONNX Runtime",
@@ -66,6 +71,10 @@ TITLES = {
     "onnx2torch": "onnx2torch",
     "reference": "ONNX's reference evaluator",
     "tvm": "Apache TVM",
+    "onnxslim": "ONNX Runtime behind onnxslim",
+    "onnxsim": "ONNX Runtime behind onnxsim",
+    "tinygrad": "tinygrad",
+    "iree": "IREE",
 }
 
 
@@ -101,9 +110,9 @@ def measure(name: str, python: str, kinds: Sequence[str]) -> dict[str, Any]:
     column = COLUMNS[name]
     runtime = Runtime(name, column.adapter, python, (ADAPTERS,))
     entry: dict[str, Any] = {"runtime": TITLES[name], "target": column.deployment.target}
-    entry["opset"] = column.deployment.opset
+    entry["opset"], entry["fixed"] = column.deployment.opset, column.fixed
     for kind in kinds:
-        entry["version"], entry[kind] = run_cases(runtime, column.deployment, chosen(kind))
+        entry["version"], entry[kind] = run_cases(runtime, column, chosen(kind))
     return entry
 
 
@@ -114,7 +123,7 @@ def chosen(kind: str) -> list[ReferenceCase]:
 
 
 def run_cases(
-    runtime: Runtime, deployment: Deployment, chosen_cases: Sequence[ReferenceCase]
+    runtime: Runtime, column: Column, chosen_cases: Sequence[ReferenceCase]
 ) -> tuple[str, dict[str, Any]]:
     """The runtime's version, and what became of each case: its verdict and the words that go with it."""
     verdicts: dict[str, tuple[str, str]] = {}
@@ -122,7 +131,7 @@ def run_cases(
     with tempfile.TemporaryDirectory(prefix="runtimes-") as folder:
         for case in chosen_cases:
             try:
-                graph = converted(case, deployment)
+                graph = converted(case, column)
             except VggReproError as error:
                 verdicts[case.folder.name] = ("refused", str(error))
                 continue
@@ -139,9 +148,9 @@ def run_cases(
     return replies.version, {"cases": len(verdicts), "counts": dict(counts), "not_right": details}
 
 
-def converted(case: ReferenceCase, deployment: Deployment) -> Graph:
+def converted(case: ReferenceCase, column: Column) -> Graph:
     outputs = [key.split(":", 1)[1] for key in case.keys("out")]
-    return build_deployed(case.load(), deployment, outputs=outputs)
+    return build_deployed(case.load(), column.deployment, outputs=outputs, fixed=column.fixed)
 
 
 def verdict(case: ReferenceCase, graph: Graph, reply: Reply) -> tuple[str, str]:
@@ -180,6 +189,7 @@ def _summary(result: dict[str, Any], kinds: Sequence[str]) -> Iterator[str]:
         for entry in result["runtimes"]:
             counts, target = entry[kind]["counts"], entry["target"]
             target += f" --opset {entry['opset']}" if entry["opset"] else ""
+            target += " --input-shape ..." if entry["fixed"] else ""
             numbers = " | ".join(str(counts.get(v, 0)) for v in ("right", "refused", "failed", "wrong"))
             yield f"| {entry['runtime']} {entry['version']} | {target} | {entry[kind]['cases']} | {numbers} |"
         yield ""
