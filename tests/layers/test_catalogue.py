@@ -18,9 +18,9 @@ what the layers' modules in `vggrepro/layers/` say first. There the rules stand,
 Caffe, marked `DEVIATION:`.
 
 **Gradient**: whether one can be taken through the layer; data layers become inputs of the graph. The backward
-passes of BoxAnnotatorOHEM, HDF5Output, PriorBox, Proposal, AnchorTargetLayer, ProposalTargetLayer,
-OHEMDataLayer, ProposalTarget, Grid, MatWrite, FLOWriter and Silence give nothing, in Caffe as here. A
-gradient that is needed through a layer without one is an error.
+passes of BoxAnnotatorOHEM, HDF5Output, PriorBox, Proposal, SimplerNMS, AnchorTargetLayer,
+ProposalTargetLayer, OHEMDataLayer, ProposalTarget, Grid, MatWrite, FLOWriter and Silence give nothing, in
+Caffe as here. A gradient that is needed through a layer without one is an error.
 """
 
 FORKS = """## From forks
@@ -30,7 +30,8 @@ is named. BVLC's layers are compared with Caffe's own outputs; these are compare
 in float64. Parameters are known by their names in prototxt; field numbers differ from fork to fork.
 
 By ONNX Runtime's own list one operator has no CUDA kernel, and runs on the host: NonMaxSuppression, of
-DetectionOutput, Proposal, BoxOutput, BoxGroupOutput, FrcnnOutput, OHEMDataLayer and EvalDetection.
+DetectionOutput, Proposal, SimplerNMS, BoxOutput, BoxGroupOutput, FrcnnOutput, OHEMDataLayer and
+EvalDetection.
 (ROIPooling's MaxRoiPool has none either: a graph for CUDA does without it, written files have it.) Proposal,
 AnchorTargetLayer, ProposalTargetLayer, OHEMDataLayer and EuclideanLossLayer stand in for the Python layers of
 the modules rpn.proposal_layer, rpn.anchor_target_layer, rpn.proposal_target_layer, roi_data_layer.layer and

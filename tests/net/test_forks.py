@@ -51,6 +51,20 @@ def test_openvino_zooms_by_the_factor(tmp_path: Path) -> None:
     assert twice == (height + 1, width + 1)
 
 
+def test_what_bare_normalize_and_grn_mean(tmp_path: Path) -> None:
+    path = written(tmp_path, "Normalize")
+    with pytest.raises(UnsupportedError, match="name the fork: ssd, happynear"):
+        load_net(path)
+    assert [p.definition.shape for p in load_net(path, fork="ssd").layers[-1].params] == [()]
+    assert load_net(path, fork="happynear").layers[-1].params == ()
+    path = written(tmp_path, "Normalize", "param { lr_mult: 0 }")  # happynear's has no blob to speak of
+    assert len(load_net(path).layers[-1].params) == 1
+    path = written(tmp_path, "GRN")
+    with pytest.raises(UnsupportedError, match="fork openvino"):
+        load_net(path)
+    assert load_net(path, fork="openvino").layers[-1].layer.bias == 1
+
+
 def test_what_a_net_says_stays(tmp_path: Path) -> None:
     path = written(tmp_path, "BN", "bn_param { bn_mode: INFERENCE }")
     assert load_net(path, fork="segnet").layers[-1].layer.statistics == UsedStatistics.NONE

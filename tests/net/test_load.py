@@ -215,3 +215,23 @@ def test_allowed_unknown_fields_leave_unknown_types_to_be_named(tmp_path: Path) 
     path = write(tmp_path, image(1, 2) + layer("o", "Oddity", "data", more="odd_param { a: 1 }"))
     with pytest.raises(UnsupportedError, match="layer 'o': Unknown layer type: Oddity; --allow-custom"):
         load_net(path, allow_unknown=True)
+
+
+def test_averages_of_a_mean_for_images_of_another_size(tmp_path: Path) -> None:
+    """FlowNet's DataAugmentation; the number of channels must be the same."""
+    text = (
+        'layer {{ name: "i" type: "Input" top: "x" input_param {{ shape {{ dim: [1, {}, 3, 4] }} }} }}'
+        'layer {{ name: "a" type: "DataAugmentation" bottom: "x" top: "y"'
+        " augmentation_param {{ recompute_mean: 9 }} }}"
+    )
+    means = np.arange(2 * 5 * 2, dtype=np.float32).reshape(1, 2, 5, 2)
+    blobs = [np.ones((1, 1, 1, 1), np.float32), means, np.zeros((1, 2, 1, 1), np.float32)]
+    path, weights = tmp_path / "net.prototxt", tmp_path / "w.caffemodel"
+    write_caffemodel(weights, parse_net(text.format(2)), {"a": blobs})
+    path.write_text(text.format(2))
+    net = load_net(path, weights)
+    places = net.params[net.layers[1].params[1].key]
+    np.testing.assert_array_equal(places, np.broadcast_to([[[[4.5]], [[14.5]]]], (1, 2, 3, 4)))
+    path.write_text(text.format(3))
+    with pytest.raises(WeightsError, match="Cannot copy param 1 weights from layer 'a'"):
+        load_net(path, weights)

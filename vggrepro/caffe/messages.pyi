@@ -626,6 +626,22 @@ class LayerParameter(_Message):
     def output_decay_param(self) -> OutputDecayParameter: ...
     @property
     def hard_mining_param(self) -> HardMiningParameter: ...
+    @property
+    def grn_param(self) -> GRNParameter: ...
+    @property
+    def crelu_param(self) -> CReLUParameter: ...
+    @property
+    def accum_param(self) -> AccumParameter: ...
+    @property
+    def augmentation_param(self) -> AugmentationParameter: ...
+    @property
+    def simpler_nms_param(self) -> SimplerNMSParameter: ...
+    @property
+    def region_yolo_param(self) -> RegionYoloParameter: ...
+    @property
+    def reorg_yolo_param(self) -> ReorgYoloParameter: ...
+    @property
+    def selu_param(self) -> SeLUParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -747,7 +763,12 @@ class LayerParameter(_Message):
         lstm_conv_param: Iterable[LSTMConvolutionParameter] | None = None,
         lstm_debug_param: LSTMDebugParameter | None = None,
         output_decay_param: OutputDecayParameter | None = None,
-        hard_mining_param: HardMiningParameter | None = None
+        hard_mining_param: HardMiningParameter | None = None, grn_param: GRNParameter | None = None,
+        crelu_param: CReLUParameter | None = None, accum_param: AccumParameter | None = None,
+        augmentation_param: AugmentationParameter | None = None,
+        simpler_nms_param: SimplerNMSParameter | None = None,
+        region_yolo_param: RegionYoloParameter | None = None,
+        reorg_yolo_param: ReorgYoloParameter | None = None, selu_param: SeLUParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -783,7 +804,9 @@ class LayerParameter(_Message):
         "downsample_param", "triplet_loss_param", "local_param", "eltwise_affine_param",
         "softmax_focal_loss_param", "normalization_param", "hashing_loss_param", "gradient_scaler_param",
         "gs_tiling_param", "expand_dims_nd_param", "unstack_param", "resize_nearest_neighbor_param",
-        "mil_param", "guided_dropout_param", "lstm_debug_param", "output_decay_param", "hard_mining_param"
+        "mil_param", "guided_dropout_param", "lstm_debug_param", "output_decay_param", "hard_mining_param",
+        "grn_param", "crelu_param", "accum_param", "augmentation_param", "simpler_nms_param",
+        "region_yolo_param", "reorg_yolo_param", "selu_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -3651,3 +3674,210 @@ class HardMiningParameter(_Message):
     num_image: int
     def __init__(self, *, num_roi_per_image: int | None = None, num_image: int | None = None) -> None: ...
     def HasField(self, field_name: Literal["num_roi_per_image", "num_image"]) -> bool: ...
+
+class GRNParameter(_Message):
+    bias: float
+    def __init__(self, *, bias: float | None = None) -> None: ...
+    def HasField(self, field_name: Literal["bias"]) -> bool: ...
+
+class RegionYoloParameter(_Message):
+    coords: int
+    classes: int
+    num: int
+    do_softmax: bool
+    @property
+    def anchors(self) -> RepeatedScalar[float]: ...
+    @property
+    def mask(self) -> RepeatedScalar[int]: ...
+    def __init__(self, *,
+        coords: int | None = None, classes: int | None = None, num: int | None = None,
+        do_softmax: bool | None = None, anchors: Iterable[float] | None = None,
+        mask: Iterable[int] | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal["coords", "classes", "num", "do_softmax"]) -> bool: ...
+
+class ReorgYoloParameter(_Message):
+    stride: int
+    def __init__(self, *, stride: int | None = None) -> None: ...
+    def HasField(self, field_name: Literal["stride"]) -> bool: ...
+
+class CReLUParameter(_Message):
+    negative_slope: float
+    concat_axis: int
+    def __init__(self, *, negative_slope: float | None = None, concat_axis: int | None = None) -> None: ...
+    def HasField(self, field_name: Literal["negative_slope", "concat_axis"]) -> bool: ...
+
+class SeLUParameter(_Message):
+    alpha: float
+    def __init__(self, *, alpha: float | None = None) -> None: ...
+    def HasField(self, field_name: Literal["lambda", "alpha"]) -> bool: ...
+
+class SimplerNMSParameter(_Message):
+    cls_threshold: float
+    max_num_proposals: int
+    iou_threshold: float
+    min_bbox_size: int
+    feat_stride: int
+    pre_nms_topn: int
+    post_nms_topn: int
+    @property
+    def scale(self) -> RepeatedScalar[float]: ...
+    def __init__(self, *,
+        cls_threshold: float | None = None, max_num_proposals: int | None = None,
+        iou_threshold: float | None = None, min_bbox_size: int | None = None, feat_stride: int | None = None,
+        pre_nms_topn: int | None = None, post_nms_topn: int | None = None,
+        scale: Iterable[float] | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "cls_threshold", "max_num_proposals", "iou_threshold", "min_bbox_size", "feat_stride", "pre_nms_topn",
+        "post_nms_topn"
+    ]) -> bool: ...
+
+class AccumParameter(_Message):
+    top_height: int
+    top_width: int
+    size_divisible_by: int
+    have_reference: bool
+    def __init__(self, *,
+        top_height: int | None = None, top_width: int | None = None, size_divisible_by: int | None = None,
+        have_reference: bool | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "top_height", "top_width", "size_divisible_by", "have_reference"
+    ]) -> bool: ...
+
+class RandomGeneratorParameter(_Message):
+    rand_type: str
+    exp: bool
+    mean: float
+    spread: float
+    prob: float
+    apply_schedule: bool
+    discretize: bool
+    multiplier: float
+    def __init__(self, *,
+        rand_type: str | None = None, exp: bool | None = None, mean: float | None = None,
+        spread: float | None = None, prob: float | None = None, apply_schedule: bool | None = None,
+        discretize: bool | None = None, multiplier: float | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "rand_type", "exp", "mean", "spread", "prob", "apply_schedule", "discretize", "multiplier"
+    ]) -> bool: ...
+
+class AugmentationParameter(_Message):
+    write_augmented: str
+    max_multiplier: float
+    augment_during_test: bool
+    recompute_mean: int
+    write_mean: str
+    mean_per_pixel: bool
+    mode: str
+    @property
+    def mirror(self) -> RandomGeneratorParameter: ...
+    @property
+    def translate(self) -> RandomGeneratorParameter: ...
+    @property
+    def rotate(self) -> RandomGeneratorParameter: ...
+    @property
+    def zoom(self) -> RandomGeneratorParameter: ...
+    @property
+    def squeeze(self) -> RandomGeneratorParameter: ...
+    @property
+    def translate_x(self) -> RandomGeneratorParameter: ...
+    @property
+    def translate_y(self) -> RandomGeneratorParameter: ...
+    @property
+    def mean(self) -> RepeatedScalar[float]: ...
+    @property
+    def lmult_pow(self) -> RandomGeneratorParameter: ...
+    @property
+    def lmult_mult(self) -> RandomGeneratorParameter: ...
+    @property
+    def lmult_add(self) -> RandomGeneratorParameter: ...
+    @property
+    def sat_pow(self) -> RandomGeneratorParameter: ...
+    @property
+    def sat_mult(self) -> RandomGeneratorParameter: ...
+    @property
+    def sat_add(self) -> RandomGeneratorParameter: ...
+    @property
+    def col_pow(self) -> RandomGeneratorParameter: ...
+    @property
+    def col_mult(self) -> RandomGeneratorParameter: ...
+    @property
+    def col_add(self) -> RandomGeneratorParameter: ...
+    @property
+    def ladd_pow(self) -> RandomGeneratorParameter: ...
+    @property
+    def ladd_mult(self) -> RandomGeneratorParameter: ...
+    @property
+    def ladd_add(self) -> RandomGeneratorParameter: ...
+    @property
+    def col_rotate(self) -> RandomGeneratorParameter: ...
+    crop_width: int
+    crop_height: int
+    @property
+    def gamma(self) -> RandomGeneratorParameter: ...
+    @property
+    def brightness(self) -> RandomGeneratorParameter: ...
+    @property
+    def contrast(self) -> RandomGeneratorParameter: ...
+    @property
+    def color(self) -> RandomGeneratorParameter: ...
+    bottomwidth: int
+    bottomheight: int
+    num: int
+    @property
+    def chromatic_eigvec(self) -> RepeatedScalar[float]: ...
+    @property
+    def fog_amount(self) -> RandomGeneratorParameter: ...
+    @property
+    def fog_size(self) -> RandomGeneratorParameter: ...
+    @property
+    def motion_blur_angle(self) -> RandomGeneratorParameter: ...
+    @property
+    def motion_blur_size(self) -> RandomGeneratorParameter: ...
+    @property
+    def shadow_angle(self) -> RandomGeneratorParameter: ...
+    @property
+    def shadow_distance(self) -> RandomGeneratorParameter: ...
+    @property
+    def shadow_strength(self) -> RandomGeneratorParameter: ...
+    @property
+    def noise(self) -> RandomGeneratorParameter: ...
+    def __init__(self, *,
+        write_augmented: str | None = None, max_multiplier: float | None = None,
+        augment_during_test: bool | None = None, recompute_mean: int | None = None,
+        write_mean: str | None = None, mean_per_pixel: bool | None = None, mode: str | None = None,
+        mirror: RandomGeneratorParameter | None = None, translate: RandomGeneratorParameter | None = None,
+        rotate: RandomGeneratorParameter | None = None, zoom: RandomGeneratorParameter | None = None,
+        squeeze: RandomGeneratorParameter | None = None, translate_x: RandomGeneratorParameter | None = None,
+        translate_y: RandomGeneratorParameter | None = None, mean: Iterable[float] | None = None,
+        lmult_pow: RandomGeneratorParameter | None = None, lmult_mult: RandomGeneratorParameter | None = None,
+        lmult_add: RandomGeneratorParameter | None = None, sat_pow: RandomGeneratorParameter | None = None,
+        sat_mult: RandomGeneratorParameter | None = None, sat_add: RandomGeneratorParameter | None = None,
+        col_pow: RandomGeneratorParameter | None = None, col_mult: RandomGeneratorParameter | None = None,
+        col_add: RandomGeneratorParameter | None = None, ladd_pow: RandomGeneratorParameter | None = None,
+        ladd_mult: RandomGeneratorParameter | None = None, ladd_add: RandomGeneratorParameter | None = None,
+        col_rotate: RandomGeneratorParameter | None = None, crop_width: int | None = None,
+        crop_height: int | None = None, gamma: RandomGeneratorParameter | None = None,
+        brightness: RandomGeneratorParameter | None = None, contrast: RandomGeneratorParameter | None = None,
+        color: RandomGeneratorParameter | None = None, bottomwidth: int | None = None,
+        bottomheight: int | None = None, num: int | None = None,
+        chromatic_eigvec: Iterable[float] | None = None, fog_amount: RandomGeneratorParameter | None = None,
+        fog_size: RandomGeneratorParameter | None = None,
+        motion_blur_angle: RandomGeneratorParameter | None = None,
+        motion_blur_size: RandomGeneratorParameter | None = None,
+        shadow_angle: RandomGeneratorParameter | None = None,
+        shadow_distance: RandomGeneratorParameter | None = None,
+        shadow_strength: RandomGeneratorParameter | None = None, noise: RandomGeneratorParameter | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "write_augmented", "max_multiplier", "augment_during_test", "recompute_mean", "write_mean",
+        "mean_per_pixel", "mode", "mirror", "translate", "rotate", "zoom", "squeeze", "translate_x",
+        "translate_y", "lmult_pow", "lmult_mult", "lmult_add", "sat_pow", "sat_mult", "sat_add", "col_pow",
+        "col_mult", "col_add", "ladd_pow", "ladd_mult", "ladd_add", "col_rotate", "crop_width", "crop_height",
+        "gamma", "brightness", "contrast", "color", "bottomwidth", "bottomheight", "num", "fog_amount",
+        "fog_size", "motion_blur_angle", "motion_blur_size", "shadow_angle", "shadow_distance",
+        "shadow_strength", "noise"
+    ]) -> bool: ...

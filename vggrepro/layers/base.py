@@ -44,6 +44,7 @@ class ParamDef:
     statistic: bool = False  # True for what the forward pass updates and no solver touches (BatchNorm)
     moved: bool = False  # True for what learns, but is overwritten in TRAIN before (MarginInnerProduct)
     also_saved_as: tuple[Shape, ...] = ()  # other shapes that the blob has in weight files of some forks
+    spreads: bool = False  # True where of a saved blob of another height or width the averages are taken
 
 
 @dataclass(frozen=True)
@@ -195,8 +196,7 @@ class Layer(ABC, Generic[S]):
         """Shapes of the tops. Raises ShapeError where Caffe's ``Reshape`` would stop."""
 
     def fixed_axes(self, bottoms: Shapes) -> frozenset[int]:
-        """Axes of the bottoms that a graph must not leave free: at these sizes Caffe's rule is not the one
-        that ``emit`` assumes of unknown sizes."""
+        """Axes that a graph must not leave free: at these sizes ``emit`` does not follow its general rule."""
         return frozenset()
 
     def param_defs(self, bottoms: Shapes) -> tuple[ParamDef, ...]:

@@ -26,7 +26,7 @@ from vggrepro.layers.base import (
     Shapes,
     register,
 )
-from vggrepro.layers.rules.resizing import without_transposes
+from vggrepro.layers.rules.resizing import corner_weights, without_transposes
 
 
 @register
@@ -151,7 +151,7 @@ class Interp(Layer[tuple[Value, ...]]):
         (top,) = self.out_shapes(shapes)
         inside = self._inside(shapes[0])
         rows, columns = (
-            np.pad(_weights(size, inner), ((0, 0), self.crop))
+            np.pad(corner_weights(size, inner), ((0, 0), self.crop))
             for size, inner in zip(top[2:], inside, strict=True)
         )
         return rows, columns
@@ -169,10 +169,3 @@ class Interp(Layer[tuple[Value, ...]]):
             share = (at - low).reshape((-1,) + (1,) * (3 - axis))
             x = x.take(low, axis) * (1 - share) + x.take(np.minimum(low + 1, inner - 1), axis) * share
         return Referenced((x,))
-
-
-def _weights(size: int, inner: int) -> Array:
-    """How ``size`` elements are made of ``inner`` ones: (size, inner)."""
-    at = np.arange(size) * ((inner - 1) / (size - 1) if size > 1 else 0)
-    weights: Array = np.maximum(0, 1 - np.abs(at[:, None] - np.arange(inner)))
-    return weights

@@ -58,14 +58,14 @@ class Normalize(Layer[_Saved]):
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> AnyLayer:
-        """SSD's layer has ``norm_param``, and happynear's ``normalize_param``. Without either it is not known
-        whose it is."""
+        """SSD's layer has ``norm_param`` and a learned blob, of which ``param`` may speak; happynear's has
+        ``normalize_param`` and no blob. Without any of these it is not known whose it is."""
         if param.HasField("normalize_param") and not param.HasField("norm_param"):
             return LengthNormalize.from_param(param, phase)
-        if not param.HasField("norm_param"):
+        if not (param.HasField("norm_param") or param.param or param.blobs):
             raise UnsupportedError(
                 "Normalize without norm_param (SSD's) and normalize_param (happynear's):"
-                " name the fork: happynear"
+                " name the fork: ssd, happynear"
             )
         p = param.norm_param
         given = {"filler": p.scale_filler} if p.HasField("scale_filler") else {}

@@ -33,7 +33,7 @@ FORKS: dict[str, dict[str, str]] = {
     "junhyukoh": {"Lstm": "lstm_param { batch_size: 1 }"},
     "mnc": {"MaskResize": "mask_resize_param { factor_height: 0 }"},
     "mobilenet-yolo": {"RegionLoss": "region_loss_param { mobilenet_yolo: true }"},
-    "openvino": {"Interp": "interp_param { zoom_multiplies: true }"},
+    "openvino": {"GRN": "grn_param { bias: 1 }", "Interp": "interp_param { zoom_multiplies: true }"},
     "r-fcn": {
         "Python": "rcnn_config_param { bg_thresh_lo: 0.1 rpn_pre_nms_top_n: 6000 rpn_post_nms_top_n: 300 }"
     },
@@ -45,6 +45,7 @@ FORKS: dict[str, dict[str, str]] = {
         "SigmoidCrossEntropyLoss": "loss_param { balanced: true negative_weight: 1.1 }",
     },
     "segnet": {"BN": "bn_param { bn_mode: LEARN }"},
+    "ssd": {"Normalize": "norm_param { across_spatial: true }"},
     "textboxes": {"PriorBox": "prior_box_param { denser_prior_boxes: true }"},
     "xilinx": {"BatchNorm": "batch_norm_param { scale_first: true }"},
     "zimenglan": {"FocalLoss": "focal_loss_param { alpha: 0.25 }"},

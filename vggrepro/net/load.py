@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vggrepro.caffe.blob import SavedBlob
 from vggrepro.caffe.messages import PHASES, NetParameter
 from vggrepro.caffe.state import filter_net
 from vggrepro.caffe.upgrade import upgrade_net_param
 from vggrepro.caffe.weights import SavedLayer, read_weights
 from vggrepro.emit import Shape
 from vggrepro.errors import NetError, ShapeError, WeightsError, naming
-from vggrepro.layers.base import AnyLayer, find_layer_class
+from vggrepro.layers.base import AnyLayer, ParamDef, find_layer_class
 from vggrepro.layers.rules.axes import shape_string
 from vggrepro.net.custom import advising_on_shapes, warn_of_custom_nodes
 from vggrepro.net.fillers import fill as fill_values
@@ -211,12 +212,12 @@ def match_weights(
             blobs = layer.by_index([use.owner == use.key for use in uses])
         for index, blob in blobs.items():
             use = uses[index]
-            shape = use.definition.shape
-            if not any(map(blob.fits, (shape, *use.definition.also_saved_as))):
+            data = _fitted(blob, use.definition)
+            if data is None:
                 problem = (
                     f"{source}: Cannot copy param {index} weights from layer '{layer.name}'; shape mismatch."
                     f"  Source param shape is {shape_string(blob.data.shape)}; target param shape is"
-                    f" {shape_string(shape)}."
+                    f" {shape_string(use.definition.shape)}."
                     " To learn this layer's parameters from scratch rather than copying from a saved net,"
                     " rename the layer."
                 )
@@ -224,8 +225,19 @@ def match_weights(
                     raise WeightsError(problem)
                 on_misfit(problem)
                 continue
-            found[use.owner] = blob.data.reshape(shape)
+            found[use.owner] = data
     return found
+
+
+def _fitted(blob: SavedBlob, definition: ParamDef) -> npt.NDArray[np.float32] | None:
+    """A saved blob in the shape of a parameter; None if the parameter is saved in no such shape."""
+    shape = definition.shape
+    if any(map(blob.fits, (shape, *definition.also_saved_as))):
+        return blob.data.reshape(shape)
+    if definition.spreads and len(blob.data.shape) == 4 and blob.data.shape[:2] == shape[:2]:
+        averages = blob.data.mean((2, 3), keepdims=True, dtype=np.float64)
+        return np.broadcast_to(averages.astype(np.float32), shape)
+    return None
 
 
 def _resolve_files(message: NetParameter, folder: Path) -> None:

@@ -1,8 +1,12 @@
-"""What keeps ONNX Runtime from breaking a Resize behind a Transpose."""
+"""Linear resizing in which corners stay corners, and what keeps ONNX Runtime from breaking a Resize behind a
+Transpose."""
 
 from __future__ import annotations
 
+import numpy as np
+
 from vggrepro.emit import GraphBuilder, Value
+from vggrepro.layers.base import Array
 from vggrepro.layers.rules.loss import shaped_like
 
 WALLS = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm", "Reshape", "Flatten"})
@@ -20,6 +24,13 @@ def without_transposes(g: GraphBuilder, x: Value) -> str:
     if not _follows_transpose(g, x.name):
         return x.name
     return shaped_like(g, Value(g.op("Flatten", x.name, axis=2), (None, None)), x)
+
+
+def corner_weights(size: int, inner: int) -> Array:
+    """How ``size`` elements are made of ``inner`` ones, the first and last ones staying: (size, inner)."""
+    at = np.arange(size) * ((inner - 1) / (size - 1) if size > 1 else 0)
+    weights: Array = np.maximum(0, 1 - np.abs(at[:, None] - np.arange(inner)))
+    return weights
 
 
 def _follows_transpose(g: GraphBuilder, tensor: str) -> bool:
