@@ -642,6 +642,8 @@ class LayerParameter(_Message):
     def reorg_yolo_param(self) -> ReorgYoloParameter: ...
     @property
     def selu_param(self) -> SeLUParameter: ...
+    @property
+    def spatial_dropout_param(self) -> SpatialDropoutParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -768,7 +770,8 @@ class LayerParameter(_Message):
         augmentation_param: AugmentationParameter | None = None,
         simpler_nms_param: SimplerNMSParameter | None = None,
         region_yolo_param: RegionYoloParameter | None = None,
-        reorg_yolo_param: ReorgYoloParameter | None = None, selu_param: SeLUParameter | None = None
+        reorg_yolo_param: ReorgYoloParameter | None = None, selu_param: SeLUParameter | None = None,
+        spatial_dropout_param: SpatialDropoutParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -806,7 +809,7 @@ class LayerParameter(_Message):
         "gs_tiling_param", "expand_dims_nd_param", "unstack_param", "resize_nearest_neighbor_param",
         "mil_param", "guided_dropout_param", "lstm_debug_param", "output_decay_param", "hard_mining_param",
         "grn_param", "crelu_param", "accum_param", "augmentation_param", "simpler_nms_param",
-        "region_yolo_param", "reorg_yolo_param", "selu_param"
+        "region_yolo_param", "reorg_yolo_param", "selu_param", "spatial_dropout_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -3880,4 +3883,16 @@ class AugmentationParameter(_Message):
         "gamma", "brightness", "contrast", "color", "bottomwidth", "bottomheight", "num", "fog_amount",
         "fog_size", "motion_blur_angle", "motion_blur_size", "shadow_angle", "shadow_distance",
         "shadow_strength", "noise"
+    ]) -> bool: ...
+
+class SpatialDropoutParameter(_Message):
+    dropout_ratio: float
+    sample_weights_test: bool
+    scale_train: bool
+    def __init__(self, *,
+        dropout_ratio: float | None = None, sample_weights_test: bool | None = None,
+        scale_train: bool | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "dropout_ratio", "sample_weights_test", "scale_train"
     ]) -> bool: ...

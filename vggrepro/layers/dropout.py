@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from vggrepro.caffe.messages import TRAIN
 from vggrepro.emit import GraphBuilder, Shape, Value
@@ -49,8 +51,8 @@ class Dropout(Layer[str | None]):
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> Dropout:
-        ratio = param.dropout_param.dropout_ratio
-        p = param.dropout_param
+        p = cls.parameter(param)
+        ratio = p.dropout_ratio
         drops = phase == TRAIN or p.sample_weights_test
         if ratio == 0:
             return cls()
@@ -60,6 +62,11 @@ class Dropout(Layer[str | None]):
             # DEVIATION: a release build of Caffe lets a ratio of 1 pass, and every element becomes 0 * inf.
             raise NetError(f"dropout_ratio must be at least 0 and below 1, got {ratio}")
         return cls(Bernoulli.named(1 - ratio, param.name), 1 / (1 - ratio) if p.scale_train else 1.0)
+
+    @classmethod
+    def parameter(cls, param: Any) -> Any:
+        """The field of a ``LayerParameter`` that the layer reads."""
+        return param.dropout_param
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         return (bottoms[0],)
@@ -79,11 +86,14 @@ class Dropout(Layer[str | None]):
             factor = g.const(self.factor)
             return Emitted((g.op("Mul", x.name, factor),), factor)
         state = states[0].name
-        kept = indicator(g, self.masks.emit(g, x, state))
-        shape = g.op("Shape", x.name) if None in x.dims else g.ints(x.shape)
-        factors = g.op("Reshape", times(g, kept, self.factor), shape)
+        factors = times(g, self._kept(g, self.masks, x, state), self.factor)
         following = g.op("Add", state, g.ints([1, 0]))
         return Emitted((g.op("Mul", x.name, factors),), saved=factors, next_states=(following,))
+
+    def _kept(self, g: GraphBuilder, masks: Bernoulli, x: Value, state: str) -> str:
+        """1 for what is kept of ``x``, else 0, in a shape that is broadcast to that of ``x``."""
+        shape = g.op("Shape", x.name) if None in x.dims else g.ints(x.shape)
+        return g.op("Reshape", indicator(g, masks.emit(g, x, state)), shape)
 
     def grad(
         self, g: GraphBuilder, saved: str | None, d_tops: Sequence[str | None], needed: Needed
@@ -99,6 +109,11 @@ class Dropout(Layer[str | None]):
         x = bottoms[0]
         if self.masks is None:
             return Referenced((x * self.factor,))
-        samples = x.shape[0] if x.ndim else 1
-        mask = self.masks.draw(samples, x.size // samples, states[0]).reshape(x.shape)
+        mask = self._reference_kept(self.masks, x.shape, states[0])
         return Referenced((x * mask * self.factor,), next_states=(states[0] + np.array([1, 0]),))
+
+    def _reference_kept(
+        self, masks: Bernoulli, shape: Shape, state: npt.NDArray[Any]
+    ) -> npt.NDArray[np.bool_]:
+        samples = shape[0] if shape else 1
+        return masks.draw(samples, math.prod(shape) // samples, state).reshape(shape)
