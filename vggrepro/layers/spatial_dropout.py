@@ -1,5 +1,5 @@
-"""SpatialDropout: in TRAIN each channel is zeroed with probability ``dropout_ratio`` (a layer of forks; not from
-BVLC Caffe).
+"""SpatialDropout: in TRAIN each channel is zeroed with probability ``dropout_ratio`` (a layer of forks; not
+from BVLC Caffe).
 
 Sources: Intel Caffe and TimoSaemann/caffe-enet, fields ``dropout_param`` and ``spatial_dropout_param``.
 """
