@@ -2592,10 +2592,21 @@ class CtcLossParameter(_Message):
     alphabet_size: int
     time_step: int
     blank_label: int
+    output_delay: int
+    blank_index: int
+    preprocess_collapse_repeated: bool
+    ctc_merge_repeated: bool
+    loss_calculation_t: int
     def __init__(self, *,
-        alphabet_size: int | None = None, time_step: int | None = None, blank_label: int | None = None
+        alphabet_size: int | None = None, time_step: int | None = None, blank_label: int | None = None,
+        output_delay: int | None = None, blank_index: int | None = None,
+        preprocess_collapse_repeated: bool | None = None, ctc_merge_repeated: bool | None = None,
+        loss_calculation_t: int | None = None
     ) -> None: ...
-    def HasField(self, field_name: Literal["alphabet_size", "time_step", "blank_label"]) -> bool: ...
+    def HasField(self, field_name: Literal[
+        "alphabet_size", "time_step", "blank_label", "output_delay", "blank_index",
+        "preprocess_collapse_repeated", "ctc_merge_repeated", "loss_calculation_t"
+    ]) -> bool: ...
 
 class LabelsequenceAccuracyParameter(_Message):
     blank_label: int

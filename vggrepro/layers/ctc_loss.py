@@ -18,7 +18,7 @@ from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError
 from vggrepro.layers.base import Array, Emitted, Gradients, Needed, Reach, Referenced, Shapes, register
 from vggrepro.layers.rules.allowed_labels import AllowedLabels
-from vggrepro.layers.rules.label_sequences import emit_compacted, without_blanks
+from vggrepro.layers.rules.label_sequences import Compacted, emit_compacted, without_blanks
 from vggrepro.layers.rules.loss import FLOAT, INT64, LossLayer
 
 NEVER = -1e30
@@ -28,7 +28,9 @@ IMPOSSIBLE = 1e29
 """Losses above this one are of labels that do not fit into the steps."""
 
 
-class _Saved(NamedTuple):
+class Ways(NamedTuple):
+    """All ways to say the labels, as tensors."""
+
     shares: str
     """The softmax of the scores, (T, N, C)."""
     log_shares: tuple[str, ...]
@@ -42,12 +44,14 @@ class _Saved(NamedTuple):
     ends: str
     """0 for states that a way may end with, else NEVER, (N, S)."""
     losses: str
-    """(N, 1)."""
+    """(N, 1); above IMPOSSIBLE where no way says the labels."""
+    running: tuple[str, ...]
+    """For each step which sequences have not ended, bool (N, 1); empty where all have T steps."""
 
 
 @register
 @dataclass(frozen=True)
-class CtcLoss(LossLayer[_Saved]):
+class CtcLoss(LossLayer[Ways]):
     """Bottoms: scores (T, N, C), T the ``time_step``, C the ``alphabet_size``; labels (N, L), in which
     ``blank_label`` fills up. Top: the loss (), the mean over N of -log of the probability, by the softmax of
     the scores, of all ways to say the labels in T steps: each label once or more, blanks between them, and at
@@ -92,12 +96,19 @@ class CtcLoss(LossLayer[_Saved]):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted[_Saved]:
+    ) -> Emitted[Ways]:
         scores, labels = bottoms
         (length,) = Value(labels.name, labels.dims[1:]).shape
         whole = g.op("Floor", labels.name)
         real = g.op("Not", g.op("Equal", whole, g.const(self.blank)))
-        own = emit_compacted(g, whole, real, length, self.blank)
+        ways = self.ways(g, scores.name, emit_compacted(g, whole, real, length, self.blank), length)
+        counted = g.op("Where", g.op("Less", ways.losses, g.const(IMPOSSIBLE)), ways.losses, g.const(0))
+        return Emitted((g.op("ReduceMean", counted, keepdims=0),), ways)
+
+    def ways(
+        self, g: GraphBuilder, scores: str, own: Compacted, length: int, running: tuple[str, ...] = ()
+    ) -> Ways:
+        """Of scores (T, N, C) and up to ``length`` labels of each sequence."""
         said = self._states(g, own.values, length)
         skips = self._skips(g, said)
         said = g.op("Cast", said, to=INT64)
@@ -105,19 +116,18 @@ class CtcLoss(LossLayer[_Saved]):
         place = g.const(np.arange(2 * length + 1))
         ends = g.op("Or", g.op("Equal", place, last), g.op("Equal", place, g.op("Sub", last, g.const(1))))
         ends = g.op("Where", ends, g.const(0), g.const(NEVER))
-        shares = g.op("Softmax", scores.name, axis=2)
-        every = g.op("LogSoftmax", scores.name, axis=2)
+        shares = g.op("Softmax", scores, axis=2)
+        every = g.op("LogSoftmax", scores, axis=2)
         spread = g.op("Expand", said, g.op("Concat", g.ints([self.steps]), g.op("Shape", said), axis=0))
         log_shares = self._split(g, g.op("GatherElements", every, spread, axis=2))
         begin = g.const(np.where(np.arange(2 * length + 1) < 2, 0, NEVER))
         alphas = [g.op("Add", log_shares[0], begin)]
-        for log_share in log_shares[1:]:
+        for step, log_share in enumerate(log_shares[1:], start=1):
             ways = (alphas[-1], _moved(g, alphas[-1], 1), g.op("Add", _moved(g, alphas[-1], 2), skips))
-            alphas.append(g.op("Add", log_share, _log_sum(g, ways)))
+            alpha = g.op("Add", log_share, _log_sum(g, ways))
+            alphas.append(g.op("Where", running[step], alpha, alphas[-1]) if running else alpha)
         losses = g.op("Neg", g.op("ReduceLogSumExp", g.op("Add", alphas[-1], ends), g.ints([1])))  # (N, 1)
-        counted = g.op("Where", g.op("Less", losses, g.const(IMPOSSIBLE)), losses, g.const(0))
-        saved = _Saved(shares, log_shares, tuple(alphas), said, skips, ends, losses)
-        return Emitted((g.op("ReduceMean", counted, keepdims=0),), saved)
+        return Ways(shares, log_shares, tuple(alphas), said, skips, ends, losses, running)
 
     def _states(self, g: GraphBuilder, labels: str, length: int) -> str:
         """Blank, first label, blank, second label, ..., blank: float32 (N, 2 L + 1)."""
@@ -138,11 +148,18 @@ class CtcLoss(LossLayer[_Saved]):
         parts = g.ops("Split", steps, outputs=self.steps, axis=0, num_outputs=self.steps)
         return tuple(g.op("Squeeze", part, g.ints([0])) for part in parts)
 
-    def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: Ways, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         """The softmax less how likely each label is at each step, given that the labels are said."""
         self.refuse(needed, 1, "label")
         if d_tops[0] is None or not needed.bottoms[0]:
             return Gradients((None, None))
+        possible = g.op("Unsqueeze", g.op("Less", saved.losses, g.const(IMPOSSIBLE)), g.ints([0]))
+        difference = g.op("Sub", saved.shares, self.of_classes(g, saved))
+        difference = g.op("Where", possible, difference, g.const(0))
+        return Gradients((g.op("Mul", difference, d_tops[0]), None))
+
+    def of_classes(self, g: GraphBuilder, saved: Ways) -> str:
+        """How likely each class is at each step, given that the labels are said: (T, N, C)."""
         beta = saved.ends
         posteriors: list[str] = []
         for step in reversed(range(self.steps)):
@@ -150,15 +167,14 @@ class CtcLoss(LossLayer[_Saved]):
                 after = g.op("Add", beta, saved.log_shares[step + 1])
                 skipped = _moved(g, g.op("Add", after, saved.skips), -2)
                 beta = _log_sum(g, (after, _moved(g, after, -1), skipped))
+                if saved.running:
+                    beta = g.op("Where", saved.running[step + 1], beta, saved.ends)
             ways = g.op("Add", g.op("Add", saved.alphas[step], beta), saved.losses)
             posteriors.insert(0, g.op("Unsqueeze", g.op("Exp", ways), g.ints([1])))
         of_states = g.op("Concat", *posteriors, axis=1)  # (N, T, S)
         classes = g.ints(list(range(self.classes)))
         members = g.op("Cast", g.op("Equal", g.op("Unsqueeze", saved.states, g.ints([2])), classes), to=FLOAT)
-        of_classes = g.op("Transpose", g.op("MatMul", of_states, members), perm=[1, 0, 2])
-        possible = g.op("Unsqueeze", g.op("Less", saved.losses, g.const(IMPOSSIBLE)), g.ints([0]))
-        difference = g.op("Where", possible, g.op("Sub", saved.shares, of_classes), g.const(0))
-        return Gradients((g.op("Mul", difference, d_tops[0]), None))
+        return g.op("Transpose", g.op("MatMul", of_states, members), perm=[1, 0, 2])
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
@@ -166,10 +182,10 @@ class CtcLoss(LossLayer[_Saved]):
         scores, labels = bottoms
         powers = np.exp(scores - scores.max(2, keepdims=True))
         shares = powers / powers.sum(2, keepdims=True)
-        losses = [self._loss(shares[:, n], without_blanks(own, self.blank)) for n, own in enumerate(labels)]
+        losses = [self.loss_of(shares[:, n], without_blanks(own, self.blank)) for n, own in enumerate(labels)]
         return Referenced((np.asarray(np.mean(losses)),))
 
-    def _loss(self, shares: Array, labels: Sequence[int]) -> float:
+    def loss_of(self, shares: Array, labels: Sequence[int], impossible: float = 0.0) -> float:
         """Of one sequence: shares (T, C)."""
         said = [self.blank, *(state for label in labels for state in (label, self.blank))]
         ways = np.zeros(len(said))
@@ -183,11 +199,11 @@ class CtcLoss(LossLayer[_Saved]):
                     news[place] += ways[place - 2] * (said[place] != said[place - 2])
             ways = news * share[said]
             if ways.sum() == 0:
-                return 0.0
+                return impossible
             logarithm += float(np.log(ways.sum()))
             ways /= ways.sum()
         total = float(ways[-2:].sum())
-        return -logarithm - float(np.log(total)) if total > 0 else 0.0
+        return -logarithm - float(np.log(total)) if total > 0 else impossible
 
 
 def _moved(g: GraphBuilder, states: str, by: int) -> str:

@@ -23,6 +23,7 @@ STAND_INS = {
 AMBIGUOUS = {
     "DiceLoss": "forks differ: behind a sigmoid, of the likeliest classes, of sums over images",
     "MMDLoss": "forks differ: of means, of random pairs by kernels",
+    "Sqrt": "forks differ in what becomes of negative numbers; of others Power with power 0.5 is the root",
 }
 """Types of forks that are not implemented because nothing in a net tells which of several rules is meant."""
 
