@@ -19,6 +19,7 @@ def test_every_layer_that_fills_rows_up_tells_with_what() -> None:
         "DetectionOutput",
         "FrcnnOutput",
         "Proposal",
+        "SimplerNMS",
         "YoloDetectionOutput",
         "Yolov3DetectionOutput",
     }

@@ -19,6 +19,7 @@ LAYERS = (
     " output_width: 9 }",
     'type: "ResizeBilinear" resize_bilinear_param { data_format: "NHWC" half_pixel_centers: true'
     " output_height: 5 output_width: 9 }",
+    'type: "Accum" bottom: "x" accum_param { size_divisible_by: 8 }',
 )
 
 
