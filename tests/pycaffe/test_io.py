@@ -59,6 +59,25 @@ def test_oversample() -> None:
     assert_allclose(crops, GOLDEN["astronaut.jpg|pycaffe_oversample"], rtol=0, atol=1e-6)
 
 
+def test_flow_is_mirrored_with_its_sign_as_in_lrcn() -> None:
+    made = transformer()
+    made.set_is_flow("data", True)
+    assert made.is_flow == {"data": True}
+    with pytest.raises(RuntimeError, match="label is not one of the net inputs"):
+        made.set_is_flow("label", True)
+    image = np.random.default_rng(2).random((6, 8, 3), np.float32)
+    before = image.copy()
+    assert_array_equal(io.flip_image(image), image[:, ::-1])
+    flipped = io.flip_image(image, 1, True)
+    assert_array_equal(flipped[..., 0], 1 - image[:, ::-1, 0])
+    assert_array_equal(flipped[..., 1:], image[:, ::-1, 1:])
+    assert_array_equal(io.flip_image(image, is_flow=True)[..., 0], 128 - image[:, ::-1, 0])
+    assert_array_equal(image, before)
+    crops = io.oversample([image], [4, 4], True)
+    assert_array_equal(crops[:5], io.oversample([image], [4, 4])[:5])
+    assert_array_equal(crops[5:], [io.flip_image(crop, 1, True) for crop in crops[:5]])
+
+
 def test_deprocess_undoes_preprocess() -> None:
     image = np.random.default_rng(0).random((37, 45, 3), np.float32)
     made = transformer()

@@ -99,6 +99,7 @@ class Transformer:
         self.raw_scale: dict[str, float] = {}
         self.mean: dict[str, Array] = {}
         self.input_scale: dict[str, float] = {}
+        self.is_flow: dict[str, bool] = {}
 
     def preprocess(self, in_: str, data: Array) -> Floats:
         """(H', W', K) to float32 (K, H, W), the size of the input ``in_``."""
@@ -184,6 +185,12 @@ class Transformer:
         self.__check_input(in_)
         self.input_scale[in_] = scale
 
+    def set_is_flow(self, in_: str, is_flow: bool) -> None:
+        """Say that the input is an image of optical flow, as LRCN's scripts do (not in BVLC Caffe). Neither
+        this class nor that of LRCN's fork prepares such an image in another way."""
+        self.__check_input(in_)
+        self.is_flow[in_] = is_flow
+
     def __check_input(self, in_: str) -> None:
         if in_ not in self.inputs:
             raise PycaffeError(f"{in_} is not one of the net inputs: {self.inputs}")
@@ -237,8 +244,20 @@ def resize_image(im: Array, new_dims: Sequence[int], interp_order: int = 1) -> F
     return np.asarray(normal * (high - low) + low, np.float32)
 
 
-def oversample(images: Sequence[Array] | Array, crop_dims: Sequence[int] | Array) -> Floats:
-    """The four corners and the centre of each image, then the same mirrored: (10 N, height, width, K)."""
+def flip_image(im: Array, scale: float = 128, is_flow: bool = False) -> Array:
+    """An image (H, W, K) mirrored left to right, as in LRCN's fork (not in BVLC Caffe). Of an image of optical
+    flow the first channel, the flow along x, becomes ``scale`` less its values."""
+    mirrored = im[:, ::-1].copy()
+    if is_flow:
+        mirrored[..., 0] = scale - mirrored[..., 0]
+    return mirrored
+
+
+def oversample(
+    images: Sequence[Array] | Array, crop_dims: Sequence[int] | Array, flow: bool = False
+) -> Floats:
+    """The four corners and the centre of each image, then the same mirrored: (10 N, height, width, K). With
+    ``flow``, as in LRCN's fork, :func:`flip_image` mirrors images of optical flow in [0, 1]."""
     height, width = (int(size) for size in crop_dims)
     tall, wide, channels = images[0].shape
     centre = int(tall / 2.0 - height / 2.0), int(wide / 2.0 - width / 2.0)
@@ -248,7 +267,7 @@ def oversample(images: Sequence[Array] | Array, crop_dims: Sequence[int] | Array
         for index, (top, left) in enumerate([*corners, centre]):
             crop = image[top : top + height, left : left + width]
             crops[10 * number + index] = crop
-            crops[10 * number + 5 + index] = crop[:, ::-1]
+            crops[10 * number + 5 + index] = flip_image(crop, 1, flow)
     return crops
 
 
