@@ -163,6 +163,48 @@ def test_detection_output_after_an_earlier_stage_by_hand() -> None:
     np.testing.assert_allclose(top[0, 0], [[0, 1, 0.7, 0, 2, 4, 6], [-1] * 7], rtol=1e-6)
 
 
+POLYGON = "use_polygon: true code_type: CENTER_SIZE"
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 2), st.integers(1, 7), st.booleans(), st.booleans(), seeds)
+def test_detection_output_of_polygons(
+    images: int, number: int, shared: bool, symbolic: bool, seed: int
+) -> None:
+    layer = detection_output(
+        f"num_classes: 3 {POLYGON} share_location: {int(shared)} keep_top_k: 9 confidence_threshold: 0.2"
+        " nms_param { nms_threshold: 0.45 top_k: 5 }"
+    )
+    bottoms = [
+        values(seed, (images, number * (1 if shared else 3) * 12), -0.5, 0.5),
+        values(seed + 1, (images, number * 3), 0, 1),
+        priors(seed, number),
+    ]
+    dims = [b.shape if b.ndim == 3 else (None if symbolic else images, b.shape[1]) for b in bottoms]
+    check_forward(layer, bottoms, dims=dims, without_kernel=NO_NMS_KERNEL)
+
+
+def test_detection_output_of_polygons_by_hand() -> None:
+    """A box 2 wide and 4 high, its four corners moved by (0.1, 0.2) times numbers that differ."""
+    layer = detection_output(f"num_classes: 2 {POLYGON} confidence_threshold: 0.5")
+    prior = np.array([[[1, 1, 3, 5], [0.1, 0.2, 0.3, 0.4]]], np.float32)
+    confidences = np.array([[0.3, 0.7]], np.float32)
+    places = np.array([[0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4]], np.float32)
+    (top,) = check_forward(layer, [places, confidences, prior], without_kernel=NO_NMS_KERNEL)
+    corners = [1.2, 1.8, 3.4, 2.6, 3.6, 7.4, 1.8, 8.2]
+    np.testing.assert_allclose(top[0, 0], [[0, 1, 0.7, 1, 1, 3, 5, *corners]], rtol=1e-6)
+    (none,) = check_forward(layer, [places, confidences * 0, prior], without_kernel=NO_NMS_KERNEL)
+    assert none[0, 0].tolist() == [[0, *[-1] * 14]]
+
+
+def test_detection_output_refuses_polygons_that_textboxes_leaves_undefined() -> None:
+    for other in ("", "code_type: CORNER_SIZE", "code_type: CENTER_SIZE variance_encoded_in_target: true"):
+        with pytest.raises(UnsupportedError, match="use_polygon with another code than CENTER_SIZE"):
+            detection_output(f"num_classes: 2 use_polygon: true {other}")
+    with pytest.raises(UnsupportedError, match="use_polygon with an earlier stage"):
+        detection_output(f"num_classes: 2 {POLYGON}").out_shapes([(1, 36), (1, 6), (1, 2, 12), (1, 6)])
+
+
 def test_detection_output_ignores_what_is_for_pictures() -> None:
     with pytest.warns(UserWarning, match="layer 'l': visualize is ignored"):
         layer = detection_output("num_classes: 3 visualize: true visualize_threshold: 0.4 keep_top_k: 3")

@@ -2136,6 +2136,7 @@ class DetectionOutputParameter(_Message):
     visualize_threshold: float
     save_file: str
     objectness_score: float
+    use_polygon: bool
     def __init__(self, *,
         num_classes: int | None = None, share_location: bool | None = None,
         background_label_id: int | None = None, nms_param: NonMaximumSuppressionParameter | None = None,
@@ -2143,12 +2144,12 @@ class DetectionOutputParameter(_Message):
         keep_top_k: int | None = None, variance_encoded_in_target: bool | None = None,
         confidence_threshold: float | None = None, visualize: bool | None = None,
         visualize_threshold: float | None = None, save_file: str | None = None,
-        objectness_score: float | None = None
+        objectness_score: float | None = None, use_polygon: bool | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "num_classes", "share_location", "background_label_id", "nms_param", "save_output_param", "code_type",
         "keep_top_k", "variance_encoded_in_target", "confidence_threshold", "visualize",
-        "visualize_threshold", "save_file", "objectness_score"
+        "visualize_threshold", "save_file", "objectness_score", "use_polygon"
     ]) -> bool: ...
 
 class MultiBoxLossParameter(_Message):

@@ -2,7 +2,7 @@
 from BVLC Caffe).
 
 Sources: weiliu89/caffe, branch ssd, field ``detection_output_param``; sfzhang15/RefineDet for the fourth and
-the fifth bottom.
+the fifth bottom; MhLiao/TextBoxes_plusplus for ``use_polygon``.
 """
 
 from __future__ import annotations
@@ -17,16 +17,15 @@ import numpy as np
 from vggrepro.emit import Dims, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError, UnsupportedError
 from vggrepro.layers.base import Array, Count, DataRows, Emitted, Layer, Reach, Referenced, Shapes, register
-from vggrepro.layers.rules.box_code import BoxCode, Pairs, first_priors, join_pairs, split_pairs, suppressed
+from vggrepro.layers.rules.box_code import BoxCode, first_priors, split_pairs, suppressed
+from vggrepro.layers.rules.box_suppression import emit_stays
 from vggrepro.layers.rules.element_count import axis_places
 from vggrepro.layers.rules.pooling_nodes import LOWEST
+from vggrepro.layers.rules.quadrilaterals import emit_quadrilaterals, quadrilaterals
 from vggrepro.system.caller_warning import warn_caller
 
 LAST = np.iinfo(np.int64).max
 """Where what is no detection stands when detections are sorted."""
-
-ROW = 7
-"""Image, label, confidence, xmin, ymin, xmax, ymax."""
 
 
 @register
@@ -41,6 +40,9 @@ class DetectionOutput(Layer[None]):
     ``objectness_score`` have confidence 0 in each class; the places, decoded, stand for the priors. A fourth
     bottom of four axes is an image, which SSD's layer needs for ``visualize``; both are ignored.
 
+    With ``use_polygon`` places have 12 numbers instead of 4, and rows 15: the box, by which boxes are
+    suppressed, and four corners.
+
     In each class but the background, the ``top_k`` surest boxes above the threshold are candidates. From
     the surest down, one stays unless it overlaps one that stayed by more than ``nms_threshold``. Of
     an image's boxes the ``keep_top_k`` surest stay.
@@ -54,7 +56,7 @@ class DetectionOutput(Layer[None]):
     """
 
     type = "DetectionOutput"
-    origin = "SSD; RefineDet"
+    origin = "SSD; RefineDet, TextBoxes++"
     bottoms = Count(3, 5)
     has_gradient = False
     data_rows = DataRows(2, -1)
@@ -69,6 +71,7 @@ class DetectionOutput(Layer[None]):
     keep_top_k: int | None = None
     confidence_threshold: float = LOWEST  # as if there were none
     objectness: float = 0.01
+    polygon: bool = False
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> DetectionOutput:
@@ -88,17 +91,33 @@ class DetectionOutput(Layer[None]):
             raise UnsupportedError("detection_output_param: a top_k of 0, which keeps nothing")
         if set(range(p.num_classes)) == {p.background_label_id}:
             raise UnsupportedError("detection_output_param: no class but the background")
+        code = BoxCode.from_param(p, p.variance_encoded_in_target)
+        if p.use_polygon and code != BoxCode("CENTER_SIZE"):
+            raise UnsupportedError(
+                "use_polygon with another code than CENTER_SIZE, its variances in the places"
+            )
         return cls(
             classes=p.num_classes,
             share_location=p.share_location,
             background=p.background_label_id,
-            code=BoxCode.from_param(p, p.variance_encoded_in_target),
+            code=code,
             nms_threshold=nms.nms_threshold,
             top_k=nms.top_k if nms.HasField("top_k") and nms.top_k > 0 else None,
             keep_top_k=p.keep_top_k if p.keep_top_k > 0 else None,
             confidence_threshold=p.confidence_threshold if p.HasField("confidence_threshold") else LOWEST,
             objectness=p.objectness_score,
+            polygon=p.use_polygon,
         )
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers say where a detection is."""
+        return 12 if self.polygon else 4
+
+    @property
+    def row(self) -> int:
+        """The numbers of a detection: image, label, confidence and where it is."""
+        return 3 + self.numbers
 
     @property
     def labels(self) -> list[int]:
@@ -123,7 +142,7 @@ class DetectionOutput(Layer[None]):
             raise ShapeError(
                 f"Check failed: bottom[0]->num() == bottom[1]->num() ({places} vs. {confidences})"
             )
-        if prod(places[1:]) != priors * self._place_classes * 4:
+        if prod(places[1:]) != priors * self._place_classes * self.numbers:
             raise ShapeError(
                 "Number of priors must match number of location predictions."
                 f" ({priors} priors, bottom[0] has shape {places})"
@@ -134,7 +153,7 @@ class DetectionOutput(Layer[None]):
                 f" ({priors} priors, bottom[1] has shape {confidences})"
             )
         self._check_stage([] if _image(more) else more, (places[0], priors))
-        return ((1, 1, places[0] * self._kept(priors), ROW),)
+        return ((1, 1, places[0] * self._kept(priors), self.row),)
 
     def _check_stage(self, stage: Shapes, boxes: tuple[int, int]) -> None:
         """Whether the bottoms of the earlier stage fit to the number of images and of priors."""
@@ -144,6 +163,8 @@ class DetectionOutput(Layer[None]):
                 raise ShapeError(
                     f"{name} must be ({images}, {priors * each}) for {priors} priors, got {shape}"
                 )
+        if stage and self.polygon:
+            raise UnsupportedError("use_polygon with an earlier stage")
         if stage and self.background != 0:
             raise UnsupportedError("an earlier stage's confidences with another background than label 0")
         if len(stage) == 2 and not self.share_location:
@@ -177,12 +198,15 @@ class DetectionOutput(Layer[None]):
         scores, chosen = g.ops("TopK", scores, g.ints([many]), outputs=2, axis=2)  # (N, classes, many)
         if self.share_location:
             flat = g.op("Reshape", chosen, g.ints([0, classes * many, 1]))
-            boxes = g.op("GatherND", g.op("Reshape", boxes, g.ints([0, priors, 4])), flat, batch_dims=1)
-            boxes = g.op("Reshape", boxes, g.ints([0, classes, many, 4]))
+            boxes = g.op(
+                "GatherND", g.op("Reshape", boxes, g.ints([0, priors, self.numbers])), flat, batch_dims=1
+            )
+            boxes = g.op("Reshape", boxes, g.ints([0, classes, many, self.numbers]))
         else:
             index = g.op("Unsqueeze", chosen, g.ints([3]))
             boxes = g.op("GatherND", self._foreground(g, boxes), index, batch_dims=2)
-        stays = self._suppressed(g, boxes, scores, many)
+        area = g.op("Gather", boxes, g.ints(range(4)), axis=-1) if self.polygon else boxes
+        stays = emit_stays(g, area, scores, many, self.confidence_threshold, self.nms_threshold)
         keys = self._sorted(g, scores, stays, classes * many, self._kept(priors))
         return Emitted((self._rows(g, boxes, scores, keys),), None)
 
@@ -193,40 +217,18 @@ class DetectionOutput(Layer[None]):
         return g.op("Gather", by_class, g.ints(self.labels), axis=1)
 
     def _boxes(self, g: GraphBuilder, places: Sequence[str], prior: str, priors: int) -> str:
-        """What the net predicts, decoded: (N, 1 or all classes, P, 4). Last in ``places`` is what the earlier
-        stage predicts, if there is one."""
+        """What the net predicts, decoded: (N, 1 or all classes, P, 4 or 12). Last in ``places`` is what the
+        earlier stage predicts, if there is one."""
         parts = g.op("Reshape", prior, g.ints([2, priors, 1, 4]))
         corners, variances = g.ops("Split", parts, outputs=2, axis=0, num_outputs=2)  # (1, P, 1, 4)
-        pairs = split_pairs(g, corners)
+        pairs, polygons = split_pairs(g, corners), []
         for predicted in reversed(places):
-            coded = g.op("Reshape", predicted, g.ints([0, priors, self._place_classes, 4]))
+            coded = g.op("Reshape", predicted, g.ints([0, priors, self._place_classes, self.numbers]))
+            if self.polygon:
+                coded, more = g.ops("Split", coded, g.ints([4, 8]), outputs=2, axis=-1)
+                polygons = [emit_quadrilaterals(g, more, pairs, variances)]
             pairs = self.code.emit_box(g, coded, pairs, variances)
-        return g.op("Transpose", join_pairs(g, pairs), perm=[0, 2, 1, 3])
-
-    def _suppressed(self, g: GraphBuilder, boxes: str, scores: str, many: int) -> str:
-        """Which candidates stay: bool, of the scores' shape.
-
-        Ranks stand for the scores, so that ties are settled already. Boxes whose corners are the wrong
-        way round overlap nothing in SSD, and so without an area.
-        """
-        first, second = split_pairs(g, boxes)
-        sane = join_pairs(g, Pairs(first, g.op("Max", first, second)))
-        sure = g.op("Greater", scores, g.const(self.confidence_threshold))
-        ranks = g.op("Where", sure, g.const(np.arange(many, 0, -1)), g.const(0))
-        flat = g.op("Reshape", ranks, g.ints([-1, many]))  # (N * classes, many)
-        selected = g.op(
-            "NonMaxSuppression",
-            g.op("Reshape", sane, g.ints([-1, many, 4])),
-            g.op("Unsqueeze", flat, g.ints([1])),
-            g.ints([many]),
-            g.const([min(self.nms_threshold, 1.0)]),
-            g.const([0.5]),
-        )
-        where = g.op("Gather", selected, g.ints([0, 2]), axis=1)
-        ones = g.op("Expand", g.const(1), g.op("Shape", where, end=1))
-        zeros = g.op("Expand", g.const(0), g.op("Shape", flat))
-        stays = g.op("Reshape", g.op("ScatterND", zeros, where, ones), g.op("Shape", scores))
-        return g.op("Greater", stays, g.const(0))
+        return g.op("Transpose", g.op("Concat", *pairs, *polygons, axis=-1), perm=[0, 2, 1, 3])
 
     def _sorted(self, g: GraphBuilder, scores: str, stays: str, each: int, kept: int) -> str:
         """(N * kept,): which candidates, out of all images', are detections, in order, then LAST.
@@ -248,7 +250,7 @@ class DetectionOutput(Layer[None]):
         images = g.op("Cast", g.op("Unsqueeze", axis_places(g, scores, 0), g.ints([1, 2, 3])), to=1)
         labels = g.const(np.reshape(self.labels, (1, -1, 1, 1)))
         parts = [g.op("Expand", part, shape) for part in (images, labels)]
-        every = g.op("Reshape", g.op("Concat", *parts, column, boxes, axis=3), g.ints([-1, ROW]))
+        every = g.op("Reshape", g.op("Concat", *parts, column, boxes, axis=3), g.ints([-1, self.row]))
         real = g.op("Less", keys, g.ints(int(LAST)))
         found = g.op("Gather", every, g.op("Where", real, keys, g.ints(0)), axis=0)
         rows = g.op("Where", g.op("Unsqueeze", real, g.ints([1])), found, self._padding(g, scores, real))
@@ -261,7 +263,7 @@ class DetectionOutput(Layer[None]):
         nothing = g.op("Not", g.op("Gather", real, g.ints([0]), axis=0))  # real ones come first
         named = g.op("And", g.op("Less", index, number), nothing)
         image = g.op("Unsqueeze", g.op("Cast", g.op("Where", named, index, g.ints(-1)), to=1), g.ints([1]))
-        return g.op("Pad", image, g.ints([0, 0, 0, ROW - 1]), g.const(-1))
+        return g.op("Pad", image, g.ints([0, 0, 0, self.row - 1]), g.const(-1))
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
@@ -272,8 +274,11 @@ class DetectionOutput(Layer[None]):
         stage = [] if _image([bottom.shape for bottom in bottoms[3:]]) else bottoms[3:]
         boxes = corners[:, None]
         for places in (*stage[1:], bottoms[0]):
-            coded = places.reshape(images, priors, self._place_classes, 4)
-            boxes = self.code.box(coded, boxes, variances[:, None])
+            coded = places.reshape(images, priors, self._place_classes, self.numbers)
+            boxes = self.code.box(coded[..., :4], boxes, variances[:, None])
+        if self.polygon:
+            polygons = quadrilaterals(coded[..., 4:], corners[:, None], variances[:, None])
+            boxes = np.concatenate([boxes, polygons], axis=-1)
         confidences = bottoms[1].reshape(images, priors, self.classes)
         if stage:
             objects = stage[0].reshape(images, priors, 2)[:, :, 1:]
@@ -288,7 +293,7 @@ class DetectionOutput(Layer[None]):
                 found += [[image, label, scores[index], *places[index]] for index in stays]
             surest = sorted(range(len(found)), key=lambda index: -found[index][2])[: self.keep_top_k]
             rows += [found[index] for index in sorted(surest)]
-        rows = rows or [[image, *[-1] * (ROW - 1)] for image in range(images)]
+        rows = rows or [[image, *[-1] * (self.row - 1)] for image in range(images)]
         top = np.full(shape, -1.0)
         top[0, 0, : len(rows)] = rows
         return Referenced((top,))
@@ -297,7 +302,7 @@ class DetectionOutput(Layer[None]):
         """The boxes of one class that stay, the surest first."""
         order = np.argsort(-scores, kind="stable")
         order = order[scores[order] > self.confidence_threshold][: self.top_k]
-        return [int(order[index]) for index in suppressed(boxes[order], self.nms_threshold)]
+        return [int(order[index]) for index in suppressed(boxes[order, :4], self.nms_threshold)]
 
 
 def _image(more: Sequence[Dims]) -> Dims | None:

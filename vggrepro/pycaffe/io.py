@@ -245,9 +245,9 @@ def resize_image(im: Array, new_dims: Sequence[int], interp_order: int = 1) -> F
 
 
 def flip_image(im: Array, scale: float = 128, is_flow: bool = False) -> Array:
-    """An image (H, W, K) mirrored left to right, as in LRCN's fork (not in BVLC Caffe). Of an image of optical
-    flow the first channel, the flow along x, becomes ``scale`` less its values."""
-    mirrored = im[:, ::-1].copy()
+    """An image (H, W, K) mirrored left to right, as in LRCN's fork (not in BVLC Caffe). Of an image of
+    optical flow the first channel, the flow along x, becomes ``scale`` less its values."""
+    mirrored: Array = im[:, ::-1].copy()
     if is_flow:
         mirrored[..., 0] = scale - mirrored[..., 0]
     return mirrored

@@ -112,3 +112,9 @@ def test_more_rows_than_there_can_be_detections(tmp_path: Path) -> None:
 def test_what_opencv_cannot_do_is_refused(tmp_path: Path, target: str, param: str, message: str) -> None:
     with pytest.raises(UnsupportedError, match=f"layer 'det': .*{message}"):
         build_deployed(load(tmp_path, f"{param} keep_top_k: 10"), Deployment(target))
+
+
+def test_polygons_are_refused(tmp_path: Path) -> None:
+    net = load(tmp_path, f"{COMMON} use_polygon: true", places=3)  # 12 numbers for 4
+    with pytest.raises(UnsupportedError, match=r"layer 'det': .*use_polygon is not implemented"):
+        build_deployed(net, Deployment("opencv4"))

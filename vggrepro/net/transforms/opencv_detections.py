@@ -53,6 +53,8 @@ class OpenCVDetectionOutput(DetectionOutput):
             return f"code_type {self.code.name} is not implemented"
         if self.code.variance_in_target:
             return "variance_encoded_in_target is not implemented for prior boxes with variances"
+        if self.polygon:
+            return "use_polygon is not implemented"
         if self.share_location and self.background not in range(self.classes):
             return "share_location without a background_label_id is not implemented"
         return "" if bottoms == 3 else f"{bottoms} bottoms, expected 3"
