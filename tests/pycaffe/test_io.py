@@ -125,8 +125,31 @@ def test_resize_others() -> None:
     assert_array_equal(
         io.resize_image(np.eye(2)[:, :, None], (4, 4), 0)[..., 0], np.eye(2).repeat(2, 0).repeat(2, 1)
     )
-    with pytest.raises(RuntimeError, match="interp_order 3"):
-        io.resize_image(image, (2, 2), interp_order=3)
+
+
+def test_splines_are_those_of_scikit_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = {}
+
+    def resize(image: np.ndarray, sizes: tuple[int, int], **how: object) -> np.ndarray:
+        seen.update(how, low=image.min(), high=image.max())
+        return np.full((*sizes, 3), 0.25)
+
+    transform = ModuleType("skimage.transform")
+    transform.resize = resize  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "skimage.transform", transform)
+    image = np.linspace(2, 6, 60).reshape(4, 5, 3)
+    assert (io.resize_image(image, (2, 9), interp_order=3) == 3).all()  # a quarter of the way from 2 to 6
+    assert seen == {"order": 3, "mode": "constant", "anti_aliasing": True, "low": 0, "high": 1}
+    monkeypatch.setitem(sys.modules, "skimage.transform", None)
+    with pytest.raises(RuntimeError, match=r"caffe\.io\.resize is from scikit-image"):
+        io.resize_image(image, (2, 9), interp_order=3)
+
+
+def test_splines_of_other_channels_are_scipys() -> None:
+    scipy = pytest.importorskip("scipy.ndimage")
+    image = np.random.default_rng(0).random((5, 7, 2))
+    expected = scipy.zoom(image, (9 / 5, 4 / 7, 1), order=3)
+    assert_allclose(io.resize_image(image, (9, 4), interp_order=3), expected, atol=1e-6)
 
 
 def test_zoom_is_scipys() -> None:

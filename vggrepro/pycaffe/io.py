@@ -228,19 +228,25 @@ def _contents(file: str | os.PathLike[str] | IO[bytes]) -> tuple[bytes, str]:
 def resize_image(im: Array, new_dims: Sequence[int], interp_order: int = 1) -> Floats:
     """(H, W, K) to float32 of ``new_dims`` (height, width), by linear (``interp_order`` 1) or nearest (0)
     interpolation: with 1 or 3 channels as scikit-image, with others as ``scipy.ndimage.zoom`` does it.
-
-    Raises RuntimeError for other orders.
+    Splines (2 to 5) are left to these packages: raises RuntimeError where they are not installed.
     """
-    if interp_order not in (0, 1):
-        raise PycaffeError(f"resize_image: interp_order {interp_order} is not supported, only 0 and 1 are")
     sizes = (int(new_dims[0]), int(new_dims[1]))
+    spline = interp_order not in (0, 1)
     if im.shape[-1] not in (1, 3):
-        return zoom_corners(im, sizes, interp_order).astype(np.float32)
+        if not spline:
+            return zoom_corners(im, sizes, interp_order).astype(np.float32)
+        factors = (sizes[0] / im.shape[0], sizes[1] / im.shape[1], 1)
+        return np.asarray(_imported("zoom")(im, factors, order=interp_order), np.float32)
     low, high = im.min(), im.max()
     if high <= low:
         return np.full((*sizes, im.shape[-1]), low, np.float32)
-    shrinks = any(new < old for new, old in zip(sizes, im.shape, strict=False))
-    normal = resize_smoothly((im - low) / (high - low), sizes, interp_order, ANTI_ALIASING and shrinks)
+    normal = (im - low) / (high - low)
+    smooth = ANTI_ALIASING and any(new < old for new, old in zip(sizes, im.shape, strict=False))
+    if spline:
+        resize = _imported("resize")
+        normal = resize(normal, sizes, order=interp_order, mode="constant", anti_aliasing=smooth)
+    else:
+        normal = resize_smoothly(normal, sizes, interp_order, smooth)
     return np.asarray(normal * (high - low) + low, np.float32)
 
 
@@ -279,6 +285,10 @@ def __getattr__(name: str) -> Any:
     """``resize``, ``skimage`` and ``zoom``. Raises RuntimeError where their package is not installed."""
     if name not in _ELSEWHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _imported(name)
+
+
+def _imported(name: str) -> Any:
     module = _ELSEWHERE[name]
     try:
         found = importlib.import_module(module)
