@@ -1,6 +1,6 @@
 """What published scripts of forks do with the module, on small nets: the same calls in the same order.
 
-Faster R-CNN's, SSD's, SegNet's, ENet's, FCN's, HED's and colorization's demos.
+Faster R-CNN's, SSD's, TextBoxes++'s, SegNet's, ENet's, FCN's, HED's and colorization's demos.
 """
 
 from __future__ import annotations
@@ -359,3 +359,42 @@ def test_a_python_data_layer_is_an_input_where_its_shapes_are_given(tmp_path: Pa
     finally:
         caffe.set_fork_rules()
     assert net.inputs == ["data", "label"] and net.forward()["sigmoid-fuse"].shape == (1, 3, 20, 24)
+
+
+TEXT = """
+name: "text" input: "data" input_shape { dim: 1 dim: 3 dim: 32 dim: 32 }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param {
+  num_output: 4 kernel_size: 8 stride: 8 weight_filler { type: "gaussian" std: 0.01 } } }
+layer { name: "loc" type: "Convolution" bottom: "conv" top: "loc" convolution_param {
+  num_output: 24 kernel_h: 3 kernel_w: 5 pad_h: 1 pad_w: 2 weight_filler { type: "xavier" } } }
+layer { name: "conf" type: "Convolution" bottom: "conv" top: "conf" convolution_param {
+  num_output: 4 kernel_h: 3 kernel_w: 5 pad_h: 1 pad_w: 2 weight_filler { type: "xavier" } } }
+layer { name: "locs" type: "Permute" bottom: "loc" top: "locs"
+  permute_param { order: 0 order: 2 order: 3 order: 1 } }
+layer { name: "confs" type: "Permute" bottom: "conf" top: "confs"
+  permute_param { order: 0 order: 2 order: 3 order: 1 } }
+layer { name: "two" type: "Reshape" bottom: "confs" top: "two"
+  reshape_param { shape { dim: 0 dim: -1 dim: 2 } } }
+layer { name: "prob" type: "Softmax" bottom: "two" top: "prob" softmax_param { axis: 2 } }
+layer { name: "prior" type: "PriorBox" bottom: "conv" bottom: "data" top: "prior" prior_box_param {
+  min_size: 8 variance: 0.1 variance: 0.1 variance: 0.2 variance: 0.2 denser_prior_boxes: true } }
+layer { name: "mbox_loc" type: "Flatten" bottom: "locs" top: "mbox_loc" }
+layer { name: "mbox_conf" type: "Flatten" bottom: "prob" top: "mbox_conf" }
+layer { name: "detection_out" type: "DetectionOutput" bottom: "mbox_loc" bottom: "mbox_conf" bottom: "prior"
+  top: "detection_out" detection_output_param { num_classes: 2 code_type: CENTER_SIZE keep_top_k: 200
+  nms_param { nms_threshold: 0.45 top_k: 400 } confidence_threshold: 0.01 use_polygon: true } }
+"""
+
+
+def test_textboxes(tmp_path: Path) -> None:
+    """TextBoxes++'s demo: the corners of each text are columns 7 to 14 of a detection."""
+    net = caffe.Net(*trained(tmp_path, TEXT), caffe.TEST)
+    net.blobs["data"].reshape(1, 3, 48, 64)
+    net.blobs["data"].data[...] = rng.uniform(-100, 100, (1, 3, 48, 64))
+    found = net.forward()["detection_out"]
+    assert found.shape[:2] == (1, 1) and found.shape[3] == 15 and 0 < found.shape[2] <= 96
+    boxes, locs = net.blobs["prior"].data.reshape(2, 96, 4), net.blobs["mbox_loc"].data.reshape(96, 12)
+    surest = int(net.blobs["mbox_conf"].data.reshape(96, 2)[:, 1].argmax())
+    box, coded = boxes[0, surest], locs[surest, 4:].reshape(4, 2)
+    corners = box[[0, 1, 2, 1, 2, 3, 0, 3]].reshape(4, 2) + 0.1 * coded * (box[2:] - box[:2])
+    assert_allclose(found[0, 0, 0, 7:], corners.ravel(), rtol=1e-4, atol=1e-5)
