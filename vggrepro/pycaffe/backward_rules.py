@@ -12,7 +12,7 @@ from vggrepro.layers.eltwise import Eltwise
 from vggrepro.layers.pooling import Pooling
 from vggrepro.layers.relu import ReLU
 from vggrepro.pycaffe import mode
-from vggrepro.pycaffe.blob import Blob, BlobVec, Floats
+from vggrepro.pycaffe.blob import Blob, BlobVec
 from vggrepro.pycaffe.engine import Program
 from vggrepro.pycaffe.segments import Memories, Segment, backward_segment, forward_segment
 from vggrepro.pycaffe.site import Site
@@ -23,19 +23,19 @@ Rule = Callable[[Site], None]
 
 def _deconvnet(site: Site) -> None:
     """ReLU passes back what is positive (Zeiler and Fergus 2014, section 2.1)."""
-    _diff(site.bottoms[0])[...] = np.maximum(_diff(site.tops[0]), 0)
+    site.bottoms[0].net_diff[...] = np.maximum(site.tops[0].net_diff, 0)
 
 
 def _guided(site: Site) -> None:
     """ReLU passes back the gradient of what is positive (Springenberg et al. 2015, section 3.4)."""
     layer = site.layer
     assert isinstance(layer, ReLU)
-    slope = np.where(_data(site.bottoms[0]) > 0, np.float32(1), np.float32(layer.negative_slope))
-    _diff(site.bottoms[0])[...] = np.maximum(_diff(site.tops[0]), 0) * slope
+    slope = np.where(site.bottoms[0].net_data > 0, np.float32(1), np.float32(layer.negative_slope))
+    site.bottoms[0].net_diff[...] = np.maximum(site.tops[0].net_diff, 0) * slope
 
 
 def _unchanged(site: Site) -> None:
-    _diff(site.bottoms[0])[...] = _diff(site.tops[0])
+    site.bottoms[0].net_diff[...] = site.tops[0].net_diff
 
 
 def _excite(site: Site) -> None:
@@ -50,26 +50,26 @@ def _excite(site: Site) -> None:
         destroys=(),
     )
     for copy, blob in zip(own.bottoms, site.bottoms, strict=True):
-        _data(copy)[...] = _data(blob)
+        copy.net_data[...] = blob.net_data
     for copy, blob in zip(own.blobs[:1], site.blobs[:1], strict=True):
-        _data(copy)[...] = np.maximum(_data(blob), 0)
+        copy.net_data[...] = np.maximum(blob.net_data, 0)
     memories = Memories({}, {})
     _run(forward_segment([own], memories, frozen=False))
     for copy, blob in zip(own.tops, site.tops, strict=True):
-        excited = _data(copy)
+        excited = copy.net_data
         divides = excited != 0 if site.blobs else excited > 0
-        np.divide(_diff(blob), excited, out=_diff(copy), where=divides)
+        np.divide(blob.net_diff, excited, out=copy.net_diff, where=divides)
     _run(backward_segment([own], memories))
     for copy, blob, needed in zip(own.bottoms, site.bottoms, site.needed.bottoms, strict=True):
         if needed:
-            _diff(blob)[...] = _diff(copy) * _data(copy)
+            blob.net_diff[...] = copy.net_diff * copy.net_data
 
 
 def _second_bottom(site: Site) -> None:
     """A sum passes all back to its second bottom, as the fork has it."""
     for index, (bottom, needed) in enumerate(zip(site.bottoms, site.needed.bottoms, strict=True)):
         if needed:
-            _diff(bottom)[...] = _diff(site.tops[0]) if index == 1 else 0
+            bottom.net_diff[...] = site.tops[0].net_diff if index == 1 else 0
 
 
 def _nothing(site: Site) -> None:
@@ -114,11 +114,3 @@ def _copies(blobs: Sequence[Blob]) -> BlobVec:
 
 def _run(segment: Segment) -> None:
     Program(segment, mode.device_name(), mode.threads()).run()
-
-
-def _data(blob: Blob) -> Floats:
-    return blob.data_storage.array(blob.dims)
-
-
-def _diff(blob: Blob) -> Floats:
-    return blob.diff_storage.array(blob.dims)

@@ -123,6 +123,16 @@ class Blob:
         return self.diff_storage.expose(self._shape)
 
     @property
+    def net_data(self) -> Floats:
+        """The data, for the net itself: no script is told that it may write here."""
+        return self.data_storage.array(self._shape)
+
+    @property
+    def net_diff(self) -> Floats:
+        """The diff, as :attr:`net_data`."""
+        return self.diff_storage.array(self._shape)
+
+    @property
     def shape(self) -> IntVec:
         return IntVec(self._shape)
 

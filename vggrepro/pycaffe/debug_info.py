@@ -35,25 +35,26 @@ class DebugInfo:
     def _forward(self, index: int) -> None:
         site = self._sites[index]
         for top in site.tops:
-            _say("Forward", site, f"top blob {top.name} data: {_mean(_data(top)):g}", 591)
+            _say("Forward", site, f"top blob {top.name} data: {_mean(top.net_data):g}", 591)
         for name, blob in zip(_names(site), site.blobs, strict=True):
-            _say("Forward", site, f"param blob {name} data: {_mean(_data(blob)):g}", 603)
+            _say("Forward", site, f"param blob {name} data: {_mean(blob.net_data):g}", 603)
 
     def _backward(self, index: int) -> None:
         site = self._sites[index]
         if site.runs_backward:
             for needed, bottom in zip(site.needed.bottoms, site.bottoms, strict=True):
                 if needed:
-                    _say("Backward", site, f"bottom blob {bottom.name} diff: {_mean(_diff(bottom)):g}", 619)
+                    _say("Backward", site, f"bottom blob {bottom.name} diff: {_mean(bottom.net_diff):g}", 619)
             for needed, name, blob in zip(site.needed.params, _names(site), site.blobs, strict=True):
                 if needed:
-                    _say("Backward", site, f"param blob {name} diff: {_mean(_diff(blob)):g}", 630)
+                    _say("Backward", site, f"param blob {name} diff: {_mean(blob.net_diff):g}", 630)
         if index == 0:
             self._all_params()
 
     def _all_params(self) -> None:
         owned: dict[Storage, Blob] = {blob.data_storage: blob for s in self._sites for blob in s.blobs}
-        data, diff = ([read(blob) for blob in owned.values()] for read in (_data, _diff))
+        data = [blob.net_data for blob in owned.values()]
+        diff = [blob.net_diff for blob in owned.values()]
         sums = [sum(float(np.abs(a).sum(dtype=np.float64)) for a in arrays) for arrays in (data, diff)]
         squares = [
             sum(float(np.square(a, dtype=np.float64).sum()) for a in arrays) for arrays in (data, diff)
@@ -73,14 +74,6 @@ def _names(site: Site) -> list[str]:
     """What a layer's parameters are called: by the names in its definition, or else their numbers."""
     given = [param.name for param in site.message.param]
     return [(given[i] if i < len(given) else "") or str(i) for i in range(len(site.blobs))]
-
-
-def _data(blob: Blob) -> Floats:
-    return blob.data_storage.array(blob.dims)
-
-
-def _diff(blob: Blob) -> Floats:
-    return blob.diff_storage.array(blob.dims)
 
 
 def _mean(array: Floats) -> float:

@@ -285,7 +285,7 @@ def _attach_params(rules: Rules, sites: Sequence[Site]) -> None:
             owners[use.key] = blob
             if not isinstance(placed.layer, PythonRules) or use.key in rules.loaded:
                 array = rules.params[use.key]
-                blob.data_storage.array(blob.dims)[...] = array
+                blob.net_data[...] = array
 
 
 def _memories(sites: Sequence[Site]) -> Memories:
@@ -304,4 +304,4 @@ def _set_loss_weights(site: Site) -> None:
     """A loss's weight stands in its top's diff, where its own backward pass reads it."""
     for top, weight in zip(site.tops, site.loss_weights, strict=True):
         if weight != 0:
-            top.diff_storage.array(top.dims)[...] = weight
+            top.net_diff[...] = weight

@@ -53,7 +53,7 @@ class DummyHost(NoBackward):
         for index, top in enumerate(site.tops):
             filler = fillers[index if len(fillers) > 1 else 0] if fillers else None
             if filler is not None and self.is_first == (filler.type == "constant"):
-                top.data_storage.array(top.dims)[...] = fill(top.dims, filler, self.rng)
+                top.net_data[...] = fill(top.dims, filler, self.rng)
         self.is_first = False
 
 
@@ -74,7 +74,7 @@ class FeedHost(NoBackward):
             array = batch[top.name]
             if array.size != top.count or array.shape[:1] != top.dims[:1] or array.ndim > len(top.dims):
                 top.reshape(*array.shape)
-            top.data_storage.array(top.dims)[...] = array.reshape(top.dims)
+            top.net_data[...] = array.reshape(top.dims)
 
 
 class FilterHost:
@@ -88,17 +88,17 @@ class FilterHost:
     def forward(self, site: Site) -> None:
         passed = _marks(site)
         for top, bottom in zip(site.tops, site.bottoms, strict=False):
-            kept = bottom.data_storage.array(bottom.dims)[passed]
+            kept = bottom.net_data[passed]
             top.reshape(*kept.shape)
-            top.data_storage.array(top.dims)[...] = kept
+            top.net_data[...] = kept
 
     def backward(self, site: Site) -> None:
         passed = _marks(site)
         for index, (top, bottom) in enumerate(zip(site.tops, site.bottoms, strict=False)):
             if site.needed.bottoms[index]:
-                d = bottom.diff_storage.array(bottom.dims)
+                d = bottom.net_diff
                 d[...] = 0
-                d[passed] = top.diff_storage.array(top.dims)
+                d[passed] = top.net_diff
 
 
 @dataclass
@@ -116,8 +116,8 @@ class RoiPoolingHost:
     def forward(self, site: Site) -> None:
         layer = site.layer
         assert isinstance(layer, ROIPooling)
-        features, regions = (blob.data_storage.array(blob.dims) for blob in site.bottoms)
-        top = site.tops[0].data_storage.array(site.tops[0].dims)  # (R, C, pooled_h, pooled_w)
+        features, regions = (blob.net_data for blob in site.bottoms)
+        top = site.tops[0].net_data  # (R, C, pooled_h, pooled_w)
         top[...] = 0
         self.places = np.full(top.shape, -1, np.int64)
         channels, height, width = features.shape[1:]
@@ -140,18 +140,18 @@ class RoiPoolingHost:
         if not site.needed.bottoms[0]:
             return
         features, regions = site.bottoms
-        d = features.diff_storage.array(features.dims)
+        d = features.net_diff
         d[...] = 0
         flat = d.reshape(d.shape[0], d.shape[1], -1)  # (N, C, HW)
-        images = regions.data_storage.array(regions.dims).reshape(-1, 5)[:, 0].astype(int)
+        images = regions.net_data.reshape(-1, 5)[:, 0].astype(int)
         region, channel, i, j = np.nonzero(self.places >= 0)
-        gradients = site.tops[0].diff_storage.array(site.tops[0].dims)[region, channel, i, j]
+        gradients = site.tops[0].net_diff[region, channel, i, j]
         np.add.at(flat, (images[region], channel, self.places[region, channel, i, j]), gradients)
 
 
 def _marks(site: Site) -> npt.NDArray[np.bool_]:
     selector = site.bottoms[-1]
-    return np.asarray(selector.data_storage.array(selector.dims).reshape(-1) != 0)
+    return np.asarray(selector.net_data.reshape(-1) != 0)
 
 
 @dataclass
@@ -172,5 +172,5 @@ class HDF5OutputHost(NoBackward):
             )
         with replacing_path(self.path) as path, hdf5_file(path, self.path) as file:
             for name, blob in zip(("data", "label"), site.bottoms, strict=True):
-                file.create_dataset(name, data=blob.data_storage.array(blob.dims))
+                file.create_dataset(name, data=blob.net_data)
         self.is_written = True

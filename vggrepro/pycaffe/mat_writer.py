@@ -47,7 +47,7 @@ class MatWriteHost(NoBackward):
         if self.passes % self.period == 0:
             for index, blob in enumerate(site.bottoms):
                 path = f"{self.prefix}{self._name()}_blob_{index}.mat"
-                array = blob.data_storage.array(blob.dims)
+                array = blob.net_data
                 try:
                     with replacing(path) as file:
                         file.writelines(mat_file("data", array))

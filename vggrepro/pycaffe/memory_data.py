@@ -58,7 +58,7 @@ class MemoryHost(NoBackward):
         for top, array in zip(site.tops, self.arrays, strict=False):
             batch = array[self.position : self.position + size]
             top.reshape(*batch.shape)  # labels have one axis until the first pass, and then four
-            top.data_storage.array(top.dims)[...] = batch.reshape(top.dims)
+            top.net_data[...] = batch.reshape(top.dims)
         self.position = (self.position + size) % len(self.arrays[0])
 
 

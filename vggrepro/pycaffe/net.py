@@ -124,7 +124,7 @@ class Net(RareNetNames, MemoryDataNames):
     def array(self, name: str) -> Floats:
         """A blob's data for reading. Not part of Caffe's module."""
         blob = self.blobs[name]
-        return blob.data_storage.array(blob.dims)
+        return blob.net_data
 
     @property
     def _blob_names(self) -> list[str]:
@@ -212,7 +212,7 @@ class Net(RareNetNames, MemoryDataNames):
         with as_runtime_error():
             self._passes.forward(start, end)
         return sum(
-            float(np.vdot(top.data_storage.array(top.dims), top.diff_storage.array(top.dims)))
+            float(np.vdot(top.net_data, top.net_diff))
             for site in self._sites[start : end + 1]
             for top, weight in zip(site.tops, site.loss_weights, strict=True)
             if weight != 0
@@ -294,7 +294,7 @@ class Net(RareNetNames, MemoryDataNames):
         """Set every parameter's diff to zero: backward passes add to it."""
         for blobs in self.params.values():
             for blob in blobs:
-                blob.diff_storage.array(blob.dims)[...] = 0
+                blob.net_diff[...] = 0
 
     def before_forward(self, run: Callable[[int], Any]) -> None:
         """Call ``run(layer number)`` before every layer's forward pass. Layers then run one by one."""

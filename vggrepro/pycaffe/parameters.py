@@ -70,4 +70,4 @@ def into_flat_arrays(params: Params, rules: Rules, histories: int) -> SolverArra
 
 def arrays(params: Params) -> dict[str, list[Floats]]:
     """The values of each layer's parameters, in the net's memory."""
-    return {name: [blob.data_storage.array(blob.dims) for blob in blobs] for name, blobs in params.items()}
+    return {name: [blob.net_data for blob in blobs] for name, blobs in params.items()}

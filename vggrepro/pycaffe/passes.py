@@ -177,7 +177,7 @@ class Passes:
 
     def _save_destroyed(self, site: Site) -> None:
         for blob, kept in self.memories.kept_by(site):
-            kept.array(blob.dims)[...] = blob.data_storage.array(blob.dims)
+            kept.array(blob.dims)[...] = blob.net_data
 
     def _forward_again(self) -> None:
         """Compute what the forward pass did not keep, from what the data layers left."""

@@ -36,7 +36,7 @@ class RowHost:
             self.programs[key] = Program(segment, key[0], mode.threads())
         self.programs[key].run()
         first, axis = site.tops[0], self.rows.axis
-        array = np.moveaxis(first.data_storage.array(first.dims), axis, 0)
+        array = np.moveaxis(first.net_data, axis, 0)
         given = np.nonzero((array.reshape(len(array), -1) != self.rows.empty).any(1))[0]
         count = int(given[-1]) + 1 if len(given) else 1
         for top in site.tops:

@@ -160,7 +160,7 @@ class Solver(RareSolverNames):
         for blob, lr_mult in self._learned():
             blob.data_storage.touch()
             if lr_mult == 0 and self._definition.param.type in ("SGD", "Nesterov"):
-                blob.diff_storage.array(blob.dims)[...] = 0
+                blob.net_diff[...] = 0
 
     def snapshot(self) -> None:
         """Write ``<snapshot_prefix>_iter_<n>`` .caffemodel and .solverstate (or .h5), as Caffe does."""
