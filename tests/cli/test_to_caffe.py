@@ -25,11 +25,12 @@ def model(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.parametrize("output", ["back", "back.prototxt", "back.caffemodel"])
 def test_both_files_are_written_and_are_the_model(
-    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model: Path, output: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sizes = ",".join(map(str, load_net(NET / "net.prototxt").inputs["data"]))
-    assert command.main([str(model), "-o", str(tmp_path / "back"), "--input-shape", f"data={sizes}"]) == 0
+    assert command.main([str(model), "-o", str(tmp_path / output), "--input-shape", f"data={sizes}"]) == 0
     assert "verified: worst" in capsys.readouterr().out
     net = load_net(tmp_path / "back.prototxt", tmp_path / "back.caffemodel")
     assert {use.owner for use in net.param_uses} == net.loaded

@@ -7,7 +7,7 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vggrepro.cli.options.fork_options import add_input_shape_option, parse_shapes
@@ -19,6 +19,8 @@ from vggrepro.cli.run import NOTHING_WRITTEN, Parser, called, run
 from vggrepro.system.atomic import replacing
 from vggrepro.system.notes import next_step
 from vggrepro.system.terminal import printable
+
+ENDINGS = (".prototxt", ".caffemodel")
 
 _EXAMPLES = ["model.onnx -o model", "model.onnx -o model --input-shape data=1,3,224,224"]
 
@@ -47,7 +49,9 @@ def parser() -> argparse.ArgumentParser:
     """All options of the command."""
     parser = Parser(command="to_caffe", examples=_EXAMPLES, description="Write an ONNX model as a Caffe net.")
     parser.add_argument("model", type=Path, help="the ONNX model")
-    add_output_option(parser, "prefix of the two files: FILE.prototxt and FILE.caffemodel")
+    add_output_option(
+        parser, "prefix of the two files, FILE.prototxt and FILE.caffemodel; or the name of one of them"
+    )
     add_input_shape_option(parser)
     parser.add_argument(
         "--tolerance",
@@ -67,8 +71,9 @@ def _write(options: ToCaffeOptions) -> int:
     from vggrepro.net.save import save_weights
     from vggrepro.verify.written_net import compare_with_model
 
-    prototxt, caffemodel = (Path(f"{options.output}{ending}") for ending in (".prototxt", ".caffemodel"))
-    check_outputs(prototxt, caffemodel, options=options)
+    prefix = options.output.with_suffix("") if options.output.suffix in ENDINGS else options.output
+    prototxt, caffemodel = (Path(f"{prefix}{ending}") for ending in ENDINGS)
+    check_outputs(prototxt, caffemodel, options=replace(options, output=prefix))
     shapes = parse_shapes(options.input_shape, "--input-shape")
     message, blobs = to_caffe(read_onnx(options.model), shapes)
     text = format_message(message)
