@@ -24,7 +24,8 @@ Blob = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Cut:
-    """What a transform takes of (C, H, W), for others of the same size."""
+    """The part of an image (C, H, W) that a transform has drawn, and whether it is mirrored. Labels of the
+    same height and width are cut by it too."""
 
     window: tuple[slice, slice, slice]
     mirrored: bool
@@ -90,18 +91,20 @@ class Transform:
         The crop is random in TRAIN and central in TEST; mirroring is a coin's flip in both, as in
         Caffe. Raises DataError where the image does not fit the crop or the mean.
         """
-        return self.of(image, self.cut(image.shape, rng))
+        return self.apply(image, self.draw_cut(image.shape, rng))
 
-    def cut(self, shape: tuple[int, ...], rng: np.random.Generator | None = None) -> Cut:
-        """Draw what to take of an image of ``shape`` (C, H, W). Raises DataError."""
+    def draw_cut(self, shape: tuple[int, ...], rng: np.random.Generator | None = None) -> Cut:
+        """Draw the part of an image of ``shape`` (C, H, W) that is taken. Raises DataError where the crop
+        does not fit, or is random and there is no ``rng``."""
         if rng is None and self.random:
             raise DataError(f"{self.where}: mirroring and random crops need a random generator")
         mirrored = rng is not None and self.mirror and bool(rng.integers(2))
         top, left, height, width = self._window(shape, rng)
         return Cut((slice(None), slice(top, top + height), slice(left, left + width)), mirrored)
 
-    def of(self, image: npt.NDArray[Any], cut: Cut) -> Blob:
-        """``image``, of which ``cut`` is taken, less the mean and scaled. Raises DataError."""
+    def apply(self, image: npt.NDArray[Any], cut: Cut) -> Blob:
+        """The ``cut`` of an image (C, H, W), less the mean and scaled. Raises DataError where the image does
+        not fit the mean."""
         unmirrored = Cut(cut.window, mirrored=False)(image).astype(np.float32)
         blob = (unmirrored - self._mean(image.shape, cut.window)) * np.float32(self.scale)
         return np.ascontiguousarray(blob[:, :, ::-1] if cut.mirrored else blob)

@@ -118,7 +118,7 @@ def test_a_size_of_images(folder: Path) -> None:
 def test_what_is_refused(folder: Path) -> None:
     with pytest.raises(DataError, match="does not support mean file"):
         feed_of(seg(folder, transform='mean_file: "m"'), folder=folder)
-    with pytest.raises(DataError, match=r"label of 0 to 255, got '/l0.png'"):
+    with pytest.raises(DataError, match=r"list: /i0\.png: .* label of 0 to 255, got '/l0\.png'"):
         feed_of(seg(folder, ""), folder=folder).batch(0)
     with pytest.raises(DataError, match="as many as channels: 3"):
         feed_of(seg(folder, transform="crop_size: 9 mean_value: 1 mean_value: 2"), folder=folder).batch(0)

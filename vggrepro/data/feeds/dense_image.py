@@ -3,7 +3,6 @@ from a list (not from BVLC Caffe; source: alexgkendall/caffe-segnet)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from vggrepro.data.choices import MAX_PIXELS, Exif
 from vggrepro.data.decode import Pixels
 from vggrepro.data.feeds.base import batch_size
 from vggrepro.data.feeds.image import ImageFeed, check_sizes, checked_skip, transform_of
-from vggrepro.data.sources import FolderSource
+from vggrepro.data.feeds.image_pairs import ImagePairs
 from vggrepro.data.transform import resize
 from vggrepro.data.truth.labels import text_lines
 from vggrepro.errors import DataError, UnsupportedError, naming
@@ -22,7 +21,8 @@ from vggrepro.errors import DataError, UnsupportedError, naming
 def read_pairs(path: Path) -> tuple[tuple[str, str], ...]:
     """Read SegNet's list: names of image files, each followed by that of its labels, between white space.
 
-    Raises DataError for an empty list and for an image without labels (SegNet would leave it out).
+    Raises DataError for an empty list and for an image without labels. DEVIATION: SegNet leaves such an image
+    out.
     """
     names = [name for _, line in text_lines(path, "surrogateescape") for name in line.split()]
     if not names:
@@ -30,33 +30,6 @@ def read_pairs(path: Path) -> tuple[tuple[str, str], ...]:
     if len(names) % 2:
         raise DataError(f"{path}: expected 'image labels' in every line, got no labels for {names[-1]!r}")
     return tuple(zip(names[::2], names[1::2], strict=True))
-
-
-@dataclass(frozen=True)
-class _Reader:
-    """Reads the pairs of a list, resized as the ``dense_image_data_param`` says."""
-
-    images: FolderSource
-    labels: FolderSource
-    param: Any
-    exif: Exif
-    max_pixels: int
-
-    def __call__(self, index: int) -> tuple[npt.NDArray[Any], Pixels]:
-        """An image (C, H, W) and its labels (1, H, W). Raises DataError if their sizes differ."""
-        height, width = self.param.new_height, self.param.new_width
-        image = resize(self._read(self.images, index, grey=not self.param.is_color), height, width)
-        labels = resize(self._read(self.labels, index, grey=True), height, width, nearest=True)
-        if image.shape[:2] != labels.shape[:2]:
-            raise DataError(
-                f"{self.labels.place(index)}: Input and label image heights and widths must match:"
-                f" {image.shape[:2]} and {labels.shape[:2]}"
-            )
-        return image.transpose(2, 0, 1), labels.transpose(2, 0, 1)
-
-    def _read(self, source: FolderSource, index: int, *, grey: bool) -> Pixels:
-        decoded = source.decoded(index, grey=grey, exif=self.exif, max_pixels=self.max_pixels)
-        return decoded.warned(source.place(index))
 
 
 def open_dense_image_data(
@@ -81,13 +54,18 @@ def open_dense_image_data(
         raise UnsupportedError(f"{where}: transform_param: mirror and crop_size are not done with labels")
     with naming(where):
         pairs = read_pairs(folder / data.source)
-    images, labels = (
-        FolderSource(folder, tuple(data.root_folder + n for n in side)) for side in zip(*pairs, strict=True)
-    )
+    files = ImagePairs.from_param(data, pairs, folder, exif, max_pixels)
+
+    def read(index: int) -> tuple[npt.NDArray[Any], Pixels]:
+        image = resize(files.image(index), data.new_height, data.new_width)
+        labels = resize(files.picture(index), data.new_height, data.new_width, nearest=True)
+        files.check_sizes(index, image, labels)
+        return image.transpose(2, 0, 1), labels.transpose(2, 0, 1)
+
     return ImageFeed(
         where,
         tuple(param.top),
-        _Reader(images, labels, data, exif, max_pixels),
+        read,
         lambda index: f"{folder / data.source}: {pairs[index][0]}",
         len(pairs),
         batch_size(data, where),

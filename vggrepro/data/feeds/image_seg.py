@@ -15,7 +15,7 @@ from vggrepro.data.choices import MAX_PIXELS, Exif
 from vggrepro.data.decode import Pixels
 from vggrepro.data.feeds.base import batch_size
 from vggrepro.data.feeds.image import ImageFeed, check_sizes, checked_skip, transform_of
-from vggrepro.data.sources import FolderSource
+from vggrepro.data.feeds.image_pairs import ImagePairs
 from vggrepro.data.transform import Transform, resize
 from vggrepro.data.truth.labels import text_lines
 from vggrepro.errors import DataError, naming
@@ -60,8 +60,8 @@ class SegmentedFeed(ImageFeed):
             self._padded(image, self.transform.mean_values or (0,)),
             self._padded(labels, (self.ignored,)),
         )
-        cut = self.transform.cut(image.shape, rng)
-        blob = self.transform.of(image, cut)
+        cut = self.transform.draw_cut(image.shape, rng)
+        blob = self.transform.apply(image, cut)
         return blob, cut(labels), np.minimum(blob.shape[1:], file_size)[None, None]
 
     def _padded(self, array: npt.NDArray[Any], values: tuple[float, ...]) -> npt.NDArray[Any]:
@@ -78,17 +78,17 @@ class SegmentedFeed(ImageFeed):
 
 @dataclass(frozen=True, eq=False)
 class EdgeFeed(ImageFeed):
-    """Images, and pictures of their edges (N, 1, H, W): the grey values as fractions of 255, ``rounded`` to 0
-    and 1 or not."""
+    """Images, and pictures of their edges (N, 1, H, W): grey values as fractions of 255, which may be
+    ``rounded`` to 0 and 1."""
 
     size: tuple[int, int] = (0, 0)
     rounded: bool = True
 
     def _example(self, index: int, rng: np.random.Generator) -> tuple[Any, ...]:
         image, labels = (_warped(np.asarray(array), *self.size) for array in self.image(index))
-        cut = self.transform.cut(image.shape, rng)
+        cut = self.transform.draw_cut(image.shape, rng)
         edges = cut(labels) / np.float32(255)
-        return self.transform.of(image, cut), np.rint(edges) if self.rounded else edges
+        return self.transform.apply(image, cut), np.rint(edges) if self.rounded else edges
 
 
 def _warped(array: npt.NDArray[Any], height: int, width: int, *, nearest: bool = False) -> npt.NDArray[Any]:
@@ -109,9 +109,12 @@ def open_image_seg_data(
 ) -> SegmentedFeed:
     """The feed of an ImageSegData layer.
 
-    Images are warped to ``new_height`` and ``new_width`` by linear interpolation, and so by the
-    ``scale_factors``; labels go to the nearest place (as PSPNet's: DeepLab's interpolates them for the
-    former). Raises DataError for a ``mean_file``, as DeepLab does.
+    Images are resized by linear interpolation, to ``new_height`` and ``new_width`` first and then by one of
+    the ``scale_factors``; labels are those of the nearest places. Raises DataError for a ``mean_file``, as
+    DeepLab does.
+
+    DEVIATION: DeepLab interpolates labels too for ``new_height`` and ``new_width``, so that other classes
+    appear between two; PSPNet takes the nearest, as here.
     """
     data = param.image_data_param
     check_sizes(data, where)
@@ -125,7 +128,7 @@ def open_image_seg_data(
     return SegmentedFeed(
         where,
         tuple(param.top),
-        _reader(data, entries, folder, where, exif, max_pixels),
+        _reader(data, entries, folder, exif, max_pixels),
         lambda index: f"{folder / data.source}: {entries[index][0]}",
         len(entries),
         batch_size(data, where) if data.HasField("batch_size") else 1,
@@ -153,11 +156,11 @@ def open_image_labelmap_data(
     check_sizes(data, where)
     with naming(where):
         entries = read_entries(folder / data.source, labelled=True)
-    pixels = type(data)(label_type=data.PIXEL, root_folder=data.root_folder, is_color=data.is_color)
+    pictures = type(data)(label_type=data.PIXEL, root_folder=data.root_folder, is_color=data.is_color)
     return EdgeFeed(
         where,
         tuple(param.top),
-        _reader(pixels, entries, folder, where, exif, max_pixels),
+        _reader(pictures, entries, folder, exif, max_pixels),
         lambda index: f"{folder / data.source}: {entries[index][0]}",
         len(entries),
         batch_size(data, where),
@@ -171,36 +174,34 @@ def open_image_labelmap_data(
 
 
 def _reader(
-    data: Any, entries: tuple[tuple[str, str], ...], folder: Path, where: str, exif: Exif, max_pixels: int
+    data: Any, entries: tuple[tuple[str, str], ...], folder: Path, exif: Exif, max_pixels: int
 ) -> Callable[[int], tuple[npt.NDArray[Any], Pixels]]:
     """Reads an image (C, H, W) and its labels (1, H, W). Raises DataError."""
-    images, labels = (
-        FolderSource(folder, tuple(data.root_folder + name for name in side))
-        for side in zip(*entries, strict=True)
-    )
+    files = ImagePairs.from_param(data, entries, folder, exif, max_pixels)
 
-    def planes(source: FolderSource, index: int, *, grey: bool) -> Pixels:
-        decoded = source.decoded(index, grey=grey, exif=exif, max_pixels=max_pixels)
-        channels: Pixels = decoded.warned(source.place(index)).transpose(2, 0, 1)
-        return channels
+    def labels(index: int, image: Pixels) -> Pixels:
+        """The labels (H, W, 1) of an image (H, W, C)."""
+        if data.label_type == data.PIXEL:
+            picture = files.picture(index)
+            files.check_sizes(index, image, picture)
+            return picture
+        name, text = entries[index]
+        label = (
+            data.ignore_label
+            if data.label_type == data.NONE
+            else _label(text, f"{folder / data.source}: {name}")
+        )
+        return np.full((*image.shape[:2], 1), label, np.uint8)
 
     def read(index: int) -> tuple[npt.NDArray[Any], Pixels]:
-        image = planes(images, index, grey=not data.is_color)
-        if data.label_type != data.PIXEL:
-            label = data.ignore_label if data.label_type == data.NONE else _number(entries[index][1], where)
-            return image, np.full((1, *image.shape[1:]), label, np.uint8)
-        picture = planes(labels, index, grey=True)
-        if picture.shape[1:] != image.shape[1:]:
-            raise DataError(
-                f"{labels.place(index)}: Input and label image heights and widths must match:"
-                f" {image.shape[1:]} and {picture.shape[1:]}"
-            )
-        return image, picture
+        image = files.image(index)
+        return image.transpose(2, 0, 1), labels(index, image).transpose(2, 0, 1)
 
     return read
 
 
-def _number(text: str, where: str) -> int:
+def _label(text: str, place: str) -> int:
+    """The label of a whole image. Raises DataError, which begins with the ``place``."""
     if text.isdecimal() and int(text) < 256:
         return int(text)
-    raise DataError(f"{where}: label_type: IMAGE: expected a label of 0 to 255, got {text!r}")
+    raise DataError(f"{place}: label_type: IMAGE: expected a label of 0 to 255, got {text!r}")
