@@ -30,8 +30,8 @@ class Expectation:
     def met(self, found: TopErrors, tolerance: float) -> bool:
         """Whether both errors are within ``tolerance`` percentage points; a billionth of a point more is
         allowed, since decimal fractions are rounded."""
-        pairs = ((found.top1, self.top1), (found.top5, self.top5))
-        return all(value is None or abs(rate.percent - value) <= tolerance + 1e-9 for rate, value in pairs)
+        off = (found.top1.less(self.top1), found.top5.less(self.top5))
+        return all(points is None or abs(points) <= tolerance + 1e-9 for points in off)
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,10 @@ class ErrorRate:
         """The error, 0 to 100."""
         return 100.0 * self.wrong / self.total
 
+    def less(self, other: float | None) -> float | None:
+        """The error less another one in percent, in percentage points; None where there is no other."""
+        return None if other is None else self.percent - other
+
     @property
     def interval(self) -> tuple[float, float]:
         """Ends of the error's 95% confidence interval, in percent: Wilson's score interval, which stays

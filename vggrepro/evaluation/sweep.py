@@ -30,9 +30,7 @@ class SweptRow:
         wanted = self.goal.expectation
         if wanted is None:
             return None, None
-        pairs = ((self.errors.top1, wanted.top1), (self.errors.top5, wanted.top5))
-        top1, top5 = (None if value is None else rate.percent - value for rate, value in pairs)
-        return top1, top5
+        return self.errors.top1.less(wanted.top1), self.errors.top5.less(wanted.top5)
 
     def facts(self) -> dict[str, Any]:
         """Ready for JSON."""

@@ -12,7 +12,7 @@ from vggrepro.evaluation.reporting.html_text import html_text
 from vggrepro.evaluation.reporting.number_text import interval, published, signed, with_interval
 from vggrepro.evaluation.reporting.paired_sections import compared_section, sweep_section
 from vggrepro.evaluation.reporting.plots import Point, error_plot
-from vggrepro.evaluation.reporting.report import Report, difference, differences
+from vggrepro.evaluation.reporting.report import Report, differences
 from vggrepro.evaluation.reporting.settings_section import settings_section
 from vggrepro.evaluation.results import Mistake, Outcome
 from vggrepro.paper.tables import TITLES, TableRow, table
@@ -75,7 +75,7 @@ def _figure(name: str, rate: ErrorRate, whose: str, wanted: float | None) -> str
     low, high = rate.interval
     beside = ""
     if wanted is not None:
-        beside = f"<br>{html_text(whose)} {published(wanted)}, difference {signed(difference(rate, wanted))}"
+        beside = f"<br>{html_text(whose)} {published(wanted)}, difference {signed(rate.less(wanted))}"
     return (
         f'<div class="figure">{name}<b>{rate.percent:.2f}%</b>'
         f'<span class="faint">95%: {low:.2f} to {high:.2f}{beside}</span></div>'

@@ -8,7 +8,7 @@ from typing import Any
 
 from vggrepro.data.truth.labels import is_wnid
 from vggrepro.evaluation.goals import Goal
-from vggrepro.evaluation.metrics import ErrorRate, TopErrors
+from vggrepro.evaluation.metrics import TopErrors
 from vggrepro.evaluation.paired import PairedComparison
 from vggrepro.evaluation.predictions import Predictions
 from vggrepro.evaluation.reporting.number_text import published, signed, with_interval
@@ -109,11 +109,6 @@ class Report:
         return (words, wnid) if words and is_wnid(wnid) else (self.name(label), "")
 
 
-def difference(measured: ErrorRate, published: float | None) -> float | None:
-    """Measured minus published error, in percentage points."""
-    return None if published is None else measured.percent - published
-
-
 def to_json(report: Report) -> dict[str, Any]:
     """The whole report as JSON data. Errors are in percent."""
     results = report.results
@@ -170,8 +165,8 @@ def goal_json(goal: Goal, outcome: Outcome) -> dict[str, Any]:
             "whose": goal.expectation.whose,
             "top1_error_percent": goal.expectation.top1,
             "top5_error_percent": goal.expectation.top5,
-            "top1_difference": difference(outcome.errors.top1, goal.expectation.top1),
-            "top5_difference": difference(outcome.errors.top5, goal.expectation.top5),
+            "top1_difference": outcome.errors.top1.less(goal.expectation.top1),
+            "top5_difference": outcome.errors.top5.less(goal.expectation.top5),
             "test_top5_error_percent": goal.row.test_top5 if goal.row else None,
         }
     return found
@@ -238,7 +233,7 @@ def _cell(text: str) -> str:
 
 def differences(errors: TopErrors, top1: float | None, top5: float | None) -> str:
     """Measured minus published, top-1 and top-5."""
-    return f"{signed(difference(errors.top1, top1))} / {signed(difference(errors.top5, top5))}"
+    return f"{signed(errors.top1.less(top1))} / {signed(errors.top5.less(top5))}"
 
 
 def image_notices(counts: Counts) -> list[str]:
