@@ -85,6 +85,7 @@ def test_layers_by_number_and_by_name(tmp_path: Path) -> None:
         (0, data[:, :, :-1].copy(), "data array has wrong size of axis 2: 6, expected 7"),
         (0, data[0], "data array must be 3-d"),
         ("none", data, "the net has no layer 'none'"),
+        (9, data, "the net has no layer 9"),
         ("conv", data, "layer 'conv' is Convolution"),
     ):
         with pytest.raises(RuntimeError, match=message):
@@ -113,8 +114,11 @@ def test_devices(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[s
         assert caffe.get_device() == 1
         caffe.select_device(0, False)
         assert caffe.get_device() == 0
-        for call in (lambda: caffe.select_device(2, True), lambda: caffe.set_devices([0, 5])):
-            with pytest.raises(RuntimeError, match=r"place 2 in the devices|no device 5"):
-                call()
+        for place in (2, -1):
+            with pytest.raises(RuntimeError, match=f"place {place} in the devices"):
+                caffe.select_device(place, True)
+        for devices, message in (([0, 5], "no device 5"), ([], "expected the numbers of GPUs, got none")):
+            with pytest.raises(RuntimeError, match=message):
+                caffe.set_devices(devices)
     finally:
         caffe.set_devices([0])

@@ -91,19 +91,19 @@ class MemoryDataNames:
         other arrays."""
         if isinstance(data, (int, str)):
             data, labels, layer = labels, layer, data
-        site = _named(self._sites, layer) if isinstance(layer, str) else self._sites[layer]
-        _reset(site, data, labels)
+        _reset(_found(self._sites, layer), data, labels)
 
     def set_layer_input_arrays(self: _Net, layer: NativeLayer, data: Floats, labels: Floats | None) -> None:
         """What a layer of ``net.layers`` reads; ``labels`` may be None."""
         _reset(layer.site, data, labels)
 
 
-def _named(sites: Sequence[Site], name: str) -> Site:
-    for site in sites:
-        if site.name == name:
+def _found(sites: Sequence[Site], layer: str | int) -> Site:
+    """The layer of a name or number."""
+    for number, site in enumerate(sites):
+        if layer in (site.name, number):
             return site
-    raise PycaffeError(f"set_input_arrays: the net has no layer {name!r}")
+    raise PycaffeError(f"set_input_arrays: the net has no layer {layer!r}")
 
 
 def _reset(site: Site, data: Floats, labels: Floats | None) -> None:

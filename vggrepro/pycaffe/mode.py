@@ -98,7 +98,9 @@ def enumerate_devices(silent: bool = False) -> int:
 
 def set_devices(devices: Sequence[int]) -> None:
     """Name the GPUs that ``select_device`` may choose; the first is chosen. Raises RuntimeError if one does
-    not work."""
+    not work, or there is none."""
+    if not len(devices):
+        raise PycaffeError("set_devices: expected the numbers of GPUs, got none")
     for device in devices:
         _check_gpu(int(device))
     _STATE.devices = tuple(int(device) for device in devices)
@@ -108,7 +110,7 @@ def set_devices(devices: Sequence[int]) -> None:
 def select_device(device_id: int, list_id: bool) -> None:
     """Choose a GPU by its number, or with ``list_id`` by its place in the list of ``set_devices``. Raises
     RuntimeError if there is none."""
-    if list_id and device_id >= len(_STATE.devices):
+    if list_id and not 0 <= device_id < len(_STATE.devices):
         raise PycaffeError(f"select_device: place {device_id} in the devices {_STATE.devices} of set_devices")
     set_device(_STATE.devices[device_id] if list_id else device_id)
 
