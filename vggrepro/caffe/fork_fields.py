@@ -3,6 +3,8 @@
 ``fork_fields.tsv`` has a row for each that is known by name. Those that are understood are part of the
 schema (``forks.proto``). Of the others only those may be left out on which no number depends: who allows
 unknown fields gets a warning for these, and an error for all others.
+
+DEVIATION: Caffe refuses every field that its own schema lacks.
 """
 
 from __future__ import annotations

@@ -37,7 +37,10 @@ class LabelCheck:
 
 
 def check_of_layer(layer: NetLayer, labels: AllowedLabels, values: Arrays) -> None:
-    """Raise LabelError if a layer's bottom among ``values`` holds a label that is not allowed."""
+    """Raise LabelError if a layer's bottom among ``values`` holds a label that is not allowed.
+
+    DEVIATION: Caffe reads beyond the scores in memory there.
+    """
     blob = layer.message.bottom[labels.bottom]
     require_allowed(labels, values[layer.bottoms[labels.bottom]], f"layer {layer.name!r}", blob)
 

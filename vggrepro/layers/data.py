@@ -1,5 +1,7 @@
 """Data, ImageData, HDF5Data, MemoryData, WindowData: Caffe's data layers as inputs of the graph.
 
+DEVIATION: Caffe's layers read their sources themselves.
+
 The tops are fed as Caffe's layer would produce them: mean, scale, crop and mirror of
 ``transform_param`` are the loader's work. Shapes follow from the parameters as far as these tell;
 what only the files tell must be given as an input shape.

@@ -1,7 +1,7 @@
 """DetectionEvaluate: which detections are right (SSD's layer; not from BVLC Caffe).
 
-Source: weiliu89/caffe, branch ssd, field ``detection_evaluate_param``. Who collects its rows over a whole set
-can make the mean average precision of them.
+Source: weiliu89/caffe, branch ssd, field ``detection_evaluate_param``. The tests of a solver with
+``eval_type: "detection"`` make mean average precisions of its rows.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ DETECTION = 7
 """Image, label, confidence, xmin, ymin, xmax, ymax."""
 
 ROW = 5
-"""Image, label, confidence, right, wrong."""
+"""What the top has of a detection: image, label, confidence, right, wrong; and of a class: -1, label, number
+of right boxes, -1, -1."""
 
 
 class _Rows(NamedTuple):

@@ -11,10 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.errors import NetError
-
-ROW = 5
-"""What DetectionEvaluate gives of a detection: image, label, confidence, right, wrong; and of a class: -1,
-label, number of right boxes, -1, -1."""
+from vggrepro.layers.detection_evaluate import ROW
 
 Curve = npt.NDArray[np.float32]
 """Precision or recall behind each detection, in the order of falling confidence: (D), D at least 1."""
@@ -47,8 +44,9 @@ VERSIONS: dict[str, Callable[[Curve, Curve], float]] = {
 
 
 def average_precision(judged: npt.NDArray[Any], positives: int, version: str) -> float:
-    """Of the detections of a class, rows (D, 3) of confidence, right and wrong, in the order in which they
-    came; ``positives`` is the number of right boxes. 0 without either."""
+    """The average precision of a class, from 0 to 1. ``judged`` are the confidence, right and wrong of its
+    detections, (D, 3), in the order in which they came, and ``positives`` is the number of its right boxes.
+    Without detections or right boxes it is 0."""
     if not len(judged) or not positives:
         return 0.0
     judged = judged[np.argsort(-judged[:, 0], kind="stable")]
@@ -58,7 +56,10 @@ def average_precision(judged: npt.NDArray[Any], positives: int, version: str) ->
 
 @dataclass
 class Detections:
-    """What a DetectionEvaluate layer gave, batch after batch. ``name`` is the blob's, for messages."""
+    """What a DetectionEvaluate layer gave, batch after batch. ``name`` is the blob's, for messages.
+
+    DEVIATION: where nothing at all was detected the mean is 0; SSD reports nothing.
+    """
 
     name: str
     _positives: dict[int, int] = field(default_factory=dict)
@@ -88,6 +89,5 @@ class Detections:
         }
 
     def mean(self, version: str) -> float:
-        """The mean over all classes; a class without detections counts as 0. (Where nothing at all was
-        detected SSD reports nothing.)"""
+        """The mean over all classes; a class without detections counts as 0."""
         return float(np.mean(list(self.averages(version).values()) or [0.0]))

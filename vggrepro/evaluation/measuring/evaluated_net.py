@@ -100,7 +100,7 @@ class EvaluatedNet:
 def load_classifier(files: NetFiles, mean: Mean, blob: str | None = None) -> EvaluatedNet:
     """Read a net to be evaluated for its class scores: ``blob``, or the blob under its final softmax.
 
-    Raises NetError and WeightsError as :func:`load_network`, and NetError for a blob of posteriors.
+    Raises what :func:`load_network` raises, and NetError for a blob of posteriors.
     """
     return _load(files, mean, lambda net: score_blob(net, blob))
 
@@ -109,7 +109,9 @@ def load_network(files: NetFiles, mean: Mean, blob: str) -> EvaluatedNet:
     """Read a net to be evaluated for any one of its blobs.
 
     Raises NetError if the net does not take pictures alone or has no such blob, WeightsError if the file
-    lacks weights of a layer (Caffe would go on with random ones).
+    lacks weights of a layer, and ProtocolError if the mean has not the channels of the net's input.
+
+    DEVIATION: Caffe goes on with the fillers' values of a layer that the file lacks.
     """
     return _load(files, mean, lambda _: blob)
 

@@ -1,7 +1,7 @@
 """Numbers of few bits, as Ristretto simulates them in float32: as nodes and in NumPy.
 
 Source: pmgysel/caffe, ``base_ristretto_layer.cu``, whose rounding to the nearest number takes the even one of
-two; on a CPU the fork takes the one away from 0, and stops at the first 0 of a blob of minifloats.
+two. DEVIATION: on a CPU the fork takes the one away from 0, and stops at the first 0 of a blob of minifloats.
 ``shares``, where given, are random numbers from 0 to 1: a number is rounded up with the probability of what
 it exceeds the one below by.
 """
