@@ -20,7 +20,8 @@ Caffe, marked `DEVIATION:`.
 **Gradient**: whether one can be taken through the layer; data layers become inputs of the graph. The backward
 passes of BoxAnnotatorOHEM, HDF5Output, PriorBox, Proposal, SimplerNMS, AnchorTargetLayer,
 ProposalTargetLayer, OHEMDataLayer, ProposalTarget, Grid, MatWrite, FLOWriter and Silence give nothing, in
-Caffe as here. A gradient that is needed through a layer without one is an error.
+Caffe as here, and neither does HardMining's. A gradient that is needed through a layer without one is an
+error.
 """
 
 FORKS = """## From forks

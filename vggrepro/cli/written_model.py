@@ -34,7 +34,7 @@ OTHER_FORMATS = (
 
 @dataclass(frozen=True)
 class RuntimeChecks:
-    """What is asked of runtimes: their names, what to example them, and how far off they may be."""
+    """What is asked of runtimes: their names, what they are fed, and how far off they may be."""
 
     runtimes: Sequence[str]
     examples: Sequence[Example]

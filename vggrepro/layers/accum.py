@@ -1,4 +1,5 @@
-"""Accum: blobs brought to one size, one beside the other (FlowNet 2's layer; not from BVLC Caffe).
+"""Accum: blobs resized to one height and width, and joined along the channels (FlowNet 2's layer; not from
+BVLC Caffe).
 
 Sources: lmb-freiburg/flownet2, field ``accum_param``; OpenCV, which knows the same rule.
 """
@@ -70,7 +71,7 @@ class Accum(Layer[tuple[Value, ...]]):
         return ((joined[0][0], sum(shape[1] for shape in joined), *self._top_size(bottoms)),)
 
     def _joined(self, bottoms: Sequence[Any]) -> Sequence[Any]:
-        """Those of which the top is made."""
+        """The bottoms whose channels the top has."""
         return bottoms[:-1] if self.last_tells else bottoms
 
     def _top_size(self, bottoms: Shapes) -> Shape:

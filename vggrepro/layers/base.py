@@ -196,7 +196,7 @@ class Layer(ABC, Generic[S]):
         """Shapes of the tops. Raises ShapeError where Caffe's ``Reshape`` would stop."""
 
     def fixed_axes(self, bottoms: Shapes) -> frozenset[int]:
-        """Axes that a graph must not leave free: at these sizes ``emit`` does not follow its general rule."""
+        """Axes of the bottoms that a graph must not leave free: of such a size ``emit`` has another rule."""
         return frozenset()
 
     def param_defs(self, bottoms: Shapes) -> tuple[ParamDef, ...]:

@@ -1,4 +1,4 @@
-"""CTCLoss: how unlikely sequences of labels are in sequences of their own lengths (a layer of CTC forks; not
+"""CTCLoss: how unlikely sequences of labels are in inputs that differ in length (a layer of CTC forks; not
 from BVLC Caffe).
 
 Source: MhLiao/TextBoxes_plusplus and others, field ``ctc_loss_param``; "Connectionist Temporal

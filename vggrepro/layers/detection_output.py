@@ -33,7 +33,8 @@ LAST = np.iinfo(np.int64).max
 class DetectionOutput(Layer[None]):
     """Bottoms: predicted places (N, P * 4), or (N, P * C * 4) without ``share_location``; confidences
     (N, P * C); P prior boxes (1, 2, P * 4). Top (1, 1, M, 7), a row for each detection: index of the image,
-    label, confidence, xmin, ymin, xmax, ymax in units of the image. Images, labels and falling confidences.
+    label, confidence, xmin, ymin, xmax, ymax in units of the image, sorted by image, label and falling
+    confidence. Of prior boxes of several items the first one's count.
 
     RefineDet's two more bottoms say what an earlier stage thinks of the priors: how sure it is of nothing
     and of an object (N, P * 2), and places (N, P * 4). Priors that are objects by less than

@@ -1,5 +1,5 @@
-"""HardMining: the regions of each image with the largest scores, as a rule losses (Cascade R-CNN's layer; not
-from BVLC Caffe).
+"""HardMining: the regions of each image with the largest scores, which as a rule are losses (Cascade R-CNN's
+layer; not from BVLC Caffe).
 
 Source: zhaoweicai/cascade-rcnn.
 """
@@ -54,7 +54,9 @@ class HardMining(Layer[None]):
     tops = at_least(1)
 
     each: int
+    """``num_roi_per_image``."""
     images: int
+    """``num_image``."""
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> HardMining:

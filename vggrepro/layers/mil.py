@@ -1,5 +1,5 @@
-"""MIL: what a bag of instances says, by its surest one or by all (multiple instance learning; not from BVLC
-Caffe).
+"""MIL: the score of a bag of instances, from the largest one or from all (a layer of multiple instance
+learning; not from BVLC Caffe).
 
 Sources: s-gupta/caffe (``mil_param { type }``: the places of a map), gkioxari/RstarCNN
 (``mil_param { context_per_roi }``: neighbouring items).
@@ -30,8 +30,8 @@ class _Saved(NamedTuple):
 @dataclass(frozen=True)
 class MIL(Layer[_Saved]):
     """With ``context_per_roi`` R: bottom (R B, C) or (R B, C, 1, 1), top (B, C, 1, 1), the maxima of R items.
-    With ``type``: bottom (N, C, H, W), top (N, C, 1, 1): MAX the maxima, NOR the probability that any place
-    has it, ``max(1 - prod(1 - p), max(p))``.
+    With ``type``: bottom (N, C, H, W), top (N, C, 1, 1). MAX gives the maxima over the places; NOR, of
+    probabilities p, that of at least one place, ``max(1 - prod(1 - p), max(p))``.
 
     Every instance that equals the maximum gets its whole gradient; for NOR each gets
     ``dy min(1, (1 - y) / (1 - p))``.
@@ -53,7 +53,7 @@ class MIL(Layer[_Saved]):
         if p.HasField("type"):
             return cls(any_place=p.type == p.NOR)
         if p.context_per_roi < 1:
-            raise NetError("mil_param: context_per_roi must be positive")
+            raise NetError(f"mil_param: context_per_roi must be positive, got {p.context_per_roi}")
         return cls(items=p.context_per_roi)
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:

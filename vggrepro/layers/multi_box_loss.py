@@ -57,7 +57,7 @@ class _Saved(NamedTuple):
 @dataclass(frozen=True)
 class MultiBoxLoss(LossLayer[_Saved]):
     """Bottoms: predicted places (N, P * 4), confidences (N, P * C), P prior boxes (1, 2, P * 4), and the
-    right boxes, (1, 1, G, 8). Top: the loss, ().
+    right boxes, (1, 1, G, 8). Top: the loss, (). Of prior boxes of several items the first one's count.
 
     Priors that stand for a box (:mod:`vggrepro.layers.rules.box_matching`) should predict it, and its label.
     Of the others some should be sure of the background (:mod:`vggrepro.layers.rules.hard_examples`). The

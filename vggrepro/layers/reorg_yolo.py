@@ -17,7 +17,7 @@ from vggrepro.layers.reorg import Reorg
 @register
 @dataclass(frozen=True)
 class ReorgYolo(Reorg):
-    """Reorg of another field, whose stride is at first 1."""
+    """Reorg with a field of its own, whose ``stride`` is 1 by default."""
 
     type = "ReorgYolo"
     origin = "OpenVINO"

@@ -20,6 +20,8 @@ from vggrepro.layers.rules.neuron import Neuron, times
 @register
 @dataclass(frozen=True)
 class SeLU(Neuron):
+    """The top has the bottom's shape; the defaults of ``lambda`` and ``alpha`` are those of the paper."""
+
     type = "SeLU"
     origin = "Synopsys"
 

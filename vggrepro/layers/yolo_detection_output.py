@@ -262,7 +262,8 @@ class Yolov3DetectionOutput(_YoloOutput):
 def _check(p: Any) -> None:
     """What both layers' parameters need."""
     if not p.HasField("num_classes") or p.num_classes < 1 or p.num_box < 1:
-        raise NetError("Must specify num_classes")
+        got = f"{p.num_classes} and {p.num_box}"
+        raise NetError(f"Must specify num_classes, above 0 as num_box is; got {got}")
     if not 0 < p.nms_threshold <= 1:
         raise UnsupportedError(f"nms_threshold {p.nms_threshold}, only above 0 and up to 1 is implemented")
 

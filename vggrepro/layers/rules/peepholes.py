@@ -25,9 +25,13 @@ class Peepholes:
     """Which of a blob's axes the weights of i, f and o have; g sees no cells."""
 
     axis: int
+    """The first of them (``axis_hadamard``)."""
     number: int
+    """How many there are (``num_axes_hadamard``)."""
 
     def shape(self, cells: Shape) -> Shape:
+        """The shape of each weight over ``cells`` (T, N, D, H, W). Raises ShapeError for axes that there are
+        not."""
         if self.axis + self.number > AXES:
             raise ShapeError(
                 f"lstm_debug_param: axis_hadamard {self.axis} and num_axes_hadamard {self.number} go beyond"
@@ -41,11 +45,11 @@ class Peepholes:
         return (*[1] * self.axis, *self.shape(cells), *[1] * behind)[1:]
 
     def param_defs(self, cells: Shape) -> tuple[ParamDef, ...]:
-        """They begin with 1, as Caffe's Scale does."""
+        """The weights of i, f and o, which are filled with 1, as those of Caffe's Scale."""
         return (ParamDef(self.shape(cells), FillerParameter(type="constant", value=1)),) * 3
 
     def weights(self, g: GraphBuilder, params: Sequence[str], cells: Shape) -> tuple[str, ...]:
-        """With the axes of a step's blob."""
+        """The weights of i, f and o with the axes of a step's blob."""
         over = g.ints(self._over_step(cells))
         return tuple(g.op("Reshape", p, over) for p in params)
 

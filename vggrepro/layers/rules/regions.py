@@ -8,6 +8,7 @@ import numpy as np
 
 from vggrepro.emit import GraphBuilder, Value
 from vggrepro.errors import NetError
+from vggrepro.layers.rules.loss import FLOAT, INT64
 
 
 def pooled_size(param: Any) -> tuple[int, int]:
@@ -32,7 +33,7 @@ def cell_ends(g: GraphBuilder, first: str, last: str, number: int, size: int) ->
     begin = g.op("Floor", g.op("Mul", length, g.const(cells)))
     end = g.op("Ceil", g.op("Mul", length, g.const(cells + 1)))
     begin, end = (
-        g.op("Cast", g.op("Clip", g.op("Add", edge, first), g.const(0), g.const(size)), to=7)
+        g.op("Cast", g.op("Clip", g.op("Add", edge, first), g.const(0), g.const(size)), to=INT64)
         for edge in (begin, end)
     )
     return begin, end
@@ -42,5 +43,5 @@ def rounded(g: GraphBuilder, x: str) -> str:
     """To whole numbers, half away from zero: C's round."""
     size = g.op("Abs", x)
     whole = g.op("Floor", size)
-    up = g.op("Cast", g.op("GreaterOrEqual", g.op("Sub", size, whole), g.const(0.5)), to=1)
+    up = g.op("Cast", g.op("GreaterOrEqual", g.op("Sub", size, whole), g.const(0.5)), to=FLOAT)
     return g.op("Mul", g.op("Sign", x), g.op("Add", whole, up))
