@@ -25,8 +25,9 @@ OPSET = 18
 
 IR_VERSION = 8
 
-FLOAT = onnx.TensorProto.FLOAT
-"""What a Cast to float32 is told."""
+FLOAT, INT64 = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
+BOOL, DOUBLE = onnx.TensorProto.BOOL, onnx.TensorProto.DOUBLE
+"""What a Cast is told of the type that it makes."""
 
 OPENCV = "vggrepro.opencv"
 """The domain of OpenCV 4's own operators until a file is written: OpenCV 4 looks for them among ONNX's."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder, tensor_info
+from vggrepro.emit import FLOAT, GraphBuilder, tensor_info
 from vggrepro.graph.assembly import assemble_plain
 from vggrepro.graph.model import Graph
 
@@ -19,7 +19,7 @@ def crops_to_blob_graph(channels: int, side: int | None) -> Graph:
     g = GraphBuilder()
     for name in (IMAGES, SHIFTS, BLOB):
         g.reserve(name)
-    planes = g.op("Cast", g.op("Transpose", IMAGES, perm=[0, 3, 1, 2]), to=1)  # bytes move, not floats
+    planes = g.op("Cast", g.op("Transpose", IMAGES, perm=[0, 3, 1, 2]), to=FLOAT)  # bytes move, not floats
     blob = g.op("Add", planes, g.op("Unsqueeze", SHIFTS, g.ints([2, 3])))
     return assemble_plain(
         "prepare",

@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import FLOAT, GraphBuilder, Shape, Value
 from vggrepro.errors import ShapeError
 from vggrepro.layers.base import Array, Count, Emitted, Layer, Referenced, Shapes, exactly, register
 from vggrepro.layers.rules.allowed_labels import AllowedLabels
 from vggrepro.layers.rules.loss import (
-    FLOAT,
     ClassIndex,
     check_label_count,
     class_index,

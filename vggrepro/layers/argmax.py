@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import FLOAT, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError
 from vggrepro.layers.base import (
     Array,
@@ -88,7 +88,7 @@ class ArgMax(Layer[None]):
         values, reverse_indices = g.ops("TopK", reverse, g.ints([self.top_k]), outputs=2, axis=axis)
         size = g.op("Shape", x, start=axis, end=axis + 1)
         indices = g.op("Sub", g.op("Sub", size, g.ints(1)), reverse_indices)
-        return values, g.op("Cast", indices, to=1)
+        return values, g.op("Cast", indices, to=FLOAT)
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]

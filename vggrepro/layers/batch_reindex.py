@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import FLOAT, INT64, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError
 from vggrepro.layers.base import (
     Array,
@@ -60,7 +60,7 @@ class BatchReindex(Layer[_Saved]):
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
     ) -> Emitted[_Saved]:
         items, index = bottoms
-        whole = g.op("Cast", index.name, to=7)
+        whole = g.op("Cast", index.name, to=INT64)
         # Caffe stops at a negative index, where Gather would count from the end: let that stop too.
         negative = g.op("Less", index.name, g.const(0))
         places = g.op("Where", negative, g.ints(_NO_INDEX), whole)
@@ -73,7 +73,7 @@ class BatchReindex(Layer[_Saved]):
         assert dy is not None
         shape = items.shape
         numbers = g.const(np.arange(shape[0])[:, None], np.int64)
-        picks = g.op("Cast", g.op("Equal", numbers, places), to=1)  # (N, M)
+        picks = g.op("Cast", g.op("Equal", numbers, places), to=FLOAT)  # (N, M)
         rows = g.op("Flatten", dy, axis=1)  # (M, inner)
         return Gradients((g.op("Reshape", g.op("MatMul", picks, rows), g.ints(shape)), None))
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from vggrepro.emit import FLOAT, GraphBuilder, Shape, Value
+from vggrepro.emit import FLOAT, INT64, GraphBuilder, Shape, Value
 from vggrepro.errors import ShapeError
 from vggrepro.layers.base import (
     Array,
@@ -28,7 +28,6 @@ from vggrepro.layers.base import (
 from vggrepro.layers.rules.box_code import Pairs
 from vggrepro.layers.rules.box_statistics import BoxStatistics
 from vggrepro.layers.rules.found_shares import average, emit_average
-from vggrepro.layers.rules.loss import INT64
 from vggrepro.layers.rules.pixel_boxes import box_overlap, emit_box_overlap
 from vggrepro.layers.rules.regions import region_rows
 

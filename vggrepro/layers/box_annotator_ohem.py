@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import FLOAT, INT64, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError
 from vggrepro.layers.base import (
     Array,
@@ -78,7 +78,7 @@ class BoxAnnotatorOHEM(Layer[None]):
     ) -> Emitted[None]:
         """A region's place is the number of those in its image that come before it: (R, R) comparisons."""
         regions, losses, labels, weights = (self._four_axes(g, b) for b in bottoms)
-        images = g.op("Cast", g.op("Slice", regions, g.ints([0]), g.ints([1]), g.ints([1])), to=7)
+        images = g.op("Cast", g.op("Slice", regions, g.ints([0]), g.ints([1]), g.ints([1])), to=INT64)
         rows = [g.op("Reshape", tensor, g.ints([1, -1])) for tensor in (images, losses)]
         columns = [g.op("Reshape", tensor, g.ints([-1, 1])) for tensor in (images, losses)]
         index = axis_places(g, rows[0], 1)
@@ -86,7 +86,7 @@ class BoxAnnotatorOHEM(Layer[None]):
         tied = g.op("And", g.op("Equal", rows[1], columns[1]), earlier)
         ahead = g.op("Or", g.op("Greater", rows[1], columns[1]), tied)
         ahead = g.op("And", g.op("Equal", rows[0], columns[0]), ahead)
-        place = g.op("ReduceSum", g.op("Cast", ahead, to=1), g.ints([1]), keepdims=0)
+        place = g.op("ReduceSum", g.op("Cast", ahead, to=FLOAT), g.ints([1]), keepdims=0)
         chosen = g.op("Less", place, g.const(self.roi_per_img))
         kept = g.op("Reshape", chosen, g.op("Shape", labels))  # (N, 1, H, W)
         return Emitted(

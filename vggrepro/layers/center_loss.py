@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vggrepro.caffe.messages import FillerParameter
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import FLOAT, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError, UnsupportedError
 from vggrepro.layers.base import (
     Array,
@@ -29,7 +29,7 @@ from vggrepro.layers.base import (
     register,
 )
 from vggrepro.layers.rules.allowed_labels import AllowedLabels
-from vggrepro.layers.rules.loss import FLOAT, LossLayer, count, instance_labels, shaped_like
+from vggrepro.layers.rules.loss import LossLayer, count, instance_labels, shaped_like
 
 
 class _Saved(NamedTuple):

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import FLOAT, INT64, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError
 from vggrepro.layers.base import Array, Emitted, Gradients, Needed, Reach, Referenced, Shapes, register
 from vggrepro.layers.rules.allowed_labels import AllowedLabels
 from vggrepro.layers.rules.label_sequences import Compacted, emit_compacted, without_blanks
-from vggrepro.layers.rules.loss import FLOAT, INT64, LossLayer
+from vggrepro.layers.rules.loss import LossLayer
 
 NEVER = -1e30
 """The logarithm of the probability of what cannot be."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import FLOAT, GraphBuilder, Shape, Value
 from vggrepro.errors import ShapeError, UnsupportedError
 from vggrepro.layers.base import (
     Array,
@@ -29,7 +29,7 @@ from vggrepro.layers.base import (
 )
 from vggrepro.layers.ctc_loss import IMPOSSIBLE, CtcLoss, Ways
 from vggrepro.layers.rules.label_sequences import Compacted, emit_compacted
-from vggrepro.layers.rules.loss import FLOAT, LossLayer
+from vggrepro.layers.rules.loss import LossLayer
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import FLOAT, INT64, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError, UnsupportedError
 from vggrepro.layers.base import (
     Array,
@@ -35,7 +35,6 @@ from vggrepro.layers.rules.box_code import (
     split_pairs,
 )
 from vggrepro.layers.rules.element_count import axis_places
-from vggrepro.layers.rules.loss import FLOAT, INT64
 from vggrepro.layers.rules.right_boxes import ROW as RIGHT
 from vggrepro.layers.rules.right_boxes import check_rows, emit_listed
 

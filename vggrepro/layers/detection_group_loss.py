@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vggrepro.emit import FLOAT, GraphBuilder, Shape, Value
+from vggrepro.emit import FLOAT, INT64, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, UnsupportedError
 from vggrepro.layers.base import (
     Array,
@@ -30,7 +30,7 @@ from vggrepro.layers.base import (
 from vggrepro.layers.rules.box_statistics import BoxStatistics
 from vggrepro.layers.rules.field_loss import FieldLoss, Maps, Slopes, emit_gradients, emit_shares, shares
 from vggrepro.layers.rules.field_maps import check_groups, emit_groups, group_maps
-from vggrepro.layers.rules.loss import FLT_MIN, INT64, LossLayer
+from vggrepro.layers.rules.loss import FLT_MIN, LossLayer
 from vggrepro.layers.rules.placed_fields import PlacedFields
 from vggrepro.layers.rules.sampling import (
     Flags,

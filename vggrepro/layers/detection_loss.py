@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import FLOAT, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError
 from vggrepro.layers.base import Array, Emitted, Gradients, Needed, Reach, Referenced, Shapes, register
 from vggrepro.layers.mscnn_detection_loss import MSCNNDetectionLoss
-from vggrepro.layers.rules.loss import FLOAT, LossLayer, count, shaped_like
+from vggrepro.layers.rules.loss import LossLayer, count, shaped_like
 
 OWN_FIELDS = 1000
 """Fields of ``detection_loss_param`` with higher numbers are MS-CNN's."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from vggrepro.emit import Dims, GraphBuilder, Shape, Value
+from vggrepro.emit import FLOAT, Dims, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError, UnsupportedError
 from vggrepro.layers.base import Array, Count, DataRows, Emitted, Layer, Reach, Referenced, Shapes, register
 from vggrepro.layers.rules.box_code import BoxCode, first_priors, split_pairs, suppressed
@@ -248,7 +248,7 @@ class DetectionOutput(Layer[None]):
         """The top: rows of the candidates at ``keys``, -1 behind them."""
         column = g.op("Unsqueeze", scores, g.ints([3]))  # (N, classes, many, 1)
         shape = g.op("Shape", column)
-        images = g.op("Cast", g.op("Unsqueeze", axis_places(g, scores, 0), g.ints([1, 2, 3])), to=1)
+        images = g.op("Cast", g.op("Unsqueeze", axis_places(g, scores, 0), g.ints([1, 2, 3])), to=FLOAT)
         labels = g.const(np.reshape(self.labels, (1, -1, 1, 1)))
         parts = [g.op("Expand", part, shape) for part in (images, labels)]
         every = g.op("Reshape", g.op("Concat", *parts, column, boxes, axis=3), g.ints([-1, self.row]))
@@ -263,7 +263,9 @@ class DetectionOutput(Layer[None]):
         number = g.op("Shape", scores, end=1)
         nothing = g.op("Not", g.op("Gather", real, g.ints([0]), axis=0))  # real ones come first
         named = g.op("And", g.op("Less", index, number), nothing)
-        image = g.op("Unsqueeze", g.op("Cast", g.op("Where", named, index, g.ints(-1)), to=1), g.ints([1]))
+        image = g.op(
+            "Unsqueeze", g.op("Cast", g.op("Where", named, index, g.ints(-1)), to=FLOAT), g.ints([1])
+        )
         return g.op("Pad", image, g.ints([0, 0, 0, self.row - 1]), g.const(-1))
 
     def reference(

@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from vggrepro.emit import FLOAT, GraphBuilder, Shape, Value
+from vggrepro.emit import FLOAT, INT64, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError
 from vggrepro.layers.base import Array, Emitted, Layer, Reach, Referenced, Shapes, exactly, register
-from vggrepro.layers.rules.loss import INT64
 
 
 @register

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vggrepro.caffe.messages import FillerParameter
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import INT64, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError
 from vggrepro.layers.base import (
     Array,
@@ -24,8 +24,6 @@ from vggrepro.layers.base import (
     register,
 )
 from vggrepro.layers.rules.allowed_labels import AllowedLabels
-
-INT64 = 7
 
 
 @register

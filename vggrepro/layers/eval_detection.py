@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import FLOAT, INT64, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, UnsupportedError
 from vggrepro.layers.base import Array, Emitted, Layer, Reach, Referenced, Shapes, exactly, register
 from vggrepro.layers.rules.box_code import Pairs, emit_overlap, overlap
-from vggrepro.layers.rules.loss import FLOAT, INT64
 from vggrepro.layers.rules.yolo_predictions import YoloBoxes, YoloPredictions, YoloRight, corners_of
 
 LEAST = 0.005

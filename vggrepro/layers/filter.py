@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import BOOL, INT64, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError
 from vggrepro.layers.base import (
     Array,
@@ -75,14 +75,14 @@ class Filter(Layer[_Saved]):
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
     ) -> Emitted[_Saved]:
         *items, selector = bottoms
-        marks = g.op("Cast", g.op("Reshape", selector.name, g.ints([-1])), to=9)
+        marks = g.op("Cast", g.op("Reshape", selector.name, g.ints([-1])), to=BOOL)
         tops = tuple(g.op("Compress", item.name, marks, axis=0) for item in items)
         return Emitted(tops, saved=_Saved(tuple(items), marks))
 
     def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         """Item n takes row (marks before n) of ``dy`` if marked, else a row of zeros at its end."""
         items, marks = saved
-        rank = g.op("CumSum", g.op("Cast", marks, to=7), g.ints(0))
+        rank = g.op("CumSum", g.op("Cast", marks, to=INT64), g.ints(0))
         rows = g.op("Where", marks, g.op("Sub", rank, g.ints(1)), g.ints(-1))
         gradients: list[str | None] = []
         for item, dy, wanted in zip(items, d_tops, needed.bottoms, strict=False):

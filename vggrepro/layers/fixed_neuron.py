@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from vggrepro.caffe.messages import TRAIN
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import FLOAT, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, UnsupportedError
 from vggrepro.layers.base import (
     Array,
@@ -78,7 +78,7 @@ class FixedNeuron(Layer[None]):
             whole = g.op("Where", g.op("Less", steps, g.const(0)), g.op("Ceil", steps), below)
         else:
             up = g.op("GreaterOrEqual", g.op("Sub", steps, below), g.const(0.5))
-            nearest = g.op("Add", below, g.op("Cast", up, to=1))
+            nearest = g.op("Add", below, g.op("Cast", up, to=FLOAT))
             whole = g.op("Clip", nearest, *(g.const(end) for end in self._ends))
         return Emitted((g.op("Mul", whole, g.op("Pow", g.const(2), g.op("Neg", position))),), saved=None)
 

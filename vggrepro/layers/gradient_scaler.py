@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vggrepro.caffe.messages import TRAIN
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import FLOAT, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, UnsupportedError
 from vggrepro.layers.base import (
     Array,
@@ -26,7 +26,6 @@ from vggrepro.layers.base import (
     StateDef,
     register,
 )
-from vggrepro.layers.rules.loss import FLOAT
 from vggrepro.layers.rules.neuron import Neuron
 from vggrepro.layers.rules.pass_schedule import PassSchedule
 

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import INT64, GraphBuilder, Shape, Value
 from vggrepro.errors import ShapeError, UnsupportedError
 from vggrepro.layers.base import Array, Emitted, Gradients, Needed, Referenced, Shapes, register
-from vggrepro.layers.rules.loss import INT64, LossLayer, check_ones, count, instances, shaped_like
+from vggrepro.layers.rules.loss import LossLayer, check_ones, count, instances, shaped_like
 from vggrepro.layers.rules.neuron import indicator
 
 

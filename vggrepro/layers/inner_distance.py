@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vggrepro.caffe.messages import TRAIN, FillerParameter
-from vggrepro.emit import Dims, GraphBuilder, Shape, Value
+from vggrepro.emit import FLOAT, INT64, Dims, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError, UnsupportedError
 from vggrepro.layers.base import (
     Array,
@@ -32,7 +32,6 @@ from vggrepro.layers.base import (
 from vggrepro.layers.rules.allowed_labels import AllowedLabels
 from vggrepro.layers.rules.axes import canonical_axis
 from vggrepro.layers.rules.element_count import axis_places
-from vggrepro.layers.rules.loss import FLOAT, INT64
 from vggrepro.layers.rules.unit_rows import HAPPYNEAR_EPSILON, emit_unit_rows, unit_rows
 
 

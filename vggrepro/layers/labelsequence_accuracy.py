@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import FLOAT, GraphBuilder, Shape, Value
 from vggrepro.errors import ShapeError
 from vggrepro.layers.base import Array, Emitted, Layer, Reach, Referenced, Shapes, exactly, register
 from vggrepro.layers.rules.label_sequences import decoded, emit_compacted, without_blanks
-from vggrepro.layers.rules.loss import FLOAT
 
 
 @register
@@ -66,7 +65,7 @@ class LabelsequenceAccuracy(Layer[None]):
                 (wanted, self._real(g, wanted)),
             )
         )
-        same = g.op("Cast", g.op("Equal", read, right), to=1)
+        same = g.op("Cast", g.op("Equal", read, right), to=FLOAT)
         return Emitted((g.op("ReduceMean", g.op("ReduceMin", same, g.ints([1])), keepdims=0),), None)
 
     def _real(self, g: GraphBuilder, labels: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vggrepro.emit import FLOAT, GraphBuilder, Shape, Value
+from vggrepro.emit import FLOAT, INT64, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, UnsupportedError
 from vggrepro.layers.base import Array, Emitted, Gradients, Needed, Reach, Referenced, Shapes, StateDef
 from vggrepro.layers.rules.box_statistics import BoxStatistics
@@ -28,7 +28,7 @@ from vggrepro.layers.rules.field_loss import (
     shares,
 )
 from vggrepro.layers.rules.field_maps import check_joined, emit_joined, joined_maps
-from vggrepro.layers.rules.loss import INT64, LossLayer
+from vggrepro.layers.rules.loss import LossLayer
 from vggrepro.layers.rules.placed_fields import PlacedFields
 from vggrepro.layers.rules.sampling import (
     INDEX,

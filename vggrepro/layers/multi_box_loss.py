@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import FLOAT, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError, UnsupportedError
 from vggrepro.layers.base import (
     Array,
@@ -31,7 +31,7 @@ from vggrepro.layers.rules.box_code import BoxCode, first_priors, split_pairs
 from vggrepro.layers.rules.box_losses import BoxLosses
 from vggrepro.layers.rules.box_matching import BoxMatching, Predicted
 from vggrepro.layers.rules.hard_examples import Boxes, HardExamples
-from vggrepro.layers.rules.loss import FLOAT, Averaging, LossLayer, Normalization, count, shaped_like
+from vggrepro.layers.rules.loss import Averaging, LossLayer, Normalization, count, shaped_like
 from vggrepro.layers.rules.right_boxes import (
     RightBoxes,
     check_rows,

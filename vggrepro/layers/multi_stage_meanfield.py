@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import DOUBLE, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError, UnsupportedError
 from vggrepro.layers.base import (
     Array,
@@ -29,7 +29,6 @@ from vggrepro.layers.base import (
     register,
 )
 from vggrepro.layers.rules.permutohedral import (
-    DOUBLE,
     Lattice,
     ReferenceLattice,
     emit_filter,

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import INT64, GraphBuilder, Shape, Value
 from vggrepro.errors import ShapeError, UnsupportedError
 from vggrepro.layers.base import (
     Array,
@@ -29,7 +29,6 @@ from vggrepro.layers.base import (
     register,
 )
 from vggrepro.layers.rules.box_code import suppressed
-from vggrepro.layers.rules.loss import INT64
 from vggrepro.layers.rules.param_str import parse_param_str
 from vggrepro.layers.rules.regions import region_rows
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.caffe.messages import TRAIN
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import FLOAT, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError, UnsupportedError
 from vggrepro.layers.base import (
     Array,
@@ -169,7 +169,7 @@ class Proposal(Layer[None]):
         )
         boxes = g.op("Concat", first, last, axis=1)
         small = g.op("Less", g.op("Add", g.op("Sub", last, first), g.const(1)), self._least(g, info, numbers))
-        small = g.op("ReduceMax", g.op("Cast", small, to=1), g.ints([1]), keepdims=0)
+        small = g.op("ReduceMax", g.op("Cast", small, to=FLOAT), g.ints([1]), keepdims=0)
         worst = g.const(LOWEST if self.drops_small else 0)
         return boxes, g.op("Where", g.op("Greater", small, g.const(0.5)), worst, flat)
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import FLOAT, INT64, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError
 from vggrepro.layers.base import (
     Array,
@@ -118,9 +118,9 @@ class PSROIPooling(Layer[_Saved]):
             self._touched(g, features, axis, begin, size)
             for axis, begin, size in zip((3, 2), starts, sizes, strict=True)
         )  # (R, group, W) and (R, group, H)
-        images = g.op("Equal", g.op("Cast", image, to=7), axis_places(g, features.name, 0))  # (R, N)
+        images = g.op("Equal", g.op("Cast", image, to=INT64), axis_places(g, features.name, 0))  # (R, N)
         parts = (
-            g.op("Unsqueeze", g.op("Cast", images, to=1), g.ints([1, 2, 4, 5])),
+            g.op("Unsqueeze", g.op("Cast", images, to=FLOAT), g.ints([1, 2, 4, 5])),
             g.op("Unsqueeze", down, g.ints([2, 3, 5])),
             g.op("Unsqueeze", across, g.ints([1, 3, 4])),
         )
@@ -134,9 +134,9 @@ class PSROIPooling(Layer[_Saved]):
         begin = g.op("Floor", g.op("Add", g.op("Mul", g.const(cells[None]), size), start))
         end = g.op("Ceil", g.op("Add", g.op("Mul", g.const(cells[None] + 1), size), start))
         begin, end = (g.op("Unsqueeze", edge, g.ints([2])) for edge in (begin, end))
-        place = g.op("Cast", axis_places(g, features.name, axis), to=1)
+        place = g.op("Cast", axis_places(g, features.name, axis), to=FLOAT)
         inside = g.op("And", g.op("GreaterOrEqual", place, begin), g.op("Less", place, end))
-        inside = g.op("Cast", inside, to=1)
+        inside = g.op("Cast", inside, to=FLOAT)
         number = g.op("Max", g.op("ReduceSum", inside, g.ints([2])), g.const(1))
         return g.op("Div", inside, number)
 

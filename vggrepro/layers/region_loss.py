@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import FLOAT, INT64, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError, UnsupportedError
 from vggrepro.layers.base import (
     Array,
@@ -41,7 +41,7 @@ from vggrepro.layers.rules.anchor_boxes import (
 )
 from vggrepro.layers.rules.box_code import Pairs, emit_overlap, overlap
 from vggrepro.layers.rules.element_count import axis_places
-from vggrepro.layers.rules.loss import FLOAT, INT64, LossLayer, count
+from vggrepro.layers.rules.loss import LossLayer, count
 from vggrepro.layers.rules.region_classes import NOWHERE, RegionClasses
 from vggrepro.layers.rules.yolo_truth import (
     ROWS,

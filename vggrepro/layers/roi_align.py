@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import FLOAT, INT64, GraphBuilder, Shape, Value
 from vggrepro.errors import ShapeError, UnsupportedError
 from vggrepro.layers.base import (
     Array,
@@ -100,7 +100,7 @@ class ROIAlign(Layer[_Saved]):
         features, regions = bottoms
         rows = region_rows(g, regions)
         image, corners = g.ops("Split", rows, g.ints([1, 4]), outputs=2, axis=1)
-        images = g.op("Cast", g.op("Squeeze", image, g.ints([1])), to=7)
+        images = g.op("Cast", g.op("Squeeze", image, g.ints([1])), to=INT64)
         top = g.op(
             "RoiAlign",
             features.name,
@@ -129,7 +129,7 @@ class ROIAlign(Layer[_Saved]):
         across = self._shares(g, starts[0], sides[0], self.pooled[1], width)
         down = self._shares(g, starts[1], sides[1], self.pooled[0], height)
         index = g.op("Unsqueeze", saved.images, g.ints([1]))
-        inside = g.op("Cast", g.op("Equal", index, g.ints(list(range(images)))), to=1)  # (R, N)
+        inside = g.op("Cast", g.op("Equal", index, g.ints(list(range(images)))), to=FLOAT)  # (R, N)
         parts = (
             g.op("Unsqueeze", inside, g.ints([1, 2, 4, 5])),
             g.op("Unsqueeze", down, g.ints([2, 3, 5])),
@@ -218,7 +218,7 @@ class CornerGrid(ROIAlign):
         """By RoiAlign with one sample in the middle of each cell, of cells around the corners."""
         features, regions = bottoms
         image, corners = g.ops("Split", region_rows(g, regions), g.ints([1, 4]), outputs=2, axis=1)
-        images = g.op("Cast", g.op("Squeeze", image, g.ints([1])), to=7)
+        images = g.op("Cast", g.op("Squeeze", image, g.ints([1])), to=INT64)
         start, end = self._bounds(g, corners)
         side = g.op("Sub", end, start)
         half = g.op("Div", side, g.const(np.array([[2 * self.pooled[1], 2 * self.pooled[0]]])))
@@ -238,7 +238,7 @@ class CornerGrid(ROIAlign):
         )
         starts, ends = (g.ops("Split", pair, outputs=2, axis=1, num_outputs=2) for pair in (start, end))
         height, width = (
-            g.op("Cast", g.op("Shape", features.name, start=axis, end=axis + 1), to=1) for axis in (2, 3)
+            g.op("Cast", g.op("Shape", features.name, start=axis, end=axis + 1), to=FLOAT) for axis in (2, 3)
         )
         _, across = self._samples(g, starts[0], ends[0], self.pooled[1], width)
         _, down = self._samples(g, starts[1], ends[1], self.pooled[0], height)

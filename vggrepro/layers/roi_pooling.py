@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import INT64, GraphBuilder, Shape, Value
 from vggrepro.errors import ShapeError
 from vggrepro.layers.base import (
     Array,
@@ -234,7 +234,7 @@ def _starts(g: GraphBuilder, features: Value, image: str, down: str, across: str
         g.op("Unsqueeze", across, g.ints([1])),
     )
     start = g.op("Gather", g.ints((np.cumsum(areas) - areas).tolist()), size)
-    offset = g.op("Mul", g.op("Cast", image, to=7), g.ints(int(areas.sum())))
+    offset = g.op("Mul", g.op("Cast", image, to=INT64), g.ints(int(areas.sum())))
     return g.op("Add", start, g.op("Unsqueeze", offset, g.ints([2])))
 
 

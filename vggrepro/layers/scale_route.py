@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import FLOAT, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError
 from vggrepro.layers.base import Array, Emitted, Layer, Reach, Referenced, Shapes, at_least, register
 from vggrepro.layers.rules.regions import region_rows
@@ -72,7 +72,7 @@ class ScaleRoute(Layer[None]):
     ) -> Emitted[None]:
         _, first, last = g.ops("Split", region_rows(g, bottoms[0]), g.ints([1, 2, 2]), outputs=3, axis=1)
         sides = g.op("Add", g.op("Sub", last, first), g.const(1))
-        valid = g.op("Cast", g.op("GreaterOrEqual", last, first), to=1)
+        valid = g.op("Cast", g.op("GreaterOrEqual", last, first), to=FLOAT)
         sides = g.op("Mul", sides, valid)
         scales = g.op("Sqrt", g.op("ReduceProd", sides, g.ints([1]), keepdims=0))  # (R,)
         marks = self._marks(g, scales)
@@ -87,7 +87,7 @@ class ScaleRoute(Layer[None]):
         nearest = g.op("ArgMin", distance, axis=0)  # (1,)
         number = g.op("Squeeze", g.op("Shape", scales))
         chosen = g.op("Equal", g.op("Range", g.ints(0), number, g.ints(1)), nearest)
-        most = g.op("ReduceMax", g.op("Cast", inside, to=1), keepdims=1)  # (1,): 0 where none is inside
+        most = g.op("ReduceMax", g.op("Cast", inside, to=FLOAT), keepdims=1)  # (1,): 0 where none is inside
         return g.op("Or", inside, g.op("And", chosen, g.op("Equal", most, g.const(0))))
 
     def reference(

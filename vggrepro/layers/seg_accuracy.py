@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import FLOAT, INT64, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError, UnsupportedError
 from vggrepro.layers.base import Array, Emitted, Layer, Reach, Referenced, Shapes, at_least, exactly, register
 
@@ -73,7 +73,7 @@ class SegAccuracy(Layer[None]):
         scores, labels = bottoms
         (classes,) = Value(scores.name, scores.dims[1:2]).shape
         predicted = g.op("ArgMax", scores.name, axis=1)
-        rows = self._one_hot(g, g.op("Cast", labels.name, to=7), classes)
+        rows = self._one_hot(g, g.op("Cast", labels.name, to=INT64), classes)
         rows = g.op("Mul", rows, g.const([float(c not in self.ignored) for c in range(classes)]))
         columns = self._one_hot(g, predicted, classes)
         matrix = g.op("MatMul", g.op("Transpose", rows, perm=[1, 0]), columns)  # (C, C)
@@ -91,14 +91,14 @@ class SegAccuracy(Layer[None]):
     def _one_hot(self, g: GraphBuilder, values: str, classes: int) -> str:
         """(places, C): which class a value is."""
         column = g.op("Reshape", values, g.ints([-1, 1]))
-        return g.op("Cast", g.op("Equal", column, g.ints(range(classes))), to=1)
+        return g.op("Cast", g.op("Equal", column, g.ints(range(classes))), to=FLOAT)
 
     def _of_all(self, g: GraphBuilder, right: str, occur: str, union: str) -> str:
         one = g.const(1)
         total = g.op("ReduceSum", occur)
         accuracy = g.op("Div", g.op("ReduceSum", right), g.op("Max", total, one))
         recall = g.op("Div", right, g.op("Max", occur, one))
-        number = g.op("ReduceSum", g.op("Cast", g.op("Greater", occur, g.const(0)), to=1))
+        number = g.op("ReduceSum", g.op("Cast", g.op("Greater", occur, g.const(0)), to=FLOAT))
         mean_recall = g.op("Div", g.op("ReduceSum", recall), g.op("Max", number, one))
         mean_jaccard = g.op("ReduceMean", self._jaccard(g, right, union), g.ints([0]))
         return self._row(g, [accuracy, mean_recall, mean_jaccard])

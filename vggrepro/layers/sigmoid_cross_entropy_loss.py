@@ -11,12 +11,10 @@ from typing import Any
 import numpy as np
 
 from vggrepro.caffe.messages import LayerParameter
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import FLOAT, INT64, GraphBuilder, Shape, Value
 from vggrepro.errors import ShapeError
 from vggrepro.layers.base import Array, Emitted, Gradients, Needed, Referenced, Shapes, register
 from vggrepro.layers.rules.loss import (
-    FLOAT,
-    INT64,
     Averaging,
     LossLayer,
     Normalization,

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vggrepro.emit import FLOAT, GraphBuilder, Shape, Value
+from vggrepro.emit import FLOAT, INT64, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError, UnsupportedError
 from vggrepro.layers.base import (
     Array,
@@ -27,8 +27,6 @@ from vggrepro.layers.base import (
     exactly,
     register,
 )
-
-INT64 = 7
 
 
 class _Saved(NamedTuple):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import INT64, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError, UnsupportedError
 from vggrepro.layers.base import (
     Array,
@@ -93,7 +93,7 @@ class Unpooling(Layer[_Saved]):
     ) -> Emitted[_Saved]:
         x, *mask = bottoms
         if mask:
-            places = g.op("Cast", g.op("Reshape", mask[0].name, g.ints([0, 0, -1])), to=7)
+            places = g.op("Cast", g.op("Reshape", mask[0].name, g.ints([0, 0, -1])), to=INT64)
         else:
             corners = self._corners(Value(x.name, x.dims[2:]).shape)
             shape = g.op("Shape", g.op("Reshape", x.name, g.ints([0, 0, -1])))

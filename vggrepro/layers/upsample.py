@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import INT64, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError
 from vggrepro.layers.base import (
     Array,
@@ -99,7 +99,7 @@ class Upsample(Layer[_Saved]):
         x, *mask = bottoms
         if not mask:
             return Emitted((self._repeated(g, x),), saved=_Saved(x, None))
-        places = g.op("Cast", g.op("Reshape", mask[0].name, g.ints([0, 0, -1])), to=7)
+        places = g.op("Cast", g.op("Reshape", mask[0].name, g.ints([0, 0, -1])), to=INT64)
         top = emit_put(g, x, places, self._sizes(g, x))
         return Emitted((top,), saved=_Saved(x, places))
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import FLOAT, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError, UnsupportedError
 from vggrepro.layers.base import Array, Count, DataRows, Emitted, Layer, Reach, Referenced, Shapes, register
 from vggrepro.layers.rules.box_code import suppressed
@@ -85,7 +85,7 @@ class _YoloOutput(Layer[None]):
         number = sum(side * side * len(anchors) for side, anchors in zip(sides, self.anchors, strict=True))
         scores, order = g.ops("TopK", scores, g.ints([number]), outputs=2, axis=0)
         boxes = g.op("Gather", boxes, order, axis=0)
-        labels = g.op("Add", g.op("Cast", g.op("Gather", labels, order, axis=0), to=1), g.const(1))
+        labels = g.op("Add", g.op("Cast", g.op("Gather", labels, order, axis=0), to=FLOAT), g.const(1))
         kept = self._kept(g, boxes, scores, number)
         columns = [g.op("Unsqueeze", column, g.ints([1])) for column in (labels, scores)]
         rows = g.op("Pad", g.op("Concat", *columns, boxes, axis=1), g.ints([0, 1, 0, 0]))  # image 0

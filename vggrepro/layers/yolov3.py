@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.emit import Dims, GraphBuilder, Shape, Value
+from vggrepro.emit import FLOAT, INT64, Dims, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError
 from vggrepro.layers.base import Array, Emitted, Gradients, Needed, Reach, Referenced, Shapes, register
 from vggrepro.layers.rules.allowed_labels import AllowedLabels
@@ -31,7 +31,7 @@ from vggrepro.layers.rules.anchor_boxes import (
 )
 from vggrepro.layers.rules.box_code import Pairs, emit_overlap, overlap
 from vggrepro.layers.rules.element_count import axis_places
-from vggrepro.layers.rules.loss import FLOAT, INT64, LossLayer, count
+from vggrepro.layers.rules.loss import LossLayer, count
 from vggrepro.layers.rules.yolo_truth import YoloTruth, emit_rows, emit_used_rows
 
 ROWS = 300

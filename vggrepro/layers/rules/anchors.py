@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder, Shape
+from vggrepro.emit import FLOAT, GraphBuilder, Shape
 from vggrepro.layers.base import Array
 from vggrepro.layers.rules.element_count import axis_places
 
@@ -46,7 +46,7 @@ def grid(g: GraphBuilder, features: str, anchors: Anchors, stride: float) -> tup
     sides, middles = _parts(anchors)
     shifts = []
     for axis, shape in ((3, [1, -1, 1, 1]), (2, [-1, 1, 1, 1])):
-        steps = g.op("Cast", axis_places(g, features, axis), to=1)
+        steps = g.op("Cast", axis_places(g, features, axis), to=FLOAT)
         shifts.append(g.op("Reshape", g.op("Mul", steps, g.const(stride)), g.ints(shape)))
     x, y = (g.op("Add", s, g.const(m.reshape(1, 1, -1, 1))) for s, m in zip(shifts, middles.T, strict=True))
     zero = g.op("Mul", g.op("Add", *shifts), g.const(0))  # (H, W, 1, 1), to make all of them as large

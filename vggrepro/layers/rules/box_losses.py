@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder
+from vggrepro.emit import FLOAT, GraphBuilder
 from vggrepro.layers.base import Array
 from vggrepro.layers.rules.focus import Focus
-from vggrepro.layers.rules.loss import FLOAT, FLT_MIN
+from vggrepro.layers.rules.loss import FLT_MIN
 
 
 class Confidences(NamedTuple):

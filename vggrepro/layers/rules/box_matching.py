@@ -12,11 +12,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.emit import Dims, GraphBuilder, Value
+from vggrepro.emit import FLOAT, INT64, Dims, GraphBuilder, Value
 from vggrepro.layers.base import Array
 from vggrepro.layers.rules.box_code import BoxCode, Pairs, emit_overlap, join_pairs, overlap, split_pairs
 from vggrepro.layers.rules.element_count import axis_places, axis_size
-from vggrepro.layers.rules.loss import FLOAT
 from vggrepro.layers.rules.right_boxes import BoxTables, RightBoxes
 
 LEAST = 1e-6
@@ -92,7 +91,7 @@ def emit_matches(g: GraphBuilder, overlaps: Value, threshold: float | None) -> M
     ``overlaps`` is (N, K, P), with 0 for those of ``LEAST`` at most. A round of the loop takes all pairs that
     are best for both: one after another they would be taken too, and change nothing for each other.
     """
-    none = g.op("Cast", g.op("Sub", _places(g, overlaps.name), g.const(1)), to=7)  # (N, P + 1): -1
+    none = g.op("Cast", g.op("Sub", _places(g, overlaps.name), g.const(1)), to=INT64)  # (N, P + 1): -1
     number = axis_size(g, overlaps.name, 1)
     states = [overlaps, Value(none, (overlaps.dims[0], None), np.int64)]
     place = g.loop(number, states, _round)[1]
@@ -127,7 +126,7 @@ def _round(g: GraphBuilder, states: Sequence[str]) -> tuple[str, Sequence[str]]:
     left = g.op(
         "And", g.op("Unsqueeze", free, g.ints([1])), g.op("Unsqueeze", g.op("Not", mutual), g.ints([2]))
     )
-    found = g.op("ReduceMax", g.op("Cast", mutual, to=1), keepdims=0)
+    found = g.op("ReduceMax", g.op("Cast", mutual, to=FLOAT), keepdims=0)
     return g.op("Greater", found, g.const(0)), [g.op("Where", left, overlaps, g.const(0)), index]
 
 

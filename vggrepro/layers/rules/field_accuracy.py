@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from vggrepro.emit import FLOAT, GraphBuilder
+from vggrepro.emit import FLOAT, INT64, GraphBuilder
 from vggrepro.errors import NetError
 from vggrepro.layers.base import Array
 from vggrepro.layers.rules.box_code import Pairs
 from vggrepro.layers.rules.box_statistics import BoxStatistics
 from vggrepro.layers.rules.field_loss import Maps
 from vggrepro.layers.rules.found_shares import average, emit_average
-from vggrepro.layers.rules.loss import INT64
 from vggrepro.layers.rules.pixel_boxes import box_overlap, emit_box_overlap
 from vggrepro.layers.rules.placed_fields import PlacedFields
 

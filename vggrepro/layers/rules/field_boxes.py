@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import FLOAT, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError
 from vggrepro.layers.base import (
     Array,
@@ -152,7 +152,7 @@ class FieldBoxes(Layer[None]):
         each = [self._candidates(g, bottoms, index) for index in range(len(self.param.fields))]
         joined = Candidates(*(g.op("Concat", *part, axis=1) for part in zip(*each, strict=True)))
         rows, stays = self.param.sure.emit(g, joined, self._kept(bottoms))
-        empty = g.op("Cast", g.op("Equal", stays, g.ints([0])), to=1)
+        empty = g.op("Cast", g.op("Equal", stays, g.ints([0])), to=FLOAT)
         behind = g.op("Sub", g.op("Shape", rows, end=1), g.ints([1]))
         nothing = g.op("Pad", g.const([NOTHING]), g.op("Concat", g.ints([0, 0]), behind, g.ints([0]), axis=0))
         regions = g.op("Slice", rows, g.ints([0]), g.ints([ROW - 1]), g.ints([1]))
@@ -184,7 +184,7 @@ class FieldBoxes(Layer[None]):
         first = g.op("Sub", middle, g.op("Mul", sides, g.const(0.5)))
         size = g.op("Shape", features, start=2)
         edge = g.op(
-            "Mul", g.op("Cast", g.op("Gather", size, g.ints([1, 0]), axis=0), to=1), g.const(field.stride)
+            "Mul", g.op("Cast", g.op("Gather", size, g.ints([1, 0]), axis=0), to=FLOAT), g.const(field.stride)
         )
         first, last, size = self._clipped(g, first, sides, edge)
         small = g.op("Less", g.op("ReduceMin", size, g.ints([2]), keepdims=0), g.const(found.min_size))

@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.emit import FLOAT, GraphBuilder
+from vggrepro.emit import FLOAT, INT64, GraphBuilder
 from vggrepro.errors import NetError
 from vggrepro.layers.base import Array
 from vggrepro.layers.rules.box_statistics import BoxStatistics
-from vggrepro.layers.rules.loss import FLT_MIN, INT64
+from vggrepro.layers.rules.loss import FLT_MIN
 from vggrepro.layers.rules.placed_fields import PlacedFields
 
 SHORTEST = 2.0

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.emit import GraphBuilder
+from vggrepro.emit import FLOAT, GraphBuilder
 from vggrepro.layers.base import Array
 from vggrepro.layers.rules.pooling_nodes import LOWEST
 
@@ -63,7 +63,7 @@ class HardExamples:
             return None
         if self.mining == "MAX_NEGATIVE":
             eligible = g.op("And", boxes.may_count, g.op("Less", boxes.best, g.const(self.overlap)))
-            number = g.op("ReduceSum", g.op("Cast", boxes.matched, to=1), g.ints([1]))
+            number = g.op("ReduceSum", g.op("Cast", boxes.matched, to=FLOAT), g.ints([1]))
             many = g.op("Floor", g.op("Mul", number, g.const(self.ratio)))  # (N, 1)
             chosen = emit_hardest(g, boxes.losses, eligible, many, priors)
             return Counted(boxes.matched, g.op("Or", boxes.matched, chosen))
@@ -93,7 +93,7 @@ def emit_hardest(g: GraphBuilder, losses: str, eligible: str, many: str, boxes: 
     values, order = g.ops("TopK", judged, g.ints([boxes]), outputs=2, axis=1)
     first = g.op("Less", g.const(np.arange(boxes)), many)
     chosen = g.op("And", first, g.op("Greater", values, g.const(LOWEST)))
-    marks = g.op("ScatterElements", judged, order, g.op("Cast", chosen, to=1), axis=1)
+    marks = g.op("ScatterElements", judged, order, g.op("Cast", chosen, to=FLOAT), axis=1)
     return g.op("Greater", marks, g.const(0.5))
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from vggrepro.emit import GraphBuilder, Shape, Value
-from vggrepro.layers.rules.loss import INT64
+from vggrepro.emit import INT64, GraphBuilder, Shape, Value
 
 
 class Corner(NamedTuple):

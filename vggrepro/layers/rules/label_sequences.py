@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder
+from vggrepro.emit import FLOAT, INT64, GraphBuilder
 
 
 class Compacted(NamedTuple):
@@ -26,8 +26,8 @@ class Compacted(NamedTuple):
 def emit_compacted(g: GraphBuilder, values: str, stays: str, width: int, filling: int) -> Compacted:
     """Of float32 (N, L) the values whose flag in ``stays`` is true, moved to the front of ``width`` >= L
     places."""
-    marks = g.op("Cast", stays, to=1)
-    place = g.op("Sub", g.op("Cast", g.op("CumSum", marks, g.ints(1)), to=7), g.ints(1))
+    marks = g.op("Cast", stays, to=FLOAT)
+    place = g.op("Sub", g.op("Cast", g.op("CumSum", marks, g.ints(1)), to=INT64), g.ints(1))
     where = g.op("Where", stays, place, g.ints(width))
     rows = g.op("Shape", values, end=1)
     empty = g.op("Expand", g.const(filling), g.op("Concat", rows, g.ints([width + 1]), axis=0))

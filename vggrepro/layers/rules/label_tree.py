@@ -16,10 +16,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.emit import GraphBuilder
+from vggrepro.emit import FLOAT, GraphBuilder
 from vggrepro.errors import NetError
 from vggrepro.layers.base import Array
-from vggrepro.layers.rules.loss import FLOAT
 
 Ints = npt.NDArray[np.int64]
 

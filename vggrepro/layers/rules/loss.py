@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.emit import Dims, GraphBuilder, Shape, Value
+from vggrepro.emit import FLOAT, INT64, Dims, GraphBuilder, Shape, Value
 from vggrepro.errors import GradientError, NetError, ShapeError, UnsupportedError
 from vggrepro.layers.base import Array, Layer, Needed, Shapes, exactly
 from vggrepro.layers.rules.axes import canonical_axis
@@ -26,8 +26,6 @@ FLT_MIN = float(np.finfo(np.float32).tiny)
 
 LOG_THRESHOLD = float(np.float32(1e-20))
 """The same for MultinomialLogisticLoss and InfogainLoss (Caffe's kLOG_THRESHOLD): it ends at 46.1."""
-
-INT64, FLOAT = 7, 1
 
 
 class Normalization(IntEnum):

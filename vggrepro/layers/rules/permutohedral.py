@@ -17,10 +17,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.emit import FLOAT, GraphBuilder, Value
+from vggrepro.emit import DOUBLE, FLOAT, INT64, GraphBuilder, Value
 from vggrepro.layers.base import Array
 
-INT64, DOUBLE = 7, 11
 BITS = 12
 """Of a quotient. With 5 features every code is below 2^63."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import FLOAT, GraphBuilder, Shape, Value
 
 SPATIAL = (2, 3)
 
@@ -125,7 +125,7 @@ def _lengths(g: GraphBuilder, x: str, y: str, axis: int, windows: AxisWindows) -
     stop = g.op("Squeeze", g.op("Mul", count, g.ints([windows.stride])))
     starts = g.op("Range", g.ints(0), stop, g.ints(windows.stride))
     lengths = g.op("Min", g.op("Sub", size, starts), g.ints([windows.kernel]))
-    return g.op("Cast", lengths, to=1)
+    return g.op("Cast", lengths, to=FLOAT)
 
 
 def _attributes(windows: Sequence[AxisWindows], begins: Sequence[int], ends: Sequence[int]) -> dict[str, Any]:

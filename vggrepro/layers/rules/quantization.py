@@ -14,10 +14,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder
+from vggrepro.emit import FLOAT, INT64, GraphBuilder
 from vggrepro.errors import NetError, UnsupportedError
 from vggrepro.layers.base import Array
-from vggrepro.layers.rules.loss import FLOAT, INT64
 
 LOWEST, HIGHEST = -126, 127
 """Exponents of float32 numbers that are not denormal."""

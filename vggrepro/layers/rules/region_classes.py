@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder
+from vggrepro.emit import FLOAT, GraphBuilder
 from vggrepro.layers.base import Array
 from vggrepro.layers.rules.allowed_labels import AllowedLabels
 from vggrepro.layers.rules.element_count import axis_places
 from vggrepro.layers.rules.label_tree import LabelTree, emit_mapped, mapped, read_numbers
-from vggrepro.layers.rules.loss import FLOAT
 from vggrepro.layers.rules.right_boxes import label_column
 from vggrepro.layers.rules.yolo_truth import YoloTruth
 

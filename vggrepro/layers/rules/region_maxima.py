@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vggrepro.emit import FLOAT, GraphBuilder, Value
-from vggrepro.layers.rules.loss import INT64
+from vggrepro.emit import FLOAT, INT64, GraphBuilder, Value
 from vggrepro.layers.rules.regions import cell_ends, rounded
 
 

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder, Value
+from vggrepro.emit import FLOAT, INT64, GraphBuilder, Value
 from vggrepro.errors import NetError
-from vggrepro.layers.rules.loss import FLOAT, INT64
 
 
 def pooled_size(param: Any) -> tuple[int, int]:

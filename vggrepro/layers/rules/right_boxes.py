@@ -13,12 +13,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.emit import GraphBuilder, Shape
+from vggrepro.emit import FLOAT, INT64, GraphBuilder, Shape
 from vggrepro.errors import ShapeError
 from vggrepro.layers.base import Array
 from vggrepro.layers.rules.allowed_labels import AllowedLabels
 from vggrepro.layers.rules.element_count import axis_places
-from vggrepro.layers.rules.loss import FLOAT, INT64
 
 ROW = 8
 

@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.emit import GraphBuilder, Value
+from vggrepro.emit import FLOAT, INT64, GraphBuilder, Value
 from vggrepro.layers.rules.bernoulli import Bernoulli
 from vggrepro.layers.rules.element_count import axis_places
-from vggrepro.layers.rules.loss import FLOAT, INT64
 from vggrepro.layers.rules.pooling_nodes import LOWEST
 
 INDEX = 2**22

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder
+from vggrepro.emit import FLOAT, GraphBuilder
 from vggrepro.errors import UnsupportedError
 from vggrepro.layers.base import Array
 from vggrepro.layers.rules.box_code import suppressed
@@ -56,7 +56,9 @@ class SureBoxes:
         scores, index = g.ops("TopK", scores, most, outputs=2, axis=1)
         boxes = g.op("GatherND", boxes, g.op("Unsqueeze", index, g.ints([2])), batch_dims=1)
         ranks = g.op("Range", g.op("Squeeze", most, g.ints([0])), g.ints(0), g.ints(-1))
-        ranks = g.op("Where", g.op("Greater", scores, g.const(LOWEST)), g.op("Cast", ranks, to=1), g.const(0))
+        ranks = g.op(
+            "Where", g.op("Greater", scores, g.const(LOWEST)), g.op("Cast", ranks, to=FLOAT), g.const(0)
+        )
         chosen = g.op(
             "NonMaxSuppression",
             g.op("Add", boxes, g.const([0, 0, self._pixel, self._pixel])),
@@ -66,7 +68,7 @@ class SureBoxes:
             g.const([0.5]),
         )
         place = g.op("Gather", chosen, g.ints([0, 2]), axis=1)
-        image = g.op("Cast", g.op("Gather", chosen, g.ints([0]), axis=1), to=1)
+        image = g.op("Cast", g.op("Gather", chosen, g.ints([0]), axis=1), to=FLOAT)
         score = g.op("Unsqueeze", g.op("GatherND", scores, place), g.ints([1]))
         rows = g.op("Concat", image, g.op("GatherND", boxes, place), score, axis=1)
         stays = g.op("Shape", rows, end=1)

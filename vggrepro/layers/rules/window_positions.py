@@ -16,7 +16,7 @@ from math import prod
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder, Shape
+from vggrepro.emit import FLOAT, GraphBuilder, Shape
 from vggrepro.layers.rules.pooling_nodes import LOWEST, pad
 
 
@@ -88,7 +88,7 @@ class WindowPositions:
         """
         shares = []
         for element in self.elements(g, x, self.kernel - 1):
-            taken = g.op("Mul", share, g.op("Cast", g.op("Equal", element, best), to=1))
+            taken = g.op("Mul", share, g.op("Cast", g.op("Equal", element, best), to=FLOAT))
             share = g.op("Sub", share, taken)
             shares.append(taken)
         return [*shares, share]

@@ -13,10 +13,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import INT64, GraphBuilder, Shape, Value
 from vggrepro.errors import ShapeError
 from vggrepro.layers.base import Array
-from vggrepro.layers.rules.loss import INT64
 from vggrepro.layers.rules.yolo_truth import ROWS, emit_yolo_truth
 
 

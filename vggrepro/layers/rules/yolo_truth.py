@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vggrepro.emit import Dims, GraphBuilder, Value
+from vggrepro.emit import FLOAT, INT64, Dims, GraphBuilder, Value
 from vggrepro.layers.base import Array
-from vggrepro.layers.rules.loss import FLOAT, INT64
 from vggrepro.layers.rules.right_boxes import ROW, emit_truth, reference_truth
 
 ROWS = 30
