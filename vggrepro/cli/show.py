@@ -27,9 +27,9 @@ from vggrepro.cli.options.mean import MeanAs, MeanOption, add_channel_order_opti
 from vggrepro.cli.options.net import NetOptions, add_net_options
 from vggrepro.cli.options.pictures import PictureOptions, add_picture_options, add_zoom_option
 from vggrepro.cli.options.read import Options, read
-from vggrepro.cli.options.refuse import refuse_without
 from vggrepro.cli.options.results import add_output_option, check_outputs
 from vggrepro.cli.options.training_images import (
+    AugmentationOptions,
     Colour,
     add_colour_options,
     add_offsets_option,
@@ -37,7 +37,7 @@ from vggrepro.cli.options.training_images import (
 )
 from vggrepro.cli.options.values import positive
 from vggrepro.cli.run import Parser, run
-from vggrepro.data.augment import ILSVRC_PCA, Augmentation, Offsets
+from vggrepro.data.augment import ILSVRC_MEAN_BGR, ILSVRC_PCA, Offsets
 from vggrepro.data.choices import ChannelOrder, Exif, Kernel
 from vggrepro.data.decode import ENDS_EARLY
 from vggrepro.errors import DataError
@@ -114,18 +114,15 @@ class CropsOptions(_Picture):
     def show(self) -> str:
         from vggrepro.evaluation.image_posteriors import image_files
 
-        if self.colour == "none":
-            refuse_without("a --colour that shifts", self, "colour_std")
-        augmentation = Augmentation(
-            smallest=self.smallest or SMALLEST,
-            crop=self.crop,
-            flip=self.flip is not False,
-            colour=None if self.colour == "none" else ILSVRC_PCA,
+        given = AugmentationOptions(
+            self.smallest or SMALLEST,
+            colour=self.colour,
             colour_std=self.colour_std,
-            reading=Augmentation.reading if self.colour == "none" else self.colour,
+            flip=self.flip,
             offsets=self.offsets,
             kernel=self.kernel,
         )
+        augmentation = given.of_crops(self.crop, ILSVRC_MEAN_BGR, ILSVRC_PCA)
         decoded = image_files([self.image]).decoded(0, exif=self.exif, max_pixels=self.max_pixels)
         pixels = decoded.warned(str(self.image))
         write_png(self.output, grid(augmented_crops(pixels, augmentation, self.seed, self.count), gap=4))

@@ -36,10 +36,8 @@ def main(arguments: Sequence[str]) -> int:
             _write(Path(words[1]), mean)
         glog.log(f"Number of channels: {len(mean)}", "compute_image_mean.cpp:103")
         for channel, values in enumerate(mean):
-            total = np.add.accumulate(values.ravel(), dtype=np.float32)[
-                -1
-            ]  # one after another, as Caffe adds
-            value = total / np.float32(values.size)
+            sums = np.add.accumulate(values.ravel(), dtype=np.float32)  # one after another, as Caffe adds
+            value = sums[-1] / np.float32(values.size)
             glog.log(f"mean_value channel [{channel}]: {value:g}", "compute_image_mean.cpp:108")
     return 0
 

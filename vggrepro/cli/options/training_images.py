@@ -108,15 +108,20 @@ class AugmentationOptions:
 
         hint_at_order(self.mean)
         mean, colour = self._statistics(message)
+        return self.of_crops(ImageInputs(build(message, "TRAIN", None, custom)).side, mean, colour)
+
+    def of_crops(self, crop: int, mean: MeanBGR, colour: ColourPCA | None) -> Augmentation:
+        """The augmentation of crops of ``crop`` x ``crop`` pixels, whose colours are shifted along the
+        components ``colour`` unless ``--colour none`` is given. Raises OptionError for a deviation of shifts
+        that there are not."""
         if self.colour == "none":
-            colour = None
             refuse_without("a --colour that shifts", self, "colour_std")
         return Augmentation(
             smallest=self.smallest or SMALLEST,
-            crop=ImageInputs(build(message, "TRAIN", None, custom)).side,
+            crop=crop,
             mean_bgr=mean,
             flip=self.flip is not False,
-            colour=colour,
+            colour=None if self.colour == "none" else colour,
             colour_std=self.colour_std,
             reading=Augmentation.reading if self.colour == "none" else self.colour,
             offsets=self.offsets,
