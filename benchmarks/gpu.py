@@ -155,7 +155,7 @@ def evaluation_part(kind: str, precision: str, scale: Scale) -> Part:
         made = [picture(np.random.default_rng(i), *shape) for i, shape in enumerate(SHAPES)]
         tar = write_tar(Path(folder) / "images.tar", [made[i % len(made)] for i in range(scale.images)])
         images = ordered_by_size(ImageSet.whole(open_images(tar)), [stream], execution.workers)
-        score = posterior_score(network, [stream], scale.device, 0, execution.precision)
+        score = posterior_score(network, [stream], execution)
         pipeline = Pipeline(images, (stream,), 224, ILSVRC_MEAN_BGR, execution)
         found = [time.perf_counter() for a in pipeline.all_answers(score) if isinstance(a, Answer)]
     timed_images = len(found) - scale.window

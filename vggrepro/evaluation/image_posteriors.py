@@ -43,9 +43,7 @@ def image_posteriors(
     for network in networks:
         streams = tuple(sorted(stream for stream in shares if stream.net == network.name))
         check_scales(network, streams)
-        score = posterior_score(
-            network, streams, execution.device, execution.threads, execution.precision, execution.batch
-        )
+        score = posterior_score(network, streams, execution)
         for found in network.pipeline(images, streams, execution).all_answers(score):
             if isinstance(found, ImageProblem):
                 problems[found.index] = found

@@ -19,10 +19,10 @@ def feature_sheet(network: EvaluatedNet, images: ImageSet, member: Member, zoom:
     """
     streams = tuple(sorted(stream_shares([member])))
     check_scales(network, streams)
-    convolutional = any(stream.view_kind == "dense" for stream in streams)
-    scorer = Scorer(network, "cpu", convolutional=convolutional)
+    execution = Execution()
+    scorer = Scorer.for_streams(network, streams, execution)
     panels = []
-    for found in network.pipeline(images, streams, Execution()).all_answers(lambda _, blob: scorer(blob)):
+    for found in network.pipeline(images, streams, execution).all_answers(lambda _, blob: scorer(blob)):
         if not isinstance(found, Answer):
             warnings.warn(found.reason, stacklevel=2)
             continue

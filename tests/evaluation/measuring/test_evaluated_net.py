@@ -15,6 +15,7 @@ from vggrepro.evaluation.measuring.evaluated_net import (
     posterior_score,
     score_blob,
 )
+from vggrepro.evaluation.measuring.pipeline import Execution
 from vggrepro.evaluation.net_files import NetFiles
 from vggrepro.evaluation.protocols import AFTER, BEFORE, Stream, log_posteriors
 from vggrepro.net import ForkRules, load_net, save_weights
@@ -118,13 +119,13 @@ def test_log_posteriors_are_averaged_as_the_stream_says(nets):
     before = Stream("one", "dense", 12, flip=False)
     after = Stream("one", "dense", 12, flip=False, average=AFTER)
     crop = Stream("one", "centre", 12, flip=False)
-    score = posterior_score(network, [before, after, crop], "cpu", 1)
+    score = posterior_score(network, [before, after, crop], Execution(threads=1))
     blob = np.random.default_rng(0).standard_normal((2, 3, 12, 12), np.float32) * 50
     maps = Scorer(network, "cpu", convolutional=True, threads=1)(blob)
     assert np.array_equal(score(before, blob), log_posteriors(maps, BEFORE))
     assert np.array_equal(score(after, blob), log_posteriors(maps, AFTER))
     assert np.abs(score(after, blob) - score(before, blob)).max() > 1e-3
-    only_crops = posterior_score(network, [crop], "cpu", 1)
+    only_crops = posterior_score(network, [crop], Execution(threads=1))
     assert np.exp(only_crops(crop, blob[:, :, :8, :8])).sum(axis=1) == pytest.approx([1, 1])
 
 

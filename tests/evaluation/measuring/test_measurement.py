@@ -292,7 +292,7 @@ def test_numbers_do_not_depend_on_how_images_are_grouped():
     """To the last bit, whole images of many sizes and crops alike."""
     network = load_classifier(demo.FILES, demo.mean_bgr())
     streams = [Stream(network.name, "dense", 64, flip=True), Stream(network.name, "five", 72, flip=False)]
-    source, score = demo.truth().source, posterior_score(network, streams, "cpu", 1)
+    source, score = demo.truth().source, posterior_score(network, streams, Execution(threads=1))
     found = []
     for window, batch, indexes in ((30, 8, range(30)), (7, 2, range(29, -1, -1))):
         images = ordered_by_size(ImageSet(source, np.array(indexes)), streams, 1)

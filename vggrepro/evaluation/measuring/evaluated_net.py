@@ -239,6 +239,25 @@ class Scorer:
         self._session = Session(graph, place, threads=threads, tf32=tf32, repeatable=True, batch=crops)
         self._place, self._threads = place, threads
 
+    @classmethod
+    def for_streams(
+        cls,
+        network: EvaluatedNet,
+        streams: Sequence[Stream],
+        execution: Execution,
+        blobs: Sequence[str] = (),
+    ) -> Scorer:
+        """The net as an evaluation runs it for views of these ``streams``."""
+        return cls(
+            network,
+            execution.device,
+            convolutional=any(stream.view_kind == "dense" for stream in streams),
+            threads=execution.threads,
+            precision=execution.precision,
+            blobs=blobs,
+            batch=execution.batch,
+        )
+
     def __call__(self, batch: Singles | Pixels) -> Singles:
         """The net's blob, (N, C) or (N, C, h, w), for pictures (N, colours, H, W) less the mean; or for their
         bytes (N, H, W, colours), of which the device subtracts the network's mean pixel."""
@@ -285,16 +304,6 @@ class PosteriorScore:
         return log_posteriors(self._last[1], stream.average)
 
 
-def posterior_score(
-    network: EvaluatedNet,
-    streams: Sequence[Stream],
-    device: str,
-    threads: int,
-    precision: Precision = "fp32",
-    batch: int = 0,
-) -> PosteriorScore:
-    """The function that gives the log posteriors (n, K) of views (n, C, h, w) of one of the ``streams``, with
-    the network on ``device``; the other arguments are those of :class:`Scorer`."""
-    dense = any(stream.view_kind == "dense" for stream in streams)
-    scorer = Scorer(network, device, convolutional=dense, threads=threads, precision=precision, batch=batch)
-    return PosteriorScore(scorer)
+def posterior_score(network: EvaluatedNet, streams: Sequence[Stream], execution: Execution) -> PosteriorScore:
+    """The function that gives the log posteriors (n, K) of views (n, C, h, w) of one of the ``streams``."""
+    return PosteriorScore(Scorer.for_streams(network, streams, execution))

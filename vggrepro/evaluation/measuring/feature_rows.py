@@ -46,16 +46,7 @@ class FeatureRows:
         return {**network.facts(), "blob": list(self.blobs), "pool": self.pool}
 
     def score(self, network: EvaluatedNet, streams: Sequence[Stream], execution: Execution) -> Score:
-        dense = any(stream.view_kind == "dense" for stream in streams)
-        scorer = Scorer(
-            network,
-            execution.device,
-            convolutional=dense,
-            threads=execution.threads,
-            precision=execution.precision,
-            blobs=self.blobs,
-            batch=execution.batch,
-        )
+        scorer = Scorer.for_streams(network, streams, execution, self.blobs)
 
         def score(_stream: Stream, views: Singles) -> Singles:
             found = scorer.blobs(views)

@@ -66,9 +66,7 @@ class PosteriorRows:
         return network.facts()
 
     def score(self, network: EvaluatedNet, streams: Sequence[Stream], execution: Execution) -> Score:
-        return posterior_score(
-            network, streams, execution.device, execution.threads, execution.precision, execution.batch
-        )
+        return posterior_score(network, streams, execution)
 
     def kept(self, answer: Answer, *, views: bool) -> Singles:
         """Raises ProtocolError for what is no logarithm of posteriors."""
