@@ -25,8 +25,8 @@ OPSET = 18
 
 IR_VERSION = 8
 
-FLOAT, INT64 = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
-BOOL, DOUBLE = onnx.TensorProto.BOOL, onnx.TensorProto.DOUBLE
+FLOAT, FLOAT16, DOUBLE = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE
+INT32, INT64, BOOL = onnx.TensorProto.INT32, onnx.TensorProto.INT64, onnx.TensorProto.BOOL
 """What a Cast is told of the type that it makes."""
 
 OPENCV = "vggrepro.opencv"

@@ -79,7 +79,7 @@ class FlowCorrelation(Layer[_Saved]):
 
     @property
     def displacements(self) -> list[tuple[int, int]]:
-        """Rows and columns."""
+        """By how many rows and columns the second blob is displaced, row by row."""
         radius = self.most // self.step
         steps = [self.step * number for number in range(-radius, radius + 1)]
         return [(row, column) for row in steps for column in steps]

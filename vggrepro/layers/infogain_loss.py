@@ -82,7 +82,7 @@ class InfogainLoss(LossLayer[_Saved]):
 
     @classmethod
     def resolve_files(cls, definition: Any, resolve: Callable[[str], str]) -> None:
-        """The file that holds H."""
+        """Resolve the path of the file that holds H."""
         param = definition.infogain_loss_param
         if param.source:
             param.source = resolve(param.source)

@@ -35,7 +35,7 @@ from vggrepro.layers.rules.pooling_nodes import (
     weighted_average,
 )
 from vggrepro.layers.rules.window import Span, edge_pads, pool_end_pad, pool_size, pool_spans, refuse_temporal
-from vggrepro.layers.rules.window_positions import WindowPositions, total
+from vggrepro.layers.rules.window_positions import WindowPositions
 
 
 class PoolingSaved(NamedTuple):
@@ -246,7 +246,7 @@ class Pooling(Layer[PoolingSaved]):
         column = columns.from_windows(g, columns.places(g, columns.found(g, x.name, row_best)))
         found = rows.found(g, row_best, y)
         inside = rows.elements(g, column, rows.kernel)
-        chosen = total(g, [g.op("Mul", f, i) for f, i in zip(found, inside, strict=True)])
+        chosen = g.sum_in_order([g.op("Mul", f, i) for f, i in zip(found, inside, strict=True)])
         begins = g.op("Mul", rows.places(g, found), g.const(columns.shape[3]))
         index = rows.from_windows(g, g.op("Add", begins, chosen))
         return g.op("Where", g.op("Greater", y, g.const(LOWEST)), index, g.const(-1))

@@ -34,7 +34,7 @@ ALIKE = 1e-6
 
 
 class Box(NamedTuple):
-    """A box at a place."""
+    """A box of those that each place of the feature map has."""
 
     sides: tuple[float, float]
     """Width and height in pixels."""

@@ -23,7 +23,6 @@ from vggrepro.layers.base import (
     register,
 )
 from vggrepro.layers.pooling import Pooling, PoolingSaved
-from vggrepro.layers.rules.window_positions import total
 
 
 class _Saved(NamedTuple):
@@ -120,7 +119,7 @@ class SPP(Layer[_Saved]):
         for pooling, level_saved, level, part in zip(poolings, pooled, levels, parts, strict=True):
             d_level = g.op("Reshape", part, g.ints(level))
             d_bottoms.extend(pooling.grad(g, level_saved, [d_level], needed).bottoms)
-        return Gradients((total(g, [d for d in d_bottoms if d is not None]),))
+        return Gradients((g.sum_in_order([d for d in d_bottoms if d is not None]),))
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]

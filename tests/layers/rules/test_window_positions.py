@@ -7,7 +7,7 @@ import pytest
 from graph_run import run_nodes
 
 from vggrepro.emit import GraphBuilder
-from vggrepro.layers.rules.window_positions import WindowPositions, total
+from vggrepro.layers.rules.window_positions import WindowPositions
 
 CASES = [
     # size, kernel, stride, pad, count
@@ -52,10 +52,3 @@ def test_only_the_first_maximum_of_a_window_gets_the_share() -> None:
     feeds = {"x": np.float32([[5, 5, 1, 2]]), "best": np.float32([[5, 2]]), "share": np.float32([[10, 20]])}
     (value,) = run_nodes(g, feeds, [windows.put_back(g, shares)])
     assert value.tolist() == [[10, 0, 0, 20]]
-
-
-def test_a_total_is_added_from_the_left() -> None:
-    g = GraphBuilder()
-    feeds = {"a": np.float32([1e8]), "b": np.float32([-1e8]), "c": np.float32([1])}
-    assert run_nodes(g, feeds, [total(g, ["a", "b", "c"])]) == [1]
-    assert total(g, ["a"]) == "a"

@@ -20,7 +20,7 @@ def natural(text: str) -> int:
 
 
 def sizes(text: str) -> tuple[int, ...]:
-    """``256,384,512``."""
+    """Sizes in pixels, written as ``256,384,512``."""
     return tuple(positive(part) for part in text.split(","))
 
 

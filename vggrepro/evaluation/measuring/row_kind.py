@@ -35,7 +35,7 @@ class RowKind(Protocol):
     def header(self) -> Mapping[str, Any]: ...
 
     def width(self, network: EvaluatedNet) -> int:
-        """D, for one network."""
+        """How many numbers D a row of one network has."""
 
     def facts(self, network: EvaluatedNet) -> dict[str, Any]:
         """What a network's rows depend on besides the images, ready for JSON."""

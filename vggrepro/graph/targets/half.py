@@ -12,14 +12,11 @@ import numpy.typing as npt
 import onnx
 from onnx import helper
 
-from vggrepro.emit import FLOAT, GraphBuilder, declared_dtype, tensor, tensor_array
+from vggrepro.emit import FLOAT, FLOAT16, GraphBuilder, declared_dtype, tensor, tensor_array
 from vggrepro.errors import UnsupportedError
 from vggrepro.graph.model import LARGE, Graph
 from vggrepro.graph.nodes import rename
 from vggrepro.graph.targets.draft import Draft
-
-_HALF = 10
-"""TensorProto.FLOAT16."""
 
 _LARGEST = np.float32(65504)
 
@@ -64,7 +61,7 @@ def in_half_precision(graph: Graph) -> Graph:
     for name in [*graph.input_names, *draft.constants, *draft.producers]:
         before.reserve(name)
         behind.reserve(name)
-    taken = {i.name: before.op("Cast", i.name, to=_HALF) for i in infos.input if _is_float(i)}
+    taken = {i.name: before.op("Cast", i.name, to=FLOAT16) for i in infos.input if _is_float(i)}
     given = {o.name: before.fresh(f"{o.name}_half") for o in infos.output if _is_float(o)}
     for made in (*taken.values(), *given.values()):
         behind.reserve(made)
@@ -94,7 +91,7 @@ def _between_casts(g: GraphBuilder, node: onnx.NodeProto) -> list[onnx.NodeProto
     taken, given = (g.fresh(f"{name}_float") for name in (node.input[0], node.output[0]))
     casts = [
         helper.make_node("Cast", [node.input[0]], [taken], taken, to=FLOAT),
-        helper.make_node("Cast", [given], [node.output[0]], given, to=_HALF),
+        helper.make_node("Cast", [given], [node.output[0]], given, to=FLOAT16),
     ]
     node.input[0], node.output[0] = taken, given
     return [casts[0], node, casts[1]]
@@ -112,7 +109,7 @@ def _in_half(node: onnx.NodeProto, names: Mapping[str, str]) -> onnx.NodeProto:
     copy.output[:] = [names.get(name, name) for name in node.output]
     for attribute in copy.attribute:
         if node.op_type == "Cast" and attribute.i == FLOAT:
-            attribute.i = _HALF
+            attribute.i = FLOAT16
         elif node.op_type == "ConstantOfShape" and attribute.t.data_type == FLOAT:
             attribute.t.CopyFrom(tensor("", tensor_array(attribute.t).astype(np.float16)))
     return copy

@@ -18,7 +18,7 @@ from vggrepro.layers.rules.yolo_truth import YoloTruth
 
 
 class AnchorBoxes(NamedTuple):
-    """Tensors of the graph."""
+    """What a net predicts of its A boxes: tensors of the graph."""
 
     inner: str
     """Place in the cell, (N, A, 2)."""

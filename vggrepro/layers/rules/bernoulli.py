@@ -28,11 +28,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.emit import GraphBuilder, Value
+from vggrepro.emit import FLOAT, INT32, GraphBuilder, Value
 
 P = 2**31 - 1
-_INT32, _FLOAT = 6, 1
-"""TensorProto.INT32 and FLOAT."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +59,11 @@ class Bernoulli:
 
     def emit_shares(self, g: GraphBuilder, x: Value, state: str) -> str:
         """The numbers that decide on a mask, from 0 to 1: float32 (N, D)."""
-        words = g.op("Cast", self.emit_words(g, x, state), to=_FLOAT)
+        words = g.op("Cast", self.emit_words(g, x, state), to=FLOAT)
         return g.op("Add", g.op("Mul", words, g.const(2.0**-32)), g.const(0.5))
 
     def emit_words(self, g: GraphBuilder, x: Value, state: str) -> str:
-        """h, int32 (N, D)."""
+        """The numbers h of which the masks are made, int32 (N, D)."""
         samples, elements = self._counters(g, x)
         seed, first = (g.op("Gather", state, g.ints([i])) for i in (0, 1))
         k1 = _fifth(g, _plus(g, seed, g.ints(self.salts[0])))
@@ -75,7 +73,7 @@ class Bernoulli:
         columns = _fifth(g, _plus(g, _fifth(g, _plus(g, elements, k2)), k1))  # (1, D)
         odd = g.op("Add", g.op("Add", rows, rows), g.ints(1))
         product = g.op("Mul", odd, columns)  # (N, D), below 2^63
-        return g.op("Cast", product, to=_INT32)  # ONNX discards the higher bits
+        return g.op("Cast", product, to=INT32)  # ONNX discards the higher bits
 
     @staticmethod
     def _counters(g: GraphBuilder, x: Value) -> tuple[str, str]:

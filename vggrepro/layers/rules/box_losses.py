@@ -17,12 +17,12 @@ from vggrepro.layers.rules.loss import FLT_MIN
 
 
 class Confidences(NamedTuple):
-    """Tensors of the graph."""
+    """The losses of confidences: tensors of the graph."""
 
     slope: str
     """The derivative of the losses by the scores, (N, P, C)."""
     losses: str
-    """(N, P)."""
+    """The loss of each box, (N, P)."""
     hardness: str
     """The losses by which hard boxes are chosen, (N, P)."""
 
@@ -37,7 +37,7 @@ class BoxLosses:
     focus: Focus | None = None
 
     def emit_places(self, g: GraphBuilder, difference: str) -> str:
-        """Of each element."""
+        """The losses of places, each of an element of the ``difference`` (N, P, 4)."""
         squares = g.op("Mul", g.op("Mul", difference, difference), g.const(0.5))
         if self.squared:
             return squares

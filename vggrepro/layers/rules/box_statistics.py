@@ -14,7 +14,7 @@ from vggrepro.layers.base import Array
 
 @dataclass(frozen=True)
 class BoxStatistics:
-    """Of x, y, width and height."""
+    """Mean and standard deviation of what is coded of boxes: x, y, width and height."""
 
     mean: tuple[float, ...] = (0, 0, 0, 0)
     deviation: tuple[float, ...] = (1, 1, 1, 1)

@@ -52,7 +52,7 @@ class Correlation:
     group: int
 
     def forward(self, g: GraphBuilder, x: str, weight: str) -> str:
-        """y."""
+        """The tensor y that a convolution makes of ``x``."""
         beyond = self.windows.shortfall(self.x[2:])
         return g.op("Conv", x, weight, group=self.group, **conv_attributes(self.windows, beyond))
 

@@ -35,11 +35,12 @@ class Boxes(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """What is left, bool (N, P)."""
+    """Which boxes count in the losses: tensors of the graph, bool (N, P)."""
 
     matched: str
+    """Those that stand for a right box."""
     every: str
-    """Those that are matched, and those that count for the background."""
+    """These and those that count for the background."""
 
 
 @dataclass(frozen=True)

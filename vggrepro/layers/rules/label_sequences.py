@@ -15,7 +15,7 @@ from vggrepro.emit import FLOAT, INT64, GraphBuilder
 
 
 class Compacted(NamedTuple):
-    """Tensors of the graph."""
+    """Rows of which some values were left out: tensors of the graph."""
 
     values: str
     """(N, width), float32: those that stay, in order, then the filling."""

@@ -56,12 +56,12 @@ class LabelTree:
 
     @property
     def sizes(self) -> list[int]:
-        """Of the groups, in turns."""
+        """How many labels each group has, in the order of the groups."""
         return [len(list(group)) for _, group in groupby(self.parents)]
 
     @property
     def groups(self) -> Ints:
-        """The group of each label."""
+        """The number of each label's group."""
         return np.repeat(np.arange(len(self.sizes)), self.sizes)
 
     def chain(self, label: int) -> list[int]:

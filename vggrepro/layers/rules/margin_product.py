@@ -99,7 +99,7 @@ class MarginProduct(Layer[SavedProduct]):
 
     @classmethod
     def read(cls: type[L], p: Any, tops: int, **more: Any) -> L:
-        """The layer of its field."""
+        """The layer that the message ``p`` of its field describes; ``tops`` is the number of its tops."""
         if p.num_output < 1:
             raise NetError("num_output 0: must be > 0")
         if p.axis != 1:

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder
+from vggrepro.emit import DOUBLE, GraphBuilder
 from vggrepro.layers.base import Array
 from vggrepro.layers.rules.box_code import Pairs
-
-DOUBLE = 11
-"""TensorProto.DOUBLE."""
 
 
 def emit_box_overlap(g: GraphBuilder, a: Pairs, b: Pairs, least: float = 0.0) -> str:

@@ -52,7 +52,7 @@ class Sequences:
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """T and N."""
+        """How many steps T and streams N there are."""
         steps, streams = self.bottoms[0].shape[:2]
         return steps, streams
 

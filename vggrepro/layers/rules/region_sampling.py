@@ -85,7 +85,7 @@ class RegionSampling:
     """Whether the right boxes are candidates too."""
 
     def number(self, regions: int, boxes: int) -> int:
-        """R."""
+        """How many regions there are in a batch, R, of so many candidates and right boxes."""
         return self.batch or regions + boxes * self.appends
 
     def emit(

@@ -18,7 +18,7 @@ ROW = 6
 
 
 class Candidates(NamedTuple):
-    """Tensors of the graph."""
+    """The P boxes of each image that may be given: tensors of the graph."""
 
     boxes: str
     """(N, P, 4)."""

@@ -103,7 +103,7 @@ class WindowPositions:
         """The place along the axis of what is found in each window."""
         offsets = [g.op("Mul", f, g.const(b)) for b, f in enumerate(found)]
         begins = np.arange(self.count) * self.stride - self.pad
-        return g.op("Add", total(g, offsets), g.const(begins.reshape(1, -1, 1, 1)))
+        return g.op("Add", g.sum_in_order(offsets), g.const(begins.reshape(1, -1, 1, 1)))
 
     def put_back(self, g: GraphBuilder, elements: Sequence[str]) -> str:
         """A tensor of ``shape`` in which every element is the sum over all positions at which a window holds
@@ -115,7 +115,7 @@ class WindowPositions:
                 pad(g, elements[b], 1, b // step, blocks - self.count - b // step)
                 for b in range(phase, self.kernel, step)
             ]
-            phases.append(total(g, shifted))
+            phases.append(g.sum_in_order(shifted))
         joined = g.op("Concat", *phases, axis=2) if len(phases) > 1 else phases[0]
         joined = pad(g, joined, 2, 0, step - len(phases))
         length = (*self.shape[: self.axis], blocks * step, *self.shape[self.axis + 1 :])
@@ -124,11 +124,3 @@ class WindowPositions:
             return padded
         end = self.pad + self.shape[self.axis]
         return g.op("Slice", padded, g.ints([self.pad]), g.ints([end]), g.ints([self.axis]))
-
-
-def total(g: GraphBuilder, summands: Sequence[str]) -> str:
-    """The sum, left to right."""
-    result = summands[0]
-    for summand in summands[1:]:
-        result = g.op("Add", result, summand)
-    return result

@@ -46,7 +46,7 @@ class Tiling:
         return rows, columns
 
     def counts(self, sizes: Shape) -> tuple[int, int]:
-        """Tiles along each axis."""
+        """How many tiles cover the rows and the columns of a plane of these ``sizes``."""
         rows, columns = (-(-size // tile) for size, tile in zip(sizes, self.tile, strict=True))
         return rows, columns
 

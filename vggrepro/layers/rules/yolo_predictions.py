@@ -58,7 +58,7 @@ class YoloPredictions:
 
     @property
     def number(self) -> int:
-        """P."""
+        """How many boxes the net predicts for an image, P."""
         return self.side**2 * self.boxes
 
     def check(self, x: Shape, y: Shape) -> None:
