@@ -62,7 +62,8 @@ class HardMining(Layer[None]):
     def from_param(cls, param: Any, phase: int) -> HardMining:
         p = param.hard_mining_param
         if not all(p.HasField(f) and getattr(p, f) > 0 for f in FIELDS):
-            raise NetError(f"hard_mining_param: {' and '.join(FIELDS)} must be given, and above 0")
+            got = " and ".join(str(getattr(p, name)) for name in FIELDS)
+            raise NetError(f"hard_mining_param: {' and '.join(FIELDS)} must be given, and above 0; got {got}")
         if any(param.propagate_down):
             raise NetError("HardMining has no backward pass: propagate_down must be false")
         number = len(param.top) + 1

@@ -49,7 +49,7 @@ class MIL(Layer[_Saved]):
     def from_param(cls, param: Any, phase: int) -> MIL:
         p = param.mil_param
         if p.HasField("type") == p.HasField("context_per_roi"):
-            raise NetError("mil_param: expected type (visual concepts) or context_per_roi (R*CNN)")
+            raise NetError("mil_param: expected either type (visual concepts) or context_per_roi (R*CNN)")
         if p.HasField("type"):
             return cls(any_place=p.type == p.NOR)
         if p.context_per_roi < 1:

@@ -42,7 +42,10 @@ class SimplerNMS(Proposal):
         if not p.scale or min(p.scale) <= 0:
             raise NetError("simpler_nms_param: needs scale, each above 0")
         if p.feat_stride != 16:
-            raise NetError("SimplerNMS layer currently doesn't support other feat_stride value than 16.")
+            raise NetError(
+                "SimplerNMS layer currently doesn't support other feat_stride value than 16."
+                f" (got {p.feat_stride})"
+            )
         if p.pre_nms_topn < 1 or p.post_nms_topn < 1:
             raise UnsupportedError("simpler_nms_param: pre_nms_topn and post_nms_topn must be above 0")
         return cls(

@@ -71,6 +71,7 @@ def _published(definition: Any) -> str | None:
 
 
 def _of_that_name(definition: Any) -> str | None:
+    """The type that stands in for a published Python layer of this module and class, if there is one."""
     python = definition.python_param
     return STAND_INS.get((python.module, python.layer)) if definition.type == "Python" else None
 
@@ -80,7 +81,7 @@ def _other_bottoms(definition: Any) -> str:
     known, count = _of_that_name(definition), len(definition.bottom)
     if known is None or not count or count in layer_class(known).bottoms:
         return ""
-    return f" with {count} bottom blob(s), which the published one has not"
+    return f" with {count} bottom blob(s); the published one takes {layer_class(known).bottoms.limit(count)}"
 
 
 def _gives_data(definition: Any) -> bool:
