@@ -23,9 +23,9 @@ Blob = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Cut:
+class DrawnCrop:
     """The part of an image (C, H, W) that a transform has drawn, and whether it is mirrored. Labels of the
-    same height and width are cut by it too."""
+    image's height and width are cut by it too."""
 
     window: tuple[slice, slice, slice]
     mirrored: bool
@@ -91,23 +91,23 @@ class Transform:
         The crop is random in TRAIN and central in TEST; mirroring is a coin's flip in both, as in
         Caffe. Raises DataError where the image does not fit the crop or the mean.
         """
-        return self.apply(image, self.draw_cut(image.shape, rng))
+        return self.apply(image, self.draw_crop(image.shape, rng))
 
-    def draw_cut(self, shape: tuple[int, ...], rng: np.random.Generator | None = None) -> Cut:
+    def draw_crop(self, shape: tuple[int, ...], rng: np.random.Generator | None = None) -> DrawnCrop:
         """Draw the part of an image of ``shape`` (C, H, W) that is taken. Raises DataError where the crop
         does not fit, or is random and there is no ``rng``."""
         if rng is None and self.random:
             raise DataError(f"{self.where}: mirroring and random crops need a random generator")
         mirrored = rng is not None and self.mirror and bool(rng.integers(2))
         top, left, height, width = self._window(shape, rng)
-        return Cut((slice(None), slice(top, top + height), slice(left, left + width)), mirrored)
+        return DrawnCrop((slice(None), slice(top, top + height), slice(left, left + width)), mirrored)
 
-    def apply(self, image: npt.NDArray[Any], cut: Cut) -> Blob:
-        """The ``cut`` of an image (C, H, W), less the mean and scaled. Raises DataError where the image does
+    def apply(self, image: npt.NDArray[Any], crop: DrawnCrop) -> Blob:
+        """The ``crop`` of an image (C, H, W), less the mean and scaled. Raises DataError where the image does
         not fit the mean."""
-        unmirrored = Cut(cut.window, mirrored=False)(image).astype(np.float32)
-        blob = (unmirrored - self._mean(image.shape, cut.window)) * np.float32(self.scale)
-        return np.ascontiguousarray(blob[:, :, ::-1] if cut.mirrored else blob)
+        part = image[crop.window].astype(np.float32)
+        blob = (part - self._mean(image.shape, crop.window)) * np.float32(self.scale)
+        return np.ascontiguousarray(blob[:, :, ::-1] if crop.mirrored else blob)
 
     def _window(self, shape: tuple[int, ...], rng: np.random.Generator | None) -> tuple[int, int, int, int]:
         _, height, width = shape

@@ -42,7 +42,7 @@ GATES = 4
 
 
 @dataclass(frozen=True)
-class Unrolled:
+class _Saved:
     """The tensors of all steps, for the gradient."""
 
     x: tuple[Pair, ...]
@@ -60,7 +60,7 @@ class Unrolled:
 
 @register
 @dataclass(frozen=True)
-class ConvLSTM(Layer[Unrolled]):
+class ConvLSTM(Layer[_Saved]):
     """Bottoms x (T, N, C, H, W), cont (T, N); top (T, N, D, H, W), as LSTM with images for vectors:
 
     gates_t = W_x * x_t + W_h * (cont_t h_{t-1}) + b + (w_i c_{t-1}, w_f c_{t-1}, w_o c_{t-1}, 0), with ``*``
@@ -156,7 +156,7 @@ class ConvLSTM(Layer[Unrolled]):
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted[Unrolled]:
+    ) -> Emitted[_Saved]:
         x, cont = bottoms[:2]
         length, streams = x.shape[:2]
         state = self._state(x.shape)
@@ -187,7 +187,7 @@ class ConvLSTM(Layer[Unrolled]):
             h, c = steps[-1].h, steps[-1].c
         top = g.op("Concat", *(g.op("Unsqueeze", step.h, g.ints([0])) for step in steps), axis=0)
         ends = tuple(g.op("Unsqueeze", end, g.ints([0])) for end in (h, c))
-        saved = Unrolled(pairs, tuple(hidden), tuple(steps), tuple(marks), peepholes, state, len(bottoms))
+        saved = _Saved(pairs, tuple(hidden), tuple(steps), tuple(marks), peepholes, state, len(bottoms))
         if self.expose_hidden:
             return Emitted((top, *ends), saved)
         return Emitted((top,), saved, next_states=ends)
@@ -198,9 +198,7 @@ class ConvLSTM(Layer[Unrolled]):
         hidden = params[of_x : of_x + 2 * GATES]
         return params[:of_x], hidden[::2], hidden[1::2], params[of_x + 2 * GATES :]
 
-    def grad(
-        self, g: GraphBuilder, saved: Unrolled, d_tops: Sequence[str | None], needed: Needed
-    ) -> Gradients:
+    def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         """Through time within the call; none passes between calls, nor through exposed states."""
         if d_tops[0] is None:
             return Gradients()
@@ -233,7 +231,7 @@ class ConvLSTM(Layer[Unrolled]):
         return Gradients((d_x, *[None] * (saved.bottoms - 1)), tuple(d if w else None for d, w in wanted))
 
     def _x_gradients(
-        self, g: GraphBuilder, saved: Unrolled, d_gates: Sequence[str], needed: Needed
+        self, g: GraphBuilder, saved: _Saved, d_gates: Sequence[str], needed: Needed
     ) -> tuple[str | None, Sequence[str]]:
         if self.x is None:
             return None, ()
@@ -241,7 +239,7 @@ class ConvLSTM(Layer[Unrolled]):
         got = self.x.grad(g, saved.x, [d_all], Needed(needed.bottoms[:1], (True,)))
         return got.bottoms[0], self._each_gate(g, got.params[0])
 
-    def _hidden_gradients(self, g: GraphBuilder, saved: Unrolled, d_gates: Sequence[str]) -> list[str]:
+    def _hidden_gradients(self, g: GraphBuilder, saved: _Saved, d_gates: Sequence[str]) -> list[str]:
         pairs = tuple(pair for (pair,) in saved.hidden)
         got = self.hidden.grad(g, pairs, d_gates, Needed((False,) * len(pairs), (True, True)))
         weights, biases = (self._each_gate(g, d) for d in got.params)

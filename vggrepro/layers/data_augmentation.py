@@ -17,7 +17,7 @@ from vggrepro.errors import ShapeError, UnsupportedError
 from vggrepro.layers.base import Array, Count, Emitted, Layer, ParamDef, Referenced, Shapes, register
 
 
-class Mean(Enum):
+class SubtractedMean(Enum):
     """What is subtracted."""
 
     NOTHING = auto()
@@ -48,7 +48,7 @@ class DataAugmentation(Layer[None]):
     bottoms = Count(1, 2)
     has_gradient = False
 
-    mean: Mean
+    mean: SubtractedMean
     values: tuple[float, ...] = ()
     has_means: bool = False
 
@@ -58,10 +58,12 @@ class DataAugmentation(Layer[None]):
         if p.HasField("crop_width") and p.HasField("crop_height"):
             raise UnsupportedError("augmentation_param: crop_width and crop_height are not implemented")
         if p.recompute_mean:
-            return cls(Mean.OF_PLACES if p.mean_per_pixel else Mean.OF_CHANNELS, has_means=True)
+            return cls(
+                SubtractedMean.OF_PLACES if p.mean_per_pixel else SubtractedMean.OF_CHANNELS, has_means=True
+            )
         if len(p.mean) == 3 and not p.mean_per_pixel:
-            return cls(Mean.GIVEN, tuple(p.mean))
-        return cls(Mean.NOTHING)
+            return cls(SubtractedMean.GIVEN, tuple(p.mean))
+        return cls(SubtractedMean.NOTHING)
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         shape = bottoms[0]
@@ -82,17 +84,22 @@ class DataAugmentation(Layer[None]):
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
     ) -> Emitted[None]:
         x = bottoms[0].name
-        if self.mean is Mean.NOTHING:
+        if self.mean is SubtractedMean.NOTHING:
             return Emitted((x,), None)
-        if self.mean is Mean.GIVEN:
+        if self.mean is SubtractedMean.GIVEN:
             return Emitted((g.op("Sub", x, g.const(np.reshape(self.values, (1, -1, 1, 1)))),), None)
-        return Emitted((g.op("Sub", x, params[1 if self.mean is Mean.OF_PLACES else 2].name),), None)
+        return Emitted(
+            (g.op("Sub", x, params[1 if self.mean is SubtractedMean.OF_PLACES else 2].name),), None
+        )
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
     ) -> Referenced:
         x = bottoms[0]
-        subtracted: dict[Mean, Any] = {Mean.NOTHING: 0, Mean.GIVEN: np.reshape(self.values, (-1, 1, 1))}
+        subtracted: dict[SubtractedMean, Any] = {
+            SubtractedMean.NOTHING: 0,
+            SubtractedMean.GIVEN: np.reshape(self.values, (-1, 1, 1)),
+        }
         if self.has_means:
-            subtracted |= {Mean.OF_PLACES: params[1], Mean.OF_CHANNELS: params[2]}
+            subtracted |= {SubtractedMean.OF_PLACES: params[1], SubtractedMean.OF_CHANNELS: params[2]}
         return Referenced((x - subtracted[self.mean],))

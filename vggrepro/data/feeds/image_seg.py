@@ -60,9 +60,9 @@ class SegmentedFeed(ImageFeed):
             self._padded(image, self.transform.mean_values or (0,)),
             self._padded(labels, (self.ignored,)),
         )
-        cut = self.transform.draw_cut(image.shape, rng)
-        blob = self.transform.apply(image, cut)
-        return blob, cut(labels), np.minimum(blob.shape[1:], file_size)[None, None]
+        crop = self.transform.draw_crop(image.shape, rng)
+        blob = self.transform.apply(image, crop)
+        return blob, crop(labels), np.minimum(blob.shape[1:], file_size)[None, None]
 
     def _padded(self, array: npt.NDArray[Any], values: tuple[float, ...]) -> npt.NDArray[Any]:
         channels, height, width = array.shape
@@ -86,9 +86,9 @@ class EdgeFeed(ImageFeed):
 
     def _example(self, index: int, rng: np.random.Generator) -> tuple[Any, ...]:
         image, labels = (_warped(np.asarray(array), *self.size) for array in self.image(index))
-        cut = self.transform.draw_cut(image.shape, rng)
-        edges = cut(labels) / np.float32(255)
-        return self.transform.apply(image, cut), np.rint(edges) if self.rounded else edges
+        crop = self.transform.draw_crop(image.shape, rng)
+        edges = crop(labels) / np.float32(255)
+        return self.transform.apply(image, crop), np.rint(edges) if self.rounded else edges
 
 
 def _warped(array: npt.NDArray[Any], height: int, width: int, *, nearest: bool = False) -> npt.NDArray[Any]:
