@@ -33,6 +33,7 @@ from vggrepro.layers.base import (
 )
 from vggrepro.layers.rules.anchors import Anchors, grid, python_anchors, reference_grid
 from vggrepro.layers.rules.box_code import Pairs, split_pairs
+from vggrepro.layers.rules.draw_state import draw_state, emit_next_state, next_state
 from vggrepro.layers.rules.param_str import parse_param_str
 from vggrepro.layers.rules.pixel_boxes import box_overlap, box_targets, emit_box_overlap, emit_box_targets
 from vggrepro.layers.rules.sampling import (
@@ -41,7 +42,6 @@ from vggrepro.layers.rules.sampling import (
     chosen,
     emit_any,
     emit_chosen,
-    emit_next_state,
     emit_number,
 )
 
@@ -122,7 +122,7 @@ class AnchorTargetLayer(Layer[None]):
         return (1, 1, number * height, width), *((1, 4 * number, height, width),) * 3
 
     def state_defs(self, bottoms: Shapes) -> tuple[StateDef, ...]:
-        return (StateDef("random", np.zeros(2, np.int64), random=True),)
+        return (draw_state(),)
 
     def reach(self, bottom: Shape) -> Reach | None:
         return None
@@ -198,7 +198,7 @@ class AnchorTargetLayer(Layer[None]):
         maps = [x.reshape(height, width, -1).transpose(2, 0, 1)[None] for x in rows]
         signs = np.where(objects, 1.0, counted - 1.0)
         labels = signs.reshape(height, width, -1).transpose(2, 0, 1).reshape(1, 1, -1, width)
-        return Referenced((labels, *maps), next_states=(states[0] + np.array([1, 0]),))
+        return Referenced((labels, *maps), next_states=(next_state(states[0]),))
 
     def _reference_matched(self, bottoms: Sequence[Array]) -> _Matched:
         centre, side = reference_grid(bottoms[0].shape[2:], self.anchors, self.stride)

@@ -35,6 +35,7 @@ from vggrepro.layers.convolution import Convolution
 from vggrepro.layers.deconvolution import Deconvolution
 from vggrepro.layers.inner_product import InnerProduct
 from vggrepro.layers.rules.bernoulli import Bernoulli
+from vggrepro.layers.rules.draw_state import draw_state, emit_next_state, next_state
 from vggrepro.layers.rules.quantization import NumberFormat, Quantization
 
 
@@ -76,7 +77,7 @@ class _Quantized(Layer[Any]):
         return self.inner.param_defs(bottoms)
 
     def state_defs(self, bottoms: Shapes) -> tuple[StateDef, ...]:
-        return () if self.draws is None else (StateDef("random", np.zeros(2, np.int64), random=True),)
+        return () if self.draws is None else (draw_state(),)
 
     def reach(self, bottom: Shape) -> Reach | None:
         return self.inner.reach(bottom)
@@ -102,7 +103,7 @@ class _Quantized(Layer[Any]):
             few.append(Value(_emit(g, param.name, number, shares), param.dims))
         emitted = self.inner.emit(g, rounded, few, ())
         tops = tuple(_emit(g, top, self.quantization.outputs) for top in emitted.tops)
-        news = (g.op("Add", states[0].name, g.ints([1, 0])),) if states else ()
+        news = (emit_next_state(g, states[0].name),) if states else ()
         return Emitted(tops, emitted.saved, next_states=news)
 
     def grad(self, g: GraphBuilder, saved: Any, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
@@ -121,7 +122,7 @@ class _Quantized(Layer[Any]):
                 shares = shares.reshape(param.shape)
             few.append(_reference(param, number, shares))
         tops = self.inner.reference(rounded, few, ()).tops
-        news = () if self.draws is None else (states[0] + np.array([1, 0]),)
+        news = () if self.draws is None else (next_state(states[0]),)
         return Referenced(tuple(_reference(t, self.quantization.outputs) for t in tops), next_states=news)
 
 

@@ -28,6 +28,7 @@ from vggrepro.layers.base import (
     register,
 )
 from vggrepro.layers.rules.box_statistics import BoxStatistics
+from vggrepro.layers.rules.draw_state import draw_state, emit_next_state, next_state
 from vggrepro.layers.rules.field_loss import FieldLoss, Maps, Slopes, emit_gradients, emit_shares, shares
 from vggrepro.layers.rules.field_maps import check_groups, emit_groups, group_maps
 from vggrepro.layers.rules.loss import FLT_MIN, LossLayer
@@ -38,7 +39,6 @@ from vggrepro.layers.rules.sampling import (
     chosen,
     emit_chosen,
     emit_highest,
-    emit_next_state,
     emit_number,
     highest,
 )
@@ -133,7 +133,7 @@ class DetectionGroupLoss(LossLayer[_Saved]):
         return ((1, 1, 1, 2),)
 
     def state_defs(self, bottoms: Shapes) -> tuple[StateDef, ...]:
-        return (StateDef("random", np.zeros(2, np.int64), random=True),)
+        return (draw_state(),)
 
     def reach(self, bottom: Shape) -> Reach | None:
         return None
@@ -224,7 +224,7 @@ class DetectionGroupLoss(LossLayer[_Saved]):
             weights = shares(weights, (objects, background), self.multiple, total)
         size = (bottoms[0].shape[2], bottoms[0].shape[3])
         top = self.loss_of.reference(maps, objects | background, weights, size)
-        return Referenced((top,), next_states=(states[0] + np.array([1, 0]),))
+        return Referenced((top,), next_states=(next_state(states[0]),))
 
     def _reference_drawn(self, found: Flags, nothing: Flags, keys: Any, scores: Array) -> tuple[Flags, Flags]:
         """Which places of an image count as objects and as background."""

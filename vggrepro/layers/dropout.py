@@ -25,6 +25,7 @@ from vggrepro.layers.base import (
     register,
 )
 from vggrepro.layers.rules.bernoulli import Bernoulli
+from vggrepro.layers.rules.draw_state import draw_state, emit_next_state, next_state
 from vggrepro.layers.rules.neuron import indicator, times
 
 
@@ -74,7 +75,7 @@ class Dropout(Layer[str | None]):
     def state_defs(self, bottoms: Shapes) -> tuple[StateDef, ...]:
         if self.masks is None:
             return ()
-        return (StateDef("random", np.zeros(2, np.int64), random=True),)
+        return (draw_state(),)
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
@@ -87,7 +88,7 @@ class Dropout(Layer[str | None]):
             return Emitted((g.op("Mul", x.name, factor),), factor)
         state = states[0].name
         factors = times(g, self._kept(g, self.masks, x, state), self.factor)
-        following = g.op("Add", state, g.ints([1, 0]))
+        following = emit_next_state(g, state)
         return Emitted((g.op("Mul", x.name, factors),), saved=factors, next_states=(following,))
 
     def _kept(self, g: GraphBuilder, masks: Bernoulli, x: Value, state: str) -> str:
@@ -110,7 +111,7 @@ class Dropout(Layer[str | None]):
         if self.masks is None:
             return Referenced((x * self.factor,))
         mask = self._reference_kept(self.masks, x.shape, states[0])
-        return Referenced((x * mask * self.factor,), next_states=(states[0] + np.array([1, 0]),))
+        return Referenced((x * mask * self.factor,), next_states=(next_state(states[0]),))
 
     def _reference_kept(
         self, masks: Bernoulli, shape: Shape, state: npt.NDArray[Any]

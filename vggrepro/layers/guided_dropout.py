@@ -29,6 +29,7 @@ from vggrepro.layers.base import (
     register,
 )
 from vggrepro.layers.rules.bernoulli import Bernoulli
+from vggrepro.layers.rules.draw_state import draw_state, emit_next_state, next_state
 from vggrepro.layers.rules.neuron import times
 
 
@@ -78,7 +79,7 @@ class GuidedDropout(Layer[str | None]):
     def state_defs(self, bottoms: Shapes) -> tuple[StateDef, ...]:
         if self.masks is None:
             return ()
-        return (StateDef("random", np.zeros(2, np.int64), random=True),)
+        return (draw_state(),)
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
@@ -91,7 +92,7 @@ class GuidedDropout(Layer[str | None]):
             shares = self.masks.emit_shares(g, guidance, states[0].name)
             kept = g.op("Cast", g.op("LessOrEqual", shares, stays), to=FLOAT)
             number = g.op("ReduceSum", stays, g.ints([1]))  # (N, 1)
-            following = (g.op("Add", states[0].name, g.ints([1, 0])),)
+            following = (emit_next_state(g, states[0].name),)
         elif self.threshold is not None:
             kept = g.op("Cast", g.op("Greater", flat, g.const(self.threshold)), to=FLOAT)
             number = g.op("Max", g.op("ReduceSum", kept, g.ints([1])), g.const(1))
@@ -120,7 +121,7 @@ class GuidedDropout(Layer[str | None]):
         if self.masks is not None:
             stays = 1 / (1 + np.exp(-guidance * self.scaler))
             kept = self.masks.draw_shares(samples, channels, states[0]) <= stays
-            number, news = stays.sum(1), (states[0] + np.array([1, 0]),)
+            number, news = stays.sum(1), (next_state(states[0]),)
         elif self.threshold is not None:
             kept = guidance > self.threshold
             number = np.maximum(kept.sum(1), 1)

@@ -28,6 +28,7 @@ from vggrepro.layers.base import (
     register,
 )
 from vggrepro.layers.rules.bernoulli import Bernoulli
+from vggrepro.layers.rules.draw_state import draw_state, emit_next_state, next_state
 
 
 class _Saved(NamedTuple):
@@ -70,7 +71,7 @@ class Insanity(Layer[_Saved]):
         return (bottoms[0],)
 
     def state_defs(self, bottoms: Shapes) -> tuple[StateDef, ...]:
-        return () if self.draws is None else (StateDef("random", np.zeros(2, np.int64), random=True),)
+        return () if self.draws is None else (draw_state(),)
 
     @property
     def _mean(self) -> float:
@@ -86,7 +87,7 @@ class Insanity(Layer[_Saved]):
         else:
             shares = g.op("Reshape", self.draws.emit_shares(g, x, states[0].name), g.op("Shape", x.name))
             divisors = g.op("Add", g.op("Mul", shares, g.const(self.high - self.low)), g.const(self.low))
-            following = (g.op("Add", states[0].name, g.ints([1, 0])),)
+            following = (emit_next_state(g, states[0].name),)
         positive = g.op("Greater", x.name, g.const(0))
         top = g.op("Where", positive, x.name, g.op("Div", x.name, divisors))
         return Emitted((top,), _Saved(positive, divisors), next_states=following)
@@ -105,4 +106,4 @@ class Insanity(Layer[_Saved]):
             return Referenced((np.where(x > 0, x, x / self._mean),))
         shares = self.draws.draw_shares(len(x), x.size // len(x), states[0]).reshape(x.shape)
         divisors = self.low + (self.high - self.low) * shares
-        return Referenced((np.where(x > 0, x, x / divisors),), next_states=(states[0] + np.array([1, 0]),))
+        return Referenced((np.where(x > 0, x, x / divisors),), next_states=(next_state(states[0]),))

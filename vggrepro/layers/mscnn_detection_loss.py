@@ -19,6 +19,7 @@ from vggrepro.emit import FLOAT, INT64, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, UnsupportedError
 from vggrepro.layers.base import Array, Emitted, Gradients, Needed, Reach, Referenced, Shapes, StateDef
 from vggrepro.layers.rules.box_statistics import BoxStatistics
+from vggrepro.layers.rules.draw_state import draw_state, emit_next_state, next_state
 from vggrepro.layers.rules.field_loss import (
     FieldLoss,
     Maps,
@@ -35,7 +36,6 @@ from vggrepro.layers.rules.sampling import (
     Flags,
     Sampling,
     emit_highest,
-    emit_next_state,
     emit_number,
     highest,
 )
@@ -111,7 +111,7 @@ class MSCNNDetectionLoss(LossLayer[_Saved]):
         return ((1, 1, 1, 2),)
 
     def state_defs(self, bottoms: Shapes) -> tuple[StateDef, ...]:
-        return () if self.sampling is None else (StateDef("random", np.zeros(2, np.int64), random=True),)
+        return () if self.sampling is None else (draw_state(),)
 
     def reach(self, bottom: Shape) -> Reach | None:
         return None
@@ -212,7 +212,7 @@ class MSCNNDetectionLoss(LossLayer[_Saved]):
             weights = shares(weights, (objects, background), self.multiple, total)
         size = (bottoms[0].shape[2], bottoms[0].shape[3])
         top = self.loss_of.reference(maps, objects | background, weights, size)
-        return Referenced((top,), next_states=tuple(state + np.array([1, 0]) for state in states))
+        return Referenced((top,), next_states=tuple(next_state(state) for state in states))
 
     def _reference_found(self, maps: Maps, label: Any, candidates: Flags, states: Sequence[Any]) -> Flags:
         images, places = label.shape

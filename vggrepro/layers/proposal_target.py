@@ -32,6 +32,7 @@ from vggrepro.layers.base import (
 )
 from vggrepro.layers.rules.allowed_labels import AllowedLabels
 from vggrepro.layers.rules.box_statistics import BoxStatistics
+from vggrepro.layers.rules.draw_state import draw_state, emit_next_state, next_state
 from vggrepro.layers.rules.region_sampling import (
     Drawn,
     RegionSampling,
@@ -42,7 +43,7 @@ from vggrepro.layers.rules.region_sampling import (
     four_axes,
 )
 from vggrepro.layers.rules.regions import region_rows
-from vggrepro.layers.rules.sampling import Sampling, emit_next_state
+from vggrepro.layers.rules.sampling import Sampling
 
 ROW = 5
 
@@ -137,7 +138,7 @@ class ProposalTarget(Layer[None]):
         return AllowedLabels(1, self.classes, ignored=-1, column=(prod(bottoms[1][1:]), 5))
 
     def state_defs(self, bottoms: Shapes) -> tuple[StateDef, ...]:
-        return (StateDef("random", np.zeros(2, np.int64), random=True),)
+        return (draw_state(),)
 
     def reach(self, bottom: Shape) -> Reach | None:
         return None
@@ -213,9 +214,7 @@ class ProposalTarget(Layer[None]):
         tops = [drawn.rows, drawn.labels[:, None], targets, weights, weights, own]
         if self.gives_weights:
             tops.append(self._reference_weights(drawn)[:, None])
-        return Referenced(
-            tuple(top[:, :, None, None] for top in tops), next_states=(states[0] + np.array([1, 0]),)
-        )
+        return Referenced(tuple(top[:, :, None, None] for top in tops), next_states=(next_state(states[0]),))
 
     def _reference_weights(self, drawn: Drawn) -> Array:
         objects = drawn.labels > 0

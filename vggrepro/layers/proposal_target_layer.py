@@ -32,6 +32,7 @@ from vggrepro.layers.base import (
 )
 from vggrepro.layers.rules.allowed_labels import AllowedLabels
 from vggrepro.layers.rules.box_statistics import BoxStatistics
+from vggrepro.layers.rules.draw_state import draw_state, emit_next_state, next_state
 from vggrepro.layers.rules.param_str import parse_param_str
 from vggrepro.layers.rules.region_sampling import (
     RegionSampling,
@@ -42,7 +43,7 @@ from vggrepro.layers.rules.region_sampling import (
     four_axes,
 )
 from vggrepro.layers.rules.regions import region_rows
-from vggrepro.layers.rules.sampling import Sampling, emit_next_state
+from vggrepro.layers.rules.sampling import Sampling
 
 ROW = 5
 
@@ -115,7 +116,7 @@ class ProposalTargetLayer(Layer[None]):
         return None if self.classes == 2 else AllowedLabels(1, self.classes, column=(ROW, 4))
 
     def state_defs(self, bottoms: Shapes) -> tuple[StateDef, ...]:
-        return (StateDef("random", np.zeros(2, np.int64), random=True),)
+        return (draw_state(),)
 
     def reach(self, bottom: Shape) -> Reach | None:
         return None
@@ -156,6 +157,4 @@ class ProposalTargetLayer(Layer[None]):
         targets = by_class(drawn.targets, label, self.classes)
         weights = by_class(np.ones_like(drawn.targets), label, self.classes)
         tops = (drawn.rows, drawn.labels[:, None], targets, weights, weights)
-        return Referenced(
-            tuple(top[:, :, None, None] for top in tops), next_states=(states[0] + np.array([1, 0]),)
-        )
+        return Referenced(tuple(top[:, :, None, None] for top in tops), next_states=(next_state(states[0]),))

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vggrepro.emit import GraphBuilder, Value
+from vggrepro.layers.rules.draw_state import emit_next_state
 from vggrepro.layers.rules.sampling import (
     GROUP,
     Sampling,
@@ -15,7 +16,6 @@ from vggrepro.layers.rules.sampling import (
     emit_any,
     emit_chosen,
     emit_highest,
-    emit_next_state,
     emit_number,
     highest,
 )

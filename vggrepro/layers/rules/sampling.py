@@ -56,11 +56,6 @@ class Sampling:
         return keys
 
 
-def emit_next_state(g: GraphBuilder, state: str) -> str:
-    """The state of the next draw: the seed grows by one."""
-    return g.op("Add", state, g.ints([1, 0]))
-
-
 def emit_chosen(g: GraphBuilder, flags: str, keys: str, most: str) -> str:
     """Of the candidates that are flagged, bool (N, D), those with the ``most`` smallest keys: bool (N, D).
     ``most``: int64 (N, 1) or (1, 1)."""
