@@ -26,7 +26,7 @@ from vggrepro.layers.base import (
     at_least,
     register,
 )
-from vggrepro.layers.rules.resizing import corner_weights, without_transposes
+from vggrepro.layers.rules.resizing import corner_weights, resized, without_transposes
 
 
 @register
@@ -98,16 +98,7 @@ class Accum(Layer[tuple[Value, ...]]):
     def _resized(self, g: GraphBuilder, bottom: Value, size: Shape) -> str:
         if bottom.dims[2:] == size:
             return bottom.name
-        return g.op(
-            "Resize",
-            without_transposes(g, bottom),
-            "",
-            "",
-            g.ints(size),
-            mode="linear",
-            coordinate_transformation_mode="align_corners",
-            axes=[2, 3],
-        )
+        return resized(g, without_transposes(g, bottom), g.ints(size))
 
     def grad(
         self, g: GraphBuilder, saved: tuple[Value, ...], d_tops: Sequence[str | None], needed: Needed

@@ -26,7 +26,7 @@ from vggrepro.layers.base import (
     Shapes,
     register,
 )
-from vggrepro.layers.rules.resizing import corner_weights, without_transposes
+from vggrepro.layers.rules.resizing import corner_weights, resized, without_transposes
 
 
 @register
@@ -110,16 +110,7 @@ class Interp(Layer[tuple[Value, ...]]):
             begin, end = self.crop
             ends = [np.iinfo(np.int64).max if end == 0 else -end] * 2
             x = g.op("Slice", x, g.ints([begin, begin]), g.ints(ends), g.ints([2, 3]))
-        top = g.op(
-            "Resize",
-            x,
-            "",
-            "",
-            self._sizes(g, x, bottoms[1:]),
-            mode="linear",
-            coordinate_transformation_mode="align_corners",
-            axes=[2, 3],
-        )
+        top = resized(g, x, self._sizes(g, x, bottoms[1:]))
         return Emitted((top,), saved=tuple(bottoms))
 
     def _sizes(self, g: GraphBuilder, x: str, other: Sequence[Value]) -> str:

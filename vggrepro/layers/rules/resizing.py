@@ -26,6 +26,20 @@ def without_transposes(g: GraphBuilder, x: Value) -> str:
     return shaped_like(g, Value(g.op("Flatten", x.name, axis=2), (None, None)), x)
 
 
+def resized(g: GraphBuilder, x: str, size: str) -> str:
+    """A tensor (N, C, H, W) that no Transpose reaches, resized linearly to the height and width ``size``."""
+    return g.op(
+        "Resize",
+        x,
+        "",
+        "",
+        size,
+        mode="linear",
+        coordinate_transformation_mode="align_corners",
+        axes=[2, 3],
+    )
+
+
 def corner_weights(size: int, inner: int) -> Array:
     """How ``size`` elements are made of ``inner`` ones, the first and last ones staying: (size, inner)."""
     at = np.arange(size) * ((inner - 1) / (size - 1) if size > 1 else 0)
