@@ -27,13 +27,16 @@ from vggrepro.data.feeds.boxed_image import (
     framed,
 )
 from vggrepro.data.feeds.distortion import Distortion
-from vggrepro.data.feeds.image import open_database
+from vggrepro.data.feeds.image import open_database, transform_of
 from vggrepro.data.image_header import check_pixels
 from vggrepro.data.opencv import opencv
 from vggrepro.data.random_streams import Purpose, stream
 from vggrepro.data.sources import LmdbSource
 from vggrepro.data.transform import Transform
 from vggrepro.errors import DataError, UnsupportedError, naming
+
+OWN_FIELDS = ("resize_param", "emit_constraint", "mirror", "distort_param", "expand_param")
+"""What the layer reads itself of its ``transform_param``."""
 
 FEWEST = 8
 """Rows that a batch's boxes have at least."""
@@ -184,10 +187,6 @@ def open_annotated(
     given = param.transform_param
     if given.crop_size or given.HasField("mean_file"):
         raise UnsupportedError(f"{where}: transform_param: crop_size and mean_file are not read with boxes")
-    plain = type(given)()
-    plain.CopyFrom(given)
-    for name in ("resize_param", "emit_constraint", "mirror", "distort_param", "expand_param"):
-        plain.ClearField(name)
     with naming(where):
         changes = (
             Distortion.from_param(given),
@@ -199,7 +198,7 @@ def open_annotated(
         tuple(param.top),
         open_database(param.data_param, folder / param.data_param.source, where),
         size,
-        Transform.from_param(plain, phase, where, lambda _: np.zeros(0, np.float32)),
+        transform_of(param, phase, folder, where, without=OWN_FIELDS),
         tuple(change for change in changes if change is not None),
         Warp.from_param(given, where),
         given.mirror,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -178,8 +178,13 @@ def checked_skip(data: Any, images: int, seed: int, where: str) -> int:
     return skip
 
 
-def transform_of(param: Any, phase: int, folder: Path, where: str) -> Transform:
-    """The ``transform_param`` of a data layer, whose ``mean_file`` is taken from ``folder``."""
-    return Transform.from_param(
-        param.transform_param, phase, where, lambda name: read_mean_file(folder / name)
-    )
+def transform_of(
+    param: Any, phase: int, folder: Path, where: str, *, without: Sequence[str] = ()
+) -> Transform:
+    """The ``transform_param`` of a data layer, whose ``mean_file`` is taken from ``folder``; ``without`` the
+    fields that the layer reads itself."""
+    given = type(param.transform_param)()
+    given.CopyFrom(param.transform_param)
+    for name in without:
+        given.ClearField(name)
+    return Transform.from_param(given, phase, where, lambda name: read_mean_file(folder / name))

@@ -16,7 +16,7 @@ from vggrepro.data.decode import Pixels
 from vggrepro.data.feeds.base import batch_size
 from vggrepro.data.feeds.image import ImageFeed, check_sizes, checked_skip, transform_of
 from vggrepro.data.feeds.image_pairs import ImagePairs
-from vggrepro.data.transform import Transform, resize
+from vggrepro.data.transform import resize
 from vggrepro.data.truth.labels import text_lines
 from vggrepro.errors import DataError, naming
 
@@ -122,9 +122,6 @@ def open_image_seg_data(
         raise DataError(f"{where}: ImageSegDataLayer does not support mean file")
     with naming(where):
         entries = read_entries(folder / data.source, labelled=data.label_type != data.NONE)
-    plain = type(param.transform_param)()
-    plain.CopyFrom(param.transform_param)
-    plain.ClearField("scale_factors")
     return SegmentedFeed(
         where,
         tuple(param.top),
@@ -132,7 +129,7 @@ def open_image_seg_data(
         lambda index: f"{folder / data.source}: {entries[index][0]}",
         len(entries),
         batch_size(data, where) if data.HasField("batch_size") else 1,
-        Transform.from_param(plain, phase, where, lambda _: np.zeros(0, np.float32)),
+        transform_of(param, phase, folder, where, without=["scale_factors"]),
         seed,
         checked_skip(data, len(entries), seed, where),
         data.shuffle,
