@@ -8,11 +8,9 @@ from pathlib import Path
 import pytest
 
 from vggrepro.errors import NetError, ShapeError, UnsupportedError, UpgradeError
-from vggrepro.layers.base import layer_class
 from vggrepro.layers.bn import UsedStatistics
 from vggrepro.layers.sigmoid_cross_entropy_loss import BalancedLoss, SigmoidCrossEntropyLoss
 from vggrepro.net import Net, load_net
-from vggrepro.net.forks import FORKS, with_defaults
 
 NET = """
 layer {{ name: "data" type: "Input" top: "data" input_param {{ shape {{ dim: 1 dim: 4 dim: 5 dim: 5 }} }} }}
@@ -156,17 +154,6 @@ def test_rcf_is_known_by_its_crop(tmp_path: Path) -> None:
     )
     layer = load_net(path).layers[-1].layer
     assert isinstance(layer, BalancedLoss) and layer.negative_weight == pytest.approx(1.1)
-
-
-@pytest.mark.parametrize("fork", sorted(FORKS))
-def test_each_fork_speaks_of_layers_and_fields_that_exist(fork: str, tmp_path: Path) -> None:
-    for kind in FORKS[fork]:
-        assert kind == "Python" or layer_class(kind).type
-        message = load_net(written(tmp_path, "ReLU")).message
-        message.layer[-1].type = kind
-        told = with_defaults(message, fork)
-        assert (told.layer[-1].name, told.layer[0]) == ("l", message.layer[0])
-        assert told != message
 
 
 def test_a_fork_that_nobody_knows(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
+from pathlib import Path
 from typing import Literal, get_args
 
 from vggrepro.caffe.text_scan import UnknownField
@@ -56,7 +56,7 @@ class ForkField:
 @lru_cache(maxsize=1)
 def fork_fields() -> dict[tuple[str, str], ForkField]:
     """The table, by message and field."""
-    text = resources.files(__package__).joinpath("fork_fields.tsv").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("fork_fields.tsv").read_text(encoding="utf-8")
     rows = [line.split("\t") for line in text.splitlines() if not line.startswith("#")][1:]
     table = {}
     for message, field, number, kind, origin, given, rule in rows:

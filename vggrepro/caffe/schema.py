@@ -7,7 +7,7 @@ values of BVLC Caffe, and those that ``forks.proto`` lends them.
 
 from __future__ import annotations
 
-from importlib import resources
+from pathlib import Path
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import Message
@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 
 def _compiled(name: str) -> descriptor_pb2.FileDescriptorProto:
     """The one file of a compiled descriptor set."""
-    data = resources.files(__package__).joinpath(name).read_bytes()
+    data = Path(__file__).with_name(name).read_bytes()
     (file,) = descriptor_pb2.FileDescriptorSet.FromString(data).file
     return file
 

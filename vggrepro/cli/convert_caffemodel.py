@@ -67,7 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = tuple(sys.argv[1:] if argv is None else argv)
     options = read(ConvertOptions, parser().parse_args(command))
 
-    # When the process ends, Python would look through all that lives for what nobody refers to: for 0.05 s.
+    # Python would look through all that lives for what nobody refers to: again and again while modules are
+    # imported, for 0.015 s, and when the process ends, for 0.05 s.
+    gc.disable()
     atexit.register(gc.freeze)
 
     def convert() -> int:
@@ -179,6 +181,8 @@ def _write(options: ConvertOptions, conversion: Conversion, graph: Graph, known:
     from vggrepro.cli.provenance import measured_error
     from vggrepro.cli.written_model import write_model
 
+    gc.freeze()
+    gc.enable()
     report = _compared(options, conversion, graph)
     if not _failed_blobs(report):
         if options.verification.verify_with:

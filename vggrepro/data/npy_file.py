@@ -5,8 +5,6 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 
-from vggrepro.caffe.recognise import file_kind
-
 _MAGIC = b"\x93NUMPY"
 
 
@@ -17,5 +15,7 @@ def npy_fault(path: str | PathLike[str], error: Exception) -> str:
         head = file.read(4096)
     if head.startswith(_MAGIC):
         return str(error)
+    from vggrepro.caffe.recognise import file_kind  # command lines, which this module is for, do without
+
     kind = file_kind(head) if head else "an empty file"
     return f"this is {kind}" if kind else f"it begins {head[:4].hex(' ')}"

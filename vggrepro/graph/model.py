@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy.typing as npt
 import onnx
@@ -28,7 +28,7 @@ from vggrepro.emit import (
 from vggrepro.errors import UnsupportedError
 from vggrepro.graph.label_checks import LabelCheck
 from vggrepro.graph.metadata import digests
-from vggrepro.system.atomic import replacing
+from vggrepro.system.atomic import OutputFile, replacing
 from vggrepro.system.background import Background
 from vggrepro.system.mapped import chunks
 
@@ -107,7 +107,7 @@ class Graph:
         return model
 
     def check(self) -> None:
-        """Run ``onnx.checker`` in full, with strict shape inference; weights are checked as inputs of
+        """Run ``onnx.checker``, and strict shape inference, once; weights are checked as inputs of
         their shapes, which costs no copy of them. A runtime's own operators, which it looks for among those
         of ONNX, are not checked."""
         model = with_named_domains(self.skeleton)
@@ -120,7 +120,7 @@ class Graph:
             for name, array in self.weights.items()
             if name not in declared
         )
-        onnx.checker.check_model(model, full_check=True)
+        onnx.checker.check_model(model)
         onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
 
     def save(self, path: str | os.PathLike[str], *, external: bool = False) -> None:
@@ -144,6 +144,7 @@ class Graph:
         skeleton = onnx.ModelProto()
         skeleton.CopyFrom(self.skeleton)
         with replacing(path) as file:
+            file.reserve(sum(array.nbytes for array in self.weights.values()))
             for initializer in skeleton.graph.initializer:
                 if initializer.name in self.weights:
                     array = self.weights[initializer.name]
@@ -153,7 +154,7 @@ class Graph:
                         file.write(chunk)
         return replace(self, skeleton=skeleton, weights={})
 
-    def _stream(self, file: IO[bytes]) -> None:
+    def _stream(self, file: OutputFile) -> None:
         """The wire format of ModelProto: its graph comes last, and in it the weights."""
         body = onnx.ModelProto()
         body.CopyFrom(self.skeleton)
@@ -174,6 +175,7 @@ class Graph:
                 f"{total:,} bytes in one ONNX file, which holds at most {_MOST:,}; --external-data"
                 " keeps the weights in a second one"
             )
+        file.reserve(total)
         file.write(body.SerializeToString())
         file.write(prefix(_MODEL_GRAPH, total) + head)
         for piece, initializer in zip(pieces, headers, strict=True):

@@ -18,9 +18,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from vggrepro.system.background import Background
+from vggrepro.system.disk_space import NO_SPACE, reserve
 from vggrepro.system.file_names import file_path
 from vggrepro.system.lock import try_lock
 
@@ -29,9 +30,6 @@ _KEPT = 100
 
 FORCED = 1 << 24
 """Bytes from which on what has been written is forced to the disk while more is written."""
-
-_NO_SPACE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
-"""Failures of writing that Python raises without a file's name."""
 
 _TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{12}\.tmp", re.DOTALL)
 
@@ -118,7 +116,7 @@ def _named(asked: str, temporary: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno is None:  # a library's own, as HDF5's
             raise OSError(errno.EIO, " ".join(str(error).split()), asked) from error
-        unnamed = error.filename is None and error.errno in _NO_SPACE
+        unnamed = error.filename is None and error.errno in NO_SPACE
         if unnamed or str(error.filename) in (str(temporary), str(temporary.parent)):
             raise OSError(error.errno, error.strerror, asked) from error
         raise
@@ -207,24 +205,41 @@ class _Output(io.FileIO):
                 self._forcing.result()  # raises what failed
             self._forcing, self._waiting = Background(os.fsync, self.fileno()), 0
 
+    def reserve(self, size: int) -> None:
+        try:
+            reserve(self.fileno(), size)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._asked) from None
+
     def close(self) -> None:
         if self._forcing is not None:
             self._forcing.wait()
         super().close()
 
 
+class OutputFile(io.BufferedWriter):
+    """The file that :func:`replacing` gives."""
+
+    def reserve(self, size: int) -> None:
+        """Tell how many bytes will be written: where the file system can set so many aside it does, which
+        takes less time than growing with every write. Raises OSError at once if there is no room for them."""
+        raw = self.raw
+        if isinstance(raw, _Output):
+            raw.reserve(size)
+
+
 @contextmanager
-def replacing(path: str | PathLike[str]) -> Iterator[IO[bytes]]:
+def replacing(path: str | PathLike[str]) -> Iterator[OutputFile]:
     """A binary file, open for writing, that becomes ``path`` as :func:`replacing_path` says."""
     with replacing_path(path) as temporary, writing(temporary, path) as file:
         yield file
 
 
 @contextmanager
-def writing(temporary: Path, path: str | PathLike[str]) -> Iterator[IO[bytes]]:
+def writing(temporary: Path, path: str | PathLike[str]) -> Iterator[OutputFile]:
     """A hidden file that :func:`replacing_path` gave for ``path``, open for writing. Raises OSError, which
     names ``path``."""
-    file = io.BufferedWriter(_Output(temporary, os.fspath(path)))
+    file = OutputFile(_Output(temporary, os.fspath(path)))
     try:
         yield file
         file.flush()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from vggrepro.cli.options.read import Options, flag, given
 from vggrepro.errors import NetError, VggReproError
-from vggrepro.net.forks import FORKS
+from vggrepro.net.fork_table import FORKS
 from vggrepro.system.file_names import failure
 
 if TYPE_CHECKING:
