@@ -32,6 +32,8 @@ class Outputs:
     blobs: Sequence[str] = ()
     gradients: Mapping[str, Value] = field(default_factory=dict)
     """The tensor and shape of each gradient, by blob or parameter key."""
+    others: Mapping[str, Value] = field(default_factory=dict)
+    """Further tensors, by the names under which they are returned."""
     following: bool = True
     """Whether next states and moved parameters are returned."""
 
@@ -94,6 +96,7 @@ def _named_nodes(forward: ForwardPass, outputs: Outputs) -> list[onnx.NodeProto]
         forward.g.nodes,
         [
             *((value.name, gradient_name(of)) for of, value in outputs.gradients.items()),
+            *((value.name, name) for name, value in outputs.others.items()),
             *([] if outputs.loss is None else [(outputs.loss, LOSS)]),
             *((forward.tensors[net.blobs[blob]], name) for blob, name in output_names(net).items()),
             *((made, name) for name, made in following.items()),
@@ -130,6 +133,7 @@ def _outputs(forward: ForwardPass, outputs: Outputs) -> Infos:
         *([] if outputs.loss is None else [tensor_info(LOSS, [], np.float32)]),
         *(tensor_info(names[b], output_dims(net, forward.dims, b), np.float32) for b in outputs.blobs),
         *(tensor_info(gradient_name(of), v.dims, np.float32) for of, v in outputs.gradients.items()),
+        *(tensor_info(name, v.dims, np.float32) for name, v in outputs.others.items()),
         *(_following_infos(forward) if outputs.following else []),
     ]
 
@@ -156,13 +160,15 @@ def _custom_infos(forward: ForwardPass, nodes: Iterable[onnx.NodeProto], outputs
 def assemble_plain(
     name: str, g: GraphBuilder, inputs: Infos, outputs: Infos, tensors: Mapping[str, str]
 ) -> Graph:
-    """A finished graph that belongs to no net: ``tensors`` holds the tensor of each output by its name."""
+    """A finished graph that belongs to no net: ``tensors`` holds the tensor of each output by its name. What
+    no output needs is left out."""
+    nodes, used = needed_nodes(g.nodes, tensors.values())
     skeleton = model(
         name,
-        rename(g.nodes, [(made, output) for output, made in tensors.items()]),
+        rename(nodes, [(made, output) for output, made in tensors.items()]),
         inputs,
         outputs,
-        [tensor(constant, array) for constant, array in g.constants.items()],
+        [tensor(constant, array) for constant, array in g.constants.items() if constant in used],
         {},
     )
     return Graph(skeleton, {})

@@ -28,6 +28,16 @@ def gradient_name(of: str) -> str:
     return f"d:{of}"
 
 
+def read_name(layer: str) -> str:
+    """What a layer reads, its first bottom, where a graph returns it for the gradient of the weight."""
+    return f"read:{layer}"
+
+
+def arriving_name(layer: str) -> str:
+    """The gradient of a layer's first top, returned for the same."""
+    return f"arriving:{layer}"
+
+
 def output_names(net: Net) -> dict[str, str]:
     """The graph's name of each blob: its own. An input that layers change in place keeps its name
     for the input; its last value is called by that value's name (blob, ``#``, layer)."""

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
 from vggrepro.emit import RuleSet, Value
 from vggrepro.errors import NetError
 from vggrepro.graph.assembly import Outputs, assemble_graph
-from vggrepro.graph.backward_pass import emit_backward
+from vggrepro.graph.backward_pass import BackwardPass, emit_backward
 from vggrepro.graph.forward_pass import ForwardPass, emit_forward
 from vggrepro.graph.free_sizes import FIXED, symbolic_dims
 from vggrepro.graph.model import Graph
+from vggrepro.graph.naming import arriving_name, read_name
 from vggrepro.graph.need_backward import needed_gradients
 from vggrepro.graph.nodes import ends_last
+from vggrepro.layers.base import Needed
 from vggrepro.net.net import Net
 from vggrepro.net.transforms.cpu_training import for_cpu_training
 
 
-def build_training_step(net: Net, rules: RuleSet | None = "cpu") -> Graph:
+def build_training_step(net: Net, rules: RuleSet | None = "cpu", *, without: Collection[str] = ()) -> Graph:
     """Forward and backward pass at the net's own input shapes, by a set of rules.
 
     The graph takes the net's inputs, the parameters under their owners' keys and states. It returns the
     whole loss, the net's outputs as ``blobs``, the ``gradients`` of the parameters that learn, next
-    states and moved statistics. Raises NetError if nothing in the net has a loss weight, GradientError
-    where Caffe has no backward pass.
+    states and moved statistics. Of weights in ``without``, by key, it returns in place of the gradient what
+    :func:`vggrepro.graph.weight_gradients.build_weight_gradients` makes it of. Raises NetError if nothing in
+    the net has a loss weight, GradientError where Caffe has no backward pass.
     """
     if rules == "cpu":
         net = for_cpu_training(net)
     forward = emit_forward(net, symbolic_dims(net, FIXED), rules)
-    needed = needed_gradients(net, params=True, values=frozenset())
+    needed = _without(net, needed_gradients(net, params=True, values=frozenset()), without)
     backward = emit_backward(forward, needed, {})
     loss = total_loss(forward)
     if not forward.g.on_cuda:  # there the nodes run in the order of the graph
@@ -40,8 +46,34 @@ def build_training_step(net: Net, rules: RuleSet | None = "cpu") -> Graph:
             for use in owned
             if use.key in backward.params
         },
+        others=_factors(forward, backward, without),
     )
     return assemble_graph(forward, outputs, fed_params=owned)
+
+
+def _without(net: Net, needed: Sequence[Needed], keys: Collection[str]) -> list[Needed]:
+    """The gradients to compute, without those of some parameters."""
+    return [
+        replace(
+            flags,
+            params=tuple(
+                wanted and use.key not in keys
+                for wanted, use in zip(flags.params, net_layer.params, strict=True)
+            ),
+        )
+        for flags, net_layer in zip(needed, net.layers, strict=True)
+    ]
+
+
+def _factors(forward: ForwardPass, backward: BackwardPass, keys: Collection[str]) -> dict[str, Value]:
+    """What the layers of some weights read, and the gradients of their tops, where these have some."""
+    net, factors = forward.net, {}
+    for placed in net.layers:
+        if any(use.key in keys for use in placed.params) and placed.tops[0] in backward.values:
+            (bottom,), (top,) = placed.bottoms, placed.tops
+            factors[read_name(placed.name)] = Value(forward.tensors[bottom], net.shapes[bottom])
+            factors[arriving_name(placed.name)] = Value(backward.values[top], net.shapes[top])
+    return factors
 
 
 def total_loss(forward: ForwardPass) -> str:

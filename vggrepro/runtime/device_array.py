@@ -102,6 +102,10 @@ class Layout:
         """The array called ``name`` within a device array of this layout."""
         return DeviceView(array, self.offsets[name], self.shapes[name])
 
+    def within(self, array: DeviceArray, start: int) -> dict[str, DeviceView]:
+        """All arrays, laid out in a device array from its element ``start`` on, a multiple of ALIGNMENT."""
+        return {n: DeviceView(array, start + self.offsets[n], shape) for n, shape in self.shapes.items()}
+
     def view(self, flat: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.float32]:
         """The array called ``name`` in the contents of a device array, without a copy."""
         size = int(np.prod(self.shapes[name], dtype=np.int64))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import os
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,7 +29,9 @@ from vggrepro.runtime.precision import prepare_precision, rules_of
 from vggrepro.runtime.session import Session
 from vggrepro.system.caller_warning import warn_caller
 from vggrepro.system.ranks import Alone, Ranks
+from vggrepro.system.threads import default_threads
 from vggrepro.training import snapshots
+from vggrepro.training.bound_step import bind_step
 from vggrepro.training.by_shapes import ByShapes
 from vggrepro.training.carried_states import CarriedStates
 from vggrepro.training.definition import Definition, definition_by_rules
@@ -41,6 +44,7 @@ from vggrepro.training.moved_statistics import MovedStatistics
 from vggrepro.training.nccl_exchange import gradient_exchange
 from vggrepro.training.output_values import OutputValues, value_of
 from vggrepro.training.rates import learning_rate, next_step
+from vggrepro.training.side_by_side import SharedRun, SideBySide, parts_of
 from vggrepro.training.solver_arrays import SolverArrays
 from vggrepro.training.updater import Updater
 from vggrepro.training.weight_files import PathLike, check_weight_files, weight_files
@@ -53,8 +57,8 @@ class _Pass:
     """A training step: its graph, the run of an iteration's first pass, and that of the others."""
 
     graph: Graph
-    first: BoundRun
-    others: BoundRun
+    first: BoundRun | SharedRun
+    others: BoundRun | SharedRun
     copying: BoundRun | None
     """The run that takes over what a pass has moved, if it moves any statistics."""
 
@@ -154,10 +158,16 @@ class Solver:
     def _build_pass(self, shapes: Mapping[str, Shape]) -> _Pass:
         """The training step at some input shapes, on the solver's arrays."""
         net = self.net if shapes == self.net.inputs else self.net.reshape(shapes)
-        graph = build_training_step(net, self.rules)
-        session = Session(graph, self.device, threads=self.threads, tf32=self.tf32, training=True)
-        first = self._bind(graph, session, self.arrays.total)
-        others = self._bind(graph, session, self.arrays.gradients)
+        bind: Callable[[DeviceArray], BoundRun | SharedRun]
+        if (parts := parts_of(net, self.threads or default_threads(), self.device)) > 1:
+            shared = SideBySide.of(net, parts, self.rules, self.device)
+            graph, bind = shared.graph, partial(shared.bind, self.arrays)
+        else:
+            graph = build_training_step(net, self.rules)
+            session = Session(graph, self.device, threads=self.threads, tf32=self.tf32, training=True)
+            bind = partial(self._bind, graph, session)
+        first = bind(self.arrays.total)
+        others = bind(self.arrays.gradients) if self.param.iter_size > 1 else first
         return _Pass(graph, first, others, self._statistics.copying(graph))
 
     @property
@@ -222,9 +232,11 @@ class Solver:
             else:
                 run.feed(name, np.asarray(value, np.float32))
         run.feed_together([s.input for s in built.graph.states if s.random], self._random(index))
-        self._states.feed(run, built.graph)
+        if isinstance(run, BoundRun):
+            self._states.feed(run, built.graph)
         results = run.run()
-        self._states.take(run, built.graph)
+        if isinstance(run, BoundRun):
+            self._states.take(run, built.graph)
         if built.copying is not None:
             built.copying.run()
         if index > 0:
@@ -241,18 +253,11 @@ class Solver:
 
     def _bind(self, graph: Graph, session: Session, gradients: DeviceArray) -> BoundRun:
         """A pass whose parameters are read, and whose gradients are written, in place."""
-        run, layout = session.bind(), self.arrays.layout
-        for key in layout.shapes:
-            run.bind_input(key, layout.on_device(self.arrays.values, key))
-        for key, name in graph.gradients.items():
-            run.bind_output(name, layout.on_device(gradients, key))
+        elsewhere = {*graph.statistics.values(), *(state.output for state in graph.states)}
+        values = self.arrays.places(self.arrays.values)
+        run = bind_step(graph, session, values, self.arrays.places(gradients), elsewhere)
         self._statistics.bind(run, graph)
         self._states.bind(run, graph)
-        elsewhere = {*graph.gradients.values(), *graph.statistics.values()}
-        elsewhere |= {state.output for state in graph.states}
-        for name in session.outputs:
-            if name not in elsewhere:
-                run.return_output(name)
         return run
 
     def snapshot(self) -> tuple[Path, Path]:

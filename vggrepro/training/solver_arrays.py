@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from vggrepro.net import Net
 from vggrepro.runtime.device import Device
-from vggrepro.runtime.device_array import DeviceArray, Layout
+from vggrepro.runtime.device_array import DeviceArray, DeviceView, Layout
 
 Floats = npt.NDArray[np.float32]
 
@@ -36,6 +36,10 @@ class SolverArrays:
         values, total, *rest = (DeviceArray(layout.size, device) for _ in range(2 + histories))
         gradients = DeviceArray(layout.size, device) if accumulates else total
         return cls(layout, values, gradients, total, tuple(rest))
+
+    def places(self, array: DeviceArray) -> dict[str, DeviceView]:
+        """Where each parameter lies in one of the arrays, by key."""
+        return self.layout.within(array, 0)
 
     def write(self, target: DeviceArray, arrays: Mapping[str, Floats]) -> None:
         """Replace the parts of some parameters in one of the arrays; unknown keys are left out."""

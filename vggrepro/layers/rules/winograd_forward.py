@@ -25,8 +25,8 @@ from vggrepro.layers.rules.batch_pieces import split_images
 from vggrepro.layers.rules.window import Windows
 from vggrepro.layers.rules.winograd import FILTER, toom_cook
 
-CHUNK = 2**23
-"""Elements of transformed tensors (32 MiB) that are alive at a time, where all sizes are fixed: in a training
+CHUNK = 2**22
+"""Elements of transformed tensors (16 MiB) that are alive at a time, where all sizes are fixed: in a training
 step all activations that the gradients need are alive besides."""
 
 KEPT = 2**22
