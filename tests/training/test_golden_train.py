@@ -1,9 +1,8 @@
 """Every solver trajectory of the golden suite: losses, rates, norms, snapshots, resuming.
 
 With one CPU thread. Another number sums in another order, and vgg_a_sgd is sensitive to that: with two
-threads on the whole batch its loss left the tolerance (4e-5) from iteration 40 on, by up to 6e-4, and so did
-one of twelve runs with one thread and inputs moved by 1e-7. The other 25 trajectories held with two threads
-too; where these share the images, all 26 do.
+threads its loss leaves the tolerance (4e-5) from iteration 40 on, by up to 6e-4, and so did one of twelve
+runs with one thread and inputs moved by 1e-7. The other 25 trajectories hold with two threads too.
 """
 
 from __future__ import annotations

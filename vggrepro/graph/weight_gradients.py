@@ -1,23 +1,24 @@
 """The gradients of fully connected layers' weights, from what the layers read and what arrives at their tops.
 
-Such a gradient is as large as the weight, and its factors are small: where several runs share the images of a
-batch, they leave the factors, of which the gradient is made once for all images.
+Such a gradient is larger than these factors: where several runs share the images of a batch, they leave the
+factors, of which it is made once for all images.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from math import prod
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder, RuleSet, Value, tensor_info
+from vggrepro.emit import GraphBuilder, Infos, RuleSet, Shape, Value, tensor_info
 from vggrepro.graph.assembly import assemble_plain
 from vggrepro.graph.model import Graph
 from vggrepro.graph.naming import arriving_name, gradient_name, read_name
 from vggrepro.layers.base import Needed
 from vggrepro.layers.inner_product import InnerProduct
 from vggrepro.net.net import Net
+from vggrepro.net.net_layer import NetLayer
 
 
 def separable_weights(net: Net) -> list[str]:
@@ -35,29 +36,38 @@ def separable_weights(net: Net) -> list[str]:
     ]
 
 
+def factor_shapes(net: Net, keys: Collection[str]) -> dict[str, Shape]:
+    """The shapes of what the gradients of weights are made of, by the names under which steps return it."""
+    shapes = {}
+    for placed in _layers(net, keys):
+        shapes[read_name(placed.name)] = net.shapes[placed.bottoms[0]]
+        shapes[arriving_name(placed.name)] = net.shapes[placed.tops[0]]
+    return shapes
+
+
 def build_weight_gradients(net: Net, keys: Collection[str], rules: RuleSet | None = "cpu") -> Graph:
-    """The gradients of weights by key, as a graph of ``read_name`` and ``arriving_name`` of their layers, at
-    the net's own input shapes."""
-    g = GraphBuilder(rules)
-    placed = [p for p in net.layers if any(use.key in keys for use in p.params)]
-    factors = {read_name(p.name): net.shapes[p.bottoms[0]] for p in placed}
-    factors |= {arriving_name(p.name): net.shapes[p.tops[0]] for p in placed}
+    """The gradients of weights by key, as a graph of their factors, at the net's own input shapes."""
+    g, factors = GraphBuilder(rules), factor_shapes(net, keys)
     for name in factors:
         g.reserve(name)
-    made = {}
-    for layer in placed:
-        weight, *others = layer.params
-        read = Value(read_name(layer.name), net.shapes[layer.bottoms[0]])
-        with g.scope(gradient_name(layer.name)):
-            params = [Value(use.key, use.definition.shape) for use in layer.params]
-            saved = layer.layer.emit(g, [read], params, []).saved
+    made, shapes = {}, {}
+    for placed in _layers(net, keys):
+        weight, *others = placed.params
+        read = Value(read_name(placed.name), factors[read_name(placed.name)])
+        with g.scope(gradient_name(placed.name)):
+            params = [Value(use.key, use.definition.shape) for use in placed.params]
+            saved = placed.layer.emit(g, [read], params, []).saved
             needed = Needed((False,), (True, *(False for _ in others)))
-            made[weight.key] = layer.layer.grad(g, saved, [arriving_name(layer.name)], needed).params[0]
-    shapes = {use.key: use.definition.shape for use in net.param_uses}
-    return assemble_plain(
-        "weight_gradients",
-        g,
-        [tensor_info(name, shape, np.float32) for name, shape in factors.items()],
-        [tensor_info(gradient_name(key), shapes[key], np.float32) for key in made],
-        {gradient_name(key): tensor for key, tensor in made.items() if tensor is not None},
-    )
+            gradient = placed.layer.grad(g, saved, [arriving_name(placed.name)], needed).params[0]
+        assert gradient is not None
+        name = gradient_name(weight.key)
+        made[name], shapes[name] = gradient, weight.definition.shape
+    return assemble_plain("weight_gradients", g, _infos(factors), _infos(shapes), made)
+
+
+def _layers(net: Net, keys: Collection[str]) -> list[NetLayer]:
+    return [placed for placed in net.layers if placed.params and placed.params[0].key in keys]
+
+
+def _infos(shapes: Mapping[str, Shape]) -> Infos:
+    return [tensor_info(name, shape, np.float32) for name, shape in shapes.items()]
