@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import onnx
@@ -35,9 +35,9 @@ def to_onnx(
 ) -> onnx.ModelProto:
     """The net as an ONNX model. Inputs and outputs bear the blobs' names, float32.
 
-    Every size of an input that the net leaves free is symbolic: the batch always where layers
-    allow it, height and width where no fully connected layer fixes them. ``fixed`` keeps the net's own
-    shapes instead, and so do targets that need it. ``outputs`` names the
+    Every size of an input that the net leaves free is symbolic: the batch always where layers and the
+    target allow it, height and width where no fully connected layer fixes them. ``fixed`` keeps the net's
+    own shapes instead, and so do targets that need it. ``outputs`` names the
     blobs to return (default: those that no layer consumes, or, if there are none, those that only Silence
     does); a blob that layers change in place means its last value (of an input that is changed in place,
     that value is called ``blob#layer``: ONNX lets no output bear an input's name). Nets with state (LSTM,
@@ -80,18 +80,22 @@ def build_deployed(
         from vggrepro.net.transforms.opencv_detections import with_opencv_detections
 
         net = with_opencv_detections(_fully_convolutional(net) if fully_convolutional else net)
-    graph = build_forward(
+
+    def finish(graph: Graph) -> Graph:
+        if preprocessing is not None:
+            from vggrepro.graph.embedded_preprocessing import with_preprocessing
+
+            graph = with_preprocessing(graph, preprocessing)
+        return deployed(graph, deployment)
+
+    return _freest(
         net,
         outputs=outputs,
         fully_convolutional=fully_convolutional and not target.own_detections,
         fixed=fixed or target.fixed,
         extra_metadata=extra_metadata,
+        finish=finish,
     )
-    if preprocessing is not None:
-        from vggrepro.graph.embedded_preprocessing import with_preprocessing
-
-        graph = with_preprocessing(graph, preprocessing)
-    return deployed(graph, deployment)
 
 
 def build_forward(
@@ -106,6 +110,27 @@ def build_forward(
     """The net's forward pass as its layers say it, by a set of rules (None: of plain
     operators), for this package's own sessions; the rest is as in :func:`build_deployed`. On a CPU a net for
     one image at a time is fastest with sizes that are ``fixed``."""
+    return _freest(
+        net,
+        outputs=outputs,
+        fully_convolutional=fully_convolutional,
+        fixed=fixed,
+        extra_metadata=extra_metadata,
+        rules=rules,
+    )
+
+
+def _freest(
+    net: Net,
+    *,
+    outputs: Sequence[str] | None,
+    fully_convolutional: bool,
+    fixed: bool,
+    extra_metadata: Mapping[str, str] | None,
+    rules: RuleSet | None = None,
+    finish: Callable[[Graph], Graph] = lambda graph: graph,
+) -> Graph:
+    """The graph behind the step ``finish`` that has the most sizes free of those that can be built."""
     if fully_convolutional:
         net = _fully_convolutional(net)
     wanted = list(net.returned if outputs is None else outputs)
@@ -118,10 +143,10 @@ def build_forward(
     *freer, last = [BATCH_AND_SIZE] if fully_convolutional else [BATCH_AND_SIZE, BATCH, FIXED]
     for free in [] if fixed else freer:
         try:
-            return _build(net, free, wanted, extra_metadata, rules)
+            return finish(_build(net, free, wanted, extra_metadata, rules))
         except (FixedShapeError, NetError, UnsupportedError):
             continue
-    return _build(net, FIXED if fixed else last, wanted, extra_metadata, rules)
+    return finish(_build(net, FIXED if fixed else last, wanted, extra_metadata, rules))
 
 
 def _fully_convolutional(net: Net) -> Net:

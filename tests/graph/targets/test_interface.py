@@ -11,7 +11,12 @@ from net_files import image, layer, net_of
 from vggrepro.graph.forward import build_forward
 from vggrepro.graph.targets.draft import Draft
 from vggrepro.graph.targets.fold import fold_constants
-from vggrepro.graph.targets.interface import with_axes, without_characters, without_unread_inputs
+from vggrepro.graph.targets.interface import (
+    with_axes,
+    without_characters,
+    without_inner_names,
+    without_unread_inputs,
+)
 from vggrepro.runtime.session import Session
 
 
@@ -37,3 +42,17 @@ def test_names_without_a_character(tmp_path: Path) -> None:
     assert graph.output_names == ["data_a"]
     x = noise(2, 3)
     np.testing.assert_allclose(Session(graph, threads=1).run({"data": x})["data_a"], np.tanh(x), rtol=1e-6)
+
+
+def test_only_outputs_bear_the_names_of_blobs(tmp_path: Path) -> None:
+    text = (
+        image(2, 3) + layer("a", "TanH", "data") + layer("b", "AbsVal", "a") + layer("inner:a", "TanH", "b")
+    )
+    graph = without_inner_names(Draft.of(build_forward(net_of(tmp_path, text))).finished())
+    content = graph.skeleton.graph
+    made = [name for node in content.node for name in node.output]
+    assert made == ["inner:a_2", "inner:b", "inner:a"]
+    assert {info.name for info in content.value_info} <= set(made)
+    x = noise(2, 3)
+    want = np.tanh(np.abs(np.tanh(x)))
+    np.testing.assert_allclose(Session(graph, threads=1).run({"data": x})["inner:a"], want, rtol=1e-6)

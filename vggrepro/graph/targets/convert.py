@@ -16,6 +16,7 @@ from vggrepro.graph.targets.interface import (
     as_onnx_operators,
     with_axes,
     without_characters,
+    without_inner_names,
     without_unread_inputs,
 )
 from vggrepro.graph.targets.lrn_node import lrn
@@ -69,6 +70,8 @@ def deployed(graph: Graph, deployment: Deployment) -> Graph:
         draft = with_half_weights(draft)
     _require_operators(draft, target)
     finished = as_onnx_operators(without_characters(draft.finished(), target.names), OPENCV)
+    if not target.inner_tensors:
+        finished = without_inner_names(finished)
     return finished if target.unread_inputs else without_unread_inputs(finished)
 
 

@@ -75,6 +75,23 @@ def without_characters(graph: Graph, characters: str) -> Graph:
     )
 
 
+def without_inner_names(graph: Graph) -> Graph:
+    """The graph in which no tensor bears the name of a blob that is no output: ``inner:`` stands in front."""
+    skeleton = _copy(graph)
+    content, outputs = skeleton.graph, graph.output_names
+    g = GraphBuilder()
+    for name in [*graph.input_names, *outputs, *(i.name for i in content.initializer)]:
+        g.reserve(name)
+    made = [name for node in content.node for name in node.output if name and name not in outputs]
+    names = {name: g.fresh(f"inner:{name}") for name in made}
+    nodes = rename(content.node, names.items())
+    del content.node[:]
+    content.node.extend(nodes)
+    for info in content.value_info:
+        info.name = names.get(info.name, info.name)
+    return replace(graph, skeleton=skeleton)
+
+
 def _copy(graph: Graph) -> onnx.ModelProto:
     skeleton = onnx.ModelProto()
     skeleton.CopyFrom(graph.skeleton)

@@ -58,6 +58,8 @@ class Target:
     """Whether it has tensors without axes; otherwise they get one of size 1."""
     unread_inputs: bool = True
     """Whether an input may be there that nothing reads."""
+    inner_tensors: bool = True
+    """Whether it gives no wrong values for a tensor that is asked for by its name and is no output."""
     own_detections: bool = False
     """Whether DetectionOutput is an operator of its own, which it calls as one of ONNX's."""
     names: str = ""
@@ -271,15 +273,16 @@ TARGETS = {
         Target(
             "opencv5",
             "OpenCV 5",
-            fixed=True,
+            inner_tensors=False,  # OpenCV 5.0.0 gives whatever the tensor's memory holds by then
             lacks=OPENCV5,
             names="#",
             operators=_ELEMENTWISE
             | _PLANES
             | _REDUCTIONS
             | names(
-                "Cast Equal Expand Gather GatherElements GatherND Greater GreaterOrEqual Less LessOrEqual"
-                " NonMaxSuppression Not OneHot ScatterND Shape Squeeze Tile TopK Unsqueeze Where"
+                "Cast ConstantOfShape Equal Expand Gather GatherElements GatherND Greater GreaterOrEqual Less"
+                " LessOrEqual NonMaxSuppression Not OneHot Range ScatterND Shape Squeeze Tile TopK Unsqueeze"
+                " Where"
             ),
         ),
         Target(
