@@ -12,6 +12,7 @@ import pytest
 from golden_suite import ROOT
 
 from vggrepro.cli.convert_caffemodel import main
+from vggrepro.net import load_net, save_weights
 
 NETS = ROOT / "nets"
 
@@ -24,6 +25,29 @@ def convert(name: str, out: Path, *options: str) -> int:
 def dims(path: Path) -> list[int | str]:
     shape = onnx.load(path).graph.input[0].type.tensor_type.shape
     return [d.dim_value or d.dim_param for d in shape.dim]
+
+
+def test_names_and_order_of_opencv(tmp_path: Path) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_text(
+        'input: "data" input_dim: 1 input_dim: 2 input_dim: 5 input_dim: 5\n'
+        'layer { name: "fc" type: "InnerProduct" bottom: "data" top: "z"'
+        " inner_product_param { num_output: 3 weight_filler { type: 'xavier' } } }\n"
+        'layer { name: "last" type: "ReLU" bottom: "z" top: "z" }\n'
+        'layer { name: "b" type: "AbsVal" bottom: "data" top: "a" }\n'
+    )
+    save_weights(load_net(path), tmp_path / "net.caffemodel")
+    files = [str(path), str(tmp_path / "net.caffemodel"), "-o", str(tmp_path / "m.onnx"), "--verify"]
+    assert main([*files, "--opencv-names"]) == 0
+    assert outputs(tmp_path / "m.onnx") == ["last", "b"]
+    assert main([*files, "--opencv-names", "--outputs", "fc"]) == 0
+    assert outputs(tmp_path / "m.onnx") == ["fc"]
+    assert main(files) == 0
+    assert outputs(tmp_path / "m.onnx") == ["a", "z"]
+
+
+def outputs(path: Path) -> list[str]:
+    return [output.name for output in onnx.load(path).graph.output]
 
 
 def test_a_given_shape_is_fixed(tmp_path: Path) -> None:

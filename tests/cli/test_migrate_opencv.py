@@ -108,8 +108,6 @@ __version__ = "4.99.0"
 class Net:
     def setInput(self, array, name):
         pass
-    def getLayerNames(self):
-        return ["prob"]
     def forward(self, names):
         return [np.full((1, 8), {value}, np.float32) for _ in names]
 class dnn:
@@ -160,6 +158,32 @@ def test_the_arguments_for_a_published_model(
     ]
     assert "    cv::Mat blob = cv::dnn::blobFromImage(image, 0.5, cv::Size(227, 227)," in text
     assert "cv::Scalar(123, 117, 104), true);" in text
+
+
+@NEEDS_5
+def test_the_outputs_of_the_old_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = write_layout(tmp_path, "age_net")
+    out = tmp_path / "m.onnx"
+    assert main([*files, "-o", str(out), "--outputs", "fc7,conv1,relu1"]) == 0
+    assert (
+        printed(capsys.readouterr().out)[-1] == "fc7, conv1, relu1 = net.forward(['fc7', 'conv1', 'relu1'])"
+    )
+    net = cv2.dnn.readNetFromONNX(str(out))
+    assert net.getUnconnectedOutLayersNames() == ("fc7", "conv1", "relu1")
+    net.setInput(np.random.default_rng(0).normal(0, 50, (2, 3, 227, 227)).astype(np.float32))
+    _, conv1, relu1 = net.forward(["fc7", "conv1", "relu1"])
+    assert conv1.min() < 0  # as OpenCV 4 gives it, before the ReLU in place
+    np.testing.assert_array_equal(relu1, np.maximum(conv1, 0))
+    with pytest.raises(cv2.error):
+        net.forward("fc6")
+
+
+def test_an_output_that_opencv_4_does_not_know(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = write_layout(tmp_path, "age_net")
+    assert main([*files, "-o", str(tmp_path / "m.onnx"), "--outputs", "prob,fc9"]) == 2
+    error = capsys.readouterr().err
+    assert "--outputs: OpenCV 4 has no layer 'fc9' in " in error
+    assert "expected some of data, conv1, relu1" in error
 
 
 def test_missing_files_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

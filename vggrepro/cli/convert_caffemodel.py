@@ -53,6 +53,7 @@ class ConvertOptions:
     deploy: bool
     fold_batchnorm: bool
     allow_missing: bool
+    opencv_names: bool
     outputs: tuple[str, ...] | None
     preprocessing: PreprocessingOptions
     provenance: ProvenanceOptions
@@ -122,6 +123,11 @@ def _add_conversion(parser: argparse.ArgumentParser) -> None:
         help="layers without weights in the file keep their fillers' values",
     )
     parser.add_argument(
+        "--opencv-names",
+        action="store_true",
+        help="blobs are called as OpenCV 4's readNetFromCaffe calls them, most by their layers' names",
+    )
+    parser.add_argument(
         "--outputs",
         type=names,
         metavar="BLOB,...",
@@ -155,7 +161,7 @@ def _convert(options: ConvertOptions, command: Sequence[str]) -> int:
     fixed = bool(options.net.forks.input_shape)
     conversion = Conversion(net, folded, options.fully_conv, fixed, preprocessing)
     said = _provenance(options, command, known, net)
-    graph = _graph(options, conversion, options.outputs).telling(said)
+    graph = _graph(options, conversion, _outputs(options, folded)).telling(said)
     graph.check()
     of_target = target_named(options.deployment.target).note
     if of_target:
@@ -242,21 +248,22 @@ def _with_files(options: ConvertOptions) -> tuple[ConvertOptions, str]:
 
 def _loaded(options: ConvertOptions, caffemodel: str) -> Net:
     """The net as it shall be converted, before BatchNorm is folded."""
-    from vggrepro.cli.net_to_convert import require_weights, warn_of_training
-    from vggrepro.net.transforms.deploy import to_deploy
+    from vggrepro.cli.net_to_convert import changed, require_weights, warn_of_training
 
     net = options.net.load(caffemodel, fill=options.allow_missing)
     if not options.allow_missing:
         require_weights(net, caffemodel)
-    if options.deploy:
-        net = to_deploy(net)
-    else:
+    if not options.deploy:
         warn_of_training(net, options.net.prototxt)
-    if not options.deployment.no_softmax:
-        return net
-    from vggrepro.net.transforms.without_softmax import without_softmax
+    no_softmax = options.deployment.no_softmax
+    return changed(net, deploy=options.deploy, no_softmax=no_softmax, opencv_names=options.opencv_names)
 
-    return without_softmax(net)
+
+def _outputs(options: ConvertOptions, net: Net) -> Sequence[str] | None:
+    """The blobs to return; None: those that the net returns, in its order."""
+    from vggrepro.net.transforms.opencv_names import opencv_outputs
+
+    return opencv_outputs(net) if options.opencv_names and options.outputs is None else options.outputs
 
 
 def _folded(net: Net) -> Net:

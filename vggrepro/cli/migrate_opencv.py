@@ -15,9 +15,10 @@ from vggrepro.cli.options.net import NetOptions, add_net_options
 from vggrepro.cli.options.quiet import add_quiet_option
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.results import add_output_option, check_outputs
-from vggrepro.cli.options.values import amount
+from vggrepro.cli.options.values import amount, names
 from vggrepro.cli.run import NOTHING_WRITTEN, Parser, run
 from vggrepro.data.opencv import opencv
+from vggrepro.errors import OptionError, did_you_mean
 from vggrepro.paper.known_models import channels, factor, pixel
 from vggrepro.system.notes import note, quieted
 from vggrepro.system.terminal import printable
@@ -42,6 +43,7 @@ class MigrationOptions:
     net: NetOptions
     caffemodel: str
     output: Path
+    outputs: tuple[str, ...] | None
     opencv4: str | None
     tolerance: float
     quiet: bool
@@ -69,6 +71,13 @@ def parser() -> argparse.ArgumentParser:
     add_output_option(parser, "the ONNX model to write")
     add_net_options(parser)
     parser.add_argument(
+        "--outputs",
+        type=names,
+        metavar="BLOB,...",
+        help="what the code's forward() names, layers in the middle of the net too (default: what the net"
+        " returns, in the order of getUnconnectedOutLayersNames)",
+    )
+    parser.add_argument(
         "--opencv4",
         metavar="PYTHON",
         help="an interpreter with OpenCV 4 and NumPy, whose readNetFromCaffe is compared too (default: this"
@@ -90,6 +99,7 @@ def _migrate(options: MigrationOptions) -> int:
     from vggrepro.cli.opencv_lines import cpp_lines, python_lines
     from vggrepro.cli.recognised import recognise
     from vggrepro.cli.written_model import note_size
+    from vggrepro.net.transforms.opencv_names import with_opencv_names
 
     check_outputs(options.output, options=options)
     known = recognise(options.net.prototxt, options.caffemodel)
@@ -97,9 +107,11 @@ def _migrate(options: MigrationOptions) -> int:
     image = _published_arguments(known)
     net = options.net.load(options.caffemodel, fill=False)
     require_weights(net, options.caffemodel)
+    net = with_opencv_names(net)
+    outputs = _outputs(options, net)
     newer = int(opencv().__version__.split(".")[0]) >= 5
     python = options.opencv4 or (None if newer else sys.executable)
-    if python is not None and not _importer_agrees(options, net, python):
+    if python is not None and not _importer_agrees(options, net, outputs, python):
         return 1
     with warnings.catch_warnings(), quieted():
         warnings.simplefilter("ignore")  # what there is to say of the files was said when they were loaded
@@ -109,9 +121,22 @@ def _migrate(options: MigrationOptions) -> int:
     note_size(options.output)
     if not newer:
         note(f"note: OpenCV {opencv().__version__} is installed: the file was not run in OpenCV 5")
-    print("\n".join(["", "Python:", "", *_indented(python_lines(net, str(options.output), image))]))
-    print("\n".join(["", "C++:", "", *_indented(cpp_lines(net, str(options.output), image))]))
+    print("\n".join(["", "Python:", "", *_indented(python_lines(net, outputs, str(options.output), image))]))
+    print("\n".join(["", "C++:", "", *_indented(cpp_lines(net, outputs, str(options.output), image))]))
     return 0
+
+
+def _outputs(options: MigrationOptions, net: Net) -> Sequence[str]:
+    """What the model returns, by OpenCV's names. Raises OptionError for a name that it does not know."""
+    from vggrepro.net.transforms.opencv_names import opencv_outputs
+
+    if options.outputs is None:
+        return opencv_outputs(net)
+    for name in options.outputs:
+        if name not in net.blobs:
+            there = f"expected some of {', '.join(net.blobs)}{did_you_mean(name, net.blobs)}"
+            raise OptionError(f"--outputs: OpenCV 4 has no layer {name!r} in {options.net.prototxt}; {there}")
+    return options.outputs
 
 
 def _published_arguments(known: Recognised) -> ImageArguments | None:
@@ -125,7 +150,7 @@ def _published_arguments(known: Recognised) -> ImageArguments | None:
     return None
 
 
-def _importer_agrees(options: MigrationOptions, net: Net, python: str) -> bool:
+def _importer_agrees(options: MigrationOptions, net: Net, outputs: Sequence[str], python: str) -> bool:
     """Whether OpenCV 4 gives what the reference gives, for the same files; tells how far off it is."""
     from vggrepro.cli.conversion_check import ConversionCheck
     from vggrepro.cli.net_to_convert import Conversion
@@ -136,7 +161,7 @@ def _importer_agrees(options: MigrationOptions, net: Net, python: str) -> bool:
     conversion = Conversion(net, net, fully_conv=False, fixed=True)
     examples = ConversionCheck(conversion).noises(build_deployed(net, Deployment(TARGET)))
     files = Path(options.net.prototxt), Path(options.caffemodel)
-    checks = check_importer(*files, importer(python), examples, options.tolerance)
+    checks = check_importer(*files, importer(python), examples, options.tolerance, outputs)
     for check in checks:
         if check.passed:
             worst = max((d.relative for d in check.differences), default=0)
@@ -153,7 +178,8 @@ def _arguments(options: MigrationOptions, runtime: str) -> list[str]:
     net = options.net
     arguments = [net.prototxt, options.caffemodel, "-o", str(options.output), "--target", TARGET]
     arguments += ["--verify-with", runtime, "--phase", net.phase, "--level", str(net.level)]
-    arguments += ["--tolerance", str(options.tolerance)]
+    arguments += ["--tolerance", str(options.tolerance), "--opencv-names"]
+    arguments += ["--outputs", ",".join(options.outputs)] if options.outputs is not None else []
     return [*arguments, *(word for stage in net.stage for word in ("--stage", stage)), *net.forks.arguments()]
 
 

@@ -51,6 +51,23 @@ def warn_of_training(net: Net, file: str) -> None:
     warn_caller(f"{file}: a training net: the model keeps {names}{with_labels}; --deploy leaves them out")
 
 
+def changed(net: Net, *, deploy: bool, no_softmax: bool, opencv_names: bool) -> Net:
+    """The net after the changes that are asked for. Raises NetError for one that cannot be made."""
+    if deploy:
+        from vggrepro.net.transforms.deploy import to_deploy
+
+        net = to_deploy(net)
+    if no_softmax:
+        from vggrepro.net.transforms.without_softmax import without_softmax
+
+        net = without_softmax(net)
+    if opencv_names:
+        from vggrepro.net.transforms.opencv_names import with_opencv_names
+
+        net = with_opencv_names(net)
+    return net
+
+
 def require_weights(net: Net, file: str) -> None:
     """Raises WeightsError that names the layers whose weights the file does not have."""
     missing = layers_without_weights(net)

@@ -10,7 +10,6 @@ from typing import Literal
 from vggrepro.emit import Shape
 from vggrepro.net import Net
 from vggrepro.verify.detections import detection_blobs
-from vggrepro.verify.runtimes.caffe_importer import layer_of_output
 
 ROWS = "rows of image, label, confidence, left, top, right, bottom (0 to 1); all 0 behind the detections"
 
@@ -29,12 +28,11 @@ class ImageArguments:
         return self.mean[::-1] if self.channel_order == "rgb" else self.mean
 
 
-def python_lines(net: Net, model: str, image: ImageArguments | None) -> list[str]:
+def python_lines(net: Net, outputs: Sequence[str], model: str, image: ImageArguments | None) -> list[str]:
     """The lines of Python. The picture is ``image``, as ``cv2.imread`` gives it."""
     lines = [f"net = cv2.dnn.readNetFromONNX({model!r})"]
     for name, shape in net.inputs.items():
         lines += _python_input(name, shape, image)
-    outputs = list(net.returned)
     lines += [f"# {_words(net, blob)}" for blob in outputs]
     names = repr(outputs[0]) if len(outputs) == 1 else f"[{', '.join(map(repr, outputs))}]"
     lines.append(f"{', '.join(map(_variable, outputs))} = net.forward({names})")
@@ -54,12 +52,11 @@ def _python_input(name: str, shape: Shape, image: ImageArguments | None) -> list
     return [call, f"net.setInput(blob, {name!r})"]
 
 
-def cpp_lines(net: Net, model: str, image: ImageArguments | None) -> list[str]:
+def cpp_lines(net: Net, outputs: Sequence[str], model: str, image: ImageArguments | None) -> list[str]:
     """The same in C++; ``image`` is a ``cv::Mat``."""
     lines = [f"cv::dnn::Net net = cv::dnn::readNetFromONNX({_quoted(model)});"]
     for name, shape in net.inputs.items():
         lines += _cpp_input(name, shape, image)
-    outputs = list(net.returned)
     lines += [f"// {_words(net, blob)}" for blob in outputs]
     if len(outputs) == 1:
         lines.append(f"cv::Mat {_variable(outputs[0])} = net.forward({_quoted(outputs[0])});")
@@ -84,13 +81,9 @@ def _cpp_input(name: str, shape: Shape, image: ImageArguments | None) -> list[st
 
 
 def _words(net: Net, blob: str) -> str:
-    """What an output is: its shape, its rows if they are detections, and the name that it had."""
-    shape = _sizes(net.returned[blob])
-    parts = [f"{blob}: {shape}", *([ROWS] if blob in detection_blobs(net) else [])]
-    layer = layer_of_output(net).get(blob)
-    if layer is not None and layer != blob:
-        parts.append(f"was {layer}, the name of its layer")
-    return "; ".join(parts)
+    """What an output is: its shape, and its rows if they are detections."""
+    shape = _sizes(net.shapes[net.blobs[blob]])
+    return "; ".join([f"{blob}: {shape}", *([ROWS] if blob in detection_blobs(net) else [])])
 
 
 def _is_image(shape: Shape) -> bool:

@@ -49,6 +49,14 @@ def attach_params(layers: Sequence[NetLayer], shapes: Mapping[str, Shape]) -> tu
     return tuple(replace(p, params=tuple(_multiplied(u, multipliers) for u in p.params)) for p in finished)
 
 
+def param_key(layer: str, index: int, blobs: Container[str]) -> str:
+    """What a layer's parameter is called in a net with these blobs."""
+    key = f"{layer}:{index}"
+    while key in blobs:  # in a graph both are tensors, and TensorFlow's converters write such tops
+        key += "'"
+    return key
+
+
 def _use_param(
     net_layer: NetLayer,
     index: int,
@@ -56,9 +64,7 @@ def _use_param(
     shared: dict[str, _Shared],
     blobs: Container[str],
 ) -> ParamUse:
-    key = f"{net_layer.name}:{index}"
-    while key in blobs:  # in a graph both are tensors, and TensorFlow's converters write such tops
-        key += "'"
+    key = param_key(net_layer.name, index, blobs)
     spec = net_layer.message.param[index] if index < len(net_layer.message.param) else ParamSpec()
     # Caffe's statistics are parameters with a learning rate of zero that only forward moves.
     rate = 0.0 if definition.statistic else spec.lr_mult

@@ -35,6 +35,7 @@ OTHER_HELP = {
     "--flip": "training mirrors half of the crops, evaluation looks at both images",
     "--quiet": "check_reference leaves out its tables too",
     "--output": "each command writes something else",
+    "--outputs": "a conversion's are blobs, those of code for OpenCV 4 what that calls them",
     "--seed": "a training draws more than a sample",
     "--tolerance": "of percentage points, and of a blob's largest magnitude",
     "--weights": "a training begins with layers from several files, an evaluation fuses several nets",

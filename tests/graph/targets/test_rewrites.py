@@ -63,6 +63,20 @@ CASES: dict[str, tuple[Build, str, Rule, tuple[int, ...], list[str]]] = {
         (2, 6, 5, 7),
         ["Div"],
     ),
+    "bounded_tanh": (
+        lambda g: g.op("Tanh", g.op("Mul", "x", g.const(60))),
+        "Tanh",
+        rewrites.bounded_tanh,
+        (2, 6, 5, 7),
+        ["Mul", "Clip", "Tanh"],
+    ),
+    "bounded_softplus": (
+        lambda g: g.op("Softplus", g.op("Mul", "x", g.const(60))),
+        "Softplus",
+        rewrites.bounded_softplus,
+        (2, 6, 5, 7),
+        ["Mul", "Min", "Softplus", "Max"],
+    ),
     "sum_apart": (
         lambda g: g.op("Div", "x", g.op("Exp", "x")),
         "Div",

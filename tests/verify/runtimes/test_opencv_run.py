@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from drafts import draft
 
+from vggrepro.graph.targets.convert import Deployment, deployed
 from vggrepro.verify.runtimes import opencv_run
 
 
@@ -21,3 +22,14 @@ def test_what_cannot_be_read_raises(tmp_path):
     path.write_bytes(b"no model")
     with pytest.raises(cv2.error):
         opencv_run.answers(str(path), {}, [])
+
+
+@pytest.mark.skipif(not cv2.__version__.startswith("5"), reason="OpenCV 5 is not installed")
+@pytest.mark.parametrize("operator", ["Tanh", "Softplus"])
+def test_large_values_saturate(operator, tmp_path):
+    path = tmp_path / "saturated.onnx"
+    graph = deployed(draft(lambda g: g.op(operator, "x")).finished(), Deployment("opencv5"))
+    graph.save(path)
+    x = np.linspace(-200, 200, 210, dtype=np.float32).reshape(2, 3, 5, 7)
+    want = {"Tanh": np.tanh(x), "Softplus": np.logaddexp(0, x)}[operator]
+    np.testing.assert_allclose(opencv_run.answers(str(path), {"x": x}, ["y"])["y"], want, atol=1e-4)

@@ -66,6 +66,18 @@ def sum_apart(last: int) -> Rule:
     return rule
 
 
+def bounded_tanh(place: Place) -> Sequence[str] | None:
+    """A Tanh of values between -20 and 20: beyond 9.02 it is 1 in float32."""
+    return place.again(place.g.op("Clip", place.input(0), place.g.const(-20), place.g.const(20)))
+
+
+def bounded_softplus(place: Place) -> Sequence[str] | None:
+    """A Softplus of values up to 80, from where on it is its input in float32."""
+    bound = place.g.const(np.full((1,) * len(place.dims(0) or (1,)), 80))
+    (y,) = place.again(place.g.op("Min", place.input(0), bound))
+    return [place.g.op("Max", y, place.input(0))]
+
+
 def bias_apart(place: Place) -> Sequence[str] | None:
     """A matrix product whose third operand is added behind it."""
     y, *_ = place.again(*place.node.input[:2])

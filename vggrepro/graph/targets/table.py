@@ -73,6 +73,7 @@ def lacks(operators: str, reason: str, seen: str, **how: Any) -> tuple[Lack, ...
 
 
 _SLOPES = "slopes along another axis than the channels give wrong values"
+_UNUSED = "infinite values in unused places of its memory layout reach the next convolution"
 
 OPENCV5 = (
     Lack(
@@ -97,25 +98,11 @@ OPENCV5 = (
         remedy=rewrites.pad_apart,
     ),
     Lack("PRelu", _SLOPES, "OpenCV 5.0.0", conditions.slope_beyond_channels),
-    *lacks(
-        "Reciprocal",
-        "infinite values in unused places of its memory layout reach the next convolution",
-        "OpenCV 5.0.0",
-        remedy=rewrites.one_over,
-    ),
-    *lacks(
-        "Log",
-        "infinite values in unused places of its memory layout reach the next convolution",
-        "OpenCV 5.0.0",
-        remedy=rewrites.sum_apart(0),
-    ),
-    *lacks(
-        "Div",
-        "infinite values in unused places of its memory layout reach the next convolution",
-        "OpenCV 5.0.0",
-        where=conditions.no_constants,
-        remedy=rewrites.sum_apart(1),
-    ),
+    Lack("Tanh", "NaN for values above 44", "OpenCV 5.0.0", remedy=rewrites.bounded_tanh),
+    Lack("Softplus", "infinite for values above 88", "OpenCV 5.0.0", remedy=rewrites.bounded_softplus),
+    Lack("Reciprocal", _UNUSED, "OpenCV 5.0.0", remedy=rewrites.one_over),
+    Lack("Log", _UNUSED, "OpenCV 5.0.0", remedy=rewrites.sum_apart(0)),
+    Lack("Div", _UNUSED, "OpenCV 5.0.0", conditions.no_constants, rewrites.sum_apart(1)),
     *lacks(
         "ReduceMean ReduceSum ReduceMax ReduceMin ReduceL1 ReduceL2 ReduceSumSquare ReduceProd",
         "a result without axes cannot be read by other nodes",

@@ -21,14 +21,11 @@ def version() -> str:
 def answers(
     model: str, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str]
 ) -> dict[str, npt.NDArray[Any]]:
-    """What the layers of these names give for the inputs; ``model`` is a folder with the two files. OpenCV
-    calls some layers by their top: a name may have more lines, with other names that it may bear. Raises
+    """What the layers of these names give for the inputs; ``model`` is a folder with the two files. Raises
     cv2.error for what OpenCV cannot read or run, AttributeError in OpenCV 5."""
     dnn: Any = cv2.dnn
     net = dnn.readNetFromCaffe(*(str(Path(model) / name) for name in (PROTOTXT, WEIGHTS)))
     for name, array in inputs.items():
         net.setInput(cv2.Mat(np.ascontiguousarray(array)), name)  # type: ignore[no-untyped-call]
-    there = set(net.getLayerNames())
-    names = [[line for line in output.splitlines() if line in there] for output in outputs]
-    found = net.forward([known[0] if known else output for known, output in zip(names, outputs, strict=True)])
+    found = net.forward(list(outputs))
     return {name: np.asarray(array) for name, array in zip(outputs, found, strict=True)}
