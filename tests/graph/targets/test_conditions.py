@@ -85,3 +85,12 @@ def test_channels_that_a_gather_rearranges(index, axis, rearranged):
     assert conditions.rearranged_channels(known) is rearranged
     computed = place(lambda g: g.op("Gather", "x", g.op("Shape", "x"), axis=axis))
     assert not conditions.rearranged_channels(computed)
+
+
+@pytest.mark.parametrize(("count", "more"), [(2, False), (7, False), (8, True)])
+def test_places_of_a_scatter(count, more):
+    def scatter(g):
+        index = g.const(np.zeros((2, 3, 5, count)), np.int64)
+        return g.op("ScatterElements", "x", index, g.const(np.ones((2, 3, 5, count))), axis=3)
+
+    assert conditions.more_places(place(scatter)) is more

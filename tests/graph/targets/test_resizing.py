@@ -75,13 +75,26 @@ def test_places_and_channels(tmp_path: Path, layer: str, runtime: str) -> None:
     np.testing.assert_array_equal(reply.arrays["y"].reshape(want.shape), want.astype(np.float32))
 
 
-@pytest.mark.parametrize("target", ["opencv4", "opencv5"])
-def test_unpooling_is_refused(tmp_path: Path, target: str) -> None:
-    (tmp_path / "net.prototxt").write_text(
+def unpooling(folder: Path) -> Net:
+    (folder / "net.prototxt").write_text(
         'input: "data" input_dim: 1 input_dim: 3 input_dim: 8 input_dim: 8\n'
         'layer { name: "p" type: "Pooling" bottom: "data" top: "p" top: "m"'
         " pooling_param { pool: MAX kernel_size: 2 stride: 2 } }\n"
         'layer { name: "u" type: "Upsample" bottom: "p" bottom: "m" top: "y" upsample_param { scale: 2 } }'
     )
+    return load_net(folder / "net.prototxt")
+
+
+def test_opencv_4_does_not_unpool(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match=r"layer '\w': operator \w+ is not in OpenCV"):
-        build_deployed(load_net(tmp_path / "net.prototxt"), Deployment(target))
+        build_deployed(unpooling(tmp_path), Deployment("opencv4"))
+
+
+@pytest.mark.skipif(OPENCV != "opencv5", reason="OpenCV 5 is not installed")
+def test_opencv_5_unpools(tmp_path: Path) -> None:
+    net = unpooling(tmp_path)
+    build_deployed(net, Deployment("opencv5")).save(tmp_path / "m.onnx")
+    x = np.random.default_rng(0).standard_normal((2, 3, 8, 8)).astype(np.float32)
+    (reply,) = run_jobs(installed("opencv"), [Job(tmp_path / "m.onnx", {"data": x}, ["y"])]).replies
+    assert reply.error == ""
+    np.testing.assert_array_equal(reply.arrays["y"], reference_forward(net, {"data": x})["y"])

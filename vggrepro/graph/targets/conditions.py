@@ -136,3 +136,12 @@ def boxes_without_area(place: Place) -> bool:
 def names_axes(place: Place) -> bool:
     """An operator that works along some axes, and names them."""
     return "axes" in place.attributes
+
+
+def more_places(place: Place) -> bool:
+    """A scatter to more places than there are along an axis, or of sizes that are not known."""
+    there, places = place.dims(0), place.dims(1)
+    if there is None or places is None or len(there) != len(places):
+        return True
+    axes = zip(there, places, strict=True)
+    return any(a != b and (a is None or b is None or b > a) for a, b in axes)

@@ -98,6 +98,12 @@ OPENCV5 = (
         remedy=rewrites.pad_apart,
     ),
     Lack("PRelu", _SLOPES, "OpenCV 5.0.0", conditions.slope_beyond_channels),
+    Lack(
+        "ScatterElements",
+        "more places than an axis has are not taken",
+        "OpenCV 5.0.0",
+        conditions.more_places,
+    ),
     Lack("Tanh", "NaN for values above 44", "OpenCV 5.0.0", remedy=rewrites.bounded_tanh),
     Lack("Softplus", "infinite for values above 88", "OpenCV 5.0.0", remedy=rewrites.bounded_softplus),
     Lack("Reciprocal", _UNUSED, "OpenCV 5.0.0", remedy=rewrites.one_over),
@@ -267,8 +273,10 @@ TARGETS = {
             | _PLANES
             | _REDUCTIONS
             | names(
-                "Cast ConstantOfShape Equal Expand Gather GatherElements GatherND Greater GreaterOrEqual Less"
-                " LessOrEqual NonMaxSuppression Not OneHot Range ScatterND Shape Squeeze Tile TopK Unsqueeze"
+                "And ArgMax ArgMin Cast Ceil ConstantOfShape Cos CumSum Equal Expand Floor Gather"
+                " GatherElements GatherND Greater GreaterOrEqual Less LessOrEqual LogSoftmax Mod"
+                " NonMaxSuppression Not OneHot Or Range ReduceLogSumExp RoiAlign Round ScatterElements"
+                " ScatterND Selu Shape Sign Sin Size Squeeze Sum Tile TopK Trilu Unsqueeze"
                 " Where"
             ),
         ),
