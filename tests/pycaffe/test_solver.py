@@ -39,14 +39,17 @@ def test_solve(solver: caffe.SGDSolver, capfd: pytest.CaptureFixture[str]) -> No
     assert "Test net output #0: loss = " in lines and "Optimization Done." in lines
 
 
-def test_a_test_of_no_passes(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("passes", "loss"), [(0, "nan"), (-1, "-0")])
+def test_a_test_of_no_passes(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], passes: int, loss: str
+) -> None:
     text = Path(solver_file(tmp_path, "test_compute_loss: true")).read_text()
-    solver = caffe.SGDSolver(write(tmp_path, text.replace("test_iter: 2", "test_iter: 0"), "none.prototxt"))
+    solver = caffe.SGDSolver(write(tmp_path, text.replace("test_iter: 2", f"test_iter: {passes}"), "none"))
     caffe.init_log(0)
     with np.errstate(all="raise"):
         solver.step(1)
     lines = capfd.readouterr().err
-    assert "Testing net (#0)" in lines and "Test loss: nan" in lines and "Test net output" not in lines
+    assert "Testing net (#0)" in lines and f"Test loss: {loss}" in lines and "Test net output" not in lines
 
 
 def test_nets_outlive_the_solver(solver: caffe.SGDSolver) -> None:

@@ -22,6 +22,7 @@ from vggrepro.training.definition import read_definition
         ({"regularization_type": '"L3"'}, "Unknown regularization type: L3"),
         ({"iter_size": 0}, "iter_size must be at least 1, got 0"),
         ({"average_loss": 0}, "average_loss should be non-negative"),
+        ({"snapshot_prefix": r'"a\0b"'}, r"snapshot_prefix 'a\\x00b' has a NUL character"),
         ({"snapshot_diff": "true"}, "snapshot_diff is not supported"),
     ],
 )

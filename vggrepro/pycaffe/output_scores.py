@@ -11,6 +11,7 @@ from vggrepro.pycaffe import glog
 from vggrepro.pycaffe.net import Net
 from vggrepro.pycaffe.solver_log import output_lines
 from vggrepro.training.average_precision import Detections
+from vggrepro.training.output_values import OutputMeans
 
 
 class OutputScores:
@@ -20,20 +21,18 @@ class OutputScores:
 
     def __init__(self, net: Net, param: Any) -> None:
         self._net, self._param = net, param
-        self._passes = 0
-        self._totals: dict[str, npt.NDArray[np.float64]] = {}
+        self._means: dict[str, OutputMeans] = {}
         detects = param.eval_type == "detection"
         self._found = {name: Detections(name) for name in net.outputs} if detects else {}
 
     def add(self) -> None:
         """Take what the net's outputs hold after a pass."""
-        self._passes += 1
         for name in self._net.outputs:
             if name in self._found:
                 self._found[name].add(self._net.array(name))
             else:
-                values = self._net.array(name).astype(np.float64)
-                self._totals[name] = self._totals[name] + values if name in self._totals else values
+                values = self._net.array(name).reshape(-1)
+                self._means.setdefault(name, OutputMeans(name, values.shape)).add(1, values)
 
     def log(self) -> None:
         """Log a line for each score."""
@@ -43,7 +42,7 @@ class OutputScores:
 
     def _score(self, name: str) -> npt.NDArray[np.float64]:
         if name not in self._found:
-            return self._totals[name] / self._passes
+            return np.array(self._means[name].scores()[name])
         averages = self._found[name].averages(self._param.ap_version)
         if self._param.show_per_class_result:
             for label, average in averages.items():

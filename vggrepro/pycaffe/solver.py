@@ -27,6 +27,7 @@ from vggrepro.training.definition import Definition, read_definition
 from vggrepro.training.rates import learning_rate, next_step
 from vggrepro.training.signals import Effect
 from vggrepro.training.updater import Updater
+from vggrepro.training.weight_files import weight_files
 
 
 class Solver(RareSolverNames):
@@ -240,7 +241,7 @@ class Solver(RareSolverNames):
             scores.add()
         if self.param.test_compute_loss:
             glog.log(f"Test loss: {loss / passes if passes else math.nan:g}", "solver.cpp:381")
-        if passes:  # the published solvers of HED and FCN have none: their scripts test by themselves
+        if passes > 0:  # the published solvers of HED and FCN have none: their scripts test by themselves
             scores.log()
 
     def _obey_in_test(self) -> None:
@@ -302,10 +303,8 @@ def _read(path: str, solver_type: str) -> Definition:
 
 
 def _train_net(definition: Definition) -> Net:
-    names = [name.strip() for text in definition.param.weights for name in text.split(",")]
-    return _net(
-        definition.train_message(), TRAIN, definition, [str(definition.locate(name)) for name in names]
-    )
+    weights = [os.fspath(file) for file in weight_files(definition, None)]
+    return _net(definition.train_message(), TRAIN, definition, weights)
 
 
 def _net(message: Any, phase: int, definition: Definition, weights: list[str] | None = None) -> Net:

@@ -235,7 +235,7 @@ def _tests(plan: TrainingPlan, solver: Solver) -> list[tuple[TestNet, Validation
     tests: list[tuple[TestNet, ValidationSet]] = []
     for message, test_iter in zip(messages, plan.definition.param.test_iter, strict=False):
         if plan.images is None:
-            if test_iter == 0:
+            if test_iter <= 0:
                 continue  # nothing is tested: HED's and FCN's scripts do it by themselves
             layers = _layer_data(plan, message, "TEST", Alone(), solver.seed)
             tests.append((TestNet(solver, message, layers.shapes()), LayerValidationSet(layers, test_iter)))

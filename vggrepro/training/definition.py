@@ -215,6 +215,7 @@ def _check(param: Any, source: Path) -> None:
             param.lr_policy not in POLICIES,
             f"Unknown learning rate policy: {param.lr_policy or '(none)'} (known: {', '.join(POLICIES)})",
         ),
+        ("\0" in param.snapshot_prefix, f"snapshot_prefix {param.snapshot_prefix!r} has a NUL character"),
         (param.iter_size < 1, f"iter_size must be at least 1, got {param.iter_size}"),
         (param.average_loss < 1, f"average_loss should be non-negative. Got {param.average_loss}"),
         (

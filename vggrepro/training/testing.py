@@ -23,7 +23,7 @@ from vggrepro.training.average_precision import Detections
 from vggrepro.training.by_shapes import ByShapes
 from vggrepro.training.carried_states import CarriedStates
 from vggrepro.training.feeds import shapes_of
-from vggrepro.training.output_values import OutputValues
+from vggrepro.training.output_values import OutputMeans, OutputValues
 from vggrepro.training.solver import Solver
 from vggrepro.training.validation_sets import ValidationBatch, ValidationSet
 
@@ -170,10 +170,10 @@ class TestNet:
             scores |= others[name].scores() if name in others else {name: means[name]}
         return scores
 
-    def _collector(self, name: str) -> _RowSums | _Precisions:
+    def _collector(self, name: str) -> OutputMeans | _Precisions:
         if self._detects:
             return _Precisions(name, self._solver.param)
-        return _RowSums(name, self.net.outputs[name])
+        return OutputMeans(name, self.net.outputs[name])
 
     def _outputs(self, batch: ValidationBatch) -> Results:
         shapes = shapes_of(batch.feeds)
@@ -196,31 +196,6 @@ class TestNet:
     def _fitting(self, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
         """The input shapes of the graph for these: a smaller batch needs no graph of its own."""
         return {name: (*self.net.inputs[name][:1], *shape[1:]) for name, shape in shapes.items()}
-
-
-class _RowSums:
-    """Sums over batches of an output with several elements. A smaller batch has its first rows alone."""
-
-    def __init__(self, name: str, shape: Shape) -> None:
-        self._name, self._shape = name, shape
-        self.sums = np.zeros((2, *shape))  # samples, then samples times output
-
-    def add(self, samples: int, values: npt.NDArray[Any]) -> None:
-        if values.shape[1:] != self._shape[1:] or len(values) > self._shape[0]:
-            raise NetError(
-                f"test output {self._name!r}: shape {values.shape} in one batch, {self._shape} in another:"
-                " elements that come and go have no means (a Silence layer takes them)"
-            )
-        rows = self.sums[:, : len(values)]
-        rows[0] += samples
-        rows[1] += samples * values.astype(np.float64)
-
-    def add_up(self, ranks: Ranks) -> None:
-        ranks.add_up(self.sums)
-
-    def scores(self) -> OutputValues:
-        counts, totals = self.sums.reshape(2, -1)
-        return {self._name: [float(mean) for mean in totals[counts > 0] / counts[counts > 0]]}
 
 
 class _Precisions:
