@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """See ``vggrepro/cli/extract_features.py``."""
 
-from vggrepro.cli.main import tool
+from vggrepro.cli.entry import tool
 
 if __name__ == "__main__":
     tool(__file__)

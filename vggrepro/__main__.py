@@ -1,8 +1,6 @@
 """``python -m vggrepro COMMAND ...``: the console script, where it is not on the path."""
 
-import sys
-
-from vggrepro.cli.main import main
+from vggrepro.cli.entry import command
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,6 +56,13 @@ def test_sigmoid_far_from_its_step_is_zero_without_a_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert learning_rate(param, 0, 0) == 0
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("policy", ["step", "exp", "multistep"])
+def test_a_rate_that_grows_without_bound_is_infinite(policy: str) -> None:
+    param = parse_solver(f'base_lr: 1 lr_policy: "{policy}" gamma: 1e38 stepsize: 1')
+    assert learning_rate(param, 900, 900) == np.inf
 
 
 @pytest.mark.parametrize("policy", ["step", "exp", "inv", "multistep", "sigmoid"])

@@ -16,7 +16,7 @@ def test_record_comes_back(tmp_path: Path) -> None:
     assert read_record(tmp_path / "r.json") == record
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"seed": 1}', '{"seed": "x"}'])
+@pytest.mark.parametrize("text", ["", "[]", '{"seed": 1}', '{"seed": "x"}', '{"seed": 1e999}', "[" * 99999])
 def test_other_files_are_no_records(tmp_path: Path, text: str) -> None:
     (tmp_path / "r.json").write_text(text)
     with pytest.raises(SolverError, match=r"r\.json: not a training record"):

@@ -113,6 +113,15 @@ def test_adam_corrects_its_rate(tmp_path: Path) -> None:
     np.testing.assert_allclose(moved_by(arrays, net)["ip:0"], np.full((4, 3), 0.1), rtol=1e-3)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("momenta", ["momentum: 1 momentum2: 1", "momentum: 0.5 momentum2: 2"])
+def test_adam_with_momenta_of_one_and_more_moves_to_no_numbers(tmp_path: Path, momenta: str) -> None:
+    net = net_with(tmp_path)
+    arrays = arrays_of(net, histories=2)
+    Updater(definition_of(tmp_path, f'type: "Adam" {momenta}'), net, arrays, CPU, 1).update(0.1, 2000)
+    assert np.isnan(moved_by(arrays, net)["ip:0"]).all()
+
+
 @pytest.mark.parametrize("text", ["momentum: 0.9 weight_decay: 0.1 clip_gradients: 5", "momentum: 0.9"])
 def test_pieces_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     net, results = net_with(tmp_path), []

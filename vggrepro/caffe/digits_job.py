@@ -6,7 +6,6 @@ and class names. Source: NVIDIA/DIGITS, the task statistics of its Caffe jobs.
 
 from __future__ import annotations
 
-import json
 import re
 import tarfile
 import tempfile
@@ -24,6 +23,7 @@ from typing import IO, Any
 
 from vggrepro.errors import ParseError
 from vggrepro.system.file_names import failure
+from vggrepro.system.json_text import parsed_json
 
 _FILES = {
     "deploy file": "deploy.prototxt",
@@ -138,7 +138,7 @@ def _info(path: Path, members: Members) -> dict[str, Any]:
     size, opened = members["info.json"]
     with opened() as file:
         try:
-            info = json.loads(file.read(min(size, MOST_SMALL)))
+            info = parsed_json(file.read(min(size, MOST_SMALL)))
         except ValueError as error:
             raise ParseError(f"{path}: info.json: {error}") from None
     framework = info.get("framework", "caffe") if isinstance(info, dict) else None

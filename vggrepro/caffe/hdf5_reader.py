@@ -46,7 +46,8 @@ def opened(path: str | PathLike[str], *, space: int = SPACE, ratio: int = RATIO)
         with h5py.File(path, "r") as file:
             yield Hdf5Reader(str(path), file, h5py, Path(path).stat().st_size, space, ratio)
     except _FAILURES as error:
-        raise ParseError(f"{path}: {' '.join(str(error).split())}") from None
+        words = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+        raise ParseError(f"{path}: {' '.join(words.split())}") from None
 
 
 @dataclass

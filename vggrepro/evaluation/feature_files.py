@@ -18,6 +18,7 @@ from vggrepro.data.arrays import Ints
 from vggrepro.errors import ProtocolError
 from vggrepro.system.atomic import json_bytes, replacing_path, replacing_paths, writing
 from vggrepro.system.extras import extra
+from vggrepro.system.json_text import parsed_json
 from vggrepro.system.mapped_rows import mapped_rows, reserved_room, scratch_rows
 
 _HDF5 = (".h5", ".hdf5")
@@ -112,8 +113,8 @@ def check_described(target: Path) -> None:
     if target.suffix != ".npy" or not beside.exists():
         return
     try:
-        ours = {"names", "labels"} <= set(json.loads(beside.read_bytes()))
-    except (ValueError, TypeError, RecursionError):
+        ours = {"names", "labels"} <= set(parsed_json(beside.read_bytes()))
+    except (ValueError, TypeError):
         ours = False
     if not ours:
         raise ProtocolError(f"{beside}: describes no features, and would be overwritten: rename one of both")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 
 from vggrepro.errors import ParseError
 from vggrepro.system.file_names import failure
+from vggrepro.system.json_text import parsed_json
 
 Points = list[tuple[int, float]]
 """(iteration, value), iterations ascending."""
@@ -86,11 +86,11 @@ def _read_journal(path: Path, lines: Iterable[str], curves: Curves, *, complete:
     began = None
     for number, line in enumerate(entries, 1):
         try:
-            entry = json.loads(line)
+            entry = parsed_json(line)
             time = float(entry.get("time", math.nan))
             began = time if began is None else began
             _journal_event(entry, round(time - began, 3), curves)
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             if number == len(entries) and not complete:
                 return  # what a killed run wrote of its last line
             raise ParseError(f"{path}:{number}: not a line of a training log: {error!r}") from error

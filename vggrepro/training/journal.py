@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vggrepro.errors import DataError
+from vggrepro.system.json_text import parsed_json
 from vggrepro.system.lines import append_whole, cut_torn_line
 from vggrepro.system.lock import lock_descriptor
 from vggrepro.system.notes import note
@@ -105,7 +106,7 @@ def _check_is_journal(path: Path) -> None:
 
 def _is_event(line: bytes) -> bool:
     try:
-        entry = json.loads(line)
+        entry = parsed_json(line)
     except ValueError:
         return False
     return isinstance(entry, dict) and {"event", "iteration"} <= entry.keys()

@@ -24,26 +24,27 @@ def learning_rate(param: Any, iteration: int, current_step: int) -> float:
     """
     if param.lr_policy in DECAYING and param.gamma < 0:
         raise SolverError(f"lr_policy {param.lr_policy!r} needs gamma >= 0, got {param.gamma:g}")
-    with np.errstate(over="ignore"):  # a sigmoid's exp may be infinite: the rate is then zero
+    with np.errstate(all="ignore"):  # as in C++: a sigmoid's exp may be infinite, and the rate is then zero
         return float(np.float32(_rate(param, iteration, current_step)))
 
 
 def _rate(param: Any, iteration: int, current_step: int) -> Any:
     base, gamma, power = (np.float32(getattr(param, name)) for name in ("base_lr", "gamma", "power"))
     policy, one, t = param.lr_policy, np.float32(1), np.float32(iteration)
+    wide_gamma = np.float64(gamma)
     if _warms_up(param, iteration):
         warm, start = np.float32(param.warmup_iter), np.float32(param.warmup_start_lr)
         return (t * base + (warm - t) * start) / warm
     if policy == "fixed":
         return base
     if policy == "step":
-        return float(base) * float(gamma) ** next_step(param, iteration, current_step)
+        return float(base) * wide_gamma ** next_step(param, iteration, current_step)
     if policy == "exp":
-        return float(base) * float(gamma) ** iteration
+        return float(base) * wide_gamma**iteration
     if policy == "inv":
         return base * (one + gamma * t) ** -power
     if policy in ("multistep", "plateau"):
-        return float(base) * float(gamma) ** current_step
+        return float(base) * wide_gamma**current_step
     if policy == "poly":
         return base * (one - t / np.float32(_positive(param, "max_iter"))) ** power
     if policy == "sigmoid":

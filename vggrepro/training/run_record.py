@@ -15,6 +15,7 @@ from typing import Any
 
 from vggrepro.errors import SolverError
 from vggrepro.system.atomic import replacing
+from vggrepro.system.json_text import parsed_json
 from vggrepro.training.rates import PLATEAU_DROPS, plateau_drops
 
 
@@ -71,7 +72,7 @@ def write_record(path: Path, record: RunRecord) -> None:
 def read_record(path: Path) -> RunRecord:
     """Read what :func:`write_record` wrote. Raises SolverError."""
     try:
-        stored = json.loads(path.read_text("utf-8"))
+        stored = parsed_json(path.read_text("utf-8"))
         return RunRecord(
             seed=int(stored["seed"]),
             facts=dict(stored["facts"]),
@@ -80,8 +81,8 @@ def read_record(path: Path) -> RunRecord:
             drops_before=int(stored["drops_before"]),
             checksums={str(kind): str(digest) for kind, digest in stored.get("checksums", {}).items()},
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SolverError(f"{path}: not a training record: {error!r}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise SolverError(f"{path}: not a training record: {type(error).__name__}: {error}") from error
 
 
 def facts_changed(stored: RunRecord, facts: Mapping[str, Any]) -> list[str]:

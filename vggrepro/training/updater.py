@@ -94,10 +94,11 @@ class Updater:
         if self._clips:
             wait(self._arrays.layout.size)
         self._scale.set(self._clip_factor() / (self._param.iter_size * self._rank_count))
-        for lr_mult, scalar in self._rates.items():
-            scalar.set(np.float32(rate * self._correction(iteration)) * np.float32(lr_mult))
-        for decay_mult, scalar in self._decays.items():
-            scalar.set(np.float32(self._param.weight_decay) * np.float32(decay_mult))
+        with np.errstate(all="ignore"):  # as in C++, huge rates and momenta of 1 and more give what they give
+            for lr_mult, scalar in self._rates.items():
+                scalar.set(np.float32(rate * self._correction(iteration)) * np.float32(lr_mult))
+            for decay_mult, scalar in self._decays.items():
+                scalar.set(np.float32(self._param.weight_decay) * np.float32(decay_mult))
         self._run_all(self._ready(wait))
 
     def _ready(self, wait: Wait) -> Iterator[_Move]:
@@ -129,8 +130,9 @@ class Updater:
     def _correction(self, iteration: int) -> float:
         if self._param.type != "Adam":
             return 1.0
+        momentum, momentum2 = np.float64(self._param.momentum), np.float64(self._param.momentum2)
         t = iteration + 1
-        return float(math.sqrt(1 - self._param.momentum2**t) / (1 - self._param.momentum**t))
+        return float(np.sqrt(1 - momentum2**t) / (1 - momentum**t))
 
     def _bind_moves(self, definition: Definition, net: Net) -> list[_Move]:
         """In the order of the gradients in their array."""

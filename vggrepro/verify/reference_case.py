@@ -16,7 +16,6 @@ An ``index.json`` in a folder above may give tolerances for the case; otherwise 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -37,6 +36,7 @@ from vggrepro.graph.reference import Arrays
 from vggrepro.net import ForkRules, Net, load_by_rules
 from vggrepro.runtime.device import as_device
 from vggrepro.runtime.session import Session
+from vggrepro.system.json_text import parsed_json
 from vggrepro.system.npz import UNREADABLE_NPZ
 from vggrepro.verify.comparison import Difference, compare, magnitude
 
@@ -246,8 +246,8 @@ def _moved(graph: Graph, outputs: Arrays) -> Arrays:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError) as error:
+        content = parsed_json(path.read_text("utf-8"))
+    except ValueError as error:
         raise DataError(f"{path}: not JSON: {error}") from error
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected a JSON object, got {type(content).__name__}")

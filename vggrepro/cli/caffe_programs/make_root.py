@@ -45,11 +45,9 @@ PROGRAMS = {
 MODULE = "python/caffe/__init__.py"
 
 _PROGRAM = """#!{python}
-import sys
+from vggrepro.cli.entry import command
 
-from vggrepro.cli.main import main
-
-sys.exit(main(["caffe", *{words!r}, *sys.argv[1:]]))
+command("caffe", *{words!r})
 """
 
 _MODULE_TEXT = """import sys

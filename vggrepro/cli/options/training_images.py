@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from argparse import BooleanOptionalAction
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from vggrepro.data.augment import ILSVRC_MEAN_BGR, ILSVRC_PCA, Augmentation, Col
 from vggrepro.data.choices import Kernel
 from vggrepro.data.reading import Reader
 from vggrepro.errors import DataError
+from vggrepro.system.json_text import parsed_json
 from vggrepro.system.threads import default_threads
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class AugmentationOptions:
         mean, colour = _mean_of(message) or ILSVRC_MEAN_BGR, ILSVRC_PCA
         if self.statistics is not None:
             try:
-                content = json.loads(self.statistics.read_text("utf-8"))
+                content = parsed_json(self.statistics.read_text("utf-8"))
             except ValueError as error:
                 raise DataError(f"{self.statistics}: not JSON: {error}") from error
             mean, colour = from_json(content, str(self.statistics))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vggrepro.system.atomic import replacing
+from vggrepro.system.json_text import parsed_json
 from vggrepro.system.lines import cut_torn_line
 
 _INDEX = re.compile(rb'"index": (\d+)\b')
@@ -70,7 +71,7 @@ class ImageNotes:
 def _entry(line: bytes) -> dict[str, Any] | None:
     """What a line says, or None for a damaged one."""
     try:
-        entry = json.loads(line)
+        entry = parsed_json(line)
         index, kind, reason = entry["index"], entry["kind"], entry["reason"]
     except (ValueError, KeyError, TypeError):
         return None

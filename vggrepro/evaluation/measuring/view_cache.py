@@ -32,6 +32,7 @@ from vggrepro.evaluation.measuring.npy_rows import NpyRows, create_npy, mend_npy
 from vggrepro.evaluation.measuring.row_kind import POSTERIORS, RowKind
 from vggrepro.evaluation.protocols import Stream
 from vggrepro.system.atomic import remove_leftovers, replacing, sync_folder
+from vggrepro.system.json_text import parsed_json
 from vggrepro.system.lock import holder_of, locked
 
 _FORMAT = 1
@@ -271,7 +272,7 @@ def _stored_manifest(path: Path) -> dict[str, Any] | None:
     if not content.strip(b"\0 \n"):
         return None
     try:
-        found = json.loads(content)
+        found = parsed_json(content)
     except ValueError as error:
         raise ProtocolError(f"{path}: not a cache manifest ({error})") from error
     if not isinstance(found, dict):

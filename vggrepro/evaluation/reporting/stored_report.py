@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from vggrepro.evaluation.paired import Answers
 from vggrepro.evaluation.predictions import read_answers
 from vggrepro.system.file_digest import file_sha256
 from vggrepro.system.file_names import file_path
+from vggrepro.system.json_text import parsed_json
 
 FORMAT = 2
 """The version of the report's JSON. The first one did not hold all that a repetition needs."""
@@ -109,10 +109,10 @@ def read_report(path: Path) -> StoredReport:
     """Read a report that ``eval_ilsvrc --json`` wrote. Raises DataError for any other file, and for a report
     of another version."""
     try:
-        data = json.loads(path.read_bytes())
+        data = parsed_json(path.read_bytes())
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise DataError(f"{path}: no JSON: {error}") from error
     if not isinstance(data, dict) or "settings" not in data:
         raise DataError(f"{path}: no report of eval_ilsvrc: expected an object with settings")
