@@ -11,6 +11,7 @@ from net_files import image, layer, net_of
 import vggrepro
 from vggrepro.errors import WeightsError
 from vggrepro.net import Net
+from vggrepro.net.save import save_net
 
 PRODUCT = 'inner_product_param { num_output: 2 weight_filler { type: "xavier" } }'
 SHARED = 'param { name: "w" } inner_product_param { num_output: 3 bias_term: false }'
@@ -47,3 +48,17 @@ def test_other_endings_and_nets_without_values(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"w\.h5: the net has no values of a:0 to write"):
         vggrepro.save_weights(empty, tmp_path / "w.h5")
     assert {path.name for path in tmp_path.iterdir()} == {"net.prototxt"}
+
+
+def test_a_definition_and_its_weights_are_written_together(tmp_path: Path) -> None:
+    net = a_net(tmp_path)
+    text = (tmp_path / "net.prototxt").read_text()
+    prototxt, caffemodel = tmp_path / "saved.prototxt", tmp_path / "saved.caffemodel"
+    save_net(net, text, prototxt, caffemodel)
+    np.testing.assert_array_equal(vggrepro.load_net(prototxt, caffemodel).params["a:0"], net.params["a:0"])
+    prototxt.write_text("old")
+    caffemodel.unlink()
+    caffemodel.mkdir()
+    with pytest.raises(OSError, match=r"saved\.caffemodel"):
+        save_net(net, text, prototxt, caffemodel)
+    assert prototxt.read_text() == "old"

@@ -85,13 +85,24 @@ def write_caffemodel(
 
     Raises WeightsError for arrays of a layer that the net lacks, OSError if the disk is full.
     """
+    with replacing(path) as file:
+        put_caffemodel(file, path, net, blobs, set_up)
+
+
+def put_caffemodel(
+    file: IO[bytes],
+    path: str | PathLike[str],
+    net: NetParameter,
+    blobs: Mapping[str, Arrays],
+    set_up: SetUp | None = None,
+) -> None:
+    """As :func:`write_caffemodel`, into an open file that becomes ``path``."""
     saved = saved_net(net, set_up)
     _check_names(path, saved, blobs)
-    with replacing(path) as file:
-        file.write(NetParameter(name=saved.name).SerializeToString())
-        for layer in saved.layer:
-            parts = map(blob_parts, blobs.get(layer.name, ()))
-            _write_with_blobs(file, layer, _BLOBS, parts, _LAYER)
+    file.write(NetParameter(name=saved.name).SerializeToString())
+    for layer in saved.layer:
+        parts = map(blob_parts, blobs.get(layer.name, ()))
+        _write_with_blobs(file, layer, _BLOBS, parts, _LAYER)
 
 
 def write_upgraded(file: IO[bytes], net: NetParameter, source: BinaryFile[NetParameter]) -> None:

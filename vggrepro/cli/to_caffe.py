@@ -16,7 +16,6 @@ from vggrepro.cli.options.read import read
 from vggrepro.cli.options.results import add_output_option, check_outputs
 from vggrepro.cli.options.values import amount
 from vggrepro.cli.run import NOTHING_WRITTEN, Parser, called, run
-from vggrepro.system.atomic import replacing
 from vggrepro.system.notes import next_step
 from vggrepro.system.terminal import printable
 
@@ -68,7 +67,7 @@ def _write(options: ToCaffeOptions) -> int:
     from vggrepro.caffe.text import format_message, parse_net
     from vggrepro.graph.to_caffe.onnx_to_caffe import read_onnx, to_caffe
     from vggrepro.net.load import build_net
-    from vggrepro.net.save import save_weights
+    from vggrepro.net.save import save_net
     from vggrepro.verify.written_net import compare_with_model
 
     prefix = options.output.with_suffix("") if options.output.suffix in ENDINGS else options.output
@@ -91,9 +90,7 @@ def _write(options: ToCaffeOptions) -> int:
         off = f"FAILED: output {failed.blob!r} is off by {failed.relative:.2e} of its magnitude"
         print(printable(off), file=sys.stderr)
         return 1
-    save_weights(net, caffemodel)
-    with replacing(prototxt) as file:
-        file.write(text.encode())
+    save_net(net, text, prototxt, caffemodel)
     worst = max(differences, key=lambda d: d.relative)
     print(printable(f"verified: worst {worst.relative:.2g} of {options.tolerance:g} at output {worst.blob}"))
     print(printable(f"{prototxt}, {caffemodel}: {len(message.layer)} layers"))

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy.typing as npt
 
-from vggrepro.caffe.snapshot import write_caffemodel, write_caffemodel_hdf5
+from vggrepro.caffe.snapshot import put_caffemodel, write_caffemodel, write_caffemodel_hdf5
 from vggrepro.errors import WeightsError
 from vggrepro.layers.base import set_up_definition
 from vggrepro.net.net import Net
+from vggrepro.system.atomic import replacing_paths, writing
 
 _WRITERS = {".caffemodel": write_caffemodel, ".h5": write_caffemodel_hdf5}
 
@@ -34,9 +35,21 @@ def write_weights(path: Path, net: Net, owned: Mapping[str, npt.NDArray[Any]]) -
     """As :func:`save_weights`, with the values of parameters by their owners' keys."""
     if path.suffix not in _WRITERS:
         raise WeightsError(f"{path}: expected a name that ends in {' or '.join(_WRITERS)}")
-    blobs = {
+    _WRITERS[path.suffix](path, net.message, _blobs(net, owned), set_up_definition)
+
+
+def save_net(net: Net, text: str, prototxt: Path, caffemodel: Path) -> None:
+    """Write a net's definition, which is ``text``, and its parameters: both files or none. Raises OSError."""
+    with replacing_paths(prototxt, caffemodel) as (definition, weights):
+        with writing(definition, prototxt) as file:
+            file.write(text.encode())
+        with writing(weights, caffemodel) as file:
+            put_caffemodel(file, caffemodel, net.message, _blobs(net, net.params), set_up_definition)
+
+
+def _blobs(net: Net, owned: Mapping[str, npt.NDArray[Any]]) -> dict[str, list[npt.NDArray[Any]]]:
+    return {
         layer.name: [owned[use.owner].reshape(use.definition.shape) for use in layer.params]
         for layer in net.layers
         if layer.params
     }
-    _WRITERS[path.suffix](path, net.message, blobs, set_up_definition)
