@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from small_ssd import ssd_head, ssd_loss
 
 from vggrepro.caffe.messages import AnnotatedDatum
 from vggrepro.data.lmdb_writer import new_lmdb
@@ -53,25 +54,7 @@ def write_database(folder: Path) -> None:
             writer.put(f"{number:08}".encode(), record(picture, boxes, encoded=number != 1))
 
 
-SSD = """
-layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param {
-  num_output: 8 kernel_size: 5 stride: 5 weight_filler { type: "gaussian" std: 0.01 } } }
-layer { name: "loc" type: "Convolution" bottom: "conv" top: "loc" convolution_param {
-  num_output: 8 kernel_size: 1 weight_filler { type: "gaussian" std: 0.1 } } }
-layer { name: "loc_perm" type: "Permute" bottom: "loc" top: "loc_perm"
-  permute_param { order: 0 order: 2 order: 3 order: 1 } }
-layer { name: "loc_flat" type: "Flatten" bottom: "loc_perm" top: "loc_flat" }
-layer { name: "conf" type: "Convolution" bottom: "conv" top: "conf" convolution_param {
-  num_output: 10 kernel_size: 1 weight_filler { type: "gaussian" std: 0.1 } } }
-layer { name: "conf_perm" type: "Permute" bottom: "conf" top: "conf_perm"
-  permute_param { order: 0 order: 2 order: 3 order: 1 } }
-layer { name: "conf_flat" type: "Flatten" bottom: "conf_perm" top: "conf_flat" }
-layer { name: "prior" type: "PriorBox" bottom: "conv" bottom: "data" top: "prior"
-  prior_box_param { min_size: 6 max_size: 12 variance: 0.1 } }
-layer { name: "loss" type: "MultiBoxLoss" bottom: "loc_flat" bottom: "conf_flat" bottom: "prior"
-  bottom: "label" propagate_down: true propagate_down: true propagate_down: false propagate_down: false
-  top: "loss" multibox_loss_param { num_classes: 5 code_type: CENTER_SIZE } }
-"""
+SSD = ssd_head(5) + ssd_loss(5)
 DETECTIONS = """
 layer { name: "conf_reshape" type: "Reshape" bottom: "conf_flat" top: "conf_reshape" include { phase: TEST }
   reshape_param { shape { dim: 0 dim: -1 dim: 5 } } }

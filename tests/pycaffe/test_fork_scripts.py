@@ -15,6 +15,7 @@ import pytest
 from google.protobuf import text_format
 from nets import write
 from numpy.testing import assert_allclose, assert_array_equal
+from small_ssd import ssd_head
 
 import vggrepro
 import vggrepro.pycaffe as caffe
@@ -140,29 +141,18 @@ def test_faster_rcnn_by_a_layer_of_the_script(tmp_path: Path, monkeypatch: pytes
         assert_array_equal(boxes[:, 2] - boxes[:, 0], 16)
 
 
-SSD = """
-name: "ssd" input: "data" input_shape { dim: 1 dim: 3 dim: 20 dim: 20 }
-layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param {
-  num_output: 8 kernel_size: 5 stride: 5 weight_filler { type: "gaussian" std: 0.05 } } }
-layer { name: "loc" type: "Convolution" bottom: "conv" top: "loc" convolution_param {
-  num_output: 8 kernel_size: 1 weight_filler { type: "gaussian" std: 0.05 } } }
-layer { name: "loc_perm" type: "Permute" bottom: "loc" top: "loc_perm"
-  permute_param { order: 0 order: 2 order: 3 order: 1 } }
-layer { name: "loc_flat" type: "Flatten" bottom: "loc_perm" top: "loc_flat" }
-layer { name: "conf" type: "Convolution" bottom: "conv" top: "conf" convolution_param {
-  num_output: 6 kernel_size: 1 weight_filler { type: "gaussian" std: 0.5 } } }
-layer { name: "conf_perm" type: "Permute" bottom: "conf" top: "conf_perm"
-  permute_param { order: 0 order: 2 order: 3 order: 1 } }
-layer { name: "conf_rows" type: "Reshape" bottom: "conf_perm" top: "conf_rows"
+SSD = (
+    'name: "ssd" input: "data" input_shape { dim: 1 dim: 3 dim: 20 dim: 20 }\n'
+    + ssd_head(3, conv=0.05, loc=0.05, conf=0.5)
+    + """layer { name: "conf_rows" type: "Reshape" bottom: "conf_perm" top: "conf_rows"
   reshape_param { shape { dim: 0 dim: -1 dim: 3 } } }
 layer { name: "conf_soft" type: "Softmax" bottom: "conf_rows" top: "conf_soft" softmax_param { axis: 2 } }
 layer { name: "conf_flat" type: "Flatten" bottom: "conf_soft" top: "conf_flat" }
-layer { name: "prior" type: "PriorBox" bottom: "conv" bottom: "data" top: "prior"
-  prior_box_param { min_size: 6 max_size: 12 variance: 0.1 } }
 layer { name: "detection_out" type: "DetectionOutput" bottom: "loc_flat" bottom: "conf_flat" bottom: "prior"
   top: "detection_out" include { phase: TEST } detection_output_param { num_classes: 3 code_type: CENTER_SIZE
   nms_param { nms_threshold: 0.45 top_k: 400 } keep_top_k: 50 confidence_threshold: CONFIDENCE } }
 """
+)
 
 
 def test_ssd_detect(tmp_path: Path) -> None:

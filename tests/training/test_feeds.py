@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from net_files import image, layer
+from small_ssd import ssd_head, ssd_loss
 
 import vggrepro
 from vggrepro.caffe.text import parse_net
@@ -63,28 +64,12 @@ def test_only_images_that_the_net_reads_may_vary() -> None:
         fitted(net(), {"x": np.zeros((2, 3, 9, 7)), "y": np.zeros(2)})
 
 
-SSD = """
-layer { name: "data" type: "AnnotatedData" top: "data" top: "label"
-  data_param { source: "lmdb" batch_size: 2 } annotated_data_param { batch_sampler { max_sample: 1 } } }
-layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" convolution_param {
-  num_output: 8 kernel_size: 5 stride: 5 weight_filler { type: "gaussian" std: 0.3 } } }
-layer { name: "loc" type: "Convolution" bottom: "conv" top: "loc" convolution_param {
-  num_output: 8 kernel_size: 1 weight_filler { type: "gaussian" std: 0.3 } } }
-layer { name: "loc_perm" type: "Permute" bottom: "loc" top: "loc_perm"
-  permute_param { order: 0 order: 2 order: 3 order: 1 } }
-layer { name: "loc_flat" type: "Flatten" bottom: "loc_perm" top: "loc_flat" }
-layer { name: "conf" type: "Convolution" bottom: "conv" top: "conf" convolution_param {
-  num_output: 6 kernel_size: 1 weight_filler { type: "gaussian" std: 0.3 } } }
-layer { name: "conf_perm" type: "Permute" bottom: "conf" top: "conf_perm"
-  permute_param { order: 0 order: 2 order: 3 order: 1 } }
-layer { name: "conf_flat" type: "Flatten" bottom: "conf_perm" top: "conf_flat" }
-layer { name: "prior" type: "PriorBox" bottom: "conv" bottom: "data" top: "prior"
-  prior_box_param { min_size: 6 max_size: 12 variance: 0.1 } }
-layer { name: "loss" type: "MultiBoxLoss" bottom: "loc_flat" bottom: "conf_flat" bottom: "prior"
-  bottom: "label"
-  propagate_down: true propagate_down: true propagate_down: false propagate_down: false
-  top: "loss" multibox_loss_param { num_classes: 3 code_type: CENTER_SIZE } }
-"""
+SSD = (
+    """layer { name: "data" type: "AnnotatedData" top: "data" top: "label"
+  data_param { source: "lmdb" batch_size: 2 } annotated_data_param { batch_sampler { max_sample: 1 } } }"""
+    + ssd_head(3, conv=0.3, loc=0.3, conf=0.3)
+    + ssd_loss(3)
+)
 
 
 def test_a_step_of_an_ssd_takes_any_number_of_boxes(tmp_path: Path) -> None:
