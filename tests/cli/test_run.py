@@ -36,6 +36,7 @@ def test_what_is_left_of_a_run_with_a_cache_and_without():
         (ParseError("\x1b[31mred"), "\\x1b[31mred"),
         (PermissionError(13, "Permission denied", "f"), "f: Permission denied"),
         (OSError("odd"), "odd"),
+        (UserWarning("of python -W error"), "of python -W error"),
         (MemoryError("3 GB"), "not enough memory: 3 GB"),
         (MemoryError(), "not enough memory"),
         (TypeError("odd"), "internal: TypeError: odd (--traceback shows where)"),

@@ -219,7 +219,7 @@ def _told(error: BaseException, kept: str) -> tuple[int, str]:
     if isinstance(error, KeyboardInterrupt):
         number = error.number if isinstance(error, Interrupted) else signal.SIGINT
         return exit_code(number), f"stopped by {signal.Signals(number).name}" + (f"; {kept}" if kept else "")
-    if isinstance(error, VggReproError):
+    if isinstance(error, VggReproError | Warning):  # warnings are raised by python -W error
         return FAILED, str(error)
     if isinstance(error, OSError):
         name = f"{error.filename}: " if error.filename is not None else ""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from vggrepro.caffe.messages import NetParameter
 from vggrepro.caffe.state import filter_net
 from vggrepro.pycaffe.errors import as_runtime_error
 from vggrepro.pycaffe.proto import caffe_pb2
+from vggrepro.system.atomic import replacing
 from vggrepro.system.extras import extra
 
 LAYER_STYLE_DEFAULT = {"shape": "record", "fillcolor": "#6495ED", "style": "filled"}
@@ -132,4 +132,5 @@ def draw_net_to_file(
 ) -> None:
     """Write the picture of a net; the file's name tells the format (``.raw``: text for ``dot``)."""
     picture = draw_net(caffe_net, rankdir, filename.rpartition(".")[2], phase, display_lrm)
-    Path(filename).write_bytes(picture)
+    with replacing(filename) as file:
+        file.write(picture)

@@ -1,5 +1,6 @@
 """Images in tars: what they hold, and what they say when they are damaged."""
 
+import gc
 import io
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
@@ -54,6 +55,14 @@ def test_threads_read_a_tar_at_the_same_time(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         read = list(pool.map(source.read, order.tolist()))
     assert read == [members[f"{i:04d}.jpg"] for i in order]
+
+
+def test_a_tar_that_nobody_holds_any_more_is_closed(tmp_path):
+    source = TarSource.open(write_tar(tmp_path / "x.tar", {"a.jpg": b"a"}))
+    file = source.file
+    del source
+    gc.collect()
+    assert file.closed
 
 
 def test_tar_skips_what_is_no_image(tmp_path):

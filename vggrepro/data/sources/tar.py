@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import warnings
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -58,7 +59,9 @@ class TarSource(Source):
             table = _table(path, file, status.st_size)
             if index is not None:
                 save_index(index, stamp, table)
-        return cls(path, *table, file)
+        source = cls(path, *table, file)
+        weakref.finalize(source, file.close)
+        return source
 
     @property
     def name(self) -> str:
