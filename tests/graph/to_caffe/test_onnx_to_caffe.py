@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from golden_suite import ROOT
@@ -84,12 +85,39 @@ def test_most_golden_nets_have_nothing_else() -> None:
 
 
 def test_all_operators_that_lack_a_layer_are_named_at_once() -> None:
-    nodes = [node("Erf", "x", f"e{i}") for i in range(5)] + [node("Sin", "e0", "y")]
+    nodes = [node("Erf", f"e{i - 1}" if i else "x", f"e{i}") for i in range(5)] + [node("Sin", "e4", "y")]
     with pytest.raises(UnsupportedError) as caught:
         to_caffe(model(nodes, [2, 3]))
     assert str(caught.value) == (
         "operators that Caffe lacks: Erf ('n_e0', 'n_e1', 'n_e2' and 2 more); Sin ('n_y')"
     )
+
+
+def test_nodes_that_no_output_needs_are_left_out() -> None:
+    nodes = [node("Erf", "x", "unused"), node("Relu", "x", "also_unused"), node("Relu", "x", "y")]
+    message, _ = to_caffe(model(nodes, [2, 3]))
+    assert [layer.type for layer in message.layer] == ["Input", "ReLU"]
+
+
+@pytest.mark.parametrize("value", [{"value_float": 2.0}, {"value_floats": [2.0]}])
+def test_constants_with_other_attributes_than_a_tensor(value: dict[str, object]) -> None:
+    constant = onnx.helper.make_node("Constant", [], ["c"], **value)
+    message, _ = to_caffe(model([constant, node("Mul", "x c", "y")], [2, 3]))
+    assert message.layer[-1].power_param.scale == 2
+
+
+@pytest.mark.parametrize(
+    ("operator", "inputs", "problem"),
+    [
+        ("Tile", "x w", "'Repeats' input must be 1D tensor"),
+        ("Dropout", "x w", "Ratio of Dropout must be a scalar"),
+        ("Log", "n", r"unsupported type: tensor\(int64\)"),
+    ],
+)
+def test_nodes_that_are_no_valid_onnx_are_named(operator: str, inputs: str, problem: str) -> None:
+    arrays = {"w": random(2, 2), "n": np.zeros(3, np.int64)}
+    with pytest.raises(NetError, match=rf"no valid ONNX: .*{operator}.*{problem}"):
+        to_caffe(model([node(operator, inputs)], [2, 3], arrays))
 
 
 def test_free_sizes_are_fixed() -> None:

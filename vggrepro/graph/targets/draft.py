@@ -12,6 +12,7 @@ import numpy.typing as npt
 import onnx
 
 from vggrepro.emit import Dims, GraphBuilder, Shape, attributes, declared_dims, declared_dtype, tensor_array
+from vggrepro.errors import NetError
 from vggrepro.graph.model import Graph, initializers, is_outside
 from vggrepro.graph.nodes import needed_nodes, rename
 
@@ -37,6 +38,15 @@ class Draft:
             if name not in fed
         }
         return cls(graph, list(graph.skeleton.graph.node), constants)
+
+    def check(self) -> None:
+        """Raise NetError for nodes whose inputs or attributes ONNX does not allow."""
+        try:
+            onnx.shape_inference.infer_shapes(
+                self._skeleton(), check_type=True, strict_mode=True, data_prop=True
+            )
+        except onnx.shape_inference.InferenceError as error:
+            raise NetError(f"no valid ONNX: {' '.join(str(error).split())}") from None
 
     def finished(self) -> Graph:
         """The graph again, without nodes and constants that no output needs, with all values declared."""

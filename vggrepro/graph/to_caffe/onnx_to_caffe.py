@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import onnx
 from google.protobuf.message import DecodeError
@@ -19,6 +20,7 @@ from vggrepro.caffe.messages import NetParameter
 from vggrepro.emit import Shape, attributes, declared_dims, tensor_array
 from vggrepro.errors import NetError, ParseError, UnsupportedError, some_of, within_length
 from vggrepro.graph.model import Graph
+from vggrepro.graph.nodes import needed_nodes
 from vggrepro.graph.targets import affine, plain
 from vggrepro.graph.targets.draft import Draft, Place, Rule, rewrite
 from vggrepro.graph.targets.fold import fold_constants
@@ -140,13 +142,27 @@ def _fixed(model: onnx.ModelProto, shapes: Mapping[str, Shape]) -> onnx.ModelPro
 
 def _plain_draft(model: onnx.ModelProto) -> Draft:
     draft = Draft.of(Graph(model, {}))
-    constants = {n.output[0]: n for n in draft.nodes if n.op_type == "Constant" and not n.domain}
-    arrays = {name: tensor_array(attributes(node)["value"]) for name, node in constants.items()}
-    nodes = [node for node in draft.nodes if not node.output or node.output[0] not in constants]
+    draft.check()
+    needed, _ = needed_nodes(draft.nodes, draft.outputs)
+    constants = {n.output[0]: n for n in needed if n.op_type == "Constant" and not n.domain}
+    arrays = {name: _constant(node) for name, node in constants.items()}
+    nodes = [node for node in needed if node.output[0] not in constants]
     draft = fold_constants(replace(draft, nodes=nodes, constants={**draft.constants, **arrays}))
     for operator, rule in PLAINER:
         draft = rewrite(draft, operator, rule)
     return fold_constants(draft)
+
+
+def _constant(node: onnx.NodeProto) -> npt.NDArray[Any]:
+    """The array of a Constant, which has one of several attributes."""
+    ((name, value),) = attributes(node).items()
+    if name == "value":
+        return tensor_array(value)
+    if name in ("value_float", "value_floats"):
+        return np.array(value, np.float32)
+    if name in ("value_int", "value_ints"):
+        return np.array(value, np.int64)
+    raise UnsupportedError(f"node {node.name or node.output[0]!r}: a Constant with {name}")
 
 
 def _check_operators(draft: Draft) -> None:
