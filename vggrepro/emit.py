@@ -18,7 +18,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from vggrepro.errors import FixedShapeError
+from vggrepro.errors import FixedShapeError, NetError
 
 OPSET = 18
 """Version of the operator set of every graph: the first with axes as inputs for all reductions."""
@@ -222,8 +222,12 @@ def declared_tensor(name: str, array: npt.NDArray[Any]) -> onnx.TensorProto:
 
 
 def tensor_array(proto: onnx.TensorProto) -> npt.NDArray[Any]:
-    """The array of an initializer with its bytes inside."""
-    return numpy_helper.to_array(proto)
+    """The array of an initializer with its bytes inside. Raises NetError where they are not those of its
+    shape and type."""
+    try:
+        return numpy_helper.to_array(proto)
+    except (ValueError, TypeError, KeyError) as error:
+        raise NetError(f"tensor {proto.name!r}: {error}") from None
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:

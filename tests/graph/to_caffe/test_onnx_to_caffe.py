@@ -147,3 +147,16 @@ def test_what_is_no_model(tmp_path: Path) -> None:
             read_onnx(path)
     with pytest.raises(ParseError, match="No such file"):
         read_onnx(tmp_path / "none.onnx")
+
+
+def test_an_initializer_whose_bytes_do_not_fit() -> None:
+    made = model([node("Mul", "x w")], [2, 3], {"w": random(1)})
+    made.graph.initializer[0].raw_data = bytes(5)
+    with pytest.raises(NetError, match="tensor 'w': "):
+        to_caffe(made)
+
+
+def test_a_long_vector_takes_no_memory() -> None:
+    """ONNX's inference would make a note of each element."""
+    message, _ = to_caffe(model([node("Sub", "x x")], [2**31 - 1]))
+    assert list(message.layer[0].input_param.shape[0].dim) == [2**31 - 1]

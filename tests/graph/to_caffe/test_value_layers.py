@@ -101,5 +101,19 @@ def test_a_blob_that_covers_the_first_axes(operator: str, layers: list[str]) -> 
 
 def test_powers() -> None:
     check(model([node("Pow", "x c")], SHAPE, {"c": number(3)}), "Power")
-    with pytest.raises(UnsupportedError, match="several exponents"):
+    with pytest.raises(UnsupportedError, match=r"input 1 has shape \(.*\), expected one number"):
         to_caffe(model([node("Pow", "x c")], SHAPE, {"c": random(5)}))
+
+
+def test_softmax_of_older_operator_sets_goes_over_all_axes_behind() -> None:
+    """Before operator set 13 the second axis was the default, and those behind it belonged to it."""
+    check(model([node("Softmax", "x")], [2, 3], opset=12), "Softmax")
+    check(model([node("Softmax", "x", axis=1)], [2, 3, 1, 1], opset=12), "Softmax")
+    with pytest.raises(UnsupportedError, match="Softmax of operator set 12 over several axes"):
+        to_caffe(model([node("Softmax", "x")], [2, 3, 4, 5], opset=12))
+
+
+def test_bounds_that_are_no_numbers() -> None:
+    empty = {"w": np.zeros(0, np.float32)}
+    with pytest.raises(UnsupportedError, match=r"input 1 has shape \(0,\), expected one number"):
+        to_caffe(model([node("Clip", "x w")], [2, 3], empty))

@@ -18,6 +18,9 @@ from vggrepro.graph.nodes import needed_nodes, rename
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
+LONGEST = 1 << 16
+"""Elements of an input with one axis up to which sizes are computed from them."""
+
 
 @dataclass(frozen=True)
 class Draft:
@@ -42,10 +45,8 @@ class Draft:
     def check(self) -> None:
         """Raise NetError for nodes whose inputs or attributes ONNX does not allow."""
         try:
-            onnx.shape_inference.infer_shapes(
-                self._skeleton(), check_type=True, strict_mode=True, data_prop=True
-            )
-        except onnx.shape_inference.InferenceError as error:
+            _inferred(self._skeleton(), check_type=True, strict_mode=True)
+        except (onnx.shape_inference.InferenceError, ValueError) as error:
             raise NetError(f"no valid ONNX: {' '.join(str(error).split())}") from None
 
     def finished(self) -> Graph:
@@ -54,7 +55,7 @@ class Draft:
         outside = [i.name for i in skeleton.graph.initializer if is_outside(i)]
         arrays = {**self.graph.weights, **self.constants}
         weights = {name: arrays[name] for name in outside}
-        inferred = onnx.shape_inference.infer_shapes(skeleton, data_prop=True)
+        inferred = _inferred(skeleton)
         named = {i.name for i in skeleton.graph.value_info}
         skeleton.graph.value_info.extend(i for i in inferred.graph.value_info if i.name not in named)
         return replace(self.graph, skeleton=skeleton, weights=weights)
@@ -78,7 +79,7 @@ class Draft:
 
     @cached_property
     def _infos(self) -> Mapping[str, onnx.ValueInfoProto]:
-        inferred = onnx.shape_inference.infer_shapes(self._skeleton(), data_prop=True).graph
+        inferred = _inferred(self._skeleton()).graph
         return {i.name: i for i in [*inferred.value_info, *inferred.input, *inferred.output]}
 
     def dims(self, name: str) -> Dims | None:
@@ -91,6 +92,12 @@ class Draft:
         if name in self.constants:
             return self.constants[name].dtype
         return declared_dtype(self._infos[name]) if name in self._infos else None
+
+    @property
+    def opset(self) -> int:
+        """The version of ONNX's own operators."""
+        versions = (o.version for o in self.graph.skeleton.opset_import if o.domain in ("", "ai.onnx"))
+        return next(versions, 0)
 
     @cached_property
     def producers(self) -> Mapping[str, onnx.NodeProto]:
@@ -113,6 +120,14 @@ class Draft:
         """The one node that reads a tensor, which is no output of the graph; None if there are others."""
         readers = self.readers.get(name, ())
         return readers[0] if len(readers) == 1 and name not in self.outputs else None
+
+
+def _inferred(model: onnx.ModelProto, **how: bool) -> onnx.ModelProto:
+    """The model with the shapes that follow from its inputs'. Where sizes are computed from tensors, ONNX
+    notes each element of an input with one axis: that is left out where there are many."""
+    sizes = [declared_dims(info) or () for info in model.graph.input]
+    long = any(len(dims) == 1 and (dims[0] or 0) > LONGEST for dims in sizes)
+    return onnx.shape_inference.infer_shapes(model, data_prop=not long, **how)
 
 
 def layer_of(node: onnx.NodeProto) -> str:

@@ -90,6 +90,13 @@ class Reading:
             raise self.refusal(f"input {index} is no constant")
         return array
 
+    def number(self, index: int) -> float:
+        """An input that is a constant of one number."""
+        array = self.constant(index)
+        if array.size != 1:
+            raise self.refusal(f"input {index} has shape {array.shape}, expected one number")
+        return float(array.item())
+
     def shape(self, index: int = 0) -> Shape:
         shape = self.place.shape(index)
         if shape is None:

@@ -95,9 +95,8 @@ def dropout(node: Reading) -> None:
     """A Dropout layer, which does nothing in TEST."""
     if len([name for name in node.place.node.output if name]) > 1:
         raise node.refusal("a second output, the mask")
-    ratio = node.place.array(1)
-    layer = node.write("Dropout")
-    layer.dropout_param.dropout_ratio = node.attributes.get("ratio", 0.5) if ratio is None else ratio.item()
+    ratio = node.number(1) if node.place.input(1) else node.attributes.get("ratio", 0.5)
+    node.write("Dropout").dropout_param.dropout_ratio = ratio
 
 
 def pad(node: Reading) -> None:
@@ -107,7 +106,7 @@ def pad(node: Reading) -> None:
     axes = [int(a) % rank for a in node.constant(3)] if node.place.input(3) else list(range(rank))
     before = dict(zip(axes, pads[: len(axes)], strict=True))
     behind = dict(zip(axes, pads[len(axes) :], strict=True))
-    value = node.constant(2).item() if node.place.input(2) else node.attributes.get("value", 0)
+    value = node.number(2) if node.place.input(2) else node.attributes.get("value", 0)
     readers = {reader.op_type for reader in node.place.draft.readers.get(node.top, ())}
     around = [axis for axis in axes if before[axis] or behind[axis]]
     if value or node.attributes.get("mode", "constant") != "constant" or min(pads, default=0) < 0:

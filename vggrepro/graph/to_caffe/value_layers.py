@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -38,7 +39,12 @@ def elu(node: Reading) -> None:
 
 
 def softmax(node: Reading) -> None:
-    axis = node.attributes.get("axis", -1)
+    """Softmax. Before operator set 13 all axes behind ``axis``, by default the second, belonged to it."""
+    old = node.place.draft.opset < 13
+    axis = node.attributes.get("axis", 1 if old else -1)
+    shape = node.shape()
+    if old and math.prod(shape[axis % len(shape) + 1 :]) != 1:
+        raise node.refusal(f"Softmax of operator set {node.place.draft.opset} over several axes")
     node.write("Softmax").softmax_param.axis = axis
 
 
@@ -47,7 +53,7 @@ def clip(node: Reading) -> None:
     bounds = [node.attributes.get("min", -FLT_MAX), node.attributes.get("max", FLT_MAX)]
     for index in (1, 2):
         if node.place.input(index):
-            bounds[index - 1] = node.constant(index).item()
+            bounds[index - 1] = node.number(index)
     _clip(node, node.bottom, *bounds)
 
 
@@ -77,9 +83,7 @@ def power(node: Reading) -> None:
     """Neg, Sqrt, Reciprocal, and Pow with a number."""
     operator = node.place.node.op_type
     exponents = {"Neg": 1.0, "Sqrt": 0.5, "Reciprocal": -1.0}
-    if operator == "Pow" and node.constant(1).size != 1:
-        raise node.refusal("several exponents")
-    exponent = node.constant(1).item() if operator == "Pow" else exponents[operator]
+    exponent = node.number(1) if operator == "Pow" else exponents[operator]
     param = node.write("Power").power_param
     param.scale, param.power = (-1 if operator == "Neg" else 1), exponent
 
