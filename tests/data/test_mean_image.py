@@ -65,3 +65,14 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "mean.npy").write_bytes(b"no array")
     with pytest.raises(DataError, match="not a NumPy array"):
         read_mean_image(tmp_path / "mean.npy")
+
+
+@pytest.mark.parametrize(
+    "text", ["(" * 5000, "{'descr': '<f4', 'fortran_order': 1, 'shape': (1, b'x')}", "{"]
+)
+def test_a_header_that_python_cannot_read(tmp_path: Path, text: str) -> None:
+    header = text.encode() + b"\n"
+    start = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little")
+    (tmp_path / "mean.npy").write_bytes(start + header)
+    with pytest.raises(DataError, match=r"mean\.npy: not a NumPy array: .{1,200}$"):
+        read_mean_image(tmp_path / "mean.npy")

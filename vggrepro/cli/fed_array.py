@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from vggrepro.data.npy_file import npy_fault
 from vggrepro.errors import NetError
+from vggrepro.system.npz import UNREADABLE_NPZ
 
 
 def read_array(path: str | PathLike[str]) -> npt.NDArray[Any]:
@@ -17,7 +18,9 @@ def read_array(path: str | PathLike[str]) -> npt.NDArray[Any]:
     no such array, OSError."""
     try:
         array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except OSError:
+        raise
+    except UNREADABLE_NPZ as error:
         raise NetError(f"{path}: not a .npy file: {npy_fault(path, error)}") from error
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
         raise NetError(f"{path}: expected one array of numbers in a .npy file")

@@ -15,6 +15,7 @@ from vggrepro.data.choices import ChannelOrder
 from vggrepro.data.npy_file import npy_fault
 from vggrepro.errors import DataError
 from vggrepro.system.file_names import failure
+from vggrepro.system.npz import UNREADABLE_NPZ
 
 MEAN_IMAGE_SUFFIXES = (".binaryproto", ".npy")
 
@@ -65,7 +66,7 @@ def _read_npy(path: Path) -> npt.NDArray[np.float32]:
         values = np.load(path, allow_pickle=False)
     except OSError as error:
         raise DataError(f"{path}: Could not open or find file: {failure(error)}") from error
-    except (ValueError, EOFError) as error:
+    except UNREADABLE_NPZ as error:
         raise DataError(f"{path}: not a NumPy array: {npy_fault(path, error)}") from error
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "fui":
         raise DataError(f"{path}: expected a NumPy array of numbers")

@@ -7,6 +7,9 @@ from pathlib import Path
 
 _MAGIC = b"\x93NUMPY"
 
+_LONGEST = 200
+"""Characters of NumPy's words, which may have the whole header in them."""
+
 
 def npy_fault(path: str | PathLike[str], error: Exception) -> str:
     """What is wrong with a file that NumPy could not load: what it is in place of a .npy file, as far as that
@@ -14,7 +17,7 @@ def npy_fault(path: str | PathLike[str], error: Exception) -> str:
     with Path(path).open("rb") as file:
         head = file.read(4096)
     if head.startswith(_MAGIC):
-        return str(error)
+        return " ".join(str(error).split())[:_LONGEST]
     from vggrepro.caffe.recognise import file_kind  # command lines, which this module is for, do without
 
     kind = file_kind(head) if head else "an empty file"

@@ -1,9 +1,11 @@
-"""What reading a damaged .npz raises: NumPy passes on what it, its zip reader and its decompressor raise."""
+"""What reading a damaged .npy or .npz raises: NumPy passes on what it, Python's parser, its zip reader and
+its decompressor raise."""
 
 from __future__ import annotations
 
 import lzma
 import struct
+import tokenize
 import zipfile
 import zlib
 
@@ -18,6 +20,7 @@ UNREADABLE_NPZ = (
     OverflowError,
     RuntimeError,  # encrypted, or a method that the zip reader does not have
     SyntaxError,
+    tokenize.TokenError,
     struct.error,
     zipfile.BadZipFile,
     zlib.error,
