@@ -222,8 +222,7 @@ def declared_tensor(name: str, array: npt.NDArray[Any]) -> onnx.TensorProto:
 
 
 def tensor_array(proto: onnx.TensorProto) -> npt.NDArray[Any]:
-    """The array of an initializer with its bytes inside. Raises NetError where they are not those of its
-    shape and type."""
+    """The array of an initializer. Raises NetError where its bytes do not fit its shape and type."""
     try:
         return numpy_helper.to_array(proto)
     except (ValueError, TypeError, KeyError) as error:
