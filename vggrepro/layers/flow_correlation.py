@@ -1,8 +1,9 @@
-"""Correlation: how alike places of one blob and displaced places of another are (FlowNet's layer; not from
-BVLC Caffe).
+"""Correlation, Correlation1D: how alike places of one blob and displaced places of another are (FlowNet's and
+DispNet's layers; not from BVLC Caffe).
 
-Source: lmb-freiburg/flownet2, field ``correlation_param``. "FlowNet: Learning Optical Flow with Convolutional
-Networks", section 3, equation 1.
+Sources: lmb-freiburg/flownet2, field ``correlation_param``; yangguorun/SegStereo agrees. "FlowNet: Learning
+Optical Flow with Convolutional Networks", section 3, equation 1. "A Large Dataset to Train Convolutional
+Networks for Disparity, Optical Flow, and Scene Flow Estimation", section 5.
 """
 
 from __future__ import annotations
@@ -65,17 +66,25 @@ class FlowCorrelation(Layer[_Saved]):
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> FlowCorrelation:
-        p = param.correlation_param
+        if param.correlation_param.single_direction:
+            raise UnsupportedError(
+                "correlation_param: single_direction is implemented for Correlation1D alone"
+            )
+        return cls(*cls._fields(param.correlation_param))
+
+    @staticmethod
+    def _fields(p: Any) -> tuple[int, int, int, int, int, bool]:
+        """What both layers read of ``correlation_param``, in the order of the attributes."""
         if not p.HasField("kernel_size") or not p.HasField("max_displacement"):
             raise NetError("correlation_param: kernel_size and max_displacement are required")
         if p.kernel_size % 2 == 0:
             raise NetError(f"Odd kernel size required (got {p.kernel_size})")
         if min(p.stride_1, p.stride_2) < 1:
             raise NetError("correlation_param: stride_1 and stride_2 must be positive")
-        if p.do_abs or p.single_direction:
-            raise UnsupportedError("correlation_param: do_abs and single_direction are not implemented")
+        if p.do_abs:
+            raise UnsupportedError("correlation_param: do_abs is not implemented")
         subtracts = p.correlation_type == p.SUBTRACT
-        return cls(p.kernel_size, p.max_displacement, p.pad, p.stride_1, p.stride_2, subtracts)
+        return p.kernel_size, p.max_displacement, p.pad, p.stride_1, p.stride_2, subtracts
 
     @property
     def displacements(self) -> list[tuple[int, int]]:
@@ -84,18 +93,33 @@ class FlowCorrelation(Layer[_Saved]):
         steps = [self.step * number for number in range(-radius, radius + 1)]
         return [(row, column) for row in steps for column in steps]
 
+    @property
+    def pads(self) -> tuple[int, int]:
+        """Rows and columns of zeros around both blobs."""
+        return self.pad, self.pad
+
+    @property
+    def insets(self) -> tuple[int, int]:
+        """By how many rows and columns the first window lies inside the padded blob."""
+        return self.most, self.most
+
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         a, b = bottoms
         if len(a) != 4 or a != b:
             raise ShapeError(f"Both bottom blobs must have 4 axes and the same shape, got shapes {a} and {b}")
-        border = 2 * self.most + self.kernel - 1
-        sizes = [-((border - size - 2 * self.pad) // self.stride) for size in a[2:]]
+        windows = [size - self.kernel + 1 for size in self._inner_sizes(a)]
+        sizes = [-(-number // self.stride) for number in windows]
         if min(sizes) < 1:
             raise ShapeError(
-                "Correlation cannot be done with current settings. Neighborhood and kernel don't fit in blob"
+                f"{self.type} cannot be done with current settings. Neighborhood and kernel don't fit in blob"
                 f" of shape {a}"
             )
         return ((a[0], len(self.displacements), *sizes),)
+
+    def _inner_sizes(self, bottom: Shape) -> list[int]:
+        """Height and width of what of a padded blob is compared without a displacement."""
+        each = zip(bottom[2:], self.pads, self.insets, strict=True)
+        return [size + 2 * (pad - inset) for size, pad, inset in each]
 
     def reach(self, bottom: Shape) -> Reach | None:
         return None
@@ -105,7 +129,7 @@ class FlowCorrelation(Layer[_Saved]):
     ) -> Emitted[_Saved]:
         names = [value.name for value in bottoms]
         if self.pad:
-            edges = g.ints([0, 0, self.pad, self.pad] * 2)
+            edges = g.ints([0, 0, *self.pads] * 2)
             names = [g.op("Pad", name, edges) for name in names]
         inner = self._window(g, names[0], (0, 0))
         displaced = tuple(self._window(g, names[1], by) for by in self.displacements)
@@ -119,19 +143,19 @@ class FlowCorrelation(Layer[_Saved]):
         return Emitted((top,), _Saved((bottoms[0], bottoms[1]), inner, displaced))
 
     def _window(self, g: GraphBuilder, padded: str, by: tuple[int, int]) -> str:
-        """What lies ``most`` places from the edges, displaced."""
-        begins = [self.most + shift for shift in by]
-        ends = [shift - self.most or END for shift in by]
+        """What lies inside the ``insets``, displaced."""
+        begins = [inset + shift for inset, shift in zip(self.insets, by, strict=True)]
+        ends = [shift - inset or END for inset, shift in zip(self.insets, by, strict=True)]
         return g.op("Slice", padded, g.ints(begins), g.ints(ends), g.ints([2, 3]))
 
     def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         if self.subtracts:
-            raise GradientError("Correlation has no gradient with SUBTRACT")
+            raise GradientError(f"{self.type} has no gradient with SUBTRACT")
         if d_tops[0] is None:
             return Gradients((None, None))
-        _, channels, height, width = saved.bottoms[0].shape
-        sizes = [size + 2 * (self.pad - self.most) for size in (height, width)]
-        slopes = g.op("Mul", self._spread(g, d_tops[0], sizes), g.const(1 / channels))
+        shape = saved.bottoms[0].shape
+        slopes = self._spread(g, d_tops[0], self._inner_sizes(shape))
+        slopes = g.op("Mul", slopes, g.const(1 / shape[1]))
         number = len(self.displacements)
         parts = g.ops("Split", slopes, outputs=number, axis=1, num_outputs=number) if number > 1 else [slopes]
         d_a = d_b = None
@@ -163,26 +187,82 @@ class FlowCorrelation(Layer[_Saved]):
 
     def _placed(self, g: GraphBuilder, slopes: str, by: tuple[int, int]) -> str:
         """A window's gradient as that of the blob: undoes padding and window."""
-        before = [self.most + shift for shift in by]
-        after = [self.most - shift for shift in by]
+        before = [inset + shift for inset, shift in zip(self.insets, by, strict=True)]
+        after = [inset - shift for inset, shift in zip(self.insets, by, strict=True)]
         whole = g.op("Pad", slopes, g.ints([0, 0, *before, 0, 0, *after]))
         if not self.pad:
             return whole
-        return g.op("Slice", whole, g.ints([self.pad] * 2), g.ints([-self.pad] * 2), g.ints([2, 3]))
+        ends = [-pad or END for pad in self.pads]
+        return g.op("Slice", whole, g.ints(self.pads), g.ints(ends), g.ints([2, 3]))
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
     ) -> Referenced:
         (shape,) = self.out_shapes([b.shape for b in bottoms])
-        edges = ((0, 0), (0, 0), (self.pad, self.pad), (self.pad, self.pad))
+        edges = ((0, 0), (0, 0), *((pad, pad) for pad in self.pads))
         a, b = (np.pad(bottom, edges) for bottom in bottoms)
         top = np.zeros(shape)
         for channel, by in enumerate(self.displacements):
             for row, column in np.ndindex(*shape[2:]):
-                y, x = (self.most + place * self.stride for place in (row, column))
+                places = zip(self.insets, (row, column), strict=True)
+                y, x = (inset + place * self.stride for inset, place in places)
                 one = a[:, :, y : y + self.kernel, x : x + self.kernel]
                 y, x = y + by[0], x + by[1]
                 other = b[:, :, y : y + self.kernel, x : x + self.kernel]
                 each = np.abs(one - other) if self.subtracts else one * other
                 top[:, channel, row, column] = each.mean((1, 2, 3))
         return Referenced((top,))
+
+
+@register
+@dataclass(frozen=True)
+class Correlation1D(FlowCorrelation):
+    """As Correlation, with displacements along the rows alone: only columns are padded and displaced, and the
+    top has D channels. ``direction`` 1 has the displacements 0 and above; -1 has as many, the last of which
+    is one step to the left.
+
+    With -1 the first displacement may leave the padded blob. The layer then reads what stands before the row
+    in memory: zeros of the row above if ``pad`` is wide enough; a narrower one is refused.
+
+    DEVIATION: before the first row of the first image these are zeros too; the layer reads memory of others.
+    """
+
+    type = "Correlation1D"
+
+    direction: int = 0
+
+    @classmethod
+    def from_param(cls, param: Any, phase: int) -> Correlation1D:
+        p = param.correlation_param
+        if p.single_direction not in (-1, 0, 1):
+            raise NetError(
+                "single_direction must be -1 (left), 0 (off), or 1 (right)"
+                f" (correlation_param: got {p.single_direction})"
+            )
+        layer = cls(*cls._fields(p), p.single_direction)
+        if layer.overhang > layer.pad:
+            raise UnsupportedError(
+                f"correlation_param: single_direction -1 looks {layer.overhang} column(s) beyond the padding,"
+                f" so pad must be at least as many: got {p.pad}"
+            )
+        return layer
+
+    @property
+    def displacements(self) -> list[tuple[int, int]]:
+        """Of rows, always 0, and of columns."""
+        radius = self.most // self.step
+        first, last = {-1: (-radius - 1, -1), 0: (-radius, radius), 1: (0, radius)}[self.direction]
+        return [(0, self.step * number) for number in range(first, last + 1)]
+
+    @property
+    def overhang(self) -> int:
+        """How many columns before the padding the first displacement reads."""
+        return max(0, -self.most - self.displacements[0][1])
+
+    @property
+    def pads(self) -> tuple[int, int]:
+        return 0, self.pad + self.overhang
+
+    @property
+    def insets(self) -> tuple[int, int]:
+        return 0, self.most + self.overhang
