@@ -24,6 +24,8 @@ def test_a_row_says_what_becomes_of_its_field(row):
         return
     if parameter == "SolverParameter":
         parse, written = text.parse_solver, "%s"
+    elif parameter == "NetParameter":
+        parse, written = text.parse_net, "%s"
     elif parameter == layer:
         parse, written = text.parse_net, "layer { bottom: 'x' %s }"
     else:

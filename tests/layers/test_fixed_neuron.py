@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from harness import check_forward, parse, run_gradient, tie_free
 
-from vggrepro.caffe.messages import TRAIN, LayerParameter
+from vggrepro.caffe.messages import TRAIN
 from vggrepro.errors import NetError, UnsupportedError
-from vggrepro.net.kinds import check_own_parameters
 
 VALUES = [0.5, -0.5, 1.5, -1.5, 2.49, -2.51, 0.49999997, 1e6, -1e6, 0.0, 127.4, -128.4]
 
@@ -50,7 +49,3 @@ def test_fixed_neuron_refuses() -> None:
     parse('type: "FixedNeuron" fixed_param { enable: false }', TRAIN)
     with pytest.raises(NetError, match="bit_width must be 1 to 24, got 0"):
         parse('type: "FixedNeuron" fixed_param { bit_width: 0 }')
-    other = LayerParameter(type="Convolution")
-    other.fixed_param.SetInParent()
-    with pytest.raises(UnsupportedError, match="fixed_param is implemented for FixedNeuron alone"):
-        check_own_parameters(other)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shape_cases import seeds
 from test_multi_box_loss import by_hand
 
-from vggrepro.errors import NetError
+from vggrepro.errors import NetError, UnsupportedError
 from vggrepro.layers.base import Layer
 
 
@@ -68,3 +68,9 @@ def test_sigmoids_count_as_in_multi_box_loss() -> None:
     np.testing.assert_allclose(check_forward(layer, bottoms), check_forward(plain, bottoms))
     with pytest.raises(NetError, match="alpha above 0"):
         loss("num_classes: 3", "alpha: 0")
+
+
+def test_other_forks_types_are_refused() -> None:
+    layer = 'type: "MultiBoxFocalLoss" multibox_loss_param { num_classes: 3 }'
+    with pytest.raises(UnsupportedError, match="type LINEAR is another fork's"):
+        parse(f"{layer} focal_loss_param {{ type: LINEAR }}")

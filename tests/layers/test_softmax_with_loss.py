@@ -148,6 +148,8 @@ def test_weights_of_classes() -> None:
     check_gradient(layer, [x, label])
     with pytest.raises(ShapeError, match=r"does not match the number of classes\. \(3 vs\. 4\)"):
         layer.out_shapes([(2, 4, 2, 2), (2, 2, 2)])
+    with pytest.raises(NetError, match="weight_by_label_freqs needs class_weighting"):
+        parse('type: "SoftmaxWithLoss" loss_param { weight_by_label_freqs: true }')
 
 
 @pytest.mark.parametrize("kind", ["SoftmaxWithLoss", "InfogainLoss"])

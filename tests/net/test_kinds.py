@@ -5,12 +5,21 @@ from __future__ import annotations
 import pytest
 
 from vggrepro.caffe.text import parse_net
-from vggrepro.errors import UnknownLayerError
+from vggrepro.errors import UnknownLayerError, UnsupportedError
 from vggrepro.layers.base import known_types
 from vggrepro.layers.fork_data import AnnotatedData, ForkData
 from vggrepro.layers.proposal import Proposal
 from vggrepro.layers.relu import ReLU
-from vggrepro.net.kinds import AMBIGUOUS, class_of, fed_shapes, has_own_fields, is_fork_data, is_known
+from vggrepro.net.kinds import (
+    AMBIGUOUS,
+    OWN_PARAMETERS,
+    check_own_parameters,
+    class_of,
+    fed_shapes,
+    has_own_fields,
+    is_fork_data,
+    is_known,
+)
 
 
 def test_class_of() -> None:
@@ -82,3 +91,27 @@ def test_shapes_of_data_layers_are_given_or_follow_from_the_first() -> None:
 def test_writers_have_own_fields_and_give_no_data() -> None:
     (writer,) = parse_net("layer { type: 'MatWrite' bottom: 'x' }").layer
     assert has_own_fields(writer) and not is_fork_data(writer)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("fixed_param { }", "fixed_param"),
+        ("quantization_param { }", "quantization_param"),
+        ("loss_param { balanced: true }", "loss_param: balanced"),
+        ("loss_param { negative_weight: 1.1 }", "loss_param: negative_weight"),
+        ("roi_pooling_param { corner_grid: true }", "roi_pooling_param: corner_grid"),
+    ],
+)
+def test_fields_that_only_some_types_know_are_refused_elsewhere(text: str, name: str) -> None:
+    (layer,) = parse_net(f'layer {{ name: "l" type: "ReLU" {text} }}').layer
+    with pytest.raises(UnsupportedError, match=f"^{name} is implemented for .* alone$"):
+        check_own_parameters(layer)
+    layer.type = OWN_PARAMETERS[name.replace(": ", ".")][0]
+    check_own_parameters(layer)
+
+
+def test_a_field_that_is_false_is_no_fault() -> None:
+    text = "loss_param { balanced: false } roi_pooling_param { corner_grid: false }"
+    (layer,) = parse_net(f'layer {{ name: "l" type: "ReLU" {text} }}').layer
+    check_own_parameters(layer)

@@ -70,7 +70,8 @@ class ConvLSTM(Layer[_Saved]):
 
     cont is 0 where a sequence begins. The last states, h and c, go on into the next call. With
     ``expose_hidden`` they do not: the first states are further bottoms and the last ones further tops, (1, N,
-    D, H, W) each, and no gradient passes through either. ``ignore_x``: the gates do not see x.
+    D, H, W) each, and no gradient passes through either. ``ignore_x``: the gates do not see x. Of
+    ``recurrent_param`` nothing else has an effect: ``lstm_conv_param`` has the outputs and fillers.
 
     Parameters: W_x (D, C, kernel) of each gate; W_h (D, D, kernel) and b (D), again of each gate; w_i, w_f
     and w_o. A version of the fork has others: its weight files are refused by their number.

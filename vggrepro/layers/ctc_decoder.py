@@ -32,7 +32,8 @@ class CTCDecoder(Layer[None]):
 
     With ``ctc_param`` the scores are (N, C, T), with a size of 1 before or behind T perhaps, or in the order
     that ``nct_axis`` says; with indicators, and with ``ctc_decoder_param``, (T, N, C). ``decode:
-    BEAM_SEARCH`` and right labels as a bottom are refused.
+    BEAM_SEARCH`` and right labels as a bottom are refused; ``beam_width`` is of use with it alone, and
+    ``already_softmax`` does not change which score is the best.
     """
 
     type = "CTCDecoder"

@@ -32,7 +32,7 @@ class DecodeBBox(Layer[None]):
 
     In TRAIN boxes that end before they begin are left out. So are, with a third bottom (R, 6) whose last
     number is the overlap with the right box, those that overlap it by ``gt_iou_thr`` or more: they are right
-    boxes themselves.
+    boxes themselves. ``cls_aware`` has no effect, as in the fork.
 
     DEVIATION: a top has the rows of boxes that the fork leaves out too. They are 0, which ProposalTarget
     takes for none.

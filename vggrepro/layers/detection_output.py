@@ -50,8 +50,9 @@ class DetectionOutput(Layer[None]):
 
     DEVIATION: the number of detections depends on the data, a top's shape here does not. M is the largest
     number possible; the detections come first, all that is behind them is -1. SSD's own answer where there
-    are none, one row with its index for each image, is kept. Nothing is written to files, whatever
-    ``save_output_param`` says. Of equal confidences the lower label and prior stay, where SSD does not say.
+    are none, one row with its index for each image, is kept. Nothing is shown or written to files, whatever
+    ``visualize``, ``save_output_param`` and ``save_file`` say. Of equal confidences the lower label and prior
+    stay, where SSD does not say.
 
     NonMaxSuppression has no CUDA kernel; SSD's layer, too, suppresses on the host.
     """

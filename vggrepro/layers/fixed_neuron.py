@@ -33,7 +33,8 @@ from vggrepro.layers.base import (
 class FixedNeuron(Layer[None]):
     """Top: the bottom in multiples of ``2 ** -p`` that fit into ``bit_width`` bits, the nearest one, of two
     the upper one; with ``follow_data_layer`` the one toward 0, whatever its size. The parameter (1,) holds p,
-    rounded down. The gradient goes through. With ``enable: false`` nothing is rounded.
+    rounded down. The gradient goes through. With ``enable: false`` nothing is rounded. ``fixed_method``,
+    ``moving_average_fraction`` and ``fix_info`` say how p is found in TRAIN.
 
     DEVIATION: in TRAIN, where the fork looks for the best p, only ``enable: false`` is implemented.
     """

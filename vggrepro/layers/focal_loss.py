@@ -44,7 +44,7 @@ class FocalLoss(SteepSoftmax):
     A label of probability p loses ``-alpha (1 - p)^gamma log(p)``, with the type ONEADDP ``-(1 + p)^gamma
     log(p)``; ``loss_param`` averages as in SoftmaxWithLoss. Forks differ in the default of ``alpha``, so it
     must be given or the fork be named. ``type: LINEAR``, which the forks take for ORIGIN, is refused, and so
-    are focal losses of a sigmoid, which have a label for each score.
+    are focal losses of a sigmoid, which have a label for each score. ``beta`` is LINEAR's alone.
     """
 
     type = "FocalLoss"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from vggrepro.errors import UnsupportedError
 from vggrepro.layers.base import register
 from vggrepro.layers.multi_box_loss import MultiBoxLoss
 from vggrepro.layers.rules.box_losses import BoxLosses
@@ -29,6 +30,10 @@ class MultiBoxFocalLoss(MultiBoxLoss):
     @classmethod
     def losses_of(cls, param: Any) -> BoxLosses:
         p = param.focal_loss_param
+        if p.type != p.ORIGIN:
+            raise UnsupportedError(
+                f"focal_loss_param: type {p.Type.Name(p.type)} is another fork's: only ORIGIN"
+            )
         return replace(
             super().losses_of(param), focus=Focus(p.alpha if p.HasField("alpha") else 0.25, p.gamma)
         )

@@ -11,7 +11,7 @@ import numpy as np
 
 from vggrepro.caffe.messages import LayerParameter
 from vggrepro.emit import GraphBuilder, Shape, Value
-from vggrepro.errors import ShapeError
+from vggrepro.errors import NetError, ShapeError
 from vggrepro.layers.base import (
     Array,
     Count,
@@ -48,9 +48,13 @@ class SoftmaxSaved:
 
 
 def class_weights(param: Any) -> tuple[float, ...]:
-    """The factors of the classes, where ``loss_param`` asks for them."""
+    """The factors of the classes, where ``loss_param`` asks for them. Raises NetError if it has none then."""
     loss = param.loss_param
-    return tuple(map(float, loss.class_weighting)) if loss.weight_by_label_freqs else ()
+    if not loss.weight_by_label_freqs:
+        return ()
+    if not loss.class_weighting:
+        raise NetError("loss_param: weight_by_label_freqs needs class_weighting, a number for each class")
+    return tuple(map(float, loss.class_weighting))
 
 
 @register

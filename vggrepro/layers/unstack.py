@@ -20,7 +20,8 @@ from vggrepro.layers.rules.axes import canonical_axis
 @register
 @dataclass(frozen=True)
 class Unstack(Layer[None]):
-    """Bottom of any shape; top i is slice i of ``axis``. There may be fewer tops than slices.
+    """Bottom of any shape; top i is slice i of ``axis``. There may be fewer tops than slices. ``num`` has no
+    effect, as in the fork.
 
     The fork's default of ``axis`` is not known: it must be given. The fork has no backward pass.
     """

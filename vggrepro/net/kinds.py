@@ -30,15 +30,29 @@ AMBIGUOUS = {
 OWN_PARAMETERS = {
     "fixed_param": ("FixedNeuron",),
     "quantization_param": ("ConvolutionRistretto", "DeconvolutionRistretto", "FcRistretto"),
+    "loss_param.balanced": ("SigmoidCrossEntropyLoss",),
+    "loss_param.negative_weight": ("SigmoidCrossEntropyLoss",),
+    "roi_pooling_param.corner_grid": ("ROIAlign",),
 }
-"""Fields of forks that change what any layer computes, and the types that know how."""
+"""Fields of forks that change what any layer computes, and the types that know how. Behind a point stands a
+field of a parameter that several types share."""
 
 
 def check_own_parameters(definition: Any) -> None:
     """Raise UnsupportedError for a field of forks in a layer that does not know it."""
-    for field, types in OWN_PARAMETERS.items():
-        if definition.HasField(field) and definition.type not in types:
-            raise UnsupportedError(f"{field} is implemented for {', '.join(types)} alone")
+    for path, types in OWN_PARAMETERS.items():
+        if definition.type not in types and _has(definition, path):
+            parameter, _, field = path.partition(".")
+            name = f"{parameter}: {field}" if field else parameter
+            raise UnsupportedError(f"{name} is implemented for {', '.join(types)} alone")
+
+
+def _has(definition: Any, path: str) -> bool:
+    """Whether a ``LayerParameter`` sets a field: to more than ``false``, where a parameter has it."""
+    parameter, _, field = path.partition(".")
+    if not definition.HasField(parameter):
+        return False
+    return not field or bool(getattr(getattr(definition, parameter), field))
 
 
 def class_of(definition: Any) -> type[AnyLayer]:
