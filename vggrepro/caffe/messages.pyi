@@ -644,6 +644,8 @@ class LayerParameter(_Message):
     def selu_param(self) -> SeLUParameter: ...
     @property
     def spatial_dropout_param(self) -> SpatialDropoutParameter: ...
+    @property
+    def resize_param(self) -> BlobResizeParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -771,7 +773,8 @@ class LayerParameter(_Message):
         simpler_nms_param: SimplerNMSParameter | None = None,
         region_yolo_param: RegionYoloParameter | None = None,
         reorg_yolo_param: ReorgYoloParameter | None = None, selu_param: SeLUParameter | None = None,
-        spatial_dropout_param: SpatialDropoutParameter | None = None
+        spatial_dropout_param: SpatialDropoutParameter | None = None,
+        resize_param: BlobResizeParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -809,7 +812,7 @@ class LayerParameter(_Message):
         "gs_tiling_param", "expand_dims_nd_param", "unstack_param", "resize_nearest_neighbor_param",
         "mil_param", "guided_dropout_param", "lstm_debug_param", "output_decay_param", "hard_mining_param",
         "grn_param", "crelu_param", "accum_param", "augmentation_param", "simpler_nms_param",
-        "region_yolo_param", "reorg_yolo_param", "selu_param", "spatial_dropout_param"
+        "region_yolo_param", "reorg_yolo_param", "selu_param", "spatial_dropout_param", "resize_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -1578,6 +1581,7 @@ class V1LayerParameter(_Message):
     VOXEL_SOFTMAX_LOSS: int
     CROP: int
     MAT_WRITE: int
+    RESIZE: int
     DimCheckMode: EnumTypeWrapper
     STRICT: int
     PERMISSIVE: int
@@ -1677,6 +1681,8 @@ class V1LayerParameter(_Message):
     def upsample_param(self) -> UpsampleParameter: ...
     @property
     def mat_write_param(self) -> MatWriteParameter: ...
+    @property
+    def resize_param(self) -> BlobResizeParameter: ...
     def __init__(self, *,
         bottom: Iterable[str] | None = None, top: Iterable[str] | None = None, name: str | None = None,
         include: Iterable[NetStateRule] | None = None, exclude: Iterable[NetStateRule] | None = None,
@@ -1705,7 +1711,8 @@ class V1LayerParameter(_Message):
         layer: V0LayerParameter | None = None, bn_param: BNParameter | None = None,
         unpooling_param: UnpoolingParameter | None = None, interp_param: InterpParameter | None = None,
         seg_accuracy_param: SegAccuracyParameter | None = None,
-        upsample_param: UpsampleParameter | None = None, mat_write_param: MatWriteParameter | None = None
+        upsample_param: UpsampleParameter | None = None, mat_write_param: MatWriteParameter | None = None,
+        resize_param: BlobResizeParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "accuracy_param", "argmax_param", "concat_param", "contrastive_loss_param",
@@ -1714,7 +1721,7 @@ class V1LayerParameter(_Message):
         "inner_product_param", "lrn_param", "memory_data_param", "mvn_param", "pooling_param", "power_param",
         "relu_param", "sigmoid_param", "softmax_param", "slice_param", "tanh_param", "threshold_param",
         "window_data_param", "transform_param", "loss_param", "layer", "bn_param", "unpooling_param",
-        "interp_param", "seg_accuracy_param", "upsample_param", "mat_write_param"
+        "interp_param", "seg_accuracy_param", "upsample_param", "mat_write_param", "resize_param"
     ]) -> bool: ...
 
 class V0LayerParameter(_Message):
@@ -3907,4 +3914,18 @@ class SpatialDropoutParameter(_Message):
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "dropout_ratio", "sample_weights_test", "scale_train"
+    ]) -> bool: ...
+
+class BlobResizeParameter(_Message):
+    is_pyramid_test: bool
+    height: int
+    width: int
+    out_height_scale: float
+    out_width_scale: float
+    def __init__(self, *,
+        is_pyramid_test: bool | None = None, height: int | None = None, width: int | None = None,
+        out_height_scale: float | None = None, out_width_scale: float | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "is_pyramid_test", "height", "width", "out_height_scale", "out_width_scale"
     ]) -> bool: ...

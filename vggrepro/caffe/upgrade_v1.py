@@ -77,6 +77,7 @@ _FORK_TYPES = {
     "EUCLIDEAN_DISTANCE": "EuclideanDistance",
     "CROP": "Crop",
     "MAT_WRITE": "MatWrite",
+    "RESIZE": "Resize",
 }
 """Those that forks added, with the names that the layers have in today's format."""
 

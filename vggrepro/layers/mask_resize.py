@@ -25,6 +25,7 @@ from vggrepro.layers.base import (
     Shapes,
     register,
 )
+from vggrepro.layers.rules.resizing import first_corner_places
 
 
 @register
@@ -104,7 +105,7 @@ class MaskResize(Layer[Shape]):
         (shape,) = self.out_shapes([x.shape])
         for axis in (2, 3):
             inner, size = x.shape[axis], shape[axis]
-            at = _places(size, inner)
+            at = first_corner_places(size, inner)
             beyond = (at > inner - 0.5).reshape((-1,) + (1,) * (3 - axis))
             at = at.clip(0, inner - 1)
             low = np.floor(at).astype(int)
@@ -114,16 +115,9 @@ class MaskResize(Layer[Shape]):
         return Referenced((x,))
 
 
-def _places(size: int, inner: int) -> Array:
-    """Where the elements of the top lie, rounded to float32 as in the layer."""
-    ratio = np.float32(inner) / np.float32(size)
-    places: Array = (np.arange(size, dtype=np.float32) * ratio).astype(np.float64)
-    return places
-
-
 def _shares(size: int, inner: int) -> Array:
     """How ``size`` elements are made of ``inner`` ones: (size, inner)."""
-    at = _places(size, inner)[:, None]
+    at = first_corner_places(size, inner)[:, None]
     distance = np.abs(at.clip(0, inner - 1) - np.arange(inner))
     weights: Array = np.where(at > inner - 0.5, 0, np.maximum(0, 1 - distance))
     return weights
