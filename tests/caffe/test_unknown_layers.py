@@ -137,6 +137,6 @@ def test_another_text_file_is_no_net(tmp_path):
     labels = 'item { name: "cat" label: 1 } item { name: "dog" label: 2 }'
     with (
         pytest.warns(UserWarning, match="item"),
-        pytest.raises(ParseError, match=r"no field of a net in it \(but item\)"),
+        pytest.raises(ParseError, match=r"no layer or input in it \(but item\)"),
     ):
         read_partly_known_net(file(tmp_path, labels), own, allow_unknown=True)

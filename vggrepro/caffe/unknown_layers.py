@@ -82,9 +82,9 @@ def read_partly_known_net(
         elif allow_unknown:
             _refuse_parameters(field, layers[index].layer, source)
     message = parse_net(blanked(text, inside), source, allow_unknown=allow_unknown)
-    if unknown and not message.ListFields():
+    if unknown and not (message.layer or message.layers or message.input):
         found = some_of(dict.fromkeys(field.field for field in unknown))
-        raise ParseError(f"{source}: no field of a net in it (but {found}), expected a caffe.NetParameter")
+        raise ParseError(f"{source}: no layer or input in it (but {found}), expected a caffe.NetParameter")
     not_empty(message, path)
     fork_types = {index: name for index in own if (name := layers[index].fork_type) is not None}
     if fork_types:  # V1 layers have numbers for types: these names can only stand in layers of today's format
