@@ -1,4 +1,4 @@
-"""PixelShuffle: against its reference, the forks' loops and central differences."""
+"""PixelShuffle and Tiling: against its reference, the forks' loops and central differences."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from shape_cases import few, freed, seeds, values
 
 from vggrepro.errors import NetError, ShapeError
 
-NAMES = ["pixel_shuffle_param", "pixelshuffle_param"]
+KINDS = [
+    'type: "PixelShuffle" pixel_shuffle_param { upscale_factor: %d }',
+    'type: "PixelShuffle" pixelshuffle_param { upscale_factor: %d }',
+    'type: "Tiling" tiling_param { tile_dim: %d }',
+]
 
 
 @few
-@given(st.sampled_from(NAMES), st.integers(1, 3), st.integers(1, 2), st.integers(1, 4), seeds, st.data())
-def test_by_loops(name: str, r: int, channels: int, width: int, seed: int, data: st.DataObject) -> None:
-    layer = parse(f'type: "PixelShuffle" {name} {{ upscale_factor: {r} }}')
+@given(st.sampled_from(KINDS), st.integers(1, 3), st.integers(1, 2), st.integers(1, 4), seeds, st.data())
+def test_by_loops(kind: str, r: int, channels: int, width: int, seed: int, data: st.DataObject) -> None:
+    layer = parse(kind % r)
     x = values(seed, (2, channels * r * r, 2, width))
     (top,) = check_forward(layer, [x], dims=[data.draw(freed(x.shape))])
     for n, c, h, w in np.ndindex(top.shape):
@@ -28,6 +32,8 @@ def test_by_loops(name: str, r: int, channels: int, width: int, seed: int, data:
 def test_refuses() -> None:
     with pytest.raises(NetError, match="upscale factor must be specified"):
         parse('type: "PixelShuffle"')
+    with pytest.raises(NetError, match="tile_dim must be specified"):
+        parse('type: "Tiling"')
     layer = parse('type: "PixelShuffle" pixel_shuffle_param { upscale_factor: 2 }')
     with pytest.raises(ShapeError, match="C divisible by 4"):
         layer.out_shapes([(1, 6, 2, 2)])

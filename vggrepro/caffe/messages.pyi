@@ -646,6 +646,8 @@ class LayerParameter(_Message):
     def spatial_dropout_param(self) -> SpatialDropoutParameter: ...
     @property
     def resize_param(self) -> BlobResizeParameter: ...
+    @property
+    def tiling_param(self) -> TilingParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -774,7 +776,7 @@ class LayerParameter(_Message):
         region_yolo_param: RegionYoloParameter | None = None,
         reorg_yolo_param: ReorgYoloParameter | None = None, selu_param: SeLUParameter | None = None,
         spatial_dropout_param: SpatialDropoutParameter | None = None,
-        resize_param: BlobResizeParameter | None = None
+        resize_param: BlobResizeParameter | None = None, tiling_param: TilingParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -812,7 +814,8 @@ class LayerParameter(_Message):
         "gs_tiling_param", "expand_dims_nd_param", "unstack_param", "resize_nearest_neighbor_param",
         "mil_param", "guided_dropout_param", "lstm_debug_param", "output_decay_param", "hard_mining_param",
         "grn_param", "crelu_param", "accum_param", "augmentation_param", "simpler_nms_param",
-        "region_yolo_param", "reorg_yolo_param", "selu_param", "spatial_dropout_param", "resize_param"
+        "region_yolo_param", "reorg_yolo_param", "selu_param", "spatial_dropout_param", "resize_param",
+        "tiling_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -1582,6 +1585,7 @@ class V1LayerParameter(_Message):
     CROP: int
     MAT_WRITE: int
     RESIZE: int
+    NORM: int
     DimCheckMode: EnumTypeWrapper
     STRICT: int
     PERMISSIVE: int
@@ -3929,3 +3933,8 @@ class BlobResizeParameter(_Message):
     def HasField(self, field_name: Literal[
         "is_pyramid_test", "height", "width", "out_height_scale", "out_width_scale"
     ]) -> bool: ...
+
+class TilingParameter(_Message):
+    tile_dim: int
+    def __init__(self, *, tile_dim: int | None = None) -> None: ...
+    def HasField(self, field_name: Literal["tile_dim"]) -> bool: ...

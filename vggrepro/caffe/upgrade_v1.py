@@ -78,6 +78,7 @@ _FORK_TYPES = {
     "CROP": "Crop",
     "MAT_WRITE": "MatWrite",
     "RESIZE": "Resize",
+    "NORM": "Norm",
 }
 """Those that forks added, with the names that the layers have in today's format."""
 

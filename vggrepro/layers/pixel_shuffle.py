@@ -1,8 +1,9 @@
-"""PixelShuffle: channels become neighbouring places (a layer of forks for super-resolution; not from BVLC
-Caffe).
+"""PixelShuffle, Tiling: channels become neighbouring places (layers of forks for super-resolution and for
+detection; not from BVLC Caffe).
 
-Sources: two public layers, with ``pixel_shuffle_param`` and with ``pixelshuffle_param``. "Real-Time Single
-Image and Video Super-Resolution Using an Efficient Sub-Pixel Convolutional Neural Network", equation 4.
+Sources: of PixelShuffle two public layers, with ``pixel_shuffle_param`` and with ``pixelshuffle_param``.
+"Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel Convolutional Neural Network",
+equation 4. Of Tiling ``tiling_layer.cpp`` of semisight/caffe and cjld/mycaffe.
 """
 
 from __future__ import annotations
@@ -85,3 +86,20 @@ class PixelShuffle(Layer[Value]):
             c, place = divmod(channel, r * r)
             top[:, c, place // r :: r, place % r :: r] = x[:, channel]
         return Referenced((top,))
+
+
+@register
+@dataclass(frozen=True)
+class Tiling(PixelShuffle):
+    """The same, by ``tile_dim`` (a layer of nets that detect in driving, of "An Empirical Evaluation of Deep
+    Learning on Highway Driving")."""
+
+    type = "Tiling"
+    origin = "driving forks"
+
+    @classmethod
+    def from_param(cls, param: Any, phase: int) -> Tiling:
+        size = param.tiling_param.tile_dim
+        if size < 1:
+            raise NetError("tile_dim must be specified.")
+        return cls(size)
