@@ -65,6 +65,7 @@ def test_seeds_give_other_values_and_the_same_again(tmp_path: Path) -> None:
     ("filler", "shape", "text"),
     [
         ({"type": "sobol"}, (3, 4), "Unknown filler name: sobol"),
+        ({"type": "guassian"}, (3, 4), "Unknown filler name: guassian; did you mean 'gaussian'"),
         ({"type": "xavier", "sparse": 2}, (3, 4), "Sparsity not supported by this Filler"),
         ({"type": "bilinear"}, (3, 4), "Blob must be 4 dim."),
         ({"type": "bilinear"}, (1, 1, 3, 4), "Filter must be square"),

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.emit import Shape
-from vggrepro.errors import NetError, UnsupportedError
+from vggrepro.errors import NetError, UnsupportedError, did_you_mean
 
 Values = npt.NDArray[Any]
 
@@ -29,7 +29,7 @@ def fill(shape: Shape, filler: Any, rng: np.random.Generator) -> npt.NDArray[np.
     if isinstance(filler, tuple):
         return np.array(filler, np.float32).reshape(shape)
     if filler.type not in _FILLERS:
-        raise NetError(f"Unknown filler name: {filler.type}")
+        raise NetError(f"Unknown filler name: {filler.type}{did_you_mean(filler.type, _FILLERS)}")
     if filler.sparse != -1 and filler.type != "gaussian":
         raise NetError(f"filler {filler.type!r}: Sparsity not supported by this Filler.")
     given = {field.name for field, _ in filler.ListFields()}
