@@ -39,6 +39,18 @@ def test_solve(solver: caffe.SGDSolver, capfd: pytest.CaptureFixture[str]) -> No
     assert "Test net output #0: loss = " in lines and "Optimization Done." in lines
 
 
+def test_single_steps_are_counted_for_the_speed(
+    solver: caffe.SGDSolver, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caffe.init_log(0)
+    for _ in range(11):
+        solver.step(1)
+    found = re.findall(r"Iteration (\d+) \((\S+) iter/s, (\S+)s/5 iters\)", capfd.readouterr().err)
+    assert [int(iteration) for iteration, *_ in found] == [0, 5, 10]
+    counts = [float(speed) * float(seconds) for _, speed, seconds in found]
+    assert counts == pytest.approx([0, 5, 5], rel=1e-3)
+
+
 @pytest.mark.parametrize(("passes", "loss"), [(0, "nan"), (-1, "-0")])
 def test_a_test_of_no_passes(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], passes: int, loss: str

@@ -77,6 +77,7 @@ class Solver(RareSolverNames):
             )
         self.iter = 0
         self._current_step = 0
+        self._progress = Progress()
         self._callbacks: list[tuple[Callable[[], Any], Callable[[], Any]]] = []
         self._requests: Callable[[], Effect] = lambda: "none"
         self.stopped = False
@@ -96,7 +97,7 @@ class Solver(RareSolverNames):
         """Run this many iterations: forward, backward, update; tests and snapshots where they are due.
         Returns the mean loss of the last ``average_loss``, as forks do."""
         param = self.param
-        self._progress = Progress(self.iter, param.average_loss)
+        self._progress.start(self.iter, param.average_loss)
         for _ in range(iters):
             self.net.clear_param_diffs()
             due = param.test_interval and self.iter % param.test_interval == 0

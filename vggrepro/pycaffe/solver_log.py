@@ -12,13 +12,23 @@ from vggrepro.pycaffe.net import Net
 
 
 class Progress:
-    """Losses and speed from iteration ``start`` on. The loss that is displayed is the mean of the last
-    ``average_loss`` iterations."""
+    """Losses and speed of training. The loss that is displayed is the mean of the last ``average_loss``
+    iterations of one call of ``step``."""
 
-    def __init__(self, start: int, average_loss: int) -> None:
-        self._average_loss = average_loss
+    def __init__(self) -> None:
+        self._average_loss = 1
         self._losses: list[float] = []
-        self._shown = (start, time.perf_counter())
+        self._shown: int | None = None
+        self._began = 0.0
+
+    def start(self, iteration: int, average_loss: int) -> None:
+        """Begin a call of ``step``. As in Caffe the losses and the clock begin again, and the iterations are
+        counted on from the one that was displayed last."""
+        self._average_loss = average_loss
+        self._losses = []
+        self._began = time.perf_counter()
+        if self._shown is None:
+            self._shown = iteration
 
     def add(self, loss: float) -> None:
         """Count the loss of an iteration."""
@@ -30,10 +40,10 @@ class Progress:
 
     def line(self, iteration: int, display: int) -> str:
         """The line of an iteration that is displayed, with the speed since the one before."""
-        before, began = self._shown
-        self._shown = (iteration, time.perf_counter())
-        seconds = self._shown[1] - began
-        speed = f"{(iteration - before) / seconds:g} iter/s, {seconds:g}s/{display} iters"
+        now = time.perf_counter()
+        seconds, iterations = now - self._began, iteration - (self._shown or 0)
+        self._shown, self._began = iteration, now
+        speed = f"{iterations / seconds:g} iter/s, {seconds:g}s/{display} iters"
         return f"Iteration {iteration} ({speed}), loss = {self.loss:g}"
 
 
