@@ -421,6 +421,8 @@ class LayerParameter(_Message):
     @property
     def norm_param(self) -> NormalizeParameter: ...
     @property
+    def video_data_param(self) -> VideoDataParameter: ...
+    @property
     def relu6_param(self) -> ReLU6Parameter: ...
     @property
     def shuffle_channel_param(self) -> ShuffleChannelParameter: ...
@@ -686,7 +688,8 @@ class LayerParameter(_Message):
         permute_param: PermuteParameter | None = None, prior_box_param: PriorBoxParameter | None = None,
         detection_output_param: DetectionOutputParameter | None = None,
         detection_evaluate_param: DetectionEvaluateParameter | None = None,
-        norm_param: NormalizeParameter | None = None, relu6_param: ReLU6Parameter | None = None,
+        norm_param: NormalizeParameter | None = None, video_data_param: VideoDataParameter | None = None,
+        relu6_param: ReLU6Parameter | None = None,
         shuffle_channel_param: ShuffleChannelParameter | None = None,
         upsample_param: UpsampleParameter | None = None, interp_param: InterpParameter | None = None,
         roi_pooling_param: ROIPoolingParameter | None = None, bn_param: BNParameter | None = None,
@@ -789,14 +792,14 @@ class LayerParameter(_Message):
         "reshape_param", "scale_param", "sigmoid_param", "softmax_param", "spp_param", "slice_param",
         "swish_param", "tanh_param", "threshold_param", "tile_param", "window_data_param",
         "multibox_loss_param", "permute_param", "prior_box_param", "detection_output_param",
-        "detection_evaluate_param", "norm_param", "relu6_param", "shuffle_channel_param", "upsample_param",
-        "interp_param", "roi_pooling_param", "bn_param", "smooth_l1_loss_param", "box_annotator_ohem_param",
-        "psroi_pooling_param", "proposal_param", "reorg_param", "flip_param", "reverse_param",
-        "transpose_param", "hardsigmoid_param", "squeeze_param", "seg_accuracy_param", "unpooling_param",
-        "roi_align_param", "yolo_detection_output_param", "yolov3_detection_output_param", "lstm_param",
-        "continuation_indicator_param", "ctc_loss_param", "labelsequence_accuracy_param", "resample_param",
-        "l1_loss_param", "gather_param", "detection_loss_param", "region_loss_param", "insanity_param",
-        "bbox_reg_param", "box_output_param", "box_group_output_param", "decode_bbox_param",
+        "detection_evaluate_param", "norm_param", "video_data_param", "relu6_param", "shuffle_channel_param",
+        "upsample_param", "interp_param", "roi_pooling_param", "bn_param", "smooth_l1_loss_param",
+        "box_annotator_ohem_param", "psroi_pooling_param", "proposal_param", "reorg_param", "flip_param",
+        "reverse_param", "transpose_param", "hardsigmoid_param", "squeeze_param", "seg_accuracy_param",
+        "unpooling_param", "roi_align_param", "yolo_detection_output_param", "yolov3_detection_output_param",
+        "lstm_param", "continuation_indicator_param", "ctc_loss_param", "labelsequence_accuracy_param",
+        "resample_param", "l1_loss_param", "gather_param", "detection_loss_param", "region_loss_param",
+        "insanity_param", "bbox_reg_param", "box_output_param", "box_group_output_param", "decode_bbox_param",
         "mergecrop_param", "eval_detection_param", "inner_distance_param", "correlation_param",
         "center_loss_param", "mul_param", "yolov3_param", "yolo_seg_param", "quantization_param",
         "fixed_param", "spatial_softmax_param", "convolution3d_param", "pooling3d_param", "scale_route_param",
@@ -839,6 +842,13 @@ class TransformationParameter(_Message):
     def distort_param(self) -> DistortionParameter: ...
     @property
     def expand_param(self) -> ExpansionParameter: ...
+    fix_crop: bool
+    more_fix_crop: bool
+    multi_scale: bool
+    @property
+    def scale_ratios(self) -> RepeatedScalar[float]: ...
+    max_distort: int
+    is_flow: bool
     def __init__(self, *,
         scale: float | None = None, mirror: bool | None = None, crop_size: int | None = None,
         mean_file: str | None = None, mean_value: Iterable[float] | None = None,
@@ -846,11 +856,15 @@ class TransformationParameter(_Message):
         resize_param: Iterable[ResizeParameter] | None = None, crop_h: int | None = None,
         crop_w: int | None = None, emit_constraint: EmitConstraint | None = None,
         scale_factors: Iterable[float] | None = None, distort_param: DistortionParameter | None = None,
-        expand_param: ExpansionParameter | None = None
+        expand_param: ExpansionParameter | None = None, fix_crop: bool | None = None,
+        more_fix_crop: bool | None = None, multi_scale: bool | None = None,
+        scale_ratios: Iterable[float] | None = None, max_distort: int | None = None,
+        is_flow: bool | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "scale", "mirror", "crop_size", "mean_file", "force_color", "force_gray", "crop_h", "crop_w",
-        "emit_constraint", "distort_param", "expand_param"
+        "emit_constraint", "distort_param", "expand_param", "fix_crop", "more_fix_crop", "multi_scale",
+        "max_distort", "is_flow"
     ]) -> bool: ...
 
 class LossParameter(_Message):
@@ -3938,3 +3952,38 @@ class TilingParameter(_Message):
     tile_dim: int
     def __init__(self, *, tile_dim: int | None = None) -> None: ...
     def HasField(self, field_name: Literal["tile_dim"]) -> bool: ...
+
+class VideoDataParameter(_Message):
+    VideoType: EnumTypeWrapper
+    WEBCAM: int
+    VIDEO: int
+    Modality: EnumTypeWrapper
+    RGB: int
+    FLOW: int
+    video_type: int
+    device_id: int
+    video_file: str
+    skip_frames: int
+    source: str
+    batch_size: int
+    rand_skip: int
+    shuffle: bool
+    new_height: int
+    new_width: int
+    new_length: int
+    num_segments: int
+    modality: int
+    name_pattern: str
+    grayscale: bool
+    def __init__(self, *,
+        video_type: int | None = None, device_id: int | None = None, video_file: str | None = None,
+        skip_frames: int | None = None, source: str | None = None, batch_size: int | None = None,
+        rand_skip: int | None = None, shuffle: bool | None = None, new_height: int | None = None,
+        new_width: int | None = None, new_length: int | None = None, num_segments: int | None = None,
+        modality: int | None = None, name_pattern: str | None = None, grayscale: bool | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "video_type", "device_id", "video_file", "skip_frames", "source", "batch_size", "rand_skip",
+        "shuffle", "new_height", "new_width", "new_length", "num_segments", "modality", "name_pattern",
+        "grayscale"
+    ]) -> bool: ...

@@ -7,13 +7,14 @@ the aspect ratio, is in :mod:`vggrepro.data.preprocess` and :mod:`vggrepro.data.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vggrepro.caffe.messages import TRAIN
+from vggrepro.data.crop_choice import CropChoice
 from vggrepro.data.decode import Pixels
 from vggrepro.data.image_header import check_pixels
 from vggrepro.data.opencv import opencv
@@ -50,6 +51,9 @@ class Transform:
     """(C, H, W), the size of the images before the crop."""
     force_color: bool = False
     force_gray: bool = False
+    crops: CropChoice = field(default_factory=CropChoice)
+    is_flow: bool = False
+    """Whether the channels are optical flow, x and y in turn, as grey values: mirroring negates x too."""
 
     @classmethod
     def from_param(cls, param: Any, phase: int, where: str, read_mean: Callable[[str], Blob]) -> Transform:
@@ -78,6 +82,8 @@ class Transform:
             mean_image=read_mean(param.mean_file) if param.HasField("mean_file") else None,
             force_color=param.force_color,
             force_gray=param.force_gray,
+            crops=CropChoice.from_param(param),
+            is_flow=param.is_flow,
         )
 
     @property
@@ -105,8 +111,15 @@ class Transform:
     def apply(self, image: npt.NDArray[Any], crop: DrawnCrop) -> Blob:
         """The ``crop`` of an image (C, H, W), less the mean and scaled. Raises DataError where the image does
         not fit the mean."""
-        part = image[crop.window].astype(np.float32)
-        blob = (part - self._mean(image.shape, crop.window)) * np.float32(self.scale)
+        part = image[crop.window]
+        mean_window = crop.window
+        if self.crops.sizes and self.crop_size:
+            part = _each_resized(part, self.crop_size)
+            mean_window = (slice(None), slice(self.crop_size), slice(self.crop_size))  # as in yjxiong/caffe
+        part = part.astype(np.float32)
+        if self.is_flow and crop.mirrored:
+            part[::2] = 255 - part[::2]
+        blob = (part - self._mean(image.shape, mean_window)) * np.float32(self.scale)
         return np.ascontiguousarray(blob[:, :, ::-1] if crop.mirrored else blob)
 
     def _window(self, shape: tuple[int, ...], rng: np.random.Generator | None) -> tuple[int, int, int, int]:
@@ -117,7 +130,7 @@ class Transform:
         if height < size or width < size:
             raise DataError(f"{self.where}: an image of {height} x {width} is smaller than crop_size {size}")
         if self.train and rng is not None:
-            return int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1)), size, size
+            return self.crops.draw(height, width, size, rng)
         return (height - size) // 2, (width - size) // 2, size, size
 
     def _mean(self, shape: tuple[int, ...], window: tuple[slice, ...]) -> Blob:
@@ -134,6 +147,14 @@ class Transform:
                 f" (got {len(self.mean_values)})"
             )
         return np.asarray(self.mean_values or (0.0,), np.float32)[:, None, None]
+
+
+def _each_resized(planes: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
+    """(C, H, W) at ``size`` x ``size``, each plane for itself, of the same dtype."""
+    if planes.shape[1:] == (size, size):
+        return planes
+    cv2 = opencv()
+    return np.stack([cv2.resize(np.ascontiguousarray(plane), (size, size)) for plane in planes])
 
 
 def resize(pixels: Pixels, height: int, width: int, *, nearest: bool = False) -> Pixels:

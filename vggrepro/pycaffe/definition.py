@@ -14,7 +14,7 @@ from vggrepro.caffe.messages import PHASES, TRAIN
 from vggrepro.caffe.splits import insert_splits
 from vggrepro.caffe.state import filter_net
 from vggrepro.caffe.upgrade import upgrade_net_param
-from vggrepro.data.feeds import READ_TYPES, Feed, open_feed
+from vggrepro.data.feeds import Feed, is_read, open_feed
 from vggrepro.emit import Shape
 from vggrepro.errors import PycaffeError, naming
 from vggrepro.layers.base import AnyLayer, find_layer_class
@@ -106,7 +106,7 @@ def read_message(path: str, phase: int, level: int, stages: Sequence[str]) -> tu
     upgraded = upgrade_net_param(written.message, path, rules.input_shapes)
     message = rules.with_defaults(filter_net(upgraded, phase=phase, level=level, stages=stages))
     for layer in message.layer:
-        if layer.type in READ_TYPES and not _is_fed(layer):
+        if is_read(layer) and not _is_fed(layer):
             with naming(path):
                 written.check_whole(layer)
     return message, rules.for_net(message).layers(message, written, phase_name(phase))
@@ -188,7 +188,7 @@ def _prepare(draft: _Draft, layer: Any) -> Host | None:
         return DummyHost(shapes, np.random.default_rng([draft.seed, len(draft.hosts)]))
     if layer.type == "Python" and not _is_fed(layer):
         return _prepare_python(draft, layer, bottoms, tops)
-    if layer.type in READ_TYPES and not _is_fed(layer):
+    if is_read(layer) and not _is_fed(layer):
         feed: Feed = open_feed(layer, draft.phase, seed=draft.seed)
         draft.shapes.update({top: array.shape for top, array in feed.batch(0).items()})
         return FeedHost(feed)

@@ -12,7 +12,7 @@ from vggrepro.caffe.state import filter_by_state, solver_net_state
 from vggrepro.caffe.text import parse_solver, read_solver
 from vggrepro.caffe.unknown_layers import PartlyKnownNet
 from vggrepro.caffe.upgrade import upgrade_net_param, upgrade_solver_param
-from vggrepro.data.feeds import READ_TYPES
+from vggrepro.data.feeds import is_read
 from vggrepro.emit import Shape
 from vggrepro.errors import SolverError, naming
 from vggrepro.graph.update import RULES, Hyper
@@ -138,7 +138,7 @@ class Definition:
 
     def check_read(self, message: Any) -> None:
         """Raise UnknownFieldError for fields that were left out of data layers whose data is to be read."""
-        read = [layer for layer in message.layer if layer.type in READ_TYPES and is_fork_data(layer)]
+        read = [layer for layer in message.layer if is_read(layer) and is_fork_data(layer)]
         for written in self._written() if read else ():
             with naming(str(self.path)):
                 for layer in read:

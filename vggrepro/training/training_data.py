@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.data.choices import MAX_PIXELS
-from vggrepro.data.feeds import READ_TYPES, Feed, folder_of, open_feed
+from vggrepro.data.feeds import READ_TYPES, Feed, folder_of, is_read, open_feed
 from vggrepro.data.label_check import check_labels
 from vggrepro.data.loader import Batch, TrainingLoader
 from vggrepro.emit import Shape
@@ -146,14 +146,14 @@ class LayerTrainingData:
         *,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
-        found = [layer for layer in message.layer if layer.type in (*READ_TYPES, DummyData.type)]
+        found = [layer for layer in message.layer if is_read(layer) or layer.type == DummyData.type]
         if not found:
             own = some_of(f"{layer.name!r} ({layer.type})" for layer in message.layer if is_fork_data(layer))
             fed = f"; {own} is fed by Solver.step alone" if own else ""
             raise DataError(f"net {message.name!r}: no layer reads data ({', '.join(READ_TYPES)}){fed}")
         self._feeds: list[Feed] = []
         for number, layer in enumerate(message.layer):
-            if layer.type in READ_TYPES:
+            if is_read(layer):
                 self._feeds.append(
                     open_feed(
                         layer,

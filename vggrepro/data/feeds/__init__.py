@@ -1,5 +1,6 @@
 """What data layers put into their tops: Caffe's Data, ImageData, HDF5Data, WindowData and MemoryData, and
-AnnotatedData of SSD, DenseImageData of SegNet, ImageSegData of DeepLab and ImageLabelmapData of HED.
+AnnotatedData of SSD, DenseImageData of SegNet, ImageSegData of DeepLab, ImageLabelmapData of HED and
+VideoData of temporal segment networks.
 
 A feed gives the batch of any iteration as a function of (seed, iteration) alone, so that training
 goes on after a restart where it was. (Caffe begins at the start of its data again.) Where Caffe
@@ -18,6 +19,7 @@ from vggrepro.data.feeds.dense_image import open_dense_image_data
 from vggrepro.data.feeds.image import ImageFeed, open_data, open_image_data, read_mean_file
 from vggrepro.data.feeds.image_seg import open_image_labelmap_data, open_image_seg_data
 from vggrepro.data.feeds.row_feed import RowFeed, memory_feed, open_hdf5
+from vggrepro.data.feeds.video_frames import has_segments, open_video_data
 from vggrepro.data.feeds.window_feed import open_window_data
 from vggrepro.errors import UnsupportedError
 
@@ -27,6 +29,7 @@ __all__ = [
     "ImageFeed",
     "RowFeed",
     "folder_of",
+    "is_read",
     "memory_feed",
     "open_feed",
     "read_mean_file",
@@ -41,6 +44,7 @@ _PARAMS = {
     "DenseImageData": "dense_image_data_param",
     "ImageSegData": "image_data_param",
     "ImageLabelmapData": "image_data_param",
+    "VideoData": "video_data_param",
 }
 
 _LISTED = {
@@ -48,6 +52,7 @@ _LISTED = {
     "DenseImageData": open_dense_image_data,
     "ImageSegData": open_image_seg_data,
     "ImageLabelmapData": open_image_labelmap_data,
+    "VideoData": open_video_data,
 }
 """Layers that read the image files of a list."""
 
@@ -56,8 +61,14 @@ READ_TYPES = tuple(_PARAMS)
 its data.)"""
 
 
+def is_read(param: Any) -> bool:
+    """Whether :func:`open_feed` takes a ``LayerParameter``: one of ``READ_TYPES``, but of VideoData only that
+    with segments."""
+    return param.type in READ_TYPES and (param.type != "VideoData" or has_segments(param))
+
+
 def folder_of(param: Any, folder: Path) -> Path:
-    """Where the paths of a ``LayerParameter`` of one of ``READ_TYPES`` begin: in the working directory, as in
+    """Where the paths of a ``LayerParameter`` that is read begin: in the working directory, as in
     Caffe, or in ``folder`` where the working directory lacks the layer's source."""
     source = getattr(param, _PARAMS[param.type]).source
     return Path() if source and Path(source).exists() else folder
@@ -80,6 +91,8 @@ def open_feed(
     """
     where = f"layer {param.name!r}"
     folder = Path() if folder is None else folder
+    if not is_read(param):
+        raise UnsupportedError(f"{where}: reading data for layer type {param.type}")
     if param.type == "Data":
         return open_data(param, phase, seed, folder, where, max_pixels)
     if param.type in _LISTED:
@@ -88,6 +101,4 @@ def open_feed(
         return open_hdf5(param, seed, folder, where)
     if param.type == "WindowData":
         return open_window_data(param, seed, folder, where, exif, max_pixels)
-    if param.type == "AnnotatedData":
-        return open_annotated(param, phase, seed, folder, where, max_pixels)
-    raise UnsupportedError(f"{where}: reading data for layer type {param.type}")
+    return open_annotated(param, phase, seed, folder, where, max_pixels)

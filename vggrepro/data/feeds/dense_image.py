@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from vggrepro.data.choices import MAX_PIXELS, Exif
@@ -56,7 +57,7 @@ def open_dense_image_data(
         pairs = read_pairs(folder / data.source)
     files = ImagePairs.from_param(data, pairs, folder, exif, max_pixels)
 
-    def read(index: int) -> tuple[npt.NDArray[Any], Pixels]:
+    def read(index: int, _: np.random.Generator) -> tuple[npt.NDArray[Any], Pixels]:
         image = resize(files.image(index), data.new_height, data.new_width)
         labels = resize(files.picture(index), data.new_height, data.new_width, nearest=True)
         files.check_sizes(index, image, labels)

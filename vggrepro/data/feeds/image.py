@@ -13,7 +13,6 @@ import numpy.typing as npt
 from vggrepro.caffe.binary import read_blob
 from vggrepro.data.choices import MAX_PIXELS, Exif
 from vggrepro.data.datum import datum_array
-from vggrepro.data.decode import Pixels
 from vggrepro.data.feeds.base import Feed, Float32, batch_size, random_skip
 from vggrepro.data.random_streams import Purpose, epoch_order, stream
 from vggrepro.data.sources import FolderSource, LmdbSource
@@ -30,8 +29,9 @@ class ImageFeed(Feed):
 
     where: str
     tops: tuple[str, ...]
-    image: Callable[[int], tuple[npt.NDArray[Any], int | Pixels]]
-    """The untransformed (C, H, W) and the label of an image, or the labels of its places, (1, H, W)."""
+    image: Callable[[int, np.random.Generator], tuple[npt.NDArray[Any], int | npt.NDArray[Any]]]
+    """The untransformed (C, H, W) and the label of an image, or an array of labels, as (1, H, W) of its
+    places. The generator is for what is drawn before the transform."""
     image_place: Callable[[int], str]
     """Where an image and its label are, for messages."""
     images: int
@@ -61,7 +61,7 @@ class ImageFeed(Feed):
 
     def _example(self, index: int, rng: np.random.Generator) -> tuple[Any, ...]:
         """What the tops get of an image, the transformed (C, h, w) first."""
-        array, label = self.image(index)
+        array, label = self.image(index, rng)
         return self.transform(array, rng), label
 
     def place(self, iteration: int, row: int) -> str:
@@ -96,7 +96,7 @@ def open_data(
     transform = transform_of(param, phase, folder, where)
     source = open_database(data, folder / data.source, where)
 
-    def image(index: int) -> tuple[npt.NDArray[Any], int]:
+    def image(index: int, _: np.random.Generator) -> tuple[npt.NDArray[Any], int]:
         datum = source.datum(index)
         array = datum_array(
             datum,
@@ -149,7 +149,7 @@ def open_image_data(
     source = FolderSource(folder, tuple(data.root_folder + key for key, _ in entries))
     skip = checked_skip(data, len(entries), seed, where)
 
-    def image(index: int) -> tuple[npt.NDArray[Any], int]:
+    def image(index: int, _: np.random.Generator) -> tuple[npt.NDArray[Any], int]:
         decoded = source.decoded(index, grey=not data.is_color, exif=exif, max_pixels=max_pixels)
         pixels = decoded.warned(source.place(index))
         return resize(pixels, data.new_height, data.new_width).transpose(2, 0, 1), entries[index][1]
@@ -179,10 +179,13 @@ def checked_skip(data: Any, images: int, seed: int, where: str) -> int:
 
 
 def transform_of(
-    param: Any, phase: int, folder: Path, where: str, *, without: Sequence[str] = ()
+    param: Any, phase: int, folder: Path, where: str, *, without: Sequence[str] = (), labelled: bool = False
 ) -> Transform:
     """The ``transform_param`` of a data layer, whose ``mean_file`` is taken from ``folder``; ``without`` the
-    fields that the layer reads itself."""
+    fields that the layer reads itself. Raises UnsupportedError for crops of several sizes where labels of
+    places are cut with the images (``labelled``)."""
+    if labelled and param.transform_param.multi_scale:
+        raise UnsupportedError(f"{where}: transform_param: multi_scale is not done with labels of places")
     given = type(param.transform_param)()
     given.CopyFrom(param.transform_param)
     for name in without:

@@ -49,7 +49,7 @@ class SegmentedFeed(ImageFeed):
     ignored: int = 255
 
     def _example(self, index: int, rng: np.random.Generator) -> tuple[Any, ...]:
-        image, labels = self.image(index)
+        image, labels = self.image(index, rng)
         file_size = image.shape[1:]
         image, labels = _warped(image, *self.size), _warped(np.asarray(labels), *self.size, nearest=True)
         factor = self.factors[int(rng.integers(len(self.factors)))] if self.factors else 1
@@ -85,7 +85,7 @@ class EdgeFeed(ImageFeed):
     rounded: bool = True
 
     def _example(self, index: int, rng: np.random.Generator) -> tuple[Any, ...]:
-        image, labels = (_warped(np.asarray(array), *self.size) for array in self.image(index))
+        image, labels = (_warped(np.asarray(array), *self.size) for array in self.image(index, rng))
         crop = self.transform.draw_crop(image.shape, rng)
         edges = crop(labels) / np.float32(255)
         return self.transform.apply(image, crop), np.rint(edges) if self.rounded else edges
@@ -129,7 +129,7 @@ def open_image_seg_data(
         lambda index: f"{folder / data.source}: {entries[index][0]}",
         len(entries),
         batch_size(data, where) if data.HasField("batch_size") else 1,
-        transform_of(param, phase, folder, where, without=["scale_factors"]),
+        transform_of(param, phase, folder, where, without=["scale_factors"], labelled=True),
         seed,
         checked_skip(data, len(entries), seed, where),
         data.shuffle,
@@ -161,7 +161,7 @@ def open_image_labelmap_data(
         lambda index: f"{folder / data.source}: {entries[index][0]}",
         len(entries),
         batch_size(data, where),
-        replace(transform_of(param, phase, folder, where), train=True),
+        replace(transform_of(param, phase, folder, where, labelled=True), train=True),
         seed,
         checked_skip(data, len(entries), seed, where),
         data.shuffle,
@@ -172,7 +172,7 @@ def open_image_labelmap_data(
 
 def _reader(
     data: Any, entries: tuple[tuple[str, str], ...], folder: Path, exif: Exif, max_pixels: int
-) -> Callable[[int], tuple[npt.NDArray[Any], Pixels]]:
+) -> Callable[[int, np.random.Generator], tuple[npt.NDArray[Any], Pixels]]:
     """Reads an image (C, H, W) and its labels (1, H, W). Raises DataError."""
     files = ImagePairs.from_param(data, entries, folder, exif, max_pixels)
 
@@ -190,7 +190,7 @@ def _reader(
         )
         return np.full((*image.shape[:2], 1), label, np.uint8)
 
-    def read(index: int) -> tuple[npt.NDArray[Any], Pixels]:
+    def read(index: int, _: np.random.Generator) -> tuple[npt.NDArray[Any], Pixels]:
         image = files.image(index)
         return image.transpose(2, 0, 1), labels(index, image).transpose(2, 0, 1)
 

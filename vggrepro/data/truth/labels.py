@@ -99,7 +99,7 @@ def read_devkit_list(path: Path) -> Synsets:
     later devkits' map_clsloc.txt, whose lines give the id behind the WNID (``n02119789 1 kit_fox``)."""
     synsets = read_synsets(path)
     first, _, rest = zip(*(words.partition(" ") for words in synsets.words), strict=True)
-    if not all(map(_is_integer, first)):
+    if not all(map(is_integer, first)):
         return synsets
     rows = sorted(zip(map(int, first), synsets.wnids, rest, strict=True))
     if [number for number, _, _ in rows] != list(range(1, len(rows) + 1)):
@@ -167,7 +167,7 @@ def read_list(path: Path) -> tuple[tuple[str, int], ...]:
     entries = []
     for number, line in text_lines(path, "surrogateescape"):
         key, _, label = line.rpartition(" ")
-        if not key or not _is_integer(label):
+        if not key or not is_integer(label):
             raise DataError(f"{path}:{number}: expected 'file label', got {line!r}")
         entries.append((key, int(label)))
     if not entries:
@@ -178,7 +178,7 @@ def read_list(path: Path) -> tuple[tuple[str, int], ...]:
 def is_devkit_ground_truth(path: Path) -> bool:
     """Whether a file is one id a line (the devkit's), and not Caffe's ``file label``."""
     for _, line in text_lines(path):
-        return _is_integer(line)
+        return is_integer(line)
     raise DataError(f"{path}: File is empty")
 
 
@@ -195,7 +195,7 @@ def read_devkit_ground_truth(path: Path, devkit: Synsets | None) -> tuple[str, .
         )
     wnids = []
     for number, line in text_lines(path):
-        if not _is_integer(line):
+        if not is_integer(line):
             raise DataError(f"{path}:{number}: expected an ILSVRC2012_ID, got {line!r}")
         place = int(line)
         if not 1 <= place <= len(devkit):
@@ -210,7 +210,7 @@ def read_blacklist(path: Path, images: int) -> frozenset[int]:
     """The places (from 0, in alphabetical order of files) that the devkit's blacklist names (from 1)."""
     places = []
     for number, line in text_lines(path):
-        if not _is_integer(line) or not 1 <= int(line) <= images:
+        if not is_integer(line) or not 1 <= int(line) <= images:
             raise DataError(f"{path}:{number}: expected an image's number, 1 to {images}, got {line!r}")
         places.append(int(line) - 1)
     return frozenset(places)
@@ -274,5 +274,5 @@ def text_lines(path: Path, errors: str = "strict") -> Iterator[tuple[int, str]]:
         raise DataError(f"{path}: not a text file: {error}") from error
 
 
-def _is_integer(text: str) -> bool:
+def is_integer(text: str) -> bool:
     return re.fullmatch(r"[+-]?[0-9]{1,9}", text) is not None
