@@ -650,6 +650,8 @@ class LayerParameter(_Message):
     def resize_param(self) -> BlobResizeParameter: ...
     @property
     def tiling_param(self) -> TilingParameter: ...
+    @property
+    def compact_bilinear_param(self) -> CompactBilinearParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -779,7 +781,8 @@ class LayerParameter(_Message):
         region_yolo_param: RegionYoloParameter | None = None,
         reorg_yolo_param: ReorgYoloParameter | None = None, selu_param: SeLUParameter | None = None,
         spatial_dropout_param: SpatialDropoutParameter | None = None,
-        resize_param: BlobResizeParameter | None = None, tiling_param: TilingParameter | None = None
+        resize_param: BlobResizeParameter | None = None, tiling_param: TilingParameter | None = None,
+        compact_bilinear_param: CompactBilinearParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -818,7 +821,7 @@ class LayerParameter(_Message):
         "mil_param", "guided_dropout_param", "lstm_debug_param", "output_decay_param", "hard_mining_param",
         "grn_param", "crelu_param", "accum_param", "augmentation_param", "simpler_nms_param",
         "region_yolo_param", "reorg_yolo_param", "selu_param", "spatial_dropout_param", "resize_param",
-        "tiling_param"
+        "tiling_param", "compact_bilinear_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -3987,3 +3990,9 @@ class VideoDataParameter(_Message):
         "shuffle", "new_height", "new_width", "new_length", "num_segments", "modality", "name_pattern",
         "grayscale"
     ]) -> bool: ...
+
+class CompactBilinearParameter(_Message):
+    num_output: int
+    sum_pool: bool
+    def __init__(self, *, num_output: int | None = None, sum_pool: bool | None = None) -> None: ...
+    def HasField(self, field_name: Literal["num_output", "sum_pool"]) -> bool: ...
