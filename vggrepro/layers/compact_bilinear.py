@@ -91,7 +91,7 @@ class CompactBilinear(Layer[_Saved]):
         then all signs, from one sequence of random numbers."""
         numbers = np.split(c_random(2 * sum(channels)), np.cumsum(np.repeat(channels, 2))[:-1])
         pairs = zip(numbers[::2], numbers[1::2], strict=True)
-        return tuple(_Sketch(h % self.num_output, 2.0 * (s % 2) - 1) for h, s in pairs)
+        return tuple(_Sketch(h % self.num_output, (2 * (s % 2) - 1).astype(np.float64)) for h, s in pairs)
 
     def _sketches_of(self, bottoms: Sequence[Value]) -> tuple[_Sketch, ...]:
         return self.sketches([Value("channels", bottom.dims[1:2]).shape[0] for bottom in bottoms])
@@ -142,7 +142,7 @@ class CompactBilinear(Layer[_Saved]):
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
     ) -> Referenced:
         sketches = self.sketches([bottom.shape[1] for bottom in bottoms])
-        product = np.ones(1)
+        product = np.ones(1, np.complex128)
         for bottom, sketch in zip(bottoms, sketches, strict=True):
             summed = np.zeros((self.num_output, *np.moveaxis(bottom, 1, 0).shape[1:]))
             np.add.at(summed, sketch.places, np.moveaxis(bottom, 1, 0) * sketch.signs[:, None, None, None])

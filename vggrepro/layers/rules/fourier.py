@@ -8,10 +8,12 @@ from math import isqrt
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from vggrepro.emit import GraphBuilder
 from vggrepro.layers.base import Array
 
+ComplexArray: TypeAlias = npt.NDArray[np.complex128]
 Complex: TypeAlias = tuple[str, str]
 """The names of the real and of the imaginary parts of a tensor."""
 
@@ -60,16 +62,17 @@ class Fourier:
         return g.const(re), g.const(im)
 
 
-def _turns(size: int) -> Array:
+def _turns(size: int) -> ComplexArray:
     """The matrix (size, size) of the transform."""
-    return np.exp(-2j * np.pi / size * (np.outer(np.arange(size), np.arange(size)) % size))
+    steps = np.outer(np.arange(size), np.arange(size)) % size
+    return np.exp(np.complex128(-2j) * np.pi / size * steps)
 
 
-def _parts(matrix: Array) -> tuple[Array, Array]:
+def _parts(matrix: ComplexArray) -> tuple[Array, Array]:
     return matrix.real, matrix.imag
 
 
-def _times_matrix(g: GraphBuilder, z: Complex, matrix: Array) -> Complex:
+def _times_matrix(g: GraphBuilder, z: Complex, matrix: ComplexArray) -> Complex:
     """(..., k) times (k, k)."""
     re, im = (g.const(part) for part in _parts(matrix))
     products = [g.op("MatMul", a, b) for a, b in ((z[0], re), (z[1], im), (z[0], im), (z[1], re))]
