@@ -65,7 +65,8 @@ class Fourier:
 def _turns(size: int) -> ComplexArray:
     """The matrix (size, size) of the transform."""
     steps = np.outer(np.arange(size), np.arange(size)) % size
-    return np.exp(np.complex128(-2j) * np.pi / size * steps)
+    turns: ComplexArray = np.exp(-2j * np.pi / size * steps)
+    return turns
 
 
 def _parts(matrix: ComplexArray) -> tuple[Array, Array]:
