@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from shape_cases import few, seeds, values
 
-from vggrepro.errors import NetError, ShapeError
+from vggrepro.errors import NetError, ShapeError, UnsupportedError
 from vggrepro.layers.compact_bilinear import CompactBilinear
 
 
@@ -67,6 +67,8 @@ def test_sums_over_all_places_unless_told_otherwise() -> None:
 def test_refusals() -> None:
     with pytest.raises(NetError, match="num_output should be specified"):
         layer_of("")
+    with pytest.raises(UnsupportedError, match="num_output 8191: a product of two numbers up to 4096"):
+        layer_of("num_output: 8191")
     layer = layer_of("num_output: 4")
     with pytest.raises(ShapeError, match="only support 4 dim blobs"):
         layer.out_shapes([(2, 3), (2, 5)])

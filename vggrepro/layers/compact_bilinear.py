@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.emit import GraphBuilder, Shape, Value
-from vggrepro.errors import NetError, ShapeError
+from vggrepro.errors import NetError, ShapeError, UnsupportedError
 from vggrepro.layers.base import (
     Array,
     Emitted,
@@ -31,6 +31,9 @@ from vggrepro.layers.base import (
 )
 from vggrepro.layers.rules.c_random import c_random
 from vggrepro.layers.rules.fourier import Complex, Fourier, multiply
+
+LARGEST_FACTOR = 4096
+"""A matrix of as many rows and columns takes 64 MB."""
 
 
 class _Saved(NamedTuple):
@@ -69,6 +72,11 @@ class CompactBilinear(Layer[_Saved]):
         p = param.compact_bilinear_param
         if p.num_output < 1:
             raise NetError("num_output should be specified")
+        if max(Fourier(p.num_output).factors) > LARGEST_FACTOR:
+            raise UnsupportedError(
+                f"compact_bilinear_param: num_output {p.num_output}: a product of two numbers up to"
+                f" {LARGEST_FACTOR} is needed"
+            )
         return cls(p.num_output, p.sum_pool)
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:

@@ -55,6 +55,17 @@ def test_the_middle_of_each_segment_in_test(folder: Path) -> None:
     assert feed.place(1, 0) == f"{folder / 'list'}: a"
 
 
+def test_mean_values_of_a_frame_hold_for_all(folder: Path) -> None:
+    three = "mean_value: 1 mean_value: 2 mean_value: 3"
+    feed = feed_of(video(f"batch_size: 1 num_segments: 3 {COLOURS}", three), folder=folder)
+    means = np.tile(np.float32([1, 2, 3]), 3)[:, None, None]
+    assert_array_equal(feed.batch(0)["data"][0], planes(2, 5, 8) - means)
+    with pytest.raises(DataError, match="as many as channels: 9"):
+        feed_of(video(f"batch_size: 1 num_segments: 3 {COLOURS}", "mean_value: [1, 2]"), folder=folder).batch(
+            0
+        )
+
+
 def test_flow_is_x_and_y_of_each_frame(folder: Path) -> None:
     fields = 'batch_size: 1 new_length: 2 num_segments: 2 name_pattern: "flow_%c_%05d.png"'
     batch = feed_of(video(fields), folder=folder).batch(0)
@@ -103,7 +114,7 @@ def test_refusals(folder: Path) -> None:
         (COLOURS, "far", r"'data': .*a/img_00016.png: Could not open or find file"),
         ('modality: RGB name_pattern: "img"', "list", "name_pattern 'img': .*; one is image_%04d.jpg"),
         (f"new_height: 3 {COLOURS}", "list", "new_height and new_width to be set at the same time"),
-        (f"num_segments: 0 {COLOURS}", "list", "num_segments and new_length must be positive"),
+        (f"num_segments: 0 {COLOURS}", "list", "new_length: expected 1 to 10000, got 0"),
     ):
         with pytest.raises(DataError, match=message):
             feed_of(video(f"batch_size: 1 {fields}", source=source), folder=folder).batch(0)

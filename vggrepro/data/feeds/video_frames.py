@@ -3,7 +3,7 @@ networks are trained with (not from BVLC Caffe; source: yjxiong/caffe)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,17 @@ from vggrepro.data.choices import MAX_PIXELS, Exif
 from vggrepro.data.feeds.base import batch_size
 from vggrepro.data.feeds.image import ImageFeed, check_sizes, transform_of
 from vggrepro.data.sources import FolderSource
-from vggrepro.data.transform import resize
+from vggrepro.data.transform import Transform, resize
 from vggrepro.data.truth.labels import is_integer, text_lines
 from vggrepro.errors import DataError, naming
 
 FRAMES = "image_%04d.jpg"
 FLOW = "flow_%c_%04d.jpg"
 """The names of pictures where ``name_pattern`` gives none. They are numbered from 1."""
+
+
+MOST_FRAMES = 10_000
+"""That are taken of a video at once."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,11 @@ class Pictures:
     exif: Exif
     max_pixels: int
 
+    @property
+    def channels(self) -> int:
+        """Of one frame."""
+        return 2 if self.flow else 1 if self.grey else 3
+
     def read(self, folder: str, frames: list[int]) -> npt.NDArray[Any]:
         """The planes (C, H, W) of some frames: blue, green and red of each, or x and y of the flow. Raises
         DataError if a picture cannot be decoded, or has another size than the others."""
@@ -139,8 +148,9 @@ def open_video_data(
     """
     data = param.video_data_param
     check_sizes(data, where)
-    if not (data.num_segments and data.new_length):
-        raise DataError(f"{where}: num_segments and new_length must be positive")
+    frames = data.num_segments * data.new_length
+    if not 0 < frames <= MOST_FRAMES:
+        raise DataError(f"{where}: num_segments * new_length: expected 1 to {MOST_FRAMES}, got {frames}")
     with naming(where):
         videos = read_videos(folder / data.source)
     pictures = Pictures.from_param(data, folder, exif, max_pixels)
@@ -162,8 +172,16 @@ def open_video_data(
         lambda index: f"{folder / data.source}: {videos[index].folder}",
         len(videos),
         batch_size(data, where),
-        transform_of(param, phase, folder, where),
+        _with_means_of_frames(transform_of(param, phase, folder, where), pictures, segments),
         seed,
         0,
         data.shuffle,
     )
+
+
+def _with_means_of_frames(transform: Transform, pictures: Pictures, segments: Segments) -> Transform:
+    """The transform with the mean values of a frame, or of several, repeated for all frames."""
+    channels, values = pictures.channels * segments.count * segments.length, transform.mean_values
+    if not values or channels % len(values):
+        return transform
+    return replace(transform, mean_values=values * (channels // len(values)))
