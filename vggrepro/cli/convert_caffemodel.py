@@ -138,7 +138,7 @@ def _add_conversion(parser: argparse.ArgumentParser) -> None:
 
 
 def _convert(options: ConvertOptions, command: Sequence[str]) -> int:
-    from vggrepro.cli.net_to_convert import Conversion, check_order
+    from vggrepro.cli.net_to_convert import Conversion, check_order, with_folded_batchnorm
     from vggrepro.cli.recognised import recognise
     from vggrepro.cli.written_model import check_name
     from vggrepro.graph.targets.table import target_named
@@ -157,7 +157,7 @@ def _convert(options: ConvertOptions, command: Sequence[str]) -> int:
     if preprocessing is not None:
         known.hint_at_mean(preprocessing.mean)
     net = _loaded(options, caffemodel)
-    folded = _folded(net) if options.fold_batchnorm else net
+    folded = with_folded_batchnorm(net) if options.fold_batchnorm else net
     fixed = bool(options.net.forks.input_shape)
     conversion = Conversion(net, folded, options.fully_conv, fixed, preprocessing)
     said = _provenance(options, command, known, net)
@@ -264,12 +264,6 @@ def _outputs(options: ConvertOptions, net: Net) -> Sequence[str] | None:
     from vggrepro.net.transforms.opencv_names import opencv_outputs
 
     return opencv_outputs(net) if options.opencv_names and options.outputs is None else options.outputs
-
-
-def _folded(net: Net) -> Net:
-    from vggrepro.net.transforms.fold_batchnorm import fold_batchnorm
-
-    return fold_batchnorm(net)
 
 
 def _graph(options: ConvertOptions, conversion: Conversion, outputs: Sequence[str] | None) -> Graph:

@@ -68,6 +68,13 @@ def changed(net: Net, *, deploy: bool, no_softmax: bool, opencv_names: bool) -> 
     return net
 
 
+def with_folded_batchnorm(net: Net) -> Net:
+    """The net with BatchNorm and Scale inside the convolutions before them."""
+    from vggrepro.net.transforms.fold_batchnorm import fold_batchnorm
+
+    return fold_batchnorm(net)
+
+
 def require_weights(net: Net, file: str) -> None:
     """Raises WeightsError that names the layers whose weights the file does not have."""
     missing = layers_without_weights(net)
