@@ -12,25 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder, Shape, Value
-from vggrepro.errors import NetError, ShapeError
-from vggrepro.layers.base import (
-    Array,
-    Emitted,
-    Gradients,
-    Layer,
-    Needed,
-    Reach,
-    Referenced,
-    Shapes,
-    register,
-)
-from vggrepro.layers.rules.resizing import first_corner_places
+from vggrepro.errors import NetError
+from vggrepro.layers.base import Array, Referenced, register
+from vggrepro.layers.rules.corner_resize import CornerResize, first_corner_places
 
 
 @register
 @dataclass(frozen=True)
-class Resize(Layer[Shape]):
+class Resize(CornerResize):
     """Bottom (N, C, H, W), top (N, C, H', W'): row i of the top lies at ``i * H / H'`` of the bottom, columns
     likewise. Beyond the last row and column there are zeros, so that values fade there.
 
@@ -40,10 +29,6 @@ class Resize(Layer[Shape]):
 
     type = "Resize"
     origin = "happynear, xiaolonw"
-
-    size: tuple[int, int]
-    """0 where a factor tells it."""
-    factors: tuple[float, float] = (1.0, 1.0)
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> Resize:
@@ -56,41 +41,11 @@ class Resize(Layer[Shape]):
             return cls((0, 0), (p.out_height_scale, p.out_width_scale))
         return cls((p.height, p.width))
 
-    def fixed_axes(self, bottoms: Shapes) -> frozenset[int]:
-        return frozenset({2, 3})
-
-    def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
-        (x,) = bottoms
-        if len(x) != 4:
-            raise ShapeError(f"Resize: bottom[0] must be (N, C, H, W), got shape {x}")
-        sizes = self._sizes(x[2:])
-        if min(sizes) < 1:
-            raise ShapeError(f"resize_param: the factors leave nothing of shape {x}")
-        return ((*x[:2], *sizes),)
-
-    def _sizes(self, inner: Shape) -> tuple[int, ...]:
-        """Height and width of the top of a bottom of height and width ``inner``."""
-        each = zip(self.size, inner, self.factors, strict=True)
-        return tuple(size or int(np.float32(n) * np.float32(factor)) for size, n, factor in each)
-
-    def reach(self, bottom: Shape) -> Reach | None:
-        return None
-
-    def emit(
-        self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted[Shape]:
-        x = bottoms[0]
-        inner = Value(x.name, x.dims[2:]).shape
-        rows, columns = map(_shares, self._sizes(inner), inner)
-        top = g.op("MatMul", g.const(rows), g.op("MatMul", x.name, g.const(columns.T)))
-        return Emitted((top,), inner)
-
-    def grad(self, g: GraphBuilder, saved: Shape, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
-        if d_tops[0] is None:
-            return Gradients((None,))
-        rows, columns = map(_shares, self._sizes(saved), saved)
-        across = g.op("MatMul", d_tops[0], g.const(columns))
-        return Gradients((g.op("MatMul", g.const(rows.T), across),))
+    @staticmethod
+    def shares(size: int, inner: int) -> Array:
+        distance = np.abs(first_corner_places(size, inner)[:, None] - np.arange(inner))
+        shares: Array = np.maximum(0, 1 - distance)
+        return shares
 
     def reference(
         self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
@@ -104,10 +59,3 @@ class Resize(Layer[Shape]):
             behind = np.pad(x, [(0, int(a == axis)) for a in range(4)])
             x = behind.take(low, axis) * (1 - share) + behind.take(low + 1, axis) * share
         return Referenced((x,))
-
-
-def _shares(size: int, inner: int) -> Array:
-    """How ``size`` elements are made of ``inner`` ones: (size, inner)."""
-    distance: Array = np.abs(first_corner_places(size, inner)[:, None] - np.arange(inner))
-    shares: Array = np.maximum(0, 1 - distance)
-    return shares

@@ -47,14 +47,6 @@ def corner_weights(size: int, inner: int) -> Array:
     return weights
 
 
-def first_corner_places(size: int, inner: int) -> Array:
-    """Where ``size`` elements lie among ``inner`` ones if the first corner stays a corner: element i at ``i *
-    inner / size``, rounded to float32 as layers compute it."""
-    ratio = np.float32(inner) / np.float32(size)
-    places: Array = (np.arange(size, dtype=np.float32) * ratio).astype(np.float64)
-    return places
-
-
 def _follows_transpose(g: GraphBuilder, tensor: str) -> bool:
     makers = {output: node for node in g.nodes for output in node.output}
     pending, seen = [tensor], set[str]()
