@@ -2,6 +2,7 @@
 
 import gc
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,3 +107,16 @@ def test_what_cannot_be_mapped(tmp_path):
     with pytest.raises(OSError, match="a device or a pipe, expected a file"):
         MappedFile(pipe)
     os.close(writer)
+
+
+def test_what_is_forgotten_counts_no_memory_and_is_there_again(tmp_path: Path) -> None:
+    content = np.arange(1 << 20, dtype=np.float32).tobytes()
+    (tmp_path / "forgotten").write_bytes(content)
+    file = MappedFile(tmp_path / "forgotten")
+    assert file[:] == content  # looks at every page
+    file.forget()
+    maps = Path("/proc/self/smaps")
+    if maps.exists():
+        (described,) = maps.read_text().split(f"{tmp_path}/forgotten\n")[1:]
+        assert int(described.split("Rss:")[1].split()[0]) == 0
+    assert file[:] == content

@@ -81,7 +81,10 @@ class BinaryFile(Generic[_Content]):
     def decode_all(self, placeholders: Iterable[tuple[BlobProto, str]]) -> list[SavedBlob]:
         """The arrays that placeholders stand for, each with where it is; one warning for all fields that the
         schema lacks."""
-        return _decode([(self.raw(blob), where) for blob, where in placeholders], self.path)
+        blobs = _decode([(self.raw(blob), where) for blob, where in placeholders], self.path)
+        if self.blobs and isinstance(file := self.blobs[0].obj, MappedFile):
+            file.forget()
+        return blobs
 
 
 def _decode(views: Iterable[tuple[memoryview, str]], path: str) -> list[SavedBlob]:

@@ -48,6 +48,12 @@ class MappedFile(mmap.mmap):
         weakref.finalize(mapped, os.close, mapped.descriptor)
         return mapped
 
+    def forget(self) -> None:
+        """Count no page that was looked at as memory of this process, until it is looked at again. Where the
+        system's cache holds a file in huge pages, a glance at one of its headers counts as 2 MiB."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self.madvise(mmap.MADV_DONTNEED)
+
 
 def chunks(array: npt.NDArray[Any]) -> Iterator[memoryview | bytes]:
     """The bytes of an array in C's order, ``CHUNK`` at a time.
