@@ -15,6 +15,7 @@ from vggrepro.graph.model import Graph
 from vggrepro.graph.naming import arriving_name, read_name
 from vggrepro.graph.need_backward import needed_gradients
 from vggrepro.graph.nodes import ends_last
+from vggrepro.graph.weight_gradients import layers_of_weights
 from vggrepro.layers.base import Needed
 from vggrepro.net.net import Net
 from vggrepro.net.transforms.cpu_training import for_cpu_training
@@ -68,8 +69,8 @@ def _without(net: Net, needed: Sequence[Needed], keys: Collection[str]) -> list[
 def _factors(forward: ForwardPass, backward: BackwardPass, keys: Collection[str]) -> dict[str, Value]:
     """What the layers of some weights read, and the gradients of their tops, where these have some."""
     net, factors = forward.net, {}
-    for placed in net.layers:
-        if any(use.key in keys for use in placed.params) and placed.tops[0] in backward.values:
+    for placed in layers_of_weights(net, keys):
+        if placed.tops[0] in backward.values:
             (bottom,), (top,) = placed.bottoms, placed.tops
             factors[read_name(placed.name)] = Value(forward.tensors[bottom], net.shapes[bottom])
             factors[arriving_name(placed.name)] = Value(backward.values[top], net.shapes[top])

@@ -39,7 +39,7 @@ def separable_weights(net: Net) -> list[str]:
 def factor_shapes(net: Net, keys: Collection[str]) -> dict[str, Shape]:
     """The shapes of what the gradients of weights are made of, by the names under which steps return it."""
     shapes = {}
-    for placed in _layers(net, keys):
+    for placed in layers_of_weights(net, keys):
         shapes[read_name(placed.name)] = net.shapes[placed.bottoms[0]]
         shapes[arriving_name(placed.name)] = net.shapes[placed.tops[0]]
     return shapes
@@ -51,7 +51,7 @@ def build_weight_gradients(net: Net, keys: Collection[str], rules: RuleSet | Non
     for name in factors:
         g.reserve(name)
     made, shapes = {}, {}
-    for placed in _layers(net, keys):
+    for placed in layers_of_weights(net, keys):
         weight, *others = placed.params
         read = Value(read_name(placed.name), factors[read_name(placed.name)])
         with g.scope(gradient_name(placed.name)):
@@ -65,7 +65,8 @@ def build_weight_gradients(net: Net, keys: Collection[str], rules: RuleSet | Non
     return assemble_plain("weight_gradients", g, _infos(factors), _infos(shapes), made)
 
 
-def _layers(net: Net, keys: Collection[str]) -> list[NetLayer]:
+def layers_of_weights(net: Net, keys: Collection[str]) -> list[NetLayer]:
+    """The layers whose first parameters are weights with these keys, in order."""
     return [placed for placed in net.layers if placed.params and placed.params[0].key in keys]
 
 

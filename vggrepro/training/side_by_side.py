@@ -20,7 +20,12 @@ from vggrepro.errors import ShapeError
 from vggrepro.graph.model import Graph
 from vggrepro.graph.naming import LOSS, gradient_name, read_name
 from vggrepro.graph.training_step import build_training_step
-from vggrepro.graph.weight_gradients import build_weight_gradients, factor_shapes, separable_weights
+from vggrepro.graph.weight_gradients import (
+    build_weight_gradients,
+    factor_shapes,
+    layers_of_weights,
+    separable_weights,
+)
 from vggrepro.layers.absval import AbsVal
 from vggrepro.layers.accuracy import Accuracy
 from vggrepro.layers.concat import Concat
@@ -132,9 +137,7 @@ class SideBySide:
         graph = build_training_step(part, rules, without=wanted)
         session = Session(graph, device, threads=1, training=True)
         separate = tuple(
-            p.params[0].key
-            for p in net.layers
-            if p.params and p.params[0].key in wanted and read_name(p.name) in session.outputs
+            p.params[0].key for p in layers_of_weights(net, wanted) if read_name(p.name) in session.outputs
         )
         weights, factors = None, {}
         if separate:
