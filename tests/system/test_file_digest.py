@@ -83,3 +83,22 @@ def test_the_block_does_not_wait_for_a_digest_that_nobody_wants(
     with digesting(path):
         begun = module._begun[path]
     assert begun.result()[0] != hashlib.sha256(bytes(30_000_000)).hexdigest()
+
+
+def test_a_block_within_another_of_the_same_file_does_not_read_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "w"
+    path.write_bytes(b"x")
+    with digesting(path):
+        file_sha256(path)
+        monkeypatch.setattr(module, "_read", None)
+        monkeypatch.chdir(tmp_path)
+        with digesting(Path("w")):
+            assert file_sha256(path) == hashlib.sha256(b"x").hexdigest()
+        assert file_sha256(path) == hashlib.sha256(b"x").hexdigest()
+
+
+def test_without_a_file_there_is_nothing_to_digest() -> None:
+    with digesting(None):
+        assert not module._begun

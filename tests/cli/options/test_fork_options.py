@@ -21,7 +21,7 @@ import vggrepro
 from vggrepro import pycaffe
 from vggrepro.caffe.snapshot import write_caffemodel
 from vggrepro.cli import caffe as caffe_command
-from vggrepro.cli import convert_caffemodel, migrate_opencv
+from vggrepro.cli import conversion, migrate_opencv
 from vggrepro.cli.main import COMMANDS, main
 from vggrepro.cli.options.fork_options import ForkOptions, add_fork_options, parse_shapes
 from vggrepro.cli.options.read import flag, read
@@ -416,8 +416,8 @@ def test_a_migration_converts_by_the_options_that_it_is_given() -> None:
     words += [word for case in CASES.values() for word in case.words]
     given = migrate_opencv.parser().parse_args(["n.prototxt", "w.caffemodel", "-o", "x.onnx", *words])
     options = read(migrate_opencv.MigrationOptions, given)
-    arguments = convert_caffemodel.parser().parse_args(migrate_opencv._arguments(options, "opencv"))
-    assert read(convert_caffemodel.ConvertOptions, arguments).net == options.net
+    arguments = conversion.parser().parse_args(migrate_opencv._arguments(options, "opencv"))
+    assert read(conversion.ConvertOptions, arguments).net == options.net
     assert options.net.forks.layers == (Path("own.py"),)
 
 
