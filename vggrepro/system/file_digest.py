@@ -16,7 +16,7 @@ from vggrepro.system.background import Background
 PIECE = 1 << 23
 """Bytes that are read and digested at a time, which takes 5 ms."""
 
-SWITCH = 5e-4
+SWITCH = 5e-5
 """Seconds that another thread may hold the interpreter when the digesting one waits for it, between two
 pieces."""
 
