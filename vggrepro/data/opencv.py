@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from vggrepro.errors import DataError
+from vggrepro.system.freed_memory import keep
 
 
 @cache
@@ -13,13 +14,14 @@ def opencv() -> Any:
     """The ``cv2`` module. Raises DataError that says what to install where the import fails.
 
     OpenCV's own threads are switched off: images are what is spread over threads here, and two
-    levels of threads would fight for the same cores.
+    levels of threads would fight for the same cores. The memory of each picture is kept for the next.
     """
     try:
         import cv2
     except ImportError as error:
         raise DataError(_advice(error)) from error
     cv2.setNumThreads(0)
+    keep()
     _silence(cv2)
     return cv2
 
