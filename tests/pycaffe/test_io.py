@@ -85,6 +85,19 @@ def test_deprocess_undoes_preprocess() -> None:
     assert_allclose(made.deprocess("data", made.preprocess("data", image)[None]), image, atol=1e-5)
 
 
+def test_a_scale_or_a_mean_of_none_counts_as_not_set() -> None:
+    """Scripts pass on what their command line lacks."""
+    made = io.Transformer({"data": (1, 3, 37, 45)})
+    made.set_transpose("data", (2, 0, 1))
+    made.set_raw_scale("data", None)
+    made.set_input_scale("data", None)
+    made.mean["data"] = None
+    image = np.random.default_rng(0).random((37, 45, 3), np.float32)
+    prepared = made.preprocess("data", image)
+    assert_array_equal(prepared, image.transpose(2, 0, 1))
+    assert_array_equal(made.deprocess("data", prepared[None]), image)
+
+
 def test_transformer_refuses() -> None:
     made = transformer()
     with pytest.raises(Exception, match="image is not one of the net inputs"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -232,15 +233,17 @@ def test_missing_files(tmp_path: Path) -> None:
         make(tmp_path, DEPLOY, weights=str(tmp_path / "none.caffemodel"))
 
 
+@pytest.mark.parametrize("named", [str, os.fsencode])
 @pytest.mark.parametrize("suffix", ["caffemodel", "h5"])
-def test_saved_and_read(tmp_path: Path, suffix: str) -> None:
-    net, path = make(tmp_path, DEPLOY), str(tmp_path / f"weights.{suffix}")
+def test_saved_and_read(tmp_path: Path, suffix: str, named: Callable[[str | Path], str | bytes]) -> None:
+    """Names of files may be bytes, as scripts of Python 2 encode them."""
+    net, path = make(tmp_path, DEPLOY), named(tmp_path / f"weights.{suffix}")
     if suffix == "h5":
         pytest.importorskip("h5py")
         net.save_hdf5(path)
     else:
         net.save(path)
-    definition = write(tmp_path, DEPLOY)
+    definition = named(write(tmp_path, DEPLOY))
     others = [caffe.Net(definition, caffe.TEST, weights=path), caffe.Net(definition, path, caffe.TEST)]
     others.append(caffe.Net(definition, caffe.TEST))
     others[-1].load_hdf5(path) if suffix == "h5" else others[-1].copy_from(path)

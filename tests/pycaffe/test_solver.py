@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -186,6 +187,15 @@ def test_class_counts_and_not_the_type_in_the_file(tmp_path: Path) -> None:
     assert caffe.NesterovSolver(solver_file(tmp_path)).param.type == "Nesterov"
     with pytest.raises(RuntimeError, match="Momentum cannot be used with AdaGrad"):
         caffe.AdaGradSolver(solver_file(tmp_path))
+
+
+def test_files_named_by_bytes(tmp_path: Path) -> None:
+    path = os.fsencode(solver_file(tmp_path))
+    caffe.SGDSolver(path).snapshot()
+    solver = caffe.get_solver(path)
+    solver.iter = 5
+    solver.restore(os.fsencode(tmp_path / "snap_iter_0.solverstate"))
+    assert solver.iter == 0
 
 
 def test_wrong_files(tmp_path: Path) -> None:

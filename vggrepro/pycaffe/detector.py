@@ -112,5 +112,5 @@ class Detector(Net):
             self.crop_mean = mean.copy().transpose(back)
             if name in self.transformer.channel_swap:
                 self.crop_mean = self.crop_mean[:, :, np.argsort(self.transformer.channel_swap[name])]
-            if name in self.transformer.raw_scale:
-                self.crop_mean = self.crop_mean / self.transformer.raw_scale[name]
+            if (raw_scale := self.transformer.raw_scale.get(name)) is not None:
+                self.crop_mean = self.crop_mean / raw_scale

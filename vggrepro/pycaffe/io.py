@@ -89,16 +89,16 @@ class Transformer:
     """Prepares images for a net. ``inputs`` maps a blob to its shape, (N, K, H, W).
 
     ``preprocess`` resizes, transposes, swaps channels, multiplies by the raw scale, subtracts the mean and
-    multiplies by the input scale, each only if it was set.
+    multiplies by the input scale, each only if it was set. A scale or a mean of None counts as not set.
     """
 
     def __init__(self, inputs: Mapping[str, Sequence[int]]) -> None:
         self.inputs = inputs
         self.transpose: dict[str, Sequence[int]] = {}
         self.channel_swap: dict[str, Sequence[int]] = {}
-        self.raw_scale: dict[str, float] = {}
-        self.mean: dict[str, Array] = {}
-        self.input_scale: dict[str, float] = {}
+        self.raw_scale: dict[str, float | None] = {}
+        self.mean: dict[str, Array | None] = {}
+        self.input_scale: dict[str, float | None] = {}
         self.is_flow: dict[str, bool] = {}
 
     def preprocess(self, in_: str, data: Array) -> Floats:
@@ -112,24 +112,24 @@ class Transformer:
             image = image.transpose(self.transpose[in_])
         if in_ in self.channel_swap:
             image = image[list(self.channel_swap[in_]), :, :]
-        if in_ in self.raw_scale:
-            image *= self.raw_scale[in_]
-        if in_ in self.mean:
-            image -= self.mean[in_].astype(np.float32)
-        if in_ in self.input_scale:
-            image *= self.input_scale[in_]
+        if (raw_scale := self.raw_scale.get(in_)) is not None:
+            image *= raw_scale
+        if (mean := self.mean.get(in_)) is not None:
+            image -= mean.astype(np.float32)
+        if (input_scale := self.input_scale.get(in_)) is not None:
+            image *= input_scale
         return image
 
     def deprocess(self, in_: str, data: Array) -> Array:
         """Back from what ``preprocess`` gives to an image, but for the size."""
         self.__check_input(in_)
         image = data.copy().squeeze()
-        if in_ in self.input_scale:
-            image /= self.input_scale[in_]
-        if in_ in self.mean:
-            image += self.mean[in_]
-        if in_ in self.raw_scale:
-            image /= self.raw_scale[in_]
+        if (input_scale := self.input_scale.get(in_)) is not None:
+            image /= input_scale
+        if (mean := self.mean.get(in_)) is not None:
+            image += mean
+        if (raw_scale := self.raw_scale.get(in_)) is not None:
+            image /= raw_scale
         if in_ in self.channel_swap:
             image = image[np.argsort(self.channel_swap[in_]), :, :]
         if in_ in self.transpose:
@@ -156,8 +156,8 @@ class Transformer:
             )
         self.channel_swap[in_] = order
 
-    def set_raw_scale(self, in_: str, scale: float) -> None:
-        """What to multiply by before the mean is subtracted: 255 for images in [0, 1]."""
+    def set_raw_scale(self, in_: str, scale: float | None) -> None:
+        """What to multiply by before the mean is subtracted: 255 for images in [0, 1]; None for nothing."""
         self.__check_input(in_)
         self.raw_scale[in_] = scale
 
@@ -180,8 +180,8 @@ class Transformer:
                 mean = resize_image(mean.transpose(1, 2, 0), wanted[1:]).transpose(2, 0, 1)
         self.mean[in_] = mean
 
-    def set_input_scale(self, in_: str, scale: float) -> None:
-        """What to multiply by after everything else."""
+    def set_input_scale(self, in_: str, scale: float | None) -> None:
+        """What to multiply by after everything else; None for nothing."""
         self.__check_input(in_)
         self.input_scale[in_] = scale
 

@@ -32,7 +32,7 @@ from vggrepro.pycaffe.passes import Passes
 from vggrepro.pycaffe.python_layer import PythonRules
 from vggrepro.pycaffe.rare_names import RareNetNames
 
-PathLike = str | os.PathLike[str]
+PathLike = str | bytes | os.PathLike[str]
 
 
 class Net(RareNetNames, MemoryDataNames):
@@ -56,12 +56,13 @@ class Net(RareNetNames, MemoryDataNames):
         *,
         allow_python_layers: bool | None = None,
     ) -> None:
+        path = os.fsdecode(network_file)
         if not isinstance(phase, (int, np.integer)):  # Net(network_file, weights, phase)
             weights, phase, level = phase or weights, mode.default_phase() if level is None else level, 0
             glog.warning("DEPRECATION WARNING - deprecated use of Python interface")
-            glog.warning(f"Use Net('{network_file}', {phase}, weights={weights and os.fspath(weights)!r})")
-        path, level = os.fspath(network_file), level or 0
-        files = [os.fspath(weights)] if weights is not None else []
+            glog.warning(f"Use Net('{path}', {phase}, weights={weights and os.fsdecode(weights)!r})")
+        level = level or 0
+        files = [os.fsdecode(weights)] if weights is not None else []
         for file in (path, *files):
             check_file(file)
         if phase not in (TRAIN, TEST):
@@ -262,7 +263,7 @@ class Net(RareNetNames, MemoryDataNames):
     def copy_from(self, trained_filename: PathLike, ignore_shape_mismatch: bool = False) -> None:
         """Copy parameters by layer name from a .caffemodel or .h5 file. With ``ignore_shape_mismatch``,
         which forks have, parameters whose shapes differ stay as they are."""
-        path = os.fspath(trained_filename)
+        path = os.fsdecode(trained_filename)
         parameters.copy_from(self.params, self.rules, path, misfits=ignore_shape_mismatch)
 
     def share_with(self, other: Net) -> None:
@@ -281,14 +282,15 @@ class Net(RareNetNames, MemoryDataNames):
     def _write(self, write: Callable[..., None], filename: PathLike) -> None:
         arrays = parameters.arrays(self.params)
         with as_runtime_error():
-            write(os.fspath(filename), self._definition.message, arrays, set_up_definition)
+            write(os.fsdecode(filename), self._definition.message, arrays, set_up_definition)
 
     def load_hdf5(self, filename: PathLike) -> None:
         """Copy parameters by layer name from an HDF5 file."""
-        check_file(os.fspath(filename))
-        if not is_hdf5(filename):
-            raise PycaffeError(f"{os.fspath(filename)}: not an HDF5 file")
-        self.copy_from(filename)
+        path = os.fsdecode(filename)
+        check_file(path)
+        if not is_hdf5(path):
+            raise PycaffeError(f"{path}: not an HDF5 file")
+        self.copy_from(path)
 
     def clear_param_diffs(self) -> None:
         """Set every parameter's diff to zero: backward passes add to it."""

@@ -41,7 +41,7 @@ class Solver(RareSolverNames):
     solver_type: ClassVar[str] = ""
 
     def __init__(self, solver_file: PathLike) -> None:
-        path = os.fspath(solver_file)
+        path = os.fsdecode(solver_file)
         check_file(path)
         with as_runtime_error():
             definition = _read(path, self.solver_type)
@@ -132,7 +132,7 @@ class Solver(RareSolverNames):
         glog.log(f"Solving {self.net.rules.name}", "solver.cpp:272")
         glog.log(f"Learning Rate Policy: {param.lr_policy}", "solver.cpp:273")
         if resume_file is not None:
-            glog.log(f"Restoring previous solver status from {os.fspath(resume_file)}", "solver.cpp:280")
+            glog.log(f"Restoring previous solver status from {os.fsdecode(resume_file)}", "solver.cpp:280")
             self.restore(resume_file)
         self.step(max(0, param.max_iter - self.iter))
         if param.snapshot_after_train and not (param.snapshot and self.iter % param.snapshot == 0):
@@ -176,7 +176,7 @@ class Solver(RareSolverNames):
 
     def restore(self, state_file: PathLike) -> None:
         """Go on from a .solverstate (or .h5), and the weight file that it names."""
-        path = Path(state_file)
+        path = Path(os.fsdecode(state_file))
         check_file(str(path))
         with as_runtime_error():
             saved = snapshots.read(path, self._arrays)
@@ -288,7 +288,7 @@ def get_solver(solver_file: PathLike | ByAttributes) -> Solver:
     if isinstance(solver_file, ByAttributes):
         with text_file(str(solver_file.message), "solver.prototxt") as file:
             return get_solver(file)
-    path = os.fspath(solver_file)
+    path = os.fsdecode(solver_file)
     check_file(path)
     with as_runtime_error():
         definition = read_definition(path, rules=mode.fork_rules())
@@ -304,7 +304,7 @@ def _read(path: str, solver_type: str) -> Definition:
 
 
 def _train_net(definition: Definition) -> Net:
-    weights = [os.fspath(file) for file in weight_files(definition, None)]
+    weights = [os.fsdecode(file) for file in weight_files(definition, None)]
     return _net(definition.train_message(), TRAIN, definition, weights)
 
 
