@@ -1,8 +1,7 @@
-"""What the four actions of Caffe's command share: their flags, the device, the log of a net."""
+"""What the four actions of Caffe's command share: their flags, the device, weights."""
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -104,19 +103,3 @@ def copy_weights(net: Net, path: str) -> None:
             glog.log(f"Ignoring source layer {layer.name}", "net.cpp:744")
     if not any(layer.blobs and layer.name in net.params for layer in saved):
         glog.warning(f"{path}: NOTHING is copied: the net has no layer of a name in it")
-
-
-def log_net(net: Net) -> None:
-    """The layers of a net with the shapes of their tops and the memory that the tops take together."""
-    glog.log(f'Initializing net from parameters:\nname: "{net.rules.name}"', "net.cpp:51")
-    values = 0
-    for name, tops in net.top_names.items():
-        glog.log(f"Creating Layer {name}", "net.cpp:84")
-        for top in tops:
-            shape = net.blobs[top].dims
-            glog.log(f"{name} -> {top}", "net.cpp:380")
-            sizes = " ".join(map(str, (*shape, f"({math.prod(shape)})")))
-            glog.log(f"Top shape: {sizes}", "net.cpp:129")
-            values += math.prod(shape)
-        glog.log(f"Memory required for data: {4 * values}", "net.cpp:137")
-    glog.log("Network initialization done.", "net.cpp:255")

@@ -11,12 +11,12 @@ from vggrepro.cli.caffe_programs.action import (
     ActionFlags,
     action_flags,
     copy_weights,
-    log_net,
     use_one_device,
 )
 from vggrepro.errors import OptionError
 from vggrepro.pycaffe import glog
 from vggrepro.pycaffe.net import Net
+from vggrepro.pycaffe.net_log import log_net
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vggrepro.caffe.messages import PHASES
-from vggrepro.cli.caffe_programs.action import ActionFlags, action_flags, log_net, use_one_device
+from vggrepro.cli.caffe_programs.action import ActionFlags, action_flags, use_one_device
 from vggrepro.errors import OptionError, PycaffeError
 from vggrepro.pycaffe import glog, mode
 from vggrepro.pycaffe.definition import define, read_message
 from vggrepro.pycaffe.errors import as_runtime_error
 from vggrepro.pycaffe.net import Net
+from vggrepro.pycaffe.net_log import log_net
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -7,10 +7,11 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from vggrepro.cli.caffe_programs.action import ActionFlags, action_flags, copy_weights, log_net
+from vggrepro.cli.caffe_programs.action import ActionFlags, action_flags, copy_weights
 from vggrepro.errors import DeviceError, OptionError, SolverError
 from vggrepro.pycaffe import glog, mode
 from vggrepro.pycaffe.errors import check_file
+from vggrepro.pycaffe.net_log import log_net
 from vggrepro.pycaffe.solver import Solver
 from vggrepro.system.interrupts import exit_code
 from vggrepro.training.definition import Definition, read_definition
