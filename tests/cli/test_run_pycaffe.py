@@ -68,6 +68,14 @@ def test_exit_codes_and_tracebacks_are_the_scripts(tmp_path: Path) -> None:
     assert done.returncode == 1 and "ZeroDivisionError" in done.stderr
 
 
+def test_what_python_3_cannot_read_may_be_python_2(tmp_path: Path) -> None:
+    done = run(tmp_path, "print 'hello'")
+    assert done.returncode == 1 and "SyntaxError" in done.stderr
+    assert (
+        "script.py: if this was written for Python 2, convert it first: 2to3" in done.stderr.splitlines()[-1]
+    )
+
+
 def test_no_such_script(tmp_path: Path) -> None:
     code = "import sys; from vggrepro.cli.main import main; sys.exit(main(['run-pycaffe', 'none.py']))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

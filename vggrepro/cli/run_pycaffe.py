@@ -69,11 +69,18 @@ def _run(options: ScriptOptions) -> int:
             places = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == script]
             place = f"{script}:{places[-1].lineno}" if places else script
             raise PycaffeError(f"{place}: {error}") from error
-        except Exception:  # the script's own: told as Python tells it
+        except Exception as error:  # the script's own: told as Python tells it
             traceback.print_exc()
+            if isinstance(error, SyntaxError):
+                print(f"{error.filename}: {_PYTHON_2}", file=sys.stderr)
             return 1
     return 0
 
+
+_PYTHON_2 = (
+    "if this was written for Python 2, convert it first: 2to3 -w, or futurize -w of the package future"
+)
+"""What most scripts for Caffe need before Python 3 reads them."""
 
 _CAFFE = """import pickle
 import sys

@@ -130,7 +130,7 @@ def draw_net(
 def draw_net_to_file(
     caffe_net: Any, filename: str, rankdir: str = "LR", phase: int | None = None, display_lrm: bool = False
 ) -> None:
-    """Write the picture of a net; the file's name tells the format (``.raw``: text for ``dot``)."""
+    """Write the picture of a net; the file's name tells the format (``.dot``: text)."""
     picture = draw_net(caffe_net, rankdir, filename.rpartition(".")[2], phase, display_lrm)
     with replacing(filename) as file:
         file.write(picture)
