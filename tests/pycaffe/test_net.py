@@ -399,17 +399,35 @@ def test_input_arrays_of_another_net(tmp_path: Path) -> None:
         make(tmp_path, DEPLOY).set_input_arrays(np.zeros((2, 1, 1, 1), np.float32), np.zeros(2, np.float32))
 
 
-def test_flatten_shares_memory_as_in_caffe(tmp_path: Path) -> None:
-    """What works in place on a Flatten's top changes its bottom too."""
+@pytest.mark.parametrize("kind", ["Flatten", "Concat", "Slice"])
+def test_memory_is_shared_as_in_caffe(tmp_path: Path, kind: str) -> None:
+    """What works in place on the top of a Flatten, or of a Concat or Slice of one blob, changes its bottom
+    too, whose diff is the top's."""
     net = make(
         tmp_path,
-        'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 4 } } }'
-        'layer { name: "y" type: "Power" bottom: "x" top: "y" power_param { shift: -1 } }'
-        'layer { name: "f" type: "Flatten" bottom: "y" top: "f" }'
+        "force_backward: true "
+        'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 12 } } }'
+        'layer { name: "y" type: "Power" bottom: "x" top: "y" power_param { scale: 3 shift: -1 } }'
+        f'layer {{ name: "f" type: "{kind}" bottom: "y" top: "f" }}'
         'layer { name: "r" type: "ReLU" bottom: "f" top: "f" }',
     )
-    net.forward(x=np.zeros((2, 3, 4)))
-    assert not net.blobs["f"].data.any() and not net.blobs["y"].data.any()
+    x = np.linspace(0, 1, 24, dtype=np.float32).reshape(2, 12)
+    net.forward(x=x)
+    assert_allclose(net.blobs["y"].data, np.maximum(3 * x - 1, 0), atol=1e-6)
+    diff = np.arange(24, dtype=np.float32).reshape(2, 12)
+    assert_allclose(net.backward(f=diff)["x"], np.where(3 * x > 1, 3 * diff, 0))
+    assert_array_equal(net.blobs["y"].diff, net.blobs["f"].diff)
+
+
+def test_a_concat_of_two_copies(tmp_path: Path) -> None:
+    net = make(
+        tmp_path,
+        'layer { name: "x" type: "Input" top: "x" top: "y" input_param { shape { dim: 1 dim: 2 } } }'
+        'layer { name: "c" type: "Concat" bottom: "x" bottom: "y" top: "c" }'
+        'layer { name: "r" type: "ReLU" bottom: "c" top: "c" }',
+    )
+    net.forward(x=-np.ones((1, 2)), y=np.ones((1, 2)))
+    assert_array_equal(net.blobs["x"].data, -np.ones((1, 2)))
 
 
 def test_no_forward_without_outputs(tmp_path: Path) -> None:

@@ -18,6 +18,9 @@ from vggrepro.pycaffe.blob import Blob, BlobVec, Floats, Storage
 SHARING = frozenset({"Split", "Reshape", "Flatten", "Parameter"})
 """Types whose tops are the memory of their bottoms (Parameter: of its blob): nothing is computed."""
 
+SHARING_ALONE = frozenset({"Concat", "Slice"})
+"""Types of which that is true where they have one bottom and one top."""
+
 Version = tuple[Storage, int]
 """What a memory holds after the layer of this index has written it (-1: before any has)."""
 
@@ -97,7 +100,8 @@ class Site:
     @property
     def shares(self) -> bool:
         """Whether the tops are the memory of the bottoms, so that forward computes nothing."""
-        return self.type in SHARING
+        alone = len(self.bottoms) == len(self.tops) == 1
+        return self.type in SHARING or (alone and self.type in SHARING_ALONE)
 
     def reshape(self) -> None:
         """Give the tops the shapes that follow from the bottoms' (Caffe's ``Layer::Reshape``)."""
@@ -123,8 +127,8 @@ class Site:
 
 
 def share_memory(site: Site) -> None:
-    """Make the tops of a sharing layer the memory that they are in Caffe. Reshape, Flatten and Parameter
-    share the diff too; Split adds up its tops' diffs."""
+    """Make the tops of a sharing layer the memory that they are in Caffe. All but Split share the diff too;
+    Split adds up its tops' diffs."""
     source = site.blobs[0] if site.type == "Parameter" else site.bottoms[0]
     for top in site.tops:
         top.share(source, diff=site.type != "Split")
