@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,19 +33,38 @@ class LevelDbFile:
         """Open a database. Raises DataError if it is none, damaged, locked, or plyvel is not installed."""
         if not is_leveldb(path):  # the library would begin one there
             raise DataError(f"{path}: no LevelDB")
-        plyvel = extra("plyvel", "leveldb", f"reading the LevelDB {path}")
-        try:
-            database = plyvel.DB(str(path), create_if_missing=False)
-            return cls(path, list(database.iterator(include_value=False)), database)
-        except (plyvel.Error, OSError) as error:
-            problem = error.args[0].decode() if isinstance(error.args[0], bytes) else str(error)
-            raise DataError(f"{path}: not a readable LevelDB: {problem}") from None
+        with _library(path) as plyvel:
+            database = plyvel.DB(os.fsencode(path), create_if_missing=False)
+            return cls(path, list(_keys(database)), database)
 
     def value(self, index: int) -> bytes:
-        value: bytes | None = self.database.get(self.keys[index])
+        """The value of a record. Raises DataError where it is damaged, which its checksum tells, or gone."""
+        with _library(self.path):
+            value: bytes | None = self.database.get(self.keys[index], verify_checksums=True)
         if value is None:
             raise DataError(f"{self.path}: the record {self.keys[index]!r} is gone")
         return value
+
+
+def _keys(database: Any) -> Iterator[bytes]:
+    """All keys in order. The library's simple iterator ends without a word at a first file that is damaged;
+    this one raises."""
+    iterator = database.raw_iterator(verify_checksums=True)
+    iterator.seek_to_first()
+    while iterator.valid():
+        yield iterator.key()
+        iterator.next()
+
+
+@contextmanager
+def _library(path: Path) -> Iterator[Any]:
+    """The library. What it raises within the block becomes a DataError that names the database."""
+    plyvel = extra("plyvel", "leveldb", f"reading the LevelDB {path}")
+    try:
+        yield plyvel
+    except (plyvel.Error, OSError) as error:
+        problem = os.fsdecode(error.args[0]) if isinstance(error.args[0], bytes) else str(error)
+        raise DataError(f"{path}: not a readable LevelDB: {problem}") from None
 
 
 @dataclass(frozen=True, eq=False)
