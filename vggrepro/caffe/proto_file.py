@@ -12,15 +12,17 @@ from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 
-from google.protobuf import descriptor_pool, message_factory, text_encoding
+from google.protobuf import message_factory, text_encoding
 from google.protobuf.descriptor_pb2 import (
     DescriptorProto,
     EnumDescriptorProto,
     FieldDescriptorProto,
     FileDescriptorProto,
 )
+from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 
+from vggrepro.caffe.descriptor_pool import pool_of
 from vggrepro.errors import ParseError
 from vggrepro.system.file_names import failure, file_path
 
@@ -48,7 +50,7 @@ class ForkSchema:
 
     path: str
     package: str
-    pool: descriptor_pool.DescriptorPool
+    pool: DescriptorPool
 
     def message_class(self, name: str) -> type[Message]:
         """The class of a message. Raises ParseError for a name that the schema lacks."""
@@ -68,9 +70,8 @@ def read_schema(path: str | PathLike[str]) -> ForkSchema:
     except OSError as error:
         raise ParseError(f"{path}: {failure(error)}") from None
     file = parse_schema(text, str(path))
-    pool = descriptor_pool.DescriptorPool()
     try:
-        pool.AddSerializedFile(file.SerializeToString())
+        pool = pool_of(file)
     except TypeError as error:  # a number or a name that is there twice, a default that does not fit
         raise ParseError(f"{path}: {' '.join(str(error).split())}") from None
     return ForkSchema(str(path), file.package, pool)

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import descriptor_pb2, message_factory
+from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
+
+from vggrepro.caffe.descriptor_pool import pool_of
 
 
 def _compiled(name: str) -> descriptor_pb2.FileDescriptorProto:
@@ -70,17 +73,14 @@ PRIVATE = 100_000
 PRIVATE_FIELDS = frozenset(number for number in FORK_FIELDS if number > PRIVATE)
 """Those of ``FORK_FIELDS`` whose numbers only this package uses."""
 
-_POOL = descriptor_pool.DescriptorPool()
-_POOL.AddSerializedFile(FILE.SerializeToString())
+_POOL = pool_of(FILE)
 
 PHASES: dict[str, int] = {v.name: v.number for v in _POOL.FindEnumTypeByName("caffe.Phase").values}
 
 
-def script_pool() -> descriptor_pool.DescriptorPool:
+def script_pool() -> DescriptorPool:
     """A pool of the schema with the fields that scripts alone have."""
-    pool = descriptor_pool.DescriptorPool()
-    pool.AddSerializedFile(_merge(_LENDS, _LENDS_TO_SCRIPTS)[0].SerializeToString())
-    return pool
+    return pool_of(_merge(_LENDS, _LENDS_TO_SCRIPTS)[0])
 
 
 def message_class(name: str) -> type[Message]:
