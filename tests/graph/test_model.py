@@ -118,6 +118,33 @@ def test_weights_in_a_second_file(tmp_path: Path) -> None:
         np.testing.assert_array_equal(beside[name], array)
 
 
+def test_an_old_model_stays_with_its_weights_where_the_new_one_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = build_forward(case_net("lenet_test"))
+    graph.save(tmp_path / "m.onnx", external=True)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    name = next(iter(graph.weights))
+    changed = Graph(graph.skeleton, {**graph.weights, name: graph.weights[name] + 1})
+
+    def stream(_: Graph, __: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Graph, "_stream", stream)
+    with pytest.raises(OSError, match="No space left"):
+        changed.save(tmp_path / "m.onnx", external=True)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_name_that_is_no_utf8_has_no_second_file(tmp_path: Path) -> None:
+    graph = build_forward(case_net("lenet_test"))
+    graph.save(tmp_path / "\udcff.onnx")
+    (tmp_path / "\udcff.onnx").unlink()
+    with pytest.raises(UnsupportedError, match=r"\udcff\.onnx: a name that is no UTF-8"):
+        graph.save(tmp_path / "\udcff.onnx", external=True)
+    assert not list(tmp_path.iterdir())
+
+
 def test_without_large_weights_there_is_no_second_file(tmp_path: Path) -> None:
     graph = build_forward(net_of(tmp_path, image(2, 3) + layer("p", "Power", "data")))
     graph.save(tmp_path / "m.onnx", external=True)

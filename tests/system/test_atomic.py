@@ -253,3 +253,22 @@ def test_files_that_belong_together_are_never_of_two_runs(tmp_path, monkeypatch)
             path.write_bytes(b"new")
     assert seen == [[b"old", None], [b"new", None]]
     assert [path.read_bytes() for path in paths] == [b"new", b"new"]
+
+
+def test_what_standard_output_leads_to_is_written_to(tmp_path):
+    """Its link's text is no path: pipe:[123]."""
+    program = (
+        "from vggrepro.system.atomic import replacing\n"
+        "with replacing('/dev/stdout') as file: file.write(b'x')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True)
+    assert (done.stdout, done.stderr) == (b"x", b"")
+
+
+def test_a_working_directory_that_is_gone_is_told(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(OSError, match="the working directory is gone") as caught, replacing("file"):
+        pass
+    assert caught.value.filename == "file"

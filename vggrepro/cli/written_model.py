@@ -17,6 +17,7 @@ from vggrepro.cli.options.deployment import DeploymentOptions
 from vggrepro.errors import OptionError
 from vggrepro.graph.metadata import add_metadata
 from vggrepro.graph.model import Graph
+from vggrepro.system.atomic import replacing_paths, shortened, writing
 from vggrepro.system.file_names import foreign
 from vggrepro.system.notes import note
 from vggrepro.system.quantities import size
@@ -30,6 +31,9 @@ OTHER_FORMATS = (
     *(".param", ".bin", ".h5", ".hdf5", ".npy", ".npz", ".json"),
 )
 """Names of files that programs take for something else than an ONNX model."""
+
+_PIECE = 1 << 20
+"""Bytes that are copied at a time."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,7 @@ def write_checked(
         ]
         if all(check.passed for check in checks):
             add_metadata(model, asked.tell(checks))
-            for file in sorted(folder.iterdir(), key=lambda file: file.name == path.name):  # the model last
-                file.replace(path.parent / file.name)
+            _put_in_place(folder, path)
             note_size(path)
     _tell(checks, path, asked.tolerance)
     return checks
@@ -107,11 +110,30 @@ def note_size(path: Path) -> None:
     note(f"{path}: {size(path.stat().st_size)}")
 
 
+def _put_in_place(folder: Path, path: Path) -> None:
+    """Copy a model, and the file of its weights if there is one, from a folder to ``path`` and beside it: all
+    files or none."""
+    others = [path.with_name(file.name) for file in folder.iterdir() if file.name != path.name]
+    places = [path, *others]
+    with replacing_paths(*places) as hidden:
+        for place, temporary in zip(places, hidden, strict=True):
+            with (folder / place.name).open("rb") as written, writing(temporary, place) as file:
+                shutil.copyfileobj(written, file, _PIECE)
+
+
 @contextmanager
 def _folder_beside(path: Path) -> Iterator[Path]:
-    """A hidden folder in the folder of ``path``, which is removed in the end."""
-    folder = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}.", dir=path.parent))
+    """A hidden folder in the folder of ``path``, which is removed in the end. What fails about it names
+    ``path``."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f".{shortened(path.name)}.", dir=path.parent))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     try:
         yield folder
+    except OSError as error:
+        if folder not in Path(str(error.filename)).parents:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)

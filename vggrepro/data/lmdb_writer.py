@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vggrepro.errors import DataError
+from vggrepro.system.atomic import shortened
 from vggrepro.system.extras import extra
 
 _MAP_SIZE = 1 << 28
@@ -62,7 +63,7 @@ def new_lmdb(path: Path) -> Iterator[LmdbWriter]:
     if path.exists() or path.is_symlink():
         raise DataError(f"{path}: exists already; Caffe's tools make new databases only")
     try:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=f".{shortened(path.name)}.", suffix=".tmp", dir=path.parent))
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None
     try:

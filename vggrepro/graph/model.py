@@ -28,7 +28,7 @@ from vggrepro.emit import (
 from vggrepro.errors import UnsupportedError
 from vggrepro.graph.label_checks import LabelCheck
 from vggrepro.graph.metadata import digests
-from vggrepro.system.atomic import OutputFile, replacing
+from vggrepro.system.atomic import OutputFile, replacing, replacing_paths, writing
 from vggrepro.system.background import Background
 from vggrepro.system.mapped import chunks
 
@@ -126,32 +126,46 @@ class Graph:
     def save(self, path: str | os.PathLike[str], *, external: bool = False) -> None:
         """Write the complete model to one file, at once or not at all. Each weight is streamed, and the
         sources are digested meanwhile: the digests come last. With ``external`` the large weights go to a
-        second file beside it, of the same name with ``.data`` behind it. Raises OSError, WeightsError, and
-        UnsupportedError for one file beyond the 2 GiB that protobuf can hold."""
-        graph = self
-        if external and self.weights:
-            graph = self._with_external_data(Path(f"{os.fspath(path)}.data"))
-        with replacing(path) as file:
-            found = Background(digests, self.sources)
-            try:
-                graph._stream(file)
-            finally:
-                found.wait()
-            file.write(properties(found.result()).SerializeToString())
+        second file beside it, of the same name with ``.data`` behind it: both take their names, or none.
+        Raises OSError, WeightsError, and UnsupportedError for one file beyond the 2 GiB that protobuf can
+        hold and for a second one whose name is no UTF-8."""
+        if not external or not self.weights:
+            with replacing(path) as file:
+                self._write(file)
+            return
+        data = Path(f"{os.fspath(path)}.data")
+        if not _is_utf8(data.name):
+            raise UnsupportedError(
+                f"{os.fspath(path)}: a name that is no UTF-8, which the model cannot call its second file by"
+            )
+        with replacing_paths(path, data) as (of_model, of_data):
+            with writing(of_data, data) as file:
+                graph = self._with_external_data(file, data.name)
+            with writing(of_model, path) as file:
+                graph._write(file)
 
-    def _with_external_data(self, path: Path) -> Graph:
-        """The graph whose weights were written to a file, in order, each at a multiple of a page."""
+    def _write(self, file: OutputFile) -> None:
+        """The complete model, and behind it the digests of the sources."""
+        found = Background(digests, self.sources)
+        try:
+            self._stream(file)
+        finally:
+            found.wait()
+        file.write(properties(found.result()).SerializeToString())
+
+    def _with_external_data(self, file: OutputFile, name: str) -> Graph:
+        """The graph whose weights were written to a file of that name, in order, each at a multiple of a
+        page."""
         skeleton = onnx.ModelProto()
         skeleton.CopyFrom(self.skeleton)
-        with replacing(path) as file:
-            file.reserve(sum(array.nbytes for array in self.weights.values()))
-            for initializer in skeleton.graph.initializer:
-                if initializer.name in self.weights:
-                    array = self.weights[initializer.name]
-                    file.write(bytes(-file.tell() % _PAGE))
-                    place_outside(initializer, path.name, file.tell(), array.nbytes)
-                    for chunk in chunks(array):
-                        file.write(chunk)
+        file.reserve(sum(array.nbytes for array in self.weights.values()))
+        for initializer in skeleton.graph.initializer:
+            if initializer.name in self.weights:
+                array = self.weights[initializer.name]
+                file.write(bytes(-file.tell() % _PAGE))
+                place_outside(initializer, name, file.tell(), array.nbytes)
+                for chunk in chunks(array):
+                    file.write(chunk)
         return replace(self, skeleton=skeleton, weights={})
 
     def _stream(self, file: OutputFile) -> None:
@@ -196,6 +210,14 @@ def _header(initializer: onnx.TensorProto, array: npt.NDArray[Any]) -> bytes:
     bare = onnx.TensorProto(dims=array.shape, data_type=initializer.data_type, name=initializer.name)
     inside = bare.SerializeToString() + prefix(_TENSOR_RAW_DATA, array.nbytes)
     return prefix(_GRAPH_INITIALIZER, len(inside) + array.nbytes) + inside
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def is_outside(initializer: onnx.TensorProto) -> bool:

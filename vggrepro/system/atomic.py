@@ -90,12 +90,12 @@ class _NewFile:
 
 @contextmanager
 def _new_file(path: str | PathLike[str]) -> Iterator[_NewFile]:
-    asked = os.fspath(path)
-    target = Path(os.path.realpath(file_path(path)))
-    if target.exists() and not target.is_file():
-        yield _NewFile(asked, target, target, None)
+    asked, named = os.fspath(path), file_path(path)
+    if named.exists() and not named.is_file():  # of /dev/stdout, what a link says may be no path
+        yield _NewFile(asked, named, named, None)
         return
-    kept = _shortened(target.name)
+    target = Path(_real(asked))
+    kept = shortened(target.name)
     temporary = target.with_name(f".{kept}.{os.urandom(6).hex()}.tmp")
     with _named(asked, temporary):
         remove_leftovers(target.parent, lambda name: name == kept)
@@ -106,6 +106,14 @@ def _new_file(path: str | PathLike[str]) -> Iterator[_NewFile]:
             with contextlib.suppress(OSError):
                 temporary.unlink()  # nothing is there under this name once the file is in place
             os.close(descriptor)
+
+
+def _real(asked: str) -> str:
+    """The path without links."""
+    try:
+        return os.path.realpath(asked)
+    except FileNotFoundError:
+        raise OSError(errno.ENOENT, "the working directory is gone", asked) from None
 
 
 @contextmanager
@@ -155,7 +163,7 @@ def _remove_leftover(path: Path) -> None:
         os.close(descriptor)
 
 
-def _shortened(name: str) -> str:
+def shortened(name: str) -> str:
     """The beginning of a file's name, at most 100 bytes of whole characters."""
     while len(os.fsencode(name)) > _KEPT:
         name = name[:-1]
