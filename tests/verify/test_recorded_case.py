@@ -10,6 +10,7 @@ from golden_suite import ROOT
 
 from vggrepro.errors import NetError
 from vggrepro.net import Net, load_net
+from vggrepro.verify import recorded_case
 from vggrepro.verify.comparison import example_inputs
 from vggrepro.verify.recorded_case import record_case
 from vggrepro.verify.reference_case import ReferenceCase, check_case
@@ -33,6 +34,24 @@ def test_a_recorded_case_passes(tmp_path: Path) -> None:
     assert {d.blob.partition(":")[2] for d in differences} == set(net.blobs) - set(net.inputs)
     assert all(d.passed for d in differences)
     assert case.files.net.read_bytes() == (LENET / "net.prototxt").read_bytes()
+
+
+def test_a_former_case_stays_whole_where_the_new_one_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = lenet()
+    record_case(tmp_path, LENET / "net.prototxt", net, inputs(net))
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    key = next(iter(net.params))
+    changed = net.with_params({key: net.params[key] + np.float32(0.01)})
+
+    def put_weights(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(recorded_case, "put_weights", put_weights)
+    with pytest.raises(OSError, match="No space left"):
+        record_case(tmp_path, LENET / "net.prototxt", changed, inputs(net))
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_a_changed_weight_is_noticed(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from vggrepro.caffe.snapshot import put_caffemodel, write_caffemodel, write_caff
 from vggrepro.errors import WeightsError
 from vggrepro.layers.base import set_up_definition
 from vggrepro.net.net import Net
-from vggrepro.system.atomic import replacing_paths, writing
+from vggrepro.system.atomic import OutputFile, replacing_paths, writing
 
 _WRITERS = {".caffemodel": write_caffemodel, ".h5": write_caffemodel_hdf5}
 
@@ -25,10 +25,14 @@ def save_weights(net: Net, path: str | os.PathLike[str]) -> None:
     Raises WeightsError for another ending and for a net that lacks values (``load_net`` with ``fill=False``),
     UnsupportedError without h5py, OSError.
     """
+    _check_whole(net, Path(path))
+    write_weights(Path(path), net, net.params)
+
+
+def _check_whole(net: Net, path: Path) -> None:
     missing = [use.key for use in net.param_uses if use.key not in net.params]
     if missing:
-        raise WeightsError(f"{os.fspath(path)}: the net has no values of {missing[0]} to write")
-    write_weights(Path(path), net, net.params)
+        raise WeightsError(f"{path}: the net has no values of {missing[0]} to write")
 
 
 def write_weights(path: Path, net: Net, owned: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -44,7 +48,14 @@ def save_net(net: Net, text: str, prototxt: Path, caffemodel: Path) -> None:
         with writing(definition, prototxt) as file:
             file.write(text.encode())
         with writing(weights, caffemodel) as file:
-            put_caffemodel(file, caffemodel, net.message, _blobs(net, net.params), set_up_definition)
+            put_weights(file, caffemodel, net)
+
+
+def put_weights(file: OutputFile, path: Path, net: Net) -> None:
+    """Write the parameters of a net to the open file that becomes the .caffemodel ``path``. Raises WeightsError
+    as :func:`save_weights`."""
+    _check_whole(net, path)
+    put_caffemodel(file, path, net.message, _blobs(net, net.params), set_up_definition)
 
 
 def _blobs(net: Net, owned: Mapping[str, npt.NDArray[Any]]) -> dict[str, list[npt.NDArray[Any]]]:

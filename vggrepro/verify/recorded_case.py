@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from vggrepro.errors import NetError
 from vggrepro.graph.reference import reference_forward
-from vggrepro.net import Net, save_weights
+from vggrepro.net import Net
 from vggrepro.net.fork_rules import BVLC, ForkRules
-from vggrepro.system.atomic import replacing, write_json
+from vggrepro.net.save import put_weights
+from vggrepro.system.atomic import json_bytes, replacing_paths, writing
 from vggrepro.verify.reference_case import ReferenceCase
 from vggrepro.version import __version__
 
@@ -75,21 +76,26 @@ def _write(
     arrays: Arrays,
     about: dict[str, Any],
 ) -> None:
-    """``case.json`` comes last and an old one goes first: without it a folder is no case."""
+    """All files or none; those that only a former case has go. ``case.json`` comes last and an old one goes
+    first: without it a folder is no case."""
     files = case.files
-    texts = {files.net: definition.read_bytes()}
-    if proto is not None:
-        texts[files.proto] = proto.read_bytes()
     packed = io.BytesIO()
     compressed: Callable[..., None] = np.savez_compressed
     compressed(packed, **arrays)
+    contents = {files.net: definition.read_bytes(), files.io: packed.getvalue()}
+    if proto is not None:
+        contents[files.proto] = proto.read_bytes()
+    weights = [files.weights] if net.params else []
     case.folder.mkdir(parents=True, exist_ok=True)
-    files.about.unlink(missing_ok=True)
-    files.weights.unlink(missing_ok=True)
-    files.proto.unlink(missing_ok=True)
-    if net.params:
-        save_weights(net, files.weights)
-    for path, content in {**texts, files.io: packed.getvalue()}.items():
-        with replacing(path) as file:
-            file.write(content)
-    write_json(files.about, about)
+    places = [*contents, *weights, files.about]
+    contents[files.about] = json_bytes(about)
+    with replacing_paths(*places) as hidden:
+        for place, temporary in zip(places, hidden, strict=True):
+            with writing(temporary, place) as file:
+                if place == files.weights:
+                    put_weights(file, place, net)
+                else:
+                    file.write(contents[place])
+        former = [place for place in (files.weights, files.proto) if place not in places and place.exists()]
+        for place in (files.about, *former) if former else ():
+            place.unlink(missing_ok=True)
