@@ -5,7 +5,7 @@ import pytest
 
 from vggrepro.cli.conversion_check import ConversionCheck, compare_blobs
 from vggrepro.cli.net_to_convert import Conversion
-from vggrepro.errors import NetError
+from vggrepro.errors import DataError
 from vggrepro.graph.forward import build_forward
 from vggrepro.net import load_net
 
@@ -37,7 +37,7 @@ def test_a_convolutional_model_sees_a_larger_image_too(net):
 def test_a_file_that_holds_no_array_is_refused(net, tmp_path):
     path = tmp_path / "x.npy"
     path.write_bytes(b"no array")
-    with pytest.raises(NetError, match=r"x\.npy: not a \.npy file"):
+    with pytest.raises(DataError, match=r"x\.npy: not a \.npy file"):
         ConversionCheck(Conversion(net, net, False, False)).given_example(path)
 
 

@@ -296,7 +296,7 @@ MISTAKES: dict[str, tuple[list[object], list[str]]] = {
     ),
     "text as a mean image": (
         ["eval-ilsvrc", *DIGITS[:-1], file("mean.npy", PAGE), *TRUTH, *DENSE],
-        ["not a NumPy array: this is a web page"],
+        ["not a .npy file: this is a web page"],
     ),
     "web page as an image": (["classify", file("a.jpg", PAGE), "--demo"], ["this is a web page"]),
     "empty image": (["classify", file("a.jpg", b""), "--demo"], ["empty data is no readable image"]),

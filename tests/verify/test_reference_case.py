@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,15 @@ def test_files_that_are_missing_or_damaged(tmp_path: Path) -> None:
         _ = ReferenceCase(case.folder).io
     (case.folder / "io.npz").unlink()
     with pytest.raises(DataError, match=r"io\.npz: No such file"):
+        _ = ReferenceCase(case.folder).io
+
+
+def test_an_array_beyond_all_memory_is_told_by_its_files_name(tmp_path: Path) -> None:
+    case = copied(tmp_path)
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (%d,), }\n" % (1 << 60)
+    with zipfile.ZipFile(case.folder / "io.npz", "w") as file:
+        file.writestr("in:x.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    with pytest.raises(MemoryError, match=r"io\.npz: Unable to allocate"):
         _ = ReferenceCase(case.folder).io
 
 

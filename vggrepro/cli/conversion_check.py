@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vggrepro.cli.fed_array import read_array
 from vggrepro.cli.net_to_convert import Conversion
+from vggrepro.data.npy_file import read_npy
 from vggrepro.errors import NetError
 from vggrepro.graph.embedded_preprocessing import image_input, with_preprocessing
 from vggrepro.graph.forward import build_forward
@@ -98,7 +98,7 @@ class ConversionCheck:
         if len(inputs) != 1:
             raise NetError(f"--input: the net has {len(inputs)} inputs ({', '.join(inputs)}), not one")
         ((name, shape),) = inputs.items()
-        array = read_array(path)
+        array = read_npy(path)
         images = {}
         if self.conversion.preprocessing is not None:
             if array.dtype != np.uint8 or array.ndim != 4:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.cli.fed_array import read_array
 from vggrepro.cli.options.fork_options import ForkOptions, add_fork_options
 from vggrepro.cli.options.net import add_state_options
 from vggrepro.cli.options.quiet import add_quiet_option
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.results import check_outputs
 from vggrepro.cli.run import Parser, called, run
+from vggrepro.data.npy_file import read_npy
 from vggrepro.errors import NetError, OptionError, did_you_mean
 from vggrepro.system.notes import next_step
 from vggrepro.system.terminal import printable
@@ -128,7 +128,7 @@ def _given(net: Net, entries: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
         if blob not in net.inputs:
             there = f"it has {', '.join(net.inputs)}{did_you_mean(blob, net.inputs)}"
             raise OptionError(f"--feed {entry}: the net has no input {blob!r}; {there}")
-        array = read_array(file)
+        array = read_npy(file)
         if array.shape != net.inputs[blob]:
             raise NetError(f"{file}: shape {array.shape}, expected {net.inputs[blob]} for input {blob!r}")
         arrays[blob] = array.astype(np.float32)

@@ -12,10 +12,9 @@ import numpy.typing as npt
 
 from vggrepro.caffe.binary import read_blob
 from vggrepro.data.choices import ChannelOrder
-from vggrepro.data.npy_file import npy_fault
+from vggrepro.data.npy_file import read_npy
 from vggrepro.errors import DataError
 from vggrepro.system.file_names import failure
-from vggrepro.system.npz import UNREADABLE_NPZ
 
 MEAN_IMAGE_SUFFIXES = (".binaryproto", ".npy")
 
@@ -63,12 +62,7 @@ def read_mean_image(path: str | PathLike[str], order: ChannelOrder = "bgr") -> M
 
 def _read_npy(path: Path) -> npt.NDArray[np.float32]:
     try:
-        values = np.load(path, allow_pickle=False)
+        single: npt.NDArray[np.float32] = read_npy(path).astype(np.float32)
     except OSError as error:
         raise DataError(f"{path}: Could not open or find file: {failure(error)}") from error
-    except UNREADABLE_NPZ as error:
-        raise DataError(f"{path}: not a NumPy array: {npy_fault(path, error)}") from error
-    if not isinstance(values, np.ndarray) or values.dtype.kind not in "fui":
-        raise DataError(f"{path}: expected a NumPy array of numbers")
-    single: npt.NDArray[np.float32] = values.astype(np.float32)
     return single

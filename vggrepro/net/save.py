@@ -52,8 +52,8 @@ def save_net(net: Net, text: str, prototxt: Path, caffemodel: Path) -> None:
 
 
 def put_weights(file: OutputFile, path: Path, net: Net) -> None:
-    """Write the parameters of a net to the open file that becomes the .caffemodel ``path``. Raises WeightsError
-    as :func:`save_weights`."""
+    """Write the parameters of a net to the open file that becomes the .caffemodel ``path``. Raises
+    WeightsError as :func:`save_weights`."""
     _check_whole(net, path)
     put_caffemodel(file, path, net.message, _blobs(net, net.params), set_up_definition)
 

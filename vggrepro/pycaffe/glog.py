@@ -71,18 +71,21 @@ def log_file(folder: Path, program: str) -> Iterator[None]:
     now = datetime.now()
     host = socket.gethostname()
     name = f"{program}.{host}.{_user()}.log.INFO.{now:%Y%m%d-%H%M%S}.{os.getpid()}"
-    with (folder / name).open("w", encoding="utf-8", errors="surrogateescape") as _LOG.file:
+    file = (folder / name).open("w", encoding="utf-8", errors="surrogateescape")
+    try:
         link = folder / f"{program}.INFO"
         with suppress(OSError):  # a file system without links
             link.unlink(missing_ok=True)
             link.symlink_to(name)
-        print(f"Log file created at: {now:%Y/%m/%d %H:%M:%S}", file=_LOG.file)
-        print(f"Running on machine: {host}", file=_LOG.file)
-        print("Log line format: [IWEF]mmdd hh:mm:ss.uuuuuu threadid file:line] msg", file=_LOG.file)
-        try:
-            yield
-        finally:
-            _LOG.file = None
+        _put(f"Log file created at: {now:%Y/%m/%d %H:%M:%S}", file)
+        _put(f"Running on machine: {host}", file)
+        _put("Log line format: [IWEF]mmdd hh:mm:ss.uuuuuu threadid file:line] msg", file)
+        _LOG.file = file
+        yield
+    finally:
+        _LOG.file = None
+        with suppress(OSError):  # of a line that could not be written, which has been told
+            file.close()
 
 
 def _user() -> str:
@@ -98,4 +101,12 @@ def _write(level: int, message: str, place: str) -> None:
         line = f"{_LETTERS[level]}{stamp} {os.getpid():5d} {place}] {message}"
         print(line, file=sys.stderr)
         if _LOG.file is not None:
-            print(line, file=_LOG.file, flush=True)
+            _put(line, _LOG.file)
+
+
+def _put(line: str, file: TextIO) -> None:
+    """Write a line to a file at once. Raises OSError, which names it."""
+    try:
+        print(line, file=file, flush=True)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, file.name) from error

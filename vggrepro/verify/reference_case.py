@@ -111,6 +111,8 @@ class ReferenceCase:
                 io = {key: arrays[key] for key in arrays.files}
         except FileNotFoundError:
             raise DataError(f"{path}: No such file or directory") from None
+        except MemoryError as error:
+            raise MemoryError(f"{path}: {error}") from error
         except UNREADABLE_NPZ as error:
             raise DataError(f"{path}: not readable as .npz: {error}") from error
         kinds = (*FED, *VALUES, *GRADIENTS, *SECOND)

@@ -28,3 +28,16 @@ def test_logging(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     ]
     told = (tmp_path / "tool.INFO").read_text()
     assert "but this" in told and "this again" not in told and "not this" not in told
+
+
+def test_a_log_file_that_cannot_be_written_is_told_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "open", lambda *_, **named: open("/dev/full", "w", **named))  # noqa: PTH123, SIM115
+    with (
+        pytest.raises(OSError, match="No space left") as caught,
+        logging(BackendFlags(log_dir=str(tmp_path)), "tool"),
+    ):
+        glog.log("never said")
+    assert caught.value.filename == "/dev/full"
+    glog.log("a line for stderr alone")

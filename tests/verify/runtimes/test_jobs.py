@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,29 @@ def test_a_runtime_that_takes_its_process_down(tmp_path: Path) -> None:
     assert dead.error == "the process ended: signal 6"
     np.testing.assert_array_equal(first.arrays["y"], -X)
     np.testing.assert_array_equal(last.arrays["y"], -X)
+
+
+def test_what_a_runtime_says_may_be_no_utf8(tmp_path: Path) -> None:
+    body = "return (os.write(2, bytes([104, 105, 255])), os._exit(3))"
+    (reply,) = run_jobs(module(tmp_path, body), [job(tmp_path, "Relu")]).replies
+    assert reply.error == "the process ended: hi\ufffd"
+
+
+def test_an_error_about_a_name_that_is_no_utf8(tmp_path: Path) -> None:
+    body = "raise OSError('no \\udcff.onnx')"
+    (reply,) = run_jobs(module(tmp_path, body), [job(tmp_path, "Relu")]).replies
+    assert reply.error == "OSError: no \\udcff.onnx"
+
+
+def test_a_full_disk_is_told_with_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def savez(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", savez)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(OSError, match="No space left") as caught:
+        run_jobs(module(tmp_path, "return {}"), [job(tmp_path, "Relu")])
+    assert str(caught.value.filename).startswith(str(tmp_path / "vggrepro-"))
 
 
 def test_a_runtime_that_never_ends(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from vggrepro import pycaffe
 from vggrepro.cli.options.read import read
 from vggrepro.cli.run import Parser
+from vggrepro.data.npy_file import read_npy
 from vggrepro.errors import DataError
 from vggrepro.pycaffe import io, mode
 from vggrepro.pycaffe.classifier import Classifier
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
         options.model_def,
         options.pretrained_model,
         image_dims=options.images_dim,
-        mean=_array(Path(options.mean_file)) if options.mean_file else None,
+        mean=read_npy(options.mean_file) if options.mean_file else None,
         input_scale=options.input_scale,
         raw_scale=options.raw_scale,
         channel_swap=options.channel_swap or None,
@@ -78,18 +79,11 @@ def _inputs(options: ClassifierOptions) -> list[npt.NDArray[Any]]:
     path = options.input_file.expanduser()
     print(f"Loading {'folder' if path.is_dir() else 'file'}: {path}")
     if path.name.endswith("npy"):
-        return list(_array(path))
+        return list(read_npy(path))
     files = sorted(path.glob(f"*.{options.ext}")) if path.is_dir() else [path]
     if not files:
         raise DataError(f"{path}: no files *.{options.ext} in this folder")
     return [io.load_image(str(file)) for file in files]
-
-
-def _array(path: Path) -> npt.NDArray[Any]:
-    try:
-        return np.asarray(np.load(path))
-    except (ValueError, EOFError) as error:
-        raise DataError(f"{path}: not an array of numbers: {error}") from error
 
 
 def _numbers(text: str) -> list[int]:

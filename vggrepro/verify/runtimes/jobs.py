@@ -76,7 +76,10 @@ def run_jobs(runtime: Runtime, jobs: Sequence[Job], patience: float | None = Non
     seconds = PATIENCE + PATIENCE_EACH * len(jobs) if patience is None else patience
     with tempfile.TemporaryDirectory(prefix="vggrepro-") as name:
         folder = Path(name)
-        _write(folder, runtime, jobs)
+        try:
+            _write(folder, runtime, jobs)
+        except OSError as error:  # NumPy's have no name of a file
+            raise OSError(error.errno, error.strerror, name) from error
         while True:
             words = _process(runtime, folder, seconds)
             if not (folder / "version.txt").exists():
@@ -84,7 +87,9 @@ def run_jobs(runtime: Runtime, jobs: Sequence[Job], patience: float | None = Non
             open_jobs = [n for n in range(len(jobs)) if not _finished(folder, n)]
             if not open_jobs:
                 break
-            (folder / f"{open_jobs[0]}.txt").write_text(f"the process ended: {_last_line(words)}")
+            (folder / f"{open_jobs[0]}.txt").write_text(
+                f"the process ended: {_last_line(words)}", encoding="utf-8"
+            )
         version = (folder / "version.txt").read_text()
         return Replies(version, [_reply(folder, n, job) for n, job in enumerate(jobs)])
 
@@ -117,7 +122,8 @@ def _process(runtime: Runtime, folder: Path, patience: float) -> str:
             command,
             env={**os.environ, **quiet},
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=patience,
             check=False,
         )
@@ -139,6 +145,6 @@ def _finished(folder: Path, number: int) -> bool:
 def _reply(folder: Path, number: int, job: Job) -> Reply:
     failed = folder / f"{number}.txt"
     if failed.exists():
-        return Reply(error=failed.read_text())
+        return Reply(error=failed.read_text(encoding="utf-8"))
     with np.load(folder / f"{number}.npz", allow_pickle=False) as arrays:
         return Reply({name: arrays[str(place)] for place, name in enumerate(job.outputs)})

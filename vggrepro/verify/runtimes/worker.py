@@ -33,7 +33,8 @@ def _run(adapter: Any, job: dict[str, Any], stem: Path) -> None:
     try:
         answers = adapter.answers(job["model"], inputs, job["outputs"])
     except Exception as error:
-        stem.with_suffix(".txt").write_text(f"{type(error).__name__}: {error}"[:4000])
+        words = f"{type(error).__name__}: {error}"[:4000]
+        stem.with_suffix(".txt").write_text(words, encoding="utf-8", errors="backslashreplace")
         return
     found = {str(place): answers[name] for place, name in enumerate(job["outputs"])}
     part = stem.with_suffix(".part.npz")
