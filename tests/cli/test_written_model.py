@@ -118,6 +118,12 @@ def test_a_hidden_folder_that_cannot_be_made_is_told_by_the_models_name(tmp_path
     assert caught.value.filename == str(tmp_path / "out" / "m.onnx")
 
 
+def test_names_that_a_runtime_does_not_take(tmp_path):
+    path, checks = written(tmp_path, 1, name="\udcff.onnx")
+    assert [check.passed for check in checks] == [True]
+    assert [file.name for file in path.parent.iterdir()] == ["\udcff.onnx"]
+
+
 def test_a_long_name_of_wide_characters(tmp_path):
     path, _ = written(tmp_path, 1, name="\U0001d538" * 62 + ".onnx")
     assert path.exists()

@@ -24,6 +24,13 @@ def test_many_records_in_a_map_that_grows(tmp_path: Path, monkeypatch: pytest.Mo
     assert {key: bytes(found.value(index)) for index, key in enumerate(found.keys)} == records
 
 
+def test_names_that_are_long_and_no_utf8(tmp_path: Path) -> None:
+    path = tmp_path / ("\udcff" + "\U0001d538" * 60)
+    with new_lmdb(path) as writer:
+        writer.put(b"key", b"value")
+    assert LmdbFile.open(path).keys == (b"key",)
+
+
 def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyError), new_lmdb(tmp_path / "db") as writer:
         writer.put(b"key", b"value")

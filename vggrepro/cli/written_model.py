@@ -17,7 +17,7 @@ from vggrepro.cli.options.deployment import DeploymentOptions
 from vggrepro.errors import OptionError
 from vggrepro.graph.metadata import add_metadata
 from vggrepro.graph.model import Graph
-from vggrepro.system.atomic import replacing_paths, shortened, writing
+from vggrepro.system.atomic import replacing_paths, writing
 from vggrepro.system.file_names import foreign
 from vggrepro.system.notes import note
 from vggrepro.system.quantities import size
@@ -31,6 +31,9 @@ OTHER_FORMATS = (
     *(".param", ".bin", ".h5", ".hdf5", ".npy", ".npz", ".json"),
 )
 """Names of files that programs take for something else than an ONNX model."""
+
+_CHECKED = "model.onnx"
+"""What a model in one file is called while it is checked: not every runtime takes every name."""
 
 _PIECE = 1 << 20
 """Bytes that are copied at a time."""
@@ -74,7 +77,7 @@ def write_checked(
 
     chosen = [installed(name) for name in asked.runtimes]
     with _folder_beside(path) as folder:
-        model = folder / path.name
+        model = folder / (path.name if options.external_data else _CHECKED)
         graph.save(model, external=options.external_data)
         checks = [
             check
@@ -83,7 +86,7 @@ def write_checked(
         ]
         if all(check.passed for check in checks):
             add_metadata(model, asked.tell(checks))
-            _put_in_place(folder, path)
+            _put_in_place(model, path)
             note_size(path)
     _tell(checks, path, asked.tolerance)
     return checks
@@ -110,14 +113,14 @@ def note_size(path: Path) -> None:
     note(f"{path}: {size(path.stat().st_size)}")
 
 
-def _put_in_place(folder: Path, path: Path) -> None:
-    """Copy a model, and the file of its weights if there is one, from a folder to ``path`` and beside it: all
-    files or none."""
-    others = [path.with_name(file.name) for file in folder.iterdir() if file.name != path.name]
-    places = [path, *others]
+def _put_in_place(model: Path, path: Path) -> None:
+    """Copy a model, and the file of its weights that is beside it if it has one, to ``path`` and beside it:
+    all files or none."""
+    sources = [model, *(file for file in model.parent.iterdir() if file != model)]
+    places = [path, *(path.with_name(file.name) for file in sources[1:])]
     with replacing_paths(*places) as hidden:
-        for place, temporary in zip(places, hidden, strict=True):
-            with (folder / place.name).open("rb") as written, writing(temporary, place) as file:
+        for source, place, temporary in zip(sources, places, hidden, strict=True):
+            with source.open("rb") as written, writing(temporary, place) as file:
                 shutil.copyfileobj(written, file, _PIECE)
 
 
@@ -126,7 +129,7 @@ def _folder_beside(path: Path) -> Iterator[Path]:
     """A hidden folder in the folder of ``path``, which is removed in the end. What fails about it names
     ``path``."""
     try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{shortened(path.name)}.", dir=path.parent))
+        folder = Path(tempfile.mkdtemp(prefix=".vggrepro-", dir=path.parent))
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -67,7 +68,7 @@ def new_lmdb(path: Path) -> Iterator[LmdbWriter]:
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None
     try:
-        with package.open(str(temporary), map_size=_MAP_SIZE, mode=0o664, lock=False) as environment:
+        with package.open(os.fsencode(temporary), map_size=_MAP_SIZE, mode=0o664, lock=False) as environment:
             writer = LmdbWriter(package, environment)
             yield writer
             writer.flush()

@@ -15,15 +15,24 @@ from vggrepro.verify.runtimes.worker import main
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "doubling_run.py").write_text(
+        "import os\n"
         "def version(): return '1.5'\n"
         "def answers(model, inputs, outputs):\n"
         "    if model == 'bad': raise KeyError(model)\n"
+        "    assert os.getcwd().endswith('models')\n"
         "    return {o: 2 * inputs['a:b/c'] for o in outputs}\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     np.savez(tmp_path / "in0.npz", **{"0": np.ones(3, np.float32)})
-    job = {"inputs": str(tmp_path / "in0.npz"), "names": ["a:b/c"], "outputs": ["y/z"]}
-    jobs = [{**job, "model": "good"}, {**job, "model": "bad"}, {**job, "model": "good"}]
+    monkeypatch.chdir(tmp_path)  # the worker changes it
+    (tmp_path / "models").mkdir()
+    job = {
+        "folder": str(tmp_path / "models"),
+        "inputs": str(tmp_path / "in0.npz"),
+        "names": ["a:b/c"],
+        "outputs": ["y/z"],
+    }
+    jobs = [{**job, "name": "good"}, {**job, "name": "bad"}, {**job, "name": "good"}]
     (tmp_path / "jobs.json").write_text(json.dumps({"adapter": "doubling_run", "jobs": jobs}))
     yield tmp_path
     del sys.modules["doubling_run"]

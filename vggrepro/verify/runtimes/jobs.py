@@ -102,7 +102,8 @@ def _write(folder: Path, runtime: Runtime, jobs: Sequence[Job]) -> None:
         np.savez(inputs, **arrays)
         entries.append(
             {
-                "model": os.fspath(job.model),
+                "folder": os.fspath(job.model.absolute().parent),
+                "name": job.model.name,
                 "inputs": os.fspath(inputs),
                 "names": list(job.inputs),
                 "outputs": list(job.outputs),

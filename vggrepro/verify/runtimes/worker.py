@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,13 @@ def main(folder: Path) -> int:
 
 
 def _run(adapter: Any, job: dict[str, Any], stem: Path) -> None:
-    """One job. Whatever the runtime raises is its answer: each has exceptions of its own."""
+    """One job. Whatever the runtime raises is its answer: each has exceptions of its own. It gets a name in
+    the working directory: some take no path that is no UTF-8."""
     with np.load(job["inputs"], allow_pickle=False) as arrays:
         inputs = {name: arrays[str(place)] for place, name in enumerate(job["names"])}
     try:
-        answers = adapter.answers(job["model"], inputs, job["outputs"])
+        os.chdir(job["folder"])
+        answers = adapter.answers(job["name"], inputs, job["outputs"])
     except Exception as error:
         words = f"{type(error).__name__}: {error}"[:4000]
         stem.with_suffix(".txt").write_text(words, encoding="utf-8", errors="backslashreplace")
