@@ -2,11 +2,14 @@
 
 import io
 import json
+import random
 import tarfile
+import tempfile
 import zipfile
 
 import pytest
 
+from vggrepro.caffe import digits_job
 from vggrepro.caffe.digits_job import is_job_archive, open_job
 from vggrepro.errors import ParseError
 
@@ -95,6 +98,35 @@ def test_a_truncated_archive(tmp_path):
     path.write_bytes(path.read_bytes()[:-60])
     with pytest.raises(ParseError, match="a damaged archive"):
         open_job(path)
+
+
+def test_a_damaged_archive_of_xz(tmp_path):
+    path = tmp_path / "job.tar.xz"
+    with tarfile.open(path, "w:xz") as archive:
+        for name, data in (
+            ("deploy.prototxt", b"x"),
+            ("a_iter_5.caffemodel", random.Random(0).randbytes(200_000)),
+        ):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    data = bytearray(path.read_bytes())
+    data[100_000] ^= 1
+    path.write_bytes(data)
+    assert is_job_archive(path)
+    with pytest.raises(ParseError, match="a damaged archive: Corrupt input data"):
+        open_job(path)
+
+
+def test_a_full_disk_is_no_damage(tmp_path, monkeypatch):
+    def copyfileobj(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(digits_job, "copyfileobj", copyfileobj)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(OSError, match="No space left") as caught:
+        open_job(job(tmp_path / "job.tar.gz"))
+    assert caught.value.filename == str(tmp_path)
 
 
 def test_files_that_are_larger_than_the_archive_can_hold(tmp_path, monkeypatch):

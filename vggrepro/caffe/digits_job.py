@@ -6,6 +6,7 @@ and class names. Source: NVIDIA/DIGITS, the task statistics of its Caffe jobs.
 
 from __future__ import annotations
 
+import lzma
 import re
 import tarfile
 import tempfile
@@ -22,6 +23,7 @@ from shutil import copyfileobj
 from typing import IO, Any
 
 from vggrepro.errors import ParseError
+from vggrepro.system.disk_space import NO_SPACE
 from vggrepro.system.file_names import failure
 from vggrepro.system.json_text import parsed_json
 
@@ -37,7 +39,10 @@ MOST_SMALL = 64 << 20
 """Bytes up to which a file is unpacked whatever the archive's length; beyond, ``RATIO`` times that."""
 RATIO = 50
 
-_DAMAGES = (tarfile.TarError, zipfile.BadZipFile, OSError, EOFError, RuntimeError, ValueError, zlib.error)
+_DAMAGES = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+    *(OSError, EOFError, RuntimeError, ValueError),
+)
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,8 @@ def is_job_archive(path: str | PathLike[str]) -> bool:
 
 @cache  # an archive is unpacked once
 def open_job(path: Path) -> DigitsJob:
-    """Unpack what an archive has of a Caffe job. Raises ParseError for another archive or a damaged one."""
+    """Unpack what an archive has of a Caffe job. Raises ParseError for another archive or a damaged one, and
+    OSError where the temporary folder has no room for it."""
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as zipped:
@@ -81,6 +87,8 @@ def open_job(path: Path) -> DigitsJob:
         with closing(tarfile.open(path)) as tar:
             return _unpacked(path, _tar_members(tar))
     except _DAMAGES as error:
+        if isinstance(error, OSError) and error.errno in NO_SPACE:
+            raise OSError(error.errno, error.strerror, tempfile.gettempdir()) from error
         problem = failure(error) if isinstance(error, OSError) else " ".join(str(error).split())
         raise ParseError(f"{path}: a damaged archive: {problem}") from None
 
