@@ -76,7 +76,7 @@ def write_checked(
     from vggrepro.verify.runtimes.written import check_written, installed
 
     chosen = [installed(name) for name in asked.runtimes]
-    with _folder_beside(path) as folder:
+    with _hidden_folder(path) as folder:
         model = folder / (path.name if options.external_data else _CHECKED)
         graph.save(model, external=options.external_data)
         checks = [
@@ -125,11 +125,12 @@ def _put_in_place(model: Path, path: Path) -> None:
 
 
 @contextmanager
-def _folder_beside(path: Path) -> Iterator[Path]:
-    """A hidden folder in the folder of ``path``, which is removed in the end. What fails about it names
-    ``path``."""
+def _hidden_folder(path: Path) -> Iterator[Path]:
+    """A folder beside ``path``, or for a device or a pipe in that of temporary files, which is removed in the
+    end. What fails about it names ``path``."""
+    beside = path.is_file() or not path.exists()
     try:
-        folder = Path(tempfile.mkdtemp(prefix=".vggrepro-", dir=path.parent))
+        folder = Path(tempfile.mkdtemp(prefix=".vggrepro-", dir=path.parent if beside else None))
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
     try:
