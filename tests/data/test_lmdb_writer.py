@@ -43,6 +43,15 @@ def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_full_disk_may_be_what_lmdb_calls_an_error_of_the_disk(tmp_path: Path) -> None:
+    with (
+        pytest.raises(DataError, match=r"db: Input/output error, or the disk is full$"),
+        new_lmdb(tmp_path / "db"),
+    ):
+        raise lmdb.Error("mdb_txn_commit: Input/output error")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_failures_name_the_database_and_not_the_hidden_folder(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught, new_lmdb(tmp_path / "absent" / "db"):
         pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -77,7 +78,9 @@ def new_lmdb(path: Path) -> Iterator[LmdbWriter]:
     except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
         if isinstance(error, package.Error):  # which begins with LMDB's function or the hidden folder
-            raise DataError(f"{path}: {str(error).rpartition(': ')[2]}") from error
+            problem = str(error).rpartition(": ")[2]
+            cut = problem == os.strerror(errno.EIO)  # so LMDB calls a write that the disk took a part of
+            raise DataError(f"{path}: {problem}{', or the disk is full' if cut else ''}") from error
         raise
 
 
