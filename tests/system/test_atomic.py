@@ -263,12 +263,3 @@ def test_what_standard_output_leads_to_is_written_to(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True)
     assert (done.stdout, done.stderr) == (b"x", b"")
-
-
-def test_a_working_directory_that_is_gone_is_told(tmp_path, monkeypatch):
-    (tmp_path / "gone").mkdir()
-    monkeypatch.chdir(tmp_path / "gone")
-    (tmp_path / "gone").rmdir()
-    with pytest.raises(OSError, match="the working directory is gone") as caught, replacing("file"):
-        pass
-    assert caught.value.filename == "file"

@@ -1,5 +1,6 @@
 """Names that no file can have."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,15 @@ def test_writing_such_a_file_is_an_os_error():
 )
 def test_names_that_no_file_here_has(name, told):
     assert foreign(name) == told
+
+
+def test_a_working_directory_that_is_gone(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(FileNotFoundError) as caught:
+        os.path.realpath("file")
+    assert failure(caught.value) == "the working directory is gone"
+    monkeypatch.chdir(tmp_path)
+    assert failure(FileNotFoundError(2, "No such file or directory")) == "No such file or directory"

@@ -94,7 +94,7 @@ def _new_file(path: str | PathLike[str]) -> Iterator[_NewFile]:
     if named.exists() and not named.is_file():  # of /dev/stdout, what a link says may be no path
         yield _NewFile(asked, named, named, None)
         return
-    target = Path(_real(asked))
+    target = Path(os.path.realpath(named))
     kept = shortened(target.name)
     temporary = target.with_name(f".{kept}.{os.urandom(6).hex()}.tmp")
     with _named(asked, temporary):
@@ -106,14 +106,6 @@ def _new_file(path: str | PathLike[str]) -> Iterator[_NewFile]:
             with contextlib.suppress(OSError):
                 temporary.unlink()  # nothing is there under this name once the file is in place
             os.close(descriptor)
-
-
-def _real(asked: str) -> str:
-    """The path without links."""
-    try:
-        return os.path.realpath(asked)
-    except FileNotFoundError:
-        raise OSError(errno.ENOENT, "the working directory is gone", asked) from None
 
 
 @contextmanager

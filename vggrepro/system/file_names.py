@@ -31,13 +31,22 @@ def file_path(name: str | PathLike[str]) -> Path:
 def failure(error: OSError) -> str:
     """What the system says of a failure; of a missing file also which one beside it has a close name, where a
     link points to, and what a name is that no file here can have; of a folder that cannot be made because a
-    file has its name, that."""
+    file has its name, that; of a missing file without a name, whether it is the working directory."""
     if isinstance(error, FileExistsError):  # of making folders, where a folder that exists is none
         return "exists, and is no folder"
+    if isinstance(error, FileNotFoundError) and error.filename is None and not _has_working_directory():
+        return "the working directory is gone"
     words = error.strerror or str(error)
     if not isinstance(error, FileNotFoundError) or not isinstance(error.filename, str | PathLike):
         return words
     return words + (foreign(error.filename) or _close_name(Path(error.filename)))
+
+
+def _has_working_directory() -> bool:
+    try:
+        return bool(Path.cwd())
+    except OSError:
+        return False
 
 
 def foreign(name: str | PathLike[str]) -> str:
