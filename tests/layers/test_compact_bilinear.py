@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 from harness import check_forward, check_gradient, parse
@@ -11,7 +14,13 @@ from numpy.testing import assert_allclose
 from shape_cases import few, seeds, values
 
 from vggrepro.errors import NetError, ShapeError, UnsupportedError
+from vggrepro.graph.forward import build_deployed
+from vggrepro.graph.reference import reference_forward
+from vggrepro.graph.targets.convert import Deployment
 from vggrepro.layers.compact_bilinear import CompactBilinear
+from vggrepro.net import Net, load_net
+from vggrepro.verify.runtimes.jobs import Job, run_jobs
+from vggrepro.verify.runtimes.written import installed
 
 
 def layer_of(fields: str) -> CompactBilinear:
@@ -62,6 +71,35 @@ def test_sums_over_all_places_unless_told_otherwise() -> None:
     assert layer_of("num_output: 44 sum_pool: false").out_shapes([(2, 3, 6, 5), (2, 5, 6, 5)]) == (
         (2, 44, 6, 5),
     )
+
+
+def net(folder: Path, fields: str) -> Net:
+    path = folder / "net.prototxt"
+    path.write_text(
+        'input: "a" input_shape { dim: 2 dim: 20 dim: 5 dim: 4 }'
+        ' input: "b" input_shape { dim: 2 dim: 9 dim: 5 dim: 4 }\n'
+        f'layer {{ name: "l" type: "CompactBilinear" bottom: "a" bottom: "b" top: "y"'
+        f" compact_bilinear_param {{ {fields} }} }}"
+    )
+    return load_net(path)
+
+
+@pytest.mark.skipif(cv2.__version__ < "5", reason="OpenCV 5 is not installed")
+@pytest.mark.parametrize("fields", ["num_output: 12", "num_output: 256 sum_pool: false"])
+def test_in_opencv_5(fields: str, tmp_path: Path) -> None:
+    pooled = net(tmp_path, fields)
+    inputs = {"a": values(1, (2, 20, 5, 4)), "b": values(2, (2, 9, 5, 4))}
+    build_deployed(pooled, Deployment("opencv5")).save(tmp_path / "m.onnx")
+    (reply,) = run_jobs(installed("opencv"), [Job(tmp_path / "m.onnx", inputs, ["y"])]).replies
+    assert reply.error == ""
+    want = reference_forward(pooled, inputs)["y"]
+    assert_allclose(reply.arrays["y"].reshape(want.shape), want, rtol=1e-4, atol=1e-3)
+
+
+def test_for_tensorrt(tmp_path: Path) -> None:
+    """Its operator set knows no sums in ScatterElements."""
+    graph = build_deployed(net(tmp_path, "num_output: 12"), Deployment("tensorrt")).to_model().graph
+    assert "ScatterElements" not in {node.op_type for node in graph.node}
 
 
 def test_refusals() -> None:

@@ -125,10 +125,9 @@ class CompactBilinear(Layer[_Saved]):
     def _sketched(self, g: GraphBuilder, bottom: Value, sketch: _Sketch) -> str:
         """The channels of each place, summed where they go, (N, H * W, num_output)."""
         signed = g.op("Mul", _rows(g, bottom.name), g.const(sketch.signs))
-        places = g.op("Expand", g.ints(sketch.places.tolist()), g.op("Shape", signed))
-        size = g.op("Concat", g.op("Shape", signed, end=2), g.ints([self.num_output]), axis=0)
-        empty = g.op("Expand", g.const(0), size)
-        return g.op("ScatterElements", empty, places, signed, axis=2, reduction="add")
+        padded = g.op("Pad", signed, g.ints([0, 0, 0, 0, 0, 1]), g.const(0))  # (N, H * W, C + 1)
+        sources = g.const(_sources(sketch.places, self.num_output), np.int64)
+        return g.op("ReduceSum", g.op("Gather", padded, sources, axis=2), g.ints([3]), keepdims=0)
 
     def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         if d_tops[0] is None:
@@ -157,6 +156,16 @@ class CompactBilinear(Layer[_Saved]):
             product = product * np.fft.fft(summed, axis=0)
         top = np.moveaxis(np.fft.ifft(product, axis=0).real, 0, 1) * self.num_output
         return Referenced((top.sum((2, 3), keepdims=True) if self.sum_pool else top,))
+
+
+def _sources(places: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.int64]:
+    """The channels that go to each place, (size, k) with the k of the fullest place; the number of channels
+    stands where there are fewer."""
+    order = np.argsort(places, kind="stable")
+    counts = np.bincount(places, minlength=size)
+    sources = np.full((size, counts.max()), len(places))
+    sources[np.arange(counts.max()) < counts[:, None]] = order
+    return sources
 
 
 def _rows(g: GraphBuilder, x: str) -> str:
