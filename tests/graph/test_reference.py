@@ -29,6 +29,17 @@ def test_a_blob_means_its_last_value_and_values_are_all_kept(tmp_path: Path) -> 
     assert blobs["p"].dtype == np.float64
 
 
+def test_steep_layers_read_what_was_measured(tmp_path: Path) -> None:
+    steep = layer("p", "Power", "data") + layer("s", "SignedSqrt", "p") + layer("q", "Power", "p")
+    net = net_of(tmp_path, image(2, 3) + steep)
+    x, measured = np.zeros((2, 3)), np.full((2, 3, 1, 1), 4, np.float32)
+    values, _ = reference_walk(net, {"data": x}, {}, {"p": measured})
+    np.testing.assert_array_equal(values["s"], np.full((2, 3), 2))
+    assert not values["p"].any() and not values["q"].any()
+    other, _ = reference_walk(net, {"data": x}, {}, {"p": np.ones((1, 3), np.float32)})
+    assert not other["s"].any()
+
+
 def test_inputs_of_another_batch(tmp_path: Path) -> None:
     assert reference_forward(net_of(tmp_path, IN_PLACE), {"data": np.ones((5, 3))})["p"].shape == (5, 3)
 

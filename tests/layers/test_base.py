@@ -78,6 +78,12 @@ def test_facts_of_types() -> None:
     assert types("silences") == {"Silence"}
     assert parse('type: "Accuracy" accuracy_param { top_k: 5 }').top_k_accuracy == 5
     assert parse('type: "ReLU"').top_k_accuracy is None
+    assert types("steep") == {"ArgMax", "Log", "SignedSqrt", "Threshold"}
+    powers = {
+        power: parse(f'type: "Power" power_param {{ power: {power} }}').steep for power in (-1, 0.5, 1, 2)
+    }
+    assert powers == {-1: True, 0.5: True, 1: False, 2: False}
+    assert not parse('type: "Power" power_param { power: 0.5 scale: 0 }').steep
 
 
 def test_only_convolutions_and_fully_connected_layers_have_the_papers_fillers() -> None:

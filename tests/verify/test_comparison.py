@@ -90,6 +90,37 @@ def test_a_session_beside_the_reference_of_its_net(lenet: Net) -> None:
     assert "conv1" not in failed
 
 
+def rooted(folder: Path) -> Net:
+    """Products that are 0 but for rounding, their roots, and what is made of these."""
+    path = folder / "net.prototxt"
+    path.write_text(
+        'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 4 dim: 3 dim: 5 } } }'
+        'layer { name: "c" type: "CompactBilinear" bottom: "x" bottom: "x" top: "c"'
+        " compact_bilinear_param { num_output: 64 sum_pool: false } }"
+        'layer { name: "s" type: "SignedSqrt" bottom: "c" top: "s" }'
+        'layer { name: "f" type: "InnerProduct" bottom: "s" top: "f"'
+        ' inner_product_param { num_output: 2 weight_filler { type: "xavier" } } }'
+    )
+    return load_net(path, seed=0)
+
+
+def test_what_follows_a_root_is_judged_by_its_bottom(tmp_path: Path) -> None:
+    net = rooted(tmp_path)
+    inputs = example_inputs(net, build_forward(net))
+    assert all(d.passed for d in compare_with_reference(everything(net), net, inputs, 2e-6))
+    alone = Session(build_forward(net, outputs=["s"]), "cpu", threads=1)
+    assert not compare_with_reference(alone, net, inputs, 1e-4)[0].passed
+
+
+def test_behind_a_root_faults_are_found(tmp_path: Path) -> None:
+    net = rooted(tmp_path)
+    wrong = net.with_params({"f:0": net.params["f:0"] * np.float32(1.001)})
+    differences = compare_with_reference(
+        everything(wrong), net, example_inputs(net, build_forward(net)), 1e-4
+    )
+    assert [d.blob for d in differences if not d.passed] == ["f"]
+
+
 def test_a_map_is_compared_with_the_vector_that_it_was(lenet: Net) -> None:
     session = everything(lenet, convolutional=True)
     found = compare_with_reference(session, lenet, example_inputs(lenet, build_forward(lenet)), 1e-5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -26,10 +27,11 @@ def reference_forward(net: Net, inputs: Arrays) -> dict[str, npt.NDArray[np.floa
 
 
 def reference_walk(
-    net: Net, inputs: Arrays, states: Arrays
+    net: Net, inputs: Arrays, states: Arrays, measured: Arrays = MappingProxyType({})
 ) -> tuple[dict[str, npt.NDArray[np.float64]], dict[str, npt.NDArray[Any]]]:
     """Every value of the net, and the new states and moved parameters under their ``next:`` names.
-    ``states`` overrides initial states by their ``state:`` names."""
+    ``states`` overrides initial states by their ``state:`` names. Steep layers read what a model ``measured``
+    of the values, where it did, in place of the reference's own."""
     for name in [*net.inputs, *inputs]:
         if name not in inputs or name not in net.inputs:
             what = "missing" if name in net.inputs else "unknown"
@@ -47,7 +49,7 @@ def reference_walk(
         definitions = net_layer.layer.state_defs([shaped.shapes[b] for b in net_layer.bottoms])
         with naming(net_layer.place):
             result = net_layer.layer.reference(
-                [values[b] for b in net_layer.bottoms],
+                [_read(b, values, measured if net_layer.layer.steep else {}) for b in net_layer.bottoms],
                 [np.asarray(net.params[use.key], np.float64) for use in net_layer.params],
                 [states.get(state_name(net_layer.name, d.name), d.initial) for d in definitions],
             )
@@ -56,3 +58,13 @@ def reference_walk(
         named = zip(definitions, result.next_states, strict=True)
         moved.update({next_name(net_layer.name, d.name): array for d, array in named})
     return values, moved
+
+
+def _read(
+    value: str, exact: Mapping[str, npt.NDArray[np.float64]], measured: Arrays
+) -> npt.NDArray[np.float64]:
+    """What a layer reads: a measured array, in the shape of the exact one, if it has as many elements."""
+    found = measured.get(value)
+    if found is None or found.size != exact[value].size:
+        return exact[value]
+    return found.astype(np.float64).reshape(exact[value].shape)

@@ -37,6 +37,7 @@ class ArgMax(Layer[None]):
 
     type = "ArgMax"
     has_gradient = False
+    steep = True
 
     top_k: int = 1
     out_max_val: bool = False

@@ -146,6 +146,11 @@ class Layer(ABC, Generic[S]):
         return False
 
     @property
+    def steep(self) -> bool:
+        """True where a bottom that is off by rounding may move a top by far more. Set as ``in_place``."""
+        return False
+
+    @property
     def tells_params(self) -> bool:
         """False where ``param_defs`` may lack parameters that the layer has, so that ``param`` messages
         beyond them are no fault (a custom node without a weight file)."""
@@ -153,8 +158,7 @@ class Layer(ABC, Generic[S]):
 
     @property
     def blind_bottoms(self) -> frozenset[int]:
-        """Bottoms that never get a gradient: labels, sequence markers, selectors, indices. A layer
-        sets them as a class attribute, or overrides this where they depend on its parameters."""
+        """Bottoms that never get a gradient: labels, markers, selectors, indices. Set as ``in_place``."""
         return frozenset()
 
     def allowed_labels(self, bottoms: Shapes) -> AllowedLabels | None:
@@ -175,8 +179,7 @@ class Layer(ABC, Generic[S]):
 
     @classmethod
     def set_up(cls, definition: Any) -> None:
-        """Write into a ``LayerParameter`` what Caffe's ``LayerSetUp`` writes there, and so into snapshots: of
-        a loss its default weight."""
+        """Write into a ``LayerParameter`` what Caffe's ``LayerSetUp`` does: of a loss its default weight."""
         if cls.loss and not definition.loss_weight:
             definition.loss_weight.append(1)
 
@@ -220,9 +223,8 @@ class Layer(ABC, Generic[S]):
         raise UnsupportedError(f"layer type {self.type}: no gradient rule")
 
     def reread(self, saved: S, bottoms: Sequence[str], tops: Sequence[str]) -> S:
-        """``saved`` as Caffe's ``Backward`` finds it. Caffe reads bottoms and tops again then, and a layer
-        behind that worked in place has overwritten them: ``bottoms`` and ``tops`` are the tensors that
-        these blobs hold in the end. Layers that read copies of their own leave ``saved`` as it is."""
+        """``saved`` as Caffe's ``Backward`` finds it, which reads bottoms and tops again: ``bottoms`` and
+        ``tops`` are the tensors that these blobs hold in the end. Layers that read copies leave it so."""
         return saved
 
     @abstractmethod
@@ -266,10 +268,8 @@ def register(cls: L) -> L:
 
 
 def register_layer(cls: L, *, replace: bool = False) -> L:
-    """Make a layer class from outside this package known by its ``type``, from now on and everywhere.
-
-    Serves as a decorator too; docs/own-layers.md has an example. Raises RegistrationError for what is no
-    complete layer class, and for a type that is known already, unless it is to ``replace`` that.
+    """Make a layer class from outside this package known by its ``type``; a decorator too. Raises
+    RegistrationError for what is no complete layer class, and for a known type, unless it is to ``replace``.
     """
     load_catalogue()
     name = getattr(cls, "type", None)
@@ -286,8 +286,7 @@ def register_layer(cls: L, *, replace: bool = False) -> L:
 
 @cache  # a net may have many layers of unknown types, each of which asks for the whole catalogue
 def load_catalogue(only: str | None = None) -> None:
-    """Import every module of this package, or only the one of that name, in small letters and without
-    underscores, so that each enters its layers."""
+    """Import the modules of this package, which enter their layers: all, or that of this name without "_"."""
     for module in pkgutil.iter_modules(importlib.import_module(__package__ or "").__path__):
         if only in (None, module.name.replace("_", "")):
             importlib.import_module(f"{__package__}.{module.name}")

@@ -18,6 +18,7 @@ from vggrepro.layers.rules.neuron import BottomAndTop, Neuron, affine, log_of_ba
 @dataclass(frozen=True)
 class Log(Neuron):
     type = "Log"
+    steep = True
 
     log_base: float = 1.0
     scale: float = 1.0

@@ -30,6 +30,11 @@ class Power(Neuron):
         return cls(power=p.power, scale=p.scale, shift=p.shift)
 
     @property
+    def steep(self) -> bool:
+        """As a root is at 0, and a pole."""
+        return self.power < 1 and self.diff_scale != 0
+
+    @property
     def diff_scale(self) -> float:
         """Where it is 0 the top does not depend on the bottom at all, not even on one that is infinite."""
         return self.power * self.scale

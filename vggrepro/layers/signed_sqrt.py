@@ -27,6 +27,7 @@ class SignedSqrt(Neuron):
     type = "SignedSqrt"
     origin = "Compact bilinear pooling"
     in_place = False
+    steep = True
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> SignedSqrt:

@@ -17,6 +17,7 @@ from vggrepro.layers.rules.neuron import Neuron, indicator
 class Threshold(Neuron):
     type = "Threshold"
     has_gradient = False
+    steep = True
 
     threshold: float = 0.0
 

@@ -12,7 +12,7 @@ from vggrepro.errors import UnsupportedError
 from vggrepro.graph.forward import build_deployed
 from vggrepro.graph.model import Graph
 from vggrepro.graph.targets.convert import Deployment
-from vggrepro.net import Net
+from vggrepro.net import Net, load_net
 from vggrepro.verify.comparison import example_inputs
 from vggrepro.verify.reference_case import ReferenceCase
 from vggrepro.verify.runtimes.jobs import Runtime
@@ -85,6 +85,46 @@ def test_layers_that_work_in_place_are_one(tmp_path: Path) -> None:
     runtime = Runtime("wrong", "wrong_run", path=(str(tmp_path),))
     (check,) = check_written(tmp_path / "m.onnx", graph, runtime, [example], 1e-4, build)
     assert check.first_layer == "norm2" or " and " in check.first_layer
+
+
+ROOT_RUN = """
+import numpy as np
+from vggrepro.runtime.onnxruntime_run import answers as exact, version
+
+def answers(model, inputs, outputs):
+    found = exact(model, inputs, outputs)
+    return {name: FAULT for name, array in found.items()}
+"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "first"),
+    [
+        ("array", ""),
+        ("array * np.float32(1 + 1e-3 * (name == 'f'))", "f"),
+        ("array * np.float32(1.001)", "c"),
+    ],
+)
+def test_behind_a_root_the_bottoms_of_the_runtime_count(tmp_path: Path, fault: str, first: str) -> None:
+    (tmp_path / "net.prototxt").write_text(
+        'input: "x" input_shape { dim: 1 dim: 4 dim: 3 dim: 5 }'
+        'layer { name: "c" type: "CompactBilinear" bottom: "x" bottom: "x" top: "c"'
+        " compact_bilinear_param { num_output: 64 sum_pool: false } }"
+        'layer { name: "s" type: "SignedSqrt" bottom: "c" top: "s" }'
+        'layer { name: "f" type: "InnerProduct" bottom: "s" top: "f"'
+        ' inner_product_param { num_output: 2 weight_filler { type: "xavier" } } }'
+    )
+    rooted = load_net(tmp_path / "net.prototxt", seed=0)
+    (tmp_path / "root_run.py").write_text(ROOT_RUN.replace("FAULT", fault))
+    parts = lambda blobs: build_deployed(rooted, Deployment(), outputs=blobs)  # noqa: E731
+    graph = parts(["s", "f"])
+    graph.save(tmp_path / "m.onnx")
+    example = Example("noise", rooted, example_inputs(rooted, graph))
+    runtime = Runtime("root", "root_run", path=(str(tmp_path),))
+    (check,) = check_written(tmp_path / "m.onnx", graph, runtime, [example], 1e-4, parts)
+    assert check.first_layer == first
+    assert [d.blob for d in check.differences] == ["s", "f", "c"]
+    assert check.passed == (not first)
 
 
 def test_an_unknown_runtime() -> None:
