@@ -140,18 +140,16 @@ def outputs(model: onnx.ModelProto, **feeds: np.ndarray) -> dict[str, np.ndarray
 
 
 @pytest.mark.parametrize("images", [1, 3])
-def test_ssd(tmp_path: Path, images: int) -> None:
-    """The batch stays free; the size does not, since the prior boxes are constants."""
+@pytest.mark.parametrize("size", [(32, 40), (57, 29), None])
+def test_ssd(tmp_path: Path, images: int, size: tuple[int, int] | None) -> None:
+    """The batch and the size stay free; prior boxes are constants where the size is fixed."""
     net = load(tmp_path, SSD)
-    model = to_onnx(net)
-    assert [d.dim_param or d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim] == [
-        "N",
-        3,
-        32,
-        40,
-    ]
+    model = to_onnx(net) if size else to_onnx(net.reshape({"data": (images, 3, 32, 40)}), fixed=True)
+    dims = [d.dim_param or d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
+    assert dims == (["N", 3, "H", "W"] if size else [images, 3, 32, 40])
     assert missing(model) == {"NonMaxSuppression"}
-    x = pictures(net, images)
+    shape = (images, 3, *(size or (32, 40)))
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     got = outputs(model, data=x)["detections"]
     expected = reference_forward(net, {"data": x})["detections"]
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=5e-6)

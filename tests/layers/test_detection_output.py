@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from box_cases import priors
@@ -11,10 +13,27 @@ from harness import check_forward, parse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shape_cases import seeds, values
+from small_ssd import ssd_head
 
 from vggrepro.errors import NetError, ShapeError, UnsupportedError
+from vggrepro.graph.forward import build_deployed
+from vggrepro.graph.reference import reference_forward
+from vggrepro.graph.targets.convert import Deployment
 from vggrepro.layers.base import Layer
+from vggrepro.net import load_net
+from vggrepro.verify.detections import in_the_order_of
+from vggrepro.verify.runtimes.jobs import Job, run_jobs
+from vggrepro.verify.runtimes.written import installed
 
+SSD_END = """
+layer { name: "rows" type: "Reshape" bottom: "conf_perm" top: "rows"
+  reshape_param { shape { dim: 0 dim: -1 dim: 3 } } }
+layer { name: "prob" type: "Softmax" bottom: "rows" top: "prob" softmax_param { axis: 2 } }
+layer { name: "flat" type: "Flatten" bottom: "prob" top: "flat" }
+layer { name: "det" type: "DetectionOutput" bottom: "loc_flat" bottom: "flat" bottom: "prior" top: "det"
+  detection_output_param { num_classes: 3 code_type: CENTER_SIZE keep_top_k: 20 confidence_threshold: 0.3
+    nms_param { nms_threshold: 0.45 top_k: 60 } } }
+"""
 NO_NMS_KERNEL = ("NonMaxSuppression",)
 
 
@@ -39,6 +58,7 @@ def zeros(*shape: int) -> np.ndarray:
     keep=st.sampled_from([None, -1, 1, 4, 200]),
     limits=st.tuples(st.sampled_from([0, 0.3, 0.6, 1.5]), st.sampled_from([None, 0.1, 0.5, 2])),
     symbolic=st.booleans(),
+    free=st.booleans(),
     seed=seeds,
 )
 def test_detection_output(
@@ -53,6 +73,7 @@ def test_detection_output(
     keep: int | None,
     limits: tuple[float, float | None],
     symbolic: bool,
+    free: bool,
     seed: int,
 ) -> None:
     text = [f"num_classes: {classes} background_label_id: {background} code_type: {code}"]
@@ -67,7 +88,31 @@ def test_detection_output(
     ]
     batch = None if symbolic else images
     dims = [(batch, bottoms[0].shape[1]), (batch, bottoms[1].shape[1]), bottoms[2].shape]
+    if free:
+        dims = [(batch, None), (batch, None), (1, 2, None)]
     check_forward(detection_output(" ".join(text)), bottoms, dims=dims, without_kernel=NO_NMS_KERNEL)
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "opencv"])
+def test_one_file_for_images_of_any_size(runtime: str, tmp_path: Path) -> None:
+    """Fewer priors than ``top_k``, and more; also in OpenCV 5, which fixes none of the sizes."""
+    if runtime == "opencv" and cv2.__version__ < "5":
+        pytest.skip("OpenCV 5 is not installed")
+    (tmp_path / "net.prototxt").write_text(
+        'input: "data" input_shape { dim: 1 dim: 3 dim: 40 dim: 30 }' + ssd_head(3, conf=0.1) + SSD_END
+    )
+    net = load_net(tmp_path / "net.prototxt", seed=3)
+    graph = build_deployed(net, Deployment("opencv5"))
+    assert all(graph.is_free("data", axis) for axis in (0, 2, 3))
+    graph.save(tmp_path / "m.onnx")
+    shapes = [(1, 3, 40, 30), (2, 3, 61, 47), (2, 3, 25, 90), (1, 3, 15, 10)]
+    feeds = [{"data": values(1, shape, -90, 90)} for shape in shapes]
+    jobs = [Job(tmp_path / "m.onnx", feed, ["det"]) for feed in feeds]
+    for feed, reply in zip(feeds, run_jobs(installed(runtime), jobs).replies, strict=True):
+        assert reply.error == ""
+        want, got = reference_forward(net, feed)["det"], reply.arrays["det"]
+        assert (want[..., 1] > 0).any()
+        np.testing.assert_allclose(in_the_order_of(want, got), want, rtol=1e-5, atol=1e-5)
 
 
 def test_detection_output_by_hand() -> None:

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from shape_cases import few
 
 from vggrepro.emit import GraphBuilder, Value
-from vggrepro.errors import FixedShapeError, NetError
+from vggrepro.errors import NetError, UnsupportedError
 from vggrepro.layers.base import Layer
+
+TWO_OFFSETS = ["offset_h: 0.5 offset_w: 0.25 offset_h: 1 offset_w: 0"]
 
 sizes = st.tuples(st.integers(1, 4), st.integers(1, 4))
 
@@ -40,14 +42,18 @@ def prior_boxes(draw: st.DrawFn) -> str:
     text += draw(st.sampled_from([[], ["img_size: 60"], ["img_h: 50 img_w: 70"]]))
     text += draw(st.sampled_from([[], ["step: 16"], ["step_h: 10 step_w: 7.5"]]))
     flags = [f"{name}: {draw(st.sampled_from(['true', 'false']))}" for name in ("flip", "clip")]
-    return " ".join([*text, *flags, f"offset: {draw(st.sampled_from([0, 0.5]))}"])
+    offsets = [["offset: 0"], ["offset: 0.5"], ["offset_h: 0 offset_w: 1"], TWO_OFFSETS]
+    text += draw(st.sampled_from(offsets))
+    return " ".join([*text, *flags])
 
 
 @few
 @given(prior_boxes(), sizes, sizes)
 def test_prior_box(text: str, feature: tuple[int, int], image: tuple[int, int]) -> None:
     bottoms = [zeros(2, 3, *feature), zeros(2, 3, *(30 * side for side in image))]
-    check_forward(prior_box(text), bottoms, dims=[(None, 3, *feature), (None, None, *bottoms[1].shape[2:])])
+    layer = prior_box(text)
+    check_forward(layer, bottoms, dims=[(None, 3, *feature), (None, None, *bottoms[1].shape[2:])])
+    check_forward(layer, bottoms, dims=[(None, 3, None, feature[1]), (None, 3, None, None)], atol=1e-6)
 
 
 def centres(top: np.ndarray, image: int) -> list[list[float]]:
@@ -70,6 +76,19 @@ def test_denser_boxes_of_textboxes() -> None:
     ]
     (top,) = check_forward(prior_box(f"{text} offset: 0"), [zeros(1, 1, 2, 1), zeros(1, 3, 100, 100)])
     assert [box[:2] for box in centres(top, 100)[:2]] == [[0, 0], [0, 50]]
+
+
+def test_offsets_of_opencv() -> None:
+    """Its sample of TextBoxes says with them what TextBoxes has in its code."""
+    text = "min_size: 30 max_size: 48 aspect_ratio: 4 flip: false"
+    bottoms = [zeros(1, 1, 2, 3), zeros(1, 3, 100, 100)]
+    (ours,) = check_forward(
+        prior_box(f"{text} offset_h: 0.5 offset_h: 1 offset_w: 0.5 offset_w: 0.5"), bottoms
+    )
+    (theirs,) = check_forward(prior_box(f"{text} denser_prior_boxes: true"), bottoms)
+    np.testing.assert_array_equal(ours, theirs)
+    (top,) = check_forward(prior_box("width: 30.5 height: 20 offset_h: 0.25 offset_w: 1"), bottoms)
+    assert centres(top, 100)[1] == [66.667, 12.5, 30.5, 20]
 
 
 def test_boxes_of_faceboxes() -> None:
@@ -106,10 +125,9 @@ def test_prior_box_counts_no_aspect_ratio_twice() -> None:
 def test_prior_box_depends_on_sizes_alone() -> None:
     layer = prior_box("min_size: 3")
     assert run_gradient(layer, [zeros(1, 1, 2, 2), zeros(1, 3, 9, 9)], [], [zeros(1, 2, 16)]) == [None, None]
-    with pytest.raises(FixedShapeError):
-        layer.emit(GraphBuilder(), [Value("x", (1, 1, None, 2)), Value("data", (1, 3, 9, 9))], [], [])
-    fixed = prior_box("min_size: 3 img_size: 9")
-    fixed.emit(GraphBuilder(), [Value("x", (None, None, 2, 2)), Value("data", (None,) * 4)], [], [])
+    fixed, g = prior_box("min_size: 3 img_size: 9"), GraphBuilder()
+    fixed.emit(g, [Value("x", (None, None, 2, 2)), Value("data", (None,) * 4)], [], [])
+    assert not g.nodes
 
 
 @pytest.mark.parametrize(
@@ -126,11 +144,23 @@ def test_prior_box_depends_on_sizes_alone() -> None:
         ("min_size: 3 step: 9 step_w: 9", "Either step or step_h/step_w"),
         ("min_size: 3 step: 0", "step_h should be larger than 0"),
         ("min_size: 3 aspect_ratio: 0", "aspect_ratio must be positive"),
+        ("min_size: 3 offset: 0.5 offset_h: 1 offset_w: 1", "Either offset or offset_h"),
+        (
+            "min_size: 3 denser_prior_boxes: true offset_h: 1 offset_w: 1",
+            "Either offset or offset_h",
+        ),
+        ("min_size: 3 offset_h: 1", "1 of offset_h and 0 of offset_w, expected as many"),
+        ("min_size: 3 width: 3 height: 3", "either width and height or min_size"),
     ],
 )
 def test_prior_box_refuses(text: str, problem: str) -> None:
     with pytest.raises(NetError, match=f"layer 'l': .*{problem}"):
         prior_box(text)
+
+
+def test_opencv_takes_two_offsets() -> None:
+    with pytest.raises(UnsupportedError, match="3 of offset_h; OpenCV takes two at most"):
+        prior_box("min_size: 3" + " offset_h: 1 offset_w: 1" * 3)
 
 
 def test_prior_box_needs_an_image() -> None:

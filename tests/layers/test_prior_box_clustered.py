@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from harness import check_forward, parse
 
-from vggrepro.errors import NetError, UnsupportedError
+from vggrepro.errors import NetError
 from vggrepro.layers.base import Layer
 
 
@@ -40,8 +40,3 @@ def test_by_hand() -> None:
 def test_refuses(text: str, problem: str) -> None:
     with pytest.raises(NetError, match=f"layer 'l': .*{problem}"):
         clustered(text)
-
-
-def test_prior_box_refuses_widths() -> None:
-    with pytest.raises(UnsupportedError, match="are PriorBoxClustered's"):
-        parse('type: "PriorBox" prior_box_param { min_size: 3 width: 3 height: 3 }')

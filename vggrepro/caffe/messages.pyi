@@ -2069,6 +2069,10 @@ class PriorBoxParameter(_Message):
     def height(self) -> RepeatedScalar[float]: ...
     denser_prior_boxes: bool
     faceboxes: bool
+    @property
+    def offset_h(self) -> RepeatedScalar[float]: ...
+    @property
+    def offset_w(self) -> RepeatedScalar[float]: ...
     def __init__(self, *,
         min_size: Iterable[float] | None = None, max_size: Iterable[float] | None = None,
         aspect_ratio: Iterable[float] | None = None, flip: bool | None = None, clip: bool | None = None,
@@ -2076,7 +2080,8 @@ class PriorBoxParameter(_Message):
         img_w: int | None = None, step: float | None = None, step_h: float | None = None,
         step_w: float | None = None, offset: float | None = None, width: Iterable[float] | None = None,
         height: Iterable[float] | None = None, denser_prior_boxes: bool | None = None,
-        faceboxes: bool | None = None
+        faceboxes: bool | None = None, offset_h: Iterable[float] | None = None,
+        offset_w: Iterable[float] | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "flip", "clip", "img_size", "img_h", "img_w", "step", "step_h", "step_w", "offset",

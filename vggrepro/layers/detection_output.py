@@ -19,7 +19,7 @@ from vggrepro.errors import NetError, ShapeError, UnsupportedError
 from vggrepro.layers.base import Array, Count, DataRows, Emitted, Layer, Reach, Referenced, Shapes, register
 from vggrepro.layers.rules.box_code import BoxCode, first_priors, split_pairs, suppressed
 from vggrepro.layers.rules.box_suppression import emit_stays
-from vggrepro.layers.rules.element_count import axis_places
+from vggrepro.layers.rules.element_count import Size, at_most, axis_places, sizes, times
 from vggrepro.layers.rules.pooling_nodes import LOWEST
 from vggrepro.layers.rules.quadrilaterals import emit_quadrilaterals, quadrilaterals
 from vggrepro.system.caller_warning import warn_caller
@@ -185,31 +185,28 @@ class DetectionOutput(Layer[None]):
         places, confidences, prior, *stage = bottoms
         if _image([value.dims for value in stage]):
             stage = []
-        (size,) = Value(prior.name, prior.dims[2:3]).shape
-        priors = size // 4
-        many, classes = self._candidates(priors), len(self.labels)
+        many, classes = at_most(g, _priors(g, prior), self.top_k), len(self.labels)
         coded = [value.name for value in (places, *stage[1:])]
-        boxes = self._boxes(g, coded, first_priors(g, prior), priors)
-        scores = g.op("Reshape", confidences.name, g.ints([0, priors, self.classes]))
+        boxes = self._boxes(g, coded, first_priors(g, prior))
+        scores = g.op("Reshape", confidences.name, g.ints([0, -1, self.classes]))
         scores = self._foreground(g, g.op("Transpose", scores, perm=[0, 2, 1]))
         if stage:
-            objects = g.op(
-                "Gather", g.op("Reshape", stage[0].name, g.ints([0, 1, priors, 2])), g.ints(1), axis=3
-            )
+            objects = g.op("Gather", g.op("Reshape", stage[0].name, g.ints([0, 1, -1, 2])), g.ints(1), axis=3)
             scores = g.op("Where", g.op("Less", objects, g.const(self.objectness)), g.const(0), scores)
-        scores, chosen = g.ops("TopK", scores, g.ints([many]), outputs=2, axis=2)  # (N, classes, many)
+        scores, chosen = g.ops("TopK", scores, sizes(g, many), outputs=2, axis=2)  # (N, classes, many)
         if self.share_location:
-            flat = g.op("Reshape", chosen, g.ints([0, classes * many, 1]))
+            flat = g.op("Reshape", chosen, g.ints([0, -1, 1]))
             boxes = g.op(
-                "GatherND", g.op("Reshape", boxes, g.ints([0, priors, self.numbers])), flat, batch_dims=1
+                "GatherND", g.op("Reshape", boxes, g.ints([0, -1, self.numbers])), flat, batch_dims=1
             )
-            boxes = g.op("Reshape", boxes, g.ints([0, classes, many, self.numbers]))
+            boxes = g.op("Reshape", boxes, g.ints([0, classes, -1, self.numbers]))
         else:
             index = g.op("Unsqueeze", chosen, g.ints([3]))
             boxes = g.op("GatherND", self._foreground(g, boxes), index, batch_dims=2)
         area = g.op("Gather", boxes, g.ints(range(4)), axis=-1) if self.polygon else boxes
         stays = emit_stays(g, area, scores, many, self.confidence_threshold, self.nms_threshold)
-        keys = self._sorted(g, scores, stays, classes * many, self._kept(priors))
+        each = times(g, many, classes)
+        keys = self._sorted(g, scores, stays, each, at_most(g, each, self.keep_top_k))
         return Emitted((self._rows(g, boxes, scores, keys),), None)
 
     def _foreground(self, g: GraphBuilder, by_class: str) -> str:
@@ -218,28 +215,28 @@ class DetectionOutput(Layer[None]):
             return by_class
         return g.op("Gather", by_class, g.ints(self.labels), axis=1)
 
-    def _boxes(self, g: GraphBuilder, places: Sequence[str], prior: str, priors: int) -> str:
+    def _boxes(self, g: GraphBuilder, places: Sequence[str], prior: str) -> str:
         """What the net predicts, decoded: (N, 1 or all classes, P, 4 or 12). Last in ``places`` is what the
         earlier stage predicts, if there is one."""
-        parts = g.op("Reshape", prior, g.ints([2, priors, 1, 4]))
+        parts = g.op("Reshape", prior, g.ints([2, -1, 1, 4]))
         corners, variances = g.ops("Split", parts, outputs=2, axis=0, num_outputs=2)  # (1, P, 1, 4)
         pairs, polygons = split_pairs(g, corners), []
         for predicted in reversed(places):
-            coded = g.op("Reshape", predicted, g.ints([0, priors, self._place_classes, self.numbers]))
+            coded = g.op("Reshape", predicted, g.ints([0, -1, self._place_classes, self.numbers]))
             if self.polygon:
                 coded, more = g.ops("Split", coded, g.ints([4, 8]), outputs=2, axis=-1)
                 polygons = [emit_quadrilaterals(g, more, pairs, variances)]
             pairs = self.code.emit_box(g, coded, pairs, variances)
         return g.op("Transpose", g.op("Concat", *pairs, *polygons, axis=-1), perm=[0, 2, 1, 3])
 
-    def _sorted(self, g: GraphBuilder, scores: str, stays: str, each: int, kept: int) -> str:
+    def _sorted(self, g: GraphBuilder, scores: str, stays: str, each: Size, kept: Size) -> str:
         """(N * kept,): which candidates, out of all images', are detections, in order, then LAST.
 
         The surest of each image, then all by image, class and rank, which is their place in memory.
         """
-        ranked = g.op("Reshape", g.op("Where", stays, scores, g.const(LOWEST)), g.ints([-1, each]))
-        best, index = g.ops("TopK", ranked, g.ints([kept]), outputs=2, axis=1)
-        begins = g.op("Mul", axis_places(g, scores, 0), g.ints(each))
+        ranked = g.op("Reshape", g.op("Where", stays, scores, g.const(LOWEST)), sizes(g, -1, each))
+        best, index = g.ops("TopK", ranked, sizes(g, kept), outputs=2, axis=1)
+        begins = g.op("Mul", axis_places(g, scores, 0), sizes(g, each))
         place = g.op("Add", index, g.op("Unsqueeze", begins, g.ints([1])))
         place = g.op("Where", g.op("Greater", best, g.const(LOWEST)), place, g.ints(int(LAST)))
         flat = g.op("Reshape", place, g.ints([-1]))
@@ -307,6 +304,12 @@ class DetectionOutput(Layer[None]):
         order = np.argsort(-scores, kind="stable")
         order = order[scores[order] > self.confidence_threshold][: self.top_k]
         return [int(order[index]) for index in suppressed(boxes[order, :4], self.nms_threshold)]
+
+
+def _priors(g: GraphBuilder, boxes: Value) -> Size:
+    """How many prior boxes there are."""
+    size = boxes.dims[2]
+    return g.op("Div", g.op("Shape", boxes.name, start=2, end=3), g.ints([4])) if size is None else size // 4
 
 
 def _image(more: Sequence[Dims]) -> Dims | None:

@@ -2,7 +2,7 @@
 
 Sources: weiliu89/caffe, branch ssd, field ``prior_box_param``; section 2.2 of "SSD: Single Shot MultiBox
 Detector" for what they are for. MhLiao/TextBoxes_plusplus for ``denser_prior_boxes``; sfzhang15/FaceBoxes for
-its layer of the same name and fields.
+its layer of the same name and fields; OpenCV's importer for ``offset_h``, ``offset_w``, ``width`` and others.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder, Shape, Value
+from vggrepro.emit import FLOAT, GraphBuilder, Shape, Value
 from vggrepro.errors import NetError, ShapeError, UnsupportedError
 from vggrepro.layers.base import (
     Array,
@@ -28,6 +28,7 @@ from vggrepro.layers.base import (
     Shapes,
     register,
 )
+from vggrepro.layers.rules.element_count import axis_places
 
 ALIKE = 1e-6
 """Aspect ratios that differ by less are one."""
@@ -38,10 +39,10 @@ class Box(NamedTuple):
 
     sides: tuple[float, float]
     """Width and height in pixels."""
+    offset: tuple[float, float]
+    """Of its centre from the place's upper left corner, down and across, in steps."""
     shift: tuple[float, float] = (0, 0)
     """Of its centre to the right and down, in pixels."""
-    steps: float = 0
-    """Of its centre down, in steps."""
 
 
 @register
@@ -54,52 +55,43 @@ class PriorBox(Layer[None]):
     At each place and for each ``min_sizes``: a square, a square of side sqrt(min * max) if there are
     ``max_sizes``, and a box for each of the ``ratios``. No gradient flows to the bottoms.
 
-    With ``denser_prior_boxes`` each box comes twice, the second time half a step lower (in TextBoxes always).
-    FaceBoxes' squares are a pixel smaller; of side 32 there are 16, 8 pixels apart, and of side 64 four, 16
-    pixels apart.
+    Each box comes once for each pair of ``offset_h`` and ``offset_w``. With ``denser_prior_boxes`` it comes
+    twice, the second time at the place's lower edge (in TextBoxes always). FaceBoxes' squares are a pixel
+    smaller; of side 32 there are 16, 8 pixels apart, and of side 64 four, 16 pixels apart.
     """
 
     type = "PriorBox"
     origin = "SSD; TextBoxes, FaceBoxes"
     bottoms = Count(1, 2)
 
-    min_sizes: tuple[int, ...]
-    max_sizes: tuple[int, ...] = ()
-    ratios: tuple[float, ...] = ()
-    """Aspect ratios other than 1."""
+    boxes: tuple[Box, ...]
+    """Those of one place, in the forks' order."""
     variances: tuple[float, float, float, float] = (0.1, 0.1, 0.1, 0.1)
     image: tuple[int, int] | None = None
     """Height and width of the image."""
     step: tuple[float, float] | None = None
     """Distance of neighbouring boxes down and across, in pixels."""
-    offset: float = 0.5
     clip: bool = False
-    denser: bool = False
-    faceboxes: bool = False
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> PriorBox:
         p = param.prior_box_param
-        if p.width or p.height:
-            raise UnsupportedError(
-                "prior_box_param: width and height are PriorBoxClustered's, not PriorBox's"
-            )
         return cls(
-            *_sizes(p),
-            ratios=_ratios(p),
-            variances=variances(p),
-            image=pair(p, "img_h", "img_w", "img_size"),
-            step=pair(p, "step_h", "step_w", "step"),
-            offset=p.offset,
+            tuple(cls.place(p)),
+            variances=_variances(p),
+            image=_pair(p, "img_h", "img_w", "img_size"),
+            step=_pair(p, "step_h", "step_w", "step"),
             clip=p.clip,
-            denser=p.denser_prior_boxes,
-            faceboxes=p.faceboxes,
         )
 
-    @property
-    def boxes(self) -> int:
-        """How many there are at each place."""
-        return len(self._boxes())
+    @classmethod
+    def place(cls, p: Any) -> list[Box]:
+        """The boxes of one place, in the forks' order."""
+        if not (p.width or p.height):
+            return _boxes(p)
+        if p.min_size or p.max_size or p.aspect_ratio:
+            raise NetError("prior_box_param: either width and height or min_size, max_size and aspect_ratio")
+        return clustered(p)
 
     def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
         for index, shape in enumerate(bottoms):
@@ -107,7 +99,7 @@ class PriorBox(Layer[None]):
                 raise ShapeError(f"bottom[{index}] must have 4 axes, got shape {shape}")
         if self.image is None and len(bottoms) == 1:
             raise NetError("PriorBox needs the image as second bottom, or img_size")
-        count = bottoms[0][2] * bottoms[0][3] * self.boxes * 4
+        count = bottoms[0][2] * bottoms[0][3] * len(self.boxes) * 4
         if count < 1:
             raise ShapeError(f"Check failed: top_shape[2] > 0 (bottom[0] has shape {bottoms[0]})")
         return ((1, 2, count),)
@@ -118,39 +110,48 @@ class PriorBox(Layer[None]):
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
     ) -> Emitted[None]:
-        """A constant: it needs height and width of both bottoms, but no batch."""
-        fixed = [Value(b.name, (1, 1, *b.dims[2:])) for b in (bottoms if self.image is None else bottoms[:1])]
-        (image, step), (height, width) = self._geometry([v.shape for v in fixed]), fixed[0].shape[2:]
-        y, x = ((np.arange(n) + self.offset) * s for n, s in zip((height, width), step, strict=True))
-        sides, pixels, steps = (np.array(values) for values in zip(*self._boxes(), strict=True))
-        centres = np.stack(np.meshgrid(x, y), axis=-1)[:, :, None]  # (H, W, 1, 2)
-        centres = centres + pixels + np.stack([steps * 0, steps * step[0]], axis=-1)
-        corners = np.concatenate([centres - sides / 2, centres + sides / 2], axis=-1)
-        corners = corners / np.array([image[1], image[0]] * 2)
+        """A constant where height and width of both bottoms are known; it never needs the batch."""
+        read = bottoms if self.image is None else bottoms[:1]
+        if any(None in bottom.dims[2:] for bottom in read):
+            return Emitted((self._emit_free(g, read),), None)
+        (height, width), *more = (Value(bottom.name, bottom.dims[2:]).shape for bottom in read)
+        image = np.tile(self.image or more[0], 2)[::-1]  # across, down, across, down
+        step = image / [width, height, width, height] if self.step is None else np.tile(self.step, 2)[::-1]
+        places = np.stack(np.meshgrid(np.arange(width), np.arange(height)) * 2, axis=-1)[:, :, None]
+        offsets, shifts = self._offsets()
+        corners = ((places + offsets) * step + shifts) / image  # (H, W, boxes, 4)
         if self.clip:
             corners = corners.clip(0, 1)
         variances = np.broadcast_to(self.variances, corners.shape)
         return Emitted((g.const(np.stack([corners, variances]).reshape(1, 2, -1)),), None)
 
+    def _emit_free(self, g: GraphBuilder, bottoms: Sequence[Value]) -> str:
+        """The top where sizes are known only when the graph runs."""
+        feature, *more = (_sides(g, bottom.name) for bottom in bottoms)
+        image = g.const(np.tile(self.image, 2)[::-1]) if self.image else more[0]
+        step = g.const(np.tile(self.step, 2)[::-1]) if self.step else g.op("Div", image, feature)
+        rows, columns = (g.op("Cast", axis_places(g, bottoms[0].name, axis), to=FLOAT) for axis in (2, 3))
+        across = g.op("Mul", g.op("Reshape", columns, g.ints([1, -1, 1, 1])), g.const([1, 0, 1, 0]))
+        down = g.op("Mul", g.op("Reshape", rows, g.ints([-1, 1, 1, 1])), g.const([0, 1, 0, 1]))
+        offsets, shifts = map(g.const, self._offsets())
+        places = g.op("Add", g.op("Add", across, down), offsets)  # (H, W, boxes, 4)
+        corners = g.op("Div", g.op("Add", g.op("Mul", places, step), shifts), image)
+        if self.clip:
+            corners = g.op("Clip", corners, g.const(0), g.const(1))
+        variances = g.op("Expand", g.const(self.variances), g.op("Shape", corners))
+        parts = (g.op("Reshape", part, g.ints([1, 1, -1])) for part in (corners, variances))
+        return g.op("Concat", *parts, axis=1)
+
+    def _offsets(self) -> tuple[Array, Array]:
+        """From the number of a place to the corners of its boxes, (boxes, 4): in steps, and in pixels."""
+        sides, offsets, shifts = (np.array(values, np.float64) for values in zip(*self.boxes, strict=True))
+        pixels = np.concatenate([shifts - sides / 2, shifts + sides / 2], axis=1)
+        return np.tile(offsets[:, ::-1], 2), pixels
+
     def _geometry(self, shapes: Shapes) -> tuple[tuple[int, int], tuple[float, float]]:
         """Height and width of the image, and the steps."""
         image = self.image or (shapes[1][2], shapes[1][3])
         return image, self.step or (image[0] / shapes[0][2], image[1] / shapes[0][3])
-
-    def _boxes(self) -> list[Box]:
-        """The boxes at one place, in the forks' order."""
-        boxes: list[Box] = []
-        for index, least in enumerate(self.min_sizes):
-            if self.faceboxes:
-                boxes += _face_boxes(least)
-            else:
-                boxes.append(Box((least, least)))
-            if self.max_sizes:
-                boxes.append(Box((sqrt(least * self.max_sizes[index]),) * 2))
-            boxes += [Box((least * sqrt(ratio), least / sqrt(ratio))) for ratio in self.ratios]
-        if not self.denser:
-            return boxes
-        return [half for box in boxes for half in (box, box._replace(steps=1 - self.offset))]
 
     def grad(self, g: GraphBuilder, saved: None, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
         """SSD's backward pass does nothing."""
@@ -163,9 +164,9 @@ class PriorBox(Layer[None]):
         corners: list[float] = []
         for row in range(bottoms[0].shape[2]):
             for column in range(bottoms[0].shape[3]):
-                for (width, height), (right, lower), steps in self._boxes():
-                    x = (column + self.offset) * across + right
-                    y = (row + self.offset + steps) * down + lower
+                for (width, height), (lower, further), (right, down_by) in self.boxes:
+                    x = (column + further) * across + right
+                    y = (row + lower) * down + down_by
                     corners += [(x - width / 2) / image_width, (y - height / 2) / image_height]
                     corners += [(x + width / 2) / image_width, (y + height / 2) / image_height]
         if self.clip:
@@ -173,11 +174,56 @@ class PriorBox(Layer[None]):
         return Referenced((np.array([[corners, list(self.variances) * (len(corners) // 4)]]),))
 
 
-def _face_boxes(side: int) -> list[Box]:
-    """FaceBoxes' squares of one size, row by row."""
+def _sides(g: GraphBuilder, x: str) -> str:
+    """Width, height, width and height of a blob, float32 (4,)."""
+    return g.op("Cast", g.op("Gather", g.op("Shape", x), g.ints([3, 2, 3, 2]), axis=0), to=FLOAT)
+
+
+def _boxes(p: Any) -> list[Box]:
+    """SSD's boxes of one place, TextBoxes' and FaceBoxes'."""
+    least, most = _sizes(p)
+    ratios, boxes = _ratios(p), list[Box]()
+    centred = (0.0, 0.0)
+    for index, side in enumerate(least):
+        kinds = _face_boxes(side) if p.faceboxes else [((side, side), centred)]
+        sides = [(sqrt(side * most[index]),) * 2] if most else []
+        sides += [(side * sqrt(ratio), side / sqrt(ratio)) for ratio in ratios]
+        kinds += [(each, centred) for each in sides]
+        boxes += [Box(each, offset, shift) for each, shift in kinds for offset in _offset_pairs(p)]
+    return boxes
+
+
+def clustered(p: Any) -> list[Box]:
+    """The boxes of one place whose widths and heights are given."""
+    if not p.width:
+        raise NetError("must provide width.")
+    if len(p.width) != len(p.height):
+        raise NetError(f"Check failed: width_size() == height_size() ({len(p.width)} vs. {len(p.height)})")
+    if min(*p.width, *p.height) <= 0:
+        raise NetError("width and height must be positive.")
+    offsets = _offset_pairs(p)
+    return [Box(sides, offset) for sides in zip(p.width, p.height, strict=True) for offset in offsets]
+
+
+def _offset_pairs(p: Any) -> list[tuple[float, float]]:
+    """Where the centres of a place's boxes are, down and across, in steps."""
+    if not (p.offset_h or p.offset_w):
+        return [(p.offset, p.offset), (1.0, p.offset)] if p.denser_prior_boxes else [(p.offset, p.offset)]
+    if p.HasField("offset") or p.denser_prior_boxes or p.faceboxes:
+        raise NetError("Either offset or offset_h/offset_w should be specified; not both.")
+    pairs = list(zip(p.offset_h, p.offset_w, strict=False))
+    if not len(pairs) == len(p.offset_h) == len(p.offset_w):
+        raise NetError(f"{len(p.offset_h)} of offset_h and {len(p.offset_w)} of offset_w, expected as many")
+    if len(pairs) > 2:
+        raise UnsupportedError(f"prior_box_param: {len(pairs)} of offset_h; OpenCV takes two at most")
+    return pairs
+
+
+def _face_boxes(side: int) -> list[tuple[tuple[float, float], tuple[float, float]]]:
+    """Sides and shifts of FaceBoxes' squares of one size, row by row."""
     many, apart = {32: (4, 8), 64: (2, 16)}.get(side, (1, 0))
     shifts = [(index - many // 2) * apart for index in range(many)]
-    return [Box((side - 1, side - 1), (right, down)) for down in shifts for right in shifts]
+    return [((side - 1, side - 1), (right, down)) for down in shifts for right in shifts]
 
 
 def _sizes(p: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -206,7 +252,7 @@ def _ratios(p: Any) -> tuple[float, ...]:
     return tuple(ratios[1:])
 
 
-def variances(p: Any) -> tuple[float, float, float, float]:
+def _variances(p: Any) -> tuple[float, float, float, float]:
     """The four of ``variance``, or the one for all."""
     given = list(p.variance) or [0.1]
     if len(given) not in (1, 4):
@@ -217,7 +263,7 @@ def variances(p: Any) -> tuple[float, float, float, float]:
     return a, b, c, d
 
 
-def pair(p: Any, down: str, across: str, both: str) -> Any:
+def _pair(p: Any, down: str, across: str, both: str) -> Any:
     """The two values, or the one for both; None if none is set."""
     if p.HasField(down) or p.HasField(across):
         if p.HasField(both):

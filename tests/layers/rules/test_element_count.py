@@ -7,7 +7,15 @@ import pytest
 from graph_run import run_nodes
 
 from vggrepro.emit import Dims, GraphBuilder, Value
-from vggrepro.layers.rules.element_count import axis_places, axis_size, element_count
+from vggrepro.layers.rules.element_count import (
+    Size,
+    at_most,
+    axis_places,
+    axis_size,
+    element_count,
+    sizes,
+    times,
+)
 
 
 @pytest.mark.parametrize("dims", [(4, 3, 5), (None, 3, 5), (None, None, None), (4, 3, None)])
@@ -35,3 +43,14 @@ def test_an_axis(axis: int) -> None:
     assert size == axis + 2 and size.shape == () and size.dtype == np.int64
     np.testing.assert_array_equal(places, np.arange(axis + 2))
     assert places.dtype == np.int64
+
+
+@pytest.mark.parametrize("free", [False, True])
+def test_sizes_that_are_known_or_not(free: bool) -> None:
+    g = GraphBuilder()
+    five: Size = g.op("Shape", "x", start=0, end=1) if free else 5
+    asked = sizes(g, -1, times(g, five, 3), at_most(g, five, 4), at_most(g, five, 6), at_most(g, five, None))
+    assert bool(g.nodes) == free
+    found, alone = run_nodes(g, {"x": np.zeros((5, 1), np.float32)}, [asked, sizes(g, five)])
+    assert found.tolist() == [-1, 15, 4, 5, 5] and alone.tolist() == [5]
+    assert found.dtype == alone.dtype == np.int64

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from vggrepro.emit import GraphBuilder
+from vggrepro.emit import FLOAT, GraphBuilder
 from vggrepro.layers.rules.box_code import Pairs, join_pairs, split_pairs
+from vggrepro.layers.rules.element_count import Size, sizes
 
 
 def emit_stays(
-    g: GraphBuilder, boxes: str, scores: str, many: int, confidence_threshold: float, nms_threshold: float
+    g: GraphBuilder, boxes: str, scores: str, many: Size, confidence_threshold: float, nms_threshold: float
 ) -> str:
     """Which of the boxes (N, classes, many, 4), of each class the surest first, stay: bool, of the shape of
     their scores (N, classes, many). One stays if its score is above ``confidence_threshold`` and it overlaps
@@ -21,13 +22,13 @@ def emit_stays(
     first, second = split_pairs(g, boxes)
     sane = join_pairs(g, Pairs(first, g.op("Max", first, second)))
     sure = g.op("Greater", scores, g.const(confidence_threshold))
-    ranks = g.op("Where", sure, g.const(np.arange(many, 0, -1)), g.const(0))
-    flat = g.op("Reshape", ranks, g.ints([-1, many]))  # (N * classes, many)
+    ranks = g.op("Where", sure, _falling(g, many), g.const(0))
+    flat = g.op("Reshape", ranks, sizes(g, -1, many))  # (N * classes, many)
     selected = g.op(
         "NonMaxSuppression",
-        g.op("Reshape", sane, g.ints([-1, many, 4])),
+        g.op("Reshape", sane, sizes(g, -1, many, 4)),
         g.op("Unsqueeze", flat, g.ints([1])),
-        g.ints([many]),
+        sizes(g, many),
         g.const([min(nms_threshold, 1.0)]),
         g.const([0.5]),
     )
@@ -36,3 +37,11 @@ def emit_stays(
     zeros = g.op("Expand", g.const(0), g.op("Shape", flat))
     stays = g.op("Reshape", g.op("ScatterND", zeros, where, ones), g.op("Shape", scores))
     return g.op("Greater", stays, g.const(0))
+
+
+def _falling(g: GraphBuilder, many: Size) -> str:
+    """many, many - 1, ..., 1: float32 (many,)."""
+    if isinstance(many, int):
+        return g.const(np.arange(many, 0, -1))
+    rising = g.op("Range", g.ints(0), g.op("Squeeze", many, g.ints([0])), g.ints(1))
+    return g.op("Cast", g.op("Sub", many, rising), to=FLOAT)

@@ -3,8 +3,33 @@
 from __future__ import annotations
 
 from math import prod
+from typing import TypeAlias
 
 from vggrepro.emit import GraphBuilder, Value
+
+Size: TypeAlias = int | str
+"""A size, or the name of one that is known only when a graph runs: int64 (1,)."""
+
+
+def sizes(g: GraphBuilder, *parts: Size) -> str:
+    """Sizes one after the other: int64."""
+    numbers = [part for part in parts if isinstance(part, int)]
+    if len(numbers) == len(parts):
+        return g.ints(numbers)
+    names = [g.ints([part]) if isinstance(part, int) else part for part in parts]
+    return g.op("Concat", *names, axis=0) if len(names) > 1 else names[0]
+
+
+def times(g: GraphBuilder, size: Size, factor: int) -> Size:
+    """A multiple of a size."""
+    return size * factor if isinstance(size, int) else g.op("Mul", size, g.ints([factor]))
+
+
+def at_most(g: GraphBuilder, size: Size, most: int | None) -> Size:
+    """A size, or the largest that it may be; None if it may be any."""
+    if most is None:
+        return size
+    return min(size, most) if isinstance(size, int) else g.op("Min", size, g.ints([most]))
 
 
 def axis_size(g: GraphBuilder, tensor: str, axis: int) -> str:
