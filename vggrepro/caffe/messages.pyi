@@ -652,6 +652,8 @@ class LayerParameter(_Message):
     def tiling_param(self) -> TilingParameter: ...
     @property
     def compact_bilinear_param(self) -> CompactBilinearParameter: ...
+    @property
+    def matmul_param(self) -> MatMulParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -782,7 +784,8 @@ class LayerParameter(_Message):
         reorg_yolo_param: ReorgYoloParameter | None = None, selu_param: SeLUParameter | None = None,
         spatial_dropout_param: SpatialDropoutParameter | None = None,
         resize_param: BlobResizeParameter | None = None, tiling_param: TilingParameter | None = None,
-        compact_bilinear_param: CompactBilinearParameter | None = None
+        compact_bilinear_param: CompactBilinearParameter | None = None,
+        matmul_param: MatMulParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -821,7 +824,7 @@ class LayerParameter(_Message):
         "mil_param", "guided_dropout_param", "lstm_debug_param", "output_decay_param", "hard_mining_param",
         "grn_param", "crelu_param", "accum_param", "augmentation_param", "simpler_nms_param",
         "region_yolo_param", "reorg_yolo_param", "selu_param", "spatial_dropout_param", "resize_param",
-        "tiling_param", "compact_bilinear_param"
+        "tiling_param", "compact_bilinear_param", "matmul_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -2724,6 +2727,18 @@ class MulParameter(_Message):
     @property
     def mul_shape(self) -> RepeatedScalar[int]: ...
     def __init__(self, *, mul_shape: Iterable[int] | None = None) -> None: ...
+
+class MatMulParameter(_Message):
+    transpose_a: bool
+    transpose_b: bool
+    @property
+    def blob_shape(self) -> RepeatedScalar[int]: ...
+    last_axes: bool
+    def __init__(self, *,
+        transpose_a: bool | None = None, transpose_b: bool | None = None,
+        blob_shape: Iterable[int] | None = None, last_axes: bool | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal["transpose_a", "transpose_b", "last_axes"]) -> bool: ...
 
 class InsanityParameter(_Message):
     lb: float

@@ -33,6 +33,7 @@ FORKS: dict[str, dict[str, str]] = {
     },
     "segnet": {"BN": "bn_param { bn_mode: LEARN }"},
     "ssd": {"Normalize": "norm_param { across_spatial: true }"},
+    "synopsys": {"MatMul": "matmul_param { last_axes: true }"},
     "textboxes": {"PriorBox": "prior_box_param { denser_prior_boxes: true }"},
     "xilinx": {"BatchNorm": "batch_norm_param { scale_first: true }"},
     "zimenglan": {"FocalLoss": "focal_loss_param { alpha: 0.25 }"},
