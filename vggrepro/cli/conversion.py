@@ -246,15 +246,16 @@ def _with_files(options: ConvertOptions) -> tuple[ConvertOptions, str]:
 
 def _loaded(options: ConvertOptions, caffemodel: str) -> Net:
     """The net as it shall be converted, before BatchNorm is folded."""
-    from vggrepro.cli.net_to_convert import changed, require_weights, warn_of_training
+    from vggrepro.cli import net_to_convert as steps
 
     net = options.net.load(caffemodel, fill=options.allow_missing)
     if not options.allow_missing:
-        require_weights(net, caffemodel)
+        steps.require_weights(net, caffemodel)
     if not options.deploy:
-        warn_of_training(net, options.net.prototxt)
+        steps.warn_of_training(net, options.net.prototxt)
     no_softmax = options.deployment.no_softmax
-    return changed(net, deploy=options.deploy, no_softmax=no_softmax, opencv_names=options.opencv_names)
+    net = steps.changed(net, deploy=options.deploy, no_softmax=no_softmax, opencv_names=options.opencv_names)
+    return steps.without_custom_ends(net, options.outputs)
 
 
 def _outputs(options: ConvertOptions, net: Net) -> Sequence[str] | None:

@@ -3,6 +3,7 @@ losses."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,6 +67,18 @@ def changed(net: Net, *, deploy: bool, no_softmax: bool, opencv_names: bool) -> 
 
         net = with_opencv_names(net)
     return net
+
+
+def without_custom_ends(net: Net, outputs: Collection[str] | None) -> Net:
+    """The part of a net with custom nodes, which cannot be run, that the outputs that are asked for depend
+    on; any other net, and one without some of these outputs, as it is."""
+    if outputs is None or not net.blobs.keys() >= set(outputs):
+        return net
+    from vggrepro.net.custom import Custom
+    from vggrepro.net.transforms.needed import needed_for
+
+    custom = any(isinstance(placed.layer, Custom) for placed in net.layers)
+    return needed_for(net, outputs) if custom else net
 
 
 def with_folded_batchnorm(net: Net) -> Net:
