@@ -87,6 +87,8 @@ def test_offsets_of_opencv() -> None:
     )
     (theirs,) = check_forward(prior_box(f"{text} denser_prior_boxes: true"), bottoms)
     np.testing.assert_array_equal(ours, theirs)
+    (top,) = check_forward(prior_box("min_size: 30.5 offset_h: 0 offset_w: 0"), bottoms)
+    assert centres(top, 100)[0] == [0, 0, 30.5, 30.5]
     (top,) = check_forward(prior_box("width: 30.5 height: 20 offset_h: 0.25 offset_w: 1"), bottoms)
     assert centres(top, 100)[1] == [66.667, 12.5, 30.5, 20]
 

@@ -219,15 +219,16 @@ def _offset_pairs(p: Any) -> list[tuple[float, float]]:
     return pairs
 
 
-def _face_boxes(side: int) -> list[tuple[tuple[float, float], tuple[float, float]]]:
+def _face_boxes(side: float) -> list[tuple[tuple[float, float], tuple[float, float]]]:
     """Sides and shifts of FaceBoxes' squares of one size, row by row."""
-    many, apart = {32: (4, 8), 64: (2, 16)}.get(side, (1, 0))
+    many, apart = {32: (4, 8), 64: (2, 16)}.get(int(side), (1, 0))
     shifts = [(index - many // 2) * apart for index in range(many)]
     return [((side - 1, side - 1), (right, down)) for down in shifts for right in shifts]
 
 
-def _sizes(p: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """``min_size`` and ``max_size``: SSD takes them into integers before it computes."""
+def _sizes(p: Any) -> tuple[list[float], list[float]]:
+    """``min_size`` and ``max_size``: SSD takes them into integers before it computes, OpenCV, whose fields
+    ``offset_h`` and ``offset_w`` are, does not."""
     least, most = list(p.min_size), list(p.max_size)
     if not least:
         raise NetError("must provide min_size.")
@@ -238,7 +239,7 @@ def _sizes(p: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     for small, large in zip(least, most, strict=False):
         if large <= small:
             raise NetError(f"max_size must be greater than min_size. ({large} vs. {small})")
-    return tuple(map(int, least)), tuple(map(int, most))
+    return (least, most) if p.offset_h else ([*map(int, least)], [*map(int, most)])
 
 
 def _ratios(p: Any) -> tuple[float, ...]:
