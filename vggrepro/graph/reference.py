@@ -26,19 +26,26 @@ def reference_forward(net: Net, inputs: Arrays) -> dict[str, npt.NDArray[np.floa
     return {blob: values[value] for blob, value in net.blobs.items()}
 
 
+def shaped_for(net: Net, inputs: Arrays) -> Net:
+    """The net at the shapes of the inputs. Raises NetError for a missing or unknown one, ShapeError for one
+    that the net cannot take."""
+    for name in [*net.inputs, *inputs]:
+        if name not in inputs or name not in net.inputs:
+            what = "missing" if name in net.inputs else "unknown"
+            raise NetError(f"net {net.name!r}: {what} input {name!r}; it takes {list(net.inputs)}")
+    shaped = net.reshape({name: np.shape(array) for name, array in inputs.items()})
+    check_sizes(shaped.layers, shaped.shapes)
+    return shaped
+
+
 def reference_walk(
     net: Net, inputs: Arrays, states: Arrays, measured: Arrays = MappingProxyType({})
 ) -> tuple[dict[str, npt.NDArray[np.float64]], dict[str, npt.NDArray[Any]]]:
     """Every value of the net, and the new states and moved parameters under their ``next:`` names.
     ``states`` overrides initial states by their ``state:`` names. Steep layers read what a model ``measured``
     of the values, where it did, in place of the reference's own."""
-    for name in [*net.inputs, *inputs]:
-        if name not in inputs or name not in net.inputs:
-            what = "missing" if name in net.inputs else "unknown"
-            raise NetError(f"net {net.name!r}: {what} input {name!r}; it takes {list(net.inputs)}")
+    shaped = shaped_for(net, inputs)
     values = {name: np.asarray(array, np.float64) for name, array in inputs.items()}
-    shaped = net.reshape({name: array.shape for name, array in values.items()})
-    check_sizes(shaped.layers, shaped.shapes)
     moved: dict[str, npt.NDArray[Any]] = {}
     for net_layer in shaped.layers:
         if net_layer.layer.source:

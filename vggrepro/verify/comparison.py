@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.graph.model import Graph
-from vggrepro.graph.reference import Arrays, reference_walk
+from vggrepro.graph.reference import Arrays, reference_walk, shaped_for
 from vggrepro.layers.rules.right_boxes import PIXEL_ROWS, ROW, example_pixel_rows, example_rows
 from vggrepro.net import Net
 from vggrepro.system.terminal import printable
@@ -89,6 +89,7 @@ def compare_with_reference(
     H, W) for a blob that is a vector (N, C * H * W) in ``net``, because its graph is fully convolutional, the
     map is flattened first. Detections are compared as sets.
     """
+    shaped_for(net, inputs)  # what the net cannot take it says itself, by the layer
     got = session.run({**inputs, **(images or {})})
     values, moved = reference_walk(net, inputs, {}, measured_values(net, got))
     want = {**{blob: values[value] for blob, value in net.blobs.items()}, **moved}
