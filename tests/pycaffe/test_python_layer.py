@@ -114,6 +114,14 @@ def test_errors(tmp_path: Path) -> None:
         make(tmp_path, INPUT + layer("f", "Times", "x").replace("python_layers", "no_such_module"))
 
 
+def test_a_layer_without_a_pass_lacks_the_attribute_as_in_caffe(tmp_path: Path) -> None:
+    assert not hasattr(caffe.Layer, "forward") and not hasattr(caffe.Layer, "backward")
+    net = make(tmp_path, "force_backward: true " + INPUT + layer("p", "Phase", "x"))
+    net.forward()
+    with pytest.raises(AttributeError, match="'Phase' object has no attribute 'backward'"):
+        net.backward()
+
+
 def test_a_definition_alone_imports_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     caffe.allow_python_layers(False)
     (tmp_path / "touching.py").write_text(f'open(r"{tmp_path}/touched", "w").close()\nclass Times: pass\n')

@@ -17,7 +17,10 @@ from vggrepro.pycaffe.site import Site
 
 class Layer:
     """The base of Python layers. Before ``setup`` is called it has ``param_str`` and ``phase``; ``blobs`` are
-    its parameters, which ``setup`` adds (``self.blobs.add_blob(3, 4)``)."""
+    its parameters, which ``setup`` adds (``self.blobs.add_blob(3, 4)``). A layer has its own
+    ``forward(bottom, top)``, which writes ``top[i].data``, and, where a net learns,
+    ``backward(top, propagate_down, bottom)``, which writes ``bottom[i].diff`` where ``propagate_down[i]``.
+    As in Caffe the base has neither: a pass that needs one raises AttributeError."""
 
     type = "Python"
 
@@ -34,14 +37,6 @@ class Layer:
 
     def reshape(self, bottom: BlobVec, top: BlobVec) -> None:
         """Called before every forward pass: gives the tops their shapes."""
-
-    def forward(self, bottom: BlobVec, top: BlobVec) -> None:
-        """Writes ``top[i].data``."""
-        raise NotImplementedError(f"{type(self).__name__}.forward")
-
-    def backward(self, top: BlobVec, propagate_down: list[bool], bottom: BlobVec) -> None:
-        """Writes ``bottom[i].diff`` where ``propagate_down[i]``."""
-        raise NotImplementedError(f"{type(self).__name__}.backward")
 
 
 def layer_type_list() -> list[str]:
