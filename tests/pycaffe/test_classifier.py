@@ -59,6 +59,7 @@ def test_detector(tmp_path: Path) -> None:
     expected = net.forward_all(data=crop[None])["prob"][0]
     assert_allclose(found[1]["prediction"], expected, rtol=1e-4)
     assert_array_equal(found[1]["window"], windows[1])
+    assert_array_equal(net.crop(image, np.array([10.9, 20.2, 60.5, 70.9])), image[10:60, 20:70])
 
 
 def test_detector_with_context(tmp_path: Path) -> None:
@@ -70,6 +71,9 @@ def test_detector_with_context(tmp_path: Path) -> None:
     assert_allclose(crop[0], np.tile([30, 20, 10], (8, 1)) / 255, rtol=1e-5)
     inside = net.crop(image, np.array([60, 60, 100, 100]))
     assert_allclose(inside, caffe.io.resize_image(image[40:121, 40:121], (8, 8)), atol=0.1)
+    # 38.4 wide with its last pixel, and twice that, 76.8, with the surroundings: from 41.3 to 118.1
+    fractions = net.crop(image, np.array([60.5, 60.5, 97.9, 97.9]))
+    assert_array_equal(fractions, caffe.io.resize_image(image[41:118, 41:118], (8, 8)))
 
 
 def test_selective_search_needs_its_package(tmp_path: Path) -> None:

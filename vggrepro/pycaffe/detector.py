@@ -71,10 +71,12 @@ class Detector(Net):
         )
 
     def crop(self, im: Array, window: Array) -> Array:
-        """The window of an image (H, W, K), with the surroundings that ``configure_crop`` asked for."""
-        window = np.asarray(window).astype(int)
+        """The window of an image (H, W, K), with the surroundings that ``configure_crop`` asked for.
+        Fractions of pixels count where there are surroundings, and are cut off where there are none."""
+        window = np.asarray(window)
         if not self.context_pad:
-            return im[window[0] : window[2], window[1] : window[3]]
+            ymin, xmin, ymax, xmax = window.astype(int)
+            return im[ymin:ymax, xmin:xmax]
         size = self.blobs[self.inputs[0]].width  # the input is taken to be a square
         box = self._widened(window, size)
         scales = size / (box[2:] - box[:2] + 1)
