@@ -191,3 +191,8 @@ class OptionError(VggReproError):
 class PycaffeError(VggReproError, RuntimeError):
     """What a script that uses the ``caffe`` module did cannot be done. It is a RuntimeError, which is what
     Caffe's own module raises."""
+
+
+class UnreadableImageError(PycaffeError, OSError):
+    """What a script reads as an image is none. Scripts pass over such files by OSError (IOError), which is
+    what Caffe's module raises there."""

@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.data.decode import decode_unchanged
-from vggrepro.errors import PycaffeError
-from vggrepro.pycaffe.errors import as_runtime_error
+from vggrepro.errors import PycaffeError, UnreadableImageError, VggReproError
 from vggrepro.pycaffe.proto import caffe_pb2
 from vggrepro.pycaffe.resize import resize_smoothly, zoom_corners
 
@@ -198,12 +197,14 @@ class Transformer:
 
 def load_image(filename: str | os.PathLike[str] | IO[bytes], color: bool = True) -> Floats:
     """An image file, by its name or opened, as float32 in [0, 1], (H, W, 3) in R, G, B or (H, W, 1) in grey.
-    Alpha is dropped, EXIF orientation ignored. Raises OSError for a file that cannot be read, RuntimeError
-    for one that is no image.
+    Alpha is dropped, EXIF orientation ignored. Raises OSError for a file that cannot be read, and
+    UnreadableImageError, which is one too, for a file that is no image.
     """
     data, name = _contents(filename)
-    with as_runtime_error():
+    try:
         native = decode_unchanged(data, name, deep=True).warned(name)
+    except VggReproError as error:
+        raise UnreadableImageError(str(error)) from error
     pixels = native / np.iinfo(native.dtype).max  # B, G, R, and alpha
     channels = pixels.shape[2]
     if channels == 1:
