@@ -20,6 +20,7 @@ class Program:
 
     def __init__(self, segment: Segment, device: str, threads: int) -> None:
         self._segment = segment
+        self.size = segment.written_bytes
         self._session = (
             Session(segment.graph, device, threads=threads) if segment.graph.output_names else None
         )

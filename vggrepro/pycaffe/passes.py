@@ -18,7 +18,14 @@ from vggrepro.pycaffe.segments import Segment, backward_segment, forward_segment
 from vggrepro.pycaffe.site import Site
 
 PROGRAMS = 4
-"""Sessions that a net keeps for one stretch of layers, at several shapes; the oldest is dropped first."""
+"""Sessions that a net keeps for one stretch of layers, at several shapes, however much they write; the oldest
+is dropped first."""
+
+SMALL_PROGRAMS = 32
+"""The same, of sessions that together write no more than ``SMALL_BYTES``: those of a pyramid of images."""
+
+SMALL_BYTES = 256 << 20
+"""What a session writes it may hold once more."""
 
 FROZEN = 1
 """The same, of sessions with constant parameters, each of which may hold the parameters once more."""
@@ -133,9 +140,9 @@ class Passes:
         place = (kind, mode.device_name(), stretch[0].index, len(stretch))
         programs = self._programs.setdefault(place, OrderedDict())
         if key not in programs:
-            while len(programs) >= (FROZEN if kind == "frozen" else PROGRAMS):
-                programs.popitem(last=False)
-            programs[key] = Program(make(), mode.device_name(), self._threads)
+            segment = make()
+            _make_room(programs, segment.written_bytes, frozen=kind == "frozen")
+            programs[key] = Program(segment, mode.device_name(), self._threads)
         programs.move_to_end(key)
         programs[key].run()
 
@@ -184,6 +191,19 @@ class Passes:
         for stretch in self._stretches(0, len(self.sites) - 1, None):
             if stretch[0].host is None:
                 self._forward(stretch)
+
+
+def _make_room(programs: OrderedDict[Any, Program], size: int, *, frozen: bool) -> None:
+    """Drop the oldest programs until there is room for one that writes ``size`` bytes."""
+
+    def most() -> int:
+        if frozen:
+            return FROZEN
+        written = size + sum(program.size for program in programs.values())
+        return SMALL_PROGRAMS if written <= SMALL_BYTES else PROGRAMS
+
+    while len(programs) >= most():
+        programs.popitem(last=False)
 
 
 def _shapes(stretch: Sequence[Site]) -> list[Shape]:

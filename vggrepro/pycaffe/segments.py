@@ -8,6 +8,7 @@ counts. Only contents that a later layer overwrote in place are kept apart, wher
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +36,11 @@ class Segment:
     writes: Mapping[str, Place]
     moved: Mapping[str, Place]
     states: Mapping[str, tuple[Cell, str | None]]
+
+    @property
+    def written_bytes(self) -> int:
+        """How much it writes, about which its session may hold once more for itself."""
+        return sum(4 * math.prod(place.shape) for place in self.writes.values())
 
 
 @dataclass
