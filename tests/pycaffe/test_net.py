@@ -13,6 +13,9 @@ from nets import CLASSIFYING, DEPLOY, make, write
 from numpy.testing import assert_allclose, assert_array_equal
 
 import vggrepro.pycaffe as caffe
+from vggrepro.pycaffe import passes
+from vggrepro.pycaffe.engine import Program
+from vggrepro.pycaffe.segments import Segment
 
 
 @pytest.fixture
@@ -178,6 +181,56 @@ def test_reshape(tmp_path: Path) -> None:
     assert net.forward()["z"].shape == (1, 4, 9, 4)
     net.blobs["x"].reshape(5, 3, 4, 4)
     assert net.forward()["z"].shape == (5, 4, 1, 1)
+
+
+@pytest.mark.parametrize(("limit", "compiled"), [(9 * 4 * 2 * 60, 9), (9 * 4 * 2 * 60 - 1, 18)])
+def test_a_pyramid_is_compiled_once_where_its_blobs_are_small(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, compiled: int
+) -> None:
+    """Nine sizes, each in two passes; the two blobs that the net makes have 60 floats at each size."""
+    made: list[int] = []
+
+    class Counted(Program):
+        def __init__(self, segment: Segment, device: str, threads: int) -> None:
+            made.append(segment.written_bytes)
+            super().__init__(segment, device, threads)
+
+    monkeypatch.setattr(passes, "Program", Counted)
+    monkeypatch.setattr(passes, "SMALL_BYTES", limit)
+    net = make(
+        tmp_path,
+        'force_backward: true layer { name: "x" type: "Input" top: "x" }'
+        'layer { name: "a" type: "AbsVal" bottom: "x" top: "a" }'
+        'layer { name: "b" type: "Power" bottom: "a" top: "b" power_param { scale: 2 } }',
+    )
+    sizes = [(1, 60), (2, 30), (3, 20), (4, 15), (5, 12), (6, 10), (10, 6), (12, 5), (15, 4)]
+    for value, size in enumerate([*sizes, *sizes]):
+        net.blobs["x"].reshape(*size)
+        net.blobs["x"].data[...] = -value
+        assert (net.forward()["b"] == np.full(size, 2 * value)).all()
+    assert made == [4 * 2 * 60] * compiled
+
+
+def test_an_input_without_a_shape_has_no_axes_until_a_script_gives_some(tmp_path: Path) -> None:
+    text = 'layer { name: "x" type: "Input" top: "x" top: "y" } layer { name: "r" type: "ReLU" bottom: "x" '
+    net = make(tmp_path, text + 'top: "r" }')
+    assert net.inputs == ["x", "y"] and net.blobs["x"].shape == [] and net.blobs["r"].shape == []
+    with pytest.raises(RuntimeError, match="input 'x' has no shape"):
+        net.forward()
+    net.blobs["x"].reshape(2, 3)
+    net.reshape()
+    assert net.blobs["r"].shape == [2, 3]
+    net.blobs["y"].reshape(4)
+    found = net.forward(x=-np.ones((2, 3)), y=np.ones(4))
+    assert_array_equal(found["r"], np.zeros((2, 3)))
+    assert_array_equal(found["y"], np.ones(4))
+    with pytest.raises(
+        RuntimeError,
+        match=r"layer 'c'.*axis 1 out of range.*no shape of some inputs: --input-shape x=N,C,H,W",
+    ):
+        make(
+            tmp_path, text + 'top: "r" } layer { name: "c" type: "Concat" bottom: "r" bottom: "y" top: "c" }'
+        )
 
 
 def test_reshape_that_parameters_do_not_fit(tmp_path: Path) -> None:

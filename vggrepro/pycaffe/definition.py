@@ -28,6 +28,7 @@ from vggrepro.net.net_layer import NetLayer
 from vggrepro.net.wiring import automatic_tops
 from vggrepro.pycaffe import glog, mode
 from vggrepro.pycaffe.blob import Blob, BlobVec, Storage
+from vggrepro.pycaffe.errors import advising_on_inputs
 from vggrepro.pycaffe.hosts import (
     DummyHost,
     FeedHost,
@@ -73,6 +74,8 @@ class _Draft:
     blobs: dict[str, Blob] = field(default_factory=dict)
     custom: dict[str, AnyLayer] = field(default_factory=dict)
     shapes: dict[str, Shape] = field(default_factory=dict)
+    shapeless: list[str] = field(default_factory=list)
+    """Inputs whose shapes a script gives later: they have no axes until then, as in Caffe."""
     tops: list[list[str]] = field(default_factory=list)
     """By a layer's place in the net, as hosts are, because two layers may bear one name."""
     hosts: list[Host | None] = field(default_factory=list)
@@ -137,15 +140,16 @@ def define(
     draft.blobs.update(blobs or {})
     for layer in split.layer:
         draft.hosts.append(_prepare(draft, layer))
-    rules = build_net(
-        split,
-        phase_name(phase),
-        input_shapes=draft.shapes,
-        folder=folder,
-        seed=seed,
-        weights=list(weights),
-        custom=draft.custom,
-    )
+    with advising_on_inputs(draft.shapeless):
+        rules = build_net(
+            split,
+            phase_name(phase),
+            input_shapes=draft.shapes,
+            folder=folder,
+            seed=seed,
+            weights=weights,
+            custom=draft.custom,
+        )
     sites = _sites(draft, rules, split.layer)
     _attach_params(rules, sites)
     for site in sites:
@@ -197,7 +201,11 @@ def _prepare(draft: _Draft, layer: Any) -> Host | None:
     if layer.type == "Input" or is_fork_data(layer):
         given = mode.fork_rules().input_shapes
         draft.shapes.update({top: given[top] for top in layer.top if top in given})
-        return InputHost()
+        is_open = layer.type == "Input" and not layer.input_param.shape
+        shapeless = [top for top in layer.top if is_open and top not in draft.shapes]
+        draft.shapes.update(dict.fromkeys(shapeless, ()))
+        draft.shapeless += shapeless
+        return InputHost(shapeless)
     if isinstance(draft.custom.get(layer.name), Custom):
         return CustomHost()
     if layer.type == "Filter":

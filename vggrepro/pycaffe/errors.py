@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from vggrepro.errors import PycaffeError, VggReproError, did_you_mean
+from vggrepro.errors import PycaffeError, ShapeError, VggReproError, did_you_mean
 
 
 @contextmanager
@@ -18,6 +18,18 @@ def as_runtime_error() -> Iterator[None]:
         raise
     except VggReproError as error:
         raise PycaffeError(str(error)) from error
+
+
+@contextmanager
+def advising_on_inputs(shapeless: Sequence[str]) -> Iterator[None]:
+    """Says behind a ShapeError raised inside that these inputs had no shape, if there are any."""
+    try:
+        yield
+    except ShapeError as error:
+        if not shapeless:
+            raise
+        options = " ".join(f"--input-shape {name}=N,C,H,W" for name in shapeless)
+        raise error.with_advice(f"no shape of some inputs: {options}") from error
 
 
 def check_file(path: str) -> None:

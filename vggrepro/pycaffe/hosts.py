@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,14 +27,19 @@ class NoBackward:
         pass
 
 
+@dataclass
 class InputHost(NoBackward):
-    """Input: what the script has written is there already."""
+    """Input: what the script has written is there already, and so are the shapes of ``shapeless`` tops."""
+
+    shapeless: Sequence[str] = ()
 
     def reshape(self, site: Site) -> None:
         pass
 
     def forward(self, site: Site) -> None:
-        pass
+        for top in site.tops:
+            if top.name in self.shapeless and not top.dims:
+                raise PycaffeError(f"input {top.name!r} has no shape: reshape it before the first pass")
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from vggrepro.emit import Dims
-from vggrepro.errors import NetError
+from vggrepro.errors import ShapeError
 
 
 def shape_string(shape: Dims) -> str:
@@ -17,9 +17,9 @@ def shape_string(shape: Dims) -> str:
 
 def canonical_axis(axis: int, blob: Dims | int, what: str) -> int:
     """Caffe's ``CanonicalAxisIndex``: a negative axis counts from the end. ``blob`` is a shape, or its
-    number of axes. Raises NetError for an axis that the blob does not have."""
+    number of axes. Raises ShapeError for an axis that the blob does not have."""
     rank = blob if isinstance(blob, int) else len(blob)
     if not -rank <= axis < rank:
         shape = "" if isinstance(blob, int) else f" with shape {shape_string(blob)}"
-        raise NetError(f"{what}: axis {axis} out of range for {rank}-D Blob{shape}")
+        raise ShapeError(f"{what}: axis {axis} out of range for {rank}-D Blob{shape}")
     return axis % rank
