@@ -171,6 +171,32 @@ def test_share_weights(solver: caffe.SGDSolver, tmp_path: Path) -> None:
     assert (net.params["ip"][1].data == 9).all()
 
 
+def test_a_trained_net_may_use_the_parameters_of_another(tmp_path: Path) -> None:
+    """Updates, snapshots and restored values are those of the memory that is shared."""
+    plain, sharing = (caffe.SGDSolver(solver_file(tmp_path)) for _ in range(2))
+    other = caffe.Net(str(tmp_path / "net.prototxt"), caffe.TRAIN)
+    pairs = [
+        (mine, theirs)
+        for name, blobs in other.params.items()
+        for mine, theirs in zip(blobs, plain.net.params[name], strict=True)
+    ]
+    first = [theirs.data.copy() for _, theirs in pairs]
+    for mine, theirs in pairs:
+        mine.data[...] = theirs.data
+    sharing.net.share_with(other)
+    plain.step(3)
+    sharing.step(3)
+    assert all((theirs.data != before).any() for (_, theirs), before in zip(pairs, first, strict=True))
+    for mine, theirs in pairs:
+        assert_array_equal(mine.data, theirs.data)
+    sharing.snapshot()
+    for mine, _ in pairs:
+        mine.data[...] = 7
+    sharing.restore(str(tmp_path / "snap_iter_3.solverstate"))
+    for mine, theirs in pairs:
+        assert_array_equal(mine.data, theirs.data)
+
+
 @pytest.mark.parametrize("kind", ["SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam"])
 def test_every_type(tmp_path: Path, kind: str) -> None:
     file = Path(solver_file(tmp_path, f'type: "{kind}" delta: 1e-6'))

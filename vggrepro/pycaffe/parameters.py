@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
 
 from vggrepro.caffe.weights import read_weights
 from vggrepro.errors import PycaffeError
@@ -66,6 +69,24 @@ def into_flat_arrays(params: Params, rules: Rules, histories: int) -> SolverArra
             blob.data_storage.adopt(arrays.layout.view(arrays.values.read(), blob.name))
             blob.diff_storage.adopt(arrays.layout.view(arrays.total.read(), blob.name))
     return arrays
+
+
+@contextmanager
+def gathered(params: Params, arrays: SolverArrays) -> Iterator[None]:
+    """The flat arrays hold the values of all parameters inside, also of those in another net's memory
+    since ``share_with``; what becomes of the values is written there."""
+    pairs = [
+        (blob.net_data, arrays.layout.view(arrays.values.read(), blob.name))
+        for blobs in params.values()
+        for blob in blobs
+        if blob.name in arrays.layout.shapes
+    ]
+    shared = [(theirs, mine) for theirs, mine in pairs if not np.may_share_memory(theirs, mine)]
+    for theirs, mine in shared:
+        mine[...] = theirs
+    yield
+    for theirs, mine in shared:
+        theirs[...] = mine
 
 
 def arrays(params: Params) -> dict[str, list[Floats]]:

@@ -150,7 +150,7 @@ class Solver(RareSolverNames):
     def apply_update(self) -> None:
         """Move the parameters by what their diffs say now, by the solver's rule at this iteration's rate.
         What was subtracted is left in the diffs."""
-        with as_runtime_error():
+        with as_runtime_error(), parameters.gathered(self.net.params, self._arrays):
             step, self._current_step = (
                 self._current_step,
                 next_step(self.param, self.iter, self._current_step),
@@ -166,7 +166,7 @@ class Solver(RareSolverNames):
 
     def snapshot(self) -> None:
         """Write ``<snapshot_prefix>_iter_<n>`` .caffemodel and .solverstate (or .h5), as Caffe does."""
-        with as_runtime_error():
+        with as_runtime_error(), parameters.gathered(self.net.params, self._arrays):
             paths = snapshots.paths(self._definition, self.iter)
             kind = "HDF5" if paths.state.suffix == ".h5" else "binary proto"
             glog.log(f"Snapshotting to {kind} file {paths.model}", "solver.cpp:447")
@@ -178,7 +178,7 @@ class Solver(RareSolverNames):
         """Go on from a .solverstate (or .h5), and the weight file that it names."""
         path = Path(os.fsdecode(state_file))
         check_file(str(path))
-        with as_runtime_error():
+        with as_runtime_error(), parameters.gathered(self.net.params, self._arrays):
             saved = snapshots.read(path, self._arrays)
             if saved.learned_net:
                 weights = snapshots.weight_file_of(path, saved.learned_net)
