@@ -226,7 +226,7 @@ def test_an_input_without_a_shape_has_no_axes_until_a_script_gives_some(tmp_path
     assert_array_equal(found["y"], np.ones(4))
     with pytest.raises(
         RuntimeError,
-        match=r"layer 'c'.*axis 1 out of range.*no shape of some inputs: --input-shape x=N,C,H,W",
+        match=r"layer 'c'.*axis 1 out of range.*inputs without a shape: --input-shape x=N,C,H,W",
     ):
         make(
             tmp_path, text + 'top: "r" } layer { name: "c" type: "Concat" bottom: "r" bottom: "y" top: "c" }'

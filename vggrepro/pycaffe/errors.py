@@ -29,7 +29,7 @@ def advising_on_inputs(shapeless: Sequence[str]) -> Iterator[None]:
         if not shapeless:
             raise
         options = " ".join(f"--input-shape {name}=N,C,H,W" for name in shapeless)
-        raise error.with_advice(f"no shape of some inputs: {options}") from error
+        raise error.with_advice(f"inputs without a shape: {options}") from error
 
 
 def check_file(path: str) -> None:
