@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import os
 import platform
 import statistics
@@ -27,6 +26,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from turns import run_apart
 
 DEPLOY = Path(__file__).parent.parent / "prototxt" / "D" / "deploy.prototxt"
 GOALS = {"time_ratio": 2.2, "memory_ratio": 0.15}
@@ -52,10 +52,7 @@ def main() -> int:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         model = Path(folder) / "VGG_ILSVRC_16_layers.caffemodel"
-        # In a process of its own: a child's peak memory counts what its parent has when it is forked.
-        maker = multiprocessing.get_context("spawn").Process(target=make_weights, args=(model,))
-        maker.start()
-        maker.join()
+        run_apart(make_weights, model)
         result = measure(model, Path(folder), arguments.repeats)
     print(json.dumps(result, indent=1))
     if arguments.json:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import statistics
 import sys
 import tempfile
@@ -29,6 +28,7 @@ import cv2
 import numpy as np
 from machine import machine
 from pictures import picture, write_tar
+from turns import run_apart
 
 from vggrepro.data.augment import Augmentation
 from vggrepro.data.loader import TrainingLoader
@@ -137,9 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     opencv()  # one thread for each call of OpenCV, in both loops
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "train.tar"
-        maker = multiprocessing.get_context("spawn").Process(target=make_tar, args=(path, arguments.images))
-        maker.start()
-        maker.join()
+        run_apart(make_tar, path, arguments.images)
         tar = TarSource.open(path)
         source = with_labels(tar, [0] * len(tar))
         results = [compare(source, smallest, arguments) for smallest in ((256, 256), (256, 512))]

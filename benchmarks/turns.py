@@ -7,6 +7,7 @@ other side starts a ``Worker`` for each of those that are compared and asks them
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import resource
 import statistics
@@ -82,6 +83,16 @@ def take_turns(workers: Mapping[str, Worker], rounds: int, warmup: int) -> dict[
     for worker in workers.values():
         worker.close()
     return turns
+
+
+def run_apart(function: Callable[..., Any], *arguments: Any) -> None:
+    """Call a function in a process of its own, so that what it does to memory stays there: the heap, and the
+    peak, with which every process begins that this one starts. Raises SystemExit if it fails."""
+    process = multiprocessing.get_context("spawn").Process(target=function, args=arguments)
+    process.start()
+    process.join()
+    if process.exitcode:
+        raise SystemExit(f"{function.__name__}: ended with {process.exitcode}")
 
 
 def median_of(turns: Sequence[Mapping[str, float]], key: str) -> float:
