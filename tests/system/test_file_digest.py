@@ -102,3 +102,14 @@ def test_a_block_within_another_of_the_same_file_does_not_read_it_again(
 def test_without_a_file_there_is_nothing_to_digest() -> None:
     with digesting(None):
         assert not module._begun
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows removes no working directory")
+def test_without_a_working_directory_there_is_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with digesting(Path("w.caffemodel")):
+        assert not module._begun

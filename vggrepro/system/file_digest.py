@@ -47,8 +47,8 @@ def digesting(path: Path | None) -> Iterator[None]:
     """Within the block a thread computes the SHA-256 of a file, and ``file_sha256`` waits for it instead of
     reading the file again. For what is no regular file there is no thread, and no second one for a file that
     a block around this one digests."""
-    # Path.is_file raises for a folder that may not be read.
-    if path is None or path.absolute() in _begun or not os.path.isfile(path):  # noqa: PTH113
+    # Path.is_file raises for a folder that may not be read, Path.absolute where the working one is gone.
+    if path is None or not os.path.isfile(path) or path.absolute() in _begun:  # noqa: PTH113
         yield
         return
     left, interval = Event(), sys.getswitchinterval()
