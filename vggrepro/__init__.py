@@ -17,7 +17,7 @@ _HOMES = {
     "gradient_model": "vggrepro.graph.backward",
     "load_net": "vggrepro.net",
     "read_mean_image": "vggrepro.data.mean_image",
-    "register_layer": "vggrepro.layers.base",
+    "register_layer": "vggrepro.layers.registry",
     "reference_forward": "vggrepro.graph.reference",
     "save_weights": "vggrepro.net",
     "to_onnx": "vggrepro.graph.forward",
@@ -51,7 +51,8 @@ if TYPE_CHECKING:
     from vggrepro.graph.embedded_preprocessing import Preprocessing
     from vggrepro.graph.forward import to_onnx
     from vggrepro.graph.reference import reference_forward
-    from vggrepro.layers.base import Layer, register_layer
+    from vggrepro.layers.base import Layer
+    from vggrepro.layers.registry import register_layer
     from vggrepro.net import Net, load_net, save_weights
     from vggrepro.runtime.session import Session
     from vggrepro.training.solver import Solver

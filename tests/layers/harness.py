@@ -27,7 +27,8 @@ from vggrepro import emit
 from vggrepro.caffe.messages import TEST, LayerParameter
 from vggrepro.emit import Dims, GraphBuilder, RuleSet, Value
 from vggrepro.errors import naming
-from vggrepro.layers.base import Emitted, Layer, Needed, layer_class
+from vggrepro.layers.base import Emitted, Layer, Needed
+from vggrepro.layers.registry import layer_class
 
 KERNEL_TABLE = Path(__file__).parents[1] / "cuda_kernels.tsv"
 

@@ -1,72 +1,18 @@
-"""The contract's defaults, and the registry."""
+"""The contract's defaults."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
-import pytest
 from harness import parse
 
 from vggrepro.caffe.messages import LayerParameter
-from vggrepro.errors import UnknownLayerError
-from vggrepro.layers.base import (
-    Count,
-    at_least,
-    exactly,
-    find_layer_class,
-    known_types,
-    layer_class,
-    register,
-    set_up_definition,
-)
+from vggrepro.layers.base import Count, at_least, exactly
+from vggrepro.layers.registry import known_types, layer_class
 
 
 def test_counts_name_the_limit_in_caffes_words() -> None:
     assert 2 in exactly(2) and 3 not in exactly(2) and exactly(2).limit(3) == "2"
     assert 9 in at_least(2) and at_least(2).limit(1) == "at least 2"
     assert Count(1, 2).limit(3) == "at most 2"
-
-
-def test_every_type_is_found_by_its_exact_string() -> None:
-    assert len(known_types()) > 60
-    for name in known_types():
-        assert layer_class(name).type == name
-    assert find_layer_class("relu") is None
-    with pytest.raises(UnknownLayerError, match=r"^Unknown layer type: relu$") as caught:
-        layer_class("relu")
-    assert caught.value.types == ("relu",)
-
-
-def test_a_type_is_found_without_the_rest_of_the_catalogue() -> None:
-    code = (
-        "import sys; from vggrepro.layers.base import find_layer_class\n"
-        "for name in sys.argv[1:]:\n"
-        "    assert find_layer_class(name), name\n"
-        "    assert 'vggrepro.layers.yolov3' not in sys.modules, name"
-    )
-    own = [name for name in known_types() if layer_class(name).origin == "BVLC Caffe"]
-    subprocess.check_call([sys.executable, "-c", code, *own])
-
-
-def test_two_modules_must_not_claim_a_type() -> None:
-    with pytest.raises(ValueError, match="'ReLU' is registered twice"):
-        register(layer_class("ReLU"))
-
-
-def test_set_up_gives_losses_their_weight_and_leaves_others_alone() -> None:
-    weights = {}
-    for kind in ("HingeLoss", "SoftmaxWithLoss", "ReLU", "Nobody's"):
-        definition = LayerParameter(type=kind)
-        set_up_definition(definition)
-        weights[kind] = list(definition.loss_weight)
-    assert weights == {"HingeLoss": [1], "SoftmaxWithLoss": [1], "ReLU": [], "Nobody's": []}
-    given = LayerParameter(type="HingeLoss", loss_weight=[0.5])
-    set_up_definition(given)
-    assert list(given.loss_weight) == [0.5]
-    statistics = LayerParameter(type="BatchNorm")
-    set_up_definition(statistics)
-    assert [spec.lr_mult for spec in statistics.param] == [0, 0, 0]
 
 
 def test_facts_of_types() -> None:

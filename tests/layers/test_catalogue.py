@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from vggrepro.caffe.messages import LayerParameter
-from vggrepro.layers.base import Layer, known_types, layer_class
+from vggrepro.layers.base import Layer
+from vggrepro.layers.registry import known_types, layer_class
 
 PAGE = Path(__file__).parents[2] / "docs" / "layers.md"
 

@@ -12,7 +12,8 @@ from shape_cases import few, freed, seeds, values
 
 from vggrepro.caffe.messages import TEST, TRAIN, LayerParameter
 from vggrepro.errors import UnsupportedError
-from vggrepro.layers.base import Layer, layer_class
+from vggrepro.layers.base import Layer
+from vggrepro.layers.registry import layer_class
 
 
 def margin(text: str, phase: int = TRAIN, tops: int = 1) -> Layer:

@@ -6,7 +6,7 @@ from pathlib import Path
 from vggrepro.caffe import messages, snapshot, state, weights
 from vggrepro.caffe.text import parse_net, read_net
 from vggrepro.caffe.upgrade import upgrade_net_param
-from vggrepro.layers.base import set_up_definition
+from vggrepro.layers.registry import set_up_definition
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FILES = [

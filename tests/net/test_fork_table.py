@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vggrepro.caffe.messages import NetParameter
-from vggrepro.layers.base import layer_class
+from vggrepro.layers.registry import layer_class
 from vggrepro.net.fork_table import ALIGNED_CROPS, FORKS, FROM, ONLY_IN
 from vggrepro.net.forks import with_defaults
 

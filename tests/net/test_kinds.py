@@ -6,9 +6,9 @@ import pytest
 
 from vggrepro.caffe.text import parse_net
 from vggrepro.errors import UnknownLayerError, UnsupportedError
-from vggrepro.layers.base import known_types
 from vggrepro.layers.fork_data import AnnotatedData, ForkData
 from vggrepro.layers.proposal import Proposal
+from vggrepro.layers.registry import known_types
 from vggrepro.layers.relu import ReLU
 from vggrepro.net.kinds import (
     AMBIGUOUS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vggrepro.caffe.messages import LayerParameter
-from vggrepro.layers.base import layer_class
+from vggrepro.layers.registry import layer_class
 from vggrepro.net.net_layer import NetLayer, place_of
 
 

@@ -13,7 +13,7 @@ from net_files import image, layer
 
 import vggrepro
 from vggrepro.errors import ParseError, UnknownFieldError
-from vggrepro.layers import base
+from vggrepro.layers import registry
 from vggrepro.layers.base import Emitted, Gradients, Referenced
 
 PROTO = """
@@ -59,7 +59,7 @@ class Gain(vggrepro.Layer[None]):
 def registered() -> Iterator[None]:
     vggrepro.register_layer(Gain)
     yield
-    del base._REGISTRY[Gain.type]
+    del registry._REGISTRY[Gain.type]
 
 
 @pytest.fixture

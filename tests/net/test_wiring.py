@@ -8,7 +8,7 @@ import pytest
 
 from vggrepro.caffe.text import parse_net
 from vggrepro.errors import NetError
-from vggrepro.layers.base import layer_class
+from vggrepro.layers.registry import layer_class
 from vggrepro.net import load_net
 from vggrepro.net.wiring import Wiring, automatic_tops, check_counts, wire
 

@@ -33,7 +33,7 @@ _HISTORY = SolverState.DESCRIPTOR.fields_by_name["history"].number
 
 SetUp = Callable[[LayerParameter], None]
 """Writes into a ``LayerParameter`` what its layer's set-up in Caffe writes there: the default weight of a
-loss, the learning rates of statistics. It is :func:`vggrepro.layers.base.set_up_definition`, or stands in
+loss, the learning rates of statistics. It is :func:`vggrepro.layers.registry.set_up_definition`, or stands in
 for it."""
 
 

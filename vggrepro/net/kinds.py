@@ -7,9 +7,10 @@ from typing import Any
 
 from vggrepro.emit import Shape
 from vggrepro.errors import UnknownLayerError, UnsupportedError
-from vggrepro.layers.base import AnyLayer, find_layer_class, layer_class
+from vggrepro.layers.base import AnyLayer
 from vggrepro.layers.fork_data import ForkData
 from vggrepro.layers.pooling_of_axes import PoolingOfAxes, has_axes_of_its_own
+from vggrepro.layers.registry import find_layer_class, layer_class
 
 STAND_INS = {
     ("rpn.proposal_layer", "ProposalLayer"): "Proposal",

@@ -19,7 +19,8 @@ from vggrepro.caffe.upgrade import upgrade_net_param
 from vggrepro.caffe.weights import SavedLayer, read_weights
 from vggrepro.emit import Shape
 from vggrepro.errors import NetError, ShapeError, WeightsError, naming
-from vggrepro.layers.base import AnyLayer, ParamDef, find_layer_class
+from vggrepro.layers.base import AnyLayer, ParamDef
+from vggrepro.layers.registry import find_layer_class
 from vggrepro.layers.rules.axes import shape_string
 from vggrepro.net.custom import advising_on_shapes, warn_of_custom_nodes
 from vggrepro.net.fillers import fill as fill_values

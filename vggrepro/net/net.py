@@ -20,7 +20,8 @@ from vggrepro.errors import (
     some_of,
     within_length,
 )
-from vggrepro.layers.base import AnyLayer, known_types
+from vggrepro.layers.base import AnyLayer
+from vggrepro.layers.registry import known_types
 from vggrepro.net.custom import HOW_TO_ALLOW
 from vggrepro.net.kinds import check_own_parameters, class_of
 from vggrepro.net.net_layer import NetLayer, ParamUse, place_of

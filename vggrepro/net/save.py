@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vggrepro.caffe.snapshot import put_caffemodel, write_caffemodel, write_caffemodel_hdf5
 from vggrepro.errors import WeightsError
-from vggrepro.layers.base import set_up_definition
+from vggrepro.layers.registry import set_up_definition
 from vggrepro.net.net import Net
 from vggrepro.system.atomic import OutputFile, replacing_paths, writing
 

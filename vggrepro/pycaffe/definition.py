@@ -17,9 +17,10 @@ from vggrepro.caffe.upgrade import upgrade_net_param
 from vggrepro.data.feeds import Feed, is_read, open_feed
 from vggrepro.emit import Shape
 from vggrepro.errors import PycaffeError, naming
-from vggrepro.layers.base import AnyLayer, find_layer_class
+from vggrepro.layers.base import AnyLayer
 from vggrepro.layers.dummy_data import DummyData
 from vggrepro.layers.input import Input
+from vggrepro.layers.registry import find_layer_class
 from vggrepro.net import Net as Rules
 from vggrepro.net import build_net
 from vggrepro.net.custom import Custom

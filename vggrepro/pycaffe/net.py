@@ -16,7 +16,7 @@ from vggrepro.caffe.hdf5 import is_hdf5
 from vggrepro.caffe.messages import TEST, TRAIN
 from vggrepro.caffe.snapshot import write_caffemodel, write_caffemodel_hdf5
 from vggrepro.errors import PycaffeError
-from vggrepro.layers.base import set_up_definition
+from vggrepro.layers.registry import set_up_definition
 from vggrepro.net import Net as Rules
 from vggrepro.pycaffe import glog, mode, parameters
 from vggrepro.pycaffe.batches import Arrays, in_batches, without_padding

@@ -9,8 +9,9 @@ from typing import Any
 
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import PycaffeError
-from vggrepro.layers.base import Array, Emitted, ParamDef, Referenced, Shapes, at_least, known_types
+from vggrepro.layers.base import Array, Emitted, ParamDef, Referenced, Shapes, at_least
 from vggrepro.layers.base import Layer as Rules
+from vggrepro.layers.registry import known_types
 from vggrepro.pycaffe.blob import BlobVec
 from vggrepro.pycaffe.site import Site
 

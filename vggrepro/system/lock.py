@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
+import platform
 import sys
 import warnings
 from collections.abc import Iterator
@@ -79,7 +79,7 @@ def _lock_file(path: Path, what: str) -> int:
         os.close(descriptor)  # the process that held it has removed it meanwhile
     with contextlib.suppress(OSError):  # what it holds is for messages alone
         os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()} on {socket.gethostname()}\n".encode())
+        os.write(descriptor, f"{os.getpid()} on {platform.node()}\n".encode())
     return descriptor
 
 

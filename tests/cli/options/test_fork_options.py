@@ -27,7 +27,7 @@ from vggrepro.cli.options.fork_options import ForkOptions, add_fork_options, par
 from vggrepro.cli.options.read import flag, read
 from vggrepro.errors import NetError
 from vggrepro.graph.backward import gradient_model
-from vggrepro.layers import base
+from vggrepro.layers import registry
 from vggrepro.pycaffe.mode import reading_by
 from vggrepro.training.definition import read_definition
 
@@ -201,7 +201,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             blobs = {p.name: [net.params[use.key] for use in p.params] for p in net.layers if p.params}
             write_caffemodel(Path(f"{name}.caffemodel"), net.message, blobs)
         yield folder
-    del base._REGISTRY["OwnScale"]
+    del registry._REGISTRY["OwnScale"]
 
 
 def parsed(case: Case) -> ForkOptions:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vggrepro.layers.base import known_types, layer_class
+from vggrepro.layers.registry import known_types, layer_class
 
 
 def test_every_layer_that_fills_rows_up_tells_with_what() -> None:

@@ -6,7 +6,7 @@ import pytest
 from harness import parse
 
 from vggrepro.emit import GraphBuilder
-from vggrepro.layers.base import known_types, layer_class
+from vggrepro.layers.registry import known_types, layer_class
 from vggrepro.layers.rules.source import SourceLayer
 
 

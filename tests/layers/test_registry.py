@@ -1,10 +1,12 @@
-"""A layer from outside the package, as docs/own-layers.md shows it, does all that the package's own do."""
+"""The registry of types, and a layer from outside the package: as docs/own-layers.md shows it, it does all
+that the package's own do."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,8 +19,11 @@ import pytest
 from harness import check_forward, check_gradient, parse, tie_free
 
 import vggrepro
+from vggrepro.caffe.messages import LayerParameter
 from vggrepro.errors import NetError, RegistrationError, UnknownLayerError
-from vggrepro.layers import base
+from vggrepro.layers import registry
+from vggrepro.layers.base import register
+from vggrepro.layers.registry import find_layer_class, known_types, layer_class, set_up_definition
 from vggrepro.net.transforms.deploy import to_deploy
 
 PAGE = Path(__file__).parents[2] / "docs" / "own-layers.md"
@@ -40,8 +45,49 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "
 
 @pytest.fixture(autouse=True)
 def unchanged_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    base.load_catalogue()
-    monkeypatch.setattr(base, "_REGISTRY", dict(base._REGISTRY))
+    registry.load_catalogue()
+    monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
+
+
+def test_every_type_is_found_by_its_exact_string() -> None:
+    assert len(known_types()) > 60
+    for name in known_types():
+        assert layer_class(name).type == name
+    assert find_layer_class("relu") is None
+    with pytest.raises(UnknownLayerError, match=r"^Unknown layer type: relu$") as caught:
+        layer_class("relu")
+    assert caught.value.types == ("relu",)
+
+
+def test_a_type_is_found_without_the_rest_of_the_catalogue() -> None:
+    code = (
+        "import sys; from vggrepro.layers.registry import find_layer_class\n"
+        "for name in sys.argv[1:]:\n"
+        "    assert find_layer_class(name), name\n"
+        "    assert 'vggrepro.layers.yolov3' not in sys.modules, name"
+    )
+    own = [name for name in known_types() if layer_class(name).origin == "BVLC Caffe"]
+    subprocess.check_call([sys.executable, "-c", code, *own])
+
+
+def test_two_modules_must_not_claim_a_type() -> None:
+    with pytest.raises(ValueError, match="'ReLU' is registered twice"):
+        register(layer_class("ReLU"))
+
+
+def test_set_up_gives_losses_their_weight_and_leaves_others_alone() -> None:
+    weights = {}
+    for kind in ("HingeLoss", "SoftmaxWithLoss", "ReLU", "Nobody's"):
+        definition = LayerParameter(type=kind)
+        set_up_definition(definition)
+        weights[kind] = list(definition.loss_weight)
+    assert weights == {"HingeLoss": [1], "SoftmaxWithLoss": [1], "ReLU": [], "Nobody's": []}
+    given = LayerParameter(type="HingeLoss", loss_weight=[0.5])
+    set_up_definition(given)
+    assert list(given.loss_weight) == [0.5]
+    statistics = LayerParameter(type="BatchNorm")
+    set_up_definition(statistics)
+    assert [spec.lr_mult for spec in statistics.param] == [0, 0, 0]
 
 
 @pytest.fixture
@@ -149,7 +195,7 @@ def test_a_type_that_exists_is_replaced_only_on_request(example: Any) -> None:
     with pytest.raises(RegistrationError, match="layer type 'ReLU' exists; replace=True takes its place"):
         vggrepro.register_layer(ReLU)
     assert vggrepro.register_layer(ReLU, replace=True) is ReLU
-    assert base.layer_class("ReLU") is ReLU
+    assert layer_class("ReLU") is ReLU
 
 
 def test_what_is_no_complete_layer_is_refused() -> None:
