@@ -46,8 +46,12 @@ if __name__ == "__main__":
 
 def run(folder: Path, text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     (folder / "script.py").write_text(text)
+    return run_pycaffe(folder, "script.py", *arguments)
+
+
+def run_pycaffe(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     code = "import sys; from vggrepro.cli.main import main; sys.exit(main())"
-    tool = [sys.executable, "-c", code, "run-pycaffe", "script.py", *arguments]
+    tool = [sys.executable, "-c", code, "run-pycaffe", *arguments]
     return subprocess.run(tool, cwd=folder, capture_output=True, text=True, check=False)
 
 
@@ -77,9 +81,35 @@ def test_what_python_3_cannot_read_may_be_python_2(tmp_path: Path) -> None:
 
 
 def test_no_such_script(tmp_path: Path) -> None:
-    code = "import sys; from vggrepro.cli.main import main; sys.exit(main(['run-pycaffe', 'none.py']))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = run_pycaffe(tmp_path, "none.py")
     assert done.returncode == 2 and done.stderr == "error: none.py: No such file or directory\n"
+
+
+def test_a_module_runs_as_by_pythons_own_option(tmp_path: Path) -> None:
+    """As a test suite for pytest: found from the working folder, the rest of the line its own."""
+    text = "import sys\n\nimport caffe\n\nprint(caffe.TEST, __name__, sys.argv[1:], sys.path[0])\n"
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "suite.py").write_text(text)
+    (tmp_path / "inner" / "__main__.py").write_text(text)
+    for module in ("inner.suite", "inner"):
+        done = run_pycaffe(tmp_path, "-m", module, "-q", "--its-own")
+        assert done.stdout == f"1 __main__ ['-q', '--its-own'] {tmp_path.resolve()}\n", done.stderr
+
+
+@pytest.mark.parametrize("name", ["nobody", "nobody.s", "empty", "os.path.x", "."])
+def test_no_such_module(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    done = run_pycaffe(tmp_path, "-m", name)
+    assert done.stderr == f"error: -m {name}: expected the name of a module, or of a package that runs\n"
+    assert done.returncode == 2
+
+
+def test_a_python_that_the_script_starts_has_the_module_too(tmp_path: Path) -> None:
+    text = """
+import os, subprocess, sys
+print(subprocess.check_output([sys.executable, "-c", "import caffe.io; print(caffe.TEST)"]))
+"""
+    assert run(tmp_path, text).stdout == "b'1\\n'\n"
 
 
 @pytest.mark.parametrize("start", multiprocessing.get_all_start_methods())
@@ -104,7 +134,5 @@ if __name__ == "__main__":
         print(pool.map_async(shifted, [[1, 2], [3, 4]]).get(60))
 """
     (tmp_path / "script.py").write_text(text)
-    code = "import sys; from vggrepro.cli.main import main; sys.exit(main())"
-    tool = [sys.executable, "-c", code, "run-pycaffe", "--allow-unknown", "script.py"]
-    done = subprocess.run(tool, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = run_pycaffe(tmp_path, "--allow-unknown", "script.py")
     assert done.stdout == "[[[4.0, 5.0]], [[6.0, 7.0]]]\n", done.stderr

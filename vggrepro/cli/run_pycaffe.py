@@ -1,8 +1,10 @@
-"""run_pycaffe: a script that was written for Caffe's Python module, run unchanged."""
+"""run_pycaffe: a script or a module that was written for Caffe's Python module, run unchanged."""
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import os
 import pickle
 import runpy
 import sys
@@ -16,9 +18,13 @@ from tempfile import TemporaryDirectory
 from vggrepro.cli.options.fork_options import ForkOptions, add_fork_options
 from vggrepro.cli.options.read import read
 from vggrepro.cli.run import Parser, run
-from vggrepro.errors import PycaffeError, VggReproError
+from vggrepro.errors import OptionError, PycaffeError, VggReproError
 
-_EXAMPLES = ("classify_images.py --model deploy.prototxt", "--fork cuhk solve.py")
+_EXAMPLES = (
+    "classify_images.py --model deploy.prototxt",
+    "--fork cuhk solve.py",
+    "-m pytest tests/test_net.py",
+)
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,8 @@ class ScriptOptions:
     """The command line."""
 
     forks: ForkOptions
-    script: Path
+    module: bool
+    script: str
     arguments: tuple[str, ...]
     traceback: bool
 
@@ -46,7 +53,13 @@ def parser() -> argparse.ArgumentParser:
         " modules that their Python layers name.",
     )
     add_fork_options(parser)
-    parser.add_argument("script", type=Path, metavar="SCRIPT", help="the script, a Python file")
+    parser.add_argument(
+        "-m",
+        dest="module",
+        action="store_true",
+        help="SCRIPT is the name of a module, as for Python's own -m: pytest, unittest, jupyter, ...",
+    )
+    parser.add_argument("script", metavar="SCRIPT", help="the script, a Python file")
     parser.add_argument(
         "arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT", help="what the script itself takes"
     )
@@ -57,17 +70,21 @@ def _run(options: ScriptOptions) -> int:
     import vggrepro.pycaffe
     from vggrepro.pycaffe.mode import reading_by
 
-    script = str(options.script)
-    options.script.open("rb").close()  # OSError names the file
+    if not options.module:
+        Path(options.script).open("rb").close()  # OSError names the file
     vggrepro.pycaffe.install()
     rules = options.forks.rules()
     with TemporaryDirectory() as folder, _as_script(options, folder), reading_by(rules):
         Path(folder, "caffe.py").write_text(_CAFFE.format(rules=pickle.dumps(rules)), encoding="utf-8")
+        if options.module and not _runs(options.script):
+            raise OptionError(
+                f"-m {options.script}: expected the name of a module, or of a package that runs"
+            )
         try:
-            runpy.run_path(script, run_name="__main__")
+            _run_as_main(options)
         except VggReproError as error:
-            places = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == script]
-            place = f"{script}:{places[-1].lineno}" if places else script
+            own = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == options.script]
+            place = f"{options.script}:{own[-1].lineno}" if own else options.script
             raise PycaffeError(f"{place}: {error}") from error
         except Exception as error:  # the script's own: told as Python tells it
             traceback.print_exc()
@@ -75,6 +92,25 @@ def _run(options: ScriptOptions) -> int:
                 print(f"{error.filename}: {_PYTHON_2}", file=sys.stderr)
             return 1
     return 0
+
+
+def _run_as_main(options: ScriptOptions) -> None:
+    if options.module:
+        runpy.run_module(options.script, run_name="__main__", alter_sys=True)
+    else:
+        runpy.run_path(options.script, run_name="__main__")
+
+
+def _runs(name: str) -> bool:
+    """Whether there is a module of this name, or a package with a ``__main__``."""
+    try:
+        spec = importlib.util.find_spec(name)
+        return spec is not None and (
+            spec.submodule_search_locations is None
+            or importlib.util.find_spec(f"{name}.__main__") is not None
+        )
+    except (ImportError, ValueError):  # a package that is missing or fails, or no name at all
+        return False
 
 
 _PYTHON_2 = (
@@ -92,17 +128,24 @@ del sys.modules["caffe"]  # this file: the module takes its place
 vggrepro.pycaffe.install()
 read_by(pickle.loads({rules!r}))
 """
-"""What ``import caffe`` finds in a process that the script starts anew, as multiprocessing's spawn does."""
+"""What ``import caffe`` finds in a Python that the script starts: by multiprocessing, as a command, as the
+kernel of a notebook."""
 
 
 @contextmanager
 def _as_script(options: ScriptOptions, folder: str) -> Iterator[None]:
-    """``sys.argv`` and ``sys.path`` as the interpreter would have set them for the script, with ``folder`` as
-    the next place to look in."""
-    argv, path = sys.argv, list(sys.path)
-    sys.argv = [str(options.script), *options.arguments]
-    sys.path[:] = [str(options.script.resolve().parent), folder, *path]
+    """``sys.argv`` and ``sys.path`` as the interpreter would have set them for the script or the module, with
+    ``folder`` as the next place to look in, here and in every Python that is started."""
+    argv, path, variable = sys.argv, list(sys.path), os.environ.get("PYTHONPATH")
+    sys.argv = [options.script, *options.arguments]
+    first = Path.cwd() if options.module else Path(options.script).resolve().parent
+    sys.path[:] = [str(first), folder, *path]
+    os.environ["PYTHONPATH"] = folder + (os.pathsep + variable if variable else "")
     try:
         yield
     finally:
         sys.argv, sys.path[:] = argv, path
+        if variable is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = variable
