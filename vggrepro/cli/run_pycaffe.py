@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
         "-m",
         dest="module",
         action="store_true",
-        help="SCRIPT is the name of a module, as for Python's own -m: pytest, unittest, jupyter, ...",
+        help="SCRIPT is the name of a module, as for Python's own -m: pytest, unittest, nbconvert, ...",
     )
     parser.add_argument("script", metavar="SCRIPT", help="the script, a Python file")
     parser.add_argument(
