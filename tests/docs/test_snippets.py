@@ -49,6 +49,7 @@ NOT_RUN = {
     "own-layers.md: from __future__": "tests/layers/test_register.py",
     "own-layers.md: layer {": "tests/layers/test_register.py",
     "pycaffe.md: vggrepro run-pycaffe script.py arguments...": "a pattern, not a command",
+    "from-readnetfromcaffe.md: vggrepro run-pycaffe old_script.py": "a pattern, not a command",
     "regression.md: name: models": "a workflow of GitHub; its command is run on the same page",
     "reproducing.md: tools/eval_ilsvrc.py": "CUDA and ILSVRC",
     "reproducing.md: tools/train_ilsvrc.py": "in small: tests/cli/test_printed_training.py",

@@ -1,4 +1,5 @@
-"""run_pycaffe: a script or a module that was written for Caffe's Python module, run unchanged."""
+"""run_pycaffe: a script or a module that was written for Caffe's Python module, or for OpenCV 4's
+``readNetFromCaffe``, run unchanged."""
 
 from __future__ import annotations
 
@@ -49,8 +50,8 @@ def parser() -> argparse.ArgumentParser:
     parser = Parser(
         command="run_pycaffe",
         examples=_EXAMPLES,
-        description="Run a script whose import caffe shall find vggrepro.pycaffe. Its nets may import the"
-        " modules that their Python layers name.",
+        description="Run a script whose import caffe shall find vggrepro.pycaffe, and whose cv2.dnn shall"
+        " have readNetFromCaffe. Its nets may import the modules that their Python layers name.",
     )
     add_fork_options(parser)
     parser.add_argument(
@@ -67,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _run(options: ScriptOptions) -> int:
+    import vggrepro.opencv
     import vggrepro.pycaffe
     from vggrepro.pycaffe.mode import reading_by
 
@@ -74,6 +76,8 @@ def _run(options: ScriptOptions) -> int:
         Path(options.script).open("rb").close()  # OSError names the file
     vggrepro.pycaffe.install()
     rules = options.forks.rules()
+    if importlib.util.find_spec("cv2") is not None:
+        vggrepro.opencv.install(rules)
     with TemporaryDirectory() as folder, _as_script(options, folder), reading_by(rules):
         Path(folder, "caffe.py").write_text(_CAFFE.format(rules=pickle.dumps(rules)), encoding="utf-8")
         if options.module and not _runs(options.script):

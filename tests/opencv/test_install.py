@@ -1,0 +1,94 @@
+"""``cv2.dnn.readNetFromCaffe`` and ``cv2.dnn.readNet`` where OpenCV has no importer of Caffe's files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+import vggrepro
+from vggrepro.errors import ParseError
+from vggrepro.net.fork_rules import ForkRules
+from vggrepro.opencv import install, readNetFromCaffe
+from vggrepro.opencv.imported_net import ImportedNet
+
+NEEDS_5 = pytest.mark.skipif(int(cv2.__version__.split(".")[0]) < 5, reason="OpenCV 4 has an importer")
+
+PROTOTXT = """input: "data" input_shape { dim: 1 dim: 2 }
+layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_param { num_output: 3 } }
+"""
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    monkeypatch.setattr(cv2.dnn, "readNet", cv2.dnn.readNet)
+    monkeypatch.setattr(cv2.dnn, "readNetFromCaffe", None, raising=False)
+    (tmp_path / "ip.prototxt").write_text(PROTOTXT)
+    net = vggrepro.load_net(tmp_path / "ip.prototxt")
+    net = net.with_params({"ip:0": np.arange(6, dtype=np.float32).reshape(3, 2)})
+    vggrepro.save_weights(net, tmp_path / "ip.caffemodel")
+    return str(tmp_path / "ip.prototxt"), str(tmp_path / "ip.caffemodel")
+
+
+def answer(net: ImportedNet) -> list[float]:
+    net.setInput(np.array([[1, 10]], np.float32))
+    return list(net.forward().ravel())
+
+
+@NEEDS_5
+def test_files_in_every_order_and_as_bytes(files: tuple[str, str]) -> None:
+    install()
+    prototxt, weights = files
+    text, blobs = (np.frombuffer(Path(file).read_bytes(), np.uint8) for file in files)
+    dnn: Any = cv2.dnn
+    for net in (
+        dnn.readNetFromCaffe(prototxt, weights),
+        dnn.readNetFromCaffe(prototxt=Path(prototxt), caffeModel=weights),
+        dnn.readNetFromCaffe(text, blobs),
+        dnn.readNetFromCaffe(bytes(text), bytes(blobs)),
+        dnn.readNet(weights, prototxt),
+        dnn.readNet(prototxt, weights),
+        dnn.readNet(model=weights, config=prototxt, framework="caffe"),
+        dnn.readNet("caffe", blobs, text),
+        dnn.readNet(framework="caffe", bufferModel=blobs, bufferConfig=text),
+    ):
+        assert answer(net) == [10, 32, 54]
+    assert dnn.readNet(prototxt).getLayerNames() == ("ip",)
+
+
+@NEEDS_5
+def test_files_of_others_are_opencvs(files: tuple[str, str], tmp_path: Path) -> None:
+    own = cv2.dnn.readNet
+    model = vggrepro.to_onnx(vggrepro.load_net(*files), target="opencv5")
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    install()
+    assert cv2.dnn.readNet is not own
+    assert isinstance(cv2.dnn.readNet(str(tmp_path / "m.onnx")), cv2.dnn.Net)
+    with pytest.raises(cv2.error):
+        cv2.dnn.readNet("none.pb")
+
+
+def test_opencv_4_keeps_its_own(files: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "__version__", "4.14.0")
+    own = cv2.dnn.readNet
+    install()
+    assert cv2.dnn.readNet is own and vars(cv2.dnn)["readNetFromCaffe"] is None
+
+
+def test_rules_for_forks_are_heeded(tmp_path: Path) -> None:
+    path = tmp_path / "own.prototxt"
+    path.write_text(PROTOTXT.replace('top: "ip"', 'top: "ip" own_field: 1'))
+    with pytest.raises(ParseError, match="own_field"):
+        readNetFromCaffe(path)
+    with pytest.warns(UserWarning, match="own_field"):
+        net = readNetFromCaffe(path, rules=ForkRules(allow_unknown=True))
+    assert net.getLayerNames() == ("ip",)
+
+
+def test_files_that_are_not_there(tmp_path: Path) -> None:
+    for missing in ((str(tmp_path / "no.prototxt"), ""), (str(tmp_path / "no.prototxt"), "no.caffemodel")):
+        with pytest.raises(ParseError, match=r"no\.prototxt: No such file"):
+            readNetFromCaffe(*missing)
