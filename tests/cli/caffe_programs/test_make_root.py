@@ -37,6 +37,17 @@ def test_programs_run_from_there(tmp_path: Path) -> None:
     assert done.stdout == "1.0.0 True vggrepro.pycaffe.net\n"
 
 
+@pytest.mark.parametrize("folder", [".build_release/tools", "build/install/bin"])
+def test_other_places_of_the_build_lead_to_the_programs(tmp_path: Path, folder: str) -> None:
+    assert caffe("make_root", str(tmp_path / "root")) == 0
+    (tmp_path / "root").rename(tmp_path / "moved")
+    (tmp_path / "net.prototxt").write_text(NET)
+    done = run(tmp_path, f"moved/{folder}/upgrade_net_proto_text", "net.prototxt", "out.prototxt")
+    assert done.returncode == 0 and (tmp_path / "out.prototxt").exists()
+    programs = {path.name for path in (tmp_path / "moved" / folder).iterdir()}
+    assert {"caffe", "caffe.bin", "extract_features.bin"} <= programs
+
+
 def test_a_script_finds_the_root_by_the_module_s_file(tmp_path: Path) -> None:
     assert caffe("make_root", str(tmp_path / "root")) == 0
     (tmp_path / "script.py").write_text(
@@ -58,3 +69,12 @@ def test_nothing_is_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert caffe("make_root", str(tmp_path)) == 2
     assert "python/classify.py exists already" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["python"]
+
+
+def test_a_link_that_leads_nowhere_is_not_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".build_release").symlink_to("absent")
+    assert caffe("make_root", str(tmp_path)) == 2
+    assert ".build_release exists already" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [".build_release"]

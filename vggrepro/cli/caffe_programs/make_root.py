@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,6 +45,9 @@ PROGRAMS = {
 
 MODULE = "python/caffe/__init__.py"
 
+LINKS = {".build_release": "build", "build/install/bin": "../tools"}
+"""Other places of the built programs: of Caffe's Makefile, and of its CMake's ``make install``."""
+
 _PROGRAM = """#!{python}
 from vggrepro.cli.entry import command
 
@@ -70,7 +74,7 @@ def main(arguments: Sequence[str]) -> int:
     texts = {name: _PROGRAM.format(python=sys.executable, words=w) for name, w in PROGRAMS.items()}
     texts[MODULE] = _MODULE_TEXT
     root = Path(words[0])
-    existing = [name for name in texts if (root / name).exists()]
+    existing = [name for name in (*texts, *LINKS) if os.path.lexists(root / name)]
     if existing:
         raise OptionError(f"make_root {root}: {existing[0]} exists already, expected a new folder")
     for name, text in texts.items():
@@ -80,5 +84,8 @@ def main(arguments: Sequence[str]) -> int:
             file.write(text.encode())
         if name in PROGRAMS:
             path.chmod(0o755)
+    for name, target in LINKS.items():
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).symlink_to(target)
     print(f"{root}: the programs and the Python module of this package, in Caffe's places")
     return 0
