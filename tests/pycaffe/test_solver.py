@@ -273,3 +273,12 @@ def test_an_iteration_that_a_script_counts(tmp_path: Path) -> None:
     assert rates == sorted(set(rates), reverse=True)
     solver.set_iter(1)
     assert (solver.iter, solver.lr) == (1, rates[0])
+
+
+def test_a_base_rate_that_a_script_changes(tmp_path: Path) -> None:
+    """Plateaus halve it: the policy goes on from the new rate, and its own factor stays."""
+    solver = caffe.get_solver(solver_file(tmp_path))
+    solver.step(2)
+    before = solver.lr
+    solver.set_base_lr(solver.get_base_lr() * 0.5)
+    assert (solver.get_base_lr(), solver.lr) == (pytest.approx(0.005), pytest.approx(before / 2))

@@ -64,7 +64,7 @@ class RareNetNames(EarlierNetNames, DeconvnetNames):
 
 class RareSolverNames:
     """``increment_iter`` is of dosovits/caffe-fr-chairs, ``set_iter`` of forks that resume in Python,
-    ``max_iter`` of naibaf7/caffe."""
+    ``max_iter`` of naibaf7/caffe, ``get_base_lr`` and ``set_base_lr`` of gnina/caffe."""
 
     @property
     def max_iter(self: _Solver) -> int:
@@ -77,3 +77,10 @@ class RareSolverNames:
     def set_iter(self: _Solver, iter: int) -> None:
         """Go on as after ``iter`` iterations."""
         self.iter = int(iter)
+
+    def get_base_lr(self: _Solver) -> float:
+        return float(self.param.base_lr)
+
+    def set_base_lr(self: _Solver, base_lr: float) -> None:
+        """The rate from which the policy computes, from the next iteration on; snapshots do not keep it."""
+        self.param.base_lr = float(base_lr)
