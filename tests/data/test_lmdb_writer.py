@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vggrepro.data import lmdb_writer
-from vggrepro.data.lmdb_writer import check_backend, new_lmdb
+from vggrepro.data.lmdb_writer import new_lmdb
 from vggrepro.data.sources.lmdb_file import LmdbFile
 from vggrepro.errors import DataError
 
@@ -72,13 +72,10 @@ def test_no_lock_is_taken_which_a_full_disk_would_make_fatal(tmp_path: Path) -> 
         assert transaction.get(b"key") == b"value"
 
 
-def test_existing_names_and_other_databases(tmp_path: Path) -> None:
+def test_existing_names(tmp_path: Path) -> None:
     (tmp_path / "db").write_text("")
     with pytest.raises(DataError, match="db: exists already"), new_lmdb(tmp_path / "db"):
         pass
-    check_backend("lmdb", "tool")
-    with pytest.raises(DataError, match="tool: backend 'leveldb' is not supported, only lmdb is"):
-        check_backend("leveldb", "tool")
 
 
 def test_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

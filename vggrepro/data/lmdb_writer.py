@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from vggrepro.errors import DataError
-from vggrepro.system.atomic import shortened
 from vggrepro.system.extras import extra
+from vggrepro.system.new_folder import new_folder
 
 _MAP_SIZE = 1 << 28
 """Bytes that a database may have at first; doubled as often as it is full."""
@@ -62,29 +60,15 @@ def new_lmdb(path: Path) -> Iterator[LmdbWriter]:
     mapped memory, and a full disk would end the process.
     """
     package = extra("lmdb", "lmdb", f"writing {path}")
-    if path.exists() or path.is_symlink():
-        raise DataError(f"{path}: exists already; Caffe's tools make new databases only")
     try:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{shortened(path.name)}.", suffix=".tmp", dir=path.parent))
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from None
-    try:
-        with package.open(os.fsencode(temporary), map_size=_MAP_SIZE, mode=0o664, lock=False) as environment:
+        with (
+            new_folder(path) as folder,
+            package.open(os.fsencode(folder), map_size=_MAP_SIZE, mode=0o664, lock=False) as environment,
+        ):
             writer = LmdbWriter(package, environment)
             yield writer
             writer.flush()
-        temporary.chmod(0o755)
-        temporary.rename(path)
-    except BaseException as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        if isinstance(error, package.Error):  # which begins with LMDB's function or the hidden folder
-            problem = str(error).rpartition(": ")[2]
-            cut = problem == os.strerror(errno.EIO)  # so LMDB calls a write that the disk took a part of
-            raise DataError(f"{path}: {problem}{', or the disk is full' if cut else ''}") from error
-        raise
-
-
-def check_backend(backend: str, what: str) -> None:
-    """Raise DataError for a database that is no LMDB."""
-    if backend != "lmdb":
-        raise DataError(f"{what}: backend {backend!r} is not supported, only lmdb is")
+    except package.Error as error:  # which begins with LMDB's function or the hidden folder
+        problem = str(error).rpartition(": ")[2]
+        cut = problem == os.strerror(errno.EIO)  # so LMDB calls a write that the disk took a part of
+        raise DataError(f"{path}: {problem}{', or the disk is full' if cut else ''}") from error

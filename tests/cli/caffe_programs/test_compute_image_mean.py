@@ -11,7 +11,9 @@ from golden_suite import ROOT
 
 from vggrepro.caffe.binary import read_blob
 from vggrepro.caffe.messages import Datum
+from vggrepro.data.leveldb_writer import new_leveldb
 from vggrepro.data.lmdb_writer import new_lmdb
+from vggrepro.data.sources.lmdb import LmdbSource
 
 GOLDEN = ROOT / "lmdb"
 
@@ -24,6 +26,20 @@ def test_the_file_is_caffes(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
     assert "Processed 12 files." in lines and "Number of channels: 3" in lines
     means = [float(line.split(": ")[1]) for line in lines if line.startswith("mean_value channel [")]
     assert means == pytest.approx(read_blob(output)[0].mean(axis=(1, 2)).tolist(), rel=1e-5)
+
+
+def test_a_leveldb(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("plyvel")
+    source = LmdbSource.open(GOLDEN / "raw_lmdb")
+    with new_leveldb(tmp_path / "db") as writer:
+        for index in range(len(source)):
+            writer.put(source.key(index).encode(), source.datum(index).SerializeToString())
+    words = [str(tmp_path / "db"), str(tmp_path / "mean.binaryproto")]
+    assert caffe("compute_image_mean", *words, "--backend=leveldb") == 0
+    assert (tmp_path / "mean.binaryproto").read_bytes() == (GOLDEN / "mean.binaryproto").read_bytes()
+    capfd.readouterr()
+    assert caffe("compute_image_mean", str(GOLDEN / "raw_lmdb"), "-backend", "leveldb") == 2
+    assert "raw_lmdb: no LevelDB" in capfd.readouterr().err
 
 
 def test_floats_are_added_one_after_another(tmp_path: Path) -> None:
@@ -43,7 +59,7 @@ def test_encoded_images_and_errors(capfd: pytest.CaptureFixture[str]) -> None:
     capfd.readouterr()
     assert caffe("compute_image_mean", str(GOLDEN / "encoded_asis_lmdb")) == 2
     assert "Incorrect data field size" in capfd.readouterr().err
-    assert caffe("compute_image_mean", "-backend=leveldb", "x") == 2
-    assert "backend 'leveldb' is not supported" in capfd.readouterr().err
+    assert caffe("compute_image_mean", "-backend=rocksdb", "x") == 2
+    assert "compute_image_mean: Unknown database backend 'rocksdb'" in capfd.readouterr().err
     assert caffe("compute_image_mean") == 2
     assert "usage: compute_image_mean [FLAGS] INPUT_DB [OUTPUT_FILE]; got 0" in capfd.readouterr().err

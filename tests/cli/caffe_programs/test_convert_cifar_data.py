@@ -9,6 +9,7 @@ import pytest
 from caffe_nets import caffe
 
 from vggrepro.data.datum import bare_array
+from vggrepro.data.sources.leveldb import LevelDbSource
 from vggrepro.data.sources.lmdb import LmdbSource
 
 pytest.importorskip("lmdb")
@@ -36,9 +37,16 @@ def test_databases(batches: Path) -> None:
     assert len(test) == 2 and test.datum(1).label == 11
 
 
+def test_leveldbs(batches: Path) -> None:
+    pytest.importorskip("plyvel")
+    assert caffe("convert_cifar_data", str(batches), str(batches), "leveldb") == 0
+    for name, count in (("train", 10), ("test", 2)):
+        assert len(LevelDbSource.open(batches / f"cifar10_{name}_leveldb")) == count
+
+
 def test_errors(batches: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert caffe("convert_cifar_data", str(batches), str(batches), "leveldb") == 2
-    assert "convert_cifar_data: backend 'leveldb' is not supported" in capfd.readouterr().err
+    assert caffe("convert_cifar_data", str(batches), str(batches), "hdf5") == 2
+    assert "convert_cifar_data: Unknown database backend 'hdf5'" in capfd.readouterr().err
     (batches / NAMES[3]).write_bytes(b"x" * 3074)
     assert caffe("convert_cifar_data", str(batches), str(batches), "lmdb") == 2
     assert "3074 bytes, expected up to 10000 records of 3073 bytes" in capfd.readouterr().err

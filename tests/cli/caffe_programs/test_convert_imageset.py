@@ -12,6 +12,7 @@ from caffe_nets import caffe, messages
 from golden_suite import ROOT
 
 from vggrepro.caffe.messages import Datum
+from vggrepro.data.sources.leveldb import LevelDbSource
 from vggrepro.data.sources.lmdb import LmdbSource
 from vggrepro.data.sources.lmdb_file import LmdbFile
 
@@ -65,6 +66,16 @@ def test_unreadable_images_are_left_out(listing: Path, capfd: pytest.CaptureFixt
     assert [(source.datum(i).height, source.datum(i).label) for i in range(2)] == [(5, 3), (7, 4)]
 
 
+def test_a_leveldb_has_the_records_of_the_lmdb(listing: Path) -> None:
+    pytest.importorskip("plyvel")
+    assert run(listing) == 0
+    lmdb = LmdbSource.open((listing / "db").rename(listing / "lmdb"))
+    assert run(listing, "--backend=leveldb") == 0
+    leveldb = LevelDbSource.open(listing / "db")
+    assert [leveldb.key(index) for index in range(len(leveldb))] == ["00000000_a.png", "00000003_b.png"]
+    assert [leveldb.datum(index) for index in range(2)] == [lmdb.datum(index) for index in range(2)]
+
+
 def test_shuffling_keeps_labels(listing: Path) -> None:
     (listing / "list.txt").write_text("".join(f"a.png {label}\n" for label in range(40)))
     assert run(listing, "-shuffle", "-gray") == 0
@@ -78,7 +89,7 @@ def test_shuffling_keeps_labels(listing: Path) -> None:
     ("flags", "message"),
     [
         (["-check_size"], "b.png: Incorrect data field size 84 (expected 60)"),
-        (["-backend", "leveldb"], "convert_imageset: backend 'leveldb' is not supported, only lmdb is"),
+        (["-backend", "level"], "convert_imageset: Unknown database backend 'level', expected lmdb or"),
         (["-encode_type=nothing"], "a.png: cannot be encoded as 'nothing'"),
         (["-encode=true"], "unknown command line flag 'encode'"),
     ],

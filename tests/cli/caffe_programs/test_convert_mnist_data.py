@@ -10,6 +10,7 @@ import pytest
 from caffe_nets import caffe, messages
 
 from vggrepro.data.datum import bare_array
+from vggrepro.data.sources.leveldb import LevelDbSource
 from vggrepro.data.sources.lmdb import LmdbSource
 
 pytest.importorskip("lmdb")
@@ -34,6 +35,17 @@ def test_records(files: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     for index in range(3):
         np.testing.assert_array_equal(bare_array(source.datum(index), "")[0], IMAGES[index])
     assert not source.datum(0).HasField("encoded")
+
+
+def test_a_leveldb(files: list[str]) -> None:
+    pytest.importorskip("plyvel")
+    assert caffe("convert_mnist_data", *files, "--backend=leveldb") == 0
+    source = LevelDbSource.open(Path(files[2]))
+    assert [(source.key(i), source.datum(i).label) for i in range(3)] == [
+        ("00000000", 7),
+        ("00000001", 0),
+        ("00000002", 9),
+    ]
 
 
 @pytest.mark.parametrize(

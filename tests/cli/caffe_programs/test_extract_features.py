@@ -12,6 +12,7 @@ from numpy.testing import assert_array_equal
 
 import vggrepro.pycaffe as module
 from vggrepro.data.datum import bare_array
+from vggrepro.data.sources.leveldb import LevelDbSource
 from vggrepro.data.sources.lmdb import LmdbSource
 
 pytest.importorskip("lmdb")
@@ -51,13 +52,22 @@ def test_databases(files: Path, capfd: pytest.CaptureFixture[str]) -> None:
         assert_array_equal(np.stack(found), np.stack(blobs[name]).reshape(15, *shape))
 
 
+def test_a_leveldb(files: Path) -> None:
+    pytest.importorskip("plyvel")
+    for backend in ("lmdb", "leveldb"):
+        assert caffe("extract_features", "w.caffemodel", "f.prototxt", "ip", backend, "2", backend) == 0
+    lmdb, leveldb = LmdbSource.open(files / "lmdb"), LevelDbSource.open(files / "leveldb")
+    assert len(lmdb) == len(leveldb) == 10
+    assert all((leveldb.key(i), leveldb.datum(i)) == (lmdb.key(i), lmdb.datum(i)) for i in range(10))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({2: "conv,fc7", 3: "a,b"}, "Unknown feature blob name fc7 in the network f.prototxt"),
         ({2: "conv,ip"}, "the number of blob names and dataset names must be equal: 2 and 1"),
         ({4: "many"}, "number of mini-batches 'many'"),
-        ({5: "leveldb"}, "extract_features: backend 'leveldb' is not supported"),
+        ({5: "csv"}, "extract_features: Unknown database backend 'csv'"),
         ({6: "TPU"}, "device 'TPU': expected CPU, or GPU and a number"),
     ],
 )

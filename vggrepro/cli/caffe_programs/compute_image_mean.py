@@ -1,4 +1,4 @@
-"""compute_image_mean: the mean of the images of an LMDB."""
+"""compute_image_mean: the mean of the images of a database."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy.typing as npt
 from vggrepro.caffe.messages import BlobProto
 from vggrepro.cli.caffe_programs.program import BackendFlags, logging, printed_help
 from vggrepro.cli.options.gflags import read_flags
+from vggrepro.data.databases import check_backend, open_database
 from vggrepro.data.datum import datum_array
-from vggrepro.data.lmdb_writer import check_backend
 from vggrepro.data.sources.lmdb import LmdbSource
 from vggrepro.errors import DataError, OptionError
 from vggrepro.pycaffe import glog
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
         raise OptionError(f"usage: {USAGE}; got {len(words)} arguments")
     check_backend(flags.backend, "compute_image_mean")
     with logging(flags, "compute_image_mean"):
-        mean = mean_of(LmdbSource.open(Path(words[0])))
+        mean = mean_of(open_database(Path(words[0]), flags.backend))
         if len(words) == 2:
             glog.log(f"Write to {words[1]}", "compute_image_mean.cpp:98")
             _write(Path(words[1]), mean)

@@ -1,4 +1,4 @@
-"""convert_imageset: the images of a list to an LMDB of Datums."""
+"""convert_imageset: the images of a list to a database of Datums."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 from vggrepro.cli.caffe_programs.program import BackendFlags, logging, printed_help
 from vggrepro.cli.options.gflags import flag, read_flags
+from vggrepro.data.databases import check_backend, new_database
 from vggrepro.data.image_datum import DatumFormat
-from vggrepro.data.lmdb_writer import check_backend, new_lmdb
 from vggrepro.data.random_streams import epoch_order
 from vggrepro.data.truth.labels import read_list
 from vggrepro.errors import DataError, OptionError
@@ -62,7 +62,7 @@ def _convert(flags: ImagesetFlags, root: str, listing: Path, database: Path) -> 
     if flags.encode_type and not flags.encoded:
         glog.log("encode_type specified, assuming encoded=true.", "convert_imageset.cpp:93")
     count, size = 0, None
-    with new_lmdb(database) as writer:
+    with new_database(database, flags.backend) as writer:
         for number, (name, label) in enumerate(entries):
             try:
                 datum = flags.format.datum(Path(root + name), name, label)

@@ -1,4 +1,4 @@
-"""convert_mnist_data: the images and labels of an MNIST set to an LMDB of Datums."""
+"""convert_mnist_data: the images and labels of an MNIST set to a database of Datums."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from vggrepro.caffe.messages import Datum
 from vggrepro.cli.caffe_programs.program import BackendFlags, logging, printed_help
 from vggrepro.cli.options.gflags import read_flags
-from vggrepro.data.lmdb_writer import check_backend, new_lmdb
+from vggrepro.data.databases import check_backend, new_database
 from vggrepro.errors import DataError, OptionError
 from vggrepro.pycaffe import glog
 
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     if len(images) != len(labels):
         raise DataError(f"{words[1]}: {len(labels)} labels, but {words[0]} has {len(images)} images")
     count, rows, columns = images.shape
-    with logging(flags, "convert_mnist_data"), new_lmdb(Path(words[2])) as writer:
+    with logging(flags, "convert_mnist_data"), new_database(Path(words[2]), flags.backend) as writer:
         glog.log(f"A total of {count} items.", "convert_mnist_data.cpp:88")
         glog.log(f"Rows: {rows} Cols: {columns}", "convert_mnist_data.cpp:89")
         for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):

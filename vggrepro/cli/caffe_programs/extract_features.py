@@ -1,4 +1,4 @@
-"""extract_features: blobs of a net, batch by batch, to LMDBs of Datums."""
+"""extract_features: blobs of a net, batch by batch, to databases of Datums."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vggrepro import pycaffe
 from vggrepro.caffe.messages import TEST, Datum
 from vggrepro.cli.caffe_programs.program import logging, printed_help
 from vggrepro.cli.options.gflags import GlogFlags, read_flags
-from vggrepro.data.lmdb_writer import LmdbWriter, check_backend, new_lmdb
+from vggrepro.data.databases import DatabaseWriter, check_backend, new_database
 from vggrepro.errors import OptionError
 from vggrepro.pycaffe import glog, mode
 from vggrepro.pycaffe.net import Net
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
         unknown = [name for name in names if name not in net.blobs]
         if unknown:
             raise OptionError(f"Unknown feature blob name {unknown[0]} in the network {prototxt}")
-        _extract(net, dict(zip(names, paths, strict=True)), int(batches))
+        _extract(net, dict(zip(names, paths, strict=True)), backend, int(batches))
     return 0
 
 
@@ -63,11 +63,11 @@ def _use_device(words: Sequence[str]) -> None:
     mode.set_mode_gpu()
 
 
-def _extract(net: Net, databases: dict[str, Path], batches: int) -> None:
+def _extract(net: Net, databases: dict[str, Path], backend: str, batches: int) -> None:
     glog.log("Extracting Features", "extract_features.cpp:133")
     counts = dict.fromkeys(databases, 0)
     with ExitStack() as stack:
-        writers = {name: stack.enter_context(new_lmdb(path)) for name, path in databases.items()}
+        writers = {name: stack.enter_context(new_database(path, backend)) for name, path in databases.items()}
         for _ in range(batches):
             net._forward(0, len(net.layers) - 1)
             for name, writer in writers.items():
@@ -78,7 +78,7 @@ def _extract(net: Net, databases: dict[str, Path], batches: int) -> None:
     glog.log("Successfully extracted the features!", "extract_features.cpp:184")
 
 
-def _put(net: Net, name: str, writer: LmdbWriter, first: int) -> int:
+def _put(net: Net, name: str, writer: DatabaseWriter, first: int) -> int:
     """Add the rows of a blob as floats, under their numbers from ``first`` on. Returns the next number."""
     blob = net.blobs[name]
     rows = net.array(name).reshape(blob.num, -1)

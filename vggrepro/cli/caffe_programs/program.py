@@ -16,7 +16,7 @@ from vggrepro.text_table import aligned
 class BackendFlags(GlogFlags):
     """The flags of programs that read or write a database."""
 
-    backend: str = flag("lmdb", "the kind of the database; only lmdb is supported")
+    backend: str = flag("lmdb", "the kind of the database: lmdb or leveldb")
 
 
 def printed_help(arguments: Sequence[str], usage: str, kind: type[GlogFlags]) -> bool:
