@@ -28,6 +28,7 @@ from vggrepro.layers.rules.loss import (
     check_loss_weights,
     check_softmax,
     class_index,
+    from_zero,
     reference_labels,
     reference_rows,
 )
@@ -96,7 +97,7 @@ class FocalLoss(SteepSoftmax):
         labels = class_index(g, scores, label, axis, self.averaging.ignore_label)
         (prob,) = Softmax(axis).emit(g, [scores], (), ()).tops  # (N, C, ...)
         own = g.op("GatherElements", prob, labels.index, axis=axis)  # (N, 1, ...)
-        losses = g.op("Neg", g.op("Log", g.op("Max", own, g.const(FLT_MIN))))
+        losses = from_zero(g, g.op("Log", g.op("Max", own, g.const(FLT_MIN))))
         focused, steepness = self.focus.emit(g, own, losses)
         divisor = self.averaging.divisor(g, scores, label, axis, labels.ignored)
         loss = g.op("Div", g.op("ReduceSum", labels.counted(g, focused), keepdims=0), divisor)

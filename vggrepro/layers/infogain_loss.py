@@ -33,6 +33,7 @@ from vggrepro.layers.rules.loss import (
     check_loss_weights,
     check_softmax,
     class_index,
+    from_zero,
     reference_labels,
     reference_rows,
 )
@@ -113,7 +114,7 @@ class InfogainLoss(LossLayer[_Saved]):
         log_prob = g.op("Log", g.op("Max", prob, g.const(LOG_THRESHOLD)))
         total = g.op("ReduceSum", labels.counted(g, g.op("Mul", rows, log_prob)), keepdims=0)
         divisor = self.averaging.divisor(g, scores, label, axis, labels.ignored)
-        loss = g.op("Div", g.op("Neg", total), divisor)
+        loss = g.op("Div", from_zero(g, total), divisor)
         saved = _Saved(prob, labels, matrix, rows, divisor)
         return Emitted((loss, prob) if self.gives_prob else (loss,), saved)
 

@@ -20,6 +20,7 @@ from vggrepro.layers.rules.loss import (
     check_legacy,
     check_ones,
     count,
+    from_zero,
     instance_labels,
     instances,
     reference_instances,
@@ -67,7 +68,7 @@ class MultinomialLogisticLoss(LossLayer[_Saved]):
         prob_of_label = g.op("Max", picked, g.const(LOG_THRESHOLD))
         number = count(g, prob, 0, 1)
         total = g.op("ReduceSum", g.op("Log", prob_of_label), keepdims=0)
-        loss = g.op("Div", g.op("Neg", total), number)
+        loss = g.op("Div", from_zero(g, total), number)
         return Emitted((loss,), _Saved(index, prob_of_label, number, prob, rows))
 
     def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:

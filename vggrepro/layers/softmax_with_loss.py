@@ -33,6 +33,7 @@ from vggrepro.layers.rules.loss import (
     check_loss_weights,
     check_softmax,
     class_index,
+    from_zero,
     reference_labels,
     reference_rows,
 )
@@ -119,7 +120,7 @@ class SoftmaxWithLoss(LossLayer[SoftmaxSaved]):
         log_prob = g.op("Log", g.op("Max", prob_of_label, g.const(FLT_MIN)))
         log_prob = labels.counted(g, self._weighted(g, log_prob, labels))
         divisor = self.averaging.divisor(g, scores, label, axis, labels.ignored)
-        loss = g.op("Div", g.op("Neg", g.op("ReduceSum", log_prob, keepdims=0)), divisor)
+        loss = g.op("Div", from_zero(g, g.op("ReduceSum", log_prob, keepdims=0)), divisor)
         saved = SoftmaxSaved(prob, labels, prob_of_label, divisor)
         return Emitted((loss, prob) if self.gives_prob else (loss,), saved)
 

@@ -28,6 +28,7 @@ from vggrepro.layers.rules.loss import (
     check_loss_weights,
     check_softmax,
     class_index,
+    from_zero,
     reference_labels,
     reference_rows,
     shaped_like,
@@ -121,7 +122,7 @@ class WeightedSoftmaxWithLoss(SteepSoftmax):
         )
         divisor = self.averaging.divisor(g, scores, label, axis, labels.ignored)
         losses = labels.counted(g, g.op("Mul", log, steepness))
-        loss = g.op("Div", g.op("Neg", g.op("ReduceSum", losses, keepdims=0)), divisor)
+        loss = g.op("Div", from_zero(g, g.op("ReduceSum", losses, keepdims=0)), divisor)
         saved = SavedSoftmax(prob, labels, steepness, divisor)
         return Emitted((loss, prob) if self.gives_prob else (loss,), saved)
 

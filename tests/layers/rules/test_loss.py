@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from graph_run import run_nodes
+from harness import check_forward, parse
 
 from vggrepro.caffe.messages import LayerParameter, LossParameter
 from vggrepro.emit import GraphBuilder, Value
@@ -18,6 +19,7 @@ from vggrepro.layers.rules.loss import (
     check_ones,
     class_index,
     count,
+    from_zero,
     instance_labels,
     instances,
     legacy_size,
@@ -111,3 +113,28 @@ def test_what_caffe_refuses() -> None:
     assert legacy_size((2, 3), 3) == 1
     with pytest.raises(NetError, match="loss_weight must be unspecified or specified once per top blob"):
         check_loss_weights(LayerParameter(top=["a", "b"]))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        'type: "SoftmaxWithLoss"',
+        'type: "MultinomialLogisticLoss"',
+        'type: "InfogainLoss" bottom: "a" bottom: "l" bottom: "m"',
+        'type: "WeightedSoftmaxWithLoss" softmax_param { pos_mult: 2 }',
+        'type: "SoftmaxWithFocalLoss"',
+    ],
+)
+def test_right_answers_that_are_certain_have_a_loss_of_0_without_a_sign(layer: str) -> None:
+    scores = np.float32([[200, 0, 0], [0, 200, 0]])
+    if "Multinomial" in layer:
+        scores = np.minimum(scores, 1)
+    more = [np.eye(3, dtype=np.float32).reshape(1, 1, 3, 3)] if "Infogain" in layer else []
+    (loss,) = check_forward(parse(layer), [scores, np.float32([0, 1]), *more])
+    assert loss == 0 and not np.signbit(loss)
+
+
+def test_from_zero() -> None:
+    g = GraphBuilder()
+    (values,) = run_nodes(g, {"x": np.float32([0, -0.0, 1.5, -3e-45])}, [from_zero(g, "x")])
+    assert values.tolist() == [0, 0, -1.5, float(np.float32(3e-45))] and not np.signbit(values[:2]).any()

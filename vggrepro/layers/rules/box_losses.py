@@ -13,7 +13,7 @@ import numpy as np
 from vggrepro.emit import FLOAT, GraphBuilder
 from vggrepro.layers.base import Array
 from vggrepro.layers.rules.focus import Focus
-from vggrepro.layers.rules.loss import FLT_MIN
+from vggrepro.layers.rules.loss import FLT_MIN, from_zero
 
 
 class Confidences(NamedTuple):
@@ -53,7 +53,7 @@ class BoxLosses:
         if not self.logistic:
             shares = g.op("Softmax", scores, axis=2)
             right = g.op("ReduceSum", g.op("Mul", shares, target), g.ints([2]), keepdims=0)
-            losses = g.op("Neg", g.op("Log", g.op("Max", right, g.const(FLT_MIN))))
+            losses = from_zero(g, g.op("Log", g.op("Max", right, g.const(FLT_MIN))))
             slope = g.op("Sub", shares, target)
             if self.focus is None:
                 return Confidences(slope, losses, losses)

@@ -210,6 +210,11 @@ def count(g: GraphBuilder, value: Value, start: int = 0, end: int | None = None)
     return g.op("ReduceProd", sizes, keepdims=0)
 
 
+def from_zero(g: GraphBuilder, total: str) -> str:
+    """A sum of logarithms with its sign turned. Caffe takes each from 0, so that no loss at all is 0, not -0."""
+    return g.op("Sub", g.const(0), total)
+
+
 def shaped_like(g: GraphBuilder, value: Value, like: Value, class_axis: int | None = None) -> str:
     """``value`` in the shape of ``like``, with size 1 on ``class_axis``."""
     dims: Dims = tuple(1 if axis == class_axis else d for axis, d in enumerate(like.dims))
