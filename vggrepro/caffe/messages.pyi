@@ -651,6 +651,8 @@ class LayerParameter(_Message):
     @property
     def tiling_param(self) -> TilingParameter: ...
     @property
+    def deformable_convolution_param(self) -> DeformableConvolutionParameter: ...
+    @property
     def compact_bilinear_param(self) -> CompactBilinearParameter: ...
     @property
     def matmul_param(self) -> MatMulParameter: ...
@@ -784,6 +786,7 @@ class LayerParameter(_Message):
         reorg_yolo_param: ReorgYoloParameter | None = None, selu_param: SeLUParameter | None = None,
         spatial_dropout_param: SpatialDropoutParameter | None = None,
         resize_param: BlobResizeParameter | None = None, tiling_param: TilingParameter | None = None,
+        deformable_convolution_param: DeformableConvolutionParameter | None = None,
         compact_bilinear_param: CompactBilinearParameter | None = None,
         matmul_param: MatMulParameter | None = None
     ) -> None: ...
@@ -824,7 +827,7 @@ class LayerParameter(_Message):
         "mil_param", "guided_dropout_param", "lstm_debug_param", "output_decay_param", "hard_mining_param",
         "grn_param", "crelu_param", "accum_param", "augmentation_param", "simpler_nms_param",
         "region_yolo_param", "reorg_yolo_param", "selu_param", "spatial_dropout_param", "resize_param",
-        "tiling_param", "compact_bilinear_param", "matmul_param"
+        "tiling_param", "deformable_convolution_param", "compact_bilinear_param", "matmul_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -4016,3 +4019,48 @@ class CompactBilinearParameter(_Message):
     sum_pool: bool
     def __init__(self, *, num_output: int | None = None, sum_pool: bool | None = None) -> None: ...
     def HasField(self, field_name: Literal["num_output", "sum_pool"]) -> bool: ...
+
+class DeformableConvolutionParameter(_Message):
+    Engine: EnumTypeWrapper
+    DEFAULT: int
+    CAFFE: int
+    CUDNN: int
+    num_output: int
+    bias_term: bool
+    @property
+    def pad(self) -> RepeatedScalar[int]: ...
+    @property
+    def kernel_size(self) -> RepeatedScalar[int]: ...
+    group: int
+    @property
+    def stride(self) -> RepeatedScalar[int]: ...
+    @property
+    def weight_filler(self) -> FillerParameter: ...
+    @property
+    def bias_filler(self) -> FillerParameter: ...
+    pad_h: int
+    pad_w: int
+    kernel_h: int
+    kernel_w: int
+    stride_h: int
+    stride_w: int
+    engine: int
+    axis: int
+    force_nd_im2col: bool
+    @property
+    def dilation(self) -> RepeatedScalar[int]: ...
+    deformable_group: int
+    def __init__(self, *,
+        num_output: int | None = None, bias_term: bool | None = None, pad: Iterable[int] | None = None,
+        kernel_size: Iterable[int] | None = None, group: int | None = None,
+        stride: Iterable[int] | None = None, weight_filler: FillerParameter | None = None,
+        bias_filler: FillerParameter | None = None, pad_h: int | None = None, pad_w: int | None = None,
+        kernel_h: int | None = None, kernel_w: int | None = None, stride_h: int | None = None,
+        stride_w: int | None = None, engine: int | None = None, axis: int | None = None,
+        force_nd_im2col: bool | None = None, dilation: Iterable[int] | None = None,
+        deformable_group: int | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "num_output", "bias_term", "group", "weight_filler", "bias_filler", "pad_h", "pad_w", "kernel_h",
+        "kernel_w", "stride_h", "stride_w", "engine", "axis", "force_nd_im2col", "deformable_group"
+    ]) -> bool: ...
