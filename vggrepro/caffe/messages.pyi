@@ -653,6 +653,8 @@ class LayerParameter(_Message):
     @property
     def deformable_convolution_param(self) -> DeformableConvolutionParameter: ...
     @property
+    def lifted_struct_sim_softmax_loss_param(self) -> LiftedStructSimilaritySoftmaxLossParameter: ...
+    @property
     def compact_bilinear_param(self) -> CompactBilinearParameter: ...
     @property
     def matmul_param(self) -> MatMulParameter: ...
@@ -787,6 +789,7 @@ class LayerParameter(_Message):
         spatial_dropout_param: SpatialDropoutParameter | None = None,
         resize_param: BlobResizeParameter | None = None, tiling_param: TilingParameter | None = None,
         deformable_convolution_param: DeformableConvolutionParameter | None = None,
+        lifted_struct_sim_softmax_loss_param: LiftedStructSimilaritySoftmaxLossParameter | None = None,
         compact_bilinear_param: CompactBilinearParameter | None = None,
         matmul_param: MatMulParameter | None = None
     ) -> None: ...
@@ -827,7 +830,8 @@ class LayerParameter(_Message):
         "mil_param", "guided_dropout_param", "lstm_debug_param", "output_decay_param", "hard_mining_param",
         "grn_param", "crelu_param", "accum_param", "augmentation_param", "simpler_nms_param",
         "region_yolo_param", "reorg_yolo_param", "selu_param", "spatial_dropout_param", "resize_param",
-        "tiling_param", "deformable_convolution_param", "compact_bilinear_param", "matmul_param"
+        "tiling_param", "deformable_convolution_param", "lifted_struct_sim_softmax_loss_param",
+        "compact_bilinear_param", "matmul_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -1609,6 +1613,8 @@ class V1LayerParameter(_Message):
     MAT_WRITE: int
     RESIZE: int
     NORM: int
+    MULTI_LABEL_LOSS: int
+    MULTI_LABEL_ACCURACY: int
     DimCheckMode: EnumTypeWrapper
     STRICT: int
     PERMISSIVE: int
@@ -4064,3 +4070,8 @@ class DeformableConvolutionParameter(_Message):
         "num_output", "bias_term", "group", "weight_filler", "bias_filler", "pad_h", "pad_w", "kernel_h",
         "kernel_w", "stride_h", "stride_w", "engine", "axis", "force_nd_im2col", "deformable_group"
     ]) -> bool: ...
+
+class LiftedStructSimilaritySoftmaxLossParameter(_Message):
+    margin: float
+    def __init__(self, *, margin: float | None = None) -> None: ...
+    def HasField(self, field_name: Literal["margin"]) -> bool: ...

@@ -79,6 +79,8 @@ _FORK_TYPES = {
     "MAT_WRITE": "MatWrite",
     "RESIZE": "Resize",
     "NORM": "Norm",
+    "MULTI_LABEL_LOSS": "MultiLabelLoss",
+    "MULTI_LABEL_ACCURACY": "MultiLabelAccuracy",
 }
 """Those that forks added, with the names that the layers have in today's format."""
 
