@@ -1,4 +1,4 @@
-"""TripletLoss: against its reference, the formula and central differences."""
+"""TripletLoss and TripletRankingHingeLoss: against its reference, the formula and central differences."""
 
 from __future__ import annotations
 
@@ -77,3 +77,39 @@ def test_refuses() -> None:
         triplet().out_shapes([(2, 3), (2, 3), (2, 4)])
     with pytest.raises(ShapeError):
         triplet().out_shapes([(2, 3, 2, 1)] * 3)
+
+
+def ranking(text: str, more: str = "") -> object:
+    return parse(f'type: "TripletRankingHingeLoss" {more} triplet_ranking_hinge_loss_param {{ {text} }}')
+
+
+@few
+@given(st.integers(1, 5), st.integers(1, 4), st.booleans(), st.floats(0, 2), seeds, st.data())
+def test_ranking_by_formula(
+    n: int, c: int, flat: bool, margin: float, seed: int, data: st.DataObject
+) -> None:
+    shape = (n, c) if flat else (n, c, 1, 1)
+    bottoms = [values(seed + i, shape) for i in range(3)]
+    layer = ranking(f"dim: {c} margin: {margin}")
+    (loss,) = check_forward(layer, bottoms, dims=[data.draw(freed(shape[:1])) + shape[1:], shape, shape])
+    a, p, m = (b.reshape(n, c).astype(float) for b in bottoms)
+    excess = np.array([margin + ((a[i] - p[i]) ** 2).sum() - ((a[i] - m[i]) ** 2).sum() for i in range(n)])
+    assert loss == pytest.approx(np.maximum(0, excess).sum() / n, rel=1e-4, abs=1e-6)
+    assume(min(map(abs, excess)) > 1e-3)
+    counts = (excess > 0)[:, None] * 4 / n
+    for gradient, wanted in zip(
+        run_gradient(layer, bottoms, [], [np.float32(7)]), (m - p, p - a, a - m), strict=True
+    ):
+        np.testing.assert_allclose(gradient.reshape(n, c), counts * wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_ranking_refuses() -> None:
+    for text in ("margin: 1", "dim: 3 margin: 1 norm: L2"):
+        with pytest.raises(UnsupportedError, match="forks differ; only that with a dim"):
+            ranking(text)
+    with pytest.raises(UnsupportedError, match="second top"):
+        ranking("dim: 3 margin: 1", "top: 'loss' top: 'accuracy'")
+    with pytest.raises(UnsupportedError, match="margin must be given"):
+        ranking("dim: 3")
+    with pytest.raises(ShapeError, match=r"must have 3 channels, got shape \(2, 4\)"):
+        ranking("dim: 3 margin: 1").out_shapes([(2, 4)] * 3)

@@ -655,6 +655,8 @@ class LayerParameter(_Message):
     @property
     def lifted_struct_sim_softmax_loss_param(self) -> LiftedStructSimilaritySoftmaxLossParameter: ...
     @property
+    def triplet_ranking_hinge_loss_param(self) -> TripletRankingHingeLossParameter: ...
+    @property
     def compact_bilinear_param(self) -> CompactBilinearParameter: ...
     @property
     def matmul_param(self) -> MatMulParameter: ...
@@ -790,6 +792,7 @@ class LayerParameter(_Message):
         resize_param: BlobResizeParameter | None = None, tiling_param: TilingParameter | None = None,
         deformable_convolution_param: DeformableConvolutionParameter | None = None,
         lifted_struct_sim_softmax_loss_param: LiftedStructSimilaritySoftmaxLossParameter | None = None,
+        triplet_ranking_hinge_loss_param: TripletRankingHingeLossParameter | None = None,
         compact_bilinear_param: CompactBilinearParameter | None = None,
         matmul_param: MatMulParameter | None = None
     ) -> None: ...
@@ -831,7 +834,7 @@ class LayerParameter(_Message):
         "grn_param", "crelu_param", "accum_param", "augmentation_param", "simpler_nms_param",
         "region_yolo_param", "reorg_yolo_param", "selu_param", "spatial_dropout_param", "resize_param",
         "tiling_param", "deformable_convolution_param", "lifted_struct_sim_softmax_loss_param",
-        "compact_bilinear_param", "matmul_param"
+        "triplet_ranking_hinge_loss_param", "compact_bilinear_param", "matmul_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -4075,3 +4078,15 @@ class LiftedStructSimilaritySoftmaxLossParameter(_Message):
     margin: float
     def __init__(self, *, margin: float | None = None) -> None: ...
     def HasField(self, field_name: Literal["margin"]) -> bool: ...
+
+class TripletRankingHingeLossParameter(_Message):
+    Norm: EnumTypeWrapper
+    L1: int
+    L2: int
+    dim: int
+    margin: float
+    norm: int
+    def __init__(self, *,
+        dim: int | None = None, margin: float | None = None, norm: int | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal["dim", "margin", "norm"]) -> bool: ...

@@ -1,15 +1,16 @@
-"""TripletLoss: positives nearer than negatives, by a margin (forks' loss; not from BVLC Caffe).
+"""TripletLoss, TripletRankingHingeLoss: positives nearer than negatives, by a margin (forks' losses; not from
+BVLC Caffe).
 
 Sources: BVLC's pull request 2603, happynear/caffe-windows, sanpingzhou/Person-Re-ID and others that agree,
 field ``triplet_loss_param``; huangyangyu/SeqFace and glbing/mycaffe for weights of triplets; an older fork
 for the field ``threshold_param``. "FaceNet: A Unified Embedding for Face Recognition and Clustering",
-equation 3.
+equation 3. FuchenUSTC/caffe-hash and HYPJUDY/caffe-dnnh for TripletRankingHingeLoss.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, NamedTuple
 
@@ -17,7 +18,17 @@ import numpy as np
 
 from vggrepro.emit import GraphBuilder, Shape, Value
 from vggrepro.errors import ShapeError, UnsupportedError
-from vggrepro.layers.base import Array, Count, Emitted, Gradients, Needed, Referenced, Shapes, register
+from vggrepro.layers.base import (
+    Array,
+    Count,
+    Emitted,
+    Gradients,
+    Needed,
+    Referenced,
+    Shapes,
+    exactly,
+    register,
+)
 from vggrepro.layers.rules.loss import (
     LossLayer,
     check_first_sizes,
@@ -125,3 +136,53 @@ class TripletLoss(LossLayer[_Saved]):
         near, far = (np.square(anchor - other).sum(axis=1) for other in (positive, negative))
         lost = np.maximum(0, self.margin + near - far) * (bottoms[3].reshape(-1) if bottoms[3:] else 1)
         return Referenced((lost.sum() / (2 * len(anchor)),))
+
+
+@register
+@dataclass(frozen=True)
+class TripletRankingHingeLoss(TripletLoss):
+    """Bottoms: the codes of anchors, positives and negatives, (N, ``dim``). Top: the mean over N of
+    ``max(0, margin + |a - p|^2 - |a - n|^2)``. The gradient is twice the mean's, whatever ``loss_weight``
+    says, as in the forks.
+
+    A layer of this name in puzzledqs/caffe, with a second top and ``norm`` in place of ``dim``, sums up with
+    other gradients, and is refused. So is a net that leaves ``margin`` to the fork's default.
+    """
+
+    type = "TripletRankingHingeLoss"
+    origin = "Deep hashing forks"
+    bottoms = exactly(3)
+
+    dim: int = 0
+
+    @classmethod
+    def from_param(cls, param: Any, phase: int) -> TripletRankingHingeLoss:
+        p = param.triplet_ranking_hinge_loss_param
+        if len(param.top) > 1 or p.HasField("norm") or not p.HasField("dim"):
+            raise UnsupportedError(
+                "triplet_ranking_hinge_loss_param: forks differ; only that with a dim and without norm and a"
+                " second top is implemented"
+            )
+        if not p.HasField("margin"):
+            raise UnsupportedError("triplet_ranking_hinge_loss_param: margin must be given")
+        return cls(p.margin, dim=p.dim)
+
+    def out_shapes(self, bottoms: Shapes) -> tuple[Shape, ...]:
+        tops = super().out_shapes(bottoms)
+        if bottoms[0][1:2] != (self.dim,):
+            raise ShapeError(f"codes must have {self.dim} channels, got shape {bottoms[0]}")
+        return tops
+
+    def emit(
+        self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
+    ) -> Emitted[_Saved]:
+        half = super().emit(g, bottoms, params, states)
+        return replace(half, tops=(g.op("Mul", half.tops[0], g.const(2)),))
+
+    def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+        return super().grad(g, saved, [None if d_tops[0] is None else g.const(4)], needed)
+
+    def reference(
+        self, bottoms: Sequence[Array], params: Sequence[Array], states: Sequence[Any]
+    ) -> Referenced:
+        return Referenced((2 * super().reference(bottoms, params, states).tops[0],))
