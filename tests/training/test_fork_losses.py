@@ -112,3 +112,43 @@ def test_c3d_in_the_format_of_2014_learns(tmp_path: Path) -> None:
     batch = {"data": videos, "label": np.float32([0, 1, 2])}
     losses = [solver.step([batch]) for _ in range(30)]
     assert losses[-1] < 0.5 * losses[0]
+
+
+DEFORMABLE = """
+name: "deformable"
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 4 dim: 4 dim: 9 dim: 8 } } }
+layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 4 dim: 6 } } }
+layer { name: "class" type: "Input" top: "class" input_param { shape { dim: 4 } } }
+layer { name: "offset" type: "Convolution" bottom: "data" top: "offset"
+        convolution_param { num_output: 36 kernel_size: 3 pad: 2 dilation: 2
+            weight_filler { type: "gaussian" std: 0.1 } } }
+layer { name: "dec" type: "DeformableConvolution" bottom: "data" bottom: "offset" top: "dec"
+        param { lr_mult: 1 } param { lr_mult: 2 }
+        deformable_convolution_param { num_output: 8 kernel_size: 3 stride: 1 pad: 2 engine: 1 dilation: 2
+            deformable_group: 2 weight_filler { type: "msra" } bias_filler { type: "constant" } } }
+layer { name: "relu" type: "ReLU" bottom: "dec" top: "dec" }
+layer { name: "pool" type: "Pooling" bottom: "dec" top: "pool"
+        pooling_param { pool: AVE kernel_size: 3 stride: 3 } }
+layer { name: "fc" type: "InnerProduct" bottom: "pool" top: "fc"
+        inner_product_param { num_output: 6 weight_filler { type: "xavier" } } }
+layer { name: "multi" type: "MultiLabelLoss" bottom: "fc" bottom: "label" top: "multi" }
+layer { name: "lifted" type: "LiftedStructSimilaritySoftmaxLoss" bottom: "fc" bottom: "class" top: "lifted"
+        loss_weight: 0.1 lifted_struct_sim_softmax_loss_param { margin: 1 } }
+layer { name: "right" type: "MultiLabelAccuracy" bottom: "fc" bottom: "label" top: "right" }
+"""
+
+
+def test_a_deformable_net_with_several_labels_learns(tmp_path: Path) -> None:
+    (tmp_path / "net.prototxt").write_text(DEFORMABLE)
+    (tmp_path / "solver.prototxt").write_text(
+        f'train_net: "{tmp_path / "net.prototxt"}" base_lr: 0.1 lr_policy: "fixed" momentum: 0.9 max_iter: 30'
+    )
+    solver = Solver(tmp_path / "solver.prototxt", seed=1, threads=1)
+    rng = np.random.default_rng(0)
+    batch = {
+        "data": rng.normal(size=(4, 4, 9, 8)).astype(np.float32),
+        "label": rng.choice([-1, 0, 1], (4, 6)).astype(np.float32),
+        "class": np.float32([0, 1, 0, 1]),
+    }
+    losses = [solver.step([batch]) for _ in range(25)]
+    assert losses[-1] < 0.3 * losses[0]
