@@ -657,6 +657,8 @@ class LayerParameter(_Message):
     @property
     def triplet_ranking_hinge_loss_param(self) -> TripletRankingHingeLossParameter: ...
     @property
+    def minrelu_param(self) -> MinReLUParameter: ...
+    @property
     def compact_bilinear_param(self) -> CompactBilinearParameter: ...
     @property
     def matmul_param(self) -> MatMulParameter: ...
@@ -793,6 +795,7 @@ class LayerParameter(_Message):
         deformable_convolution_param: DeformableConvolutionParameter | None = None,
         lifted_struct_sim_softmax_loss_param: LiftedStructSimilaritySoftmaxLossParameter | None = None,
         triplet_ranking_hinge_loss_param: TripletRankingHingeLossParameter | None = None,
+        minrelu_param: MinReLUParameter | None = None,
         compact_bilinear_param: CompactBilinearParameter | None = None,
         matmul_param: MatMulParameter | None = None
     ) -> None: ...
@@ -834,7 +837,7 @@ class LayerParameter(_Message):
         "grn_param", "crelu_param", "accum_param", "augmentation_param", "simpler_nms_param",
         "region_yolo_param", "reorg_yolo_param", "selu_param", "spatial_dropout_param", "resize_param",
         "tiling_param", "deformable_convolution_param", "lifted_struct_sim_softmax_loss_param",
-        "triplet_ranking_hinge_loss_param", "compact_bilinear_param", "matmul_param"
+        "triplet_ranking_hinge_loss_param", "minrelu_param", "compact_bilinear_param", "matmul_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -4090,3 +4093,13 @@ class TripletRankingHingeLossParameter(_Message):
         dim: int | None = None, margin: float | None = None, norm: int | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal["dim", "margin", "norm"]) -> bool: ...
+
+class MinReLUParameter(_Message):
+    Engine: EnumTypeWrapper
+    DEFAULT: int
+    CAFFE: int
+    CUDNN: int
+    positive_slope: float
+    engine: int
+    def __init__(self, *, positive_slope: float | None = None, engine: int | None = None) -> None: ...
+    def HasField(self, field_name: Literal["positive_slope", "engine"]) -> bool: ...

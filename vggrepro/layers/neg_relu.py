@@ -1,6 +1,6 @@
-"""NegReLU: ``min(x, 0) + negative_slope * max(x, 0)`` (FlowNet's layer; not from BVLC Caffe).
+"""NegReLU, MinReLU: ``min(x, 0) + slope * max(x, 0)`` (forks' layers; not from BVLC Caffe).
 
-Source: lmb-freiburg/flownet2, field ``relu_param``.
+Sources: lmb-freiburg/flownet2, field ``relu_param``; ALISCIFP/caffe, field ``minrelu_param``.
 """
 
 from __future__ import annotations
@@ -43,3 +43,16 @@ class NegReLU(Neuron):
 
     def exact(self, x: Array) -> Array:
         return np.where(x < 0, x, self.negative_slope * x)
+
+
+@register
+@dataclass(frozen=True)
+class MinReLU(NegReLU):
+    """NegReLU whose slope is called ``positive_slope``."""
+
+    type = "MinReLU"
+    origin = "ALISCIFP"
+
+    @classmethod
+    def from_param(cls, param: Any, phase: int) -> MinReLU:
+        return cls(param.minrelu_param.positive_slope)
