@@ -51,6 +51,8 @@ def test_a_former_case_stays_whole_where_the_new_one_cannot_be_written(
     monkeypatch.setattr(recorded_case, "put_weights", put_weights)
     with pytest.raises(OSError, match="No space left"):
         record_case(tmp_path, LENET / "net.prototxt", changed, inputs(net))
+    with pytest.raises(OSError, match="No space left"):
+        record_case(tmp_path / "new" / "case", LENET / "net.prototxt", net, inputs(net))
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 

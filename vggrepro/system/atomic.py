@@ -249,6 +249,21 @@ def writing(temporary: Path, path: str | PathLike[str]) -> Iterator[OutputFile]:
     file.close()
 
 
+@contextmanager
+def made_folder(folder: Path) -> Iterator[None]:
+    """Make a folder, with those above it that are missing. If the block raises, what was made and holds
+    nothing is removed again. Raises OSError."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            for path in missing:
+                path.rmdir()
+        raise
+
+
 def write_json(path: str | PathLike[str], content: Any) -> None:
     """Write ``content`` to a file as indented JSON in UTF-8. Raises OSError."""
     with replacing(path) as file:

@@ -16,7 +16,7 @@ from vggrepro.graph.reference import reference_forward
 from vggrepro.net import Net
 from vggrepro.net.fork_rules import BVLC, ForkRules
 from vggrepro.net.save import put_weights
-from vggrepro.system.atomic import json_bytes, replacing_paths, writing
+from vggrepro.system.atomic import json_bytes, made_folder, replacing_paths, writing
 from vggrepro.verify.reference_case import ReferenceCase
 from vggrepro.version import __version__
 
@@ -86,10 +86,9 @@ def _write(
     if proto is not None:
         contents[files.proto] = proto.read_bytes()
     weights = [files.weights] if net.params else []
-    case.folder.mkdir(parents=True, exist_ok=True)
     places = [*contents, *weights, files.about]
     contents[files.about] = json_bytes(about)
-    with replacing_paths(*places) as hidden:
+    with made_folder(case.folder), replacing_paths(*places) as hidden:
         for place, temporary in zip(places, hidden, strict=True):
             with writing(temporary, place) as file:
                 if place == files.weights:
