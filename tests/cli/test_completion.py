@@ -73,6 +73,7 @@ def test_files_by_their_suffix(folder: Path) -> None:
     assert completed("vggrepro classify w") == ["w.caffemodel", "w.jpg"]
     assert completed("vggrepro classify w.jpg --weights w") == ["w.caffemodel"]
     assert completed("vggrepro show filters d") == ["deploy.prototxt"]
+    assert completed("vggrepro convert-caffemodel a.prototxt w.caffemodel -o w.j") == ["w.jpg"]
     assert completed("vggrepro run-pycaffe s") == ["s.py"]
 
 

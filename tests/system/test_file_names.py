@@ -20,6 +20,10 @@ def test_a_name_is_a_path():
     with pytest.raises(OSError, match="NUL character") as caught:
         file_path(NAME)
     assert caught.value.filename == NAME
+    for name in ("a/", "a/."):
+        with pytest.raises(IsADirectoryError, match="the name of a folder, expected a file's"):
+            file_path(name)
+    assert file_path("https://example.org/") == Path("https:/example.org")  # told as an address elsewhere
 
 
 def test_a_missing_file_is_told_with_what_may_be_meant(tmp_path):

@@ -9,24 +9,25 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from vggrepro.cli.options.values import result_file
 from vggrepro.system.extras import extra
+from vggrepro.system.file_names import WEIGHT_ENDINGS
 
 ASKED = "_ARGCOMPLETE"
 """The environment variable in which a shell tells the number of the word that names the program, from 1."""
 
 _NETS = (".prototxt", ".pbtxt")
-_WEIGHTS = (".caffemodel", ".h5", ".hdf5")
 _ARCHIVES = (".tar.gz", ".tgz", ".zip")
 
 SUFFIXES: dict[str, tuple[str, ...]] = {
     "prototxt": (*_NETS, *_ARCHIVES),
     "deploy": _NETS,
     "config": _NETS,
-    "caffemodel": _WEIGHTS,
-    "weights": (*_WEIGHTS, *_ARCHIVES),
-    "published": _WEIGHTS,
-    "init_from": _WEIGHTS,
-    "file": (*_NETS, *_WEIGHTS),
+    "caffemodel": WEIGHT_ENDINGS,
+    "weights": (*WEIGHT_ENDINGS, *_ARCHIVES),
+    "published": WEIGHT_ENDINGS,
+    "init_from": WEIGHT_ENDINGS,
+    "file": (*_NETS, *WEIGHT_ENDINGS),
     "model": (".onnx",),
     "mean": (".binaryproto", ".npy"),
     "input": (".npy",),
@@ -114,5 +115,5 @@ def _completer(action: argparse.Action) -> Completer | None:
     if action.dest in SUFFIXES:
         return FilesEndingIn(SUFFIXES[action.dest])
     metavar = action.metavar if isinstance(action.metavar, str) else ""
-    takes_files = action.type is Path or "LOG" in metavar or metavar == "ARGUMENT"
+    takes_files = action.type in (Path, result_file) or "LOG" in metavar or metavar == "ARGUMENT"
     return FilesEndingIn() if takes_files else None

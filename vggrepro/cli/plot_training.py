@@ -12,6 +12,7 @@ from typing import Any
 from vggrepro.cli.options.read import read
 from vggrepro.cli.options.refuse import refuse_without
 from vggrepro.cli.options.results import add_output_option, check_outputs
+from vggrepro.cli.options.values import result_file
 from vggrepro.cli.run import Parser, run
 from vggrepro.errors import DataError, OptionError
 from vggrepro.system.atomic import replacing_path
@@ -68,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
     add_output_option(parser, f"the picture to write, {', '.join(FORMATS)}", required=False)
     parser.add_argument(
         "--csv",
-        type=Path,
+        type=result_file,
         metavar="PREFIX",
         help="write one log as the tables PREFIX.train and PREFIX.test, in the columns of Caffe's parse_log",
     )

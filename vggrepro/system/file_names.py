@@ -1,4 +1,4 @@
-"""Names of files that come from other files."""
+"""Names of files: what they end in, and those that no file here can have."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from pathlib import Path
 
 from vggrepro.errors import did_you_mean
 
+WEIGHT_ENDINGS = (".caffemodel", ".h5", ".hdf5")
+"""What the names of files of weights end in."""
+
 _MOST = 2000
 """How many files of a folder are looked at for one with a close name."""
 _ADDRESS = re.compile(r"(https?|ftp|s3|gs):/", re.IGNORECASE)
@@ -19,12 +22,15 @@ _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 
 def file_path(name: str | PathLike[str]) -> Path:
     """The path of a name. Raises OSError for names that no file can have: an empty one, which Python takes
-    for the working directory, and one with a NUL character, where the system's functions raise ValueError."""
+    for the working directory, one with a NUL character, where the system's functions raise ValueError, and a
+    text that ends as a folder's name does, of which a Path forgets the end."""
     path = Path(name)
     if not os.fspath(name):
         raise OSError(errno.ENOENT, "an empty file name", "")
     if "\0" in str(path):
         raise OSError(errno.EINVAL, "a file name with a NUL character", os.fspath(name))
+    if os.path.basename(name) in ("", ".") and not foreign(name):  # noqa: PTH119
+        raise OSError(errno.EISDIR, "the name of a folder, expected a file's", os.fspath(name))
     return path
 
 

@@ -61,5 +61,7 @@ def test_encoded_images_and_errors(capfd: pytest.CaptureFixture[str]) -> None:
     assert "Incorrect data field size" in capfd.readouterr().err
     assert caffe("compute_image_mean", "-backend=rocksdb", "x") == 2
     assert "compute_image_mean: Unknown database backend 'rocksdb'" in capfd.readouterr().err
+    assert caffe("compute_image_mean", str(GOLDEN / "encoded_lmdb"), "m.binaryproto/") == 2
+    assert "m.binaryproto/: the name of a folder" in capfd.readouterr().err
     assert caffe("compute_image_mean") == 2
     assert "usage: compute_image_mean [FLAGS] INPUT_DB [OUTPUT_FILE]; got 0" in capfd.readouterr().err

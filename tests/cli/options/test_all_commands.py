@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from vggrepro.cli.main import COMMANDS
+from vggrepro.cli.options.values import result_file
 from vggrepro.cli.run import called_as
 
 Subcommands = argparse._SubParsersAction
@@ -118,6 +119,18 @@ def test_an_option_has_one_help(option: str) -> None:
 @pytest.mark.parametrize("option", sorted({*OTHER_DEFAULTS, *OTHER_HELP, *OTHER_MEANING}))
 def test_an_allowance_is_needed(option: str) -> None:
     assert len({action.help for action in SHARED[option].values()}) > 1
+
+
+def test_no_result_has_the_name_of_a_folder() -> None:
+    """``-o m.onnx/`` would write m.onnx: a Path forgets the end of the name."""
+    written = {
+        option: {action.type for action in actions.values()}
+        for option, actions in places().items()
+        for action in actions.values()
+        if action.metavar and (option in ("--output", "--log") or (action.help or "").startswith("write "))
+    }
+    assert {"--output", "--json", "--card", "--predictions", "--csv", "--log"} <= written.keys()
+    assert all(kinds == {result_file} for kinds in written.values()), written
 
 
 def leaves(kind: type) -> Iterator[Field[Any]]:

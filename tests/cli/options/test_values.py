@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from vggrepro.cli.options.values import amount, bgr, names, natural, positive, size_range, sizes
+from vggrepro.cli.options.values import amount, bgr, names, natural, positive, result_file, size_range, sizes
 
 
 @pytest.mark.parametrize(
@@ -22,6 +23,7 @@ from vggrepro.cli.options.values import amount, bgr, names, natural, positive, s
         (names, "fc6,fc7", ("fc6", "fc7")),
         (amount, "1e-4", 1e-4),
         (amount, "0", 0.0),
+        (result_file, "a/m.onnx", Path("a/m.onnx")),
         (bgr, "103.939,116.779,123.68", (103.939, 116.779, 123.68)),
     ],
 )
@@ -42,6 +44,9 @@ def test_values(parse: Callable[[str], Any], text: str, value: object) -> None:
         (amount, "inf", "expected a number from 0, got 'inf'"),
         (bgr, "1,2", "expected three numbers, blue, green, red, got '1,2'"),
         (bgr, "1,2,nan", "expected numbers with commas between them, got '1,2,nan'"),
+        (result_file, "m.onnx/", "'m.onnx/': the name of a folder, expected a file's"),
+        (result_file, "m.onnx/.", "'m.onnx/.': the name of a folder, expected a file's"),
+        (result_file, "", "'': an empty file name"),
         (bgr, "a,b,c", "expected numbers with commas between them, got 'a,b,c'"),
     ],
 )

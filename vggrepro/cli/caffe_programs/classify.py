@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from vggrepro import pycaffe
 from vggrepro.cli.options.read import read
+from vggrepro.cli.options.values import result_file
 from vggrepro.cli.run import Parser
 from vggrepro.data.npy_file import read_npy
 from vggrepro.errors import DataError
@@ -94,7 +95,7 @@ def parser() -> argparse.ArgumentParser:
     """All options of the tool."""
     parser = Parser(prog="classify", description="Class probabilities of images, as Caffe's Classifier.")
     parser.add_argument("input_file", type=Path, help="an image, a folder, or an .npy file of images")
-    parser.add_argument("output_file", type=Path, help="the .npy file to write")
+    parser.add_argument("output_file", type=result_file, help="the .npy file to write")
     parser.add_argument("--model_def", default=f"{MODEL}/deploy.prototxt", help="the net definition")
     parser.add_argument(
         "--pretrained_model", default=f"{MODEL}/bvlc_reference_caffenet.caffemodel", help="the weight file"

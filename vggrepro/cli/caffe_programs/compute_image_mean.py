@@ -17,6 +17,7 @@ from vggrepro.data.sources.lmdb import LmdbSource
 from vggrepro.errors import DataError, OptionError
 from vggrepro.pycaffe import glog
 from vggrepro.system.atomic import replacing
+from vggrepro.system.file_names import file_path
 
 USAGE = "compute_image_mean [FLAGS] INPUT_DB [OUTPUT_FILE]"
 
@@ -28,12 +29,13 @@ def main(arguments: Sequence[str]) -> int:
     flags, words = read_flags(BackendFlags, arguments)
     if not 1 <= len(words) <= 2:
         raise OptionError(f"usage: {USAGE}; got {len(words)} arguments")
+    output = file_path(words[1]) if len(words) == 2 else None
     check_backend(flags.backend, "compute_image_mean")
     with logging(flags, "compute_image_mean"):
         mean = mean_of(open_database(Path(words[0]), flags.backend))
-        if len(words) == 2:
-            glog.log(f"Write to {words[1]}", "compute_image_mean.cpp:98")
-            _write(Path(words[1]), mean)
+        if output is not None:
+            glog.log(f"Write to {output}", "compute_image_mean.cpp:98")
+            _write(output, mean)
         glog.log(f"Number of channels: {len(mean)}", "compute_image_mean.cpp:103")
         for channel, values in enumerate(mean):
             sums = np.add.accumulate(values.ravel(), dtype=np.float32)  # one after another, as Caffe adds

@@ -11,6 +11,7 @@ from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.refuse import refuse_together
 from vggrepro.cli.options.report_files import ReportFiles
 from vggrepro.cli.options.results import check_outputs
+from vggrepro.cli.options.values import result_file
 from vggrepro.errors import OptionError
 from vggrepro.system.atomic import replacing
 
@@ -113,7 +114,7 @@ def add_prediction_options(options: Options) -> None:
     """Add the options of :class:`PredictionOptions`."""
     options.add_argument(
         "--predictions",
-        type=Path,
+        type=result_file,
         metavar="FILE",
         help="write what was answered for each image: FILE.csv with the five most probable classes and the"
         " rank of the true one, or FILE.txt in the contest's format; of several combinations the best one's,"

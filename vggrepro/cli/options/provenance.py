@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vggrepro.cli.options.images import add_synsets_option
 from vggrepro.cli.options.read import Options
+from vggrepro.cli.options.values import result_file
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ def add_provenance_options(options: Options) -> None:
     add_synsets_option(options)
     options.add_argument(
         "--card",
-        type=Path,
+        type=result_file,
         metavar="FILE.md",
         help="write what there is to say of the model: sources, command, inputs, errors, licence",
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.results import add_json_option, check_outputs
+from vggrepro.cli.options.values import result_file
 from vggrepro.system.atomic import replacing, write_json
 
 if TYPE_CHECKING:
@@ -55,12 +56,12 @@ def add_report_options(options: Options) -> None:
     add_json_option(options)
     options.add_argument(
         "--csv",
-        type=Path,
+        type=result_file,
         metavar="FILE",
         help="write the errors as a table, in the columns of timm's results",
     )
-    options.add_argument("--markdown", type=Path, metavar="FILE", help="write what is printed")
-    options.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained page")
+    options.add_argument("--markdown", type=result_file, metavar="FILE", help="write what is printed")
+    options.add_argument("--html", type=result_file, metavar="FILE", help="write a self-contained page")
 
 
 def _save(path: Path, text: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vggrepro.cli.options.read import Options
+from vggrepro.cli.options.values import result_file
 from vggrepro.errors import OptionError
 from vggrepro.system.file_names import file_path, foreign
 
@@ -19,12 +20,12 @@ if TYPE_CHECKING:
 
 def add_output_option(options: Options, what: str, *, required: bool = True) -> None:
     """Add ``--output``. ``what`` is written there."""
-    options.add_argument("-o", "--output", type=Path, required=required, metavar="FILE", help=what)
+    options.add_argument("-o", "--output", type=result_file, required=required, metavar="FILE", help=what)
 
 
 def add_json_option(options: Options) -> None:
     """Add ``--json``."""
-    options.add_argument("--json", type=Path, metavar="FILE", help="write the results as JSON")
+    options.add_argument("--json", type=result_file, metavar="FILE", help="write the results as JSON")
 
 
 def check_outputs(*paths: Path | None, options: DataclassInstance | None = None) -> None:

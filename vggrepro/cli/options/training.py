@@ -21,7 +21,7 @@ from vggrepro.cli.options.images import add_seed_option
 from vggrepro.cli.options.read import Options
 from vggrepro.cli.options.refuse import refuse_without
 from vggrepro.cli.options.training_device import add_exchange_option
-from vggrepro.cli.options.values import natural, positive
+from vggrepro.cli.options.values import natural, positive, result_file
 from vggrepro.errors import DeviceError, OptionError
 from vggrepro.paper.nets import PROTOTXT, solver_prototxt
 from vggrepro.paper.trainings import Preset, find_preset
@@ -222,7 +222,10 @@ def add_run_options(options: Options) -> None:
         "--watch", metavar="BLOB", help="the accuracy that counts (default: the first test net's top-1)"
     )
     options.add_argument(
-        "--log", type=Path, metavar="FILE", help="JSON lines (default: the snapshot prefix with .jsonl)"
+        "--log",
+        type=result_file,
+        metavar="FILE",
+        help="JSON lines (default: the snapshot prefix with .jsonl)",
     )
     _add_signal_options(options)
 

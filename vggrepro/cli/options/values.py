@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 from vggrepro.errors import ProtocolError
+from vggrepro.system.file_names import file_path
 
 
 def positive(text: str) -> int:
@@ -22,6 +23,14 @@ def natural(text: str) -> int:
 def sizes(text: str) -> tuple[int, ...]:
     """Sizes in pixels, written as ``256,384,512``."""
     return tuple(positive(part) for part in text.split(","))
+
+
+def result_file(text: str) -> Path:
+    """The name of a file that is written."""
+    try:
+        return file_path(text)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error.strerror}") from None
 
 
 def axes(text: str) -> tuple[str, ...]:
