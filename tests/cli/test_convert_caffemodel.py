@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import onnxruntime
 import pytest
 from golden_suite import ROOT, cases
 
+from vggrepro.cli import convert_caffemodel
 from vggrepro.cli.convert_caffemodel import main
 from vggrepro.emit import library_versions
 from vggrepro.verify.reference_case import ReferenceCase
@@ -318,3 +320,19 @@ def test_a_mere_conversion_imports_only_what_it_needs(tmp_path: Path) -> None:
     files = [str(folder / "net.prototxt"), str(folder / "weights.caffemodel"), "-o", str(tmp_path / "m.onnx")]
     printed = subprocess.check_output([sys.executable, "-c", code, " ".join(UNUSED), *files], text=True)
     assert printed.splitlines()[-1] == "0 []"
+
+
+@pytest.mark.parametrize("ending", [".caffemodel", ".h5", ".hdf5"])
+def test_weights_are_digested_before_the_options_are_read(
+    ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[Path | None] = []
+
+    def digesting(path: Path | None) -> AbstractContextManager[None]:
+        begun.append(path)
+        return nullcontext()
+
+    monkeypatch.setattr(convert_caffemodel, "digesting", digesting)
+    weights = tmp_path / f"w{ending}"
+    assert main([str(tmp_path / "no.prototxt"), str(weights), "-o", str(tmp_path / "m.onnx")]) == 2
+    assert begun == [weights]

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vggrepro.system.file_digest import digesting
+from vggrepro.system.file_names import WEIGHT_ENDINGS
 
 if TYPE_CHECKING:
     import argparse
-
-_WEIGHTS = (".caffemodel", ".h5")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _weights_among(command: Sequence[str]) -> Path | None:
     """The argument that is called as weights are. If it is something else, nobody asks for its digest."""
-    return next((Path(word) for word in command if word.endswith(_WEIGHTS)), None)
+    return next((Path(word) for word in command if word.endswith(WEIGHT_ENDINGS)), None)
 
 
 if __name__ == "__main__":
