@@ -257,6 +257,17 @@ def test_forward_backward_all(tmp_path: Path) -> None:
     assert_allclose(net.backward(prob=d[:2])["data"], diffs["data"][:2], rtol=1e-4, atol=1e-6)
 
 
+def test_samples_without_a_partner(tmp_path: Path) -> None:
+    """Real pycaffe takes the last gradient for the last image, and leaves out what the second has more."""
+    net = make(tmp_path, "force_backward: true" + DEPLOY)
+    x, d = np.zeros((3, 3, 8, 9)), np.zeros((5, 5))
+    with pytest.raises(RuntimeError, match="arrays of different lengths: 'data' 3, 'prob' 5"):
+        net.forward_backward_all(data=x, prob=d)
+    two = make(tmp_path, 'input: "other" input_shape { dim: 2 }' + DEPLOY)
+    with pytest.raises(RuntimeError, match="arrays of different lengths: 'data' 2, 'other' 4"):
+        two.forward_all(data=x[:2], other=np.zeros(4))
+
+
 def test_wrong_arguments(tmp_path: Path) -> None:
     net = make(tmp_path, DEPLOY)
     with pytest.raises(RuntimeError, match="Input blob arguments do not match net inputs"):

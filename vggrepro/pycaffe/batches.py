@@ -8,11 +8,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vggrepro.errors import PycaffeError
+
 Arrays = dict[str, npt.NDArray[Any]]
 
 
+def common_length(arrays: Mapping[str, npt.NDArray[Any]]) -> int:
+    """How many samples each of the arrays has. Raises PycaffeError where they have different numbers.
+
+    DEVIATION: Caffe's module goes by the first array; what others have more is left out, but that the last
+    batch, where it is not full, has their last samples.
+    """
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name!r} {length}" for name, length in lengths.items())
+        raise PycaffeError(f"arrays of different lengths: {told}; expected as many samples of each")
+    return next(iter(lengths.values()))
+
+
 def in_batches(arrays: Mapping[str, npt.NDArray[Any]], size: int) -> Iterator[Arrays]:
-    """``size`` samples of each array at a time; the last batch is filled up with zeros."""
+    """``size`` samples of each array at a time, of which all have as many; the last batch is filled up with
+    zeros."""
     if not arrays:
         return
     count = len(next(iter(arrays.values())))

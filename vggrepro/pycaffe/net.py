@@ -19,7 +19,7 @@ from vggrepro.errors import PycaffeError
 from vggrepro.layers.registry import set_up_definition
 from vggrepro.net import Net as Rules
 from vggrepro.pycaffe import glog, mode, parameters
-from vggrepro.pycaffe.batches import Arrays, in_batches, without_padding
+from vggrepro.pycaffe.batches import Arrays, common_length, in_batches, without_padding
 from vggrepro.pycaffe.blob import Blob, BlobVec, Floats, IntVec
 from vggrepro.pycaffe.debug_info import DebugInfo
 from vggrepro.pycaffe.deconvnet import way_back
@@ -226,11 +226,12 @@ class Net(RareNetNames, MemoryDataNames):
     def forward_all(self, blobs: Sequence[str] | None = None, **kwargs: npt.NDArray[Any]) -> Arrays:
         """Forward passes over inputs of any number, in batches of the net's size; the last one is padded with
         zeros, and what comes of them is left out."""
+        count = common_length(kwargs)
         found: dict[str, list[Floats]] = {name: [] for name in [*self.outputs, *(blobs or ())]}
         for batch in self._batch(kwargs):
             for name, array in self.forward(blobs, None, None, **batch).items():
                 found[name].extend(array.copy())
-        return without_padding(found, len(next(iter(kwargs.values()))))
+        return without_padding(found, count)
 
     def forward_backward_all(
         self,
@@ -239,6 +240,7 @@ class Net(RareNetNames, MemoryDataNames):
         **kwargs: npt.NDArray[Any],
     ) -> tuple[Arrays, Arrays]:
         """Forward and backward passes in batches: keyword arguments are inputs and diffs of outputs."""
+        count = common_length(kwargs)
         outs: dict[str, list[Floats]] = {name: [] for name in [*self.outputs, *(blobs or ())]}
         grads: dict[str, list[Floats]] = {name: [] for name in [*self.inputs, *(diffs or ())]}
         forwards = self._batch({name: kwargs[name] for name in self.inputs if name in kwargs})
@@ -249,7 +251,6 @@ class Net(RareNetNames, MemoryDataNames):
                 outs[name].extend(array.copy())
             for name, array in self.backward(diffs, None, None, **tops).items():
                 grads[name].extend(array.copy())
-        count = len(next(iter(kwargs.values())))
         return without_padding(outs, count), without_padding(grads, count)
 
     def _batch(self, blobs: Mapping[str, npt.NDArray[Any]]) -> Iterator[Arrays]:
