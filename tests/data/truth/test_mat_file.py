@@ -1,6 +1,7 @@
 """MATLAB files: what scipy.io.savemat writes is read as it was, and what is damaged is an error."""
 
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -54,15 +55,27 @@ def test_numbers_of_every_type(tmp_path, dtype):
     assert len(read_devkit_meta(write(tmp_path / "meta.mat", rows))) == 100
 
 
+def element(kind: int, body: bytes) -> bytes:
+    return struct.pack(">II", kind, len(body)) + body + bytes(-len(body) % 8)
+
+
+def matrix(code: int, sizes: tuple[int, int], name: str, *parts: bytes) -> bytes:
+    head = element(6, struct.pack(">II", code, 0)) + element(5, struct.pack(">ii", *sizes))
+    return element(14, head + element(1, name.encode()) + b"".join(parts))
+
+
+def compressed(body: bytes) -> bytes:
+    body = zlib.compress(body)
+    return struct.pack(">II", 15, len(body)) + body
+
+
+BIG_ENDIAN = bytes(124) + b"\x01\x00MI"
+LENGTH = struct.pack(">HHi", 4, 5, 32)  # a small element: bytes, type, values
+NAMES = element(1, b"a".ljust(32, b"\0"))
+
+
 def big_endian(name: str, number: float, wnid: str, words: str) -> bytes:
     """A MATLAB file from a big-endian machine, with one structure."""
-
-    def element(kind: int, body: bytes) -> bytes:
-        return struct.pack(">II", kind, len(body)) + body + bytes(-len(body) % 8)
-
-    def matrix(code: int, sizes: tuple[int, int], name: str, *parts: bytes) -> bytes:
-        head = element(6, struct.pack(">II", code, 0)) + element(5, struct.pack(">ii", *sizes))
-        return element(14, head + element(1, name.encode()) + b"".join(parts))
 
     def double(value: float) -> bytes:
         return matrix(6, (1, 1), "", element(9, struct.pack(">d", value)))
@@ -71,10 +84,9 @@ def big_endian(name: str, number: float, wnid: str, words: str) -> bytes:
         return matrix(4, (1, len(value)), "", element(17, value.encode("utf-16-be")))
 
     fields = ("ILSVRC2012_ID", "WNID", "words", "num_children")
-    length = struct.pack(">HHi", 4, 5, 32)  # a small element: bytes, type, values
     names = element(1, b"".join(field.encode().ljust(32, b"\0") for field in fields))
     values = (double(number), text(wnid), text(words), double(0))
-    return bytes(124) + b"\x01\x00MI" + matrix(2, (1, 1), name, length, names, *values)
+    return BIG_ENDIAN + matrix(2, (1, 1), name, LENGTH, names, *values)
 
 
 def test_a_big_endian_file(tmp_path):
@@ -126,5 +138,49 @@ def test_a_file_cut_anywhere_is_an_error(tmp_path):
 def test_a_compressed_element_is_inflated_to_a_limit(tmp_path):
     body = zlib.compress(bytes(100 << 20))
     (tmp_path / "meta.mat").write_bytes(bytes(124) + b"\x00\x01IM" + struct.pack("<II", 15, len(body)) + body)
-    with pytest.raises(DataError, match="cut, or of more than 67,108,864 bytes"):
+    with pytest.raises(DataError, match="cut, or makes more than 16,777,216 bytes"):
         read_devkit_meta(tmp_path / "meta.mat")
+
+
+def test_all_compressed_elements_are_inflated_to_a_limit(tmp_path):
+    large = compressed(matrix(6, (1, 1), "n" * (9 << 20), element(9, bytes(8))))
+    (tmp_path / "meta.mat").write_bytes(BIG_ENDIAN + large + large)
+    with pytest.raises(DataError, match="cut, or makes more than 16,777,216 bytes"):
+        read_structures(tmp_path / "meta.mat", "synsets")
+
+
+def test_a_message_names_no_more_arrays_than_fit_in_it(tmp_path):
+    (tmp_path / "meta.mat").write_bytes(BIG_ENDIAN + matrix(6, (1, 1), "other") * 1000)
+    with pytest.raises(
+        DataError, match=r"no array 'synsets', only 'other'; 'other'.*; and [0-9]+ more$"
+    ) as told:
+        read_structures(tmp_path / "meta.mat", "synsets")
+    assert len(str(told.value)) < 1000
+
+
+@pytest.mark.parametrize("length", [float("nan"), float("inf"), 32.0])
+def test_the_length_of_names_is_an_integer(tmp_path, length):
+    array = matrix(2, (1, 1), "synsets", element(9, struct.pack(">d", length)), NAMES, element(14, b""))
+    (tmp_path / "meta.mat").write_bytes(BIG_ENDIAN + array)
+    with pytest.raises(DataError, match="the names of the fields are damaged"):
+        read_structures(tmp_path / "meta.mat", "synsets")
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (1, 3), (2**31 - 1, 2**31 - 1)])
+def test_values_are_as_many_as_the_sizes_say(tmp_path, sizes):
+    array = matrix(2, sizes, "synsets", LENGTH, NAMES, element(14, b"") * 2)
+    (tmp_path / "meta.mat").write_bytes(BIG_ENDIAN + array)
+    with pytest.raises(DataError, match=f"not those of {sizes[0] * sizes[1]} structures of 1 fields"):
+        read_structures(tmp_path / "meta.mat", "synsets")
+
+
+def test_no_more_values_are_looked_at_than_the_sizes_say(tmp_path):
+    """Each takes 200 bytes of memory: a short file would take gigabytes."""
+    array = matrix(2, (1, 1), "synsets", LENGTH, NAMES, element(14, b"") * 2_000_000)
+    (tmp_path / "meta.mat").write_bytes(BIG_ENDIAN + compressed(array))
+    tracemalloc.start()
+    with pytest.raises(DataError, match="not those of 1 structures"):
+        read_structures(tmp_path / "meta.mat", "synsets")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 100 << 20

@@ -13,6 +13,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -20,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.data.sources.regular_file import read_regular
-from vggrepro.errors import DataError
+from vggrepro.errors import DataError, within_length
 
 Value: TypeAlias = "str | npt.NDArray[Any] | None"
 """A text, numbers in one row, or None for what is neither."""
@@ -28,8 +29,8 @@ Value: TypeAlias = "str | npt.NDArray[Any] | None"
 Row = Mapping[str, Value]
 
 _HEADER = 128
-_MOST_BYTES = 1 << 26
-"""Most bytes of a file, and of a compressed element once it is decompressed."""
+_MOST_BYTES = 1 << 24
+"""Most bytes of a file, and of all its compressed elements once they are decompressed."""
 
 _MATRIX, _COMPRESSED = 14, 15
 _NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
@@ -37,11 +38,13 @@ _TEXTS = {1: "latin-1", 2: "latin-1", 4: "utf-16", 16: "utf-8", 17: "utf-16", 18
 """How the characters of a text are stored, by the type of its values."""
 
 _STRUCTURE, _CHARACTERS = 2, 4
+_INTEGERS = 5
+"""The type of sizes and lengths: integers of 32 bits with a sign."""
 _NUMERIC = range(6, 16)
 _COMPLEX = 0x0800
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Element:
     kind: int
     body: memoryview
@@ -73,8 +76,13 @@ class _Reader:
 
     def find(self, content: memoryview, name: str) -> tuple[Row, ...]:
         names = []
+        left = _MOST_BYTES
         for element in self.elements(content):
-            matrix = self.decompressed(element) if element.kind == _COMPRESSED else element
+            matrix = element
+            if element.kind == _COMPRESSED:
+                data = self.decompressed(element, left)
+                left -= len(data)
+                matrix = next(self.elements(data, most=1), _Element(0, data))
             if matrix.kind != _MATRIX:
                 continue
             parts = list(self.elements(matrix.body, most=3))
@@ -82,7 +90,7 @@ class _Reader:
             if found == name:
                 return self.structures(matrix)
             names.append(found)
-        raise self.fail(f"no array {name!r}, only {', '.join(map(repr, names)) or 'none'}")
+        raise self.fail(f"no array {name!r}, only {within_length(map(repr, names)) or 'none'}")
 
     def elements(self, content: memoryview, most: int | None = None) -> Iterator[_Element]:
         """The elements of some bytes, at most so many. Raises DataError where one leaves them."""
@@ -101,31 +109,36 @@ class _Reader:
             yield _Element(kind, content[begin:end])
             place, most = following, None if most is None else most - 1
 
-    def decompressed(self, element: _Element) -> _Element:
+    def decompressed(self, element: _Element, most: int) -> memoryview:
+        """The bytes of a compressed element. Raises DataError for more than ``most``."""
         try:
             inflater = zlib.decompressobj()
-            data = inflater.decompress(element.body, _MOST_BYTES)
+            data = inflater.decompress(element.body, most + 1)
         except zlib.error as error:
             raise self.fail(f"a damaged compressed element: {error}") from error
-        if not inflater.eof:
-            raise self.fail(f"a compressed element that is cut, or of more than {_MOST_BYTES:,} bytes")
-        return next(self.elements(memoryview(data), most=1), _Element(0, memoryview(b"")))
+        if not inflater.eof or len(data) > most:
+            raise self.fail(f"a compressed element that is cut, or makes more than {_MOST_BYTES:,} bytes")
+        return memoryview(data)
 
     def structures(self, matrix: _Element) -> tuple[Row, ...]:
         """The rows of an array of structures."""
-        elements = list(self.elements(matrix.body))
-        kind, _ = self.flags(elements)
-        if kind != _STRUCTURE or len(elements) < 5:
+        elements = self.elements(matrix.body)
+        head = list(islice(elements, 5))
+        kind, _ = self.flags(head)
+        if kind != _STRUCTURE or len(head) < 5:
             raise self.fail("the array holds no structures")
-        lengths = self.numbers(elements[3])
-        length = int(lengths[0]) if lengths.size == 1 else 0
-        names = bytes(elements[4].body)
+        lengths = self.numbers(head[3])
+        length = int(lengths[0]) if head[3].kind == _INTEGERS and lengths.size == 1 else 0
+        names = bytes(head[4].body)
         if length < 1 or len(names) % length:
             raise self.fail("the names of the fields are damaged")
         fields = [self.name(names[at : at + length]) for at in range(0, len(names), length)]
-        values, count = elements[5:], self.count(elements)
-        if count * len(fields) != len(values) or len(set(fields)) != len(fields):
-            raise self.fail(f"{len(values)} values for {count} structures of {len(fields)} fields")
+        wanted = self.count(head) * len(fields)
+        values = list(islice(elements, min(wanted, len(matrix.body)) + 1))
+        if len(values) != wanted or len(set(fields)) != len(fields):
+            raise self.fail(
+                f"the values are not those of {self.count(head)} structures of {len(fields)} fields"
+            )
         rows = (values[at : at + len(fields)] for at in range(0, len(values), max(len(fields), 1)))
         return tuple({key: self.value(item) for key, item in zip(fields, row, strict=True)} for row in rows)
 
@@ -155,7 +168,7 @@ class _Reader:
 
     def count(self, elements: list[_Element]) -> int:
         sizes = self.numbers(elements[1]).tolist()
-        if len(sizes) < 2 or min(sizes) < 0 or elements[1].kind != 5:
+        if len(sizes) < 2 or min(sizes) < 0 or elements[1].kind != _INTEGERS:
             raise self.fail(f"an array of sizes {sizes}")
         return math.prod(sizes)
 
