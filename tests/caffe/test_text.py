@@ -158,6 +158,23 @@ def test_a_long_line_is_not_repeated_in_the_message():
     assert str(caught.value) == "<string>:2:90012: Couldn't parse integer: many"
 
 
+@pytest.mark.parametrize(
+    ("written", "begin", "end"),
+    [
+        ("x" * 5000, 'x.prototxt:1:1: Message type "caffe.NetParameter" has no field named "xxx', 'xxx".'),
+        ("name: '" + "a" * 5000, "x.prototxt:1:7: String missing ending quote: ", ""),
+        ("input_dim: " + "7" * 5000, "x.prototxt:1:12: ", ""),
+        ("layers { type: " + "7" * 5000 + " }", "x.prototxt:1:16: ", ""),
+    ],
+)
+def test_a_long_value_is_not_repeated_in_the_message(written, begin, end):
+    for allow_unknown in (False, True):
+        with pytest.raises(ParseError) as caught:
+            text.parse_net(written, "x.prototxt", allow_unknown=allow_unknown)
+        told = str(caught.value)
+        assert told.startswith(begin) and told.endswith(end) and len(told) < 1100
+
+
 def test_a_mix_up_of_net_and_solver_is_named():
     solver = GOLDEN / "train" / "adam" / "solver.prototxt"
     with pytest.raises(ParseError, match=r"this is a caffe.SolverParameter, not a caffe.NetParameter"):

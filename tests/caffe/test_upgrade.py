@@ -104,6 +104,30 @@ def test_only_three_batch_norm_params_are_old(count):
     assert upgrade.upgrade_net_report(net) == upgrade.Upgraded(net)
 
 
+def test_params_of_other_layers_are_left_alone():
+    net = text.parse_net('layer { type: "Scale" ' + "param { lr_mult: 1 } " * 3 + "}")
+    assert upgrade.upgrade_net_report(net) == upgrade.Upgraded(net)
+
+
+def test_the_steps_are_told_in_caffes_order():
+    v0 = text.parse_net('input: "x" input_dim: [1, 1, 1, 1] layers { layer { type: "data" scale: 2 } }')
+    formats = ("V0LayerParameter", "V1LayerParameter", "input fields")
+    assert upgrade.upgrade_net_report(v0).steps == formats
+    v1 = text.parse_net("layers { type: DATA data_param { scale: 2 } }")
+    steps = ("transformation parameters", "V1LayerParameter")
+    assert upgrade.upgrade_net_report(v1).steps == steps
+    norm = text.parse_net('layer { type: "BatchNorm" param {} param {} param {} }')
+    assert upgrade.upgrade_net_report(norm).steps == ("batch norm params",)
+
+
+def test_a_net_with_problems_is_not_run():
+    old = text.parse_net('layers { layer { name: "l" type: "relu" stride: 2 } top: "t" }')
+    with pytest.raises(
+        UpgradeError, match=r"^x\.prototxt: layer 'l': Unknown parameter stride for layer type"
+    ):
+        upgrade.upgrade_net_param(old, "x.prototxt")
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [

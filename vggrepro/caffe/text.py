@@ -35,6 +35,9 @@ from vggrepro.system.file_names import failure, file_path
 MAX_BYTES = 256 << 20
 """Largest text file that is read. The definitions of the deepest published nets take 1 MB."""
 
+MOST_QUOTED = 1000
+"""Characters of what the parser says that an error tells."""
+
 HEAD = 1024
 """How many bytes tell text from a binary file."""
 
@@ -236,4 +239,6 @@ def not_empty(message: _Message, path: str | PathLike[str]) -> _Message:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    """What the parser says, in one line, and without its middle if that is long: it quotes whole values."""
+    line = " ".join(text.split())
+    return line if len(line) <= MOST_QUOTED else f"{line[: MOST_QUOTED // 2]} ... {line[-MOST_QUOTED // 2 :]}"

@@ -25,6 +25,8 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_DIGITS = 10
+"""The most digits of an enum's value."""
 _CLOSING = {"{": "}", "<": ">", "[": "]"}
 
 
@@ -197,7 +199,8 @@ def _has_value(enum: EnumDescriptor | None, text: str) -> bool:
         return True
     if text.isidentifier():
         return False
-    return not text.isdigit() or int(text) in enum.values_by_number
+    # Python refuses to read thousands of digits.
+    return not text.isdigit() or (len(text) <= _DIGITS and int(text) in enum.values_by_number)
 
 
 class _Tokens:
