@@ -106,6 +106,14 @@ def written(path, fill):
             lambda file: file.create_dataset("data/l/w", data=[1.0]),
             "layer 'l': has 'w', expected arrays named",
         ),
+        (
+            lambda file: file.create_dataset("data/l/00", data=[1.0]),
+            "layer 'l': has '00', expected arrays named",
+        ),
+        (
+            lambda file: file.create_dataset("data/l/٣", data=[1.0]),
+            "layer 'l': has '٣', expected arrays named",
+        ),
         (lambda file: file.create_dataset("data/l/0", data=b"x"), "layer 'l', blob 0: unsupported datatype"),
         (lambda file: file.create_dataset("data/l/0", (10**10,), "<f4"), "layer 'l', blob 0: .*INT_MAX"),
         (lambda file: file.create_dataset("data/l/0", (10**9,), "<f4"), "layer 'l', blob 0: .*holds fewer"),
@@ -126,6 +134,16 @@ def test_a_weight_file_is_no_solver_state_and_gaps_are_errors(tmp_path):
     with h5py.File(path, "a") as file:
         del file["history/3"]
     with pytest.raises(WeightsError, match="gaps"):
+        snapshot.read_solverstate(path)
+
+
+@pytest.mark.parametrize("net", [7, 1.5])
+def test_the_name_of_a_solver_states_weights_is_a_text(tmp_path, net):
+    path = shutil.copy(STATE, tmp_path / "s.h5")
+    with h5py.File(path, "a") as file:
+        del file["learned_net"]
+        file["learned_net"] = net
+    with pytest.raises(ParseError, match=rf"s\.h5: learned_net is {net}, expected a file's name"):
         snapshot.read_solverstate(path)
 
 

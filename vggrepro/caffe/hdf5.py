@@ -25,6 +25,7 @@ from vggrepro.system.file_names import file_path
 Array: TypeAlias = npt.NDArray[Any]
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_INDEX = re.compile("0|[1-9][0-9]*")
 MAX_DEPTH = 32
 """Slashes in a layer's name."""
 
@@ -54,6 +55,8 @@ def read_state(path: str | PathLike[str]) -> tuple[int, str | None, int, tuple[F
         if set(history) != set(range(len(history))):
             raise WeightsError(f"{path}: history {sorted(history)} has gaps")
         net = reader.value("learned_net")
+        if not isinstance(net, str | bytes | None):
+            raise ParseError(f"{path}: learned_net is {net}, expected a file's name")
         learned_net = net.decode() if isinstance(net, bytes) else net
         blobs = tuple(history[index] for index in range(len(history)))
         return _integer(reader, "iter"), learned_net, _integer(reader, "current_step"), blobs
@@ -151,7 +154,7 @@ def _integer(reader: Hdf5Reader, name: str) -> int:
 def _indexed(reader: Hdf5Reader, members: Mapping[str, Any], where: str) -> dict[int, Float32]:
     arrays: dict[int, Float32] = {}
     for name, dataset in members.items():
-        if not name.isdecimal() or reader.is_group(dataset):
+        if not _INDEX.fullmatch(name) or reader.is_group(dataset):
             raise ParseError(f"{where}: has {name!r}, expected arrays named by their index")
         arrays[int(name)] = reader.array(dataset, f"{where}, blob {name}")
     return dict(sorted(arrays.items()))
