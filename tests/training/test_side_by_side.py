@@ -130,10 +130,16 @@ layer { name: "s" type: "Silence" bottom: "both" }"""
 JOINED = """layer { name: "both" type: "Concat" bottom: "pool" bottom: "pool" top: "both"
   concat_param { axis: 0 } }"""
 
+SHARES = (
+    """layer {{ name: "shares" type: "Softmax" bottom: "pool" top: "pool" softmax_param {{ axis: {} }} }}"""
+)
+
 
 @pytest.mark.parametrize(
     ("more", "loss"),
     [
+        (SHARES.format(0), ""),
+        (SHARES.format(-4), ""),
         (BATCH_NORM, ""),
         (TOGETHER, ""),
         (WEIGHTED, ""),
@@ -147,5 +153,6 @@ def test_nets_that_see_images_together_stay_whole(more: str, loss: str) -> None:
     net = build_net(parse_net(text(more=more, loss=loss)), "TRAIN")
     assert parts_of(net, 2, CPU) == 1
     assert parts_of(build_net(parse_net(text()), "TRAIN"), 2, CPU) == 2
+    assert parts_of(build_net(parse_net(text(more=SHARES.format(-1))), "TRAIN"), 2, CPU) == 2
     assert parts_of(build_net(parse_net(text(images=9)), "TRAIN"), 2, CPU) == 1
     assert parts_of(build_net(parse_net(text(images=6)), "TRAIN"), 2, CPU) == 1

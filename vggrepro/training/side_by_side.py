@@ -93,6 +93,8 @@ def _by_image(net: Net, placed: NetLayer) -> bool:
     layer = placed.layer
     if layer.source:
         return all(top in net.inputs for top in placed.tops)
+    if type(layer) is Softmax and layer.axis % len(net.shapes[placed.bottoms[0]]) == 0:
+        return False  # it divides by a sum over the images
     if type(layer) is SoftmaxWithLoss:
         averaged = layer.averaging.mode not in (Normalization.NONE, Normalization.PRE_FIXED)
         return averaged and layer.averaging.ignore_label is None and not layer.class_weights
