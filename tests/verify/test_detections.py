@@ -19,6 +19,13 @@ def test_equally_sure_detections_may_stand_in_any_order():
     assert (in_the_order_of(want, rows(THIRD, SECOND, FIRST, NONE, NONE)) == want).all()
 
 
+def test_sureness_that_is_off_by_rounding_finds_its_partner():
+    less = [0, 1, 0.8999999, *SECOND[3:]]
+    want = rows(FIRST, less, THIRD)
+    got = rows(THIRD, SECOND, [0, 1, 0.8999998, *FIRST[3:]])
+    np.testing.assert_allclose(in_the_order_of(want, got), want, atol=1e-6)
+
+
 def test_a_detection_of_another_label_or_place_stays_a_difference():
     want = rows(FIRST, SECOND, NONE)
     assert (in_the_order_of(want, rows(THIRD, FIRST, NONE)) == rows(FIRST, THIRD, NONE)).all()
@@ -33,6 +40,11 @@ def test_one_of_two_equal_detections_cannot_stand_for_both():
 def test_another_shape_is_left_as_it_is():
     got = rows(FIRST)
     assert in_the_order_of(rows(FIRST, SECOND), got) is got
+    got = rows(FIRST, SECOND, THIRD)
+    assert in_the_order_of(rows(FIRST, SECOND, NONE, NONE), got) is got
+    assert in_the_order_of(rows(FIRST, SECOND), got) is got
+    for other in (rows(SECOND, FIRST)[..., :6], np.repeat(rows(SECOND, FIRST), 2, axis=0)):
+        assert in_the_order_of(rows(FIRST, SECOND), other) is other
 
 
 def test_rows_that_are_no_detection_are_the_same():

@@ -22,6 +22,7 @@ def test_noise_is_as_strong_as_the_images(tmp_path):
     assert declared_std(net(tmp_path)) == 50
     assert declared_std(net(tmp_path, "transform_param { scale: 0.02 }")) == pytest.approx(1)
     assert declared_std(net(tmp_path, "transform_param { mirror: true }")) == 50
+    assert declared_std(net(tmp_path, "transform_param { scale: 0 }")) == 50  # a net of zeros tells nothing
 
 
 @pytest.mark.parametrize(
