@@ -91,6 +91,8 @@ def test_blanked_fields_leave_lines_and_columns():
         ("state { phase: TEST }", []),
         ("state { phase: -1 phase: 'TEST' }", []),  # the parser's to refuse
         ("layer { pooling_param { pool: [MAX, RMS] } }", [("pool", "RMS", 37)]),
+        ("layer { name: ['a'] }", [("name", "['a']", 15)]),  # takes one value
+        ("input_dim: [1, 2]", []),
     ],
 )
 def test_values_that_an_enum_lacks(text, found):

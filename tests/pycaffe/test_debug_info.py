@@ -44,8 +44,11 @@ def test_lines(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert lines[:3] == [
         f"    [Backward] Layer loss, bottom blob scores diff: {mean(net.blobs['scores'].diff)}",
         lines[1],
-        f"    [Backward] Layer ip, param blob w diff: {mean(ip[0].diff)}",
+        f"    [Backward] Layer ip, param blob 0 diff: {mean(ip[0].diff)}",
     ]
+    assert not any("All net params" in line for line in lines)
+    net._debug_info.all_params()
+    lines = said(capfd)
     blobs = [*conv, *ip]
     sums = [
         sum(np.abs(a).sum(dtype=float) for a in arrays) for arrays in (map(data, blobs), map(diff, blobs))

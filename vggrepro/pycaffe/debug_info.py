@@ -45,13 +45,15 @@ class DebugInfo:
             for needed, bottom in zip(site.needed.bottoms, site.bottoms, strict=True):
                 if needed:
                     _say("Backward", site, f"bottom blob {bottom.name} diff: {_mean(bottom.net_diff):g}", 619)
-            for needed, name, blob in zip(site.needed.params, _names(site), site.blobs, strict=True):
-                if needed:
-                    _say("Backward", site, f"param blob {name} diff: {_mean(blob.net_diff):g}", 630)
-        if index == 0:
-            self._all_params()
+            for number, (needed, blob) in enumerate(zip(site.needed.params, site.blobs, strict=True)):
+                if needed:  # Caffe tells parameters by their names in the forward pass alone
+                    _say("Backward", site, f"param blob {number} diff: {_mean(blob.net_diff):g}", 630)
 
-    def _all_params(self) -> None:
+    def all_params(self) -> None:
+        """Log the norms of all parameters, as Caffe does behind a whole backward pass of a solver; one that a
+        script begins has no such end."""
+        if not self._on:
+            return
         owned: dict[Storage, Blob] = {blob.data_storage: blob for s in self._sites for blob in s.blobs}
         data = [blob.net_data for blob in owned.values()]
         diff = [blob.net_diff for blob in owned.values()]

@@ -208,6 +208,7 @@ class Solver(RareSolverNames):
         last = len(self.net.layers) - 1
         loss = self.net._forward(0, last)
         self.net._backward(last, 0)
+        self.net._debug_info.all_params()
         return loss
 
     def _learned(self) -> list[tuple[Blob, float]]:

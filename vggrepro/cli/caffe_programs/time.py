@@ -44,6 +44,7 @@ def _time(flags: ActionFlags) -> None:
     glog.log(f"Initial loss: {net._forward(0, last):g}", "caffe.cpp:357")
     glog.log("Performing Backward", "caffe.cpp:358")
     net._backward(last, 0)
+    net._debug_info.all_params()
     _single_layers(net, 1)  # this and the pass after it compile the graphs that will be timed
     net._forward(0, last)
     net._backward(last, 0)
