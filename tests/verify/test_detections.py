@@ -47,6 +47,12 @@ def test_another_shape_is_left_as_it_is():
         assert in_the_order_of(rows(FIRST, SECOND), other) is other
 
 
+def test_a_detection_of_label_0_is_one():
+    background = [0, 0, 0.9, 0.1, 0.1, 0.2, 0.2]
+    assert (in_the_order_of(rows(background, NONE), rows(NONE, NONE)) != rows(background, NONE)).any()
+    assert (in_the_order_of(rows(NONE, NONE), rows(background, NONE)) != rows(NONE, NONE)).any()
+
+
 def test_rows_that_are_no_detection_are_the_same():
     zeros = [0.0] * 7
     want = rows(FIRST, THIRD, NONE, NONE)

@@ -87,6 +87,14 @@ def test_inputs_that_do_not_fit(tmp_path: Path) -> None:
     assert not (tmp_path / "case").exists()
 
 
+def test_a_net_that_computes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "x.prototxt").write_text('input: "x" input_shape { dim: 2 }')
+    net = load_net(tmp_path / "x.prototxt")
+    with pytest.raises(NetError, match="no output to record"):
+        record_case(tmp_path / "case", tmp_path / "x.prototxt", net, {"x": np.zeros(2, np.float32)})
+    assert not (tmp_path / "case").exists()
+
+
 def test_noise_of_the_whole_shape() -> None:
     """What the command feeds has the net's own shapes."""
     from vggrepro.graph.forward import build_forward

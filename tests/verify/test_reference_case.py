@@ -39,12 +39,14 @@ def test_arrays_by_kind_and_name() -> None:
     assert case.arrays("param_after") == {}
 
 
-def test_everything_that_a_case_stores_is_compared() -> None:
-    case = ReferenceCase(RELU)
+@pytest.mark.parametrize("name", ["relu", "bn_train_twice"])
+def test_everything_that_a_case_stores_is_compared(name: str) -> None:
+    case = ReferenceCase(ROOT / "layers" / name)
     found = check_case(case)
     assert sorted(d.blob for d in found) == sorted(
-        k for k in case.io if k.split(":")[0] not in ("in", "dout")
+        k for k in case.io if k.split(":")[0] not in ("in", "in2", "dout")
     )
+    assert len({k.split(":")[0] for k in case.io}) > 3
     assert all(d.passed for d in found)
 
 
