@@ -35,7 +35,7 @@ def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyError), new_leveldb(tmp_path / "db") as writer:
         writer.put(b"key", b"value")
         raise KeyError
-    with pytest.raises(DataError, match="db: No space left on device$"), new_leveldb(tmp_path / "db"):
+    with pytest.raises(DataError, match=r"db: No space left on device$"), new_leveldb(tmp_path / "db"):
         raise plyvel.IOError(b"IO error: /hidden/000003.log: No space left on device")
     assert list(tmp_path.iterdir()) == []
 

@@ -41,7 +41,8 @@ class LevelDbWriter:
 def new_leveldb(path: Path) -> Iterator[LevelDbWriter]:
     """A new database, which takes its name when the block ends without an exception.
 
-    Raises DataError if there is something of that name already, the package is missing or LevelDB fails; OSError.
+    Raises DataError if there is something of that name already, the package is missing or LevelDB fails;
+    OSError.
     """
     package = extra("plyvel", "leveldb", f"writing {path}")
     try:

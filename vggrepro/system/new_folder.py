@@ -17,8 +17,8 @@ def new_folder(path: Path) -> Iterator[Path]:
     """A hidden folder beside ``path``, which takes that name when the block ends without an exception, and is
     removed otherwise.
 
-    Raises DataError if there is something of that name already; OSError, which names ``path``, where no folder
-    can be made.
+    Raises DataError if there is something of that name already; OSError, which names ``path``, where no
+    folder can be made.
     """
     if path.exists() or path.is_symlink():
         raise DataError(f"{path}: exists already, expected a new name")

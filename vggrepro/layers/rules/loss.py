@@ -211,7 +211,7 @@ def count(g: GraphBuilder, value: Value, start: int = 0, end: int | None = None)
 
 
 def from_zero(g: GraphBuilder, total: str) -> str:
-    """A sum of logarithms with its sign turned. Caffe takes each from 0, so that no loss at all is 0, not -0."""
+    """A sum of logarithms with its sign turned. Caffe takes each from 0: no loss at all is 0, not -0."""
     return g.op("Sub", g.const(0), total)
 
 
