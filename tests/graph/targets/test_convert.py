@@ -72,6 +72,13 @@ def test_every_convolution_says_its_kernel_and_every_value_its_shape() -> None:
     assert {name for node in graph.node for name in node.output} <= declared
 
 
+def test_every_pooling_says_its_strides() -> None:
+    graph = build_deployed(named_case("cifar_like").load(), Deployment()).skeleton.graph
+    poolings = [node for node in graph.node if node.op_type in ("AveragePool", "MaxPool")]
+    assert len(poolings) == 5  # three layers, and the means of two LRN within channels
+    assert all("strides" in {a.name for a in node.attribute} for node in poolings)
+
+
 def test_a_net_with_states_keeps_them() -> None:
     case = next(
         c for c in cases("net") if c.about["phase"] == "TRAIN" and c.folder.name == "resnet_like_train"

@@ -91,6 +91,15 @@ def test_a_convolution_says_its_kernel() -> None:
     assert rewrite(after, "Conv", plain.kernel_shape) is after
 
 
+@pytest.mark.parametrize("operator", ["AveragePool", "MaxPool"])
+def test_a_pooling_says_its_strides(operator: str) -> None:
+    before = draft(lambda g: g.op(operator, "x", kernel_shape=[2, 2]), y=(2, 3, 4, 6))
+    after = rewrite(before, operator, plain.strides)
+    assert attributes_of(after, operator) == {"kernel_shape": [2, 2], "strides": [1, 1]}
+    assert_same(before, after, X)
+    assert rewrite(after, operator, plain.strides) is after
+
+
 def test_identities_go_where_no_output_needs_them() -> None:
     inside = draft(lambda g: g.op("Abs", g.op("Identity", "x")))
     assert operators(rewrite(inside, "Identity", plain.no_identity)) == ["Abs"]

@@ -29,6 +29,8 @@ ALWAYS: Sequence[tuple[str, Rule]] = (
     ("Reshape", plain.fixed_shape),
     ("Conv", plain.kernel_shape),
     ("ConvTranspose", plain.kernel_shape),
+    ("AveragePool", plain.strides),
+    ("MaxPool", plain.strides),
 )
 """Steps for every target: none changes a bit of what ONNX Runtime computes."""
 

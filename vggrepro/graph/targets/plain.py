@@ -75,3 +75,10 @@ def kernel_shape(place: Place) -> Sequence[str] | None:
     if "kernel_shape" in place.attributes or weight is None:
         return None
     return place.again(kernel_shape=list(weight[2:]))
+
+
+def strides(place: Place) -> Sequence[str] | None:
+    """A pooling that says its strides where they are 1: MNN's has none otherwise, and ends the process."""
+    if "strides" in place.attributes:
+        return None
+    return place.again(strides=[1] * len(place.attributes["kernel_shape"]))
