@@ -6,8 +6,10 @@ ONNX Runtime and OpenCV are those of the interpreter that runs this; --with adds
 interpreter must have NumPy alone, WEB_MODULES names the folder with its node_modules.
 
 A net is "right" if every output that Caffe gave is within the case's own tolerance, "refused" if the
-conversion names what the target lacks, "failed" if the runtime stops with an error, and "wrong" if it
-answers something else without a word. Exit codes: 0, or 1 if anything is wrong.
+conversion names what the target lacks, "failed" if the runtime stops with an error, "near" if every output
+is within a thousandth of the largest value, and "wrong" if it answers something else without a word. Exit
+codes: 0, or 1 if anything is wrong. The rows of --onto FILE, an earlier --json, stay where a version of a
+runtime is not measured again.
 """
 
 from __future__ import annotations
@@ -36,6 +38,9 @@ from vggrepro.graph.targets.convert import Deployment  # noqa: E402
 from vggrepro.verify.reference_case import ReferenceCase  # noqa: E402
 from vggrepro.verify.runtimes.jobs import RUNTIMES, Job, Reply, Runtime, run_jobs  # noqa: E402
 
+NEAR = 1e-3
+"""Of an output's largest magnitude: what is off by no more is near."""
+
 ADAPTERS = str(ROOT / "benchmarks" / "adapters")
 
 
@@ -61,6 +66,9 @@ COLUMNS = {
     "onnxsim": Column("onnxsim_run", Deployment()),
     "tinygrad": Column("tinygrad_run", Deployment(), fixed=True),
     "iree": Column("iree_run", Deployment(), fixed=True),
+    "tract": Column("tract_run", Deployment(), fixed=True),
+    "mnn": Column("mnn_onnx_run", Deployment(opset=13), fixed=True),
+    "ncnn": Column("ncnn_run", Deployment("web"), fixed=True),
 }
 TITLES = {
     "onnxruntime": "ONNX Runtime",
@@ -75,6 +83,9 @@ TITLES = {
     "onnxsim": "ONNX Runtime behind onnxsim",
     "tinygrad": "tinygrad",
     "iree": "IREE",
+    "tract": "tract",
+    "mnn": "MNN",
+    "ncnn": "ncnn behind pnnx",
 }
 
 
@@ -83,6 +94,7 @@ def main() -> int:
     parser.add_argument("--with", dest="others", action="append", default=[], metavar="NAME=PYTHON")
     parser.add_argument("--only", choices=["nets", "layers"], help="default: both")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there")
+    parser.add_argument("--onto", type=Path, metavar="FILE", help="keep its rows that are not measured now")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write tables there")
     arguments = parser.parse_args()
     kinds = [arguments.only] if arguments.only else ["nets", "layers"]
@@ -92,11 +104,19 @@ def main() -> int:
         entry = measure(name, python, kinds)
         result["runtimes"].append(entry)
         print(entry["runtime"], entry["version"], {kind: entry[kind]["counts"] for kind in kinds}, flush=True)
+    if arguments.onto:
+        result["runtimes"] = onto(json.loads(arguments.onto.read_text())["runtimes"], result["runtimes"])
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=1) + "\n")
     if arguments.markdown:
         arguments.markdown.write_text(markdown(result, kinds))
     return int(any(entry[kind]["counts"].get("wrong") for entry in result["runtimes"] for kind in kinds))
+
+
+def onto(earlier: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The earlier rows, each as it was measured now if it was, and the new ones behind them."""
+    rows = {(entry["runtime"], entry["version"]): entry for entry in [*earlier, *now]}
+    return list(rows.values())
 
 
 def installed_opencv() -> str:
@@ -157,13 +177,17 @@ def verdict(case: ReferenceCase, graph: Graph, reply: Reply) -> tuple[str, str]:
     """An array of as many elements is taken for the blob: OpenCV 4 has no tensors of fewer than two axes."""
     if reply.error:
         return "failed", reply.error.strip().splitlines()[0][:300]
+    off: list[tuple[bool, str]] = []
     for blob, output in graph.blobs.items():
         got, want = np.asarray(reply.arrays[output]), case.io[f"out:{blob}"]
-        got = got.reshape(want.shape) if got.size == want.size else got
-        difference = case.compare(f"out:{blob}", got)
+        if got.size != want.size:
+            return "wrong", f"{blob} has the sizes {list(got.shape)}, not {list(want.shape)}"
+        difference = case.compare(f"out:{blob}", got.reshape(want.shape))
         if not difference.passed:
-            return "wrong", f"{blob} is off by {difference.largest:.2g} of {difference.magnitude:.2g}"
-    return "right", ""
+            near = difference.largest <= NEAR * difference.magnitude  # not so for NaN
+            off.append((near, f"{blob} is off by {difference.largest:.2g} of {difference.magnitude:.2g}"))
+    near, words = min(off, default=(True, ""))
+    return ("right" if not off else "near" if near else "wrong"), words
 
 
 HEAD = """# Converted models in other runtimes
@@ -171,7 +195,8 @@ HEAD = """# Converted models in other runtimes
 Made by `benchmarks/runtimes.py`: every TEST net and layer case of the golden suite is converted for
 the runtime's target, run there, and compared with what Caffe gave, within the case's own tolerance.
 *Refused*: the conversion names what the target lacks, and writes nothing. *Failed*: the runtime
-stops with an error. *Wrong*: it answers something else without a word.
+stops with an error. *Near*: every output is within a thousandth of the largest value. *Wrong*: it answers
+something else without a word.
 """
 
 
@@ -184,13 +209,15 @@ def _summary(result: dict[str, Any], kinds: Sequence[str]) -> Iterator[str]:
     for kind in kinds:
         yield f"## {kind.capitalize()}"
         yield ""
-        yield "| runtime | `--target` | cases | right | refused | failed | wrong |"
-        yield "|---|---|---|---|---|---|---|"
+        yield "| runtime | `--target` | cases | right | near | refused | failed | wrong |"
+        yield "|---|---|---|---|---|---|---|---|"
         for entry in result["runtimes"]:
             counts, target = entry[kind]["counts"], entry["target"]
             target += f" --opset {entry['opset']}" if entry["opset"] else ""
             target += " --input-shape ..." if entry["fixed"] else ""
-            numbers = " | ".join(str(counts.get(v, 0)) for v in ("right", "refused", "failed", "wrong"))
+            numbers = " | ".join(
+                str(counts.get(v, 0)) for v in ("right", "near", "refused", "failed", "wrong")
+            )
             yield f"| {entry['runtime']} {entry['version']} | {target} | {entry[kind]['cases']} | {numbers} |"
         yield ""
 

@@ -20,6 +20,7 @@ import numpy as np
 from caffe_files import PROTOTXT, WEIGHTS, paired
 
 LAYOUT = MNN.Tensor_DimensionType_Caffe
+SETTINGS = {"backend": "CPU", "precision": "high", "numThread": 1}
 
 
 def version() -> str:
@@ -27,29 +28,38 @@ def version() -> str:
 
 
 def answers(model: str, inputs: Mapping[str, Any], outputs: Sequence[str]) -> dict[str, Any]:
+    network = converted("CAFFE", "--prototxt", f"{model}/{PROTOTXT}", "--modelFile", f"{model}/{WEIGHTS}")
+    session = network.createSession(SETTINGS)
+    names = paired(model, "inputs", list(network.getSessionInputAll(session)))
+    found = run(network, session, {names[blob]: array for blob, array in inputs.items()})
+    of = paired(model, "outputs", list(found))
+    return {blob: found[of[blob]] for blob in outputs}
+
+
+def converted(kind: str, *files: str) -> Any:
+    """The network that MNN's converter makes of files of a framework. Raises RuntimeError with its words."""
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder) / "model.mnn"
-        command = ["mnnconvert", "-f", "CAFFE", "--bizCode", "MNN", "--MNNModel", str(written)]
-        command += ["--prototxt", f"{model}/{PROTOTXT}", "--modelFile", f"{model}/{WEIGHTS}"]
+        command = ["mnnconvert", "-f", kind, "--bizCode", "MNN", "--MNNModel", str(written), *files]
         with _words(Path(folder) / "words.txt") as words:
             _tools.mnnconvert(command)
         if not written.exists():
             raise RuntimeError(words.read_text(errors="replace").strip())
-        network = MNN.Interpreter(str(written))
-    session = network.createSession({"backend": "CPU", "precision": "high", "numThread": 1})
+        return MNN.Interpreter(str(written))
+
+
+def run(network: Any, session: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Every output of a session for arrays of its inputs. Raises RuntimeError if it cannot be run."""
     ports = network.getSessionInputAll(session)
-    names = paired(model, "inputs", list(ports))
-    for blob, array in inputs.items():
-        network.resizeTensor(ports[names[blob]], array.shape)
+    for name, array in inputs.items():
+        network.resizeTensor(ports[name], array.shape)
     network.resizeSession(session)
-    for blob, array in inputs.items():
+    for name, array in inputs.items():
         values = np.ascontiguousarray(array, np.float32)
-        ports[names[blob]].copyFrom(MNN.Tensor(array.shape, MNN.Halide_Type_Float, values, LAYOUT))
+        ports[name].copyFrom(MNN.Tensor(array.shape, MNN.Halide_Type_Float, values, LAYOUT))
     if network.runSession(session):
         raise RuntimeError("MNN cannot run the session")
-    results = network.getSessionOutputAll(session)
-    of = paired(model, "outputs", list(results))
-    return {blob: _array(results[of[blob]]) for blob in outputs}
+    return {name: _array(tensor) for name, tensor in network.getSessionOutputAll(session).items()}
 
 
 def _array(tensor: Any) -> Any:
