@@ -68,6 +68,7 @@ def test_every_layer_answers_by_its_name(files: tuple[str, str], net: ImportedNe
         assert_near(net.forward(name), want[name])
     assert want["conv1"].min() < 0 <= want["relu1"].min()  # in place in the file, apart here
     assert_near(net.forward(), want["side"])
+    assert_near(net.forward([])[0], want["side"])
     both = net.forward(["prob", "relu1"])
     assert_near(both[0], want["prob"])
     assert_near(both[1], want["relu1"])
@@ -93,6 +94,9 @@ def test_inputs_are_scaled_as_they_are_set(files: tuple[str, str], net: Imported
     net.setInput(pixels, "data", 0.5, (1, 2, 3))
     scaled = (pixels - np.array([1, 2, 3], np.float32).reshape(3, 1, 1)) * np.float32(0.5)
     assert_near(net.forward("conv1"), reference(files, scaled)["conv1"])
+    net.setInput(pixels, "", 1.0, 7)  # as OpenCV reads one number: of the first channel
+    first = pixels - np.array([7, 0, 0], np.float32).reshape(3, 1, 1)
+    assert_near(net.forward("conv1"), reference(files, first)["conv1"])
     net.setInput(pixels)
     assert_near(net.forward("conv1"), reference(files, pixels.astype(np.float32))["conv1"])
 

@@ -82,22 +82,21 @@ class ImportedNet:
         self, blob: Array, name: str = "", scalefactor: float = 1.0, mean: Sequence[float] | float = ()
     ) -> None:
         """What the input ``name`` (the first, if it is empty) shall be: ``(blob - mean) * scalefactor``, with
-        a mean for each channel of a blob (N, C, H, W), uint8 or float32."""
+        a mean for each of the first channels of a blob (N, C, H, W), uint8 or float32."""
         names = list(self._net.inputs)
         if name and name not in names:
             raise NetError(f"setInput: there is no input {name!r}; expected one of {names}")
         array = np.array(blob, np.float32)
-        means = np.atleast_1d(np.asarray(mean, np.float32))
-        if means.any():
-            channels = array.shape[1]
-            array -= np.resize(means[:channels], channels).reshape(-1, *[1] * (array.ndim - 2))
+        for channel, value in enumerate(np.atleast_1d(mean)[: array.shape[1] if array.ndim > 1 else 0]):
+            array[:, channel] -= np.float32(value)
         self._inputs[name or names[0]] = array * np.float32(scalefactor)
 
     def forward(self, outputName: str | Sequence[str] | None = None) -> Any:
         """The blob of a layer, or a list of those of several layers; the last output, if none is named. Only
         what these need is computed."""
         several = outputName is not None and not isinstance(outputName, str)
-        names = list(outputName or ()) if several else [str(outputName or self._outputs[-1])]
+        names = [outputName] if isinstance(outputName, str) and outputName else list(outputName or ())
+        names = names or self._outputs[-1:]
         for name in names:
             if name not in self._net.blobs or name in self._net.inputs:
                 raise NetError(f"forward: there is no layer {name!r}{did_you_mean(name, self._net.blobs)}")
