@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import pytest
 
 SCRIPT = """
@@ -102,6 +103,23 @@ def test_no_such_module(tmp_path: Path, name: str) -> None:
     done = run_pycaffe(tmp_path, "-m", name)
     assert done.stderr == f"error: -m {name}: expected the name of a module, or of a package that runs\n"
     assert done.returncode == 2
+
+
+@pytest.mark.skipif(int(cv2.__version__.split(".")[0]) < 5, reason="OpenCV 4 has an importer")
+def test_a_script_for_opencv_4_finds_its_importer(tmp_path: Path) -> None:
+    (tmp_path / "net.prototxt").write_text(
+        'input: "data" input_shape { dim: 1 dim: 2 } layer { name: "a" type: "Power" bottom: "data" top: "a"'
+        " power_param { shift: 3 } own_field: 1 }"
+    )
+    text = """
+import cv2, numpy as np
+net = cv2.dnn.readNetFromCaffe("net.prototxt")
+net.setInput(np.array([[1, 2]], np.float32))
+print(net.forward().tolist())
+"""
+    assert "own_field" in run(tmp_path, text).stderr
+    done = run_pycaffe(tmp_path, "--allow-unknown", "script.py")
+    assert done.stdout == "[[4.0, 5.0]]\n", done.stderr
 
 
 def test_a_python_that_the_script_starts_has_the_module_too(tmp_path: Path) -> None:
