@@ -26,7 +26,7 @@ def test_by_formula(number: int, classes: int, rest: tuple[int, ...], seed: int,
     x = values(seed, shape, -4, 4)
     label = np.random.default_rng(seed).choice([-1, -0.5, 0, 0.5, 1, 3], shape[:2]).astype(np.float32)
     (loss,) = check_forward(LAYER, [x, label], dims=[data.draw(freed(shape[:2])) + rest, label.shape])
-    chance = 1 / (1 + np.exp(-np.float64(x.reshape(shape[:2]))))
+    chance = 1 / (1 + np.exp(-x.reshape(shape[:2]).astype(np.float64)))
     wanted = -np.log(chance[label > 0]).sum() - np.log(1 - chance[label < 0]).sum()
     assert loss == pytest.approx(wanted / number, rel=1e-4, abs=1e-6)
     check_gradient(LAYER, [x, label])
