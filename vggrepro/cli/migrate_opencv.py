@@ -17,7 +17,7 @@ from vggrepro.cli.options.read import read
 from vggrepro.cli.options.results import add_output_option, check_outputs
 from vggrepro.cli.options.values import amount, names
 from vggrepro.cli.run import NOTHING_WRITTEN, Parser, run
-from vggrepro.data.opencv import opencv
+from vggrepro.data.opencv import is_opencv5, opencv
 from vggrepro.errors import OptionError, did_you_mean
 from vggrepro.paper.known_models import channels, factor, pixel
 from vggrepro.system.notes import note, quieted
@@ -109,7 +109,7 @@ def _migrate(options: MigrationOptions) -> int:
     require_weights(net, options.caffemodel)
     net = with_opencv_names(net)
     outputs = _outputs(options, net)
-    newer = int(opencv().__version__.split(".")[0]) >= 5
+    newer = is_opencv5(opencv())
     python = options.opencv4 or (None if newer else sys.executable)
     if python is not None and not _importer_agrees(options, net, outputs, python):
         return 1

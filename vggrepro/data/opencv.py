@@ -26,6 +26,11 @@ def opencv() -> Any:
     return cv2
 
 
+def is_opencv5(cv2: Any) -> bool:
+    """Whether a ``cv2`` module is of OpenCV 5, which reads no Caffe files, or of a later one."""
+    return int(cv2.__version__.split(".")[0]) >= 5
+
+
 def _silence(cv2: Any) -> None:
     """Files that cannot be read are named by our own errors, without OpenCV's lines between them.
     OpenCV 5 moved the function."""

@@ -16,9 +16,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from vggrepro.data.opencv import is_opencv5
 from vggrepro.net.fork_rules import BVLC, ForkRules
 from vggrepro.net.load import load_by_rules
-from vggrepro.opencv.imported_net import ImportedNet, cv2_module, is_opencv5
+from vggrepro.opencv.imported_net import ImportedNet, cv2_module
 
 File: TypeAlias = str | os.PathLike[str] | bytes | bytearray | npt.NDArray[np.uint8]
 """A path, or what a file holds."""

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vggrepro.data.opencv import is_opencv5
 from vggrepro.emit import Shape
 from vggrepro.errors import NetError, did_you_mean
 from vggrepro.graph.forward import build_deployed
@@ -40,10 +41,6 @@ _ONE_FILE = 2**31 - 2**24
 def cv2_module() -> Any:
     """The user's ``cv2``, whose threads are left as they are. Raises ImportError."""
     return importlib.import_module("cv2")
-
-
-def is_opencv5(cv2: Any) -> bool:
-    return int(cv2.__version__.split(".")[0]) >= 5
 
 
 class ImportedLayer:
