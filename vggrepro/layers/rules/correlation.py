@@ -149,7 +149,7 @@ class Correlation:
 
     def _larger_tiles_fit(self) -> bool:
         """Whether tiles of 4 x 4 need at least a fifth fewer products than those of 4 x 2: so it is unless
-        many stand over the edges of x. They are less exact (docs/performance.md)."""
+        many stand over the edges of x. They are less exact (docs/performance-findings.md)."""
         large, small = (
             winograd_forward.products(self.x[2:]),
             winograd_gradients.FOR_INPUT.products(self.x[2:]),
@@ -233,4 +233,4 @@ RULES: Mapping[RuleSet | None, GradientRules] = {
 }
 """The rules for each kind of device. CPU cores, and a GPU without its tensor cores, are bound by
 multiplications, of which minimal filtering spares two in three. With tensor cores a GPU is bound by its
-memory (docs/performance.md)."""
+memory (docs/performance-findings.md)."""

@@ -3,8 +3,8 @@
 So what a Conv computes a ConvTranspose can compute too, and the other way round. On a GPU the two run by
 different algorithms of cuDNN. In float32 it takes Fourier transforms of tiles for most ConvTransposes with
 3x3 filters, but direct sums for most Convs: conv3_2 of VGG-D with 64 images takes an H200 1.9 ms by
-ConvTranspose and 8.7 ms by Conv, with four times the error (docs/performance.md). Where tensor cores multiply
-the two are equally fast.
+ConvTranspose and 8.7 ms by Conv, with four times the error (docs/performance-findings.md). Where tensor
+cores multiply the two are equally fast.
 """
 
 from __future__ import annotations

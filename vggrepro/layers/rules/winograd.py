@@ -10,8 +10,8 @@ so n multiplications do the work of m * r. With tiles of 4 rows and 2 columns of
 products stand for 72. This module has the matrices and says where the rules hold; the rules themselves are in
 :mod:`vggrepro.layers.rules.winograd_forward` and :mod:`vggrepro.layers.rules.winograd_gradients`.
 
-CPU cores, and a GPU without its tensor cores, are bound by multiplications; docs/performance.md has the
-times.
+CPU cores, and a GPU without its tensor cores, are bound by multiplications;
+docs/performance-findings.md has the times.
 """
 
 from __future__ import annotations
