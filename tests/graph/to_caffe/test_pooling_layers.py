@@ -69,4 +69,42 @@ def test_reductions(opset: int) -> None:
     check(reduce("ReduceL1", [-1], 0), "Reduction")
     check(reduce("ReduceSumSquare", [1, 2, 3], 1), "Reduction", "Reshape")
     with pytest.raises(UnsupportedError, match="expected the last ones"):
-        to_caffe(reduce("ReduceMean", [1], 1))
+        to_caffe(reduce("ReduceMean", [2], 1))
+
+
+@pytest.mark.parametrize(
+    ("operator", "channels", "pixels", "rows"),
+    [
+        ("ReduceSum", ["Convolution"], ["Reduction"], ["Reduction"]),
+        ("ReduceMean", ["Convolution"], ["Reduction"], ["Reduction"]),
+        ("ReduceL1", ["AbsVal", "Convolution"], ["Reduction"], ["Reduction"]),
+        ("ReduceSumSquare", ["Power", "Convolution"], ["Reduction"], ["Reduction"]),
+        ("ReduceL2", ["Power", "Convolution", "Power"], ["Reduction", "Power"], ["Reduction", "Power"]),
+        ("ReduceMax", None, ["Pooling"], None),
+    ],
+)
+def test_reductions_of_each_kind_of_axes(
+    operator: str, channels: list[str] | None, pixels: list[str], rows: list[str] | None
+) -> None:
+    """A blob's channels stay as one axis in Caffe's layers, its last axes do not."""
+    for axes, layers, keeps in (
+        ([1], channels, 1),
+        ([2, 3], pixels, int(operator == "ReduceMax")),
+        ([-1], rows, 0),
+    ):
+        for keepdims in (0, 1):
+            made = model(
+                [node(operator, "x a", keepdims=keepdims)], [2, 3, 4, 5], {"a": np.array(axes, np.int64)}
+            )
+            if layers is None:
+                with pytest.raises(UnsupportedError, match=f"operator {operator} .* axes"):
+                    to_caffe(made)
+            elif (operator, axes, keepdims) == ("ReduceMean", [2, 3], 1):
+                check(made, "Pooling")
+            else:
+                check(made, *layers, *(["Reshape"] if keepdims != keeps else []))
+
+
+def test_sums_over_the_channels_of_a_series() -> None:
+    constants = {"a": np.array([1], np.int64)}
+    check(model([node("ReduceSum", "x a", keepdims=0)], [2, 3, 4], constants), "Convolution", "Reshape")

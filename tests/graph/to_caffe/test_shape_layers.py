@@ -43,8 +43,28 @@ def test_slice() -> None:
     constants = {"s": ints(1, 0), "e": ints(3, -1), "a": ints(1, 2)}
     layers = ("Slice", "Silence", "Slice", "Silence")
     check(model([node("Slice", "x s e a")], [2, 4, 5], constants), *layers)
-    with pytest.raises(UnsupportedError, match="steps"):
-        to_caffe(model([node("Slice", "x s e a t")], [2, 4, 5], {**constants, "t": ints(1, 2)}))
+
+
+def test_slices_with_steps_over_pixels() -> None:
+    def constants(starts: np.ndarray, ends: np.ndarray, steps: np.ndarray) -> dict[str, np.ndarray]:
+        return {"s": starts, "e": ends, "a": ints(2, -1), "t": steps}
+
+    sliced = [node("Slice", "x s e a t")]
+    check(model(sliced, [2, 3, 6, 7], constants(ints(0, 0), ints(99, 99), ints(2, 3))), "Pooling")
+    cut = constants(ints(1, -4), ints(99, -1), ints(2, 2))
+    check(model(sliced, [2, 3, 6, 7], cut), "Slice", "Silence", "Slice", "Silence", "Pooling")
+    backwards = {"s": ints(-1), "e": ints(-99), "a": ints(3), "t": ints(-1)}
+    rows = {"s": ints(0), "e": ints(99), "a": ints(2), "t": ints(2)}
+    for shape, refused in (([2, 3, 6, 7], backwards), ([2, 3, 6], rows), ([2, 3, 6, 7, 8], rows)):
+        with pytest.raises(UnsupportedError, match=r"steps \["):
+            to_caffe(model(sliced, shape, refused))
+
+
+def test_expand() -> None:
+    check(model([node("Expand", "x s")], [2, 1, 5, 1], {"s": ints(2, 3, 5, 4)}), "Tile", "Tile")
+    check(model([node("Expand", "x s")], [2, 5], {"s": ints(3, 1, 5)}), "Reshape", "Tile")
+    nodes = [node("Expand", "x s", "h"), node("Relu", "h")]
+    check(model(nodes, [2, 5], {"s": ints(2, 1)}), "ReLU")
 
 
 def test_dropout_and_identity() -> None:

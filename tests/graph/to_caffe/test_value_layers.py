@@ -38,6 +38,25 @@ def test_activations(operator: str, attributes: dict[str, Any], layer: str) -> N
     check(model([node(operator, "x", **attributes)], SHAPE), layer, positive=positive)
 
 
+@pytest.mark.parametrize(
+    ("operator", "attributes", "layers"),
+    [
+        ("Selu", {}, ["ELU", "Power"]),
+        ("Selu", {"alpha": 1.5, "gamma": 0.5}, ["ELU", "Power"]),
+        ("HardSigmoid", {}, ["Power", "Clip"]),
+        ("HardSigmoid", {"alpha": 0.7, "beta": 0.1}, ["Power", "Clip"]),
+        ("HardSwish", {}, ["Power", "Clip", "Eltwise"]),
+        ("LogSoftmax", {"axis": 1}, ["Softmax", "Log"]),
+    ],
+)
+def test_activations_of_several_layers(operator: str, attributes: dict[str, Any], layers: list[str]) -> None:
+    check(
+        model([node("Mul", "x c", "h"), node(operator, "h", **attributes)], SHAPE, {"c": number(3)}),
+        "Power",
+        *layers,
+    )
+
+
 def number(value: float) -> np.ndarray:
     return np.array(value, np.float32)
 

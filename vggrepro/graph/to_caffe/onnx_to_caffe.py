@@ -25,7 +25,13 @@ from vggrepro.graph.targets import affine, plain
 from vggrepro.graph.targets.draft import Draft, Place, Rule, rewrite
 from vggrepro.graph.targets.fold import fold_constants
 from vggrepro.graph.targets.lrn_node import lrn as plain_lrn
-from vggrepro.graph.to_caffe import pooling_layers, shape_layers, value_layers, weighted_layers
+from vggrepro.graph.to_caffe import (
+    linear_layers,
+    pooling_layers,
+    shape_layers,
+    value_layers,
+    weighted_layers,
+)
 from vggrepro.graph.to_caffe.caffe_writer import CaffeWriter, Reading
 from vggrepro.system.file_names import failure
 
@@ -46,16 +52,22 @@ LAYERS: Mapping[str, Callable[[Reading], None]] = {
     "Concat": shape_layers.concat,
     "Conv": weighted_layers.convolution,
     "ConvTranspose": weighted_layers.deconvolution,
+    "DepthToSpace": linear_layers.depth_to_space,
     "Div": value_layers.arithmetic,
     "Dropout": shape_layers.dropout,
     "Elu": value_layers.elu,
+    "Expand": shape_layers.expand,
     "Flatten": shape_layers.flatten,
+    "Gather": linear_layers.gather,
     "Gemm": weighted_layers.fully_connected,
     "GlobalAveragePool": pooling_layers.global_pool,
     "GlobalMaxPool": pooling_layers.global_pool,
+    "HardSigmoid": value_layers.hard_sigmoid,
+    "HardSwish": value_layers.hard_swish,
     "Identity": shape_layers.alias,
     "LRN": pooling_layers.lrn,
     "LeakyRelu": value_layers.leaky_relu,
+    "LogSoftmax": value_layers.log_softmax,
     "MatMul": weighted_layers.product,
     "Max": value_layers.bound,
     "MaxPool": pooling_layers.max_pool,
@@ -67,15 +79,20 @@ LAYERS: Mapping[str, Callable[[Reading], None]] = {
     "Pow": value_layers.power,
     "Reciprocal": value_layers.power,
     "Reshape": shape_layers.reshape,
+    "Resize": linear_layers.resize,
+    "Selu": value_layers.selu,
     "Slice": shape_layers.slices,
     "Softmax": value_layers.softmax,
+    "SpaceToDepth": linear_layers.space_to_depth,
     "Split": shape_layers.split,
     "Sqrt": value_layers.power,
     "Squeeze": shape_layers.reshape,
     "Sub": value_layers.arithmetic,
     "Sum": value_layers.arithmetic,
     "Tile": shape_layers.tile,
+    "Transpose": linear_layers.transpose,
     "Unsqueeze": shape_layers.reshape,
+    "Upsample": linear_layers.resize,
     **dict.fromkeys(value_layers.PLAIN, value_layers.activation),
     **dict.fromkeys(pooling_layers.REDUCTIONS, pooling_layers.reduction),
 }

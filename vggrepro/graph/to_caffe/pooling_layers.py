@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from vggrepro.graph.to_caffe.caffe_writer import Reading
+from vggrepro.graph.to_caffe.linear_layers import by_channel
 from vggrepro.graph.to_caffe.shape_layers import reshape_to
 from vggrepro.layers.rules.window import pool_size, pool_spans
 
@@ -75,8 +79,11 @@ def _check_divisors(
 def global_pool(node: Reading) -> None:
     if len(node.shape()) != 4:
         raise node.refusal(f"a blob of {len(node.shape())} axes, expected 4")
-    param = node.write("Pooling").pooling_param
-    is_max = node.place.node.op_type == "GlobalMaxPool"
+    _whole_image(node, node.top, node.place.node.op_type == "GlobalMaxPool")
+
+
+def _whole_image(node: Reading, top: str, is_max: bool) -> None:
+    param = node.out.layer("Pooling", [node.bottom], [top]).pooling_param
     param.pool, param.global_pooling = (param.MAX if is_max else param.AVE), True
 
 
@@ -89,23 +96,67 @@ def lrn(node: Reading) -> None:
     param.beta, param.k = given.get("beta", 0.75), given.get("bias", 1)
 
 
-REDUCTIONS = {"ReduceSum": "SUM", "ReduceMean": "MEAN", "ReduceL1": "ASUM", "ReduceSumSquare": "SUMSQ"}
+REDUCTIONS = {
+    "ReduceL1": "ASUM",
+    "ReduceL2": "SUMSQ",
+    "ReduceMax": "MAX",
+    "ReduceMean": "MEAN",
+    "ReduceSum": "SUM",
+    "ReduceSumSquare": "SUMSQ",
+}
 
 
 def reduction(node: Reading) -> None:
-    """A reduction over the last axes; the mean of height and width is a pooling."""
-    shape = node.shape()
-    axes = sorted(node.axes() or range(len(shape)))
-    if axes != list(range(axes[0], len(shape))):
-        raise node.refusal(f"axes {axes} of {len(shape)}, expected the last ones")
-    kept = node.attributes.get("keepdims", 1)
+    """A reduction over the channels, over height and width, or over the last axes; a Reshape where axes of
+    size 1 are not as the node leaves them, and a Power for the root of ReduceL2."""
+    axes = sorted(node.axes() or range(len(node.shape())))
     operation = REDUCTIONS[node.place.node.op_type]
-    if operation == "MEAN" and kept and axes == [2, 3]:
-        pooling = node.write("Pooling").pooling_param
-        pooling.pool, pooling.global_pooling = pooling.AVE, True
-        return
-    reduced = node.inner("reduced") if kept else node.top
-    param = node.out.layer("Reduction", [node.bottom], [reduced]).reduction_param
-    param.operation, param.axis = param.ReductionOp.Value(operation), axes[0]
-    if kept:
-        reshape_to(node, reduced, node.top, node.top_shape, math.prod(shape[: axes[0]]) == shape[0])
+    kept = bool(node.attributes.get("keepdims", 1))
+    write, keeps = _way(node, axes, operation, kept)
+    is_root = node.place.node.op_type == "ReduceL2"
+    reduced = node.top if kept == keeps and not is_root else node.inner("reduced")
+    write(node, reduced, operation, axes[0])
+    if is_root:
+        root = node.top if kept == keeps else node.inner("root")
+        node.out.layer("Power", [reduced], [root]).power_param.power = 0.5
+        reduced = root
+    if kept != keeps:
+        keeps_batch = math.prod(node.shape()[: axes[0]]) == node.shape()[0]
+        reshape_to(node, reduced, node.top, node.top_shape, keeps_batch)
+
+
+def _way(
+    node: Reading, axes: Sequence[int], operation: str, kept: bool
+) -> tuple[Callable[[Reading, str, str, int], None], bool]:
+    """What writes a reduction over these axes, and whether it keeps them as axes of size 1."""
+    rank = len(node.shape())
+    if axes == [1] and rank > 2 and operation != "MAX":
+        return _of_channels, True
+    if axes == [2, 3] and rank == 4 and (operation == "MAX" or (operation == "MEAN" and kept)):
+        return _of_pixels, True
+    if axes != list(range(axes[0], rank)):
+        raise node.refusal(f"axes {axes} of {rank}, expected the last ones, or the second")
+    if operation == "MAX":
+        raise node.refusal(f"axes {axes} of {rank}, expected the two of an image")
+    return _of_last_axes, False
+
+
+def _of_channels(node: Reading, top: str, operation: str, _: int) -> None:
+    values = node.bottom
+    if operation in ("ASUM", "SUMSQ"):
+        values = node.inner("values")
+        layer = node.out.layer("AbsVal" if operation == "ASUM" else "Power", [node.bottom], [values])
+        if operation == "SUMSQ":
+            layer.power_param.power = 2
+    channels = node.shape()[1]
+    sums = np.full((1, channels), 1 / channels if operation == "MEAN" else 1)
+    by_channel(node, values, sums, top, len(node.shape()) - 2)
+
+
+def _of_pixels(node: Reading, top: str, operation: str, _: int) -> None:
+    _whole_image(node, top, operation == "MAX")
+
+
+def _of_last_axes(node: Reading, top: str, operation: str, first: int) -> None:
+    param = node.out.layer("Reduction", [node.bottom], [top]).reduction_param
+    param.operation, param.axis = param.ReductionOp.Value(operation), first

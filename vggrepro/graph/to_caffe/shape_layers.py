@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from vggrepro.emit import Shape
 from vggrepro.graph.to_caffe.caffe_writer import Reading
 
@@ -48,13 +50,16 @@ def split(node: Reading) -> None:
 
 
 def slices(node: Reading) -> None:
-    """Slice with steps of 1: for each axis a Slice layer, whose other pieces a Silence consumes."""
+    """Slice: for each axis a Slice layer, whose other pieces a Silence consumes. Steps over pixels are those
+    of a pooling with windows of one pixel."""
     shape = node.shape()
     given = [node.constant(i).tolist() for i in range(1, len(node.place.node.input)) if node.place.input(i)]
     starts, ends = given[0], given[1]
     axes = given[2] if len(given) > 2 else list(range(len(starts)))
-    if len(given) > 3 and set(given[3]) != {1}:
-        raise node.refusal(f"steps {given[3]}")
+    steps = {axis % len(shape): step for axis, step in zip(axes, given[3], strict=True)} if given[3:] else {}
+    strides = {axis: step for axis, step in steps.items() if step != 1}
+    if strides and (len(shape) != 4 or not set(strides) <= {2, 3} or min(strides.values()) < 1):
+        raise node.refusal(f"steps {given[3]} along axes {axes}")
     cuts = []
     for start, end, axis in zip(starts, ends, axes, strict=True):
         begin, stop, _ = slice(start, end).indices(shape[axis])
@@ -62,10 +67,18 @@ def slices(node: Reading) -> None:
             cuts.append((axis % len(shape), begin, stop))
     bottom = node.bottom
     for number, (axis, begin, stop) in enumerate(cuts):
-        last = number == len(cuts) - 1
+        last = number == len(cuts) - 1 and not strides
         bottom = _cut(node, bottom, node.top if last else node.inner("cut"), axis, (begin, stop, shape[axis]))
-    if not cuts:
+    if strides:
+        _stride(node, bottom, strides)
+    elif not cuts:
         alias(node)
+
+
+def _stride(node: Reading, bottom: str, strides: Mapping[int, int]) -> None:
+    param = node.write("Pooling", bottoms=[bottom]).pooling_param
+    param.pool, param.kernel_size, param.round_mode = param.MAX, 1, param.FLOOR
+    param.stride_h, param.stride_w = strides.get(2, 1), strides.get(3, 1)
 
 
 def _cut(node: Reading, bottom: str, kept: str, axis: int, ends: tuple[int, int, int]) -> str:
@@ -80,15 +93,29 @@ def _cut(node: Reading, bottom: str, kept: str, axis: int, ends: tuple[int, int,
 
 
 def tile(node: Reading) -> None:
-    repeats = [(axis, int(count)) for axis, count in enumerate(node.constant(1)) if count != 1]
+    _tile(node, node.bottom, node.constant(1).tolist())
+
+
+def expand(node: Reading) -> None:
+    """Expand: a Tile along each axis that grows, behind a Reshape where axes are added in front."""
+    shape, top = node.shape(), node.top_shape
+    padded = (1,) * (len(top) - len(shape)) + tuple(shape)
     bottom = node.bottom
+    if padded != tuple(shape):
+        bottom = node.inner("axes")
+        reshape_to(node, node.bottom, bottom, padded, False)
+    _tile(node, bottom, [size // own for size, own in zip(top, padded, strict=True)])
+
+
+def _tile(node: Reading, bottom: str, counts: Sequence[int]) -> None:
+    repeats = [(axis, count) for axis, count in enumerate(counts) if count != 1]
     for number, (axis, count) in enumerate(repeats):
         top = node.top if number == len(repeats) - 1 else node.inner("tiled")
         param = node.out.layer("Tile", [bottom], [top]).tile_param
         param.axis, param.tiles = axis, count
         bottom = top
     if not repeats:
-        alias(node)
+        alias(node, bottom)
 
 
 def dropout(node: Reading) -> None:
@@ -122,9 +149,10 @@ def pad(node: Reading) -> None:
     node.out.tensors[node.top] = node.out.blob_of(node.bottom)
 
 
-def alias(node: Reading) -> None:
-    """No layer: the input's blob stands for the output too, unless the net returns the output."""
+def alias(node: Reading, bottom: str | None = None) -> None:
+    """No layer: a blob, the input's by default, stands for the output too, unless the net returns that."""
+    bottom = node.bottom if bottom is None else bottom
     if node.top in node.place.draft.outputs:
-        node.write("Split")
+        node.write("Split", bottoms=[bottom])
     else:
-        node.out.tensors[node.top] = node.out.blob_of(node.bottom)
+        node.out.tensors[node.top] = node.out.blob_of(bottom)

@@ -38,14 +38,53 @@ def elu(node: Reading) -> None:
     node.write("ELU").elu_param.alpha = node.attributes.get("alpha", 1.0)
 
 
+def selu(node: Reading) -> None:
+    """Selu: an ELU, times ``gamma``."""
+    plain = node.inner("elu")
+    elu_param = node.out.layer("ELU", [node.bottom], [plain]).elu_param
+    elu_param.alpha = node.attributes.get("alpha", 1.67326319217681884765625)
+    scale = node.attributes.get("gamma", 1.05070102214813232421875)
+    node.write("Power", bottoms=[plain]).power_param.scale = scale
+
+
+def hard_sigmoid(node: Reading) -> None:
+    _gate(node, node.top, node.attributes.get("alpha", 0.2), node.attributes.get("beta", 0.5))
+
+
+def hard_swish(node: Reading) -> None:
+    """x times min(max(x / 6 + 1 / 2, 0), 1)."""
+    gate = node.inner("gate")
+    _gate(node, gate, 1 / 6, 0.5)
+    _eltwise(node, "PROD", [node.bottom, gate])
+
+
+def _gate(node: Reading, top: str, scale: float, shift: float) -> None:
+    line = node.inner("line")
+    power_param = node.out.layer("Power", [node.bottom], [line]).power_param
+    power_param.scale, power_param.shift = scale, shift
+    clip_param = node.out.layer("Clip", [line], [top]).clip_param
+    clip_param.min, clip_param.max = 0, 1
+
+
+def log_softmax(node: Reading) -> None:
+    shares = node.inner("softmax")
+    _softmax(node, shares)
+    node.write("Log", bottoms=[shares])
+
+
 def softmax(node: Reading) -> None:
+    _softmax(node, node.top)
+
+
+def _softmax(node: Reading, top: str) -> None:
     """Softmax. Before operator set 13 all axes behind ``axis``, by default the second, belonged to it."""
     old = node.place.draft.opset < 13
     axis = node.attributes.get("axis", 1 if old else -1)
     shape = node.shape()
     if old and math.prod(shape[axis % len(shape) + 1 :]) != 1:
-        raise node.refusal(f"Softmax of operator set {node.place.draft.opset} over several axes")
-    node.write("Softmax").softmax_param.axis = axis
+        operator = node.place.node.op_type
+        raise node.refusal(f"{operator} of operator set {node.place.draft.opset} over several axes")
+    node.out.layer("Softmax", [node.bottom], [top]).softmax_param.axis = axis
 
 
 def clip(node: Reading) -> None:
