@@ -27,7 +27,7 @@ def test_every_v1_parameter_message_comes_along():
     (new,) = upgrade.upgrade_net_param(messages.NetParameter(layers=[layer])).layer
     assert {field.name for field, _ in new.ListFields()} == set(upgrade_v1._PARAMS)
     assert new.relu_param.negative_slope == 0.5
-    assert len(upgrade_v1._PARAMS) == 37, "30 of BVLC Caffe, 7 of forks"
+    assert len(upgrade_v1._PARAMS) == 38, "30 of BVLC Caffe, 8 of forks"
 
 
 def test_v1_multipliers_without_names():

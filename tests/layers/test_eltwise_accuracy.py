@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from harness import check_forward, parse
@@ -9,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shape_cases import few, seeds
 
+from vggrepro import load_net
 from vggrepro.errors import NetError, ShapeError
 from vggrepro.layers.base import Layer
 
@@ -44,6 +47,17 @@ def test_by_loops(number: int, classes: int, top_k: int, which: str, free: bool,
         right += label in [c for _, c in best]
         counted += 1
     np.testing.assert_allclose(top.reshape(()), right / counted if counted else np.nan, rtol=1e-6)
+
+
+def test_a_definition_of_2014(tmp_path: Path) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_text("""
+        input: "x" input_dim: 1 input_dim: 2 input_dim: 3 input_dim: 4
+        input: "label" input_dim: 1 input_dim: 1 input_dim: 3 input_dim: 4
+        layers { name: "right" type: ELTWISE_ACCURACY bottom: "x" bottom: "label" top: "right"
+          eltwise_accuracy_param { ignore_label: 255 } include: { phase: TEST } }""")
+    (layer,) = (found.layer for found in load_net(path).layers if found.name == "right")
+    assert (layer.type, layer.ignored) == ("EltwiseAccuracy", 255)
 
 
 def test_refuses() -> None:

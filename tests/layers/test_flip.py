@@ -29,6 +29,7 @@ def reverse(text: str) -> Layer:
         (flip("flip_width: false flip_height: false"), np.s_[:]),
         (flip("axis: 1"), np.s_[:, ::-1]),
         (reverse("axis: 0"), np.s_[::-1]),
+        (reverse(""), np.s_[::-1]),
         (reverse("axis: 2 axis: 0"), np.s_[::-1, :, ::-1]),
     ],
 )
@@ -43,7 +44,7 @@ def test_refuses() -> None:
     for text in ("", "flip_width: true", "flip_height: true", "axis: 1 flip_width: true"):
         with pytest.raises(UnsupportedError, match="layer 'l': flip_param: expected axis, or flip_width and"):
             flip(text)
-    for text in ("", "axis: -1", "axis: 1 axis: 1"):
+    for text in ("axis: -1", "axis: 1 axis: 1"):
         with pytest.raises(NetError, match="layer 'l': reverse_param: expected axis"):
             reverse(text)
     with pytest.raises(ShapeError, match=r"must be \(N, C, H, W\)"):

@@ -81,6 +81,7 @@ _FORK_TYPES = {
     "NORM": "Norm",
     "MULTI_LABEL_LOSS": "MultiLabelLoss",
     "MULTI_LABEL_ACCURACY": "MultiLabelAccuracy",
+    "ELTWISE_ACCURACY": "EltwiseAccuracy",
 }
 """Those that forks added, with the names that the layers have in today's format."""
 

@@ -100,14 +100,14 @@ class Flip(_Reversal):
 @register
 @dataclass(frozen=True)
 class Reverse(_Reversal):
-    """Bottom and top of any shape, with the axes that ``axis`` names reversed."""
+    """Bottom and top of any shape, with the axes that ``axis`` names reversed: 0 where it names none."""
 
     type = "Reverse"
     origin = "CTPN"
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> Reverse:
-        axes = tuple(param.reverse_param.axis)
-        if not axes or min(axes) < 0 or len(set(axes)) < len(axes):
+        axes = tuple(param.reverse_param.axis) or (0,)
+        if min(axes) < 0 or len(set(axes)) < len(axes):
             raise NetError(f"reverse_param: expected axis, each once and at least 0, got {axes}")
         return cls(axes)

@@ -89,7 +89,7 @@ class Pooling(Layer[PoolingSaved]):
             kernel=_kernel(p),
             stride=_pair(p, "stride", "Stride is stride OR stride_h and stride_w are required."),
             pad=pad if edges is None else edges[0],
-            round_up=_rounds_up(p),
+            round_up=rounds_up(p),
             tops=len(param.top),
             behind=None if edges is None else edges[1],
             image_only=not p.avg_include_pad,
@@ -309,7 +309,7 @@ def _pair(p: Any, name: str, refusal: str) -> tuple[int, int]:
     return getattr(p, name), getattr(p, name)
 
 
-def _rounds_up(p: Any) -> bool:
+def rounds_up(p: Any) -> bool:
     """``round_mode``, or ``ceil_mode`` of BVLC's pull request 3057, which says the same."""
     if p.HasField("ceil_mode") and p.HasField("round_mode") and p.ceil_mode != (p.round_mode == p.CEIL):
         raise NetError(f"pooling_param: ceil_mode {p.ceil_mode} contradicts round_mode")

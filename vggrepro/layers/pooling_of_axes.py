@@ -30,19 +30,19 @@ def has_axes_of_its_own(param: Any) -> bool:
     return any(map(len, given)) or any(gap != 1 for gap in param.dilation)
 
 
-class _Saved(NamedTuple):
+class SavedBottom(NamedTuple):
     padded: str
     """The bottom with its padding, as windows without padding see it."""
     bottom: Dims
 
 
 @dataclass(frozen=True)
-class PoolingOfAxes(Layer[_Saved]):
+class PoolingOfAxes(Layer[SavedBottom]):
     """Bottom (N, C, sizes...), top (N, C, windows...): the maximum of each window. Stands in for Pooling.
 
     Each of ``kernel``, ``stride``, ``pad`` and ``dilation`` has one value, or one for each axis. Windows are
-    counted by rounding up, and one that begins behind a padded axis is left out. The first of equal maxima
-    gets the gradient.
+    counted by rounding up, unless ``round_up`` is False, and one that begins behind a padded axis is left
+    out. The first of equal maxima gets the gradient.
     """
 
     type = "Pooling of axes"
@@ -52,6 +52,7 @@ class PoolingOfAxes(Layer[_Saved]):
     stride: tuple[int, ...] = (1,)
     pad: tuple[int, ...] = (0,)
     dilation: tuple[int, ...] = (1,)
+    round_up: bool = True
 
     @classmethod
     def from_param(cls, param: Any, phase: int) -> PoolingOfAxes:
@@ -85,7 +86,7 @@ class PoolingOfAxes(Layer[_Saved]):
         (shape,) = bottoms
         windows = self._windows(len(shape))
         axes = zip(shape[2:], windows.extents, windows.stride, self._pads(len(shape)), strict=True)
-        counts = [pool_size(size, k, s, p, round_up=True, clip=p > 0) for size, k, s, p in axes]
+        counts = [pool_size(size, k, s, p, round_up=self.round_up, clip=p > 0) for size, k, s, p in axes]
         if not counts or min(counts) < 1:
             raise ShapeError(f"no window of {windows.extents} fits in {shape}: the top would be {counts}")
         return ((*shape[:2], *counts),)
@@ -94,20 +95,22 @@ class PoolingOfAxes(Layer[_Saved]):
         """The padding behind the end of each axis with which rounding down finds all windows."""
         windows = self._windows(len(dims))
         axes = zip(dims[2:], windows.extents, windows.stride, self._pads(len(dims)), strict=True)
-        return [pool_end_pad(size, k, s, p, round_up=True, clip=p > 0) for size, k, s, p in axes]
+        return [pool_end_pad(size, k, s, p, round_up=self.round_up, clip=p > 0) for size, k, s, p in axes]
 
     def emit(
         self, g: GraphBuilder, bottoms: Sequence[Value], params: Sequence[Value], states: Sequence[Value]
-    ) -> Emitted[_Saved]:
+    ) -> Emitted[SavedBottom]:
         (x,) = bottoms
         windows, padded = self._windows(x.rank), x.name
         for axis, before, behind in zip(count(2), self._pads(x.rank), self._ends(x.dims), strict=False):
             padded = pad(g, padded, axis, before, behind, LOWEST)
         kernel, stride, gaps = windows.kernel, windows.stride, windows.dilation
         top = g.op("MaxPool", padded, kernel_shape=kernel, strides=stride, dilations=gaps)
-        return Emitted((top,), _Saved(padded, x.dims))
+        return Emitted((top,), SavedBottom(padded, x.dims))
 
-    def grad(self, g: GraphBuilder, saved: _Saved, d_tops: Sequence[str | None], needed: Needed) -> Gradients:
+    def grad(
+        self, g: GraphBuilder, saved: SavedBottom, d_tops: Sequence[str | None], needed: Needed
+    ) -> Gradients:
         dy = d_tops[0]
         if dy is None or not needed.bottoms[0]:
             return Gradients((None,))

@@ -35,6 +35,7 @@ FORKS: dict[str, dict[str, str]] = {
     "ssd": {"Normalize": "norm_param { across_spatial: true }"},
     "synopsys": {"MatMul": "matmul_param { last_axes: true }"},
     "textboxes": {"PriorBox": "prior_box_param { denser_prior_boxes: true }"},
+    "video-caffe": {"NdPooling": "pooling_param { round_mode: CEIL }"},
     "xilinx": {"BatchNorm": "batch_norm_param { scale_first: true }"},
     "zimenglan": {"FocalLoss": "focal_loss_param { alpha: 0.25 }"},
 }

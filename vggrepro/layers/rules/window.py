@@ -7,7 +7,7 @@ axis. The rules are those of Caffe's ``base_conv_layer``, ``conv_layer``, ``deco
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from math import ceil, floor
 from typing import Any, NamedTuple, TypeAlias
@@ -163,11 +163,46 @@ _REPEATED = ("kernel_size", "stride", "pad", "dilation")
 _PAIRS = {"kernel": "kernel", "stride": "stride", "pad": "pad", "hole": "dilation"}
 
 
+SHAPES = ("kernel_shape", "stride_shape", "pad_shape")
+"""Fields of the windows of NdConvolution and NdPooling (video-caffe): a ``BlobShape`` each."""
+
+
 def refuse_temporal(param: Any) -> None:
-    """Raise UnsupportedError for the fields of C3D's layers in a message of another one."""
-    for name in ("kernel_depth", "temporal_stride", "temporal_pad", "filter_group"):
+    """Raise UnsupportedError for the fields of C3D's and video-caffe's layers in a message of another one."""
+    for name in ("kernel_depth", "temporal_stride", "temporal_pad", "filter_group", *SHAPES):
         if name in param.DESCRIPTOR.fields_by_name and param.HasField(name):
-            raise UnsupportedError(f"{name} is for Convolution3D, Deconvolution3D and Pooling3D alone")
+            known = (
+                "NdConvolution and NdPooling"
+                if name in SHAPES
+                else "Convolution3D, Deconvolution3D and Pooling3D"
+            )
+            raise UnsupportedError(f"{name} is for {known} alone")
+
+
+def shapes_param(param: Any, read: Collection[str], type_: str) -> tuple[Shape, Shape, Shape]:
+    """Kernel, stride and padding from the ``SHAPES`` of a message, one value for each axis.
+
+    ``type_``: the layer's type, for messages. Raises NetError where they do not fit together, and
+    UnsupportedError for a field that is neither one of ``SHAPES`` nor of ``read``: the layer reads no other.
+    """
+    for field, _ in param.ListFields():
+        if field.name not in (*SHAPES, *read):
+            raise UnsupportedError(f"{type_} does not read {field.name}")
+    if not param.kernel_shape.dim:
+        raise NetError(f"{type_}: Kernel shape is required.")
+    kernel = tuple(param.kernel_shape.dim)
+    stride = tuple(param.stride_shape.dim) if param.HasField("stride_shape") else (1,) * len(kernel)
+    padding = tuple(param.pad_shape.dim) if param.HasField("pad_shape") else (0,) * len(kernel)
+    if {len(stride), len(padding)} != {len(kernel)}:
+        raise NetError(
+            f"{type_}: Kernel shape {kernel}, stride shape {stride} and pad shape {padding} don't match"
+        )
+    if min(*kernel, *stride) < 1 or min(padding) < 0:
+        raise NetError(
+            f"{type_}: kernel and stride must be positive and padding at least 0, got {kernel}, {stride}"
+            f" and {padding}"
+        )
+    return kernel, stride, padding
 
 
 @dataclass(frozen=True)
