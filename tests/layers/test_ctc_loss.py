@@ -81,6 +81,8 @@ def test_ctc_loss_refuses() -> None:
         ctc(3, 0)
     with pytest.raises(NetError, match="layer 'l': blank_label must be from 0 to 2, got 3"):
         ctc(3, 4, 3)
+    with pytest.raises(NetError, match=r"blank_index is a field of CTCLoss, CtcLoss has alphabet_size, "):
+        parse('type: "CtcLoss" ctc_loss_param { alphabet_size: 3 time_step: 4 blank_index: 2 }')
     layer = ctc(3, 4)
     assert layer.out_shapes([(4, 2, 3), (2, 5)]) == ((),)
     with pytest.raises(ShapeError, match=r"bottom\[0\] must be \(4, N, 3\), got \(5, 2, 3\)"):

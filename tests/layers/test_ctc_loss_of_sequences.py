@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shape_cases import few, seeds, values
 
-from vggrepro.errors import ShapeError, UnsupportedError
+from vggrepro.errors import NetError, ShapeError, UnsupportedError
 
 LAYER = 'type: "CTCLoss" ctc_loss_param { }'
 
@@ -81,6 +81,8 @@ def test_what_is_refused() -> None:
     for field in ("output_delay: 1", "preprocess_collapse_repeated: true", "ctc_merge_repeated: false"):
         with pytest.raises(UnsupportedError, match="are not implemented"):
             parse(f'type: "CTCLoss" ctc_loss_param {{ {field} }}')
+    with pytest.raises(NetError, match="blank_label is a field of CtcLoss, CTCLoss has output_delay"):
+        parse('type: "CTCLoss" ctc_loss_param { blank_label: 3 }')
     layer = parse('type: "CTCLoss" ctc_loss_param { blank_index: 3 }')
     with pytest.raises(ShapeError, match="blank_index must be below 3"):
         layer.out_shapes([(4, 2, 3), (4, 2), (4, 2)])

@@ -49,6 +49,15 @@ class Ways(NamedTuple):
     """For each step which sequences have not ended, bool (N, 1); empty where all have T steps."""
 
 
+def check_fields(param: Any, read: Sequence[str], type_: str, other: str) -> None:
+    """Raise NetError for a field of ``ctc_loss_param`` that is the ``other`` type's alone."""
+    for field, _ in param.ListFields():
+        if field.name not in read:
+            raise NetError(
+                f"ctc_loss_param: {field.name} is a field of {other}, {type_} has {', '.join(read)}"
+            )
+
+
 @register
 @dataclass(frozen=True)
 class CtcLoss(LossLayer[Ways]):
@@ -70,6 +79,7 @@ class CtcLoss(LossLayer[Ways]):
     @classmethod
     def from_param(cls, param: Any, phase: int) -> CtcLoss:
         p = param.ctc_loss_param
+        check_fields(p, ("alphabet_size", "time_step", "blank_label"), "CtcLoss", "CTCLoss")
         if p.alphabet_size < 1:
             raise NetError("The size of alphabet should be greater than 0.")
         if p.time_step < 1:

@@ -27,9 +27,15 @@ from vggrepro.layers.base import (
     exactly,
     register,
 )
-from vggrepro.layers.ctc_loss import IMPOSSIBLE, CtcLoss, Ways
+from vggrepro.layers.ctc_loss import IMPOSSIBLE, CtcLoss, Ways, check_fields
 from vggrepro.layers.rules.label_sequences import Compacted, emit_compacted
 from vggrepro.layers.rules.loss import LossLayer
+
+
+READ = (
+    *("output_delay", "blank_index", "preprocess_collapse_repeated", "ctc_merge_repeated"),
+    "loss_calculation_t",  # where the sum over all ways is taken, which is the same everywhere
+)
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,7 @@ class CTCLoss(LossLayer[_Saved]):
                 "CTCLoss without ctc_loss_param: forks differ; ctc_loss_param { } tells the one of indicators"
                 " and of labels that end at -1"
             )
+        check_fields(p, READ, "CTCLoss", "CtcLoss")
         if p.output_delay or p.preprocess_collapse_repeated or not p.ctc_merge_repeated:
             raise UnsupportedError(
                 "ctc_loss_param: output_delay, preprocess_collapse_repeated and ctc_merge_repeated: false are"
