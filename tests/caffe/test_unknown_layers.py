@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from vggrepro.caffe.state import filter_net
-from vggrepro.caffe.unknown_layers import read_partly_known_net, written_layers
+from vggrepro.caffe.unknown_layers import read_partly_known_net
 from vggrepro.caffe.upgrade import upgrade_net_param
 from vggrepro.errors import ParseError, UnknownFieldError
 
@@ -15,7 +15,7 @@ def own(layer):
 
 
 def types(path):
-    return [layer.type for layer in written_layers(path) if own(layer)]
+    return [layer.type for layer in read_partly_known_net(path, own).message.layer if own(layer)]
 
 
 NET = """\

@@ -101,7 +101,7 @@ DEFINITIONS: dict[str, tuple[bytes | Callable[[Path], None], str]] = {
     ),
     "unknown_fields": (
         SMALL.encode() + b'layer { name: "a" type: "Foo" bottom: "x" top: "a" foo_param { k: 1 } }',
-        'has no field named "foo_param". (unknown layer types: Foo; --allow-custom',
+        "layer 'a': Unknown layer type: Foo; --layers computes them, --allow-custom",
     ),
     "filler": (
         SMALL.encode()

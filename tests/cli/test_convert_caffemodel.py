@@ -234,7 +234,7 @@ def test_a_custom_layer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     path.write_text((folder / "net.prototxt").read_text() + odd)
     files = [str(path), str(folder / "weights.caffemodel"), "-o", str(tmp_path / "m.onnx")]
     assert main(files) == 2
-    assert "unknown layer types: Oddity" in capsys.readouterr().err
+    assert "layer 'odd': Unknown layer type: Oddity" in capsys.readouterr().err
     assert main([*files, "--allow-custom", "--verify"]) == 2
     assert (
         "error: custom nodes cannot be run: ONNX Runtime has no vggrepro.caffe::Oddity"

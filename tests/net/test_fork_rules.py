@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from net_files import image, layer
 
-from vggrepro.errors import NetError, UnknownFieldError
+from vggrepro.errors import NetError, UnknownFieldError, UnknownLayerError
 from vggrepro.net import ForkRules, load_by_rules
 from vggrepro.net.fork_rules import BVLC
 
@@ -51,7 +51,27 @@ def test_v0_layers_have_no_unknown_types(tmp_path: Path) -> None:
     path.write_text('layers { layer { name: "c" type: "conv" max_rms: 2 } bottom: "x" top: "c" }')
     with pytest.raises(UnknownFieldError, match='has no field named "max_rms"') as caught:
         ForkRules(allow_unknown=True).read(path)
-    assert "unknown layer types" not in str(caught.value)
+    assert "Unknown layer type" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        'layer { name: "mmd" type: "MMDLoss" bottom: "data" top: "mmd" mmd_param { kernel_num: 5 } %s }',
+        'layer { name: "mmd" type: "Odd" bottom: "data" odd_param { a { b: [1, 2] } } engine: FAST %s }',
+    ],
+)
+def test_an_unknown_layer_of_another_phase_is_no_fault(loss: str, tmp_path: Path) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_text(image(2, 3) + layer("relu", "ReLU", "data") + loss % "include { phase: TRAIN }")
+    assert load_by_rules(path).outputs == {"relu": (2, 3)}
+    with pytest.raises(
+        UnknownLayerError, match=r"layer 'mmd': Unknown layer type: (MMDLoss \(forks differ|Odd)"
+    ):
+        load_by_rules(path, phase="TRAIN")
+    path.write_text(path.read_text().replace('"ReLU"', '"ReLU" relu_param { slope: 1 }'))
+    with pytest.raises(UnknownFieldError, match='has no field named "slope"'):
+        load_by_rules(path)
 
 
 def test_custom_shapes_of_another_net_are_left_out(tmp_path: Path) -> None:

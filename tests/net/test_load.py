@@ -197,8 +197,8 @@ def test_unsupported_layers_are_grouped_in_one_short_line(tmp_path: Path) -> Non
     message = str(caught.value).removeprefix(f"{path}: ")
     assert message == (
         "layers 'odd0', 'odd3', 'odd6' and 27 more: Unknown layer type: Oddity; layers 'odd1', 'odd4', 'odd7'"
-        " and 27 more: Unknown layer type: Rarity; and 1 more; --allow-custom (allow_custom) makes custom"
-        " nodes of them"
+        " and 27 more: Unknown layer type: Rarity; and 1 more; --layers computes them,"
+        " --allow-custom (allow_custom) makes custom nodes of them"
     )
     many = image(1, 2) + "".join(layer(f"x{n}", f"Type{n}", "data") for n in range(271))
     with pytest.raises(UnsupportedError) as caught:
@@ -206,14 +206,14 @@ def test_unsupported_layers_are_grouped_in_one_short_line(tmp_path: Path) -> Non
     assert len(str(caught.value)) < 300 + len(str(path))
     one = image(1, 2) + layer("r", "ReLu", "data")
     with pytest.raises(
-        UnsupportedError, match=r"layer 'r': Unknown layer type: ReLu; did you mean 'ReLU'\?; --allow"
+        UnsupportedError, match=r"layer 'r': Unknown layer type: ReLu; did you mean 'ReLU'\?; --layers"
     ):
         load_net(write(tmp_path, one))
 
 
 def test_allowed_unknown_fields_leave_unknown_types_to_be_named(tmp_path: Path) -> None:
     path = write(tmp_path, image(1, 2) + layer("o", "Oddity", "data", more="odd_param { a: 1 }"))
-    with pytest.raises(UnsupportedError, match="layer 'o': Unknown layer type: Oddity; --allow-custom"):
+    with pytest.raises(UnsupportedError, match="layer 'o': Unknown layer type: Oddity; --layers computes"):
         load_net(path, allow_unknown=True)
 
 

@@ -96,13 +96,6 @@ def read_partly_known_net(
     return PartlyKnownNet(message, texts)
 
 
-def written_layers(path: str | PathLike[str]) -> list[LayerParameter]:
-    """The layers of a net in today's format, without fields that the schema lacks. Raises ParseError."""
-    text = read_text(path)
-    unknown = list(unknown_fields(text, NetParameter.DESCRIPTOR))
-    return [written.layer for written in _layers(text, unknown, str(path))]
-
-
 def _layers(text: str, unknown: Sequence[UnknownField], source: str) -> list[_Written]:
     """Every layer, or V1 layer, of a definition. (V0 layers, inside of V1's, have no type here.)"""
     message = parse_net(blanked(text, unknown), source)

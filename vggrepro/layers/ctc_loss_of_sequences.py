@@ -31,7 +31,6 @@ from vggrepro.layers.ctc_loss import IMPOSSIBLE, CtcLoss, Ways, check_fields
 from vggrepro.layers.rules.label_sequences import Compacted, emit_compacted
 from vggrepro.layers.rules.loss import LossLayer
 
-
 READ = (
     *("output_delay", "blank_index", "preprocess_collapse_repeated", "ctc_merge_repeated"),
     "loss_calculation_t",  # where the sum over all ways is taken, which is the same everywhere

@@ -37,7 +37,8 @@ from vggrepro.system.caller_warning import warn_caller
 
 DOMAIN = "vggrepro.caffe"
 
-HOW_TO_ALLOW = "--allow-custom (allow_custom) makes custom nodes of them"
+HOW_TO_ALLOW = "--layers computes them, --allow-custom (allow_custom) makes custom nodes of them"
+"""What to do about layers of unknown types. ``--layers`` imports classes of the user's own."""
 
 
 @dataclass(frozen=True)

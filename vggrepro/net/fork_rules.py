@@ -12,12 +12,12 @@ from typing import Any, SupportsIndex
 from vggrepro.caffe.messages import LayerParameter, NetParameter
 from vggrepro.caffe.proto_file import read_schema
 from vggrepro.caffe.text import read_net
-from vggrepro.caffe.unknown_layers import PartlyKnownNet, read_partly_known_net, written_layers
+from vggrepro.caffe.unknown_layers import PartlyKnownNet, read_partly_known_net
 from vggrepro.caffe.weights import SavedLayer
 from vggrepro.emit import Shape
-from vggrepro.errors import NetError, ParseError, UnknownFieldError, some_of
+from vggrepro.errors import NetError, UnknownFieldError
 from vggrepro.layers.base import AnyLayer
-from vggrepro.net.custom import HOW_TO_ALLOW, custom_layers
+from vggrepro.net.custom import custom_layers
 from vggrepro.net.forks import with_defaults
 from vggrepro.net.kinds import has_own_fields, is_known
 from vggrepro.net.own_schema import is_from_outside, own_schema_layers
@@ -69,8 +69,8 @@ class ForkRules:
             raise NetError(f"rules for definitions of forks: {error}") from None
 
     def read(self, source: PathLike) -> PartlyKnownNet:
-        """A net as it was written. Data layers of forks may have fields of their own; layers of unknown types
-        too where something unknown is allowed, so that who builds the net can name the types, and layers from
+        """A net as it was written. Data layers of forks and layers of unknown types may have fields of their
+        own: who builds the net names the types, if it has such layers in its phase. So may layers from
         outside where there is a schema of their own. Raises ParseError."""
         try:
             if not (self.allow_unknown or self.make_layers):
@@ -80,16 +80,13 @@ class ForkRules:
         try:
             return read_partly_known_net(source, self._has_own_fields, allow_unknown=self.allow_unknown)
         except UnknownFieldError as error:
-            types = [] if self.allow_custom else _unknown_types(source)
-            if types:
-                raise error.with_advice(f"unknown layer types: {some_of(types)}; {HOW_TO_ALLOW}") from None
             if error.harmless and not self.allow_unknown:
                 raise error.with_advice("--allow-unknown (allow_unknown) leaves it out") from None
             raise
 
     def _has_own_fields(self, layer: LayerParameter) -> bool:
-        unknown = (self.allow_custom or self.allow_unknown) and not is_known(layer)
-        return unknown or has_own_fields(layer) or (self.proto is not None and is_from_outside(layer))
+        own = not is_known(layer) or has_own_fields(layer)
+        return own or (self.proto is not None and is_from_outside(layer))
 
     def with_defaults(self, message: NetParameter) -> NetParameter:
         """An upgraded net whose layers tell what they mean in the fork (:mod:`vggrepro.net.forks`)."""
@@ -138,11 +135,3 @@ def _whole(shapes: Mapping[str, Iterable[SupportsIndex]], argument: str) -> dict
 
 BVLC = ForkRules()
 """The rules for definitions of BVLC Caffe: nothing unknown is allowed."""
-
-
-def _unknown_types(source: PathLike) -> list[str]:
-    try:
-        typed = [layer for layer in written_layers(source) if layer.type]  # V0 layers have none yet
-        return list(dict.fromkeys(layer.type for layer in typed if not is_known(layer)))
-    except ParseError:  # the definition has other faults as well
-        return []

@@ -22,9 +22,14 @@ STAND_INS = {
 """Modules and classes of published Python layers, and the types whose classes know what those do."""
 
 AMBIGUOUS = {
+    "CrossEntropyLoss": "forks differ: of probabilities, or of scores with a softmax inside",
     "DiceLoss": "forks differ: behind a sigmoid, of the likeliest classes, of sums over images",
+    "K1_EuclideanLoss": "versions differ in what it is divided by: the elements, or these times N",
+    "K2_EuclideanLoss": "versions differ: of the mean of all elements, or of each",
     "MMDLoss": "forks differ: of means, of random pairs by kernels",
+    "SoftmaxCrossEntropyLoss": "forks differ: of each class, or the Kullback-Leibler divergence",
     "Sqrt": "forks differ in what becomes of negative numbers; of others Power with power 0.5 is the root",
+    "WeightedEuclideanLoss": "forks differ: weights as they are, scaled to a mean of 1, or matrices",
 }
 """Types of forks that are not implemented because nothing in a net tells which of several rules is meant."""
 

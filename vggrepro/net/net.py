@@ -23,7 +23,7 @@ from vggrepro.errors import (
 from vggrepro.layers.base import AnyLayer
 from vggrepro.layers.registry import known_types
 from vggrepro.net.custom import HOW_TO_ALLOW
-from vggrepro.net.kinds import check_own_parameters, class_of
+from vggrepro.net.kinds import AMBIGUOUS, check_own_parameters, class_of
 from vggrepro.net.net_layer import NetLayer, ParamUse, place_of
 from vggrepro.net.shapes import check_sizes, infer_shapes
 from vggrepro.net.sharing import attach_params
@@ -236,7 +236,8 @@ def _all_of(errors: Sequence[tuple[LayerParameter, UnsupportedError]]) -> Unsupp
     types = tuple(name for _, e in errors if isinstance(e, UnknownLayerError) for name in e.types)
     if not types:
         return UnsupportedError(text)
-    close = "" if len(set(types)) > 1 else did_you_mean(types[0], known_types())
+    alone = len(set(types)) == 1 and types[0] not in AMBIGUOUS
+    close = did_you_mean(types[0], known_types()) if alone else ""
     return UnknownLayerError(f"{text}{close}; {HOW_TO_ALLOW}", types)
 
 
