@@ -907,16 +907,17 @@ class LossParameter(_Message):
     @property
     def class_weighting(self) -> RepeatedScalar[float]: ...
     balanced: bool
+    by_element: bool
     negative_weight: float
     def __init__(self, *,
         ignore_label: int | None = None, normalization: int | None = None, normalize: bool | None = None,
         pre_fixed_normalizer: float | None = None, weight_by_label_freqs: bool | None = None,
         class_weighting: Iterable[float] | None = None, balanced: bool | None = None,
-        negative_weight: float | None = None
+        by_element: bool | None = None, negative_weight: float | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "ignore_label", "normalization", "normalize", "pre_fixed_normalizer", "weight_by_label_freqs",
-        "balanced", "negative_weight"
+        "balanced", "by_element", "negative_weight"
     ]) -> bool: ...
 
 class AccuracyParameter(_Message):

@@ -20,6 +20,7 @@ FORKS: dict[str, dict[str, str]] = {
     "junhyukoh": {"Lstm": "lstm_param { batch_size: 1 }"},
     "mnc": {"MaskResize": "mask_resize_param { factor_height: 0 }"},
     "mobilenet-yolo": {"RegionLoss": "region_loss_param { mobilenet_yolo: true }"},
+    "naibaf7": {"EuclideanLoss": "loss_param { by_element: true }"},
     "openvino": {"GRN": "grn_param { bias: 1 }", "Interp": "interp_param { zoom_multiplies: true }"},
     "r-fcn": {
         "Python": "rcnn_config_param { bg_thresh_lo: 0.1 rpn_pre_nms_top_n: 6000 rpn_post_nms_top_n: 300 }"
@@ -50,5 +51,5 @@ ONLY_IN = {
 ALIGNED_CROPS = frozenset({"hed"})
 """Forks whose Crop layers without ``crop_param`` are aligned with their second bottoms, as in FCN's Caffe."""
 
-FROM = {"ImageLabelmapData": "hed"}
+FROM = {"ImageLabelmapData": "hed", "MergeCrop": "naibaf7"}
 """Types of layers that come from a fork, and are in descendants of it with other rules: they hint at it."""

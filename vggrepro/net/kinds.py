@@ -8,6 +8,7 @@ from typing import Any
 from vggrepro.emit import Shape
 from vggrepro.errors import UnknownLayerError, UnsupportedError
 from vggrepro.layers.base import AnyLayer
+from vggrepro.layers.euclidean_loss_of_elements import EuclideanLossOfElements
 from vggrepro.layers.fork_data import ForkData
 from vggrepro.layers.pooling_of_axes import PoolingOfAxes, has_axes_of_its_own
 from vggrepro.layers.registry import find_layer_class, layer_class
@@ -37,6 +38,7 @@ OWN_PARAMETERS = {
     "fixed_param": ("FixedNeuron",),
     "quantization_param": ("ConvolutionRistretto", "DeconvolutionRistretto", "FcRistretto"),
     "loss_param.balanced": ("SigmoidCrossEntropyLoss",),
+    "loss_param.by_element": ("EuclideanLoss",),
     "loss_param.negative_weight": ("SigmoidCrossEntropyLoss",),
     "roi_pooling_param.corner_grid": ("ROIAlign",),
 }
@@ -69,6 +71,8 @@ def class_of(definition: Any) -> type[AnyLayer]:
         return ForkData
     if definition.type == "Pooling" and has_axes_of_its_own(definition.pooling_param):
         return PoolingOfAxes
+    if definition.type == "EuclideanLoss" and definition.loss_param.by_element:
+        return EuclideanLossOfElements
     if definition.type == "Softmax" and definition.softmax_param.dimension != "channel":
         stands_in = "SpatialSoftmax"
     try:
