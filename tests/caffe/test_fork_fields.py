@@ -71,6 +71,14 @@ def test_a_refused_field_says_which_value_it_may_have():
         text.parse_net("layer { pooling_param { pad_type: 1 } }", allow_unknown=True)
 
 
+def test_a_field_that_the_table_knows_is_not_taken_for_a_typing_error():
+    why = r'"label_smoothing" \(Intel Caffe: another loss unless it is 0\)$'
+    with pytest.raises(UnknownFieldError, match=why):
+        text.parse_net("layer { loss_param { label_smoothing: 0.1 } }")
+    with pytest.raises(UnknownFieldError, match="did you mean 'ignore_label'"):
+        text.parse_net("layer { loss_param { ignore_lable: 1 } }")
+
+
 @pytest.mark.parametrize("holder", ["concat_param", "eltwise_param", "inner_product_param", "scale_param"])
 def test_an_engine_is_harmless_wherever_it_stands(holder):
     with pytest.warns(UserWarning, match=r"\.engine "):

@@ -91,6 +91,12 @@ def _equal(written: str, neutral: str) -> bool:
         return _TRUTHS.get(written, written) == neutral
 
 
+def is_refused(unknown: UnknownField) -> bool:
+    """Whether the table says that a field changes numbers and is not implemented, with the value it has."""
+    row = fork_fields().get((unknown.message_type.rpartition(".")[2], unknown.field))
+    return row is not None and row.verdict == "refused" and not is_harmless(unknown)
+
+
 def why_not(unknown: UnknownField) -> str:
     """What the table says of a field that is refused; else what is to be feared."""
     row = fork_fields().get((unknown.message_type.rpartition(".")[2], unknown.field))

@@ -16,7 +16,7 @@ from typing import IO, TypeVar
 from google.protobuf import text_format
 from google.protobuf.message import Message
 
-from vggrepro.caffe.fork_fields import is_harmless, why_not
+from vggrepro.caffe.fork_fields import is_harmless, is_refused, why_not
 from vggrepro.caffe.messages import NetParameter, SolverParameter
 from vggrepro.caffe.recognise import binary_kind, text_kind
 from vggrepro.caffe.text_scan import (
@@ -107,7 +107,7 @@ def _parse(text: str, message: _Message, source: str, allow_unknown: bool) -> _M
         first = next(unknown_fields(text, message.DESCRIPTOR), None)
         if first is None or (first.line, first.column) != (error.GetLine(), error.GetColumn()):
             raise ParseError(problem + hint) from None
-        meant = _meant(first)
+        meant = f" ({why_not(first)})" if is_refused(first) else _meant(first)
         told = problem.removesuffix(".") + meant if meant else problem
         raise unknown_field_error(told + hint, source, first) from None
     except (ValueError, TypeError, RecursionError) as error:

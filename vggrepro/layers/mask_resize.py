@@ -39,7 +39,10 @@ class MaskResize(CornerResize):
         if p.output_height < 1 or p.output_width < 1:
             raise NetError("mask_resize_param: output_height and output_width must be above 0")
         if not (p.HasField("factor_height") or p.HasField("factor_width")):
-            raise UnsupportedError("mask_resize_param without factors: forks differ: name the fork: mnc")
+            raise UnsupportedError(
+                "mask_resize_param without factor_height and factor_width: forks differ in where its places"
+                " lie; name the fork: mnc"
+            )
         factors = p.factor_height, p.factor_width
         sizes = p.output_height, p.output_width
         height, width = (0 if factor > 0 else size for size, factor in zip(sizes, factors, strict=True))
