@@ -29,6 +29,7 @@ TOOLS = {
     "compute_image_mean": "the mean image of an LMDB",
     "extract_features": "blobs of a net to LMDBs",
     "convert_mnist_data": "the files of MNIST to an LMDB",
+    "convert_mnist_siamese_data": "pairs of MNIST's images to a LevelDB",
     "convert_cifar_data": "the files of CIFAR-10 to two LMDBs",
     "classification": "the five likeliest classes of an image",
     "upgrade_net_proto_text": "a net definition to the current format",

@@ -27,10 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     if len(words) != 3:
         raise OptionError(f"usage: {USAGE}; got {len(words)} arguments")
     check_backend(flags.backend, "convert_mnist_data")
-    images = read_idx(Path(words[0]), 3)  # (N, rows, columns)
-    labels = read_idx(Path(words[1]), 1)
-    if len(images) != len(labels):
-        raise DataError(f"{words[1]}: {len(labels)} labels, but {words[0]} has {len(images)} images")
+    images, labels = read_mnist(words[0], words[1])
     count, rows, columns = images.shape
     with logging(flags, "convert_mnist_data"), new_database(Path(words[2]), flags.backend) as writer:
         glog.log(f"A total of {count} items.", "convert_mnist_data.cpp:88")
@@ -40,6 +37,15 @@ def main(arguments: Sequence[str]) -> int:
             writer.put(f"{number:08d}".encode(), datum.SerializeToString())
         glog.log(f"Processed {count} files.", "convert_mnist_data.cpp:111")
     return 0
+
+
+def read_mnist(images: str, labels: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Images (N, rows, columns) and labels (N,) of two idx files. Raises DataError for other files, and for
+    two that do not belong together."""
+    pictures, numbers = read_idx(Path(images), 3), read_idx(Path(labels), 1)
+    if len(pictures) != len(numbers):
+        raise DataError(f"{labels}: {len(numbers)} labels, but {images} has {len(pictures)} images")
+    return pictures, numbers
 
 
 def read_idx(path: Path, axes: int) -> npt.NDArray[np.uint8]:

@@ -24,6 +24,7 @@ _BUILT = {
         "upgrade_solver_proto_text",
     ),
     "examples/mnist": ("convert_mnist_data",),
+    "examples/siamese": ("convert_mnist_siamese_data",),
     "examples/cifar10": ("convert_cifar_data",),
     "examples/cpp_classification": ("classification",),
 }
