@@ -81,6 +81,12 @@ def test_what_python_3_cannot_read_may_be_python_2(tmp_path: Path) -> None:
     )
 
 
+def test_no_script(tmp_path: Path) -> None:
+    done = run_pycaffe(tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "error: the following arguments are required: SCRIPT (--help tells the options)\n"
+
+
 def test_no_such_script(tmp_path: Path) -> None:
     done = run_pycaffe(tmp_path, "none.py")
     assert done.returncode == 2 and done.stderr == "error: none.py: No such file or directory\n"
@@ -118,6 +124,28 @@ net.setInput(np.array([[1, 2]], np.float32))
 print(net.forward().tolist())
 """
     assert "own_field" in run(tmp_path, text).stderr
+    done = run_pycaffe(tmp_path, "--allow-unknown", "script.py")
+    assert done.stdout == "[[4.0, 5.0]]\n", done.stderr
+
+
+@pytest.mark.skipif(int(cv2.__version__.split(".")[0]) < 5, reason="OpenCV 4 has an importer")
+def test_a_python_that_the_script_starts_finds_it_too(tmp_path: Path) -> None:
+    (tmp_path / "net.prototxt").write_text(
+        'input: "data" input_shape { dim: 1 dim: 2 } layer { name: "a" type: "Power" bottom: "data" top: "a"'
+        " power_param { shift: 3 } own_field: 1 }"
+    )
+    (tmp_path / "child.py").write_text("""
+import sys
+from cv2 import dnn
+import cv2, numpy as np
+assert dnn is cv2.dnn and cv2.imread and "cv2.py" not in cv2.__file__
+net = dnn.readNetFromCaffe("net.prototxt")
+net.setInput(np.array([[1, 2]], np.float32))
+print(net.forward().tolist())
+""")
+    (tmp_path / "script.py").write_text(
+        "import subprocess, sys\nsubprocess.check_call([sys.executable, 'child.py'])\n"
+    )
     done = run_pycaffe(tmp_path, "--allow-unknown", "script.py")
     assert done.stdout == "[[4.0, 5.0]]\n", done.stderr
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from opencv_layouts import write_layout
 
-from vggrepro.errors import NetError, ShapeError
+from vggrepro.errors import NetError, ShapeError, UnsupportedError
 from vggrepro.graph.reference import reference_forward
 from vggrepro.net import load_net, save_weights
 from vggrepro.net.transforms.opencv_names import with_opencv_names
@@ -99,6 +99,48 @@ def test_inputs_are_scaled_as_they_are_set(files: tuple[str, str], net: Imported
     assert_near(net.forward("conv1"), reference(files, first)["conv1"])
     net.setInput(pixels)
     assert_near(net.forward("conv1"), reference(files, pixels.astype(np.float32))["conv1"])
+
+
+def test_calls_as_old_scripts_write_them(net: ImportedNet) -> None:
+    net.setInput(X)
+    both = net.forward(outBlobNames=["prob", "relu1"])
+    assert isinstance(both, tuple) and len(both) == 2
+    for name, blob, (inner,) in zip(
+        ("prob", "relu1"), both, net.forwardAndRetrieve(["prob", "relu1"]), strict=True
+    ):
+        np.testing.assert_array_equal(blob, net.forward(outputName=name))
+        np.testing.assert_array_equal(blob, inner)
+    first = net.getLayer(0)
+    assert [first.outputNameToIndex(name) for name in ("data", "im_info")] == [0, -1]
+    assert net.getLayer("fc").outputNameToIndex("im_info") == 0
+    net.setHalideScheduler("none")
+
+
+def test_shapes_of_all_layers(net: ImportedNet) -> None:
+    for given in ((2, 3, 8, 8), [[2, 3, 8, 8]]):
+        numbers, bottoms, tops = net.getLayersShapes(given)
+        assert numbers.tolist() == [*range(7)]
+        assert [shape.tolist() for (shape,) in bottoms][:3] == [[2, 3, 8, 8], [2, 3, 8, 8], [2, 4, 8, 8]]
+        assert [shape.tolist() for (shape,) in tops][3:5] == [[2, 4, 4, 4], [2, 5]]
+
+
+def test_detections_come_as_from_opencv_4(tmp_path: Path) -> None:
+    net = readNetFromCaffe(*write_layout(tmp_path, "MobileNetSSD_deploy"))
+    frame = np.random.default_rng(0).uniform(-100, 100, (1, 3, 300, 300)).astype(np.float32)
+    net.setInput(frame)
+    rows = net.forward()[0, 0]
+    assert len({*rows[:, 1]}) > 1 and (np.diff(rows[:, 2]) <= 0).all() and rows[0, 2] > 0
+
+
+def test_what_is_not_here_is_refused_by_name(net: ImportedNet) -> None:
+    with pytest.raises(
+        UnsupportedError, match=r"^cv2.dnn.Net.dump: not for nets of .*; vggrepro inspect-net"
+    ):
+        net.dump()
+    with pytest.raises(UnsupportedError, match=r"cv2\.dnn\.Net\.forwardAsync: "):
+        net.forwardAsync()
+    with pytest.raises(AttributeError, match="nobody"):
+        _ = net.nobody
 
 
 def test_sizes_change_from_call_to_call(files: tuple[str, str], net: ImportedNet) -> None:

@@ -17,6 +17,8 @@ from vggrepro.opencv.imported_net import ImportedNet
 
 NEEDS_5 = pytest.mark.skipif(int(cv2.__version__.split(".")[0]) < 5, reason="OpenCV 4 has an importer")
 
+MODELS = ("Model", "ClassificationModel", "DetectionModel", "KeypointsModel", "SegmentationModel")
+
 PROTOTXT = """input: "data" input_shape { dim: 1 dim: 2 }
 layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_param { num_output: 3 } }
 """
@@ -24,7 +26,11 @@ layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_p
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
-    monkeypatch.setattr(cv2.dnn, "readNet", cv2.dnn.readNet)
+    for name in ("readNet", *MODELS):
+        monkeypatch.setattr(cv2.dnn, name, getattr(cv2.dnn, name))
+    for name in ("dnn_registerLayer", "dnn_unregisterLayer", *(f"dnn_{kind}" for kind in MODELS)):
+        monkeypatch.setattr(cv2, name, getattr(cv2, name))
+    monkeypatch.setattr(cv2.dnn, "DNN_BACKEND_HALIDE", 1, raising=False)
     monkeypatch.setattr(cv2.dnn, "readNetFromCaffe", None, raising=False)
     (tmp_path / "ip.prototxt").write_text(PROTOTXT)
     net = vggrepro.load_net(tmp_path / "ip.prototxt")
@@ -43,6 +49,8 @@ def test_files_in_every_order_and_as_bytes(files: tuple[str, str]) -> None:
     install()
     prototxt, weights = files
     text, blobs = (np.frombuffer(Path(file).read_bytes(), np.uint8) for file in files)
+    text_file = str(Path(prototxt).rename(f"{prototxt}.txt"))  # a name that many published definitions have
+    Path(prototxt).write_bytes(bytes(text))
     dnn: Any = cv2.dnn
     for net in (
         dnn.readNetFromCaffe(prototxt, weights),
@@ -51,12 +59,61 @@ def test_files_in_every_order_and_as_bytes(files: tuple[str, str]) -> None:
         dnn.readNetFromCaffe(bytes(text), bytes(blobs)),
         dnn.readNet(weights, prototxt),
         dnn.readNet(prototxt, weights),
+        dnn.readNet(text_file, weights),
         dnn.readNet(model=weights, config=prototxt, framework="caffe"),
-        dnn.readNet("caffe", blobs, text),
+        dnn.readNet("Caffe", blobs, text),
         dnn.readNet(framework="caffe", bufferModel=blobs, bufferConfig=text),
     ):
         assert answer(net) == [10, 32, 54]
     assert dnn.readNet(prototxt).getLayerNames() == ("ip",)
+
+
+@NEEDS_5
+def test_models_of_caffes_files_and_of_others(files: tuple[str, str], tmp_path: Path) -> None:
+    prototxt, weights = files
+    model = vggrepro.to_onnx(vggrepro.load_net(*files), target="opencv5")
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    own = {name: getattr(cv2.dnn, name) for name in MODELS}
+    install()
+    dnn: Any = cv2.dnn
+    for name in MODELS:
+        assert getattr(cv2, f"dnn_{name}") is getattr(dnn, name)
+        for found in (
+            getattr(dnn, name)(weights, prototxt),
+            getattr(dnn, name)(model=prototxt, config=weights),
+            getattr(dnn, name)(dnn.readNetFromCaffe(*files)),
+            getattr(dnn, name)(network=dnn.readNetFromCaffe(*files)),
+        ):
+            assert type(found).__name__ == name and not isinstance(found, own[name])
+        if name == "DetectionModel":  # OpenCV 5 refuses a net without detections at once
+            continue
+        assert isinstance(getattr(dnn, name)(str(tmp_path / "m.onnx")), own[name])
+        assert isinstance(getattr(dnn, name)(cv2.dnn.readNet(str(tmp_path / "m.onnx"))), own[name])
+
+
+@NEEDS_5
+def test_registered_layers_are_opencvs_too(files: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(cv2, "dnn_registerLayer", lambda *given: told.append(given))
+    monkeypatch.setattr(cv2, "dnn_unregisterLayer", lambda *given: told.append(given))
+    install()
+    whole: Any = cv2
+    whole.dnn_registerLayer("InnerProduct", Zeros)
+    net = whole.dnn.readNetFromCaffe(*files)
+    whole.dnn_unregisterLayer("InnerProduct")
+    assert answer(net) == [0, 0] and answer(whole.dnn.readNetFromCaffe(*files)) == [10, 32, 54]
+    assert told == [("InnerProduct", Zeros), ("InnerProduct",)]
+
+
+class Zeros:
+    def __init__(self, params: Any, blobs: Any) -> None:
+        pass
+
+    def getMemoryShapes(self, inputs: Any) -> Any:
+        return inputs
+
+    def forward(self, inputs: Any) -> Any:
+        return [0 * inputs[0]]
 
 
 @NEEDS_5

@@ -61,9 +61,10 @@ def parser() -> argparse.ArgumentParser:
         help="SCRIPT is the name of a module, as for Python's own -m: pytest, unittest, nbconvert, ...",
     )
     parser.add_argument("script", metavar="SCRIPT", help="the script, a Python file")
-    parser.add_argument(
+    rest = parser.add_argument(
         "arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT", help="what the script itself takes"
     )
+    rest.required = False  # as argparse itself sees it from Python 3.13 on
     return parser
 
 
@@ -76,10 +77,13 @@ def _run(options: ScriptOptions) -> int:
         Path(options.script).open("rb").close()  # OSError names the file
     vggrepro.pycaffe.install()
     rules = options.forks.rules()
+    modules = {"caffe.py": _CAFFE}
     if importlib.util.find_spec("cv2") is not None:
         vggrepro.opencv.install(rules)
+        modules["cv2.py"] = _CV2
     with TemporaryDirectory() as folder, _as_script(options, folder), reading_by(rules):
-        Path(folder, "caffe.py").write_text(_CAFFE.format(rules=pickle.dumps(rules)), encoding="utf-8")
+        for name, text in modules.items():
+            Path(folder, name).write_text(text.format(rules=pickle.dumps(rules)), encoding="utf-8")
         if options.module and not _runs(options.script):
             raise OptionError(
                 f"-m {options.script}: expected the name of a module, or of a package that runs"
@@ -134,6 +138,24 @@ read_by(pickle.loads({rules!r}))
 """
 """What ``import caffe`` finds in a Python that the script starts: by multiprocessing, as a command, as the
 kernel of a notebook."""
+
+
+_CV2 = """import os
+import pickle
+import sys
+
+own = os.path.dirname(__file__)
+places = list(sys.path)
+sys.path[:] = [place for place in places if place != own]
+del sys.modules["cv2"]  # this file: OpenCV takes its place
+import cv2
+
+sys.path[:] = places
+import vggrepro.opencv
+
+vggrepro.opencv.install(pickle.loads({rules!r}))
+"""
+"""What ``import cv2`` finds there: OpenCV, with what it lacks."""
 
 
 @contextmanager

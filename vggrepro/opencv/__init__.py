@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,9 +18,20 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.data.opencv import is_opencv5
+from vggrepro.errors import UnknownLayerError, some_of
 from vggrepro.net.fork_rules import BVLC, ForkRules
 from vggrepro.net.load import load_by_rules
-from vggrepro.opencv.imported_net import ImportedNet, cv2_module
+from vggrepro.net.net import Net
+from vggrepro.opencv.imported_net import ImportedNet
+from vggrepro.opencv.models import (
+    ClassificationModel,
+    DetectionModel,
+    KeypointsModel,
+    Model,
+    SegmentationModel,
+)
+from vggrepro.opencv.script_layer import ScriptRules, registerLayer, unregisterLayer
+from vggrepro.opencv.stretches import cv2_module
 
 File: TypeAlias = str | os.PathLike[str] | bytes | bytearray | npt.NDArray[np.uint8]
 """A path, or what a file holds."""
@@ -35,17 +47,19 @@ def readNetFromCaffe(prototxt: File, caffeModel: File = "", *, rules: ForkRules 
     with tempfile.TemporaryDirectory(prefix="vggrepro-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         weights = _path(caffeModel, folder / "caffeModel") if _is_given(caffeModel) else None
-        net = load_by_rules(_path(prototxt, folder / "prototxt"), weights, rules)
+        named = {f.name: getattr(rules, f.name) for f in fields(ForkRules)}
+        net = _read(_path(prototxt, folder / "prototxt"), weights, ScriptRules(**named))
     return ImportedNet(replace(net, sources={}))
 
 
 def install(rules: ForkRules = BVLC) -> None:
-    """Make ``cv2.dnn.readNetFromCaffe`` this package's, and ``cv2.dnn.readNet`` for Caffe's files, where the
-    installed OpenCV has no importer of its own (from 5 on). Raises ImportError without OpenCV."""
+    """Give the installed OpenCV what it lacks from 5 on: ``cv2.dnn.readNetFromCaffe``, and for Caffe's files
+    ``cv2.dnn.readNet``, ``cv2.dnn_DetectionModel`` and its like, and ``cv2.dnn_registerLayer``. Raises
+    ImportError without OpenCV."""
     cv2 = cv2_module()
     if not is_opencv5(cv2):
         return
-    own = cv2.dnn.readNet
+    own, own_register, own_unregister = cv2.dnn.readNet, cv2.dnn_registerLayer, cv2.dnn_unregisterLayer
 
     def read_net_from_caffe(prototxt: File, caffeModel: File = "") -> ImportedNet:
         return readNetFromCaffe(prototxt, caffeModel, rules=rules)
@@ -54,7 +68,54 @@ def install(rules: ForkRules = BVLC) -> None:
         files = _files_of_caffe(*arguments, **named)
         return own(*arguments, **named) if files is None else read_net_from_caffe(*files)
 
+    def register_layer(type: str, cls: Any) -> None:
+        registerLayer(type, cls)
+        own_register(type, cls)
+
+    def unregister_layer(type: str) -> None:
+        unregisterLayer(type)
+        own_unregister(type)
+
     cv2.dnn.readNetFromCaffe, cv2.dnn.readNet = read_net_from_caffe, read_net
+    cv2.dnn_registerLayer, cv2.dnn_unregisterLayer = register_layer, unregister_layer
+    for name, kind in _MODELS.items():
+        both = _model_maker(kind, getattr(cv2.dnn, name), read_net_from_caffe)
+        setattr(cv2.dnn, name, both)
+        setattr(cv2, f"dnn_{name}", both)
+    for name, value in _REMOVED.items():
+        setattr(cv2.dnn, name, getattr(cv2.dnn, name, value))
+
+
+_MODELS = {
+    kind.__name__: kind
+    for kind in (Model, ClassificationModel, DetectionModel, KeypointsModel, SegmentationModel)
+}
+
+_REMOVED = {"DNN_BACKEND_HALIDE": 1}
+"""What OpenCV's own samples name and OpenCV 5 lacks."""
+
+
+def _model_maker(kind: type[Model], own: Any, read: Callable[[File, File], ImportedNet]) -> Any:
+    """What makes OpenCV's model, or this package's where the net is Caffe's."""
+
+    def make(*arguments: Any, **named: Any) -> Any:
+        network = named.get("network", *arguments[:1])
+        if isinstance(network, ImportedNet):
+            return kind(network)
+        files = None if isinstance(network, cv2_module().dnn.Net) else _files_of_caffe(*arguments, **named)
+        return own(*arguments, **named) if files is None else kind(read(*files))
+
+    return make
+
+
+def _read(prototxt: str, weights: str | None, rules: ForkRules) -> Net:
+    try:
+        return load_by_rules(prototxt, weights, rules)
+    except UnknownLayerError as error:
+        types = some_of([f"cv2.dnn_registerLayer({name!r}, ...)" for name in dict.fromkeys(error.types)])
+        raise UnknownLayerError(
+            f"{error}; a class of yours: {types} before the net is read", error.types
+        ) from None
 
 
 def _is_given(file: File) -> bool:
@@ -75,11 +136,12 @@ def _files_of_caffe(*arguments: Any, **named: Any) -> tuple[File, File] | None:
     paths = "bufferModel" not in named and all(isinstance(a, (str, os.PathLike)) for a in arguments[:2])
     order = ("model", "config", "framework") if paths else ("framework", "bufferModel", "bufferConfig")
     given = {**dict.fromkeys(order, ""), **dict(zip(order, arguments, strict=False)), **named}
+    framework = str(given["framework"]).lower()
     if not paths:
-        files = given["bufferConfig"], given["bufferModel"]
-        return files if given["framework"] == "caffe" else None
+        return (given["bufferConfig"], given["bufferModel"]) if framework == "caffe" else None
     model, config = str(given["model"]), str(given["config"])
     of_caffe = any(name.endswith((".caffemodel", ".prototxt")) for name in (model, config))
-    if given["framework"] != "caffe" and not of_caffe:
+    if framework != "caffe" and not of_caffe:
         return None
-    return (model, config) if model.endswith(".prototxt") else (config, model)
+    swapped = model.endswith(".prototxt") or config.endswith(".caffemodel")
+    return (model, config) if swapped else (config, model)

@@ -7,40 +7,41 @@ weights were set, and when an input has a size that the model does not take.
 
 from __future__ import annotations
 
-import importlib
-import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.data.opencv import is_opencv5
 from vggrepro.emit import Shape
-from vggrepro.errors import NetError, did_you_mean
-from vggrepro.graph.forward import build_deployed
-from vggrepro.graph.model import Graph
-from vggrepro.graph.targets.convert import Deployment
+from vggrepro.errors import NetError, UnsupportedError, did_you_mean
+from vggrepro.layers.detection_output import DetectionOutput
 from vggrepro.net.net import Net
 from vggrepro.net.net_layer import NetLayer
 from vggrepro.net.requirements import layers_without_weights
 from vggrepro.net.transforms.opencv_names import opencv_outputs, with_opencv_names
-from vggrepro.net.transforms.rewrite import rewritten
+from vggrepro.opencv.detection_rows import likeliest_first
+from vggrepro.opencv.script_layer import with_registered
+from vggrepro.opencv.stretches import Stretches, part_for
 
 Array = npt.NDArray[Any]
 
 _INPUT = "_input"
 """How OpenCV calls the layer number 0, which holds the inputs."""
 
-_ONE_FILE = 2**31 - 2**24
-"""Bytes of weights up to which a model is one file."""
-
-
-def cv2_module() -> Any:
-    """The user's ``cv2``, whose threads are left as they are. Raises ImportError."""
-    return importlib.import_module("cv2")
+_REFUSED = {
+    **dict.fromkeys(("dump", "dumpToFile", "dumpToPbtxt"), "vggrepro inspect-net prints the layers"),
+    **dict.fromkeys(("getFLOPS", "getMemoryConsumption"), "vggrepro inspect-net counts them"),
+    **dict.fromkeys(
+        ("addLayer", "addLayerToPrev", "connect", "registerOutput", "setInputShape", "setInputsNames"),
+        "write it into the prototxt",
+    ),
+    "forwardAsync": "OpenCV has it for OpenVINO alone; forward computes the same",
+    **dict.fromkeys(
+        ("quantize", "getInputDetails", "getOutputDetails"), "quantise the converted model by ONNX Runtime"
+    ),
+}
+"""Methods of OpenCV 4's Net that are not here, and what to do instead."""
 
 
 class ImportedLayer:
@@ -48,6 +49,14 @@ class ImportedLayer:
 
     def __init__(self, net: ImportedNet, name: str, kind: str) -> None:
         self._net, self.name, self.type = net, name, kind
+
+    def outputNameToIndex(self, outputName: str) -> int:
+        """The place of an input of the net in layer number 0, -1 if it has none of that name; 0 of any other
+        layer."""
+        names = list(self._net.input_shapes)
+        if self.name != _INPUT:
+            return 0
+        return names.index(outputName) if outputName in names else -1
 
     @property
     def blobs(self) -> list[Array]:
@@ -71,9 +80,22 @@ class ImportedNet:
         self._lacking = set(layers_without_weights(self._net))
         self._layers = [placed for placed in self._net.layers if not placed.layer.source]
         self._outputs = opencv_outputs(self._net)
+        self._detections = {
+            placed.message.top[0] for placed in self._layers if placed.message.type == DetectionOutput.type
+        }
         self._preferences: dict[str, Any] = {}
         self._inputs: dict[str, Array] = {}
-        self._model: _Model | None = None
+        self._stretches: Stretches | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _REFUSED:
+            raise UnsupportedError(f"cv2.dnn.Net.{name}: not for nets of Caffe's files; {_REFUSED[name]}")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    @property
+    def input_shapes(self) -> Mapping[str, Shape]:
+        """The inputs' shapes in the definition, by name; OpenCV does not tell them."""
+        return self._net.inputs
 
     def setInput(
         self, blob: Array, name: str = "", scalefactor: float = 1.0, mean: Sequence[float] | float = ()
@@ -88,20 +110,31 @@ class ImportedNet:
             array[:, channel] -= np.float32(value)
         self._inputs[name or names[0]] = array * np.float32(scalefactor)
 
-    def forward(self, outputName: str | Sequence[str] | None = None) -> Any:
-        """The blob of a layer, or a list of those of several layers; the last output, if none is named. Only
-        what these need is computed."""
+    def forward(
+        self,
+        outputName: str | Sequence[str] | None = None,
+        outputBlobs: Sequence[Array] | None = None,
+        *,
+        outBlobNames: Sequence[str] | None = None,
+    ) -> Any:
+        """The blob of a layer, or a tuple of those of several layers; the last output, if none is named. Only
+        what these need is computed. ``outputBlobs`` is not looked at, as in OpenCV."""
+        outputName = outputName if outBlobNames is None else outBlobNames
         several = outputName is not None and not isinstance(outputName, str)
         names = [outputName] if isinstance(outputName, str) and outputName else list(outputName or ())
         names = names or self._outputs[-1:]
+        blobs = self._net.blobs.keys() - self._net.inputs.keys()
         for name in names:
-            if name not in self._net.blobs or name in self._net.inputs:
-                raise NetError(f"forward: there is no layer {name!r}{did_you_mean(name, self._net.blobs)}")
-        model = self._model_for(names)
-        for name in model.graph.input_names:
-            model.opened.setInput(self._inputs[name], name)
-        found = dict(zip(model.returned, model.opened.forward(model.returned), strict=True))
-        return [found[name] for name in names] if several else found[names[0]]
+            if name not in blobs:
+                raise NetError(f"forward: there is no layer {name!r}{did_you_mean(name, blobs)}")
+        found = self._stretches_for(names).run(self._inputs)
+        for name in self._detections & set(names):
+            found[name] = likeliest_first(found[name])
+        return tuple(found[name] for name in names) if several else found[names[0]]
+
+    def forwardAndRetrieve(self, outBlobNames: Sequence[str]) -> tuple[tuple[Array], ...]:
+        """As :meth:`forward`, with each blob in a tuple of all that its layer gives by that name."""
+        return tuple((blob,) for blob in self.forward(outBlobNames))
 
     def empty(self) -> bool:
         return not self._layers
@@ -126,6 +159,21 @@ class ImportedNet:
     def getLayersCount(self, layerType: str) -> int:
         return sum(placed.message.type == layerType for placed in self._layers)
 
+    def getLayersShapes(self, netInputShapes: Sequence[Any]) -> tuple[Array, Any, Any]:
+        """Numbers of the layers, and the shapes of their bottoms and of their tops, for inputs of these
+        shapes: a list of them, or the one of the only input."""
+        several = [netInputShapes] if np.ndim(netInputShapes[0]) == 0 else netInputShapes
+        given = [tuple(map(int, shape)) for shape in several]
+        net = self._net.reshape(dict(zip(self._net.inputs, given, strict=False)))
+        first = [*net.inputs]
+        bottoms = [first, *(placed.message.bottom for placed in self._layers)]
+        tops = [first, *(placed.message.top for placed in self._layers)]
+        before, after = (
+            tuple(tuple(np.array(net.shapes[blob], np.int32) for blob in blobs) for blobs in ends)
+            for ends in (bottoms, tops)
+        )
+        return np.arange(len(tops), dtype=np.int32), before, after
+
     def getParam(self, layer: int | str, numParam: int = 0) -> Array:
         return self._weights_up_to(layer, numParam)[numParam]
 
@@ -143,7 +191,10 @@ class ImportedNet:
 
     def getPerfProfile(self) -> Any:
         """Ticks of the last ``forward``, and of its layers, as OpenCV measured them."""
-        return (0, ()) if self._model is None else self._model.opened.getPerfProfile()
+        if self._stretches is None:
+            return 0, np.zeros(0)
+        profiles = [model.opened.getPerfProfile() for model in self._stretches.models]
+        return sum(p[0] for p in profiles), np.concatenate([np.ravel(p[1]) for p in profiles])
 
     def setPreferableBackend(self, backendId: int) -> None:
         """Told to OpenCV, whose new engine runs on the CPU whatever it is told."""
@@ -153,6 +204,9 @@ class ImportedNet:
         """As :meth:`setPreferableBackend`."""
         self._prefer("setPreferableTarget", targetId)
 
+    def setHalideScheduler(self, scheduler: str) -> None:
+        """Nothing: OpenCV 5 has no Halide."""
+
     def enableFusion(self, fusion: bool) -> None:
         """Nothing: it is a matter of speed, and no net of OpenCV 5.0.0 runs after it was told not to fuse."""
 
@@ -161,8 +215,8 @@ class ImportedNet:
 
     def _prefer(self, method: str, value: Any) -> None:
         self._preferences[method] = value
-        if self._model is not None:
-            getattr(self._model.opened, method)(value)
+        for model in self._stretches.models if self._stretches is not None else ():
+            getattr(model.opened, method)(value)
 
     def _placed(self, layer: int | str) -> NetLayer:
         number = self.getLayerId(layer) if isinstance(layer, str) else int(layer)
@@ -195,17 +249,17 @@ class ImportedNet:
             params[use.key] = array.reshape(shape)
         self._net = self._net.with_params(params)
         self._lacking.discard(name)
-        self._model = None
+        self._stretches = None
 
-    def _model_for(self, names: Sequence[str]) -> _Model:
-        """A model that returns these blobs and takes the inputs as they are: the one at hand, or a new one,
-        which also returns what was asked for before if the inputs' sizes are those of before."""
-        model = self._model
-        takes = model is not None and model.takes(self._inputs)
-        if model is not None and takes and set(names) <= set(model.returned):
-            return model
-        returned = list(dict.fromkeys([*(model.returned if model is not None and takes else ()), *names]))
-        part = _part(self._net, returned)
+    def _stretches_for(self, names: Sequence[str]) -> Stretches:
+        """What computes these blobs of inputs as they are: what is at hand, or a new one, which also gives
+        what was asked for before if the inputs' sizes are those of before."""
+        old = self._stretches
+        takes = old is not None and old.takes(self._inputs)
+        if old is not None and takes and set(names) <= set(old.returned):
+            return old
+        returned = list(dict.fromkeys([*(old.returned if old is not None and takes else ()), *names]))
+        part = part_for(with_registered(self._net), returned)
         for name in part.inputs:
             if name not in self._inputs:
                 raise NetError(f"forward: setInput was not called for the input {name!r}")
@@ -213,50 +267,9 @@ class ImportedNet:
         if lacking:
             raise NetError(f"forward: there are no weights for the layer {lacking[0]!r}")
         part = part.reshape({name: self._inputs[name].shape for name in part.inputs})
-        self._model = model = None  # the next one needs its memory
-        target = "opencv5" if is_opencv5(cv2_module()) else "opencv4"
-        graph = build_deployed(part, Deployment(target), outputs=returned)
-        self._model = _Model(graph, part.inputs, returned, _opened(graph))
-        for method, value in self._preferences.items():
-            getattr(self._model.opened, method)(value)
-        return self._model
-
-
-@dataclass(frozen=True)
-class _Model:
-    """A model for inputs of some shapes, and OpenCV's net of it."""
-
-    graph: Graph
-    shapes: Mapping[str, Shape]
-    returned: list[str]
-    opened: Any
-
-    def takes(self, inputs: Mapping[str, Array]) -> bool:
-        """Whether the sizes of these inputs are as before, or free: OpenCV 5 does not look."""
-        return all(
-            len(old) == inputs[name].ndim
-            and all(
-                size == new or self.graph.is_free(name, axis)
-                for axis, (size, new) in enumerate(zip(old, inputs[name].shape, strict=True))
-            )
-            for name, old in self.shapes.items()
-            if name in self.graph.input_names
-        )
-
-
-def _part(net: Net, blobs: Sequence[str]) -> Net:
-    """The layers of a net that these blobs come from."""
-    needed, layers = set(blobs), []
-    for placed in reversed(net.layers):
-        if needed.intersection(placed.message.top):
-            layers.append(placed.message)
-            needed.update(placed.message.bottom)
-    return rewritten(net, reversed(layers))
-
-
-def _opened(graph: Graph) -> Any:
-    external = sum(array.nbytes for array in graph.weights.values()) > _ONE_FILE
-    with tempfile.TemporaryDirectory(prefix="vggrepro-", ignore_cleanup_errors=True) as folder:
-        path = Path(folder, "model.onnx")
-        graph.save(path, external=external)
-        return cv2_module().dnn.readNetFromONNX(str(path))
+        self._stretches = old = None  # the next one needs its memory
+        self._stretches = Stretches(part, returned)
+        for model in self._stretches.models:
+            for method, value in self._preferences.items():
+                getattr(model.opened, method)(value)
+        return self._stretches
