@@ -242,6 +242,24 @@ def test_detection_output_of_polygons_by_hand() -> None:
     assert none[0, 0].tolist() == [[0, *[-1] * 14]]
 
 
+def test_boxes_end_at_the_border_before_they_are_compared() -> None:
+    """Two boxes that overlap by half outside of the image, and not at all inside; a third one beyond it."""
+    text = "num_classes: 2 confidence_threshold: 0.5 nms_param { nms_threshold: 0.3 }"
+    boxes = [[-4, 0.1, 0.2, 0.5], [-4, 0.1, -1, 0.5], [0.9, 0.9, 1.7, 1.5]]
+    prior = np.array([[np.ravel(boxes), np.ones(12)]], np.float32)
+    confidences = np.array([[0.1, 0.9, 0.2, 0.8, 0.3, 0.7]], np.float32)
+    bottoms = [zeros(1, 12), confidences, prior]
+    (top,) = check_forward(detection_output(f"{text} clip: 1"), bottoms, without_kernel=NO_NMS_KERNEL)
+    want = [[0.9, 0, 0.1, 0.2, 0.5], [0.8, 0, 0.1, 0, 0.5], [0.7, 0.9, 0.9, 1, 1]]
+    np.testing.assert_allclose(top[0, 0, :, 2:], want, rtol=1e-6)
+    (top,) = check_forward(detection_output(text), bottoms, without_kernel=NO_NMS_KERNEL)
+    np.testing.assert_allclose(top[0, 0, :2, 2:], [[0.9, *boxes[0]], [0.7, *boxes[2]]], rtol=1e-6)
+    with pytest.raises(UnsupportedError, match="clip with an earlier stage"):
+        detection_output("num_classes: 2 clip: 1").out_shapes([(1, 12), (1, 6), (1, 2, 12), (1, 6)])
+    with pytest.raises(UnsupportedError, match="use_polygon with .* no clip"):
+        detection_output(f"num_classes: 2 {POLYGON} clip: 1")
+
+
 def test_detection_output_refuses_polygons_that_textboxes_leaves_undefined() -> None:
     for other in ("", "code_type: CORNER_SIZE", "code_type: CENTER_SIZE variance_encoded_in_target: true"):
         with pytest.raises(UnsupportedError, match="use_polygon with another code than CENTER_SIZE"):

@@ -662,10 +662,6 @@ class LayerParameter(_Message):
     def compact_bilinear_param(self) -> CompactBilinearParameter: ...
     @property
     def matmul_param(self) -> MatMulParameter: ...
-    @property
-    def cconvolution_param(self) -> CConvolutionParameter: ...
-    @property
-    def cinner_product_param(self) -> CConvolutionParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -801,8 +797,7 @@ class LayerParameter(_Message):
         triplet_ranking_hinge_loss_param: TripletRankingHingeLossParameter | None = None,
         minrelu_param: MinReLUParameter | None = None,
         compact_bilinear_param: CompactBilinearParameter | None = None,
-        matmul_param: MatMulParameter | None = None, cconvolution_param: CConvolutionParameter | None = None,
-        cinner_product_param: CConvolutionParameter | None = None
+        matmul_param: MatMulParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -842,8 +837,7 @@ class LayerParameter(_Message):
         "grn_param", "crelu_param", "accum_param", "augmentation_param", "simpler_nms_param",
         "region_yolo_param", "reorg_yolo_param", "selu_param", "spatial_dropout_param", "resize_param",
         "tiling_param", "deformable_convolution_param", "lifted_struct_sim_softmax_loss_param",
-        "triplet_ranking_hinge_loss_param", "minrelu_param", "compact_bilinear_param", "matmul_param",
-        "cconvolution_param", "cinner_product_param"
+        "triplet_ranking_hinge_loss_param", "minrelu_param", "compact_bilinear_param", "matmul_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -907,17 +901,16 @@ class LossParameter(_Message):
     @property
     def class_weighting(self) -> RepeatedScalar[float]: ...
     balanced: bool
-    by_element: bool
     negative_weight: float
     def __init__(self, *,
         ignore_label: int | None = None, normalization: int | None = None, normalize: bool | None = None,
         pre_fixed_normalizer: float | None = None, weight_by_label_freqs: bool | None = None,
         class_weighting: Iterable[float] | None = None, balanced: bool | None = None,
-        by_element: bool | None = None, negative_weight: float | None = None
+        negative_weight: float | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "ignore_label", "normalization", "normalize", "pre_fixed_normalizer", "weight_by_label_freqs",
-        "balanced", "by_element", "negative_weight"
+        "balanced", "negative_weight"
     ]) -> bool: ...
 
 class AccuracyParameter(_Message):
@@ -1032,12 +1025,6 @@ class ConvolutionParameter(_Message):
     temporal_stride: int
     temporal_pad: int
     filter_group: int
-    @property
-    def kernel_shape(self) -> BlobShape: ...
-    @property
-    def stride_shape(self) -> BlobShape: ...
-    @property
-    def pad_shape(self) -> BlobShape: ...
     def __init__(self, *,
         num_output: int | None = None, bias_term: bool | None = None, pad: Iterable[int] | None = None,
         kernel_size: Iterable[int] | None = None, stride: Iterable[int] | None = None,
@@ -1048,15 +1035,13 @@ class ConvolutionParameter(_Message):
         force_nd_im2col: bool | None = None, hole: int | None = None, pad_l: int | None = None,
         pad_r: int | None = None, pad_t: int | None = None, pad_b: int | None = None,
         hole_h: int | None = None, hole_w: int | None = None, kernel_depth: int | None = None,
-        temporal_stride: int | None = None, temporal_pad: int | None = None, filter_group: int | None = None,
-        kernel_shape: BlobShape | None = None, stride_shape: BlobShape | None = None,
-        pad_shape: BlobShape | None = None
+        temporal_stride: int | None = None, temporal_pad: int | None = None, filter_group: int | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "num_output", "bias_term", "pad_h", "pad_w", "kernel_h", "kernel_w", "stride_h", "stride_w", "group",
         "weight_filler", "bias_filler", "engine", "axis", "force_nd_im2col", "hole", "pad_l", "pad_r",
         "pad_t", "pad_b", "hole_h", "hole_w", "kernel_depth", "temporal_stride", "temporal_pad",
-        "filter_group", "kernel_shape", "stride_shape", "pad_shape"
+        "filter_group"
     ]) -> bool: ...
 
 class CropParameter(_Message):
@@ -1361,12 +1346,6 @@ class PoolingParameter(_Message):
     def nd_stride(self) -> RepeatedScalar[int]: ...
     @property
     def nd_pad(self) -> RepeatedScalar[int]: ...
-    @property
-    def kernel_shape(self) -> BlobShape: ...
-    @property
-    def stride_shape(self) -> BlobShape: ...
-    @property
-    def pad_shape(self) -> BlobShape: ...
     def __init__(self, *,
         pool: int | None = None, pad: int | None = None, pad_h: int | None = None, pad_w: int | None = None,
         kernel_size: int | None = None, kernel_h: int | None = None, kernel_w: int | None = None,
@@ -1376,14 +1355,12 @@ class PoolingParameter(_Message):
         pad_t: int | None = None, pad_b: int | None = None, kernel_depth: int | None = None,
         temporal_stride: int | None = None, avg_include_pad: bool | None = None,
         dilation: Iterable[int] | None = None, nd_kernel_size: Iterable[int] | None = None,
-        nd_stride: Iterable[int] | None = None, nd_pad: Iterable[int] | None = None,
-        kernel_shape: BlobShape | None = None, stride_shape: BlobShape | None = None,
-        pad_shape: BlobShape | None = None
+        nd_stride: Iterable[int] | None = None, nd_pad: Iterable[int] | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "pool", "pad", "pad_h", "pad_w", "kernel_size", "kernel_h", "kernel_w", "stride", "stride_h",
         "stride_w", "engine", "global_pooling", "round_mode", "ceil_mode", "pad_l", "pad_r", "pad_t", "pad_b",
-        "kernel_depth", "temporal_stride", "avg_include_pad", "kernel_shape", "stride_shape", "pad_shape"
+        "kernel_depth", "temporal_stride", "avg_include_pad"
     ]) -> bool: ...
 
 class PowerParameter(_Message):
@@ -1644,7 +1621,6 @@ class V1LayerParameter(_Message):
     NORM: int
     MULTI_LABEL_LOSS: int
     MULTI_LABEL_ACCURACY: int
-    ELTWISE_ACCURACY: int
     DimCheckMode: EnumTypeWrapper
     STRICT: int
     PERMISSIVE: int
@@ -1746,8 +1722,6 @@ class V1LayerParameter(_Message):
     def mat_write_param(self) -> MatWriteParameter: ...
     @property
     def resize_param(self) -> BlobResizeParameter: ...
-    @property
-    def eltwise_accuracy_param(self) -> EltwiseAccuracyParameter: ...
     def __init__(self, *,
         bottom: Iterable[str] | None = None, top: Iterable[str] | None = None, name: str | None = None,
         include: Iterable[NetStateRule] | None = None, exclude: Iterable[NetStateRule] | None = None,
@@ -1777,8 +1751,7 @@ class V1LayerParameter(_Message):
         unpooling_param: UnpoolingParameter | None = None, interp_param: InterpParameter | None = None,
         seg_accuracy_param: SegAccuracyParameter | None = None,
         upsample_param: UpsampleParameter | None = None, mat_write_param: MatWriteParameter | None = None,
-        resize_param: BlobResizeParameter | None = None,
-        eltwise_accuracy_param: EltwiseAccuracyParameter | None = None
+        resize_param: BlobResizeParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "accuracy_param", "argmax_param", "concat_param", "contrastive_loss_param",
@@ -1787,8 +1760,7 @@ class V1LayerParameter(_Message):
         "inner_product_param", "lrn_param", "memory_data_param", "mvn_param", "pooling_param", "power_param",
         "relu_param", "sigmoid_param", "softmax_param", "slice_param", "tanh_param", "threshold_param",
         "window_data_param", "transform_param", "loss_param", "layer", "bn_param", "unpooling_param",
-        "interp_param", "seg_accuracy_param", "upsample_param", "mat_write_param", "resize_param",
-        "eltwise_accuracy_param"
+        "interp_param", "seg_accuracy_param", "upsample_param", "mat_write_param", "resize_param"
     ]) -> bool: ...
 
 class V0LayerParameter(_Message):
@@ -2216,6 +2188,7 @@ class DetectionOutputParameter(_Message):
     save_file: str
     objectness_score: float
     use_polygon: bool
+    clip: bool
     def __init__(self, *,
         num_classes: int | None = None, share_location: bool | None = None,
         background_label_id: int | None = None, nms_param: NonMaximumSuppressionParameter | None = None,
@@ -2223,12 +2196,12 @@ class DetectionOutputParameter(_Message):
         keep_top_k: int | None = None, variance_encoded_in_target: bool | None = None,
         confidence_threshold: float | None = None, visualize: bool | None = None,
         visualize_threshold: float | None = None, save_file: str | None = None,
-        objectness_score: float | None = None, use_polygon: bool | None = None
+        objectness_score: float | None = None, use_polygon: bool | None = None, clip: bool | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "num_classes", "share_location", "background_label_id", "nms_param", "save_output_param", "code_type",
         "keep_top_k", "variance_encoded_in_target", "confidence_threshold", "visualize",
-        "visualize_threshold", "save_file", "objectness_score", "use_polygon"
+        "visualize_threshold", "save_file", "objectness_score", "use_polygon", "clip"
     ]) -> bool: ...
 
 class MultiBoxLossParameter(_Message):
@@ -4131,26 +4104,3 @@ class MinReLUParameter(_Message):
     engine: int
     def __init__(self, *, positive_slope: float | None = None, engine: int | None = None) -> None: ...
     def HasField(self, field_name: Literal["positive_slope", "engine"]) -> bool: ...
-
-class CConvolutionParameter(_Message):
-    gamma: float
-    power: float
-    c_rate: float
-    iter_stop: int
-    @property
-    def weight_mask_filler(self) -> FillerParameter: ...
-    @property
-    def bias_mask_filler(self) -> FillerParameter: ...
-    is_pruning: bool
-    upper_bound: float
-    inter_iter: int
-    def __init__(self, *,
-        gamma: float | None = None, power: float | None = None, c_rate: float | None = None,
-        iter_stop: int | None = None, weight_mask_filler: FillerParameter | None = None,
-        bias_mask_filler: FillerParameter | None = None, is_pruning: bool | None = None,
-        upper_bound: float | None = None, inter_iter: int | None = None
-    ) -> None: ...
-    def HasField(self, field_name: Literal[
-        "gamma", "power", "c_rate", "iter_stop", "weight_mask_filler", "bias_mask_filler", "is_pruning",
-        "upper_bound", "inter_iter"
-    ]) -> bool: ...

@@ -2,13 +2,13 @@
 from BVLC Caffe).
 
 Sources: weiliu89/caffe, branch ssd, field ``detection_output_param``; sfzhang15/RefineDet for the fourth and
-the fifth bottom; MhLiao/TextBoxes_plusplus for ``use_polygon``.
+the fifth bottom; MhLiao/TextBoxes_plusplus for ``use_polygon``; OpenCV for ``clip``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -43,6 +43,8 @@ class DetectionOutput(Layer[None]):
 
     With ``use_polygon`` places have 12 numbers instead of 4, and rows 15: the box, by which boxes are
     suppressed, and four corners.
+
+    With OpenCV's ``clip`` boxes are cut to the image, 0 to 1, before they are compared with each other.
 
     In each class but the background, the ``top_k`` surest boxes above the threshold are candidates. From
     the surest down, one stays unless it overlaps one that stayed by more than ``nms_threshold``. Of
@@ -93,10 +95,10 @@ class DetectionOutput(Layer[None]):
             raise UnsupportedError("detection_output_param: a top_k of 0, which keeps nothing")
         if set(range(p.num_classes)) == {p.background_label_id}:
             raise UnsupportedError("detection_output_param: no class but the background")
-        code = BoxCode.from_param(p, p.variance_encoded_in_target)
+        code = replace(BoxCode.from_param(p, p.variance_encoded_in_target), clip=p.clip)
         if p.use_polygon and code != BoxCode("CENTER_SIZE"):
             raise UnsupportedError(
-                "use_polygon with another code than CENTER_SIZE, its variances in the places"
+                "use_polygon with another code than CENTER_SIZE, its variances in the places, and no clip"
             )
         return cls(
             classes=p.num_classes,
@@ -165,8 +167,8 @@ class DetectionOutput(Layer[None]):
                 raise ShapeError(
                     f"{name} must be ({images}, {priors * each}) for {priors} priors, got {shape}"
                 )
-        if stage and self.polygon:
-            raise UnsupportedError("use_polygon with an earlier stage")
+        if stage and (self.polygon or self.code.clip):
+            raise UnsupportedError(f"{'use_polygon' if self.polygon else 'clip'} with an earlier stage")
         if stage and self.background != 0:
             raise UnsupportedError("an earlier stage's confidences with another background than label 0")
         if len(stage) == 2 and not self.share_location:

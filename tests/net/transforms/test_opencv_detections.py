@@ -68,6 +68,7 @@ CASES = [
     ("keep_top_k: 40 confidence_threshold: 0.3", 2, 1, 80),
     ("keep_top_k: 15 confidence_threshold: 0.3 share_location: false", 1, CLASSES, 15),
     ("keep_top_k: 10 confidence_threshold: 0.9999", 2, 1, 20),
+    ("keep_top_k: 40 confidence_threshold: 0.3 clip: 1", 2, 1, 80),
 ]
 
 

@@ -102,6 +102,8 @@ class BoxCode:
     """CORNER, CENTER_SIZE or CORNER_SIZE."""
     variance_in_target: bool = False
     """Whether losses and not codes are divided by the variances."""
+    clip: bool = False
+    """Whether boxes are cut to the image, 0 to 1."""
 
     @classmethod
     def from_param(cls, p: Any, variance_in_target: bool) -> BoxCode:
@@ -113,7 +115,10 @@ class BoxCode:
         """The boxes of coded places."""
         if not self.variance_in_target:
             coded = g.op("Mul", coded, variances)
-        return emit_decoded(g, self.name, split_pairs(g, coded), prior)
+        boxes = emit_decoded(g, self.name, split_pairs(g, coded), prior)
+        if not self.clip:
+            return boxes
+        return Pairs(*(g.op("Clip", corner, g.const(0), g.const(1)) for corner in boxes))
 
     def emit_difference(self, g: GraphBuilder, coded: str, prior: Pairs, variances: str, box: Pairs) -> str:
         """Of coded places from those that stand for boxes: what a loss is taken of."""
@@ -124,7 +129,8 @@ class BoxCode:
 
     def box(self, coded: Array, prior: Array, variances: Array) -> Array:
         """As ``emit_box``, in NumPy."""
-        return decoded(self.name, coded if self.variance_in_target else coded * variances, prior)
+        boxes = decoded(self.name, coded if self.variance_in_target else coded * variances, prior)
+        return boxes.clip(0, 1) if self.clip else boxes
 
     def difference(self, coded: Array, prior: Array, variances: Array, box: Array) -> Array:
         """As ``emit_difference``, in NumPy."""

@@ -44,6 +44,7 @@ class OpenCVDetectionOutput(DetectionOutput):
             top_k=self.top_k or -1,
             keep_top_k=shape[2] // bottoms[0].shape[0],
             confidence_threshold=self.confidence_threshold,
+            clip=int(self.code.clip),
         )
         return Emitted((top,), None)
 
