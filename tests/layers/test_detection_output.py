@@ -256,7 +256,7 @@ def test_boxes_end_at_the_border_before_they_are_compared() -> None:
     np.testing.assert_allclose(top[0, 0, :2, 2:], [[0.9, *boxes[0]], [0.7, *boxes[2]]], rtol=1e-6)
     with pytest.raises(UnsupportedError, match="clip with an earlier stage"):
         detection_output("num_classes: 2 clip: 1").out_shapes([(1, 12), (1, 6), (1, 2, 12), (1, 6)])
-    with pytest.raises(UnsupportedError, match="use_polygon with .* no clip"):
+    with pytest.raises(UnsupportedError, match=r"use_polygon with .* no clip"):
         detection_output(f"num_classes: 2 {POLYGON} clip: 1")
 
 

@@ -79,7 +79,10 @@ def test_names_and_numbers_are_opencvs(net: ImportedNet) -> None:
     assert [net.getLayerId(name) for name in ("_input", "conv1", "side", "nobody")] == [0, 1, 6, -1]
     assert net.getUnconnectedOutLayersNames() == ("prob", "side")
     assert net.getUnconnectedOutLayers().tolist() == [5, 6]
-    assert net.getLayersCount("ReLU") == 1 and "__NetInputLayer__" in net.getLayerTypes()
+    assert (
+        net.getLayersCount("ReLU") == net.getLayersCount("__NetInputLayer__") == 1
+        and "__NetInputLayer__" in net.getLayerTypes()
+    )
     assert (net.getLayer(4).name, net.getLayer("fc").type, net.getLayer(0).blobs) == (
         "fc",
         "InnerProduct",
@@ -167,7 +170,8 @@ def test_weights_that_are_set_count(files: tuple[str, str], net: ImportedNet) ->
     assert_near(net.forward("fc"), 2 * before - layer.blobs[1])
     net.setParam("fc", 1, np.zeros(5, np.float32))
     assert_near(net.forward("fc"), 2 * (before - load_net(*files).params["fc:1"]))
-    assert net.getParam(4, 1).tolist() == [0] * 5
+    assert net.getParam(4, 1).tolist() == [[0] * 5]
+    assert [blob.shape for blob in net.getLayer("conv1").blobs] == [(4, 3, 3, 3), (4, 1)]
     for wrong in ([layer.blobs[0]], [layer.blobs[0], np.zeros(6)]):
         with pytest.raises(NetError, match="layer 'fc'"):
             layer.blobs = wrong

@@ -57,6 +57,7 @@ def test_files_in_every_order_and_as_bytes(files: tuple[str, str]) -> None:
         dnn.readNetFromCaffe(prototxt=Path(prototxt), caffeModel=weights),
         dnn.readNetFromCaffe(text, blobs),
         dnn.readNetFromCaffe(bytes(text), bytes(blobs)),
+        dnn.readNetFromCaffe(bufferProto=text, bufferModel=blobs),
         dnn.readNet(weights, prototxt),
         dnn.readNet(prototxt, weights),
         dnn.readNet(text_file, weights),

@@ -106,8 +106,11 @@ def test_without_a_class_the_definition_counts(path: Path) -> None:
 class Weighted:
     """A layer of a type that nobody knows."""
 
+    shapes: list[Any]
+
     def __init__(self, params: dict[str, Any], blobs: Any) -> None:
         self.params, self.blobs = params, blobs
+        Weighted.shapes = [blob.shape for blob in blobs]
 
     def getMemoryShapes(self, inputs: list[Any]) -> list[Any]:
         return inputs
@@ -130,6 +133,7 @@ layer { name: "minus" type: "Power" bottom: "w" top: "minus" power_param { scale
     registerLayer("Weighted", Weighted)
     net = readNetFromCaffe(own, weights)
     net.setInput(np.array([[1, 10]], np.float32))
+    assert Weighted.shapes == [(2, 1)]
     assert net.forward().tolist() == [[-10, -39]]
     with pytest.raises(UnsupportedError, match="registered class"):
         ScriptLayer(None, ()).emit(None, (), (), ())  # type: ignore[arg-type]

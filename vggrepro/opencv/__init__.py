@@ -61,8 +61,9 @@ def install(rules: ForkRules = BVLC) -> None:
         return
     own, own_register, own_unregister = cv2.dnn.readNet, cv2.dnn_registerLayer, cv2.dnn_unregisterLayer
 
-    def read_net_from_caffe(prototxt: File, caffeModel: File = "") -> ImportedNet:
-        return readNetFromCaffe(prototxt, caffeModel, rules=rules)
+    def read_net_from_caffe(*files: File, **named: File) -> ImportedNet:
+        renamed = {_BUFFERS.get(name, name): file for name, file in named.items()}
+        return readNetFromCaffe(*files, **renamed, rules=rules)
 
     def read_net(*arguments: Any, **named: Any) -> Any:
         files = _files_of_caffe(*arguments, **named)
@@ -82,17 +83,22 @@ def install(rules: ForkRules = BVLC) -> None:
         both = _model_maker(kind, getattr(cv2.dnn, name), read_net_from_caffe)
         setattr(cv2.dnn, name, both)
         setattr(cv2, f"dnn_{name}", both)
-    for name, value in _REMOVED.items():
+    layouts = {f"DNN_LAYOUT_{name}": f"DATA_LAYOUT_{name}" for name in _LAYOUTS}
+    removed = {"DNN_BACKEND_HALIDE": 1, **{old: getattr(cv2, new) for old, new in layouts.items()}}
+    for name, value in removed.items():
         setattr(cv2.dnn, name, getattr(cv2.dnn, name, value))
 
+
+_BUFFERS = {"bufferProto": "prototxt", "bufferModel": "caffeModel"}
+"""What OpenCV calls arguments that are bytes."""
 
 _MODELS = {
     kind.__name__: kind
     for kind in (Model, ClassificationModel, DetectionModel, KeypointsModel, SegmentationModel)
 }
 
-_REMOVED = {"DNN_BACKEND_HALIDE": 1}
-"""What OpenCV's own samples name and OpenCV 5 lacks."""
+_LAYOUTS = ("UNKNOWN", "ND", "NCHW", "NCDHW", "NHWC", "NDHWC", "PLANAR")
+"""Constants that have another name in OpenCV 5."""
 
 
 def _model_maker(kind: type[Model], own: Any, read: Callable[[File, File], ImportedNet]) -> Any:

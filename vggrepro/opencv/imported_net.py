@@ -21,13 +21,15 @@ from vggrepro.net.net_layer import NetLayer
 from vggrepro.net.requirements import layers_without_weights
 from vggrepro.net.transforms.opencv_names import opencv_outputs, with_opencv_names
 from vggrepro.opencv.detection_rows import likeliest_first
-from vggrepro.opencv.script_layer import with_registered
+from vggrepro.opencv.script_layer import as_matrix, with_registered
 from vggrepro.opencv.stretches import Stretches, part_for
 
 Array = npt.NDArray[Any]
 
 _INPUT = "_input"
 """How OpenCV calls the layer number 0, which holds the inputs."""
+
+_INPUT_TYPE = "__NetInputLayer__"
 
 _REFUSED = {
     **dict.fromkeys(("dump", "dumpToFile", "dumpToPbtxt"), "vggrepro inspect-net prints the layers"),
@@ -60,7 +62,8 @@ class ImportedLayer:
 
     @property
     def blobs(self) -> list[Array]:
-        """The weights, in Caffe's order and shapes. A list of as many arrays of as many numbers sets them."""
+        """The weights, in Caffe's order, as OpenCV 4 shapes them. A list of as many arrays of as many numbers
+        sets them."""
         return self._net._weights(self.name)
 
     @blobs.setter
@@ -154,10 +157,11 @@ class ImportedNet:
         return ImportedLayer(self, placed.name, placed.message.type)
 
     def getLayerTypes(self) -> tuple[str, ...]:
-        return tuple(sorted({"__NetInputLayer__", *(placed.message.type for placed in self._layers)}))
+        return tuple(sorted({_INPUT_TYPE, *(placed.message.type for placed in self._layers)}))
 
     def getLayersCount(self, layerType: str) -> int:
-        return sum(placed.message.type == layerType for placed in self._layers)
+        types = [_INPUT_TYPE, *(placed.message.type for placed in self._layers)]
+        return types.count(layerType)
 
     def getLayersShapes(self, netInputShapes: Sequence[Any]) -> tuple[Array, Any, Any]:
         """Numbers of the layers, and the shapes of their bottoms and of their tops, for inputs of these
@@ -229,7 +233,7 @@ class ImportedNet:
         if name == _INPUT:
             return []
         placed = next(placed for placed in self._net.layers if placed.name == name)
-        return [np.array(self._net.params[use.key]) for use in placed.params]
+        return [as_matrix(np.array(self._net.params[use.key]), placed.message.type) for use in placed.params]
 
     def _weights_up_to(self, layer: int | str, number: int) -> list[Array]:
         values = self._weights(self._placed(layer).name)

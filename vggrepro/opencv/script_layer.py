@@ -27,6 +27,7 @@ from vggrepro.layers.base import (
     Shapes,
     at_least,
 )
+from vggrepro.layers.inner_product import InnerProduct
 from vggrepro.net.fork_rules import ForkRules
 from vggrepro.net.net import Net
 
@@ -132,9 +133,17 @@ def with_registered(net: Net) -> Net:
     return replace(net, custom={**net.custom, **late}) if late else net
 
 
+def as_matrix(blob: Float32, type_name: str) -> Float32:
+    """A layer's weights as OpenCV 4 holds them: those of one axis as a column, InnerProduct's as a row."""
+    if blob.ndim != 1:
+        return blob
+    return blob.reshape((1, -1) if type_name == InnerProduct.type else (-1, 1))
+
+
 def _made(type_name: str, parameters: Mapping[str, Any], blobs: Sequence[Any]) -> ScriptLayer:
     arrays = [np.asarray(blob, np.float32) for blob in blobs]
-    return ScriptLayer(_new(type_name, parameters, arrays), tuple(array.shape for array in arrays))
+    given = [as_matrix(array, type_name) for array in arrays]
+    return ScriptLayer(_new(type_name, parameters, given), tuple(array.shape for array in arrays))
 
 
 def _new(type_name: str, parameters: Mapping[str, Any], blobs: Sequence[Float32]) -> Any:
