@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 import vggrepro
-from vggrepro.errors import ParseError
+from vggrepro.errors import ParseError, UnsupportedError
 from vggrepro.net.fork_rules import ForkRules
 from vggrepro.opencv import install, readNetFromCaffe
 from vggrepro.opencv.imported_net import ImportedNet
 
 NEEDS_5 = pytest.mark.skipif(int(cv2.__version__.split(".")[0]) < 5, reason="OpenCV 4 has an importer")
 
+LACKING = ("DNN_BACKEND_HALIDE", "DNN_LAYOUT_NCHW", "DNN_LAYOUT_NHWC", "shrinkCaffeModel")
 MODELS = ("Model", "ClassificationModel", "DetectionModel", "KeypointsModel", "SegmentationModel")
 
 PROTOTXT = """input: "data" input_shape { dim: 1 dim: 2 }
@@ -30,7 +31,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
         monkeypatch.setattr(cv2.dnn, name, getattr(cv2.dnn, name))
     for name in ("dnn_registerLayer", "dnn_unregisterLayer", *(f"dnn_{kind}" for kind in MODELS)):
         monkeypatch.setattr(cv2, name, getattr(cv2, name))
-    monkeypatch.setattr(cv2.dnn, "DNN_BACKEND_HALIDE", 1, raising=False)
+    for name in LACKING:
+        monkeypatch.setattr(cv2.dnn, name, None, raising=False)
     monkeypatch.setattr(cv2.dnn, "readNetFromCaffe", None, raising=False)
     (tmp_path / "ip.prototxt").write_text(PROTOTXT)
     net = vggrepro.load_net(tmp_path / "ip.prototxt")
@@ -104,6 +106,17 @@ def test_registered_layers_are_opencvs_too(files: tuple[str, str], monkeypatch: 
     whole.dnn_unregisterLayer("InnerProduct")
     assert answer(net) == [0, 0] and answer(whole.dnn.readNetFromCaffe(*files)) == [10, 32, 54]
     assert told == [("InnerProduct", Zeros), ("InnerProduct",)]
+
+
+@NEEDS_5
+def test_names_that_opencv_5_lacks(files: tuple[str, str]) -> None:
+    for name in LACKING:
+        delattr(cv2.dnn, name)
+    install()
+    dnn: Any = cv2.dnn
+    assert (dnn.DNN_BACKEND_HALIDE, dnn.DNN_LAYOUT_NCHW, dnn.DNN_LAYOUT_NHWC) == (1, 2, 4)
+    with pytest.raises(UnsupportedError, match=r"^cv2\.dnn\.shrinkCaffeModel: not here; .* --fp16 "):
+        dnn.shrinkCaffeModel(files[1], "small.caffemodel")
 
 
 class Zeros:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.data.opencv import is_opencv5
-from vggrepro.errors import UnknownLayerError, some_of
+from vggrepro.errors import UnknownLayerError, UnsupportedError, some_of
 from vggrepro.net.fork_rules import BVLC, ForkRules
 from vggrepro.net.load import load_by_rules
 from vggrepro.net.net import Net
@@ -83,10 +83,18 @@ def install(rules: ForkRules = BVLC) -> None:
         both = _model_maker(kind, getattr(cv2.dnn, name), read_net_from_caffe)
         setattr(cv2.dnn, name, both)
         setattr(cv2, f"dnn_{name}", both)
+    cv2.dnn.shrinkCaffeModel = _shrink_caffe_model
     layouts = {f"DNN_LAYOUT_{name}": f"DATA_LAYOUT_{name}" for name in _LAYOUTS}
     removed = {"DNN_BACKEND_HALIDE": 1, **{old: getattr(cv2, new) for old, new in layouts.items()}}
     for name, value in removed.items():
         setattr(cv2.dnn, name, getattr(cv2.dnn, name, value))
+
+
+def _shrink_caffe_model(*arguments: Any, **named: Any) -> None:
+    raise UnsupportedError(
+        "cv2.dnn.shrinkCaffeModel: not here; vggrepro convert-caffemodel --target opencv5 --fp16 makes a model"
+        " with float16 weights"
+    )
 
 
 _BUFFERS = {"bufferProto": "prototxt", "bufferModel": "caffeModel"}
