@@ -90,10 +90,10 @@ def install(rules: ForkRules = BVLC) -> None:
         setattr(cv2.dnn, name, getattr(cv2.dnn, name, value))
 
 
-def _shrink_caffe_model(*arguments: Any, **named: Any) -> None:
+def _shrink_caffe_model(*_: Any, **__: Any) -> None:
     raise UnsupportedError(
-        "cv2.dnn.shrinkCaffeModel: not here; vggrepro convert-caffemodel --target opencv5 --fp16 makes a model"
-        " with float16 weights"
+        "cv2.dnn.shrinkCaffeModel: not here; vggrepro convert-caffemodel --target opencv5 --fp16 makes a"
+        " model with float16 weights"
     )
 
 

@@ -9,10 +9,10 @@ import numpy.typing as npt
 
 
 def likeliest_first(blob: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The rows (image, label, confidence, four sides) of a blob (1, 1, N, 7), image by image, the likeliest
+    """The rows (image, label, confidence, place) of a blob (1, 1, N, 7 or 15), image by image, the likeliest
     first whatever its label; rows of zeros stand last. Caffe, and so a converted model, goes label by label.
     """
-    rows = blob.reshape(-1, 7)
+    rows = blob.reshape(-1, blob.shape[-1])
     padding = ~rows.any(axis=1)
     order = np.lexsort((-rows[:, 2], rows[:, 0], padding))
     return rows[order].reshape(blob.shape)
