@@ -143,11 +143,19 @@ net = dnn.readNetFromCaffe("net.prototxt")
 net.setInput(np.array([[1, 2]], np.float32))
 print(net.forward().tolist())
 """)
-    (tmp_path / "script.py").write_text(
-        "import subprocess, sys\nsubprocess.check_call([sys.executable, 'child.py'])\n"
-    )
+    (tmp_path / "other.py").write_text("""
+import sys
+sys.modules["vggrepro"] = None  # as in another Python
+import cv2
+print(hasattr(cv2.dnn, "readNetFromCaffe"), cv2.imread is not None)
+""")
+    (tmp_path / "script.py").write_text("""
+import subprocess, sys
+for name in ("child.py", "other.py"):
+    subprocess.check_call([sys.executable, name])
+""")
     done = run_pycaffe(tmp_path, "--allow-unknown", "script.py")
-    assert done.stdout == "[[4.0, 5.0]]\n", done.stderr
+    assert done.stdout == "[[4.0, 5.0]]\nFalse True\n", done.stderr
 
 
 def test_a_python_that_the_script_starts_has_the_module_too(tmp_path: Path) -> None:

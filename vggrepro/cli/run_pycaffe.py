@@ -148,14 +148,18 @@ own = os.path.dirname(__file__)
 places = list(sys.path)
 sys.path[:] = [place for place in places if place != own]
 del sys.modules["cv2"]  # this file: OpenCV takes its place
-import cv2
-
-sys.path[:] = places
-import vggrepro.opencv
-
-vggrepro.opencv.install(pickle.loads({rules!r}))
+try:
+    import cv2
+finally:
+    sys.path[:] = places
+try:
+    import vggrepro.opencv
+except ImportError:  # another Python
+    pass
+else:
+    vggrepro.opencv.install(pickle.loads({rules!r}))
 """
-"""What ``import cv2`` finds there: OpenCV, with what it lacks."""
+"""What ``import cv2`` finds there: OpenCV, with what it lacks where this package can be imported."""
 
 
 @contextmanager
