@@ -79,9 +79,12 @@ def test_the_class_computes_the_layer(path: Path, late: bool) -> None:
     assert Centre.made == [({"axis": 2, "offset": (1, 2)}, ())]
 
 
-def test_inner_blobs_and_other_sizes(path: Path) -> None:
-    registerLayer("Crop", Centre)
+@pytest.mark.parametrize("late", [False, True])
+def test_inner_blobs_and_other_sizes(path: Path, late: bool) -> None:
+    if not late:
+        registerLayer("Crop", Centre)
     net = readNetFromCaffe(path)
+    registerLayer("Crop", Centre)
     for height, wanted in ((6, 4), (8, 2), (6, 4)):
         a = np.random.default_rng(height).standard_normal((1, 2, height, 7)).astype(np.float32)
         net.setInput(a, "a")
@@ -91,6 +94,7 @@ def test_inner_blobs_and_other_sizes(path: Path) -> None:
         for found, factor in zip(net.forward(["sum", "cut", "twice"]), (3, 1, 2), strict=True):
             np.testing.assert_allclose(found, factor * want, rtol=1e-6)
     assert len(Centre.made) == 1  # one object for all passes
+    assert net.getPerfProfile()[0] > 0
 
 
 def test_without_a_class_the_definition_counts(path: Path) -> None:

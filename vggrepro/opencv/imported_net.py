@@ -198,7 +198,7 @@ class ImportedNet:
         if self._stretches is None:
             return 0, np.zeros(0)
         profiles = [model.opened.getPerfProfile() for model in self._stretches.models]
-        return sum(p[0] for p in profiles), np.concatenate([np.ravel(p[1]) for p in profiles])
+        return sum(p[0] for p in profiles), np.concatenate([np.zeros(0), *(np.ravel(p[1]) for p in profiles)])
 
     def setPreferableBackend(self, backendId: int) -> None:
         """Told to OpenCV, whose new engine runs on the CPU whatever it is told."""
@@ -263,7 +263,8 @@ class ImportedNet:
         if old is not None and takes and set(names) <= set(old.returned):
             return old
         returned = list(dict.fromkeys([*(old.returned if old is not None and takes else ()), *names]))
-        part = part_for(with_registered(self._net), returned)
+        self._net = with_registered(self._net)
+        part = part_for(self._net, returned)
         for name in part.inputs:
             if name not in self._inputs:
                 raise NetError(f"forward: setInput was not called for the input {name!r}")

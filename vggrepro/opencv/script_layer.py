@@ -128,7 +128,7 @@ def with_registered(net: Net) -> Net:
         for placed in net.layers
         if _CLASSES.get(placed.message.type)
         and placed.message.bottom
-        and not isinstance(placed.layer, ScriptLayer)
+        and not isinstance(net.custom.get(placed.name), ScriptLayer)
     }
     return replace(net, custom={**net.custom, **late}) if late else net
 
