@@ -35,7 +35,7 @@ def cv2_module() -> Any:
     return importlib.import_module("cv2")
 
 
-class Model:
+class OpenedModel:
     """Layers that OpenCV computes at once: a net as a converted model."""
 
     def __init__(self, net: Net, returned: Sequence[str]) -> None:
@@ -92,8 +92,8 @@ class Stretches:
         )
 
     @property
-    def models(self) -> list[Model]:
-        return [step for step in self._steps if isinstance(step, Model)]
+    def models(self) -> list[OpenedModel]:
+        return [step for step in self._steps if isinstance(step, OpenedModel)]
 
     def takes(self, inputs: Mapping[str, Array]) -> bool:
         """Whether inputs of these sizes can be computed."""
@@ -114,7 +114,7 @@ def _by_whom(placed: NetLayer) -> str:
     return placed.name if isinstance(placed.layer, ScriptLayer) else ""
 
 
-def _step(net: Net, group: Sequence[NetLayer], wanted: set[str]) -> Model | _ByScript:
+def _step(net: Net, group: Sequence[NetLayer], wanted: set[str]) -> OpenedModel | _ByScript:
     first = group[0]
     if isinstance(first.layer, ScriptLayer):
         return _ByScript(first, first.layer)
@@ -122,7 +122,7 @@ def _step(net: Net, group: Sequence[NetLayer], wanted: set[str]) -> Model | _ByS
     read = dict.fromkeys(bottom for placed in group for bottom in placed.message.bottom)
     inputs = [_input(blob, net.shapes[blob]) for blob in read if blob not in made]
     part = rewritten(net, [*inputs, *(placed.message for placed in group)])
-    return Model(part, [blob for blob in made if blob in wanted])
+    return OpenedModel(part, [blob for blob in made if blob in wanted])
 
 
 def _input(blob: str, shape: Shape) -> LayerParameter:
