@@ -93,3 +93,19 @@ def test_what_protobuf_refuses_is_told(tmp_path):
         read_schema(path)
     with pytest.raises(ParseError, match="No such file"):
         read_schema(tmp_path / "none.proto")
+
+
+def test_a_binary_file_is_no_schema(tmp_path):
+    path = tmp_path / "weights.proto"
+    path.write_bytes(b"\0" * 9)
+    with pytest.raises(ParseError, match=r"weights\.proto: a binary file, not a schema"):
+        read_schema(path)
+
+
+def test_comments_come_in_any_encoding(tmp_path):
+    path = tmp_path / "fork.proto"
+    path.write_bytes(b'// caf\xe9\nmessage A { optional string b = 1 [default = "caf\xe9"]; }')
+    with pytest.raises(ParseError, match=r"fork\.proto:2: got \"caf.*\", expected a text"):
+        read_schema(path)
+    path.write_bytes(b"// caf\xe9\nmessage A { optional string b = 1; }")
+    assert read_schema(path).path == str(path)

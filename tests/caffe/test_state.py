@@ -122,3 +122,8 @@ def test_rules_are_judged_each_condition_on_its_own():
 def test_a_level_of_more_than_32_bits_is_refused():
     with pytest.raises(NetError, match="level 4294967296: expected a number of 32 bits"):
         state.filter_net(parse_net(""), phase="TEST", level=1 << 32)
+
+
+def test_a_stage_that_is_no_utf8_is_refused():
+    with pytest.raises(NetError, match=r"stages 'a', '\\udcff': expected names in UTF-8"):
+        state.filter_net(parse_net(""), phase="TEST", stages=["a", "\udcff"])

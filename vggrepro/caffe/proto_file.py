@@ -23,8 +23,8 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 
 from vggrepro.caffe.descriptor_pool import pool_of
+from vggrepro.caffe.text import read_text
 from vggrepro.errors import ParseError
-from vggrepro.system.file_names import failure, file_path
 
 _TOKEN = re.compile(
     r"""\s+ | //[^\n]* | /\*.*?\*/
@@ -65,11 +65,7 @@ class ForkSchema:
 
 def read_schema(path: str | PathLike[str]) -> ForkSchema:
     """The schema of a ``.proto`` file. Raises ParseError."""
-    try:
-        text = file_path(path).read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise ParseError(f"{path}: {failure(error)}") from None
-    file = parse_schema(text, str(path))
+    file = parse_schema(read_text(path, "a schema"), str(path))
     try:
         pool = pool_of(file)
     except TypeError as error:  # a number or a name that is there twice, a default that does not fit

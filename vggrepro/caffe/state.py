@@ -23,7 +23,10 @@ def filter_net(
         state.level = level
     except ValueError:
         raise NetError(f"level {level}: expected a number of 32 bits") from None
-    state.stage.extend(stages)
+    try:
+        state.stage.extend(stages)
+    except UnicodeEncodeError:
+        raise NetError(f"stages {', '.join(map(repr, stages))}: expected names in UTF-8") from None
     return filter_by_state(net, state)
 
 

@@ -205,8 +205,9 @@ def _placeholder(text: str, error: text_format.ParseError) -> str:
     return " (a template: put values in place of its names first)" if is_one else ""
 
 
-def read_text(path: str | PathLike[str]) -> str:
-    """The text of a file, bytes that are no UTF-8 as surrogates. Raises ParseError if it is no text."""
+def read_text(path: str | PathLike[str], what: str = "a prototxt") -> str:
+    """The text of a file, bytes that are no UTF-8 as surrogates. Raises ParseError if it is no text, and then
+    says that it is not ``what``."""
     try:
         with file_path(path).open("rb") as file:
             binary = not looks_like_text(file.peek(HEAD)[:HEAD])
@@ -215,11 +216,9 @@ def read_text(path: str | PathLike[str]) -> str:
         raise ParseError(f"{path}: {failure(error)}") from None
     if binary:
         kind = binary_kind(memoryview(data))
-        raise ParseError(
-            f"{path}: a binary file, not a prototxt{'' if kind is None else f' (this is {kind})'}"
-        )
+        raise ParseError(f"{path}: a binary file, not {what}{'' if kind is None else f' (this is {kind})'}")
     if len(data) > MAX_BYTES:
-        raise ParseError(f"{path}: larger than {MAX_BYTES >> 20} MiB, not a prototxt")
+        raise ParseError(f"{path}: larger than {MAX_BYTES >> 20} MiB, not {what}")
     return data.decode("utf-8-sig", errors="surrogateescape")  # comments come in any encoding
 
 

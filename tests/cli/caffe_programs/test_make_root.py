@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,8 @@ import pytest
 from caffe_nets import NET, caffe
 
 from vggrepro.cli.caffe import ACTIONS, TOOLS
-from vggrepro.cli.caffe_programs.make_root import PROGRAMS
+from vggrepro.cli.caffe_programs.make_root import MODULE, PROGRAMS
+from vggrepro.system.atomic import OutputFile
 
 SCRIPT = """import sys
 sys.path.insert(0, sys.argv[1] + "/python")
@@ -78,3 +81,26 @@ def test_a_link_that_leads_nowhere_is_not_replaced(
     assert caffe("make_root", str(tmp_path)) == 2
     assert ".build_release exists already" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == [".build_release"]
+
+
+def test_a_full_disk_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = OutputFile.write
+
+    def full(file: OutputFile, text: bytes) -> int:
+        if b"pycaffe" in text:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "root" / MODULE))
+        return write(file, text)
+
+    monkeypatch.setattr(OutputFile, "write", full)
+    assert caffe("make_root", str(tmp_path / "root")) == 2
+    assert "No space left on device" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_name_that_is_no_utf8(tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    root = tmp_path / os.fsdecode(b"n\xff")
+    assert caffe("make_root", str(root)) == 0
+    assert rb"n\udcff: the programs" in capsysbinary.readouterr().out
+    assert (root / MODULE).exists()

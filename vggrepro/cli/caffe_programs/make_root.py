@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from vggrepro.cli.caffe_programs.program import printed_help
 from vggrepro.cli.options.gflags import GlogFlags, read_flags
 from vggrepro.errors import OptionError
-from vggrepro.system.atomic import replacing
+from vggrepro.system.atomic import made_folder, replacing
+from vggrepro.system.terminal import printable
 
 USAGE = "make_root FOLDER"
 
@@ -66,7 +68,7 @@ vggrepro.pycaffe.__file__ = __file__  # from which scripts tell where models and
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write the folder. Nothing that exists is replaced."""
+    """Write the folder. Nothing that exists is replaced; where something cannot be written, nothing is."""
     if printed_help(arguments, USAGE, GlogFlags):
         return 0
     _, words = read_flags(GlogFlags, arguments)
@@ -78,15 +80,15 @@ def main(arguments: Sequence[str]) -> int:
     existing = [name for name in (*texts, *LINKS) if os.path.lexists(root / name)]
     if existing:
         raise OptionError(f"make_root {root}: {existing[0]} exists already, expected a new folder")
-    for name, text in texts.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as file:
-            file.write(text.encode())
-        if name in PROGRAMS:
-            path.chmod(0o755)
+    with ExitStack() as stack:
+        for name, text in texts.items():
+            stack.enter_context(made_folder((root / name).parent))
+            stack.enter_context(replacing(root / name)).write(os.fsencode(text))
+        for name in LINKS:
+            stack.enter_context(made_folder((root / name).parent))
+    for name in PROGRAMS:
+        (root / name).chmod(0o755)
     for name, target in LINKS.items():
-        (root / name).parent.mkdir(exist_ok=True)
         (root / name).symlink_to(target)
-    print(f"{root}: the programs and the Python module of this package, in Caffe's places")
+    print(printable(f"{root}: the programs and the Python module of this package, in Caffe's places"))
     return 0
