@@ -17,6 +17,8 @@ SOLVER = """net: "NET" test_iter: 2 test_interval: 5 base_lr: 0.01 momentum: 0.9
 lr_policy: "inv" gamma: 0.1 power: 0.75 display: 5 max_iter: 12 snapshot_after_train: false
 snapshot_prefix: "PREFIX" random_seed: 1 """
 
+FROZEN = CLASSIFYING.replace('top: "scores"', 'top: "scores" param { lr_mult: 0 } param { lr_mult: 0 }')
+
 
 def solver_file(folder: Path, more: str = "", net: str = CLASSIFYING) -> str:
     text = SOLVER.replace("NET", write(folder, net)).replace("PREFIX", str(folder / "snap"))
@@ -137,6 +139,20 @@ def test_tests_use_the_trained_weights(solver: caffe.SGDSolver) -> None:
     solver.step(6)
     solver.net.params["ip"][1].data[...] = 3
     assert (solver.test_nets[0].params["ip"][1].data == 3).all()
+
+
+def test_a_restored_momentum_moves_what_is_frozen_now(tmp_path: Path) -> None:
+    """As in Caffe, of which lr_mult is not asked when the history is subtracted."""
+    solver = caffe.SGDSolver(solver_file(tmp_path))
+    solver.step(1)
+    solver.snapshot()
+    moved = solver.net.params["ip"][1].diff.copy()  # which is the history after an update
+    frozen = caffe.SGDSolver(solver_file(tmp_path, net=FROZEN))
+    frozen.restore(str(tmp_path / "snap_iter_1.solverstate"))
+    before = frozen.net.params["ip"][1].data.copy()
+    frozen.step(1)
+    assert moved.any()
+    assert_allclose(before - frozen.net.params["ip"][1].data, 0.9 * moved, rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize("more", ["", "snapshot_format: HDF5"])

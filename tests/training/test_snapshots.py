@@ -137,3 +137,19 @@ def test_layers_to_copy_must_be_there(tmp_path: Path) -> None:
     assert set(weights_of(solver.net, model, ["ip"])) == {"ip:0", "ip:1"}
     with pytest.raises(WeightsError, match="no layer fc8 to copy weights of"):
         weights_of(solver.net, model, ["ip", "fc8"])
+
+
+def test_a_restored_momentum_moves_what_is_frozen_now(tmp_path: Path) -> None:
+    """As in Caffe, of which lr_mult is not asked when the history is subtracted."""
+    solver = solver_of(tmp_path)
+    step(solver)
+    _, state = solver.snapshot()
+    net = tmp_path / "net.prototxt"
+    net.write_text(net.read_text().replace(PRODUCT, "param { lr_mult: 0 } param { lr_mult: 0 } " + PRODUCT))
+    frozen = Solver(solver.definition.path, threads=1)
+    frozen.restore(state)
+    before = frozen.params["ip:0"].copy()
+    history = frozen.arrays.read(frozen.arrays.histories[0])["ip:0"].copy()
+    step(frozen)
+    assert history.all()
+    np.testing.assert_allclose(before - frozen.params["ip:0"], 0.9 * history, rtol=1e-4, atol=1e-7)

@@ -161,3 +161,19 @@ def test_each_stretch_waits_for_its_gradients(tmp_path: Path, monkeypatch: pytes
     update = Updater(definition_of(tmp_path, ""), net, arrays_of(net), CPU, 1)
     update.update(0.1, 0, waited.append)
     assert waited == [8, 12, 20]  # ip:0 has 12 elements; ip:1, with 4, begins at 16
+
+
+@pytest.mark.parametrize(("solver_type", "factor"), [("SGD", 0.9), ("Nesterov", 0.9 * 0.9)])
+def test_the_momentum_of_a_run_that_goes_on_moves_what_is_frozen_now(
+    tmp_path: Path, solver_type: str, factor: float
+) -> None:
+    """As in Caffe, whose rules do not ask for lr_mult: Nesterov's step is ``1.9 h' - 0.9 h`` of
+    ``h' = 0.9 h``."""
+    net = net_with(tmp_path, FROZEN)
+    arrays = arrays_of(net)
+    updater = Updater(definition_of(tmp_path, f'type: "{solver_type}" momentum: 0.9'), net, arrays, CPU, 1)
+    arrays.write(arrays.histories[0], {"ip:0": np.full((4, 3), 2, np.float32)})
+    updater.bind_moves()
+    updater.update(0.1, 0)
+    np.testing.assert_allclose(moved_by(arrays, net)["ip:0"], np.full((4, 3), 2 * factor), rtol=1e-5)
+    np.testing.assert_allclose(arrays.read(arrays.histories[0])["ip:0"], np.full((4, 3), 1.8), rtol=1e-6)

@@ -186,6 +186,7 @@ class Solver(RareSolverNames):
                 self._arrays.write(self._arrays.values, found)
             for history, arrays in zip(self._arrays.histories, saved.histories, strict=True):
                 self._arrays.write(history, arrays)
+        self._updater.bind_moves()
         self.iter, self._current_step = saved.iteration, saved.current_step
         for blob, _ in self._learned():
             blob.data_storage.touch()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -280,6 +279,7 @@ class Solver:
             warn_caller(f"{solverstate}: names no weight file: weights stay as they are")
         for history, stored in zip(self.arrays.histories, saved.histories, strict=True):
             self._write(history, stored)
+        self._updater.bind_moves()
         self.iteration, self.current_step = self.ranks.broadcast((saved.iteration, saved.current_step))
         self._states.begin_anew()
 
@@ -302,7 +302,7 @@ class Solver:
         ``layers``, or nothing is copied."""
         found = snapshots.weights_of(self.net, path, layers)
         if not found:
-            raise WeightsError(f"{os.fspath(path)}: nothing to copy: the net has no layer of a name in it")
+            raise WeightsError(f"{Path(path)}: nothing to copy: the net has no layer of a name in it")
         self._write(self.arrays.values, found)
         return [p.name for p in self.net.layers if any(use.owner in found for use in p.params)]
 

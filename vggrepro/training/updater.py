@@ -77,7 +77,8 @@ class Updater:
         self._rates: dict[float, DeviceScalar] = {}
         self._decays: dict[float, DeviceScalar] = {}
         self._scale = DeviceScalar(device)
-        self._moves = self._bind_moves(definition, net)
+        self._hyper, self._uses = definition.hyper, [u for u in net.param_uses if u.owner == u.key]
+        self.bind_moves()
         self._sums = self._bind_sums() if arrays.total is not arrays.gradients else []
         self._squares = self._bind_squares(threads) if self._clips else []
 
@@ -134,28 +135,32 @@ class Updater:
         t = iteration + 1
         return float(np.sqrt(1 - momentum2**t) / (1 - momentum**t))
 
-    def _bind_moves(self, definition: Definition, net: Net) -> list[_Move]:
-        """In the order of the gradients in their array."""
+    def bind_moves(self) -> None:
+        """Find what there is to move, in the order of the gradients in their array. To be called again when
+        histories have been written."""
         graphs = {
-            d: update_graph(self._param.type, definition.hyper, decayed=d, steps=self._keeps_steps)
+            d: update_graph(self._param.type, self._hyper, decayed=d, steps=self._keeps_steps)
             for d in (False, True)
         }
         elementwise = {d: self._elementwise(graph) for d, graph in graphs.items()}
         runs: list[tuple[int, BoundRun | ElementwiseRun]] = []
         last: dict[bool, int] = {}
-        for use in net.param_uses:
-            if use.owner != use.key or self._idle(use):
+        for use in self._uses:
+            if self._idle(use):
                 continue
             decayed = bool(self._param.weight_decay * use.decay_mult)
             for start, count in self._pieces(math.prod(use.definition.shape), PIECE):
                 end = self._arrays.layout.offsets[use.key] + start + count
                 last[decayed] = len(runs)
                 runs.append((end, self._move(elementwise[decayed].bind(), use, start, count, decayed)))
-        return [_Move(end, run, index in last.values()) for index, (end, run) in enumerate(runs)]
+        self._moves = [_Move(end, run, index in last.values()) for index, (end, run) in enumerate(runs)]
 
     def _idle(self, use: ParamUse) -> bool:
-        """With lr_mult 0 these rules move neither value nor history; the others do move histories."""
-        return use.lr_mult == 0 and self._param.type in ("SGD", "Nesterov")
+        """With lr_mult 0 these rules move neither value nor history while the history is 0; that of a run in
+        which lr_mult was another one goes on to move the value. The other rules do move histories."""
+        if use.lr_mult != 0 or self._param.type not in ("SGD", "Nesterov"):
+            return False
+        return not any(self._arrays.layout.on_device(h, use.key).read().any() for h in self._arrays.histories)
 
     def _elementwise(self, graph: Graph) -> Session | Elementwise:
         """What runs a graph that moves arrays."""
