@@ -79,6 +79,8 @@ def test_what_python_3_cannot_read_may_be_python_2(tmp_path: Path) -> None:
     assert (
         "script.py: if this was written for Python 2, convert it first: 2to3" in done.stderr.splitlines()[-1]
     )
+    done = run(tmp_path, "\0")  # of which Python names no file
+    assert done.stderr.splitlines()[-1].startswith("script.py: if this was written for Python 2")
 
 
 def test_no_script(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def _run(options: ScriptOptions) -> int:
         except Exception as error:  # the script's own: told as Python tells it
             traceback.print_exc()
             if isinstance(error, SyntaxError):
-                print(f"{error.filename}: {_PYTHON_2}", file=sys.stderr)
+                print(f"{error.filename or options.script}: {_PYTHON_2}", file=sys.stderr)
             return 1
     return 0
 
