@@ -4,7 +4,7 @@ lines are of a middle grey, and there is nothing behind them."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from xml.sax.saxutils import escape, quoteattr
+from html import escape
 
 from vggrepro.pictures.net_layout import LINE, MARGIN, BlobLine, LayerBox, NetLayout, Role
 
@@ -43,8 +43,8 @@ def _line(line: BlobLine, layout: NetLayout) -> str:
         half = (y + next_y) / 2
         path += f"C{x:g} {half:g} {next_x:g} {half:g} {next_x:g} {next_y:g}"
         x, y = next_x, next_y
-    names = [quoteattr(layout.boxes[number].lines[0]) for number in (line.source, line.target)]
-    ends = f"data-from={names[0]} data-to={names[1]}"
+    names = [escape(layout.boxes[number].lines[0]) for number in (line.source, line.target)]
+    ends = f'data-from="{names[0]}" data-to="{names[1]}"'
     return (
         f'<path {ends} d="{path}" fill="none" stroke="{_LINES}" stroke-width="1.5" marker-end="url(#end)"/>'
     )
@@ -59,4 +59,4 @@ def _box(box: LayerBox) -> str:
         texts.append(f'<text x="{middle:g}" y="{y:g}" {look}>{escape(text)}</text>')
     place = f'x="{box.left:g}" y="{box.top:g}" width="{box.width:g}" height="{box.height:g}"'
     ground = f'<rect {place} rx="4" fill="{_FILLS[box.role]}" stroke="{_LINES}"/>'
-    return f"<g data-layer={quoteattr(box.lines[0])}>{ground}{''.join(texts)}</g>"
+    return f'<g data-layer="{escape(box.lines[0])}">{ground}{"".join(texts)}</g>'
