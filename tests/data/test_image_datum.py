@@ -50,5 +50,7 @@ def test_a_file_is_kept_where_nothing_changes_it(image: Path) -> None:
 def test_errors(image: Path, tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match="cannot be encoded as 'xyz'"):
         DatumFormat(encoded=True, encode_type="xyz").datum(image, image.name, 0)
+    with pytest.raises(UnsupportedError, match=r"cannot be encoded as '\\udcff'"):
+        DatumFormat(encoded=True, encode_type="\udcff").datum(image, image.name, 0)
     with pytest.raises(DataError, match="Could not open or find file"):
         DatumFormat().datum(tmp_path / "none.png", "none.png", 0)

@@ -54,3 +54,15 @@ def test_another_failure_is_raised_once_and_names_the_stream(monkeypatch):
             with pytest.raises(OSError, match="No space left on device: 'standard output'"):
                 sys.stdout.flush()
             print("two", flush=True)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_characters_without_bytes_become_escapes(monkeypatch, encoding):
+    with io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="strict", newline="\n") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        stream.write("before ")
+        with lasting_streams():
+            print("n\udcff")
+        assert stream.buffer.getvalue() == b"before n\\udcff\n"
+        with pytest.raises(UnicodeEncodeError):
+            print("n\udcff")

@@ -56,6 +56,8 @@ def _is_of_kind(name: str, kind: str) -> bool:
 
 def _encode(pixels: Pixels, kind: str, where: str) -> bytes:
     cv2 = opencv()
+    if not kind.isascii():  # bytes that are no UTF-8 would end the process
+        raise UnsupportedError(f"{where}: cannot be encoded as {kind!r}")
     try:
         done, encoded = cv2.imencode(f".{kind}", pixels)
     except cv2.error as error:

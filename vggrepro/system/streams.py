@@ -52,18 +52,35 @@ class _Lasting:
 @contextmanager
 def lasting_streams() -> Iterator[None]:
     """Within the block, what is printed to a stream that nobody reads is dropped without a word: where its
-    pipe has lost its reader, and where the process was started without it (``>&-``)."""
+    pipe has lost its reader, and where the process was started without it (``>&-``). Characters that a stream
+    has no bytes for become escapes, as ``\\udcff`` of a file's name that is no UTF-8."""
     _fill_standard_descriptors()
     before = sys.stdout, sys.stderr
     sys.stdout = _lasting(sys.stdout, "standard output")
     sys.stderr = _lasting(sys.stderr, "standard error")
     try:
+        with _escaping(sys.stdout), _escaping(sys.stderr):
+            yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+@contextmanager
+def _escaping(stream: Any) -> Iterator[None]:
+    """Within the block, a stream escapes the characters that its encoding lacks; in the end it is flushed."""
+    stream.flush()
+    before = stream.errors
+    configurable = hasattr(stream, "reconfigure")
+    if configurable:
+        stream.reconfigure(errors="backslashreplace")
+    try:
         yield
     finally:
-        now = sys.stdout, sys.stderr
-        sys.stdout, sys.stderr = before
-        for stream in now:
+        try:
             stream.flush()
+        finally:
+            if configurable:
+                stream.reconfigure(errors=before)
 
 
 def _lasting(stream: TextIO | None, name: str) -> TextIO:
