@@ -13,6 +13,7 @@ import pytest
 from opencv_layouts import write_layout
 
 from vggrepro.errors import NetError, ShapeError, UnsupportedError
+from vggrepro.graph import model
 from vggrepro.graph.reference import reference_forward
 from vggrepro.net import load_net, save_weights
 from vggrepro.net.transforms.opencv_names import with_opencv_names
@@ -59,6 +60,15 @@ def reference(files: tuple[str, str], x: np.ndarray) -> dict[str, np.ndarray]:
 
 def assert_near(got: np.ndarray, want: np.ndarray) -> None:
     np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4 * abs(want).max())
+
+
+def test_weights_that_one_file_cannot_hold(
+    files: tuple[str, str], net: ImportedNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They lie beside the model, which OpenCV reads."""
+    monkeypatch.setattr(model, "_MOST", 2000)
+    net.setInput(X)
+    assert_near(net.forward("prob"), reference(files, X)["prob"])
 
 
 def test_every_layer_answers_by_its_name(files: tuple[str, str], net: ImportedNet) -> None:

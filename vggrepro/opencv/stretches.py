@@ -15,7 +15,7 @@ import numpy.typing as npt
 from vggrepro.caffe.messages import LayerParameter
 from vggrepro.data.opencv import is_opencv5
 from vggrepro.emit import Shape
-from vggrepro.errors import naming
+from vggrepro.errors import UnsupportedError, naming
 from vggrepro.graph.forward import build_deployed
 from vggrepro.graph.model import Graph
 from vggrepro.graph.targets.convert import Deployment
@@ -25,9 +25,6 @@ from vggrepro.net.transforms.rewrite import rewritten
 from vggrepro.opencv.script_layer import ScriptLayer
 
 Array = npt.NDArray[Any]
-
-_ONE_FILE = 2**31 - 2**24
-"""Bytes of weights up to which a model is one file."""
 
 
 def cv2_module() -> Any:
@@ -142,8 +139,10 @@ def part_for(net: Net, blobs: Sequence[str]) -> Net:
 
 
 def _opened(graph: Graph) -> Any:
-    external = sum(array.nbytes for array in graph.weights.values()) > _ONE_FILE
     with tempfile.TemporaryDirectory(prefix="vggrepro-", ignore_cleanup_errors=True) as folder:
         path = Path(folder, "model.onnx")
-        graph.save(path, external=external)
+        try:
+            graph.save(path)
+        except UnsupportedError:  # more than one file holds
+            graph.save(path, external=True)
         return cv2_module().dnn.readNetFromONNX(str(path))

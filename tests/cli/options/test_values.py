@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,10 @@ from vggrepro.cli.options.values import amount, bgr, names, natural, positive, r
 )
 def test_values(parse: Callable[[str], Any], text: str, value: object) -> None:
     assert parse(text) == value
+
+
+def test_minus_zero_is_zero() -> None:
+    assert math.copysign(1, amount("-0")) == 1  # NumPy refuses a deviation of -0
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def amount(text: str) -> float:
         value = math.nan
     if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"expected a number from 0, got {text!r}")
-    return value
+    return abs(value)  # which makes 0 of -0
 
 
 def bgr(text: str) -> tuple[float, float, float]:
