@@ -107,3 +107,37 @@ def test_a_forked_process_ends_as_any_does() -> None:
         check=False,
     )
     assert (done.stdout, done.stderr) == ("-15\n", "")
+
+
+INTERRUPTED_IMPORT = """
+import os, signal, sys
+from importlib.machinery import ExtensionFileLoader
+from vggrepro.system.interrupts import Interrupted, raising_signals
+
+class Finder:
+    sent = None
+
+    def find_spec(self, name, path=None, target=None):
+        frame = sys._getframe()
+        while frame is not None and self.sent is None:
+            if isinstance(frame.f_locals.get("self"), ExtensionFileLoader):
+                self.sent = frame.f_locals["self"].name
+                os.kill(os.getpid(), signal.SIGINT)
+            frame = frame.f_back
+
+sys.meta_path.insert(0, finder := Finder())
+try:
+    with raising_signals():
+        import numpy
+        while True:
+            pass
+except Interrupted:
+    print("interrupted", finder.sent in sys.modules)
+"""
+
+
+def test_a_module_in_c_is_imported_to_its_end():
+    """An exception where such a module imports others would be another one, or end the process."""
+    command = [sys.executable, "-c", INTERRUPTED_IMPORT]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (ended.stdout, ended.returncode) == ("interrupted True\n", 0)

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.machinery import ExtensionFileLoader
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -65,15 +66,32 @@ _raised: Interrupted | None = None
 """What :func:`raising_signals` has raised last."""
 
 
-def _raise(number: int, _frame: FrameType | None) -> None:
+_AGAIN = 0.01
+"""Seconds after which a signal comes again that came while a module in C was imported."""
+
+
+def _raise(number: int, frame: FrameType | None) -> None:
+    """Raise Interrupted, but not within a module in C that begins: what calls Python there, as pybind11's
+    enumerations do, would end the process by SIGABRT or SIGSEGV."""
+    if _imports_extension(frame):
+        threading.Timer(_AGAIN, signal.raise_signal, (number,)).start()
+        return
     global _raised
     _raised = Interrupted(number)
     raise _raised
 
 
+def _imports_extension(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if isinstance(frame.f_locals.get("self"), ExtensionFileLoader):
+            return True
+        frame = frame.f_back
+    return False
+
+
 def raised() -> Interrupted | None:
     """What the innermost :func:`raising_signals` has raised so far. A library may have made another exception
-    of it: NumPy makes an ImportError of what is raised while a module in C imports it."""
+    of it, as code in C often does."""
     return _raised
 
 
