@@ -23,11 +23,16 @@ def filter_net(
         state.level = level
     except ValueError:
         raise NetError(f"level {level}: expected a number of 32 bits") from None
+    add_stages(state, stages)
+    return filter_by_state(net, state)
+
+
+def add_stages(state: NetState, stages: Sequence[str]) -> None:
+    """Add stages to those of a ``NetState``. Raises NetError for names that are no UTF-8."""
     try:
         state.stage.extend(stages)
     except UnicodeEncodeError:
         raise NetError(f"stages {', '.join(map(repr, stages))}: expected names in UTF-8") from None
-    return filter_by_state(net, state)
 
 
 def solver_net_state(phase: int | str, net: NetParameter, solver_state: NetState | None = None) -> NetState:

@@ -138,6 +138,7 @@ def test_weights_of_several_files(brewing: Path, capfd: pytest.CaptureFixture[st
         (["-solver=solver.prototxt", "-gpu=0,1"], "training on several GPUs is offered by"),
         (["-solver=solver.prototxt", "-gpu=x"], "-gpu x: expected all, or numbers"),
         (["-solver=solver.prototxt", "-weights=none"], "Could not open file none"),
+        (["-solver=solver.prototxt", "-stage=a,\udcff"], r"stages 'a', '\udcff': expected names in UTF-8"),
     ],
 )
 def test_errors(flags: list[str], message: str, brewing: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
+from vggrepro.caffe.state import add_stages
 from vggrepro.cli.caffe_programs.action import ActionFlags, action_flags, copy_weights
 from vggrepro.errors import DeviceError, OptionError, SolverError
 from vggrepro.pycaffe import glog, mode
@@ -59,7 +60,7 @@ def _solver(flags: ActionFlags) -> Solver:
     definition = read_definition(flags.solver, rules=mode.fork_rules())
     state = definition.param.train_state
     state.level = flags.level
-    state.stage.extend(flags.stages)
+    add_stages(state, flags.stages)
     _choose_device(flags, definition)
     if definition.param.snapshot or definition.param.snapshot_after_train:
         _check_prefix(definition.snapshot_prefix)
