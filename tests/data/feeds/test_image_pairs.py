@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from vggrepro.caffe.messages import ImageDataParameter
+from vggrepro.caffe.messages import TEST, ImageDataParameter, LayerParameter
+from vggrepro.data.feeds.base import DataLayer
 from vggrepro.data.feeds.image_pairs import ImagePairs
 from vggrepro.data.opencv import opencv
 from vggrepro.errors import DataError
@@ -20,7 +21,8 @@ def pairs(folder: Path, *, is_color: bool = True) -> ImagePairs:
     opencv().imwrite(str(folder / "a_image.png"), IMAGE)
     opencv().imwrite(str(folder / "a_labels.png"), IMAGE[:, :, 0])
     data = ImageDataParameter(root_folder="a_", is_color=is_color)
-    return ImagePairs.from_param(data, [("image.png", "labels.png")], folder, "ignore", 100)
+    layer = DataLayer(LayerParameter(), TEST, 0, folder, "ignore", 100)
+    return ImagePairs.from_param(data, [("image.png", "labels.png")], layer)
 
 
 def test_both_sides_are_read(tmp_path: Path) -> None:

@@ -9,12 +9,13 @@ draws at random - shuffling, skipping, windows, crops and mirrors - the draws ar
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from vggrepro.data.choices import MAX_PIXELS, Exif
 from vggrepro.data.feeds.annotated import open_annotated
-from vggrepro.data.feeds.base import Feed
+from vggrepro.data.feeds.base import DataLayer, Feed
 from vggrepro.data.feeds.dense_image import open_dense_image_data
 from vggrepro.data.feeds.image import ImageFeed, open_data, open_image_data, read_mean_file
 from vggrepro.data.feeds.image_seg import open_image_labelmap_data, open_image_seg_data
@@ -35,28 +36,20 @@ __all__ = [
     "read_mean_file",
 ]
 
-_PARAMS = {
-    "Data": "data_param",
-    "ImageData": "image_data_param",
-    "HDF5Data": "hdf5_data_param",
-    "WindowData": "window_data_param",
-    "AnnotatedData": "data_param",
-    "DenseImageData": "dense_image_data_param",
-    "ImageSegData": "image_data_param",
-    "ImageLabelmapData": "image_data_param",
-    "VideoData": "video_data_param",
+_LAYERS: Mapping[str, tuple[str, Callable[[DataLayer], Feed]]] = {
+    "Data": ("data_param", open_data),
+    "ImageData": ("image_data_param", open_image_data),
+    "HDF5Data": ("hdf5_data_param", open_hdf5),
+    "WindowData": ("window_data_param", open_window_data),
+    "AnnotatedData": ("data_param", open_annotated),
+    "DenseImageData": ("dense_image_data_param", open_dense_image_data),
+    "ImageSegData": ("image_data_param", open_image_seg_data),
+    "ImageLabelmapData": ("image_data_param", open_image_labelmap_data),
+    "VideoData": ("video_data_param", open_video_data),
 }
+"""The field that names the source, and what opens it, by layer type."""
 
-_LISTED = {
-    "ImageData": open_image_data,
-    "DenseImageData": open_dense_image_data,
-    "ImageSegData": open_image_seg_data,
-    "ImageLabelmapData": open_image_labelmap_data,
-    "VideoData": open_video_data,
-}
-"""Layers that read the image files of a list."""
-
-READ_TYPES = tuple(_PARAMS)
+READ_TYPES = tuple(_LAYERS)
 """The layer types that :func:`open_feed` takes: those whose data Caffe reads itself. (MemoryData is handed
 its data.)"""
 
@@ -70,7 +63,8 @@ def is_read(param: Any) -> bool:
 def folder_of(param: Any, folder: Path) -> Path:
     """Where the paths of a ``LayerParameter`` that is read begin: in the working directory, as in
     Caffe, or in ``folder`` where the working directory lacks the layer's source."""
-    source = getattr(param, _PARAMS[param.type]).source
+    field, _ = _LAYERS[param.type]
+    source = getattr(param, field).source
     return Path() if source and Path(source).exists() else folder
 
 
@@ -89,16 +83,8 @@ def open_feed(
     concerns the layers that read image files; ``max_pixels`` is the most that an image may have. Raises
     UnsupportedError for other layer types, DataError where Caffe would stop.
     """
-    where = f"layer {param.name!r}"
-    folder = Path() if folder is None else folder
+    layer = DataLayer(param, phase, seed, Path() if folder is None else folder, exif, max_pixels)
     if not is_read(param):
-        raise UnsupportedError(f"{where}: reading data for layer type {param.type}")
-    if param.type == "Data":
-        return open_data(param, phase, seed, folder, where, max_pixels)
-    if param.type in _LISTED:
-        return _LISTED[param.type](param, phase, seed, folder, where, exif, max_pixels)
-    if param.type == "HDF5Data":
-        return open_hdf5(param, seed, folder, where)
-    if param.type == "WindowData":
-        return open_window_data(param, seed, folder, where, exif, max_pixels)
-    return open_annotated(param, phase, seed, folder, where, max_pixels)
+        raise UnsupportedError(f"{layer.where}: reading data for layer type {param.type}")
+    _, opened = _LAYERS[param.type]
+    return opened(layer)

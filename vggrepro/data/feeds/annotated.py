@@ -4,7 +4,6 @@ BVLC Caffe; source: weiliu89/caffe, branch ssd)."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,8 @@ import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
 from vggrepro.caffe.messages import AnnotatedDatum
-from vggrepro.data.choices import MAX_PIXELS
 from vggrepro.data.datum import datum_array
-from vggrepro.data.feeds.base import Feed, Float32, batch_size, random_skip
+from vggrepro.data.feeds.base import DataLayer, Feed, Float32, batch_size, random_skip
 from vggrepro.data.feeds.batch_sampler import PartSampling
 from vggrepro.data.feeds.boxed_image import (
     ROW,
@@ -178,33 +176,34 @@ def _filled(boxes: Boxes) -> Boxes:
     return np.pad(boxes, [(0, most - len(boxes)), (0, 0)], constant_values=-1)[None, None]
 
 
-def open_annotated(
-    param: Any, phase: int, seed: int, folder: Path, where: str, max_pixels: int = MAX_PIXELS
-) -> AnnotatedFeed:
+def open_annotated(layer: DataLayer) -> AnnotatedFeed:
     """The feed of an AnnotatedData layer. Raises UnsupportedError, naming the field, for crops of a fixed
     size, mean files and resizing other than a warp; DataError for values that SSD refuses."""
-    size = batch_size(param.data_param, where)
-    given = param.transform_param
+    data = layer.param.data_param
+    size = batch_size(data, layer.where)
+    given = layer.param.transform_param
     if given.crop_size or given.HasField("mean_file"):
-        raise UnsupportedError(f"{where}: transform_param: crop_size and mean_file are not read with boxes")
-    with naming(where):
+        raise UnsupportedError(
+            f"{layer.where}: transform_param: crop_size and mean_file are not read with boxes"
+        )
+    with naming(layer.where):
         changes = (
             Distortion.from_param(given),
-            Expansion.from_param(given, max_pixels),
-            PartSampling.from_param(param.annotated_data_param, given),
+            Expansion.from_param(given, layer.max_pixels),
+            PartSampling.from_param(layer.param.annotated_data_param, given),
         )
     return AnnotatedFeed(
-        where,
-        tuple(param.top),
-        open_database(param.data_param, folder / param.data_param.source, where),
+        layer.where,
+        layer.tops,
+        open_database(data, layer.folder / data.source, layer.where),
         size,
-        transform_of(param, phase, folder, where, without=OWN_FIELDS),
+        transform_of(layer, without=OWN_FIELDS),
         tuple(change for change in changes if change is not None),
-        Warp.from_param(given, where),
+        Warp.from_param(given, layer.where),
         given.mirror,
         EmitConstraint.from_param(given),
-        param.annotated_data_param.HasField("anno_type"),
-        seed,
-        random_skip(param.data_param, seed),
-        max_pixels,
+        layer.param.annotated_data_param.HasField("anno_type"),
+        layer.seed,
+        random_skip(data, layer.seed),
+        layer.max_pixels,
     )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from vggrepro.data.choices import Exif
 from vggrepro.data.random_streams import Purpose, stream
 from vggrepro.errors import DataError
 
@@ -24,6 +27,28 @@ class Feed(ABC):
     @abstractmethod
     def place(self, iteration: int, row: int) -> str:
         """Where an example of an iteration's batch comes from, for messages: file and line, key or row."""
+
+
+@dataclass(frozen=True)
+class DataLayer:
+    """The ``LayerParameter`` of a data layer, and how it is read: its paths begin in ``folder``, ``exif``
+    concerns image files, ``max_pixels`` is the most that an image may have."""
+
+    param: Any
+    phase: int
+    seed: int
+    folder: Path
+    exif: Exif
+    max_pixels: int
+
+    @property
+    def where(self) -> str:
+        """The layer, for messages."""
+        return f"layer {self.param.name!r}"
+
+    @property
+    def tops(self) -> tuple[str, ...]:
+        return tuple(self.param.top)
 
 
 def batch_size(layer_param: Any, where: str) -> int:

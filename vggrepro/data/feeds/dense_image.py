@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.data.choices import MAX_PIXELS, Exif
 from vggrepro.data.decode import Pixels
-from vggrepro.data.feeds.base import batch_size
+from vggrepro.data.feeds.base import DataLayer, batch_size
 from vggrepro.data.feeds.image import ImageFeed, check_sizes, checked_skip, transform_of
 from vggrepro.data.feeds.image_pairs import ImagePairs
 from vggrepro.data.transform import resize
@@ -33,29 +32,23 @@ def read_pairs(path: Path) -> tuple[tuple[str, str], ...]:
     return tuple(zip(names[::2], names[1::2], strict=True))
 
 
-def open_dense_image_data(
-    param: Any,
-    phase: int,
-    seed: int,
-    folder: Path,
-    where: str,
-    exif: Exif,
-    max_pixels: int = MAX_PIXELS,
-) -> ImageFeed:
+def open_dense_image_data(layer: DataLayer) -> ImageFeed:
     """The feed of a DenseImageData layer: images (N, C, H, W), and labels (N, 1, H, W) as the grey values of
     the second files, to which neither mean nor scale is applied.
 
     ``new_height`` and ``new_width`` resize images by linear interpolation and labels to the nearest place.
     Raises UnsupportedError for ``mirror`` and ``crop_size``, which SegNet refuses too.
     """
-    data = param.dense_image_data_param
-    check_sizes(data, where)
-    transform = transform_of(param, phase, folder, where)
+    data = layer.param.dense_image_data_param
+    check_sizes(data, layer.where)
+    transform = transform_of(layer)
     if transform.mirror or transform.crop_size:
-        raise UnsupportedError(f"{where}: transform_param: mirror and crop_size are not done with labels")
-    with naming(where):
-        pairs = read_pairs(folder / data.source)
-    files = ImagePairs.from_param(data, pairs, folder, exif, max_pixels)
+        raise UnsupportedError(
+            f"{layer.where}: transform_param: mirror and crop_size are not done with labels"
+        )
+    with naming(layer.where):
+        pairs = read_pairs(layer.folder / data.source)
+    files = ImagePairs.from_param(data, pairs, layer)
 
     def read(index: int, _: np.random.Generator) -> tuple[npt.NDArray[Any], Pixels]:
         image = resize(files.image(index), data.new_height, data.new_width)
@@ -64,14 +57,14 @@ def open_dense_image_data(
         return image.transpose(2, 0, 1), labels.transpose(2, 0, 1)
 
     return ImageFeed(
-        where,
-        tuple(param.top),
+        layer.where,
+        layer.tops,
         read,
-        lambda index: f"{folder / data.source}: {pairs[index][0]}",
+        lambda index: f"{layer.folder / data.source}: {pairs[index][0]}",
         len(pairs),
-        batch_size(data, where),
+        batch_size(data, layer.where),
         transform,
-        seed,
-        checked_skip(data, len(pairs), seed, where),
+        layer.seed,
+        checked_skip(data, len(pairs), layer),
         data.shuffle,
     )

@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.caffe.binary import read_blob
-from vggrepro.data.choices import MAX_PIXELS, Exif
 from vggrepro.data.datum import datum_array
-from vggrepro.data.feeds.base import Feed, Float32, batch_size, random_skip
+from vggrepro.data.feeds.base import DataLayer, Feed, Float32, batch_size, random_skip
 from vggrepro.data.random_streams import Purpose, epoch_order, stream
 from vggrepro.data.sources import FolderSource, LmdbSource
 from vggrepro.data.sources.leveldb import LevelDbSource, is_leveldb
@@ -87,14 +86,12 @@ def read_mean_file(path: Path) -> Float32:
     return mean
 
 
-def open_data(
-    param: Any, phase: int, seed: int, folder: Path, where: str, max_pixels: int = MAX_PIXELS
-) -> ImageFeed:
+def open_data(layer: DataLayer) -> ImageFeed:
     """The feed of a Data layer: Datums of an LMDB or LevelDB in the order of their keys."""
-    data = param.data_param
-    size = batch_size(data, where)
-    transform = transform_of(param, phase, folder, where)
-    source = open_database(data, folder / data.source, where)
+    data = layer.param.data_param
+    size = batch_size(data, layer.where)
+    transform = transform_of(layer)
+    source = open_database(data, layer.folder / data.source, layer.where)
 
     def image(index: int, _: np.random.Generator) -> tuple[npt.NDArray[Any], int]:
         datum = source.datum(index)
@@ -103,20 +100,20 @@ def open_data(
             source.place(index),
             force_color=transform.force_color,
             force_gray=transform.force_gray,
-            max_pixels=max_pixels,
+            max_pixels=layer.max_pixels,
         )
         return array, datum.label
 
     return ImageFeed(
-        where,
-        tuple(param.top),
+        layer.where,
+        layer.tops,
         image,
         source.place,
         len(source),
         size,
         transform,
-        seed,
-        random_skip(data, seed),
+        layer.seed,
+        random_skip(data, layer.seed),
     )
 
 
@@ -130,35 +127,28 @@ def open_database(data: Any, path: Path, where: str) -> LmdbSource:
     return LevelDbSource.open(path)
 
 
-def open_image_data(
-    param: Any,
-    phase: int,
-    seed: int,
-    folder: Path,
-    where: str,
-    exif: Exif,
-    max_pixels: int = MAX_PIXELS,
-) -> ImageFeed:
+def open_image_data(layer: DataLayer) -> ImageFeed:
     """The feed of an ImageData layer: the files of a list, warped to one size if it says so."""
-    data = param.image_data_param
-    check_sizes(data, where)
-    size = batch_size(data, where)
-    transform = transform_of(param, phase, folder, where)
-    entries = read_list(folder / data.source)
+    data = layer.param.image_data_param
+    check_sizes(data, layer.where)
+    size = batch_size(data, layer.where)
+    transform = transform_of(layer)
+    listing = layer.folder / data.source
+    entries = read_list(listing)
     # Caffe joins the strings without a separator, so root_folder may be the beginning of a name.
-    source = FolderSource(folder, tuple(data.root_folder + key for key, _ in entries))
-    skip = checked_skip(data, len(entries), seed, where)
+    source = FolderSource(layer.folder, tuple(data.root_folder + key for key, _ in entries))
+    skip = checked_skip(data, len(entries), layer)
 
     def image(index: int, _: np.random.Generator) -> tuple[npt.NDArray[Any], int]:
-        decoded = source.decoded(index, grey=not data.is_color, exif=exif, max_pixels=max_pixels)
+        decoded = source.decoded(index, grey=not data.is_color, exif=layer.exif, max_pixels=layer.max_pixels)
         pixels = decoded.warned(source.place(index))
         return resize(pixels, data.new_height, data.new_width).transpose(2, 0, 1), entries[index][1]
 
     def place(index: int) -> str:
-        return f"{folder / data.source}: {entries[index][0]}"
+        return f"{listing}: {entries[index][0]}"
 
     return ImageFeed(
-        where, tuple(param.top), image, place, len(entries), size, transform, seed, skip, data.shuffle
+        layer.where, layer.tops, image, place, len(entries), size, transform, layer.seed, skip, data.shuffle
     )
 
 
@@ -170,24 +160,25 @@ def check_sizes(data: Any, where: str) -> None:
         )
 
 
-def checked_skip(data: Any, images: int, seed: int, where: str) -> int:
+def checked_skip(data: Any, images: int, layer: DataLayer) -> int:
     """How many of a list's images ``rand_skip`` leaves out at the start. Raises DataError if none is left."""
-    skip = random_skip(data, seed)
+    skip = random_skip(data, layer.seed)
     if skip >= images:
-        raise DataError(f"{where}: Not enough points to skip: {skip} of {images} images")
+        raise DataError(f"{layer.where}: Not enough points to skip: {skip} of {images} images")
     return skip
 
 
-def transform_of(
-    param: Any, phase: int, folder: Path, where: str, *, without: Sequence[str] = (), labelled: bool = False
-) -> Transform:
-    """The ``transform_param`` of a data layer, whose ``mean_file`` is taken from ``folder``; ``without`` the
-    fields that the layer reads itself. Raises UnsupportedError for crops of several sizes where labels of
-    places are cut with the images (``labelled``)."""
-    if labelled and param.transform_param.multi_scale:
-        raise UnsupportedError(f"{where}: transform_param: multi_scale is not done with labels of places")
-    given = type(param.transform_param)()
-    given.CopyFrom(param.transform_param)
+def transform_of(layer: DataLayer, *, without: Sequence[str] = (), labelled: bool = False) -> Transform:
+    """The ``transform_param`` of a data layer, ``without`` the fields that the layer reads itself. Raises
+    UnsupportedError for crops of several sizes where labels of places are cut with the images
+    (``labelled``)."""
+    given = type(layer.param.transform_param)()
+    given.CopyFrom(layer.param.transform_param)
+    if labelled and given.multi_scale:
+        raise UnsupportedError(
+            f"{layer.where}: transform_param: multi_scale is not done with labels of places"
+        )
     for name in without:
         given.ClearField(name)
-    return Transform.from_param(given, phase, where, lambda name: read_mean_file(folder / name))
+    mean = lambda name: read_mean_file(layer.folder / name)  # noqa: E731
+    return Transform.from_param(given, layer.phase, layer.where, mean)

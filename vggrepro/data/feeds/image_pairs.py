@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from vggrepro.data.choices import Exif
 from vggrepro.data.decode import Pixels
+from vggrepro.data.feeds.base import DataLayer
 from vggrepro.data.sources import FolderSource
 from vggrepro.errors import DataError
 
@@ -27,17 +27,15 @@ class ImagePairs:
     max_pixels: int
 
     @classmethod
-    def from_param(
-        cls, data: Any, entries: Iterable[tuple[str, str]], folder: Path, exif: Exif, max_pixels: int
-    ) -> ImagePairs:
-        """The pairs of names ``entries``, behind the ``root_folder`` of the parameter ``data``, from
-        ``folder``."""
+    def from_param(cls, data: Any, entries: Iterable[tuple[str, str]], layer: DataLayer) -> ImagePairs:
+        """The pairs of names ``entries``, behind the ``root_folder`` of the parameter ``data``, from the
+        layer's folder."""
         # Caffe joins the strings without a separator, so root_folder may be the beginning of a name.
         images, pictures = (
-            FolderSource(folder, tuple(data.root_folder + name for name in side))
+            FolderSource(layer.folder, tuple(data.root_folder + name for name in side))
             for side in zip(*entries, strict=True)
         )
-        return cls(images, pictures, data.is_color, exif, max_pixels)
+        return cls(images, pictures, data.is_color, layer.exif, layer.max_pixels)
 
     def image(self, index: int) -> Pixels:
         """An image (H, W, C). Raises DataError if it cannot be decoded."""

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vggrepro.data.choices import MAX_PIXELS, Exif
 from vggrepro.data.decode import Pixels
-from vggrepro.data.feeds.base import batch_size
+from vggrepro.data.feeds.base import DataLayer, batch_size
 from vggrepro.data.feeds.image import ImageFeed, check_sizes, checked_skip, transform_of
 from vggrepro.data.feeds.image_pairs import ImagePairs
 from vggrepro.data.transform import resize
@@ -98,15 +97,7 @@ def _warped(array: npt.NDArray[Any], height: int, width: int, *, nearest: bool =
     return warped
 
 
-def open_image_seg_data(
-    param: Any,
-    phase: int,
-    seed: int,
-    folder: Path,
-    where: str,
-    exif: Exif,
-    max_pixels: int = MAX_PIXELS,
-) -> SegmentedFeed:
+def open_image_seg_data(layer: DataLayer) -> SegmentedFeed:
     """The feed of an ImageSegData layer.
 
     Images are resized by linear interpolation, to ``new_height`` and ``new_width`` first and then by one of
@@ -116,54 +107,46 @@ def open_image_seg_data(
     DEVIATION: DeepLab interpolates labels too for ``new_height`` and ``new_width``, so that other classes
     appear between two; PSPNet takes the nearest, as here.
     """
-    data = param.image_data_param
-    check_sizes(data, where)
-    if param.transform_param.HasField("mean_file"):
-        raise DataError(f"{where}: ImageSegDataLayer does not support mean file")
-    with naming(where):
-        entries = read_entries(folder / data.source, labelled=data.label_type != data.NONE)
+    data = layer.param.image_data_param
+    check_sizes(data, layer.where)
+    if layer.param.transform_param.HasField("mean_file"):
+        raise DataError(f"{layer.where}: ImageSegDataLayer does not support mean file")
+    with naming(layer.where):
+        entries = read_entries(layer.folder / data.source, labelled=data.label_type != data.NONE)
     return SegmentedFeed(
-        where,
-        tuple(param.top),
-        _reader(data, entries, folder, exif, max_pixels),
-        lambda index: f"{folder / data.source}: {entries[index][0]}",
+        layer.where,
+        layer.tops,
+        _reader(data, entries, layer),
+        lambda index: f"{layer.folder / data.source}: {entries[index][0]}",
         len(entries),
-        batch_size(data, where) if data.HasField("batch_size") else 1,
-        transform_of(param, phase, folder, where, without=["scale_factors"], labelled=True),
-        seed,
-        checked_skip(data, len(entries), seed, where),
+        batch_size(data, layer.where) if data.HasField("batch_size") else 1,
+        transform_of(layer, without=["scale_factors"], labelled=True),
+        layer.seed,
+        checked_skip(data, len(entries), layer),
         data.shuffle,
         size=(data.new_height, data.new_width),
-        factors=tuple(param.transform_param.scale_factors),
+        factors=tuple(layer.param.transform_param.scale_factors),
         ignored=data.ignore_label,
     )
 
 
-def open_image_labelmap_data(
-    param: Any,
-    phase: int,
-    seed: int,
-    folder: Path,
-    where: str,
-    exif: Exif,
-    max_pixels: int = MAX_PIXELS,
-) -> EdgeFeed:
+def open_image_labelmap_data(layer: DataLayer) -> EdgeFeed:
     """The feed of an ImageLabelmapData layer. Crops are random in TEST too, as in HED."""
-    data = param.image_data_param
-    check_sizes(data, where)
-    with naming(where):
-        entries = read_entries(folder / data.source, labelled=True)
+    data = layer.param.image_data_param
+    check_sizes(data, layer.where)
+    with naming(layer.where):
+        entries = read_entries(layer.folder / data.source, labelled=True)
     pictures = type(data)(label_type=data.PIXEL, root_folder=data.root_folder, is_color=data.is_color)
     return EdgeFeed(
-        where,
-        tuple(param.top),
-        _reader(pictures, entries, folder, exif, max_pixels),
-        lambda index: f"{folder / data.source}: {entries[index][0]}",
+        layer.where,
+        layer.tops,
+        _reader(pictures, entries, layer),
+        lambda index: f"{layer.folder / data.source}: {entries[index][0]}",
         len(entries),
-        batch_size(data, where),
-        replace(transform_of(param, phase, folder, where, labelled=True), train=True),
-        seed,
-        checked_skip(data, len(entries), seed, where),
+        batch_size(data, layer.where),
+        replace(transform_of(layer, labelled=True), train=True),
+        layer.seed,
+        checked_skip(data, len(entries), layer),
         data.shuffle,
         size=(data.new_height, data.new_width),
         rounded=not data.grey_labels,
@@ -171,10 +154,10 @@ def open_image_labelmap_data(
 
 
 def _reader(
-    data: Any, entries: tuple[tuple[str, str], ...], folder: Path, exif: Exif, max_pixels: int
+    data: Any, entries: tuple[tuple[str, str], ...], layer: DataLayer
 ) -> Callable[[int, np.random.Generator], tuple[npt.NDArray[Any], Pixels]]:
     """Reads an image (C, H, W) and its labels (1, H, W). Raises DataError."""
-    files = ImagePairs.from_param(data, entries, folder, exif, max_pixels)
+    files = ImagePairs.from_param(data, entries, layer)
 
     def labels(index: int, image: Pixels) -> Pixels:
         """The labels (H, W, 1) of an image (H, W, C)."""
@@ -186,7 +169,7 @@ def _reader(
         label = (
             data.ignore_label
             if data.label_type == data.NONE
-            else _label(text, f"{folder / data.source}: {name}")
+            else _label(text, f"{layer.folder / data.source}: {name}")
         )
         return np.full((*image.shape[:2], 1), label, np.uint8)
 

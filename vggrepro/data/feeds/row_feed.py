@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from vggrepro.caffe.hdf5_reader import Hdf5Reader, opened
-from vggrepro.data.feeds.base import Feed, Float32, batch_size
+from vggrepro.data.feeds.base import DataLayer, Feed, Float32, batch_size
 from vggrepro.data.random_streams import epoch_order
 from vggrepro.errors import DataError, ParseError, UnsupportedError, WeightsError
 
@@ -65,20 +65,20 @@ class RowFeed(Feed):
         return file, place
 
 
-def open_hdf5(param: Any, seed: int, folder: Path, where: str) -> RowFeed:
+def open_hdf5(layer: DataLayer) -> RowFeed:
     """The feed of an HDF5Data layer: the datasets named as its tops, in the files that a list names
     (extra ``hdf5``)."""
-    if param.HasField("transform_param"):
-        raise DataError(f"{where}: HDF5Data does not transform data.")
-    data, tops = param.hdf5_data_param, tuple(param.top)
-    listing = folder / data.source
+    if layer.param.HasField("transform_param"):
+        raise DataError(f"{layer.where}: HDF5Data does not transform data.")
+    data, tops = layer.param.hdf5_data_param, layer.tops
+    listing = layer.folder / data.source
     try:
         listed = listing.read_text(encoding="utf-8", errors="surrogateescape").split()
     except OSError as error:
-        raise DataError(f"{where}: Failed to open source file: {listing}: {error.strerror}") from error
-    paths = [folder / name for name in listed]
+        raise DataError(f"{layer.where}: Failed to open source file: {listing}: {error.strerror}") from error
+    paths = [layer.folder / name for name in listed]
     if not paths:
-        raise DataError(f"{where}: Must have at least 1 HDF5 filename listed in {listing}")
+        raise DataError(f"{layer.where}: Must have at least 1 HDF5 filename listed in {listing}")
     rows = tuple(_hdf5_rows(path, tops) for path in paths)
 
     @lru_cache(maxsize=1)  # Caffe too holds one file at a time
@@ -87,7 +87,7 @@ def open_hdf5(param: Any, seed: int, folder: Path, where: str) -> RowFeed:
             return tuple(reader.array(reader.dataset(top), f"{paths[file]}: dataset {top}") for top in tops)
 
     names = tuple(map(str, paths))
-    return RowFeed(tops, rows, load, names, batch_size(data, where), seed, data.shuffle)
+    return RowFeed(tops, rows, load, names, batch_size(data, layer.where), layer.seed, data.shuffle)
 
 
 def memory_feed(param: Any, data: Float32, labels: Float32) -> RowFeed:

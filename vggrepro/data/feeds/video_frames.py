@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vggrepro.caffe.messages import TRAIN
-from vggrepro.data.choices import MAX_PIXELS, Exif
-from vggrepro.data.feeds.base import batch_size
+from vggrepro.data.choices import Exif
+from vggrepro.data.feeds.base import DataLayer, batch_size
 from vggrepro.data.feeds.image import ImageFeed, check_sizes, transform_of
 from vggrepro.data.sources import FolderSource
 from vggrepro.data.transform import Transform, resize
@@ -115,11 +115,12 @@ class Pictures:
         return np.concatenate(planes)
 
     @classmethod
-    def from_param(cls, data: Any, root: Path, exif: Exif, max_pixels: int) -> Pictures:
-        """The pictures that a ``VideoDataParameter`` tells of."""
+    def from_param(cls, data: Any, layer: DataLayer) -> Pictures:
+        """The pictures that the ``VideoDataParameter`` of a layer tells of."""
         flow = data.modality == data.FLOW
         pattern = data.name_pattern or (FLOW if flow else FRAMES)
-        return cls(root, pattern, flow, data.grayscale, (data.new_height, data.new_width), exif, max_pixels)
+        size = (data.new_height, data.new_width)
+        return cls(layer.folder, pattern, flow, data.grayscale, size, layer.exif, layer.max_pixels)
 
     def _names(self, frames: list[int]) -> list[str]:
         values: list[tuple[str | int, ...]]
@@ -132,48 +133,42 @@ class Pictures:
             ) from error
 
 
-def open_video_data(
-    param: Any,
-    phase: int,
-    seed: int,
-    folder: Path,
-    where: str,
-    exif: Exif,
-    max_pixels: int = MAX_PIXELS,
-) -> ImageFeed:
+def open_video_data(layer: DataLayer) -> ImageFeed:
     """The feed of a VideoData layer: (N, channels * new_length * num_segments, H, W), and the labels
     (N, 1, 1, 1).
 
     DEVIATION: yjxiong/caffe leaves the place of a video whose pictures cannot be read as it is.
     """
-    data = param.video_data_param
-    check_sizes(data, where)
+    data = layer.param.video_data_param
+    check_sizes(data, layer.where)
     frames = data.num_segments * data.new_length
     if not 0 < frames <= MOST_FRAMES:
-        raise DataError(f"{where}: num_segments * new_length: expected 1 to {MOST_FRAMES}, got {frames}")
-    with naming(where):
-        videos = read_videos(folder / data.source)
-    pictures = Pictures.from_param(data, folder, exif, max_pixels)
-    segments = Segments(data.num_segments, data.new_length, phase == TRAIN)
+        raise DataError(
+            f"{layer.where}: num_segments * new_length: expected 1 to {MOST_FRAMES}, got {frames}"
+        )
+    with naming(layer.where):
+        videos = read_videos(layer.folder / data.source)
+    pictures = Pictures.from_param(data, layer)
+    segments = Segments(data.num_segments, data.new_length, layer.phase == TRAIN)
 
     def read(index: int, rng: np.random.Generator) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         video = videos[index]
         first = segments.first_frames(video.frames, rng)
-        with naming(where):
+        with naming(layer.where):
             planes = pictures.read(
                 video.folder, [start + step for start in first for step in range(data.new_length)]
             )
         return planes, np.full((1, 1, 1), video.label)
 
     return ImageFeed(
-        where,
-        tuple(param.top),
+        layer.where,
+        layer.tops,
         read,
-        lambda index: f"{folder / data.source}: {videos[index].folder}",
+        lambda index: f"{layer.folder / data.source}: {videos[index].folder}",
         len(videos),
-        batch_size(data, where),
-        _with_means_of_frames(transform_of(param, phase, folder, where), pictures, segments),
-        seed,
+        batch_size(data, layer.where),
+        _with_means_of_frames(transform_of(layer), pictures, segments),
+        layer.seed,
         0,
         data.shuffle,
     )

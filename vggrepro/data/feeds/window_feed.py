@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vggrepro.data.choices import MAX_PIXELS, Exif
+from vggrepro.data.choices import Exif
 from vggrepro.data.decode import Pixels
-from vggrepro.data.feeds.base import Feed, Float32, batch_size
+from vggrepro.data.feeds.base import DataLayer, Feed, Float32, batch_size
 from vggrepro.data.feeds.image import read_mean_file
 from vggrepro.data.feeds.window_file import CHANNELS, Window, WindowFile, read_window_file
 from vggrepro.data.random_streams import Purpose, stream
@@ -155,62 +154,57 @@ def _corners(window: Window) -> str:
     return f"({window.x1}, {window.y1}) to ({window.x2}, {window.y2})"
 
 
-def open_window_data(
-    param: Any,
-    seed: int,
-    folder: Path,
-    where: str,
-    exif: Exif,
-    max_pixels: int = MAX_PIXELS,
-) -> WindowFeed:
+def open_window_data(layer: DataLayer) -> WindowFeed:
     """The feed of a WindowData layer. As in Caffe, ``scale`` is that of ``window_data_param``, and of
     ``transform_param`` only crop_size, mirror and the mean count; they do so in both phases."""
-    data, transform = param.window_data_param, param.transform_param
+    data, transform = layer.param.window_data_param, layer.param.transform_param
     size, context_pad = transform.crop_size, data.context_pad
     if size < 1 or size <= 2 * context_pad:
         raise DataError(
-            f"{where}: crop_size must be positive and more than twice context_pad,"
+            f"{layer.where}: crop_size must be positive and more than twice context_pad,"
             f" got {size} and {context_pad}"
         )
     if transform.HasField("scale"):
         warnings.warn(
-            f"{where}: WindowData reads window_data_param.scale, not transform_param.scale", stacklevel=2
+            f"{layer.where}: WindowData reads window_data_param.scale, not transform_param.scale",
+            stacklevel=2,
         )
-    windows = read_window_file(folder / data.source, data.fg_threshold, data.bg_threshold)
+    windows = read_window_file(layer.folder / data.source, data.fg_threshold, data.bg_threshold)
     return WindowFeed(
-        where,
-        tuple(param.top),
+        layer.where,
+        layer.tops,
         windows,
-        FolderSource(folder, tuple(data.root_folder + name for name in windows.images)),
-        batch_size(data, where),
+        FolderSource(layer.folder, tuple(data.root_folder + name for name in windows.images)),
+        batch_size(data, layer.where),
         data.fg_fraction,
         size,
         context_pad,
         data.crop_mode == "square",
         transform.mirror,
         data.scale,
-        _mean(transform, size, where, folder),
-        seed,
-        exif,
-        max_pixels,
+        _mean(transform, size, layer),
+        layer.seed,
+        layer.exif,
+        layer.max_pixels,
     )
 
 
-def _mean(transform: Any, size: int, where: str, folder: Path) -> Float32:
+def _mean(transform: Any, size: int, layer: DataLayer) -> Float32:
     """The mean of each pixel of a crop: the middle of a mean image (which begins as far from the top as from
     the left, in Caffe as here), a value for each channel, or 0."""
     values: Float32 = np.array(transform.mean_value or [0.0], np.float32)
     if not transform.HasField("mean_file"):
         if len(values) not in (1, CHANNELS):
             raise DataError(
-                f"{where}: Specify either 1 mean_value or as many as channels: {CHANNELS} (got {len(values)})"
+                f"{layer.where}: Specify either 1 mean_value or as many as channels: {CHANNELS}"
+                f" (got {len(values)})"
             )
         return np.broadcast_to(values[:, None, None], (CHANNELS, size, size))
     if transform.mean_value:
-        raise DataError(f"{where}: Cannot specify mean_file and mean_value at the same time")
-    image = read_mean_file(folder / transform.mean_file)
+        raise DataError(f"{layer.where}: Cannot specify mean_file and mean_value at the same time")
+    image = read_mean_file(layer.folder / transform.mean_file)
     offset = (image.shape[2] - size) // 2
     middle = image[:, offset : offset + size, offset : offset + size] if offset >= 0 else image[:0]
     if middle.shape != (CHANNELS, size, size):
-        raise DataError(f"{where}: mean_file holds {image.shape}, too small for crops of {size}")
+        raise DataError(f"{layer.where}: mean_file holds {image.shape}, too small for crops of {size}")
     return middle
