@@ -41,6 +41,7 @@ def test_minus_zero_is_zero() -> None:
     [
         (positive, "0", "expected a whole number from 1, got '0'"),
         (positive, "1.5", "expected a whole number from 1, got '1.5'"),
+        (positive, "2147483648", "expected a whole number up to 2147483647, got '2147483648'"),
         (natural, "-1", "expected a whole number from 0, got '-1'"),
         (sizes, "256,", "expected a whole number from 1, got ''"),
         (size_range, "8,9,10", "expected one size, or two, got '8,9,10'"),

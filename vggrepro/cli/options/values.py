@@ -9,6 +9,9 @@ from pathlib import Path
 from vggrepro.errors import ProtocolError
 from vggrepro.system.file_names import file_path
 
+MOST = 2**31 - 1
+"""The largest number that Caffe and the runtimes take for a count."""
+
 
 def positive(text: str) -> int:
     """A whole number from 1."""
@@ -112,4 +115,6 @@ def _whole(text: str, least: int) -> int:
         value = least - 1
     if value < least:
         raise argparse.ArgumentTypeError(f"expected a whole number from {least}, got {text!r}")
+    if value > MOST:
+        raise argparse.ArgumentTypeError(f"expected a whole number up to {MOST}, got {text!r}")
     return value
