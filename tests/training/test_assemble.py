@@ -161,6 +161,14 @@ def test_a_run_goes_on_with_its_own_seed(plan: Plan) -> None:
         resumed(plan, state, seed=6)
 
 
+def test_any_negative_seed_of_the_solver_is_none(plan: Plan) -> None:
+    """As in Caffe, so that a run which goes on has the seed that was drawn."""
+    first = made(plan({"random_seed": -5}))
+    _, state = first.solver.snapshot()
+    write_record(state.with_suffix(".json"), first.record)
+    assert resumed(plan, state).solver.seed == first.solver.seed
+
+
 def test_which_state_a_run_begins_with(tmp_path: Path) -> None:
     prefix = str(tmp_path / "snap")
     assert find_state(prefix, None) is None

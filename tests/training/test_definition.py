@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,15 @@ def test_prefix_that_is_a_folder_gets_the_solvers_name(tmp_path: Path) -> None:
     assert read_definition(path).snapshot_prefix == str(tmp_path / "snaps" / "solver")
     path = write_solver(tmp_path, snapshot_prefix=f'"{tmp_path}/snaps/vgg"')
     assert read_definition(path).snapshot_prefix == str(tmp_path / "snaps" / "vgg")
+
+
+@pytest.mark.parametrize("prefix", ["", "folder"])
+def test_a_solvers_name_that_is_no_utf8_is_no_prefix(
+    tmp_path: Path, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Solver states could not name the weights."""
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    path = write_solver(tmp_path, snapshot_prefix=f'"{prefix}"').rename(os.fsdecode(b"n\xff.prototxt"))
+    with pytest.raises(SolverError, match=r"prototxt: snapshots would be called .*\\udcff.*expected UTF-8"):
+        assert read_definition(path).snapshot_prefix

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from vggrepro.caffe.messages import PHASES, LayerParameter, NetParameter, NetState, NetStateRule
 from vggrepro.errors import NetError
+from vggrepro.system.file_names import is_utf8
 
 
 def filter_net(
@@ -29,10 +30,9 @@ def filter_net(
 
 def add_stages(state: NetState, stages: Sequence[str]) -> None:
     """Add stages to those of a ``NetState``. Raises NetError for names that are no UTF-8."""
-    try:
-        state.stage.extend(stages)
-    except UnicodeEncodeError:
-        raise NetError(f"stages {', '.join(map(repr, stages))}: expected names in UTF-8") from None
+    if not all(map(is_utf8, stages)):
+        raise NetError(f"stages {', '.join(map(repr, stages))}: expected names in UTF-8")
+    state.stage.extend(stages)
 
 
 def solver_net_state(phase: int | str, net: NetParameter, solver_state: NetState | None = None) -> NetState:

@@ -30,6 +30,7 @@ from vggrepro.graph.label_checks import LabelCheck
 from vggrepro.graph.metadata import digests
 from vggrepro.system.atomic import OutputFile, replacing, replacing_paths, writing
 from vggrepro.system.background import Background
+from vggrepro.system.file_names import is_utf8
 from vggrepro.system.mapped import chunks
 
 LARGE = 1024
@@ -134,7 +135,7 @@ class Graph:
                 self._write(file)
             return
         data = Path(f"{os.fspath(path)}.data")
-        if not _is_utf8(data.name):
+        if not is_utf8(data.name):
             raise UnsupportedError(
                 f"{os.fspath(path)}: a name that is no UTF-8, which the model cannot call its second file by"
             )
@@ -210,14 +211,6 @@ def _header(initializer: onnx.TensorProto, array: npt.NDArray[Any]) -> bytes:
     bare = onnx.TensorProto(dims=array.shape, data_type=initializer.data_type, name=initializer.name)
     inside = bare.SerializeToString() + prefix(_TENSOR_RAW_DATA, array.nbytes)
     return prefix(_GRAPH_INITIALIZER, len(inside) + array.nbytes) + inside
-
-
-def _is_utf8(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def is_outside(initializer: onnx.TensorProto) -> bool:

@@ -34,6 +34,15 @@ def file_path(name: str | PathLike[str]) -> Path:
     return path
 
 
+def is_utf8(name: str) -> bool:
+    """Whether a name has no bytes that are no UTF-8, which Python keeps as surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def failure(error: OSError) -> str:
     """What the system says of a failure; of a missing file also which one beside it has a close name, where a
     link points to, and what a name is that no file here can have; of a folder that cannot be made because a

@@ -159,7 +159,7 @@ def _seed(plan: TrainingPlan) -> int | None:
     if not record.exists():
         return plan.seed
     stored = read_record(record).seed
-    if given not in (-1, stored):
+    if given >= 0 and given != stored:
         raise SolverError(f"{plan.initial.resume}: the run has seed {stored}; it cannot go on with {given}")
     return stored
 

@@ -21,6 +21,7 @@ from vggrepro.layers.input import Input
 from vggrepro.net.fork_rules import BVLC, ForkRules
 from vggrepro.net.kinds import fed_shapes, is_fork_data
 from vggrepro.net.net import Net, build
+from vggrepro.system.file_names import is_utf8
 from vggrepro.training.average_precision import VERSIONS
 from vggrepro.training.rates import POLICIES
 
@@ -47,8 +48,8 @@ class Definition:
     @property
     def snapshot_prefix(self) -> str:
         """Where snapshots go; without a prefix, the solver file's own name. (Of a prefix that is a folder
-        :func:`read_definition` makes one in that folder.)"""
-        return str(self.param.snapshot_prefix) or str(self.path.with_suffix(""))
+        :func:`read_definition` makes one in that folder.) Raises SolverError for a name that is no UTF-8."""
+        return str(self.param.snapshot_prefix) or _checked_prefix(self.path.with_suffix(""), self.path)
 
     @property
     def hyper(self) -> Hyper:
@@ -179,9 +180,19 @@ def read_definition(
         param.MergeFrom(given)
     param = upgrade_solver_param(param, str(source))
     if param.snapshot_prefix and Path(param.snapshot_prefix).is_dir():
-        param.snapshot_prefix = str(Path(param.snapshot_prefix) / source.stem)
+        param.snapshot_prefix = _checked_prefix(Path(param.snapshot_prefix) / source.stem, source)
     _check(param, source)
     return Definition(param, source, rules)
+
+
+def _checked_prefix(prefix: Path, source: Path) -> str:
+    """A prefix that the solver's file ``source`` does not give itself. Solver states name weights by it, in
+    UTF-8."""
+    if not is_utf8(str(prefix)):
+        raise SolverError(
+            f"{source}: snapshots would be called {str(prefix)!r}, expected UTF-8: set snapshot_prefix"
+        )
+    return str(prefix)
 
 
 def definition_by_rules(solver: str | os.PathLike[str] | Definition, rules: ForkRules) -> Definition:
