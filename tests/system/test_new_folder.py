@@ -36,3 +36,14 @@ def test_no_name_is_taken(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught, new_folder(tmp_path / "absent" / "new"):
         pass
     assert caught.value.filename == str(tmp_path / "absent" / "new")
+
+
+@pytest.mark.parametrize("other", ["a full folder", "a file"])
+def test_a_name_that_another_process_takes_meanwhile_stays_its(tmp_path: Path, other: str) -> None:
+    path = tmp_path / "new"
+    with pytest.raises(DataError, match="new: exists already, expected a new name"), new_folder(path):
+        if other == "a file":
+            path.touch()
+        else:
+            (path / "inside").mkdir(parents=True)
+    assert list(tmp_path.iterdir()) == [path]
