@@ -174,6 +174,9 @@ def test_which_state_a_run_begins_with(tmp_path: Path) -> None:
     assert find_state(prefix, None) is None
     assert find_state(prefix, "auto") is None
     assert find_state(prefix, "other.solverstate") == Path("other.solverstate")
+    for name in ("", ".", "/"):
+        with pytest.raises(OSError, match=r"an empty file name|the name of a folder"):
+            find_state(prefix, name)
     for iteration in (9, 10):
         (tmp_path / f"snap_iter_{iteration}.solverstate").touch()
     newest = tmp_path / "snap_iter_10.solverstate"

@@ -45,6 +45,15 @@ def test_another_file_stays_as_it_is(tmp_path: Path, text: str) -> None:
     assert (tmp_path / "log").read_text() == text
 
 
+def test_a_new_file_without_events_goes(tmp_path: Path) -> None:
+    """A run that fails before it begins leaves nothing."""
+    Journal(tmp_path / "log").close()
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "log").touch()
+    Journal(tmp_path / "log").close()
+    assert (tmp_path / "log").exists()
+
+
 def test_an_empty_file_is_taken(tmp_path: Path) -> None:
     (tmp_path / "log").touch()
     journal = Journal(tmp_path / "log")

@@ -16,6 +16,7 @@ from vggrepro.emit import Shape
 from vggrepro.errors import DataError, SolverError
 from vggrepro.paper.trainings import Learning
 from vggrepro.runtime.device import parse_device
+from vggrepro.system.file_names import file_path
 from vggrepro.system.ranks import Alone, Ranks
 from vggrepro.system.threads import default_threads
 from vggrepro.training.definition import Definition
@@ -126,11 +127,12 @@ def find_state(prefix: str, resume: str | None) -> Path | None:
     """The solver state to go on from: ``resume``, or for "auto" the newest one of the snapshot ``prefix``, if
     there is one; None begins anew.
 
-    Raises SolverError for a new run whose snapshots would overwrite those of another.
+    Raises SolverError for a new run whose snapshots would overwrite those of another, OSError for a name that
+    no file can have.
     """
     newest = latest(prefix)
     if resume is not None:
-        return newest if resume == "auto" else Path(resume)
+        return newest if resume == "auto" else file_path(resume)
     if newest is not None:
         raise SolverError(f"{newest} exists: --resume goes on from it, --snapshot-prefix begins another run")
     return None

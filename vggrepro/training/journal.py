@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -29,7 +30,8 @@ class Journal:
     first) does nothing at all.
 
     An existing journal is continued; a last line that a killed run left unfinished is cut off first. Every
-    event is on its line as a whole or not at all. Raises DataError for a file that is no journal, which stays
+    event is on its line as a whole or not at all. A new file that got no event is removed when the journal is
+    closed. Raises DataError for a file that is no journal, which stays
     as it was, LockError if another run is writing it, OSError.
     """
 
@@ -41,8 +43,8 @@ class Journal:
         self._descriptor: int | None = None
         if path is not None and not silent:
             path.parent.mkdir(parents=True, exist_ok=True)
+            self._path, self._is_new = path, not path.exists()
             self._descriptor = _open_journal(path)
-            self._path = path
 
     def event(self, kind: str, iteration: int, **fields: Any) -> None:
         """Write one line: ``event``, ``iteration``, ``time`` (seconds since 1970) and ``fields``. Raises
@@ -73,6 +75,9 @@ class Journal:
 
     def close(self) -> None:
         if self._descriptor is not None:
+            if self._is_new and not os.fstat(self._descriptor).st_size:
+                with contextlib.suppress(OSError):  # Windows removes no file that is open
+                    self._path.unlink()
             os.close(self._descriptor)
             self._descriptor = None
 
