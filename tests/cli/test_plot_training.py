@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,17 @@ def test_pictures(tmp_path: Path, suffix: str, magic: bytes) -> None:
     assert output.read_bytes().startswith(magic)
     if suffix == ".svg":
         assert "real Caffe" in output.read_text()
+
+
+def test_names_are_drawn_as_they_are(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    log = str(journal(tmp_path / os.fsdecode(b"n\xff.jsonl")))
+    output = tmp_path / "plot.svg"
+    title = "$\\foo$ \x1b"
+    assert main([log, f"$\\bar$={log}", "-o", str(output), "--title", title]) == 0
+    drawn = output.read_text()
+    for text in (r"$\foo$ \x1b", r"n\udcff", r"$\bar$"):
+        assert f"<!-- {text}" in drawn
 
 
 def test_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from vggrepro.cli.run import Parser, run
 from vggrepro.errors import DataError, OptionError
 from vggrepro.system.atomic import replacing_path
 from vggrepro.system.extras import extra
-from vggrepro.system.terminal import printable
+from vggrepro.system.terminal import escaped, printable
 from vggrepro.training.curves import Curves, Points, is_accuracy, read_curves
 from vggrepro.training.log_tables import table_paths, write_tables
 
@@ -120,11 +120,17 @@ def _plot(curves: Sequence[Curves], options: PlotOptions, output: Path) -> None:
     _finish(left, "loss")
     _finish(right, "error in %" if options.error else "accuracy")
     if options.title:
-        figure.suptitle(options.title)
+        figure.suptitle(_plain(options.title))
     with replacing_path(output) as temporary:
         pyplot.savefig(temporary, format=output.suffix[1:], dpi=150)
     pyplot.close(figure)
     print(printable(f"{output}: {', '.join(curve.name for curve in curves)}"))
+
+
+def _plain(text: str) -> str:
+    """A text that is drawn as it is: control characters and bytes that are no UTF-8 are escapes, and a dollar
+    begins no formula."""
+    return escaped(text).replace("$", r"\$")
 
 
 def _read(log: str) -> Curves:
@@ -149,11 +155,11 @@ def _size(text: str) -> tuple[float, float]:
 def _draw_losses(axes: Any, curve: Curves, colour: str) -> None:
     """The training loss, the test losses dashed, and dots where the rate was lowered."""
     if curve.loss:
-        axes.plot(*_columns(curve.loss), color=colour, linewidth=1, label=curve.name)
+        axes.plot(*_columns(curve.loss), color=colour, linewidth=1, label=_plain(curve.name))
     for (net, name), points in curve.scores.items():
         if not is_accuracy(name):
             label = f"{curve.name}: test {name}" + (f" ({net})" if net else "")
-            axes.plot(*_columns(points), color=colour, linestyle="--", linewidth=1, label=label)
+            axes.plot(*_columns(points), color=colour, linestyle="--", linewidth=1, label=_plain(label))
     for iteration in _drops(curve.rate):
         axes.axvline(iteration, color=colour, linestyle=":", linewidth=0.8)
 
@@ -166,7 +172,8 @@ def _draw_accuracies(axes: Any, curve: Curves, colour: str, *, as_error: bool) -
         iterations, values = _columns(points)
         if as_error:
             values = [100 * (1 - value) for value in values]
-        axes.plot(iterations, values, color=colour, linestyle=styles[index % 4], linewidth=1.2, label=label)
+        look = {"color": colour, "linestyle": styles[index % 4], "linewidth": 1.2}
+        axes.plot(iterations, values, label=_plain(label), **look)
     for iteration in _drops(curve.rate):
         axes.axvline(iteration, color=colour, linestyle=":", linewidth=0.8)
 
