@@ -66,3 +66,15 @@ def test_characters_without_bytes_become_escapes(monkeypatch, encoding):
         assert stream.buffer.getvalue() == b"before n\\udcff\n"
         with pytest.raises(UnicodeEncodeError):
             print("n\udcff")
+
+
+def test_a_script_may_take_the_stream_apart(monkeypatch):
+    """As scripts of Python 2 that were converted do."""
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii"))
+    with lasting_streams():
+        sys.stdout = io.TextIOWrapper(sys.stdout.detach(), encoding="utf-8", newline="\n")
+        print("\xe9")
+        mine = sys.stdout
+    assert written.getvalue() == b"\xc3\xa9\n"
+    mine.detach()

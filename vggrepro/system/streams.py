@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -58,29 +58,33 @@ def lasting_streams() -> Iterator[None]:
     before = sys.stdout, sys.stderr
     sys.stdout = _lasting(sys.stdout, "standard output")
     sys.stderr = _lasting(sys.stderr, "standard error")
-    try:
-        with _escaping(sys.stdout), _escaping(sys.stderr):
-            yield
-    finally:
-        sys.stdout, sys.stderr = before
-
-
-@contextmanager
-def _escaping(stream: Any) -> Iterator[None]:
-    """Within the block, a stream escapes the characters that its encoding lacks; in the end it is flushed."""
-    stream.flush()
-    before = stream.errors
-    configurable = hasattr(stream, "reconfigure")
-    if configurable:
-        stream.reconfigure(errors="backslashreplace")
+    kept = [_escape(stream) for stream in (sys.stdout, sys.stderr)]
     try:
         yield
     finally:
+        now = sys.stdout, sys.stderr
+        sys.stdout, sys.stderr = before
         try:
-            stream.flush()
+            for stream in now:
+                stream.flush()
         finally:
-            if configurable:
-                stream.reconfigure(errors=before)
+            for stream, errors in zip(before, kept, strict=True):
+                _set_errors(stream, errors)
+
+
+def _escape(stream: TextIO) -> str | None:
+    """Have a stream escape the characters that its encoding lacks. What it did with them before."""
+    stream.flush()
+    before = stream.errors
+    _set_errors(stream, "backslashreplace")
+    return before
+
+
+def _set_errors(stream: Any, errors: str | None) -> None:
+    with suppress(
+        AttributeError, ValueError
+    ):  # no file's stream, or one that a script has closed or detached
+        stream.reconfigure(errors=errors)
 
 
 def _lasting(stream: TextIO | None, name: str) -> TextIO:

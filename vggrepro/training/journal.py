@@ -30,9 +30,9 @@ class Journal:
     first) does nothing at all.
 
     An existing journal is continued; a last line that a killed run left unfinished is cut off first. Every
-    event is on its line as a whole or not at all. A new file that got no event is removed when the journal is
-    closed. Raises DataError for a file that is no journal, which stays
-    as it was, LockError if another run is writing it, OSError.
+    event is on its line as a whole or not at all. A new file that got no event goes when it is closed. Raises
+    DataError for a file that is no journal, which stays as it was, LockError if another run is writing it,
+    OSError.
     """
 
     def __init__(
