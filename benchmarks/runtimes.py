@@ -68,7 +68,7 @@ COLUMNS = {
     "iree": Column("iree_run", Deployment(), fixed=True),
     "tract": Column("tract_run", Deployment(), fixed=True),
     "mnn": Column("mnn_onnx_run", Deployment(opset=13), fixed=True),
-    "ncnn": Column("ncnn_run", Deployment("web"), fixed=True),
+    "ncnn": Column("ncnn_run", Deployment("ncnn"), fixed=True),
 }
 TITLES = {
     "onnxruntime": "ONNX Runtime",

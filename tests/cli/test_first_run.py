@@ -13,6 +13,7 @@ CALLS = {
     "opencv5": "cv2.dnn.readNetFromONNX('a b.onnx')",
     "openvino": "openvino.Core().compile_model('a b.onnx', 'CPU')",
     "tensorrt": "trtexec --onnx='a b.onnx'",
+    "ncnn": "pnnx 'a b.onnx' fp16=0",
     "web": "ort.InferenceSession.create('a b.onnx')",
 }
 

@@ -21,6 +21,8 @@ def _call(path: str, target: str, inputs: Sequence[str]) -> str:
         return f"openvino.Core().compile_model({path!r}, 'CPU')"
     if target == "tensorrt":
         return f"trtexec --onnx={shlex.quote(path)}"
+    if target == "ncnn":
+        return f"pnnx {shlex.quote(path)} fp16=0"
     if target == "web":
         return f"ort.InferenceSession.create({path!r})"
     fed = ", ".join(f"{name!r}: array" for name in inputs)

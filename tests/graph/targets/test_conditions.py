@@ -28,6 +28,50 @@ def test_padding_of_convolutions(kernel, pads, padded, point):
     assert conditions.padded_point(node) is point
 
 
+def test_padding_that_differs_from_end_to_end():
+    assert conditions.uneven(conv(3, pads=[1, 0, 1, 1]))
+    assert not conditions.uneven(conv(3, pads=[1, 0, 1, 0]))
+    assert not conditions.uneven(conv(3))
+
+
+def test_a_pad_without_a_mode():
+    widths = [0, 0, 1, 1, 0, 0, 1, 1]
+    assert conditions.of_unnamed_mode(place(lambda g: g.op("Pad", "x", g.ints(widths))))
+    assert not conditions.of_unnamed_mode(place(lambda g: g.op("Pad", "x", g.ints(widths), mode="edge")))
+
+
+@pytest.mark.parametrize(("axes", "one"), [([1], True), ([1, 2], False), (None, False)])
+def test_the_axes_of_a_reduction(axes, one):
+    sums = place(lambda g: g.op("ReduceSum", "x", *([] if axes is None else [g.ints(axes)])))
+    assert conditions.along_one_axis(sums) is one
+    assert conditions.reads_axes(sums) is (axes is not None)
+    largest = place(lambda g: g.op("ReduceMax", "x", axes=axes))
+    assert conditions.along_several_axes(largest) is not one
+    assert not conditions.reads_axes(largest)
+
+
+@pytest.mark.parametrize(
+    ("mode", "how", "meant"),
+    [("linear", "asymmetric", True), ("linear", "half_pixel", False), ("nearest", "asymmetric", False)],
+)
+def test_linear_resizing_from_corners(mode, how, meant):
+    node = place(
+        lambda g: g.op(
+            "Resize", "x", "", "", g.ints([2, 3, 4, 4]), mode=mode, coordinate_transformation_mode=how
+        )
+    )
+    assert conditions.linear_from_corners(node) is meant
+
+
+@pytest.mark.parametrize(("step", "meant"), [(None, False), (1, False), (2, True), (-1, True)])
+def test_steps_of_a_slice(step, meant):
+    def build(g):
+        steps = [] if step is None else [g.ints([step])]
+        return g.op("Slice", "x", g.ints([0]), g.ints([4]), g.ints([2]), *steps)
+
+    assert conditions.in_steps(place(build)) is meant
+
+
 def test_dilation():
     assert conditions.dilated(conv(3, dilations=[2, 1]))
     assert not conditions.dilated(conv(3, dilations=[1, 1]))

@@ -107,3 +107,12 @@ def test_identities_go_where_no_output_needs_them() -> None:
     assert operators(rewrite(behind, "Identity", plain.no_identity)) == ["Abs"]
     alone = draft(lambda g: g.op("Identity", "x"))
     assert operators(rewrite(alone, "Identity", plain.no_identity)) == ["Identity"]
+
+
+@pytest.mark.parametrize("keep", [None, 0, 1])
+def test_reductions_say_whether_they_keep_axes(keep: int | None) -> None:
+    y = (2, 5, 7) if keep == 0 else (2, 1, 5, 7)
+    before = draft(lambda g: g.op("ReduceMean", "x", g.ints([1]), keepdims=keep), X.shape, y)
+    after = rewrite(before, "ReduceMean", plain.keepdims)
+    assert attributes_of(after, "ReduceMean")["keepdims"] == (1 if keep is None else keep)
+    assert_same(before, after, X)

@@ -10,6 +10,7 @@ from drafts import Build, assert_same, draft, noise, operators
 
 from vggrepro.graph.targets import rewrites
 from vggrepro.graph.targets.draft import Rule, rewrite
+from vggrepro.graph.targets.opsets import in_opset
 
 X = noise(2, 6, 5, 7)
 LINE = np.linspace(-1, 1, 7, dtype=np.float32)
@@ -30,6 +31,29 @@ CASES: dict[str, tuple[Build, str, Rule, tuple[int, ...], list[str]]] = {
         rewrites.pad_apart,
         (2, 4, 6, 12),
         ["Pad", "Conv"],
+    ),
+    "lowest_apart": (
+        lambda g: g.op("MaxPool", "x", kernel_shape=[3, 2], strides=[2, 2], pads=[1, 0, 1, 1]),
+        "MaxPool",
+        rewrites.lowest_apart,
+        (2, 6, 3, 4),
+        ["Pad", "MaxPool"],
+    ),
+    "named_mode": (
+        lambda g: g.op("Pad", "x", g.ints([0, 0, 1, 0, 0, 0, 0, 2]), g.const(7)),
+        "Pad",
+        rewrites.named_mode,
+        (2, 6, 6, 9),
+        ["Pad"],
+    ),
+    "blocks_by_convolution": (
+        lambda g: g.op(
+            "SpaceToDepth", g.op("Slice", "x", *map(g.ints, ([0, 0], [4, 6], [2, 3]))), blocksize=2
+        ),
+        "SpaceToDepth",
+        rewrites.blocks_by_convolution,
+        (2, 24, 2, 3),
+        ["Slice", "Conv"],
     ),
     "second_tap": (
         lambda g: g.op(
@@ -167,6 +191,30 @@ def test_the_remedy_says_the_same(name: str) -> None:
     elif "Reduce" in operator:
         assert not any(node.startswith("Reduce") for node in operators(after))
     assert_same(before, after, X, 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "axes", "keep", "rule", "y", "nodes"),
+    [
+        ("Sum", [2], 1, rewrites.counted_mean, (2, 6, 1, 7), ["ReduceMean", "Mul"]),
+        ("Sum", [-1], 0, rewrites.counted_mean, (2, 6, 5), ["ReduceMean", "Mul"]),
+        ("Max", [1, 3], 1, rewrites.axis_by_axis, (2, 1, 5, 1), ["ReduceMax", "ReduceMax"]),
+        ("Min", [-3, 3], 0, rewrites.axis_by_axis, (2, 5), ["ReduceMin", "ReduceMin"]),
+    ],
+)
+def test_reductions_in_the_words_of_older_sets(kind, axes, keep: int, rule: Rule, y, nodes) -> None:
+    before = in_opset(draft(_reduced(kind, axes, keep), X.shape, y), 13)
+    after = rewrite(before, f"Reduce{kind}", rule)
+    assert operators(after) == nodes
+    after.check()
+    assert_same(before, after, X)
+
+
+def test_a_maximum_along_all_axes() -> None:
+    before = in_opset(draft(lambda g: g.op("ReduceMax", "x", keepdims=0), X.shape, ()), 13)
+    after = rewrite(before, "ReduceMax", rewrites.axis_by_axis)
+    assert operators(after) == ["ReduceMax"] * 4
+    assert_same(before, after, X)
 
 
 def test_a_computed_third_operand() -> None:

@@ -10,7 +10,8 @@ from net_files import image, layer, net_of
 
 from vggrepro.errors import UnsupportedError
 from vggrepro.graph.forward import to_onnx
-from vggrepro.graph.targets.table import TARGETS, Target, target_named
+from vggrepro.graph.targets.table import TARGETS, target_named
+from vggrepro.graph.targets.target import Target
 
 KNOWN = {schema.name for schema in onnx.defs.get_all_schemas()}
 
@@ -39,6 +40,7 @@ def nodes(tmp_path: Path, text: str, target: str) -> list[str]:
 
 
 POINT = "convolution_param { num_output: 2 kernel_size: 1 pad: 1 }"
+CEILED = "pooling_param { kernel_size: 3 stride: 2 }"
 AVERAGE = "pooling_param { pool: AVE kernel_size: 3 pad: 1 }"
 
 
@@ -55,6 +57,15 @@ AVERAGE = "pooling_param { pool: AVE kernel_size: 3 pad: 1 }"
         (layer("n", "LRN", "data"), "tensorrt", ["LRN"]),
         (layer("t", "Tile", "data", more="tile_param { tiles: 2 }"), "opencv4", ["Concat"]),
         (layer("l", "Log", "data"), "opencv5", ["Add", "Log"]),
+        (layer("p", "Pooling", "data", more=CEILED), "web", ["MaxPool"]),
+        (layer("p", "Pooling", "data", more=CEILED), "ncnn", ["Pad", "MaxPool"]),
+        (
+            layer("p", "Pooling", "data", more=CEILED.replace("{", "{ pool: AVE")),
+            "ncnn",
+            ["Pad", "AveragePool", "Mul"],
+        ),
+        (layer("t", "Tile", "data", more="tile_param { tiles: 2 }"), "ncnn", ["Concat"]),
+        (layer("s", "Reduction", "data", more="reduction_param { axis: -1 }"), "ncnn", ["ReduceMean", "Mul"]),
         (
             layer("s", "ShuffleChannel", "data", more="shuffle_channel_param { group: 2 }"),
             "opencv5",
@@ -96,6 +107,11 @@ def test_forms(tmp_path: Path, text: str, target: str, want: list[str]) -> None:
             image(4, name="keep") + layer("f", "Filter", "data keep"),
             "tensorrt",
             "layer 'f': operator Compress for TensorRT: does not exist",
+        ),
+        (
+            layer("t", "Threshold", "data"),
+            "ncnn",
+            "layer 't': operator Greater is not in ncnn, or not in all its versions",
         ),
     ],
 )

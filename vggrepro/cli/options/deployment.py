@@ -44,7 +44,7 @@ def add_deployment_options(options: Options) -> None:
         "--opset",
         type=positive,
         metavar="N",
-        help="operator set, 13 or newer (default: 18; 13 for opencv4 and tensorrt)",
+        help="operator set, 13 or newer (default: 18; 13 for opencv4, tensorrt and ncnn)",
     )
     options.add_argument(
         "--ir-version",

@@ -11,6 +11,45 @@ def padded(place: Place) -> bool:
     return any(place.attributes.get("pads", ()))
 
 
+def uneven(place: Place) -> bool:
+    """Padding that differs from one end to the other."""
+    pads = place.attributes.get("pads", [])
+    return bool(pads[: len(pads) // 2] != pads[len(pads) // 2 :])
+
+
+def of_unnamed_mode(place: Place) -> bool:
+    """A Pad that does not say how, which means with a constant."""
+    return "mode" not in place.attributes
+
+
+def along_one_axis(place: Place) -> bool:
+    """A reduction along one axis, in the words of newer sets."""
+    return place.shape(1) == (1,)
+
+
+def reads_axes(place: Place) -> bool:
+    """A reduction in the words of newer sets: its axes are an input."""
+    return bool(place.input(1))
+
+
+def along_several_axes(place: Place) -> bool:
+    """A reduction along several axes, or all, in the words of sets before 18."""
+    axes = place.attributes.get("axes")
+    return len(place.dims(0) or () if axes is None else axes) > 1
+
+
+def linear_from_corners(place: Place) -> bool:
+    """A linear Resize that sets the corners of the pixels one upon the other."""
+    how = place.attributes.get("coordinate_transformation_mode")
+    return bool(place.attributes.get("mode") == "linear" and how == "asymmetric")
+
+
+def in_steps(place: Place) -> bool:
+    """A Slice that leaves elements out between those that it takes, or turns them round."""
+    steps = place.array(4)
+    return bool(place.input(4)) and (steps is None or any(step != 1 for step in steps.tolist()))
+
+
 def padded_point(place: Place) -> bool:
     """A convolution of one tap with padding."""
     return padded(place) and all(k == 1 for k in place.attributes.get("kernel_shape", (2,)))

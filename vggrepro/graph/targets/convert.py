@@ -21,7 +21,8 @@ from vggrepro.graph.targets.interface import (
 )
 from vggrepro.graph.targets.lrn_node import lrn
 from vggrepro.graph.targets.opsets import in_opset
-from vggrepro.graph.targets.table import Lack, Target, target_named
+from vggrepro.graph.targets.table import target_named
+from vggrepro.graph.targets.target import REDUCTIONS, Lack, Target
 
 ALWAYS: Sequence[tuple[str, Rule]] = (
     ("Identity", plain.no_identity),
@@ -31,6 +32,7 @@ ALWAYS: Sequence[tuple[str, Rule]] = (
     ("ConvTranspose", plain.kernel_shape),
     ("AveragePool", plain.strides),
     ("MaxPool", plain.strides),
+    *((operator, plain.keepdims) for operator in sorted(REDUCTIONS)),
 )
 """Steps for every target: none changes a bit of what ONNX Runtime computes."""
 

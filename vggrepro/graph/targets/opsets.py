@@ -16,6 +16,7 @@ from vggrepro.errors import UnsupportedError
 from vggrepro.graph.model import Graph
 from vggrepro.graph.targets.draft import Draft, Place, Rule, layer_of, rewrite
 from vggrepro.graph.targets.rewrites import counted_average, pad_apart
+from vggrepro.graph.targets.target import REDUCTIONS
 
 OLDEST = 13
 """The first set in which Squeeze, Unsqueeze and ReduceSum take axes as an input, and Softmax one axis."""
@@ -142,18 +143,8 @@ def _refuse(place: Place, what: str) -> Sequence[str]:
     )
 
 
-_REDUCTIONS = (
-    "ReduceMean",
-    "ReduceMax",
-    "ReduceMin",
-    "ReduceProd",
-    "ReduceL1",
-    "ReduceL2",
-    "ReduceSumSquare",
-)
-
 CHANGES: Sequence[Change] = (
-    *(Change(operator, 18, axes_attribute) for operator in _REDUCTIONS),
+    *(Change(operator, 18, axes_attribute) for operator in sorted(REDUCTIONS - {"ReduceSum"})),
     Change("AveragePool", 18, equal_pads),
     Change("Pad", 18, pads_of_all_axes),
     Change("Split", 18, sizes_of_split),

@@ -82,3 +82,8 @@ def strides(place: Place) -> Sequence[str] | None:
     if "strides" in place.attributes:
         return None
     return place.again(strides=[1] * len(place.attributes["kernel_shape"]))
+
+
+def keepdims(place: Place) -> Sequence[str] | None:
+    """A reduction that says whether it keeps the reduced axes: MNN drops them where nothing is said."""
+    return None if "keepdims" in place.attributes else place.again(keepdims=1)

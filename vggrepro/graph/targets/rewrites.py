@@ -18,11 +18,35 @@ LOWEST = np.finfo(np.float32).min
 
 def pad_apart(place: Place) -> Sequence[str] | None:
     """The padding of a convolution or an average as a node before it, which pads with zeros."""
+    return _padded_with(place, 0)
+
+
+def lowest_apart(place: Place) -> Sequence[str] | None:
+    """The padding of a maximum as a node before it, which pads with the lowest number."""
+    return _padded_with(place, LOWEST)
+
+
+def _padded_with(place: Place, value: float) -> Sequence[str]:
     pads = place.attributes.get("pads", [])
     half = len(pads) // 2
     widths = [0, 0, *pads[:half], 0, 0, *pads[half:]]
-    padded = place.g.op("Pad", place.input(0), place.g.ints(widths), place.g.const(0))
+    padded = place.g.op("Pad", place.input(0), place.g.ints(widths), place.g.const(value))
     return place.again(padded, *place.node.input[1:], pads=[0] * len(pads))
+
+
+def named_mode(place: Place) -> Sequence[str] | None:
+    """A Pad that says that it pads with a constant."""
+    return place.again(mode="constant")
+
+
+def counted_mean(place: Place) -> Sequence[str] | None:
+    """A sum along one axis as a mean times the number of elements, in the words of sets before 18."""
+    axes, shape = place.array(1), place.shape(0)
+    if axes is None or shape is None or place.draft.opset >= 18:
+        return None
+    keep = place.attributes.get("keepdims", 1)
+    mean = place.g.op("ReduceMean", place.input(0), axes=[int(a) for a in axes], keepdims=keep)
+    return [place.g.op("Mul", mean, place.g.const(math.prod(shape[int(a)] for a in axes)))]
 
 
 def counted_average(place: Place) -> Sequence[str] | None:
@@ -41,6 +65,28 @@ def counted_average(place: Place) -> Sequence[str] | None:
         factors = np.multiply.outer(factors, k / inside)
     (mean,) = pad_apart(place) or ("",)
     return [place.g.op("Mul", mean, place.g.const(factors))]
+
+
+def axis_by_axis(place: Place) -> Sequence[str] | None:
+    """A maximum or minimum along several axes as one along each, in the words of sets before 18."""
+    dims, axes, y = place.dims(0), place.attributes.get("axes"), place.input(0)
+    if dims is None:
+        return None
+    keep = place.attributes.get("keepdims", 1)
+    for axis in sorted((a % len(dims) for a in (range(len(dims)) if axes is None else axes)), reverse=True):
+        y = place.g.op(place.node.op_type, y, axes=[axis], keepdims=keep)
+    return [y]
+
+
+def blocks_by_convolution(place: Place) -> Sequence[str] | None:
+    """A SpaceToDepth as a convolution whose every filter takes one place of one channel."""
+    dims, side = place.dims(0), place.attributes["blocksize"]
+    channels = dims[1] if dims is not None else None
+    if channels is None:
+        return None
+    filters = np.eye(side * side * channels).reshape(-1, side, side, channels).transpose(0, 3, 1, 2)
+    block = [side, side]
+    return [place.g.op("Conv", place.input(0), place.g.const(filters), kernel_shape=block, strides=block)]
 
 
 def kept_in_place(place: Place) -> Sequence[str] | None:

@@ -6,71 +6,10 @@ a graph step, and a row without one refuses the net. Rows are applied in their o
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
 from vggrepro.errors import UnsupportedError
 from vggrepro.graph.targets import conditions, rewrites
-from vggrepro.graph.targets.draft import Place, Rule
 from vggrepro.graph.targets.opsets import sizes_of_all_axes
-
-Condition = Callable[[Place], bool]
-
-
-def anywhere(_: Place) -> bool:
-    return True
-
-
-def names(text: str) -> frozenset[str]:
-    """The operators that a text lists."""
-    return frozenset(text.split())
-
-
-@dataclass(frozen=True)
-class Lack:
-    """Nodes of an ``operator`` (where the condition holds) that a target must not be given."""
-
-    operator: str
-    reason: str
-    seen: str
-    """The version of the runtime on which it was seen, or the document that says so."""
-    where: Condition = anywhere
-    remedy: Rule | None = None
-
-
-@dataclass(frozen=True)
-class Target:
-    """A runtime that graphs are made for."""
-
-    name: str
-    title: str
-    exact: bool = False
-    """Whether it gets Caffe's exact forms in place of plain operators."""
-    fixed: bool = False
-    """Whether every size must be fixed."""
-    note: str = ""
-    """What a user must know who converts for it."""
-    opset: int = 18
-    operators: frozenset[str] | None = None
-    """The operators that it has; None: all that ONNX has."""
-    scalars: bool = True
-    """Whether it has tensors without axes; otherwise they get one of size 1."""
-    unread_inputs: bool = True
-    """Whether an input may be there that nothing reads."""
-    inner_tensors: bool = True
-    """Whether it gives no wrong values for a tensor that is asked for by its name and is no output."""
-    own_detections: bool = False
-    """Whether DetectionOutput is an operator of its own, which it calls as one of ONNX's."""
-    names: str = ""
-    """Characters that names of outputs must not have."""
-    lacks: tuple[Lack, ...] = ()
-
-
-def lacks(operators: str, reason: str, seen: str, **how: Any) -> tuple[Lack, ...]:
-    """The same row for several operators."""
-    return tuple(Lack(operator, reason, seen, **how) for operator in operators.split())
-
+from vggrepro.graph.targets.target import REDUCTIONS, Lack, Target, lacks, names
 
 _SLOPES = "slopes along another axis than the channels give wrong values"
 _UNUSED = "infinite values in unused places of its memory layout reach the next convolution"
@@ -249,6 +188,36 @@ TENSORRT = (
     ),
 )
 
+_PNNX = "ncnn and pnnx 20261020"
+
+NCNN = (
+    Lack("Cast", "its images are no tensors of bytes", _PNNX, conditions.of_bytes),
+    Lack("MaxPool", "padding at one end is left out", _PNNX, conditions.uneven, rewrites.lowest_apart),
+    Lack("Tile", "does not exist", _PNNX, remedy=rewrites.concatenated),
+    Lack("Gather", "one place more or less gives other sizes", _PNNX, remedy=rewrites.rearranged),
+    Lack("SpaceToDepth", "channels come in another order", _PNNX, remedy=rewrites.blocks_by_convolution),
+    Lack("PRelu", _SLOPES, _PNNX, conditions.slope_beyond_channels),
+    Lack("Resize", "linear and asymmetric, it takes other places", _PNNX, conditions.linear_from_corners),
+    Lack("Slice", "steps are not there", _PNNX, conditions.in_steps),
+    Lack(
+        "ReduceSum", "a single axis is not reduced", _PNNX, conditions.along_one_axis, rewrites.counted_mean
+    ),
+    *lacks(
+        "ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd ReduceSumSquare",
+        "axes that are an input are not seen",
+        _PNNX,
+        where=conditions.reads_axes,
+    ),
+    *lacks(
+        "ReduceMax ReduceMin",
+        "several axes are not reduced",
+        _PNNX,
+        where=conditions.along_several_axes,
+        remedy=rewrites.axis_by_axis,
+    ),
+    Lack("Pad", "is not known without its mode", _PNNX, conditions.of_unnamed_mode, rewrites.named_mode),
+)
+
 _ELEMENTWISE = names(
     "Abs Add Div Elu Exp Identity LeakyRelu Log Max Min Mul Neg PRelu Pow Reciprocal Relu"
     " Sigmoid Softplus Sqrt Sub Tanh"
@@ -257,7 +226,6 @@ _PLANES = names(
     "AveragePool Clip Concat Conv ConvTranspose DepthToSpace Flatten Gemm GlobalAveragePool GlobalMaxPool"
     " LRN MatMul MaxPool Pad Reshape Resize Slice Softmax SpaceToDepth Split Transpose"
 )
-_REDUCTIONS = names("ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare")
 
 TARGETS = {
     target.name: target
@@ -271,7 +239,7 @@ TARGETS = {
             names="#",
             operators=_ELEMENTWISE
             | _PLANES
-            | _REDUCTIONS
+            | REDUCTIONS
             | names(
                 "And ArgMax ArgMin Cast Ceil ConstantOfShape Cos CumSum Equal Expand Floor Gather"
                 " GatherElements GatherND Greater GreaterOrEqual Less LessOrEqual LogSoftmax Mod"
@@ -298,6 +266,17 @@ TARGETS = {
             opset=13,
             lacks=TENSORRT,
             note="the rules for TensorRT come from its list of operators: nothing was run in it",
+        ),
+        Target(
+            "ncnn",
+            "ncnn",
+            fixed=True,
+            opset=13,
+            lacks=NCNN,
+            operators=_ELEMENTWISE
+            | _PLANES
+            | REDUCTIONS
+            | names("Ceil Cos Expand Floor LogSoftmax Round Selu Sign Sin Squeeze Sum Unsqueeze"),
         ),
         Target(
             "web",
