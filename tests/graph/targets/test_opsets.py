@@ -79,13 +79,25 @@ def test_padding_at_both_ends_stays_in_the_average() -> None:
     assert attributes_of(d, "AveragePool")["pads"] == [1, 1, 1, 1]
 
 
+@pytest.mark.parametrize("operands", [2, 3])
+def test_a_matrix_product_has_three_operands(operands: int) -> None:
+    inputs = [noise(7, 4), noise(4)][: operands - 1]
+    before = draft(lambda g: g.op("Gemm", "x", *map(g.const, inputs)), (3, 7), (3, 4))
+    after = in_opset(before, 17)
+    (gemm,) = after.nodes
+    assert len(gemm.input) == 3
+    assert_same(before, after, noise(3, 7))
+    (newer,) = in_opset(before, 18).nodes
+    assert len(newer.input) == operands
+
+
 @pytest.mark.parametrize("opset", [OLDEST - 1, newest_opset() + 1])
 def test_sets_that_are_not_there(opset: int) -> None:
     with pytest.raises(UnsupportedError, match=f"opset {opset}: expected {OLDEST} to {newest_opset()}"):
         in_opset(draft(lambda g: g.op("Abs", "x")), opset)
 
 
-@pytest.mark.parametrize(("opset", "ir"), [(13, 8), (18, 8), (20, 9), (21, 10), (23, 11)])
+@pytest.mark.parametrize(("opset", "ir"), [(13, 7), (14, 7), (15, 8), (18, 8), (20, 9), (21, 10), (23, 11)])
 def test_the_file_format_follows(opset: int, ir: int) -> None:
     if opset > newest_opset():
         pytest.skip(f"this onnx knows operator sets up to {newest_opset()}")

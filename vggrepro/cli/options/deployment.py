@@ -50,7 +50,7 @@ def add_deployment_options(options: Options) -> None:
         "--ir-version",
         type=positive,
         metavar="N",
-        help="version of the file format (default: the one that came with the operator set, at least 8)",
+        help="version of the file format (default: the one that came with the operator set)",
     )
     options.add_argument(
         "--fp16", action="store_true", help="store large weights as float16; tells by how much outputs change"

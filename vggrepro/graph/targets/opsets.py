@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import onnx
 
-from vggrepro.emit import IR_VERSION, OPSET, newest_ir_version, newest_opset, unknown_words
+from vggrepro.emit import OPSET, newest_ir_version, newest_opset, unknown_words
 from vggrepro.errors import UnsupportedError
 from vggrepro.graph.model import Graph
 from vggrepro.graph.targets.draft import Draft, Place, Rule, layer_of, rewrite
@@ -50,7 +51,7 @@ def _stamped(graph: Graph, opset: int, ir_version: int | None) -> Graph:
     least = min([*versions, newest])
     if ir_version is not None and not least <= ir_version <= newest:
         raise UnsupportedError(f"IR version {ir_version}: expected {least} to {newest} for opset {opset}")
-    skeleton.ir_version = max(IR_VERSION, least) if ir_version is None else ir_version
+    skeleton.ir_version = least if ir_version is None else ir_version
     return replace(graph, skeleton=skeleton)
 
 
@@ -104,6 +105,15 @@ def equal_pads(place: Place) -> Sequence[str] | None:
     return pad_apart(place) if place.attributes.get("count_include_pad", 0) else counted_average(place)
 
 
+def third_operand(place: Place) -> Sequence[str] | None:
+    """A matrix product to which zeros are added: ONNX Runtime to 1.12 (operator sets to 17) makes no valid node
+    of one without a third operand and the activation behind it."""
+    count = (place.out_dims() or (None,))[-1]
+    if place.input(2) or count is None:
+        return None
+    return place.again(*place.node.input[:2], place.g.const(np.zeros(count)))
+
+
 def sizes_of_split(place: Place) -> Sequence[str] | None:
     """A Split without the number of its outputs, which are equal."""
     return place.again(num_outputs=None) if "num_outputs" in place.attributes else None
@@ -146,12 +156,14 @@ def _refuse(place: Place, what: str) -> Sequence[str]:
 CHANGES: Sequence[Change] = (
     *(Change(operator, 18, axes_attribute) for operator in sorted(REDUCTIONS - {"ReduceSum"})),
     Change("AveragePool", 18, equal_pads),
+    Change("Gemm", 18, third_operand),
     Change("Pad", 18, pads_of_all_axes),
     Change("Split", 18, sizes_of_split),
     Change("Resize", 18, sizes_of_all_axes),
     Change("Shape", 15, slice_of_shape),
 )
-"""From the changelog of ONNX's operators, for those that layers emit; AveragePool for its loaders."""
+"""From the changelog of ONNX's operators, for those that layers emit; AveragePool and Gemm for their
+readers."""
 
 IR_VERSIONS: Mapping[int, int] = {14: 7, 18: 8, 20: 9, 22: 10, 24: 11}
 """The version of ONNX's file format that came with an operator set, by the last set it holds for."""
