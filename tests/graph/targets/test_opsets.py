@@ -79,6 +79,15 @@ def test_padding_at_both_ends_stays_in_the_average() -> None:
     assert attributes_of(d, "AveragePool")["pads"] == [1, 1, 1, 1]
 
 
+def test_a_maximum_over_whole_planes() -> None:
+    before = draft(lambda g: g.op("GlobalMaxPool", "x"), (2, 3, 5, 7), (2, 3, 1, 1))
+    after = in_opset(before, 17)
+    assert operators(after) == ["MaxPool"]
+    assert_same(before, after, noise(2, 3, 5, 7))
+    free = draft(lambda g: g.op("GlobalMaxPool", "x"), (2, 3, None, 7), (2, 3, 1, 1))
+    assert operators(in_opset(free, 17)) == operators(in_opset(before, 18)) == ["GlobalMaxPool"]
+
+
 @pytest.mark.parametrize("operands", [2, 3])
 def test_a_matrix_product_has_three_operands(operands: int) -> None:
     inputs = [noise(7, 4), noise(4)][: operands - 1]

@@ -105,6 +105,15 @@ def equal_pads(place: Place) -> Sequence[str] | None:
     return pad_apart(place) if place.attributes.get("count_include_pad", 0) else counted_average(place)
 
 
+def whole_window(place: Place) -> Sequence[str] | None:
+    """A maximum over planes of known sizes as a pooling with a window of these sizes: onnx2torch has no other."""
+    shape = place.shape(0)
+    if shape is None:
+        return None
+    kernel = list(shape[2:])
+    return [place.g.op("MaxPool", place.input(0), kernel_shape=kernel, strides=[1] * len(kernel))]
+
+
 def third_operand(place: Place) -> Sequence[str] | None:
     """A matrix product to which zeros are added: ONNX Runtime to 1.12 (operator sets to 17) makes no valid node
     of one without a third operand and the activation behind it."""
@@ -157,13 +166,14 @@ CHANGES: Sequence[Change] = (
     *(Change(operator, 18, axes_attribute) for operator in sorted(REDUCTIONS - {"ReduceSum"})),
     Change("AveragePool", 18, equal_pads),
     Change("Gemm", 18, third_operand),
+    Change("GlobalMaxPool", 18, whole_window),
     Change("Pad", 18, pads_of_all_axes),
     Change("Split", 18, sizes_of_split),
     Change("Resize", 18, sizes_of_all_axes),
     Change("Shape", 15, slice_of_shape),
 )
-"""From the changelog of ONNX's operators, for those that layers emit; AveragePool and Gemm for their
-readers."""
+"""From the changelog of ONNX's operators, for those that layers emit; AveragePool, Gemm and
+GlobalMaxPool for their readers."""
 
 IR_VERSIONS: Mapping[int, int] = {14: 7, 18: 8, 20: 9, 22: 10, 24: 11}
 """The version of ONNX's file format that came with an operator set, by the last set it holds for."""

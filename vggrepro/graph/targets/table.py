@@ -191,6 +191,7 @@ TENSORRT = (
 _PNNX = "ncnn and pnnx 20261020"
 
 NCNN = (
+    Lack("NonMaxSuppression", "does not exist", _PNNX),
     Lack("Cast", "its images are no tensors of bytes", _PNNX, conditions.of_bytes),
     Lack("MaxPool", "padding at one end is left out", _PNNX, conditions.uneven, rewrites.lowest_apart),
     Lack("Tile", "does not exist", _PNNX, remedy=rewrites.concatenated),
