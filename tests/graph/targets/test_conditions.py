@@ -63,6 +63,15 @@ def test_linear_resizing_from_corners(mode, how, meant):
     assert conditions.linear_from_corners(node) is meant
 
 
+@pytest.mark.parametrize(
+    ("mode", "sizes", "meant"),
+    [("linear", (2, 3, 1, 7), True), ("linear", (1, 1, 5, 7), False), ("nearest", (2, 3, 1, 1), False)],
+)
+def test_linear_resizing_of_one_row(mode, sizes, meant):
+    made = draft(lambda g: g.op("Resize", "x", "", "", g.ints([2, 3, 4, 4]), mode=mode), sizes)
+    assert conditions.linear_along_one(Place(made, made.nodes[-1])) is meant
+
+
 @pytest.mark.parametrize(("step", "meant"), [(None, False), (1, False), (2, True), (-1, True)])
 def test_steps_of_a_slice(step, meant):
     def build(g):

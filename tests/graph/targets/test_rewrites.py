@@ -210,6 +210,17 @@ def test_reductions_in_the_words_of_older_sets(kind, axes, keep: int, rule: Rule
     assert_same(before, after, X)
 
 
+@pytest.mark.parametrize("how", ["align_corners", "half_pixel", "asymmetric"])
+@pytest.mark.parametrize(("x", "added"), [((2, 3, 1, 7), 1), ((2, 3, 5, 1), 1), ((1, 1, 1, 1), 2)])
+def test_a_resize_of_one_row_or_column(how: str, x: tuple[int, ...], added: int) -> None:
+    y = (*x[:2], 6, 9)
+    way = {"mode": "linear", "coordinate_transformation_mode": how}
+    before = draft(lambda g: g.op("Resize", "x", "", "", g.ints(y), **way), x, y)
+    after = rewrite(before, "Resize", rewrites.single_axes_twice)
+    assert operators(after) == ["Concat"] * added + ["Resize"]
+    assert_same(before, after, noise(*x))
+
+
 def test_a_maximum_along_all_axes() -> None:
     before = in_opset(draft(lambda g: g.op("ReduceMax", "x", keepdims=0), X.shape, ()), 13)
     after = rewrite(before, "ReduceMax", rewrites.axis_by_axis)

@@ -44,6 +44,11 @@ def linear_from_corners(place: Place) -> bool:
     return bool(place.attributes.get("mode") == "linear" and how == "asymmetric")
 
 
+def linear_along_one(place: Place) -> bool:
+    """A linear Resize of planes with a single row or a single column."""
+    return place.attributes.get("mode") == "linear" and 1 in (place.dims(0) or ())[2:]
+
+
 def in_steps(place: Place) -> bool:
     """A Slice that leaves elements out between those that it takes, or turns them round."""
     steps = place.array(4)

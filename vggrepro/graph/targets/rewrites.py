@@ -89,6 +89,17 @@ def blocks_by_convolution(place: Place) -> Sequence[str] | None:
     return [place.g.op("Conv", place.input(0), place.g.const(filters), kernel_shape=block, strides=block)]
 
 
+def single_axes_twice(place: Place) -> Sequence[str] | None:
+    """A Resize to given sizes, before which a single row or column is there twice."""
+    x = place.input(0)
+    if not place.input(3):
+        return None
+    for axis, size in enumerate(place.dims(0) or ()):
+        if axis > 1 and size == 1:
+            x = place.g.op("Concat", x, x, axis=axis)
+    return place.again(x, *place.node.input[1:])
+
+
 def kept_in_place(place: Place) -> Sequence[str] | None:
     """A MaxPool whose result is compared with the lowest number, which changes nothing."""
     (y,) = place.again()

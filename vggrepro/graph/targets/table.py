@@ -24,6 +24,13 @@ OPENCV5 = (
     ),
     Lack("Resize", "axes are not implemented", "OpenCV 5.0.0", conditions.names_axes, sizes_of_all_axes),
     Lack(
+        "Resize",
+        "it reads a row behind a plane of one row, whatever that memory holds",
+        "OpenCV 5.0.0",
+        conditions.linear_along_one,
+        rewrites.single_axes_twice,
+    ),
+    Lack(
         "NonMaxSuppression",
         "boxes without an area stay or go otherwise",
         "OpenCV 5.0.0",
