@@ -59,7 +59,7 @@ COLUMNS = {
     "opencv4": Column(RUNTIMES["opencv"], Deployment("opencv4")),
     "openvino": Column(RUNTIMES["openvino"], Deployment("openvino")),
     "web": Column("web_run", Deployment("web")),
-    "onnx2torch": Column("onnx2torch_run", Deployment(opset=13)),
+    "onnx2torch": Column("onnx2torch_run", Deployment(opset=13), fixed=True),
     "reference": Column("onnx_reference_run", Deployment()),
     "tvm": Column("tvm_run", Deployment(), fixed=True),
     "onnxslim": Column("onnxslim_run", Deployment()),
@@ -68,7 +68,8 @@ COLUMNS = {
     "iree": Column("iree_run", Deployment(), fixed=True),
     "tract": Column("tract_run", Deployment(), fixed=True),
     "mnn": Column("mnn_onnx_run", Deployment(opset=13), fixed=True),
-    "ncnn": Column("ncnn_run", Deployment("ncnn"), fixed=True),
+    "ncnn": Column("ncnn_run", Deployment("ncnn")),
+    "litert": Column("litert_run", Deployment("web"), fixed=True),
 }
 TITLES = {
     "onnxruntime": "ONNX Runtime",
@@ -86,6 +87,7 @@ TITLES = {
     "tract": "tract",
     "mnn": "MNN",
     "ncnn": "ncnn behind pnnx",
+    "litert": "LiteRT",
 }
 
 
