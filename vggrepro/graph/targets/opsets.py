@@ -106,7 +106,8 @@ def equal_pads(place: Place) -> Sequence[str] | None:
 
 
 def whole_window(place: Place) -> Sequence[str] | None:
-    """A maximum over planes of known sizes as a pooling with a window of these sizes: onnx2torch has no other."""
+    """A maximum over planes of known sizes as a pooling with a window of these sizes: all that onnx2torch
+    has."""
     shape = place.shape(0)
     if shape is None:
         return None
@@ -115,8 +116,8 @@ def whole_window(place: Place) -> Sequence[str] | None:
 
 
 def third_operand(place: Place) -> Sequence[str] | None:
-    """A matrix product to which zeros are added: ONNX Runtime to 1.12 (operator sets to 17) makes no valid node
-    of one without a third operand and the activation behind it."""
+    """A matrix product to which zeros are added: ONNX Runtime to 1.12 (operator sets to 17) makes no valid
+    node of one without a third operand and the activation behind it."""
     count = (place.out_dims() or (None,))[-1]
     if place.input(2) or count is None:
         return None
