@@ -662,6 +662,10 @@ class LayerParameter(_Message):
     def compact_bilinear_param(self) -> CompactBilinearParameter: ...
     @property
     def matmul_param(self) -> MatMulParameter: ...
+    @property
+    def cconvolution_param(self) -> CConvolutionParameter: ...
+    @property
+    def cinner_product_param(self) -> CConvolutionParameter: ...
     def __init__(self, *,
         name: str | None = None, type: str | None = None, bottom: Iterable[str] | None = None,
         top: Iterable[str] | None = None, phase: int | None = None,
@@ -797,7 +801,8 @@ class LayerParameter(_Message):
         triplet_ranking_hinge_loss_param: TripletRankingHingeLossParameter | None = None,
         minrelu_param: MinReLUParameter | None = None,
         compact_bilinear_param: CompactBilinearParameter | None = None,
-        matmul_param: MatMulParameter | None = None
+        matmul_param: MatMulParameter | None = None, cconvolution_param: CConvolutionParameter | None = None,
+        cinner_product_param: CConvolutionParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "phase", "transform_param", "loss_param", "accuracy_param", "argmax_param",
@@ -837,7 +842,8 @@ class LayerParameter(_Message):
         "grn_param", "crelu_param", "accum_param", "augmentation_param", "simpler_nms_param",
         "region_yolo_param", "reorg_yolo_param", "selu_param", "spatial_dropout_param", "resize_param",
         "tiling_param", "deformable_convolution_param", "lifted_struct_sim_softmax_loss_param",
-        "triplet_ranking_hinge_loss_param", "minrelu_param", "compact_bilinear_param", "matmul_param"
+        "triplet_ranking_hinge_loss_param", "minrelu_param", "compact_bilinear_param", "matmul_param",
+        "cconvolution_param", "cinner_product_param"
     ]) -> bool: ...
 
 class TransformationParameter(_Message):
@@ -901,16 +907,17 @@ class LossParameter(_Message):
     @property
     def class_weighting(self) -> RepeatedScalar[float]: ...
     balanced: bool
+    by_element: bool
     negative_weight: float
     def __init__(self, *,
         ignore_label: int | None = None, normalization: int | None = None, normalize: bool | None = None,
         pre_fixed_normalizer: float | None = None, weight_by_label_freqs: bool | None = None,
         class_weighting: Iterable[float] | None = None, balanced: bool | None = None,
-        negative_weight: float | None = None
+        by_element: bool | None = None, negative_weight: float | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "ignore_label", "normalization", "normalize", "pre_fixed_normalizer", "weight_by_label_freqs",
-        "balanced", "negative_weight"
+        "balanced", "by_element", "negative_weight"
     ]) -> bool: ...
 
 class AccuracyParameter(_Message):
@@ -1025,6 +1032,12 @@ class ConvolutionParameter(_Message):
     temporal_stride: int
     temporal_pad: int
     filter_group: int
+    @property
+    def kernel_shape(self) -> BlobShape: ...
+    @property
+    def stride_shape(self) -> BlobShape: ...
+    @property
+    def pad_shape(self) -> BlobShape: ...
     def __init__(self, *,
         num_output: int | None = None, bias_term: bool | None = None, pad: Iterable[int] | None = None,
         kernel_size: Iterable[int] | None = None, stride: Iterable[int] | None = None,
@@ -1035,13 +1048,15 @@ class ConvolutionParameter(_Message):
         force_nd_im2col: bool | None = None, hole: int | None = None, pad_l: int | None = None,
         pad_r: int | None = None, pad_t: int | None = None, pad_b: int | None = None,
         hole_h: int | None = None, hole_w: int | None = None, kernel_depth: int | None = None,
-        temporal_stride: int | None = None, temporal_pad: int | None = None, filter_group: int | None = None
+        temporal_stride: int | None = None, temporal_pad: int | None = None, filter_group: int | None = None,
+        kernel_shape: BlobShape | None = None, stride_shape: BlobShape | None = None,
+        pad_shape: BlobShape | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "num_output", "bias_term", "pad_h", "pad_w", "kernel_h", "kernel_w", "stride_h", "stride_w", "group",
         "weight_filler", "bias_filler", "engine", "axis", "force_nd_im2col", "hole", "pad_l", "pad_r",
         "pad_t", "pad_b", "hole_h", "hole_w", "kernel_depth", "temporal_stride", "temporal_pad",
-        "filter_group"
+        "filter_group", "kernel_shape", "stride_shape", "pad_shape"
     ]) -> bool: ...
 
 class CropParameter(_Message):
@@ -1346,6 +1361,12 @@ class PoolingParameter(_Message):
     def nd_stride(self) -> RepeatedScalar[int]: ...
     @property
     def nd_pad(self) -> RepeatedScalar[int]: ...
+    @property
+    def kernel_shape(self) -> BlobShape: ...
+    @property
+    def stride_shape(self) -> BlobShape: ...
+    @property
+    def pad_shape(self) -> BlobShape: ...
     def __init__(self, *,
         pool: int | None = None, pad: int | None = None, pad_h: int | None = None, pad_w: int | None = None,
         kernel_size: int | None = None, kernel_h: int | None = None, kernel_w: int | None = None,
@@ -1355,12 +1376,14 @@ class PoolingParameter(_Message):
         pad_t: int | None = None, pad_b: int | None = None, kernel_depth: int | None = None,
         temporal_stride: int | None = None, avg_include_pad: bool | None = None,
         dilation: Iterable[int] | None = None, nd_kernel_size: Iterable[int] | None = None,
-        nd_stride: Iterable[int] | None = None, nd_pad: Iterable[int] | None = None
+        nd_stride: Iterable[int] | None = None, nd_pad: Iterable[int] | None = None,
+        kernel_shape: BlobShape | None = None, stride_shape: BlobShape | None = None,
+        pad_shape: BlobShape | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "pool", "pad", "pad_h", "pad_w", "kernel_size", "kernel_h", "kernel_w", "stride", "stride_h",
         "stride_w", "engine", "global_pooling", "round_mode", "ceil_mode", "pad_l", "pad_r", "pad_t", "pad_b",
-        "kernel_depth", "temporal_stride", "avg_include_pad"
+        "kernel_depth", "temporal_stride", "avg_include_pad", "kernel_shape", "stride_shape", "pad_shape"
     ]) -> bool: ...
 
 class PowerParameter(_Message):
@@ -1621,6 +1644,7 @@ class V1LayerParameter(_Message):
     NORM: int
     MULTI_LABEL_LOSS: int
     MULTI_LABEL_ACCURACY: int
+    ELTWISE_ACCURACY: int
     DimCheckMode: EnumTypeWrapper
     STRICT: int
     PERMISSIVE: int
@@ -1722,6 +1746,8 @@ class V1LayerParameter(_Message):
     def mat_write_param(self) -> MatWriteParameter: ...
     @property
     def resize_param(self) -> BlobResizeParameter: ...
+    @property
+    def eltwise_accuracy_param(self) -> EltwiseAccuracyParameter: ...
     def __init__(self, *,
         bottom: Iterable[str] | None = None, top: Iterable[str] | None = None, name: str | None = None,
         include: Iterable[NetStateRule] | None = None, exclude: Iterable[NetStateRule] | None = None,
@@ -1751,7 +1777,8 @@ class V1LayerParameter(_Message):
         unpooling_param: UnpoolingParameter | None = None, interp_param: InterpParameter | None = None,
         seg_accuracy_param: SegAccuracyParameter | None = None,
         upsample_param: UpsampleParameter | None = None, mat_write_param: MatWriteParameter | None = None,
-        resize_param: BlobResizeParameter | None = None
+        resize_param: BlobResizeParameter | None = None,
+        eltwise_accuracy_param: EltwiseAccuracyParameter | None = None
     ) -> None: ...
     def HasField(self, field_name: Literal[
         "name", "type", "accuracy_param", "argmax_param", "concat_param", "contrastive_loss_param",
@@ -1760,7 +1787,8 @@ class V1LayerParameter(_Message):
         "inner_product_param", "lrn_param", "memory_data_param", "mvn_param", "pooling_param", "power_param",
         "relu_param", "sigmoid_param", "softmax_param", "slice_param", "tanh_param", "threshold_param",
         "window_data_param", "transform_param", "loss_param", "layer", "bn_param", "unpooling_param",
-        "interp_param", "seg_accuracy_param", "upsample_param", "mat_write_param", "resize_param"
+        "interp_param", "seg_accuracy_param", "upsample_param", "mat_write_param", "resize_param",
+        "eltwise_accuracy_param"
     ]) -> bool: ...
 
 class V0LayerParameter(_Message):
@@ -4104,3 +4132,26 @@ class MinReLUParameter(_Message):
     engine: int
     def __init__(self, *, positive_slope: float | None = None, engine: int | None = None) -> None: ...
     def HasField(self, field_name: Literal["positive_slope", "engine"]) -> bool: ...
+
+class CConvolutionParameter(_Message):
+    gamma: float
+    power: float
+    c_rate: float
+    iter_stop: int
+    @property
+    def weight_mask_filler(self) -> FillerParameter: ...
+    @property
+    def bias_mask_filler(self) -> FillerParameter: ...
+    is_pruning: bool
+    upper_bound: float
+    inter_iter: int
+    def __init__(self, *,
+        gamma: float | None = None, power: float | None = None, c_rate: float | None = None,
+        iter_stop: int | None = None, weight_mask_filler: FillerParameter | None = None,
+        bias_mask_filler: FillerParameter | None = None, is_pruning: bool | None = None,
+        upper_bound: float | None = None, inter_iter: int | None = None
+    ) -> None: ...
+    def HasField(self, field_name: Literal[
+        "gamma", "power", "c_rate", "iter_stop", "weight_mask_filler", "bias_mask_filler", "is_pruning",
+        "upper_bound", "inter_iter"
+    ]) -> bool: ...
