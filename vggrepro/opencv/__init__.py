@@ -59,7 +59,8 @@ def install(rules: ForkRules = BVLC) -> None:
     cv2 = cv2_module()
     if not is_opencv5(cv2):
         return
-    own, own_register, own_unregister = cv2.dnn.readNet, cv2.dnn_registerLayer, cv2.dnn_unregisterLayer
+    own = _own(cv2.dnn.readNet)
+    own_register, own_unregister = _own(cv2.dnn_registerLayer), _own(cv2.dnn_unregisterLayer)
 
     def read_net_from_caffe(*files: File, **named: File) -> ImportedNet:
         renamed = {_BUFFERS.get(name, name): file for name, file in named.items()}
@@ -77,10 +78,11 @@ def install(rules: ForkRules = BVLC) -> None:
         unregisterLayer(type)
         own_unregister(type)
 
-    cv2.dnn.readNetFromCaffe, cv2.dnn.readNet = read_net_from_caffe, read_net
-    cv2.dnn_registerLayer, cv2.dnn_unregisterLayer = register_layer, unregister_layer
+    cv2.dnn.readNetFromCaffe, cv2.dnn.readNet = read_net_from_caffe, _instead_of(own, read_net)
+    cv2.dnn_registerLayer = _instead_of(own_register, register_layer)
+    cv2.dnn_unregisterLayer = _instead_of(own_unregister, unregister_layer)
     for name, kind in _MODELS.items():
-        both = _model_maker(kind, getattr(cv2.dnn, name), read_net_from_caffe)
+        both = _model_maker(kind, _own(getattr(cv2.dnn, name)), read_net_from_caffe)
         setattr(cv2.dnn, name, both)
         setattr(cv2, f"dnn_{name}", both)
     cv2.dnn.shrinkCaffeModel = _shrink_caffe_model
@@ -88,6 +90,17 @@ def install(rules: ForkRules = BVLC) -> None:
     removed = {"DNN_BACKEND_HALIDE": 1, **{old: getattr(cv2, new) for old, new in layouts.items()}}
     for name, value in removed.items():
         setattr(cv2.dnn, name, getattr(cv2.dnn, name, value))
+
+
+def _own(found: Any) -> Any:
+    """What OpenCV has of a name, also where this package's has taken its place before."""
+    return getattr(found, "__wrapped__", found)
+
+
+def _instead_of(own: Any, ours: Any) -> Any:
+    """A function that takes the place of OpenCV's, which it keeps."""
+    ours.__wrapped__ = own
+    return ours
 
 
 def _shrink_caffe_model(*_: Any, **__: Any) -> None:
@@ -119,7 +132,7 @@ def _model_maker(kind: type[Model], own: Any, read: Callable[[File, File], Impor
         files = None if isinstance(network, cv2_module().dnn.Net) else _files_of_caffe(*arguments, **named)
         return own(*arguments, **named) if files is None else kind(read(*files))
 
-    return make
+    return _instead_of(own, make)
 
 
 def _read(prototxt: str, weights: str | None, rules: ForkRules) -> Net:

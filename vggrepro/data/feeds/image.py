@@ -180,5 +180,6 @@ def transform_of(layer: DataLayer, *, without: Sequence[str] = (), labelled: boo
         )
     for name in without:
         given.ClearField(name)
-    mean = lambda name: read_mean_file(layer.folder / name)  # noqa: E731
-    return Transform.from_param(given, layer.phase, layer.where, mean)
+    return Transform.from_param(
+        given, layer.phase, layer.where, lambda name: read_mean_file(layer.folder / name)
+    )
