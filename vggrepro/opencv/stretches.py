@@ -144,5 +144,7 @@ def _opened(graph: Graph) -> Any:
         try:
             graph.save(path)
         except UnsupportedError:  # more than one file holds
+            if not is_opencv5(cv2_module()):  # which would end the process at the second file
+                raise
             graph.save(path, external=True)
         return cv2_module().dnn.readNetFromONNX(str(path))
