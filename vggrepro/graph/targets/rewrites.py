@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from vggrepro.emit import Shape
 from vggrepro.graph.targets.draft import Place, Rule
@@ -84,9 +85,16 @@ def blocks_by_convolution(place: Place) -> Sequence[str] | None:
     channels = dims[1] if dims is not None else None
     if channels is None:
         return None
-    filters = np.eye(side * side * channels).reshape(-1, side, side, channels).transpose(0, 3, 1, 2)
-    block = [side, side]
-    return [place.g.op("Conv", place.input(0), place.g.const(filters), kernel_shape=block, strides=block)]
+    filters, block = place.g.const(block_filters(side, channels)), [side, side]
+    return [place.g.op("Conv", place.input(0), filters, kernel_shape=block, strides=block)]
+
+
+def block_filters(side: int, channels: int) -> npt.NDArray[np.float32]:
+    """Filters (side * side * channels, channels, side, side) that each take one place of one channel, in the
+    order in which SpaceToDepth, and DepthToSpace of mode DCR, have the channels of blocks."""
+    each: npt.NDArray[np.float32] = np.eye(side * side * channels, dtype=np.float32)
+    filters: npt.NDArray[np.float32] = each.reshape(-1, side, side, channels).transpose(0, 3, 1, 2)
+    return filters
 
 
 def single_axes_twice(place: Place) -> Sequence[str] | None:

@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from vggrepro.graph.targets.rewrites import block_filters
 from vggrepro.graph.to_caffe.caffe_writer import Array, Reading
 from vggrepro.graph.to_caffe.resize_matrix import axis_matrix
 from vggrepro.graph.to_caffe.shape_layers import alias, reshape, reshape_to
@@ -61,19 +62,17 @@ def by_channel(node: Reading, bottom: str, matrix: Array, top: str, spatial: int
 def depth_to_space(node: Reading) -> None:
     """DepthToSpace: a Deconvolution whose taps each pick a channel."""
     size, channels = node.attributes["blocksize"], node.top_shape[1]
-    taps = np.eye(size * size * channels, dtype=np.float32)
     if node.attributes.get("mode", "DCR") == "DCR":
-        weight = taps.reshape(-1, size, size, channels).transpose(0, 3, 1, 2)
+        weight = block_filters(size, channels)
     else:
-        weight = taps.reshape(-1, channels, size, size)
+        weight = np.eye(size * size * channels, dtype=np.float32).reshape(-1, channels, size, size)
     _deconvolution(node, weight, 1)
 
 
 def space_to_depth(node: Reading) -> None:
     """SpaceToDepth: a Convolution whose filters each pick a pixel of a block."""
-    size, channels = node.attributes["blocksize"], node.shape()[1]
-    taps = np.eye(size * size * channels, dtype=np.float32)
-    weight = taps.reshape(-1, size, size, channels).transpose(0, 3, 1, 2)
+    size = node.attributes["blocksize"]
+    weight = block_filters(size, node.shape()[1])
     param = node.write("Convolution", [weight]).convolution_param
     param.num_output, param.bias_term = len(weight), False
     param.kernel_size.append(size)

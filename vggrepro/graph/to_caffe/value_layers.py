@@ -62,8 +62,7 @@ def _gate(node: Reading, top: str, scale: float, shift: float) -> None:
     line = node.inner("line")
     power_param = node.out.layer("Power", [node.bottom], [line]).power_param
     power_param.scale, power_param.shift = scale, shift
-    clip_param = node.out.layer("Clip", [line], [top]).clip_param
-    clip_param.min, clip_param.max = 0, 1
+    _clip(node, line, top, 0, 1)
 
 
 def log_softmax(node: Reading) -> None:
@@ -93,14 +92,14 @@ def clip(node: Reading) -> None:
     for index in (1, 2):
         if node.place.input(index):
             bounds[index - 1] = node.number(index)
-    _clip(node, node.bottom, *bounds)
+    _clip(node, node.bottom, node.top, *bounds)
 
 
-def _clip(node: Reading, bottom: str, least: float, most: float) -> None:
+def _clip(node: Reading, bottom: str, top: str, least: float, most: float) -> None:
     if (least, most) == (0, FLT_MAX):
-        node.write("ReLU", bottoms=[bottom])
+        node.out.layer("ReLU", [bottom], [top])
         return
-    param = node.write("Clip", bottoms=[bottom]).clip_param
+    param = node.out.layer("Clip", [bottom], [top]).clip_param
     param.min, param.max = least, most
 
 
@@ -111,7 +110,7 @@ def bound(node: Reading) -> None:
     is_max = node.place.node.op_type == "Max"
     if len(arrays) == 2 and len(numbers) == 1:
         blob = node.blob(0 if arrays[0] is None else 1)
-        _clip(node, blob, *((numbers[0], FLT_MAX) if is_max else (-FLT_MAX, numbers[0])))
+        _clip(node, blob, node.top, *((numbers[0], FLT_MAX) if is_max else (-FLT_MAX, numbers[0])))
     elif is_max and not any(array is not None for array in arrays):
         _eltwise(node, "MAX", [node.blob(index) for index in range(len(arrays))])
     else:
